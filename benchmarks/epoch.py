@@ -119,7 +119,6 @@ class Latte(Timed[None]):
     def _training(self, epochs: int, evaluate: Any) -> Training:
         settings = TrainSettings(
             batch_size=self._options.batch,
-            micro_batch_size=self._options.micro_batch_size,
             max_epochs=epochs,
             schedule="constant",
             optimizer=OptimizerSettings(learning_rate=LEARNING_RATE),
@@ -170,9 +169,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     )
     once = f"filling latte's image cache, once: {1000 * filling / options.images:.2f} ms an image"
     peak = product_rate(options.precision, options.device)
-    figures = report(options, about, sides, options.images, peak, equality, once)
-    parts = steps["latte"].learner.micro_batch_size if "latte" in names else None
-    return figures | ({"micro-batch size": parts} if parts else {})
+    return report(options, about, sides, options.images, peak, equality, once)
 
 
 def _run(sides: Sequence[Any], options: argparse.Namespace) -> None:
@@ -195,7 +192,4 @@ def _run(sides: Sequence[Any], options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("epoch", __doc__, rounds=2)
     parser.add_argument("--images", type=int, default=32, help="JPEGs of 500 x 375 (%(default)s)")
-    parser.add_argument(
-        "--micro-batch-size", choices=("auto",), help="auto: latte finds the size that fits"
-    )
     return parser

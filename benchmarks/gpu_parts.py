@@ -8,8 +8,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,8 +34,6 @@ _RECIPES = (
 )
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
-_LEFT_GIB = 6
-"""Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +72,6 @@ def run_one(name: str, place: Place) -> Figures:
     }
 
 
-def small_memory(place: Place) -> Figures:
-    """Take most of the memory, and let latte find the micro-batch size for the rest."""
-    sizes = {"images": (512, 6), "batch": (512, 6), "rounds": (1, 1)}
-    with _taken_memory(place.device):
-        return measure(epoch.main, "latte", place, ("--micro-batch-size", "auto"), **sizes)
-
-
 def measure(
     main: Callable[[Sequence[str]], Figures],
     side: str,
@@ -102,19 +92,6 @@ def describe_images(dtype: str, place: Place) -> Figures:
     """Measure the tiny LMM, in batches and image by image."""
     sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
     return measure(describe.main, "both", place, shape="", dtype=dtype, **sizes)
-
-
-@contextmanager
-def _taken_memory(device: str) -> Iterator[None]:
-    """Allocate all memory except what the search keeps free, a pass of crops, and `_LEFT_GIB`."""
-    if not device.startswith("cuda"):
-        yield
-        return
-    free, total = torch.cuda.mem_get_info(device)
-    left = int((0.1 + 1 / 16) * total) + _LEFT_GIB * 2**30
-    held = torch.empty(max(0, free - left), dtype=torch.uint8, device=device)
-    yield
-    del held
 
 
 def count_waits(place: Place) -> Figures:
@@ -257,7 +234,6 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     "waits": count_waits,
     "same bits twice": same_bits_twice,
     "kill and resume": kill_and_resume,
-    "most memory taken": small_memory,
     "as on the CPU without training": partial(same_as_cpu, "training-free"),
     "as on the CPU with training": partial(same_as_cpu, "demo"),
 }

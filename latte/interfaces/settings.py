@@ -80,10 +80,9 @@ class OptimizerSettings(Options):
 class TrainSettings(Options):
     """Length and method of training; defaults follow LatteCLIP's supplementary material."""
 
-    batch_size: PositiveInt | Literal["auto"] = Field(
+    batch_size: PositiveInt = Field(
         default=PUBLISHED_BATCH_SIZE,
-        description="images per step, or all images if there are fewer. auto: the published 512, "
-        "in micro-batches that fit into memory, as with `micro_batch_size: auto`",
+        description="images per step, or all images if there are fewer",
     )
     max_steps: int = Field(
         default=2000,
@@ -106,18 +105,16 @@ class TrainSettings(Options):
         "bf16, fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
         "bf16 rounds features by more than the published learning rate changes them",
     )
-    micro_batch_size: PositiveInt | Literal["auto"] | None = Field(
+    micro_batch_size: PositiveInt | None = Field(
         default=None,
         description="images or texts that pass through a tower at once, if a batch does not fit "
         "into memory. Labels, loss and prototypes still use the whole batch, and each tower runs "
-        "forward twice. none: the whole batch. auto: the whole batch if it fits, else the largest "
-        "of half, quarter and so on that fits, found by trying before the first step",
+        "forward twice. none: the whole batch",
     )
-    gradient_checkpointing: bool | Literal["auto"] = Field(
-        default="auto",
+    gradient_checkpointing: bool = Field(
+        default=False,
         description="keep only the inputs of each block, and recompute its activations in the "
-        "backward pass: less memory, one more forward pass. auto: only if the micro-batch size is "
-        "found by trying, and one image at a time does not fit",
+        "backward pass: less memory, one more forward pass",
     )
     checkpoint_every: PositiveInt = Field(
         default=50,
@@ -135,22 +132,6 @@ class TrainSettings(Options):
     def takes_steps(self) -> bool:
         """True if the recipe has training steps; without steps, no weight of the model changes."""
         return self.max_steps > 0 and self.max_epochs > 0
-
-    @property
-    def images_a_step(self) -> int:
-        """Batch size in images; `auto` means 512, the published size."""
-        return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
-
-    @property
-    def fits_by_trying(self) -> bool:
-        """True if latte tries micro-batch sizes to find the largest one that fits into memory."""
-        auto = self.batch_size == "auto" and self.micro_batch_size is None
-        return auto or self.micro_batch_size == "auto"
-
-    @property
-    def part_size(self) -> int | None:
-        """Micro-batch size in images or texts, or None if it is `auto` or not set."""
-        return None if self.micro_batch_size == "auto" else self.micro_batch_size
 
 
 class EvaluateSettings(Options):

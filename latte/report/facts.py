@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults
-from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
 from latte.registry.spec import USE
 from latte.report.numbers import (
@@ -248,9 +247,7 @@ def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
     parts = []
     if "batch_size" in train:
-        size = train["batch_size"]
-        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
-        parts.append(f"batches of {plural(number, 'image')}")
+        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
     if "name" in optimizer:
         parts.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:

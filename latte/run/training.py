@@ -153,7 +153,7 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
             loss,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
-            recipe.train.part_size,
+            recipe.train.micro_batch_size,
         )
 
 

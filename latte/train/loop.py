@@ -23,13 +23,12 @@ from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
-from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
+from latte.train.memory import explain_out_of_memory
 from latte.train.precision import encoding_in
 from latte.train.step import training_step
 from latte.train.timing import (
     EPOCH_STARTS,
     EVALUATION,
-    MICRO_BATCH_SEARCH,
     WAITING,
     timed,
     timed_items,
@@ -56,8 +55,6 @@ def train(training: Training, progress: Progress) -> None:
     features of the frozen CLIP.
     """
     _start(training, progress)
-    with timed(MICRO_BATCH_SEARCH):
-        find_micro_batch_size(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
@@ -105,6 +102,8 @@ def _start(training: Training, progress: Progress) -> None:
     image_states = training.image_states if _reuses_images(training) else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
+        if training.settings.gradient_checkpointing:
+            learner.backbone.recompute_activations()
         if distributed.world_size() > 1:
             # Cached here, because the forward passes would change the dropout of a step.
             _ = learner.image_tower_is_trained, learner.text_tower_is_trained
@@ -124,7 +123,7 @@ def _start(training: Training, progress: Progress) -> None:
 
 def _reuses_images(training: Training) -> bool:
     """Return True if caching the frozen layers' outputs for images costs no extra encoding."""
-    return training.total_steps * training.settings.images_a_step >= len(training.images)
+    return training.total_steps * training.settings.batch_size >= len(training.images)
 
 
 def _reuses_texts(training: Training) -> bool:
@@ -138,7 +137,7 @@ def _reuses_texts(training: Training) -> bool:
         for name in inputs.descriptions
         if name not in inputs.bank.of_class
     ]
-    seen = training.total_steps * training.settings.images_a_step
+    seen = training.total_steps * training.settings.batch_size
     return seen >= len(training.images) * max(variants, default=1)
 
 
@@ -159,9 +158,10 @@ def _epoch(
     batches = _batches(training, epoch)[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
+    settings = training.settings
     with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in timed_items(WAITING, waiting.measured(views)):
-            with timed_step(len(indices)), explain_out_of_memory(training.settings):
+            with timed_step(len(indices)), explain_out_of_memory(settings, len(indices)):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
@@ -178,7 +178,7 @@ def _epoch(
 
 
 def _batches(training: Training, epoch: int) -> list[Tensor]:
-    size, seed = training.settings.images_a_step, training.inputs.seed
+    size, seed = training.settings.batch_size, training.inputs.seed
     return epoch_batches(len(training.images), size, seed, epoch)
 
 
@@ -198,7 +198,7 @@ def _pixels(
     own = [distributed.share(indices) for indices in batches]
     device = training.learners[0].device
     views = training_batches(training.images, training.view, own, epoch, device)
-    with contextlib.closing(views), explain_out_of_memory(training.settings):
+    with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
 

@@ -51,7 +51,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """Steps per epoch, ceil(N / batch size): every image occurs once per epoch."""
-        return math.ceil(len(self.images) / self.settings.images_a_step)
+        return math.ceil(len(self.images) / self.settings.batch_size)
 
     @property
     def total_steps(self) -> int:

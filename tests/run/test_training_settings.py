@@ -65,13 +65,3 @@ def test_evaluations_from_cached_outputs_give_the_bits_of_whole_towers(
     assert not [line for line in again.lines if line.startswith("evaluate: ")]
     assert_same_results(first, second)
     assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
-
-
-def test_a_batch_that_fits_gives_the_bits_of_one_that_was_not_tried(
-    recipe: Path, tmp_path: Path
-) -> None:
-    tried, _, _ = run(recipe, *QUICK, "train.micro_batch_size=auto", output=tmp_path / "auto")
-    plain, _, _ = run(recipe, *QUICK, output=tmp_path / "plain")
-    assert_same_results(tried, plain)
-    record = json.loads((tried / "checkpoints" / "fitting.json").read_text())
-    assert record == {"main": {"micro_batch_size": None, "gradient_checkpointing": False}}

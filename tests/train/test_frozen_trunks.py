@@ -149,7 +149,7 @@ def test_features_of_many_images_are_computed_in_parts(
 
 def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:
     training = make("few", max_steps=2)
-    assert 2 * training.settings.images_a_step < len(training.images)
+    assert 2 * training.settings.batch_size < len(training.images)
     learner = run(training).learners[0]
     assert learner.image_tower_is_trained
     assert learner.image_states is None
