@@ -69,21 +69,6 @@ class MomentumOptions(Options):
     )
 
 
-class AnchoredOptions(Options):
-    """Options of the prototypes `anchored`, which lie between a class's text and its images."""
-
-    image_weight: float = Field(
-        default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
-    )
-    shrinkage: float = Field(
-        default=3.0, ge=0, description="number of images at which a class has half of that weight"
-    )
-    sharpness: float = Field(
-        default=2.0, gt=0, description="factor of the logit scale; high: one class per image"
-    )
-    rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the previous")
-
-
 class ReEstimatedOptions(Options):
     """Options of the prototypes `re-estimated`, which are computed before the first step."""
 

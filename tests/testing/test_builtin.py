@@ -166,11 +166,6 @@ class TestTwoPrototypes(PrototypeAggregatorContract):
         return TwoPrototypes, NoOptions()
 
 
-class TestAnchored(PrototypeAggregatorContract):
-    component = "anchored"
-    changes: ClassVar[Mapping[str, Any]] = {"image_weight": 0.9, "rounds": 1}
-
-
 class TestContrastive(LossContract):
     component = "contrastive"
 
