@@ -16,8 +16,6 @@ from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
 
-HTML_START = "<!doctype html>"
-
 
 def evaluate(
     run: shared.RunArgument, as_json: shared.JsonOption = False, quiet: shared.QuietOption = False
@@ -107,7 +105,8 @@ def compare(
     from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
 
-    for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
+    files = {shown.CSV_START: csv, shown.HTML_START: html, shown.LATEX_START: latex}
+    for start, file in files.items():
         if file:
             refuse_other_kind(file, start, force=force)
     comparison = compare_runs(runs, against and _published(against, runs))

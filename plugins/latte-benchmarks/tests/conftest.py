@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from tests.helpers.dataset_server import Server, serving
+from benchmark_server import Server, serving
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from latte.api import LatteError, digest
-from latte.api.sources import Splits, is_file, is_folder, read_text, visible_entries
-from latte.components.datasets.published.dataset import missing, read_published, split_files
-from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
+from latte.api.sources import Splits, is_file, is_folder, visible_entries
+from latte_benchmarks.dataset import missing, read_published, split_files
+from latte_benchmarks.facts import SPLITS_PAGE, Facts
 
 _DEPTH = 3
 """Number of levels of subfolders in which a missing file is searched."""
@@ -57,8 +56,7 @@ def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
         return Finding("error", f"{what}; there is {elsewhere.relative_to(root)}", move)
     if kind == "folder" or name not in (facts.split, ""):
         return Finding("error", what, _how_to_get(facts, root))
-    made = f"\nTo have one made: latte datasets get {facts.name}" if facts.made_from else ""
-    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}{made}")
+    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}")
 
 
 def _how_to_get(facts: Facts, root: Path) -> str:
@@ -82,8 +80,6 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
     counts = f"{train:,} + {val:,} training and {test:,} test images of {classes} classes"
     if facts.digest and split_digest(splits) == facts.digest:
         return Finding("ok", f"{file.name}: {counts}, those of the published split")
-    if facts.split and (made_by := maker(file)):
-        return Finding("warning", f"{file.name}: {counts}", made_by)
     if (train, val, test, classes) == expected_sizes(facts):
         if facts.digest:
             return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
@@ -134,10 +130,6 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
     }
 
 
-MADE_BY = "made_by"
-"""Key in split files that latte made, which says how; CoOp's code ignores it."""
-
-
 def split_digest(splits: Splits) -> str:
     """Return a digest of paths, labels and class names; train and val count as one split."""
     lines = [
@@ -146,16 +138,6 @@ def split_digest(splits: Splits) -> str:
         for entry in entries
     ]
     return digest(*sorted(lines))
-
-
-def maker(file: Path) -> str | None:
-    """Return the text at the key `made_by` of a split file; None if latte did not make the file."""
-    try:
-        content: Any = json.loads(read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise LatteError(f"malformed JSON: {error}", where=str(file)) from error
-    found = content.get(MADE_BY) if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def sizes(splits: Splits) -> tuple[int, int, int, int]:

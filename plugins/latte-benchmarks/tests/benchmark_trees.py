@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
-from latte.components.datasets.published.dataset import VARIANTS
-from latte.components.datasets.published.facts import Facts, find_facts
-from tests.helpers.pictures import encoded, picture
+from latte_benchmarks.dataset import VARIANTS
+from latte_benchmarks.facts import Facts, find_facts
+from PIL import Image
 
-PICTURE = encoded(picture(), "JPEG")
+
+def _picture() -> bytes:
+    buffer = BytesIO()
+    Image.effect_noise((40, 30), 80).convert("RGB").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+PICTURE = _picture()
 
 Entry = tuple[str, int, str]
 

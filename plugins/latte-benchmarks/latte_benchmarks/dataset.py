@@ -21,16 +21,10 @@ from latte.api.sources import (
     read_text,
     some,
 )
-from latte.components.datasets.published.facts import Facts, find_facts
+from latte_benchmarks.facts import SPLITS_PAGE, Facts, find_facts
 
 DATA_VARIABLE = "LATTE_DATA"
 VARIANTS = "variants.txt"
-UNSET = "LATTE_DATA is not set"
-
-
-def what_to_set(name: str) -> str:
-    """Return instructions to set `LATTE_DATA`, with the dataset `name` as the example."""
-    return f"Set it, or run `latte datasets get {name} --root DIR`."
 
 
 def default_root(facts: Facts) -> Path | None:
@@ -47,9 +41,9 @@ def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
-            UNSET,
+            "LATTE_DATA is not set",
             where=where,
-            hint=f"{what_to_set(facts.name)}\n"
+            hint=f"Set it, or run `latte datasets get {facts.name} --root DIR`.\n"
             f"  It is the folder that holds {facts.folder}/; DIR is the option root.",
         )
     if not is_folder(root):
@@ -87,10 +81,12 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
     """Read the dataset's splits. Raises `LatteError` for missing or malformed files."""
     absent = missing(facts, root, split)
     if absent:
+        page = f"CoOp's authors publish {facts.split}: {SPLITS_PAGE}\n  "
         raise LatteError(
             f"{facts.name} lacks {', '.join(absent)}",
             where=str(root),
-            hint=f"What is wrong: latte datasets check {facts.name} --root {root}",
+            hint=(page if facts.split in absent else "")
+            + f"What is wrong: latte datasets check {facts.name} --root {root}",
         )
     name = split or facts.split
     return read_splits(root / name) if name else read_variants(root)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from latte.api import LatteError, did_you_mean
 
@@ -16,10 +15,6 @@ SPLITS_PAGE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 
 SUPPLEMENT = "a photo of a {class}."
 """Template of LatteCLIP's supplement, the same for every dataset."""
-
-MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
-RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
-"""Kinds of dataset that CoOp split at random; the other kinds have an official test set."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +52,14 @@ class Facts:
     inside: str = ""
     """Folder in the unpacked archives whose content is moved into the dataset's folder. A name that
     ends in .tar.gz is an archive within the archive; it is unpacked first."""
-    made_from: MadeFrom | None = None
+    random_split: bool = False
+    """True if CoOp drew the test images at random; otherwise they are those of its authors."""
     by_hand: str = ""
-    ignored: tuple[str, ...] = ()
-    """Class folders that CoOp leaves out."""
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    """Class names by folder name, for the classes that CoOp renamed."""
+    """Sentence on what must be fetched by hand; empty if torchvision downloads everything."""
 
     @property
     def target(self) -> str:
-        """Name of the dataset's class in `latte.components.datasets.published.dataset`."""
+        """Name of the dataset's class in `latte_benchmarks.dataset`."""
         return "".join(part.capitalize() for part in self.name.split("-"))
 
     @property

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
-
-from latte.components.datasets.published.check import (
+from latte_benchmarks.check import (
     check,
     expected_sizes,
     sizes,
     split_digest,
     usable,
 )
-from latte.components.datasets.published.dataset import (
+from latte_benchmarks.dataset import (
     Caltech101,
     Eurosat,
     PublishedDataset,
     PublishedOptions,
 )
-from latte.components.datasets.published.facts import Facts, all_facts
-from latte.components.datasets.published.make_split import image_folders
-from latte.data.sources.splits import read_splits
-from latte.interfaces import Context
-from latte.io.files import digest
+from latte_benchmarks.facts import Facts, all_facts
+
+from latte.api import Context
+from latte.api.sources import read_splits
 
 _REPOSITORY = Path(__file__).parents[3]
 _DATA = [Path(os.environ["LATTE_DATA"])] if os.environ.get("LATTE_DATA") else []
@@ -76,23 +73,17 @@ def test_a_published_split_is_as_the_table_says(facts: Facts) -> None:
     ],
 )
 def test_real_images_are_read(
-    component: type[PublishedDataset], folders: tuple[str, ...], classes: int, context: Context
+    component: type[PublishedDataset],
+    folders: tuple[str, ...],
+    classes: int,
+    latte_context: Context,
 ) -> None:
     root = found(*folders)
     split = "split.json" if (root / "split.json").is_file() else None
     assert usable(check(component.facts, root, split))
-    dataset = component(PublishedOptions(root=str(root), split=split), context)
+    dataset = component(PublishedOptions(root=str(root), split=split), latte_context)
     assert len(dataset.class_names) == classes
     training, evaluation = dataset.training_images(), dataset.evaluation_images()
     assert min(len(training), len(evaluation)) >= 2000
     assert {one.label for one in evaluation} == {*range(classes)}
     assert all(image.read_bytes() for image in training[::500])
-
-
-def test_made_from_folders_caltech_has_the_published_classes_and_labels(tmp_path: Path) -> None:
-    root, facts = found("caltech101", "caltech-101"), all_facts()["caltech101"]
-    file = next(path for path in (root / "split.json", root / facts.split) if path.is_file())
-    published = json.loads(file.read_text())
-    entries = [tuple(entry) for part in ("train", "val", "test") for entry in published[part]]
-    listed = image_folders(facts, root)
-    assert digest(*sorted(map(str, listed))) == digest(*sorted(map(str, entries)))

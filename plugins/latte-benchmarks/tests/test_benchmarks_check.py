@@ -3,11 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import benchmark_trees as trees
 import pytest
-
-from latte.components.datasets.published.check import Finding, check, usable
-from latte.components.datasets.published.facts import all_facts, find_facts
-from tests.helpers import dataset_trees
+from latte_benchmarks.check import Finding, check, usable
+from latte_benchmarks.facts import all_facts, find_facts
 
 
 def errors(found: list[Finding]) -> list[str]:
@@ -20,7 +19,7 @@ def whats(found: list[Finding], level: str) -> list[str]:
 
 @pytest.mark.parametrize("name", all_facts())
 def test_a_small_tree_lacks_nothing_but_is_not_the_published_one(name: str, tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree(name, tmp_path)
+    facts = trees.write_tree(name, tmp_path)
     found = check(facts, tmp_path)
     assert "all 12 images of the split are there" in whats(found, "ok")
     [error] = errors(found)
@@ -38,7 +37,7 @@ def test_an_empty_folder_lacks_everything(name: str, tmp_path: Path) -> None:
 
 
 def test_absent_and_empty_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path)
+    facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / "images" / "banded" / "banded_0001.jpg").unlink()
     (tmp_path / "images" / "banded" / "banded_0005.jpg").write_bytes(b"")
     error = errors(check(facts, tmp_path))[-1]
@@ -47,7 +46,7 @@ def test_absent_and_empty_images_are_counted_and_the_first_named(tmp_path: Path)
 
 
 def test_images_one_folder_too_deep_are_found(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("eurosat", tmp_path)
+    facts = trees.write_tree("eurosat", tmp_path)
     (tmp_path / "2750").rename(tmp_path / "unzipped")
     (tmp_path / "2750").mkdir()
     (tmp_path / "unzipped").rename(tmp_path / "2750" / "2750")
@@ -57,7 +56,7 @@ def test_images_one_folder_too_deep_are_found(tmp_path: Path) -> None:
 
 
 def test_a_root_one_folder_too_high_is_answered_with_the_right_one(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path / "dtd")
+    facts = trees.write_tree("dtd", tmp_path / "dtd")
     first, second = errors(check(facts, tmp_path))
     assert f"there is dtd/images | Move the content of {tmp_path / 'dtd'}" in first
     assert f"use {tmp_path / 'dtd'} as root" in first
@@ -65,7 +64,7 @@ def test_a_root_one_folder_too_high_is_answered_with_the_right_one(tmp_path: Pat
 
 
 def test_the_split_of_another_dataset_is_an_error(tmp_path: Path) -> None:
-    facts, other = dataset_trees.write_tree("caltech101", tmp_path), find_facts("oxford-pets")
+    facts, other = trees.write_tree("caltech101", tmp_path), find_facts("oxford-pets")
     counts = {"train": other.train, "val": other.val, "test": other.test}
     split = {
         name: [
@@ -80,29 +79,20 @@ def test_the_split_of_another_dataset_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_damaged_split_is_named_with_its_line(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path)
+    facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / facts.split).write_text('{\n"train": [\n[}')
     assert f"{facts.split}:3: malformed JSON" in errors(check(facts, tmp_path))[0]
 
 
 def test_a_split_that_the_user_names_may_have_any_size(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path)
+    facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / facts.split).rename(tmp_path / "small.json")
     found = check(facts, tmp_path, "small.json")
     assert usable(found)
     assert any("published are 2,820 + 1,128" in what for what in whats(found, "warning"))
 
 
-def test_a_split_made_here_says_so(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path)
-    made = {**dataset_trees.splits("dtd"), "made_by": "latte, not CoOp"}
-    (tmp_path / facts.split).write_text(json.dumps(made))
-    found = check(facts, tmp_path)
-    assert usable(found)
-    assert [one.hint for one in found if one.level == "warning"] == ["latte, not CoOp"]
-
-
 def test_circular_links_are_checked(tmp_path: Path) -> None:
-    facts = dataset_trees.write_tree("dtd", tmp_path)
+    facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / "images" / "banded" / "round").symlink_to(tmp_path / "images")
     assert "all 12 images of the split are there" in whats(check(facts, tmp_path), "ok")
