@@ -64,9 +64,6 @@ class MomentumOptions(Options):
         description="prototypes for the margins: the current ones, or those at the start of the "
         "epoch as in the released code",
     )
-    normalize_targets: bool = Field(
-        default=False, description="scale each target to unit length before the loss and the update"
-    )
 
 
 class ReEstimatedOptions(Options):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from latte.api import (
     Classifier,
@@ -111,13 +110,11 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
         A target is z = P[c] + alpha (u - P[c]). P[c] is the prototype of the image's label c, u is
         the weighted mean of the image's text features, and alpha is 1 - momentum. The gradient
-        flows through u only. Unless `normalize_targets` is set, the norm of z is slightly below 1.
-        Without texts, z is P[c], and prototypes do not change.
+        flows through u only. The norm of z is slightly below 1. Without texts, z is P[c], and
+        prototypes do not change.
         """
         own = self._prototypes[stream.labels]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
-        if self.options.normalize_targets:
-            targets = normalize(targets, dim=1)
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:

@@ -139,11 +139,7 @@ class TestMomentum(PrototypeAggregatorContract):
 
 class TestMomentumAsReleased(PrototypeAggregatorContract):
     component = "momentum"
-    options: ClassVar[Mapping[str, Any]] = {
-        "momentum": 0.5,
-        "margins": "epoch_start",
-        "normalize_targets": True,
-    }
+    options: ClassVar[Mapping[str, Any]] = {"momentum": 0.5, "margins": "epoch_start"}
 
 
 class TestReEstimated(PrototypeAggregatorContract):
