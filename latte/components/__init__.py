@@ -111,7 +111,6 @@ _OTHERS = (
         kind="loss",
         name="contrastive",
         target="latte.components.losses:ContrastiveLoss",
-        options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),
     ComponentSpec(

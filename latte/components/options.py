@@ -87,22 +87,6 @@ class ReEstimatedOptions(Options):
     )
 
 
-class ContrastiveOptions(Options):
-    """Options of loss `contrastive`: the positive pairs and the logit scale."""
-
-    positives: Literal["diagonal", "multi", "ignore"] = Field(
-        default="diagonal",
-        description="positives of an image. diagonal: its own target, as published; multi: the "
-        "targets of all images with the same label, in equal shares; ignore: its own target; other "
-        "targets of the same label are neither positives nor negatives",
-    )
-    logit_scale: float | None = Field(
-        default=None,
-        gt=0.0,
-        description="fixed factor of the cosine similarities; none: the backbone's learned one",
-    )
-
-
 class LastBlocksOptions(Options):
     """Options of `last_blocks`: the number of trained blocks."""
 

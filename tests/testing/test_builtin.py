@@ -164,16 +164,6 @@ class TestContrastive(LossContract):
     component = "contrastive"
 
 
-class TestContrastiveMulti(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "multi", "logit_scale": 50.0}
-
-
-class TestContrastiveIgnore(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "ignore"}
-
-
 class TestSigmoid(LossContract):
     component = "sigmoid"
 
