@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from latte.cli.output import echo
-from latte.cli.progress import make_progress
 from latte.cli.shared import (
     ClassesOption,
     MethodOption,
@@ -20,6 +19,7 @@ from latte.cli.shared import (
 from latte.interfaces import LatteError
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
+from latte.report.progress import make_progress
 from latte.report.sentences import verdict_label
 from latte.report.terminal import in_lines, table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.output import echo, print_json
-from latte.cli.progress import make_progress
 from latte.cli.run import print_results
 from latte.cli.shared import JsonOption, complete_run, naming
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
+from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -57,22 +57,6 @@ ImportOption = Annotated[
         "of Label Studio or FiftyOne.",
     ),
 ]
-SheetOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Write the next questions as a page to print, and answers.csv to fill in.",
-    ),
-]
-CountOption = Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")]
-TeachOption = Annotated[
-    bool,
-    typer.Option(
-        "--teach",
-        help="With --sheet: ask about images whose answers become training labels. Without it, "
-        "the answers measure the gain.",
-    ),
-]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
 
@@ -83,9 +67,6 @@ def review(
     show: ShowOption = False,
     learn: LearnOption = False,
     import_: ImportOption = None,
-    sheet: SheetOption = None,
-    count: CountOption = 40,
-    teach: TeachOption = False,
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,20 +78,13 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
-    printing = {"--show": show, "--json": as_json}
-    if sheet is not None:
-        _refuse_others("--sheet", {"--import": import_ is not None, "--learn": learn, **printing})
-    if learn:
-        _refuse_others("--learn", printing)
+    for option, is_given in {"--show": show, "--json": as_json}.items():
+        if learn and is_given:
+            hint = "give two commands, one with each of these options"
+            raise LatteError(f"does not go with {option}", where="--learn", hint=hint)
     with naming("RUN"):
         finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
-    if sheet is not None:
-        _write_sheet(opened, sheet, count, teach)
-        return
-    if teach:
-        hint = "to learn from answers: --learn"
-        raise LatteError("goes with --sheet", where="--teach", hint=hint)
     if import_ is not None:
         _import(opened, import_)
     if learn:
@@ -122,13 +96,6 @@ def review(
     if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
     _print(opened, as_json)
-
-
-def _refuse_others(option: str, others: Mapping[str, bool]) -> None:
-    for other, is_given in others.items():
-        if is_given:
-            hint = "give two commands, one with each of these options"
-            raise LatteError(f"does not go with {other}", where=option, hint=hint)
 
 
 def _import(opened: Review, file: Path) -> None:
@@ -175,23 +142,8 @@ def _print(opened: Review, as_json: bool) -> None:
         echo(step)
 
 
-def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
-    from latte.review.contact_sheet import refuse_existing, write_sheet
-    from latte.review.sentences import not_shown
-
-    refuse_existing(folder)
-    if teach and len(opened.runs) > 1:
-        raise LatteError("several runs are only measured", where="--teach", hint="name one run")
-    page, table, gone = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
-    if gone:
-        echo(in_lines(not_shown(gone, teaches=teach)), err=True)
-    echo(f"print or open: {page}\nfill in: {table}")
-    runs = [relative(run.folder.path) for run in opened.runs]
-    echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")
-
-
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    from latte.review.contact_sheet import picture_of
+    from latte.review.pictures import picture_of
     from latte.run.reopen import training_images
 
     images = training_images(opened.run.folder.path, load_registry(), make_progress(True))

@@ -37,7 +37,7 @@ _Entry: TypeAlias = tuple[str, str, str, str | None]
 
 @dataclass(frozen=True)
 class GivenLabel:
-    """What a person says that an image shows."""
+    """One label that a person gave to an image."""
 
     kind: Literal["class", "none", "unsure"]
     """`none`: no class of the list; `unsure`: the person cannot tell."""

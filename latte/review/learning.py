@@ -35,8 +35,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
         raise LatteError(
             "there is no answer to learn from" + (f": of the answers, {found}" if found else ""),
             where=str(review.file),
-            hint=f"{review_command}, and choose a task that begins with Teach; or "
-            f"{review_command} --sheet DIR --teach",
+            hint=f"{review_command}, and choose a task that begins with Teach",
         )
     path = Path(run.source.recipe)
     file = os.path.relpath(review.file, path.parent)

@@ -129,7 +129,7 @@ class Stored:
             raise LatteError(f"{never} an earlier answer about it has the other use", where=where)
         if use == "teaching" and not teaches(key):
             what = f"{never} a random draw chose this one to measure the gain"
-            hint = "leave the column use empty; --sheet DIR --teach asks about images that teach"
+            hint = "leave the column use empty; latte review asks about images that teach"
             raise LatteError(what, where=where, hint=hint)
 
 

@@ -176,7 +176,7 @@ GOOD = f"{EVIDENCE[0]},cat"
             (GOOD + ",", f"{EVIDENCE[1]},cat,teaching"),
             "image,label,use",
             "a random draw",
-            "--teach",
+            "leave the column use empty",
         ),
         ((GOOD + ",", f"{EVIDENCE[1]},cat,training"), "image,label,use", "no use", "teaching"),
         ((GOOD, f"{EVIDENCE[1]},cat,dog"), "image,label", "3 values for 2", "quotes"),

@@ -277,8 +277,9 @@ def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Rev
     assert question is not None
     review.answer(keys(question), "none", None, "uncertain")
     left = review.standing("evidence").left
-    assert len(review.upcoming(200)) == left < 195
-    answered(review, left)
+    upcoming = [one.images[0].key for one in review.upcoming(200)]
+    assert len(upcoming) == left < 195
+    assert answered(review, left) == upcoming
     assert review.standing("evidence").left == 0
 
 
@@ -356,8 +357,6 @@ def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path
     [
         (["--learn", "--show"], "--learn: does not go with --show"),
         (["--learn", "--json"], "--learn: does not go with --json"),
-        (["--sheet", "sheet", "--learn"], "--sheet: does not go with --learn"),
-        (["--sheet", "sheet", "--import", "a.csv"], "--sheet: does not go with --import"),
     ],
 )
 def test_two_tasks_in_one_command_are_refused(
