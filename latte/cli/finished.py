@@ -11,10 +11,10 @@ import typer
 
 from latte.cli import shared
 from latte.cli.output import echo, print_json, write_file
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
+from latte.report.progress import make_progress
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt:adapt", "adapt:choose", "recipes:new", "run:run", "predict:predict"),
+    "Start here": ("adapt:adapt", "recipes:new", "run:run", "predict:predict"),
     "Results": (
         "finished:report",
         "review:review",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
 from latte.io.files import partial_file
@@ -24,6 +23,7 @@ from latte.io.paths import (
     refuse_other_kind,
     refuse_read_only,
 )
+from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from torch import Tensor

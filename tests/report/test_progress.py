@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from latte.cli.progress import (
+from latte.interfaces.progress import SilentProgress
+from latte.report.progress import (
     PlainProgress,
     RichProgress,
     make_progress,
     three_digits,
 )
-from latte.interfaces.progress import SilentProgress
 
 CURSOR_UP = "\x1b[1A"
 

@@ -15,12 +15,11 @@ from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, T
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
 from latte.interfaces.progress import SilentProgress, SilentTask
 from latte.io.redaction import on_terminal, redact
 from latte.report.numbers import duration
-from latte.report.terminal import in_lines
+from latte.report.terminal import SafeConsole, in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
 _WIDE = 80
