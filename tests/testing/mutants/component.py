@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions
-from latte.interfaces import Options
+from latte.interfaces import NoOptions, Options
 from latte.testing import ComponentContract, ModelContract
 from tests.testing.mutants import Mutant, Mutants
 
@@ -34,7 +33,7 @@ class OneWay(Options):
 
 
 def of_options(broken: Options) -> Mutant:
-    sound = ContrastiveOptions()
+    sound = NoOptions()
     return Mutant(
         {"kind": "loss", "build": lambda _: (ContrastiveLoss, sound)},
         {"kind": "loss", "build": lambda _: (ContrastiveLoss, broken)},

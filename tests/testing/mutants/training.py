@@ -14,7 +14,6 @@ from latte.api import Backbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
-    ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
@@ -136,7 +135,7 @@ def loss(change: Callable[[Tensor, Tensor, Supervision, Tensor], Tensor]) -> Mut
     def call(contrastive: ContrastiveLoss, *given: Any) -> Tensor:
         return change(ContrastiveLoss.__call__(contrastive, *given), *given)
 
-    return mutant(ContrastiveLoss, ContrastiveOptions(), __call__=call)
+    return mutant(ContrastiveLoss, __call__=call)
 
 
 def with_given(change: Callable[..., tuple[Tensor, Supervision, Tensor]]) -> Mutant:
@@ -145,7 +144,7 @@ def with_given(change: Callable[..., tuple[Tensor, Supervision, Tensor]]) -> Mut
     def call(contrastive: ContrastiveLoss, *given: Any) -> Tensor:
         return ContrastiveLoss.__call__(contrastive, *change(*given))
 
-    return mutant(ContrastiveLoss, ContrastiveOptions(), __call__=call)
+    return mutant(ContrastiveLoss, __call__=call)
 
 
 def unweighted(images: Tensor, given: Supervision, scale: Tensor) -> tuple[Any, ...]:
@@ -247,9 +246,7 @@ MUTANTS: Mutants = {
         "images_get_gradient": with_given(
             lambda images, given, scale: (images.detach() + 0 * images, given, scale)
         ),
-        "every_parameter_of_the_loss_trains": replaced(
-            ContrastiveLoss, WithTemperature, ContrastiveOptions()
-        ),
+        "every_parameter_of_the_loss_trains": replaced(ContrastiveLoss, WithTemperature),
         "it_reads_no_more_than_it_requires": with_given(
             lambda images, given, scale: (images, replace(given, targets=given.targets + 0), scale)
         ),
