@@ -51,7 +51,7 @@ class StepTexts:
 
 
 def description_features(
-    columns: Sequence[Tensor], bank: DescriptionBank, texts: StepTexts
+    columns: Sequence[Tensor], bank: DescriptionBank, encode: Callable[[Sequence[str]], Tensor]
 ) -> Sequence[Tensor]:
     """Return one tensor (B, D) of unit text features per column, encoded in one call.
 
@@ -60,4 +60,4 @@ def description_features(
     if not columns:
         return []
     rows = torch.cat([*columns]).tolist()
-    return torch.split(texts.encode([bank.unique_texts[row] for row in rows]), len(columns[0]))
+    return torch.split(encode([bank.unique_texts[row] for row in rows]), len(columns[0]))

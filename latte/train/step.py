@@ -69,10 +69,12 @@ def _supervise(
     image_features: Tensor,
 ) -> list[Supervision]:
     """Label the batch and choose its texts; return one `Supervision` per label stream."""
-    texts = StepTexts(encoder.encode)
+    # To look features up is faster than to find equal texts.
+    is_constant = isinstance(encoder, Constant)
+    encode = encoder.encode if is_constant else StepTexts(encoder.encode).encode
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
-        aggregator.refresh_class_features(inputs.class_texts.features(texts.encode))
+        aggregator.refresh_class_features(inputs.class_texts.features(encode))
     streams = [
         stream
         for labeler in inputs.labelers
@@ -86,7 +88,7 @@ def _supervise(
         for labels in _labels_for_texts(inputs, streams)
         for name in inputs.descriptions
     ]
-    features = iter(description_features(columns, inputs.bank, texts))
+    features = iter(description_features(columns, inputs.bank, encode))
     with timed(PROTOTYPES):
         supervisions = [
             aggregator.supervise(
