@@ -26,8 +26,8 @@ from benchmarks.folder_methods import (
 from benchmarks.measuring import no_descriptions
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
-from latte.cli.progress import make_progress
 from latte.interfaces import FeatureBank, NoOptions, TrainingStart
+from latte.report.progress import make_progress
 from latte.run.questions import StoredQuestions
 
 _OPTIONS = ChoicesOptions()

@@ -1,4 +1,4 @@
-"""Commands on finished runs: evaluate, export, labels, report, compare, diagnose."""
+"""Commands on finished runs: evaluate, export, labels, report, compare."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ import typer
 
 from latte.cli import shared
 from latte.cli.output import echo, print_json, write_file
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
-
-HTML_START = "<!doctype html>"
+from latte.report.progress import make_progress
 
 
 def evaluate(
@@ -107,7 +105,8 @@ def compare(
     from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
 
-    for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
+    files = {shown.CSV_START: csv, shown.HTML_START: html, shown.LATEX_START: latex}
+    for start, file in files.items():
         if file:
             refuse_other_kind(file, start, force=force)
     comparison = compare_runs(runs, against and _published(against, runs))
@@ -149,26 +148,6 @@ def _published(against: Path, runs: Sequence[Path]) -> Path:
 def _write(path: Path, text: str) -> None:
     write_file(path, text)
     echo(f"wrote {path}", err=True)
-
-
-def diagnose(
-    runs: shared.RunsArgument, json: shared.JsonOption = False, quiet: shared.QuietOption = False
-) -> None:
-    """Show the guard's verdict and label-free measures; with labelled test images, also the gain.
-
-    The verdict is the guard's decision for the adapted model, zero-shot CLIP or a mix. A single run
-    is printed with explanations, several runs side by side. No image is read.
-    """
-    shared.require_runs(runs)
-    from latte.report.diagnosis.diagnosis import diagnose_runs
-    from latte.report.diagnosis.output import as_json, text
-
-    found = diagnose_runs(runs, load_registry(), make_progress(quiet))
-    print_skipped(found.skipped)
-    if json:
-        print_json(as_json(found))
-    else:
-        echo(text(found))
 
 
 def print_skipped(skipped: Sequence[LatteError]) -> None:

@@ -90,7 +90,7 @@ def check(
     """Check a recipe and its paths, and print all its values, defaults included, with their origin.
 
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
-    images are checked, unless a plugin provides the dataset. Warns of files that look like images
+    images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
     names. Lists the files whose content a run sends to another machine, and the machine's address.
     """

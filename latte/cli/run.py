@@ -11,11 +11,11 @@ import typer
 
 from latte.cli import shared, waited
 from latte.cli.output import echo, results
-from latte.cli.progress import make_progress, three_digits
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes, plural
+from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from latte.api import ComponentSpec, Kind, hookimpl
-from latte.components.datasets.published.facts import all_facts
 
 _DESCRIPTIONS = {
     "class": "the class template of an image's pseudo-label",
@@ -109,17 +108,9 @@ _OTHERS = (
         summary="from descriptions and frozen image features; needs no training",
     ),
     ComponentSpec(
-        kind="prototypes",
-        name="anchored",
-        target="latte.components.prototypes:AnchoredPrototypes",
-        options="latte.components.options:AnchoredOptions",
-        summary="between a class's text and the centre of its images; needs no training",
-    ),
-    ComponentSpec(
         kind="loss",
         name="contrastive",
         target="latte.components.losses:ContrastiveLoss",
-        options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),
     ComponentSpec(
@@ -169,15 +160,7 @@ _OTHERS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them."""
     kinds = get_args(Kind)
-    yield from sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
-    for facts in all_facts().values():
-        yield ComponentSpec(
-            kind="dataset",
-            name=facts.name,
-            target=f"latte.components.datasets.published.dataset:{facts.target}",
-            options="latte.components.datasets.published.dataset:PublishedOptions",
-            summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
-        )
+    return sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
 
 
 def _tables() -> Iterator[ComponentSpec]:

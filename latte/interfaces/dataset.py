@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from latte.interfaces.component import Component, OptionsT
 
@@ -110,6 +110,10 @@ class Dataset(Component[OptionsT]):
         ...     def training_images(self):
         ...         return [ImageReference(n, self.context.path(n)) for n in ("1.jpg", "2.jpg")]
     """
+
+    lists_quickly: ClassVar[bool] = False
+    """True if opening the dataset and listing its images reads only folders and small files. Then
+    `latte check` lists the images, and `latte run` opens the dataset before it loads the model."""
 
     @property
     @abstractmethod

@@ -1,29 +1,24 @@
-"""Adapt CLIP to a folder of images in one call, or compare models on the folder.
+"""Adapt CLIP to a folder of images in one call.
 
 `latte adapt` and the function `latte.adapt` choose a method, write a recipe and run the recipe.
-`latte choose` does the same for each model that it compares, in a temporary folder.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.errors import suggestion
-from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path, read_text
 from latte.new.arguments import (
     ADAPT,
-    CHOOSE,
     PYTHON,
     Arguments,
     given_classes,
@@ -37,12 +32,10 @@ from latte.new.models import refuse_backbone, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
+from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from latte.predict.predictor import Predictor
-    from latte.recipe.model import Recipe
-    from latte.results.folder import RunFolder
-    from latte.run.comparing import MeasuredModel
 
 OUTPUT = Path("adapted")
 _MARK = "# latte adapt replaces this file until you edit it: "
@@ -67,15 +60,15 @@ def adapt(
     method: str = "auto",
     model: str | None = None,
     output: str | PathLike[str] = OUTPUT,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Predictor:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
-    folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed. The
-    classifier has the attributes `folder` (the run folder) and `verdict`: the guard's decision to
-    use the adapted model or zero-shot CLIP. Whether the adapted model is better, only labels can
-    tell: `test`, or the answers of `latte review FOLDER`. Paths may begin with `~`.
+    folder is below OUTPUT. A repeated call continues or reuses this run. The classifier has the
+    attributes `folder` (the run folder) and `verdict`: the guard's decision to use the adapted
+    model or zero-shot CLIP. Whether the adapted model is better, only labels can tell: `test`, or
+    the answers of `latte review FOLDER`. Paths may begin with `~`.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -89,7 +82,8 @@ def adapt(
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.
         output: the folder for the recipe and the run.
-        progress: an object that shows progress and messages; None shows nothing.
+        progress: True shows progress and messages on standard error, as `latte adapt` does; or an
+            object that shows them.
 
     Raises:
         LatteError: if an argument is wrong, the run fails, or the machine fails (a full disk).
@@ -111,7 +105,9 @@ def adapt(
             registry=registry,
             arguments=PYTHON,
         )
-        results = run_proposal(proposed, registry, progress or SilentProgress())
+        if progress is None or isinstance(progress, bool):
+            progress = make_progress(quiet=not progress)
+        results = run_proposal(proposed, registry, progress)
         from latte.predict.predictor import load
 
         return load(results.folder, progress=progress)
@@ -151,24 +147,17 @@ def propose(
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
     """Run all stages of a proposed recipe and return the results; finished stages are reused."""
-    recipe, _ = _ready(proposed, registry)
-    from latte.run.runner import run_recipe
-
-    results = run_recipe(recipe, registry, progress, output=proposed.output)
-    assert results is not None, "the run goes to its last stage"
-    return results
-
-
-def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
-    """Download the model of a proposed recipe; return the recipe and its run folder."""
     from latte.run.ready import fetch_model
     from latte.run.workspace import run_folder
 
-    recipe = load_recipe(proposed.recipe, registry)
-    run = run_folder(recipe, None, proposed.output)
+    recipe, output = load_recipe(proposed.recipe, registry), proposed.output
     with naming_argument(proposed.arguments.model):
-        fetch_model(recipe, registry, run)
-    return recipe, run
+        fetch_model(recipe, registry, run_folder(recipe, None, output))
+    from latte.run.runner import run_recipe
+
+    results = run_recipe(recipe, registry, progress, output=output)
+    assert results is not None, "the run goes to its last stage"
+    return results
 
 
 def check_method(method: str, argument: str) -> str:
@@ -190,33 +179,3 @@ def _write(path: Path, text: str, registry: Registry) -> None:
             "or name another output folder",
         )
     write_recipe(path, f"{text}{_MARK}{digest(text)}\n", registry)
-
-
-def compare_models(
-    images: Path,
-    classes: Path | Sequence[str] | None,
-    models: Sequence[str],
-    registry: Registry,
-    progress: Progress,
-) -> Mapping[str, MeasuredModel]:
-    """Run the recipe of `latte adapt` with each model; return the results, the best score first.
-
-    Recipes and runs are temporary. All models are checked and downloaded before torch is imported.
-    """
-    with TemporaryDirectory(prefix="latte-choose-") as folder:
-        runs = {}
-        for number, model in enumerate(models):
-            output = Path(folder, str(number))
-            proposed = propose(
-                images, classes, None, output, "auto", model, registry=registry, arguments=CHOOSE
-            )
-            runs[model] = _ready(proposed, registry)
-        from latte.run.comparing import measure_model
-        from latte.run.workspace import Workspace
-
-        found = {}
-        for model, (recipe, run) in runs.items():
-            progress.say(f"model {model}")
-            found[model] = measure_model(Workspace(recipe, registry, progress, run))
-            gc.collect()  # frees the model, which is in reference cycles
-    return dict(sorted(found.items(), key=lambda item: item[1].score, reverse=True))

@@ -59,3 +59,37 @@ def test_only_results_of_the_same_kind_are_replaced(
     assert file.read_bytes() not in OTHERS
     file.write_bytes(b"")
     assert run_command_line(command) == 0
+
+
+PREDICT = ["predict", "model", "photos", "-o", "x.csv"]
+OWN_FILES = {
+    "x.csv.partial": (PREDICT, "image,my notes\n1.jpg,keep\n"),
+    "x.skipped.csv": (PREDICT, "image,reason\n1.jpg,blurred\n"),
+    "page.html": (["compare", "runs", "--html", "page.html"], "<!doctype html>\n<p>mine</p>\n"),
+}
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_own_files_that_look_like_results_are_neither_replaced_nor_deleted(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, content = OWN_FILES[name]
+    (tmp_path / name).write_text(content)
+    assert run_command_line(command) == 2
+    assert f"{name}: this is another kind of file" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == content
+    assert run_command_line([*command, "--force"]) == 0
+
+
+def test_a_list_of_left_out_images_is_replaced_beside_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "text.jpg").write_text("no image")
+    assert run_command_line(PREDICT) == 3
+    listed = tmp_path / "x.skipped.csv"
+    assert "text.jpg" in listed.read_text()
+    assert run_command_line(PREDICT) == 3
+    (tmp_path / "photos" / "text.jpg").unlink()
+    listed.write_text("image,reasons of mine\n")
+    assert run_command_line(PREDICT) == 2
+    listed.write_text("image,reason\n")
+    assert run_command_line(PREDICT) == 0
+    assert not listed.exists()

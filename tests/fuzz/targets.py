@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from latte.components.datasets.published.dataset import VARIANTS, read_variants
+from latte_benchmarks.dataset import VARIANTS, read_variants
+
 from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
 from latte.data.sources.splits import Splits, read_splits

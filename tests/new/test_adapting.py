@@ -93,6 +93,17 @@ def test_names_of_a_file_elsewhere_are_copied_into_the_recipe(photos: Path) -> N
     assert f"classes: ../{photos.name}/names.txt" in recipe.read_text()
 
 
+def test_progress_is_shown_on_standard_error(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latte.adapt(photos, model="plugin:tiny", output="silent")
+    assert capsys.readouterr() == ("", "")
+    latte.adapt(photos, model="plugin:tiny", output="shown", progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "encode images: " in said.err
+
+
 def test_class_names_from_a_generator_keep_their_order(photos: Path) -> None:
     names = ("red", "green", "blue")
     model = latte.adapt(photos, (name for name in names), model="plugin:tiny")
@@ -254,8 +265,6 @@ def test_missing_class_names_are_asked_for_with_the_option(
         (["adapt", "phtos"], "PHOTOS"),
         (["adapt", ".", "--classes", "gone.txt"], "--classes"),
         (["adapt", ".", "--classes", "cat,cat"], "--classes.1"),
-        (["choose", "phtos", "--models", "plugin:tiny"], "PHOTOS"),
-        (["choose", ".", "--classes", "cat,dog", "--models", "plugin:tny"], "--models"),
     ],
 )
 def test_wrong_paths_are_refused_before_torch_is_imported(

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 import pytest
 
+from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.results.answers import Answer, Kind, Use
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import Population, draw, population, teaches
@@ -72,6 +73,21 @@ def test_the_interval_shrinks_around_the_gain() -> None:
         reach.append(now.gain.high - now.gain.low)
     assert reach == sorted(reach, reverse=True)
     assert reach[0] == pytest.approx(2 * len(found.disagreements) / len(KEYS))
+
+
+def test_error_probabilities_of_the_strata_add_up_to_five_percent() -> None:
+    found = models()
+    strata = [found.disagreements, *found.agreements]
+    answered = [one for images in strata for one in images[:30]]
+    now = after(found, [answer(one.key) for one in answered])
+    expected = [0.0, 0.0]
+    for images in strata:
+        right = [float(one.adapted == TRUTH[one.key]) for one in images[:30]]
+        mean = confidence_sequence(right, len(images), 0, 1, level=1 - 0.05 / len(strata))
+        expected[0] += mean.low * len(images) / len(KEYS)
+        expected[1] += mean.high * len(images) / len(KEYS)
+    assert len(strata) == 3
+    assert (now.adapted.low, now.adapted.high) == pytest.approx(expected)
 
 
 def test_only_answers_before_the_first_gap_count() -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from latte.api import Options
 from latte.components import latte_components
-from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import Component, DescribeRequest, NoOptions
 from latte.testing import (
     BackboneContract,
@@ -31,7 +30,6 @@ from latte.testing.doubles import EchoDescriber
 from latte.testing.fixtures import tiny_images
 from latte.testing.tiny_runs import write_tiny_clip
 from latte.toolkit.descriptions import with_template
-from tests.helpers.dataset_trees import write_tree
 from tests.helpers.method_doubles import (
     AgreementLabeler,
     TwoPrototypes,
@@ -141,11 +139,7 @@ class TestMomentum(PrototypeAggregatorContract):
 
 class TestMomentumAsReleased(PrototypeAggregatorContract):
     component = "momentum"
-    options: ClassVar[Mapping[str, Any]] = {
-        "momentum": 0.5,
-        "margins": "epoch_start",
-        "normalize_targets": True,
-    }
+    options: ClassVar[Mapping[str, Any]] = {"momentum": 0.5, "margins": "epoch_start"}
 
 
 class TestReEstimated(PrototypeAggregatorContract):
@@ -166,23 +160,8 @@ class TestTwoPrototypes(PrototypeAggregatorContract):
         return TwoPrototypes, NoOptions()
 
 
-class TestAnchored(PrototypeAggregatorContract):
-    component = "anchored"
-    changes: ClassVar[Mapping[str, Any]] = {"image_weight": 0.9, "rounds": 1}
-
-
 class TestContrastive(LossContract):
     component = "contrastive"
-
-
-class TestContrastiveMulti(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "multi", "logit_scale": 50.0}
-
-
-class TestContrastiveIgnore(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "ignore"}
 
 
 class TestSigmoid(LossContract):
@@ -260,20 +239,6 @@ class TestCoop(DatasetContract):
         rows = [[one, place % 2, CLASSES[place % 2]] for place, one in enumerate(ids)]
         split = {"train": rows[3::-1], "val": rows[4:5], "test": rows[5:]}
         (folder / "split.json").write_text(json.dumps(split))
-
-
-class PublishedContract(DatasetContract):
-    """Each published dataset, in a small tree of its layout."""
-
-    options: ClassVar[Mapping[str, Any]] = {"root": "data"}
-
-    def write_files(self, folder: Path) -> None:
-        write_tree(self.component, folder / "data")
-
-
-for name, facts in all_facts().items():
-    named = {"component": name, "__module__": __name__}
-    globals()[f"Test{facts.target}"] = type(f"Test{facts.target}", (PublishedContract,), named)
 
 
 class TestHtml(ReporterContract):

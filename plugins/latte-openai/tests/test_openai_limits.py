@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -201,7 +202,7 @@ def test_memory_of_a_request_is_bounded(name: str, capsys: pytest.CaptureFixture
     seconds, megabytes = map(float, numbers.split())
     with capsys.disabled():
         sys.stdout.write(f"\n{name}: {seconds:.2f} s, {megabytes:.0f} MB, {message}\n")
-    assert SERVERS.get(name, (None, "larger than"))[1] in message
+    assert re.search("no complete reply|connection was cut|larger than", message)
     assert seconds < 2 + 1
     assert megabytes < 200
 

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions
-from latte.interfaces import Context, Supervision
+from latte.interfaces import Context, NoOptions, Supervision
 from latte.testing import LossContract
 from tests.testing.broken.fault import Fault
 
 
 class FaultyLoss(Fault):
-    given = ContrastiveOptions()
+    given = NoOptions()
 
 
 class Listed(ContrastiveLoss):
@@ -119,7 +118,7 @@ class TestItCrashesWithoutTargets(FaultyLoss, LossContract):
 class WithTemperature(ContrastiveLoss):
     """Has a parameter that `parameters` does not return."""
 
-    def __init__(self, options: ContrastiveOptions, context: Context) -> None:
+    def __init__(self, options: NoOptions, context: Context) -> None:
         super().__init__(options, context)
         self.temperature = nn.Parameter(torch.ones(()))
 
