@@ -43,7 +43,6 @@ REFUSED = {
     "evaluate absent": "RUN absent",
     "report absent": "RUN absent",
     "export absent --format onnx": "RUN absent",
-    "diagnose absent": "RUN",
     "review absent": "RUN absent",
     "labels export absent --format csv -o labels.csv": "RUN absent",
     "compare absent": "RUN",
