@@ -234,7 +234,7 @@ class _Server:
             "uses": now.uses,
             "next_step": now.next_step,
             "note": note,
-            "result": [one.lines for one in now.evidence],
+            "result": now.evidence.lines,
         }
 
 

@@ -383,24 +383,6 @@ def test_outliers_are_asked_one_by_one(page: Page, review: Review) -> None:
         assert page.complaints() == []
 
 
-def test_several_runs_show_each_gain_and_their_difference(page: Page, tmp_path: Path) -> None:
-    first = made_up_review(tmp_path / "first", NAMES)
-    second = made_up_review(tmp_path / "second", NAMES, every=6)
-    page.show(390)
-    with served(Review(first.run, second.run)) as url:
-        ready(page, url)
-        before = row(page)
-        page.press("1")
-        asked_anew(page, before)
-        lines = page.evaluate("document.getElementById('gain').textContent").splitlines()
-        assert len(lines) == 3
-        assert "first" in lines[2]
-        assert "second" in lines[2]
-        assert page.evaluate("document.getElementById('queue').length") == 1
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.complaints() == []
-
-
 def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
     page.show(1280)
     with served(review) as url:

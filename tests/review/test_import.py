@@ -162,6 +162,20 @@ def test_an_image_keeps_the_use_of_its_earlier_answer(review: Review, tmp_path: 
     assert found[TEACHING[1]] == ("class", "cat", "teaching")
 
 
+@pytest.mark.parametrize("use", ["evidence", "teaching"])
+def test_an_image_whose_answer_has_the_other_use_is_refused(
+    review: Review, tmp_path: Path, use: str
+) -> None:
+    header, other = "image,label,use", "teaching" if use == "evidence" else "evidence"
+    import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat,{use}", header=header))
+    before = review.file.read_bytes()
+    rows = (f"{TEACHING[1]},cat,{use}", f"{TEACHING[0]},dog,{other}")
+    with pytest.raises(LatteError, match="never both") as caught:
+        import_answers(review, csv_file(tmp_path, *rows, header=header))
+    assert caught.value.where == f"{tmp_path / 'answers.txt'}:3"
+    assert review.file.read_bytes() == before
+
+
 GOOD = f"{EVIDENCE[0]},cat"
 
 
@@ -276,11 +290,11 @@ def test_answers_that_do_not_count_yet_are_not_called_no_answer(
     agreed = next(image for image in EVIDENCE if int(image.removesuffix(".jpg")) not in differ)
     later = f"{review.population.disagreements[2].row}.jpg"
     import_answers(review, csv_file(tmp_path, *(f"{one},cat" for one in (agreed, TEACHING[0]))))
-    (found,) = review.evidence()
+    found = review.evidence()
     assert (found.teaching, found.estimate.agreeing, found.estimate.waiting) == (1, 1, 0)
     assert "2 answers: 1 for teaching, 1 about images on which the models agree" in found.sentence
     import_answers(review, csv_file(tmp_path, f"{later},cat"))
-    (found,) = review.evidence()
+    found = review.evidence()
     assert found.estimate.waiting == 1
     assert "3 answers" in found.sentence
     assert "1 waiting for answers about earlier images" in found.sentence

@@ -10,7 +10,8 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.report.evidence import read_evidence, read_groups
+from latte.report.evidence import read_evidence
+from latte.results.answers import Answer, read_answers
 from latte.results.stored import LARGEST_JSON
 from latte.review.groups import Question
 from latte.review.importing import import_answers
@@ -51,16 +52,16 @@ def test_three_of_four_questions_are_about_disagreements(review: Review) -> None
     asked = answered(review, 24)
     differ = {one.key for one in review.population.disagreements}
     assert sum(key in differ for key in asked) == 18
-    assert review.evidence()[0].estimate.answered == 18
-    assert review.evidence()[0].estimate.gain.low < review.evidence()[0].estimate.gain.high
+    assert review.evidence().estimate.answered == 18
+    assert review.evidence().estimate.gain.low < review.evidence().estimate.gain.high
 
 
 def test_questions_end_when_all_images_are_answered(review: Review) -> None:
     asked = answered(review, 200)
     assert len(set(asked)) == 200
     assert review.next("evidence") is None
-    assert review.evidence()[0].estimate.gain.low == pytest.approx(
-        review.evidence()[0].estimate.gain.high
+    assert review.evidence().estimate.gain.low == pytest.approx(
+        review.evidence().estimate.gain.high
     )
 
 
@@ -214,10 +215,10 @@ def test_the_next_step_after_teaching_is_named(
 
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
-    before = review.evidence()[0].estimate
+    before = review.evidence().estimate
     while (question := review.next("clusters")) is not None:
         review.answer(keys(question), "class", "cat", "clusters")
-    assert review.evidence()[0].estimate == before
+    assert review.evidence().estimate == before
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,6 @@ def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
     for use in (
         lambda: made_up_review(folder, NAMES, corrections=corrections),
         lambda: read_evidence(folder),
-        lambda: read_groups([folder]),
     ):
         with pytest.raises(LatteError, match=r"review\.jsonl of a run folder|File name too long"):
             use()
@@ -268,6 +268,20 @@ def test_a_file_of_answers_that_is_too_large_is_not_read(review: Review) -> None
     os.truncate(review.file, LARGEST_JSON + 1)
     with pytest.raises(LatteError, match="it has more than"):
         review.answers()
+
+
+def test_the_file_is_read_once_for_an_answer(
+    review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> list[Answer]:
+        read.append(path)
+        return read_answers(path)
+
+    monkeypatch.setattr("latte.review.session.read_answers", counted)
+    review.answer([review.population.disagreements[-1].key], "class", "cat", "evidence")
+    assert read == [review.file]
 
 
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
@@ -292,7 +306,7 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     stale = [key for key in asked if before[key].label == "dog"]
     assert 0 < len(stale) < 40
     assert renamed.answers().keys() == set(asked) - set(stale)
-    (found,) = renamed.evidence()
+    found = renamed.evidence()
     assert found.estimate.neither == 0
     question = renamed.next("evidence")
     assert question is not None
@@ -304,7 +318,7 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     assert line in " ".join(capsys.readouterr().out.split())
     text = renamed.file.read_text().replace('"label": "dog"', '"label": "hound"')
     renamed.file.write_text(text)
-    assert renamed.evidence()[0].unknown == ""
+    assert renamed.evidence().unknown == ""
     assert len(renamed.answers()) == 40
 
 
@@ -330,7 +344,7 @@ def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
     answered(made_up_review(tmp_path, NAMES), 8)
-    (found,) = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
+    found = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
     assert found.estimate.answered == 0
     assert "8 answers do not count" in found.unknown
     assert "nearest: dogs)" in found.unknown
@@ -347,7 +361,7 @@ def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path
         assert question is not None
         first.answer([question.images[0].key], "class", names[question.options[0]], "evidence")
     again = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
-    (before,), (after,) = first.evidence(), again.evidence()
+    before, after = first.evidence(), again.evidence()
     assert before == after
     assert {one.label for one in again.answers().values()} == {*again.run.class_names}
 

@@ -144,14 +144,11 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as JSON data: rows, differences of runs, notes and skipped folders."""
+    """Return the comparison as JSON data: rows, notes and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison.evidence) for row in comparison.rows],
         "published": {"source": published.source, "note": published.note} if published else None,
-        "differences": [
-            _estimated(one) for group in comparison.reviewed for one in group.differences
-        ],
         "notes": notes(comparison),
         "skipped": [{"folder": one.where, "why": one.what} for one in comparison.skipped],
     }
@@ -200,8 +197,8 @@ def _gain(found: Interval) -> dict[str, float]:
 
 
 def _estimated(found: Evidence) -> dict[str, Any]:
-    models = {"compared": found.compared, "baseline": found.baseline}
-    return {**models, "answered": found.estimate.answered, **_gain(found.estimate.gain)}
+    estimate = found.estimate
+    return {"compared": found.compared, "answered": estimate.answered, **_gain(estimate.gain)}
 
 
 def _row(row: Row, evidence: Mapping[Path, Evidence]) -> dict[str, Any]:

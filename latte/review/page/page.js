@@ -105,8 +105,8 @@ const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${
 
 function show(next) {
   state = next;
-  find("gain").textContent = next.result.map((lines) => lines[0]).join("\n");
-  find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
+  [find("gain").textContent] = next.result;
+  find("accuracy").textContent = next.result.slice(1).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
   find("next").textContent = next.next_step;
