@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
@@ -32,9 +33,8 @@ from latte.results.answers import (
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import estimate
-from latte.review.groups import Question, read_features
 from latte.review.population import Population, ReviewImage, population, teaches
-from latte.review.queues import Queue, QueueName, queues_of
+from latte.review.queues import Question, Queue, QueueName, queues_of
 from latte.review.sentences import (
     Evidence,
     next_step,
@@ -143,7 +143,7 @@ class Review:
     @cached_property
     def queues(self) -> Mapping[str, Queue]:
         """The queues of questions by name."""
-        return queues_of(self.population, cache(lambda: read_features(self.run)))
+        return queues_of(self.population)
 
     def stored(self) -> Stored:
         """Read the answers, with class names as the run spells them."""
@@ -151,11 +151,11 @@ class Review:
         return Stored(newest(answers), self.run.class_names)
 
     def _with_spelling(self, answer: Answer) -> Answer:
-        label = answer.label and self.spelt(answer.label)
+        label = answer.label and self._spelt(answer.label)
         return answer if label == answer.label else replace(answer, label=label)
 
     @cached_property
-    def spelt(self) -> Callable[[str], str]:
+    def _spelt(self) -> Callable[[str], str]:
         """Function that spells a class name as the run does; other names stay as they are."""
         names = self.run.class_names
         lookup = ClassLookup(names)
@@ -187,7 +187,7 @@ class Review:
         """Return the state of a queue, and the estimate; the file of answers is read once."""
         asks, stored = self.queues[queue], self.stored()
         answers = stored.asked(asks.use)
-        counts = asks.counted(answers), asks.left(answers)
+        counts = asks.answered(answers), asks.left(answers)
         evidence, used = self.evidence(stored), uses(stored.answers.values())
         return Standing(asks.next(answers), *counts, evidence, used, self.next_step(stored))
 
@@ -208,14 +208,9 @@ class Review:
         return asks.next(self.stored().asked(asks.use))
 
     def upcoming(self, count: int, queue: QueueName = "evidence") -> list[Question]:
-        """Return the next `count` questions of a queue of single images, in the order of asking."""
-        asks, found = self.queues[queue], list[Question]()
-        answers = self.stored().asked(asks.use)
-        while len(found) < count and (question := asks.next(answers)):
-            found.append(question)
-            key = question.images[0].key
-            answers[key] = Answer(key, "unsure", None, asks.use, queue, "", "")
-        return found
+        """Return the next `count` questions of a queue, in the order of asking."""
+        asks = self.queues[queue]
+        return [*islice(asks.pending(self.stored().asked(asks.use)), count)]
 
     def answer(
         self,

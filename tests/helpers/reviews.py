@@ -65,10 +65,6 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200, every: i
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
     path = folder / "prototypes.safetensors"
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
-    features = np.random.default_rng(0).normal(size=(images + count, 16)).astype(np.float32)
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    both = {"training": features[:images], "class_features": features[images:]}
-    save_file(both, folder / "zero_shot.safetensors")
 
 
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:

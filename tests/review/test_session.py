@@ -13,10 +13,9 @@ from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence
 from latte.results.answers import Answer, read_answers
 from latte.results.stored import LARGEST_JSON
-from latte.review.groups import Question
 from latte.review.importing import import_answers
 from latte.review.population import ReviewImage, teaches
-from latte.review.queues import QueueName
+from latte.review.queues import Question, QueueName
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 
@@ -83,34 +82,30 @@ def test_options_do_not_reveal_the_model(review: Review) -> None:
 
 
 def test_teaching_images_are_never_evidence(review: Review) -> None:
-    question = review.next("uncertain")
+    question = review.next("images")
     assert question is not None
     assert teaches(question.images[0].key)
-    review.answer([question.images[0].key], "class", "cat", "uncertain")
+    review.answer([question.images[0].key], "class", "cat", "images")
     asked = answered(review, 90)
     assert not any(teaches(key) for key in asked)
     with pytest.raises(LatteError, match="never both"):
         review.answer([question.images[0].key], "class", "cat", "evidence")
     evidence = next(one.key for one in review.population.images if not teaches(one.key))
     with pytest.raises(LatteError, match="never both"):
-        review.answer([evidence], "class", "cat", "uncertain")
+        review.answer([evidence], "class", "cat", "images")
 
 
-def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review) -> None:
+def test_images_are_looked_through_in_their_random_order(review: Review) -> None:
+    expected = [one.key for one in everything(review) if teaches(one.key)]
     asked = []
-    for _ in range(6):
-        question = review.next("balanced")
-        assert question is not None
-        asked.append(question.images[0])
-        review.answer([question.images[0].key], "unsure", None, "balanced")
-    assert sorted(one.adapted for one in asked[:3]) == [0, 1, 2]
-    left = review.next("uncertain")
-    assert left is not None
-    assert left.images[0].confidence <= min(
-        one.confidence
-        for one in review.population.images
-        if teaches(one.key) and one.key not in review.answers()
-    )
+    while (question := review.next("images")) is not None:
+        (image,) = question.images
+        assert {*question.options} == {image.zero_shot, image.adapted}
+        asked.append(image.key)
+        review.answer([image.key], "unsure", None, "images")
+    assert asked == expected
+    standing = review.standing("images")
+    assert (standing.answered, standing.left) == (len(expected), 0)
 
 
 def test_undo_asks_again(review: Review) -> None:
@@ -152,21 +147,20 @@ def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
     answers = review.answers()
     assert [answers[key].label for key in named] == ["bird"] * 10
     assert [answers[key].label for key in others] == [None, None]
-    asked = review.next("uncertain")
+    asked = review.next("images")
     assert asked is not None
     assert asked.images[0].key not in named
     assert (
-        review.standing("uncertain").left
-        == sum(teaches(one.key) for one in everything(review)) - 10
+        review.standing("images").left == sum(teaches(one.key) for one in everything(review)) - 10
     )
 
 
 def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
-    least = review.next("uncertain")
-    assert least is not None
+    first = review.next("images")
+    assert first is not None
     while (question := review.next("clusters")) is not None:
         review.answer([], "unsure", None, "clusters", keys(question))
-    assert review.next("uncertain") == least
+    assert review.next("images") == first
     assert review.standing("clusters").answered == len(NAMES)
 
 
@@ -175,7 +169,7 @@ def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Revi
     assert question is not None
     review.answer([], "unsure", None, "clusters", keys(question))
     last = keys(question)[-1]
-    review.answer([last], "class", "cat", "uncertain")
+    review.answer([last], "class", "cat", "images")
     review.answer(keys(question), "undo", None, "clusters")
     assert [*review.answers()] == [last]
     asked = review.next("clusters")
@@ -287,9 +281,9 @@ def test_the_file_is_read_once_for_an_answer(
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
     answered(review, 5)
     assert review.standing("evidence").left == 195
-    question = review.next("uncertain")
+    question = review.next("images")
     assert question is not None
-    review.answer(keys(question), "none", None, "uncertain")
+    review.answer(keys(question), "none", None, "images")
     left = review.standing("evidence").left
     upcoming = [one.images[0].key for one in review.upcoming(200)]
     assert len(upcoming) == left < 195
@@ -331,7 +325,7 @@ def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path
     sheet.write_text(f"image,label,use\n{''.join(rows)}")
     import_answers(review, sheet)
     renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
-    queues: tuple[QueueName, ...] = ("clusters", "balanced")
+    queues: tuple[QueueName, ...] = ("clusters", "images")
     for name in queues:
         question = renamed.standing(name).question
         assert question is not None and question == renamed.next(name)
