@@ -25,7 +25,6 @@ GROUPS = {
         "finished:report",
         "review:review",
         "finished:evaluate",
-        "finished:diagnose",
         "finished:compare",
         "finished:export",
         "finished:labels",
@@ -46,7 +45,7 @@ COMMANDS = {
 }
 
 
-STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))
+STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "compare"))
 """Commands that start from the beginning after an interruption, because no partial work is kept."""
 
 
