@@ -23,11 +23,6 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # Older versions of latte lack these keys. A key without effect is left out of the hash, so that
-    # the folders of those versions keep their names.
-    for name in ("deterministic", "corrections", "budget"):
-        if not keys.get(name) or (name == "budget" and recipe.questioned is None):
-            keys.pop(name, None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
 
 
@@ -79,9 +74,8 @@ def stage_fingerprints(
         backbone = " ".join(part for part in parts if part is not None)
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
-    described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
-    if recipe.gates:
-        described.append(_choices(recipe.gates))
+    seed, gates = str(recipe.general.seed), _choices(recipe.gates)
+    described = [zero_shot, describers, _choices(recipe.descriptions), seed, gates]
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)
@@ -108,14 +102,9 @@ def stage_fingerprints(
 
 
 def _learner(learner: Any) -> list[Any]:
-    trainable = _choice(learner.trainable)
-    # Named groups keep the fingerprint that they had before `trainable` was a component.
-    is_group = learner.trainable.distribution == BUILTIN_DISTRIBUTION and not trainable["options"]
     return [
-        {
-            **learner.settings.model_dump(mode="json"),
-            "trainable": learner.trainable.spec.name if is_group else trainable,
-        },
+        learner.settings.model_dump(mode="json"),
+        _choice(learner.trainable),
         _choice(learner.prototypes),
         _choice(learner.loss) if learner.loss else None,
     ]

@@ -37,7 +37,6 @@ REFUSED = {
     "new --images photos --classes c.txt --evaluation absent": "--evaluation",
     "predict absent photos": "RUN absent",
     "predict made absent": "IMAGES absent",
-    "predict made photos --priors absent": "--priors",
     "predict made photos -o photos": "photos",
     "predict made photos -o c.txt/rows.csv": "c.txt/rows.csv",
     "evaluate absent": "RUN absent",
