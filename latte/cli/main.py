@@ -29,7 +29,7 @@ GROUPS = {
         "finished:export",
         "finished:labels",
     ),
-    "Recipes": ("recipes:recipes", "recipes:check", "recipes:schema"),
+    "Recipes": ("recipes:recipes", "recipes:check"),
     "Images and texts": ("descriptions:describe", "descriptions:descriptions"),
     "Research": ("sweep:sweep", "sweep:reproduce"),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),

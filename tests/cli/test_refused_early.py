@@ -51,7 +51,6 @@ REFUSED = {
     "reproduce absent": "TABLE absent",
     "reproduce table-1 --with absent": "--with absent",
     "descriptions show absent": "IMAGE",
-    "schema -o photos": "photos",
 }
 RUN_ALL = """
 import contextlib, io, json, sys

@@ -63,7 +63,7 @@ COMMANDS = (
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
     Command("recipes copy parts/latteclip copied.yaml"),
-    Command("schema -o schema.json"),
+    Command("check --schema"),
     Command("datasets"),
     Command("components"),
     Command("plugins"),
