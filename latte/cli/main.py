@@ -27,7 +27,6 @@ GROUPS = {
         "finished:evaluate",
         "finished:compare",
         "finished:export",
-        "finished:labels",
     ),
     "Recipes": ("recipes:recipes", "recipes:check"),
     "Images and texts": ("descriptions:describe", "descriptions:descriptions"),

@@ -59,7 +59,7 @@ COMMANDS = (
     Command(f"report {RUN}", images=True, run=True),
     Command("sweep recipe.yaml --seeds 0 --set output=again", images=True, codes=frozenset({1})),
     Command(f"review {RUN} --show", run=True),
-    Command(f"labels export {RUN} --format csv -o labels.csv", run=True),
+    Command(f"export {RUN} --format csv -o labels.csv", run=True),
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
     Command("recipes copy parts/latteclip copied.yaml"),

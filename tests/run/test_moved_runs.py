@@ -34,7 +34,7 @@ def commands(run: Path) -> Iterator[list[str | Path]]:
     """Yield the commands that read the images of a run."""
     yield ["report", run, "--quiet"]
     yield ["evaluate", run]
-    yield ["labels", "export", run, "--format", "imagefolder", "--output", "labels"]
+    yield ["export", run, "--format", "imagefolder", "--output", "labels"]
 
 
 def test_run_and_images_that_moved_together_need_no_repair(moved: Path, latte: Latte) -> None:
