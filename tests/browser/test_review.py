@@ -174,11 +174,8 @@ def test_keys_work_after_a_task_was_chosen_and_after_a_search(page: Page, review
         assert {one.queue for one in review.answers().values()} == {"clusters"}
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_shows_all_without_scrolling_sideways(
-    page: Page, review: Review, dark: bool
-) -> None:
-    page.show(390, dark=dark)
+def test_a_phone_shows_all_without_scrolling_sideways(page: Page, review: Review) -> None:
+    page.show(390)
     with served(review) as url:
         ready(page, url)
         before = row(page)
@@ -211,9 +208,9 @@ def sheet(page: Page) -> list[str]:
     return [str(one) for one in page.evaluate(rows)]
 
 
-def other_sheet(page: Page, before: list[str], seconds: float = 20) -> None:
+def other_sheet(page: Page, before: list[str]) -> None:
     first = "(document.querySelector('#sheet button') || {dataset: {}}).dataset.row"
-    page.wait_for(f"{first} !== {before[0]!r}", seconds)
+    page.wait_for(f"{first} !== {before[0]!r}")
 
 
 def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Review) -> None:
@@ -246,11 +243,8 @@ def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Revie
         assert page.complaints() == []
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_shows_a_sheet_and_deselects_by_touch(
-    page: Page, review: Review, dark: bool
-) -> None:
-    page.show(390, dark=dark)
+def test_a_phone_shows_a_sheet_and_deselects_by_touch(page: Page, review: Review) -> None:
+    page.show(390)
     with served(review) as url:
         sheet_ready(page, url)
         first = sheet(page)
@@ -374,22 +368,3 @@ def test_every_task_is_accessible_by_the_rules_of_axe_core(
                 "Runtime.evaluate", expression=report, awaitPromise=True, returnByValue=True
             )["result"]["value"]
     assert found == {queue: [] for queue in review.queues}
-
-
-def test_ten_thousand_images_are_asked_without_a_pause(page: Page, tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES, images=10_000)
-    with served(review) as url:
-        ready(page, url)
-        for _ in range(20):
-            before = row(page)
-            page.press("1")
-            page.wait_for(
-                f"document.getElementById('image').getAttribute('src') !== {before!r}", seconds=2
-            )
-        sheet_ready(page, url)
-        for _ in range(4):
-            before_sheet = sheet(page)
-            page.press("1")
-            other_sheet(page, before_sheet, seconds=2)
-    queues = [one.queue for one in review.answers().values()]
-    assert (queues.count("evidence"), queues.count("clusters")) == (20, 4 * 12)

@@ -131,14 +131,6 @@ def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     assert review.answers() == before
 
 
-def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -> None:
-    row = json.loads(client("GET", f"/{TOKEN}/question?queue=evidence")[1])["question"]["rows"][0]
-    status, body = client.answer(rows=[row], kind="class", label=1, queue="evidence")
-    assert status == 200
-    assert json.loads(body)["answered"] == len(review.answers())
-    assert "dog" in review.file.read_text()
-
-
 def test_an_image_does_not_wait_until_an_answer_is_stored(
     client: Client, review: Review, monkeypatch: pytest.MonkeyPatch
 ) -> None:
