@@ -174,7 +174,7 @@ def test_secret_is_in_no_file_and_no_message(
     latte("predict", str(folder), "test", "-o", "rows.csv")
     latte("export", str(folder), "--format", "transformers")
     latte("describe", "canary.yaml")
-    latte("schema", "-o", "schema.json")
+    latte("check", "--schema")
     latte("descriptions", "ls")
     latte("descriptions", "stats")
     monkeypatch.setenv("LATTE_TOKEN", CANARY)
