@@ -20,7 +20,7 @@ from latte.report.progress import make_progress
 def evaluate(
     run: shared.RunArgument, as_json: shared.JsonOption = False, quiet: shared.QuietOption = False
 ) -> None:
-    """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
+    """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
@@ -75,10 +75,10 @@ def export(
     ] = False,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Write a run's model, or the labels of its own images, for other programs.
+    """Write a run's model or labels for other programs.
 
-    The labels are the column `adapted` of pseudo_labels.csv, with their confidence: predictions of
-    the run's final classifier, not true labels.
+    The labels of the run's own images are the column `adapted` of pseudo_labels.csv, with their
+    confidence: predictions of the run's final classifier, not true labels.
     """
     shared.require_run(run)
     progress = make_progress(quiet)
@@ -106,7 +106,7 @@ def _refuse_option(option: str, what: str, *, given: bool) -> None:
 
 
 def report(run: shared.RunArgument, quiet: shared.QuietOption = False) -> None:
-    """Write the reports of a finished run again, and print its summary."""
+    """Write the reports of a finished run again."""
     shared.require_run(run)
     from latte.report.summary import summary_table
     from latte.run.reopen import report_run
@@ -140,7 +140,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     force: shared.ForceOption = False,
 ) -> None:
-    """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    """Show finished runs in one table, averaged over seeds."""
     shared.require_runs(runs)
     from latte.io.paths import refuse_other_kind
     from latte.report.comparison import output as shown

@@ -41,7 +41,7 @@ def new(
     method: shared.MethodOption = "auto",
     model: shared.ModelOption = None,
 ) -> None:
-    """Write a recipe that fits your images and this machine, with reasons for each choice."""
+    """Write a recipe for your images and this machine; run nothing."""
     from latte.data.few_images import quick_look
     from latte.new.adapting import check_method
     from latte.new.choices import choose
@@ -94,8 +94,9 @@ def check(
         ),
     ] = False,
 ) -> None:
-    """Check a recipe and its paths, and print all its values, defaults included, with their origin.
+    """Check a recipe, and print all its values; run nothing.
 
+    Each value, defaults included, is printed with its origin.
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
@@ -166,9 +167,7 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-recipes = shared.command_group(
-    "recipes", "List, show and copy the recipes that come with latte; `latte run NAME` runs one."
-)
+recipes = shared.command_group("recipes", "List, show and copy the recipes that come with latte.")
 
 NameArgument = Annotated[
     str,

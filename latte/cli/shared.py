@@ -31,7 +31,7 @@ _FOR_SEVERAL = ("run", "describe")
 
 
 class SuggestingGroup(TyperGroup):
-    """Group of commands, such as `latte descriptions`, that suggests a name for a misspelt one."""
+    """Group of commands, such as `latte recipes`, that suggests a name for a misspelt one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""

@@ -50,7 +50,7 @@ REFUSED = {
     "compare made --html c.txt/page.html": "c.txt/page.html",
     "reproduce absent": "TABLE absent",
     "reproduce table-1 --with absent": "--with absent",
-    "descriptions show absent": "IMAGE",
+    "describe --about absent": "--about",
 }
 RUN_ALL = """
 import contextlib, io, json, sys

@@ -51,7 +51,7 @@ COMMANDS = (
     Command("run recipe.yaml --set output=again", images=True),
     Command("check recipe.yaml"),
     Command("describe recipe.yaml", images=True),
-    Command("descriptions ls"),
+    Command("describe --stored"),
     Command(f"evaluate {RUN}", images=True, run=True),
     Command(f"predict {RUN} images {ODD} -o rows.csv", images=True, run=True),
     Command(f"predict {RUN} - --format jsonl", images=True, run=True),

@@ -1,4 +1,4 @@
-"""`latte descriptions` lists and shows stored texts."""
+"""`latte describe --stored` and `--about` show stored texts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Descriptions:
-    """Run `latte descriptions ARGUMENTS`; returns stdout, or stderr if `code` is not 0."""
+    """Run `latte describe ARGUMENTS`; returns stdout, or stderr if `code` is not 0."""
 
     def run(*arguments: str | Path, code: int = 0) -> str:
-        ended = run_command_line(["descriptions", *map(str, arguments)])
+        ended = run_command_line(["describe", *map(str, arguments)])
         captured = capsys.readouterr()
         assert ended == code, captured.out + captured.err
         assert "Traceback" not in captured.err
@@ -69,10 +69,10 @@ def filled(image: Path) -> list[StoredText]:
     return records
 
 
-def test_ls_counts_by_describer_and_prompt_in_80_columns(
+def test_stored_texts_are_counted_by_describer_and_prompt_in_80_columns(
     call: Descriptions, filled: list[StoredText]
 ) -> None:
-    lines = call("ls").splitlines()
+    lines = call("--stored").splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "llava 1.6"
     assert lines[1].split() == ["texts", "refused", "failed", "newest", "prompt"]
@@ -82,10 +82,10 @@ def test_ls_counts_by_describer_and_prompt_in_80_columns(
     assert rows["When?"] == ["0", "0", "1"]
 
 
-def test_show_identifies_an_image_by_content(
+def test_about_identifies_an_image_by_content(
     call: Descriptions, filled: list[StoredText], image: Path
 ) -> None:
-    shown = call("show", image.rename("renamed.jpg"))
+    shown = call("--about", image.rename("renamed.jpg"))
     for words in (
         "A red bird on a branch.",
         "[image 2 of a group of 2] In common?",
@@ -96,19 +96,19 @@ def test_show_identifies_an_image_by_content(
     ):
         assert words in shown
     assert "A bird." not in shown
-    assert len(shown.split("\n\n")) == 4
+    assert shown.count("\n\n") == 4
 
 
-def test_show_reports_unreadable_and_unknown_images(call: Descriptions, image: Path) -> None:
-    assert "bird.png: no describer was asked about this image" in call("show", image, code=2)
-    assert "IMAGE: no such file: " in call("show", "absent.png", code=2)
+def test_about_reports_unreadable_and_unknown_images(call: Descriptions, image: Path) -> None:
+    assert "bird.png: no describer was asked about this image" in call("--about", image, code=2)
+    assert "--about: no such file: " in call("--about", "absent.png", code=2)
 
 
-def test_stats_count_texts_and_damage(call: Descriptions, filled: list[StoredText]) -> None:
+def test_stored_texts_and_damage_are_counted(call: Descriptions, filled: list[StoredText]) -> None:
     part = next(Path("cache/descriptions").iterdir())
     with part.open("ab") as file:
         file.write(b"damaged\n" + b'{"schema": 1, "key"')
-    lines = call("stats").splitlines()
+    lines = call("--stored").splitlines()
     assert max(map(len, lines)) <= 80
     shown = {line[:16].strip(): line[16:].strip() for line in lines}
     assert (shown["texts"], shown["refused"], shown["failed"]) == ("3", "1", "1")
@@ -117,29 +117,23 @@ def test_stats_count_texts_and_damage(call: Descriptions, filled: list[StoredTex
     assert (shown["duplicates"], shown["on disk"].endswith("in 1 files")) == ("0.0%", True)
 
 
-def test_unknown_subcommands_and_caches_are_errors_with_hints(call: Descriptions) -> None:
-    assert 'Did you mean "stats"?' in call("stat", code=2)
-    assert "there is no such cache folder" in call("ls", "--cache", "absent", code=2)
-    assert "latte doctor" in call("ls", "--cache", "absent", code=2)
+def test_an_empty_store_has_no_texts(call: Descriptions) -> None:
+    assert ["texts", "0"] in [line.split() for line in call("--stored").splitlines()]
 
 
-def test_ls_of_an_empty_store_succeeds(call: Descriptions) -> None:
-    assert "no descriptions in" in call("ls")
-    assert call("stats")
+def test_other_arguments_are_refused(call: Descriptions, image: Path) -> None:
+    about = ("--about", image)
+    for arguments in (("--stored", *about), ("demo", "--stored"), ("demo", *about)):
+        assert "is used without other arguments" in call(*arguments, code=2)
+    assert "latte describe --stored" in call(code=2)
 
 
-def test_descriptions_without_subcommand_prints_help(call: Descriptions) -> None:
-    for arguments in ((), ("--help",)):
-        shown = call(*arguments)
-        assert all(f"\n  {name} " in shown for name in ("ls", "show", "stats"))
-
-
-def test_descriptions_commands_import_no_torch(filled: list[StoredText]) -> None:
+def test_stored_texts_are_shown_without_torch(filled: list[StoredText]) -> None:
     script = """
 import sys
 from latte.cli.main import run_command_line
-for arguments in ("--help", "ls", "stats", "show bird.png"):
-    assert run_command_line(["descriptions", *arguments.split()]) == 0, arguments
+for arguments in ("--help", "--stored", "--about bird.png"):
+    assert run_command_line(["describe", *arguments.split()]) == 0, arguments
     heavy = {"torch", "open_clip", "transformers"} & {*sys.modules}
     assert not heavy, (arguments, heavy)
 """

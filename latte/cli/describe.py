@@ -1,4 +1,4 @@
-"""`latte describe` stores texts about a recipe's images; `latte descriptions` manages them."""
+"""`latte describe`: ask for texts about a recipe's images, and show the stored texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    recipe: shared.RecipeArgument,
+    recipe: shared.OptionalRecipeArgument = None,
     set_: shared.SetOption = None,
     shard: Annotated[
         str | None,
@@ -45,9 +45,41 @@ def describe(
         bool, typer.Option("--dry-run", help="List the recipe's questions; ask none.")
     ] = False,
     limit: shared.LimitOption = None,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored", help="List the stored texts of all runs by describer and prompt; ask none."
+        ),
+    ] = False,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Show the stored texts about an image file; ask none.",
+        ),
+    ] = None,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Describe a recipe's images; the texts are stored, and `latte run` uses them."""
+    """Ask a recipe's describers for texts, or show stored texts.
+
+    The texts are stored for all runs, and `latte run` uses them.
+    """
+    if stored or about:
+        if recipe or set_ or shard or ask_again or dry_run or limit or (stored and about):
+            hint = "show stored texts of all runs: latte describe --stored, or --about IMAGE"
+            option = "--stored" if stored else "--about"
+            raise LatteError("is used without other arguments", where=option, hint=hint)
+        from latte.run.workspace import description_folder
+
+        archive = Archive(description_folder())
+        if about:
+            _print_texts_about(about, archive)
+        else:
+            _print_stored(archive)
+        return
+    if recipe is None:
+        hint = "latte describe RECIPE; to see stored texts: latte describe --stored"
+        raise LatteError("names no recipe", where="RECIPE", hint=hint)
     from latte.describe.shards import Shard
     from latte.run.ready import refuse_unready
     from latte.run.workspace import load_recipe_or_saved
@@ -101,24 +133,10 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
             )
 
 
-descriptions = shared.command_group(
-    "descriptions", "List and show the texts that describers wrote."
-)
-
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="DIR", help="Another cache folder than the one of your runs."),
-]
-
-
-@descriptions.command("ls")
-def list_(cache: CacheOption = None) -> None:
-    """List describers and prompts, with the number of texts of each."""
-    archive = _archive(cache)
+def _print_stored(archive: Archive) -> None:
+    """Print describers and prompts with the number of texts of each, then facts about all texts."""
     found = holdings(archive)
-    if not found:
-        echo(f"no descriptions in {archive.folder}")
-    for number, describer in enumerate(dict.fromkeys(one.describer for one in found)):
+    for describer in dict.fromkeys(one.describer for one in found):
         rows = [
             (
                 f"{one.texts:,}",
@@ -132,48 +150,17 @@ def list_(cache: CacheOption = None) -> None:
         ]
         title = Text(describer or "unknown describer", "bold")
         headers = ("texts", "refused", "failed", "newest", "prompt")
-        _print_paragraph(number, title, fitted(headers, rows, right=(0, 1, 2)))
+        _print_paragraph(title, fitted(headers, rows, right=(0, 1, 2)))
+    _print_paragraph(fitted(("", ""), _facts(archive)))
 
 
-@descriptions.command()
-def show(
-    image: Annotated[Path, typer.Argument(help="An image file; its content identifies it.")],
-    cache: CacheOption = None,
-) -> None:
-    """Show every text about an image, or about a group that contains the image."""
-    from latte.data.images import read_image
-    from latte.interfaces import ImageReference
-    from latte.io.files import digest
-
-    existing_file(image.absolute(), "IMAGE")
-    key = digest(read_image(ImageReference(str(image), image)))
-    texts = _archive(cache).texts()
-    found = [one.record for one in texts if key in one.record.images]
-    if not found:
-        what = f"no describer was asked about this image (content hash {key})"
-        hint = "describe the images of a recipe: latte describe RECIPE"
-        raise LatteError(what, where=str(image), hint=hint)
-    for number, record in enumerate(found):
-        place, images = record.images.index(key) + 1, len(record.images)
-        group = f"[image {place} of a group of {images}] " if images > 1 else ""
-        what = "refused" if record.refused else "failed"
-        why = f"({what}: {record.failure or 'no reason given'})"
-        text = why if record.text is None else record.text
-        sample = f", sample {record.sample}" if record.sample else ""
-        by = f"by {record.describer or 'unknown describer'}{sample}"
-        _print_paragraph(number, Text(group + record.prompt, "bold"), Text(text), Text(by, "dim"))
-
-
-@descriptions.command()
-def stats(cache: CacheOption = None) -> None:
-    """Show the number of texts, their length, duplicates, and damaged lines."""
-    archive = _archive(cache)
+def _facts(archive: Archive) -> list[tuple[str, str]]:
     found = statistics(archive)
     words = "-"
     if found.mean_words is not None:
         mean, middle, most = found.mean_words, found.median_words, found.max_words
         words = f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
-    rows = {
+    facts = {
         "folder": str(archive.folder),
         "texts": f"{found.texts:,}",
         "refused": f"{found.refused:,}",
@@ -184,18 +171,35 @@ def stats(cache: CacheOption = None) -> None:
         "torn last lines": f"{found.torn_lines:,}",
         "unreadable lines": f"{found.unreadable_lines:,}",
     }
-    results().print(fitted(("", ""), list(rows.items())))
+    return [*facts.items()]
 
 
-def _archive(cache: Path | None) -> Archive:
-    from latte.run.workspace import description_folder
+def _print_texts_about(image: Path, archive: Archive) -> None:
+    """Print every text about an image, or about a group that contains the image."""
+    from latte.data.images import read_image
+    from latte.interfaces import ImageReference
+    from latte.io.files import digest
 
-    return Archive(description_folder(cache))
+    existing_file(image.absolute(), "--about")
+    key = digest(read_image(ImageReference(str(image), image)))
+    found = [one.record for one in archive.texts() if key in one.record.images]
+    if not found:
+        what = f"no describer was asked about this image (content hash {key})"
+        hint = "describe the images of a recipe: latte describe RECIPE"
+        raise LatteError(what, where=str(image), hint=hint)
+    for record in found:
+        place, images = record.images.index(key) + 1, len(record.images)
+        group = f"[image {place} of a group of {images}] " if images > 1 else ""
+        what = "refused" if record.refused else "failed"
+        why = f"({what}: {record.failure or 'no reason given'})"
+        text = why if record.text is None else record.text
+        sample = f", sample {record.sample}" if record.sample else ""
+        by = f"by {record.describer or 'unknown describer'}{sample}"
+        _print_paragraph(Text(group + record.prompt, "bold"), Text(text), Text(by, "dim"))
 
 
-def _print_paragraph(number: int, *lines: RenderableType) -> None:
+def _print_paragraph(*lines: RenderableType) -> None:
     console = results()
-    if number:
-        console.print()
     for line in lines:
         console.print(line)
+    console.print()
