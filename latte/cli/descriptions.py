@@ -70,7 +70,7 @@ def describe(
         from latte.interfaces.settings import Budget
         from latte.run.planned_questions import plan_questions
 
-        budget = loaded.general.budget
+        budget = loaded.budget
         price = budget.cost if isinstance(budget, Budget) else None
         _print_questions(plan_questions(loaded, registry, progress, limit), price)
         return

@@ -43,7 +43,7 @@ def make_device_views(
     wanted = settings.augment_on == "device" or (
         settings.augment_on == "auto" and place.type == "cuda"
     )
-    if settings.augment is None or not settings.takes_steps or not wanted:
+    if view.augment is None or not settings.takes_steps or not wanted:
         return None
     if isinstance(view.augment, ImageAugmentation):
         if settings.augment_on == "auto":

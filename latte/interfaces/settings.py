@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -96,9 +96,6 @@ class TrainSettings(Options):
         default="cosine", description="learning rate after the warm-up"
     )
     optimizer: OptimizerSettings = Field(default=OptimizerSettings(), description="optimizer")
-    augment: AugmentSettings | None = Field(
-        default=AugmentSettings(), description="random augmentation; none: the evaluation transform"
-    )
     views: PositiveInt | None = Field(
         default=None,
         description="number of random views per image, which are used in turn: epoch 5 of `views: "
@@ -149,13 +146,6 @@ class TrainSettings(Options):
         description="epochs between evaluations on the labelled images; 0: only at the end",
     )
 
-    @field_validator("views")
-    @classmethod
-    def _are_random(cls, views: int | None, others: ValidationInfo) -> int | None:
-        if views is not None and others.data.get("augment", True) is None:
-            raise ValueError("without `augment` an image has one view: remove this key")
-        return views
-
     def view_of(self, epoch: int) -> int:
         """Return the index (from 0) of the random view that each image gets in `epoch`."""
         return epoch if self.views is None else epoch % self.views
@@ -187,15 +177,6 @@ class EvaluateSettings(Options):
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
-
-
-class LearnerSettings(Options):
-    """Settings of one learner (an adapted copy of the backbone), except its components."""
-
-    name: str = Field(default="main", description="used in metrics and file names")
-    optimizer: OptimizerSettings | None = Field(
-        default=None, description="in place of train.optimizer"
-    )
 
 
 ASSUMED_TOKENS = (3000.0, 80.0)
@@ -251,52 +232,3 @@ class Budget(Options):
         if self.tokens is not None:
             return int(self.tokens / sum(tokens))
         return int(min((self.money or 0.0) / (self.cost(tokens) or 1.0), 1e12))
-
-
-class GeneralSettings(Options):
-    """Top-level keys of a recipe that hold plain values, not components."""
-
-    name: str = Field(
-        default="",
-        description="name of the run, part of its folder's name; default: the recipe's file name",
-        pattern=r"^[A-Za-z0-9._-]*$",
-    )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
-    output: str = Field(
-        default="runs",
-        description="folder in which run folders are created; a relative path is relative to the "
-        "current folder",
-    )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
-    deterministic: bool = Field(
-        default=False,
-        description="bit-identical results on a GPU by torch's deterministic algorithms, which are "
-        "slower. Operations without such an algorithm raise an error. CPU runs are always "
-        "bit-identical",
-    )
-    requires: tuple[str, ...] = Field(
-        default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
-    )
-    oracle: bool = Field(
-        default=False,
-        description="this recipe may use ground-truth labels of training images; only for "
-        "ablations, never for results",
-    )
-    budget: Annotated[int, Field(ge=0)] | Budget | None = Field(
-        default=None,
-        description="largest number of questions that a labeler asks a describer, or a mapping "
-        "with `questions`, `tokens` or `money`; needed by labelers that ask",
-    )
-    corrections: str | None = Field(
-        default=None,
-        description="review.jsonl of a run on the same images: classes that a person gave to "
-        "images chosen for teaching are used as labels",
-    )
-
-    @field_validator("budget")
-    @classmethod
-    def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Replace the budget `{questions: N}` by N, because both must give the same run ID."""
-        if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
-            return budget.questions
-        return budget

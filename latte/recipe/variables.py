@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import UnionType
@@ -16,8 +17,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from latte.interfaces import IsPath, LatteError
+from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.redaction import is_secret
-from latte.recipe.node import Node, Origin
+from latte.recipe.errors import Check
+from latte.recipe.fields import KeyPath, value_at, with_value
+from latte.recipe.model import BACKBONE, component_paths
+from latte.recipe.places import Document, Place
+from latte.registry.registry import Registry
 
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)"
@@ -40,8 +46,8 @@ class AsWritten(dict[str, str]):
         return f"${{{name}}}"
 
 
-def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
-    """Return a node with `text`, in which environment variables are replaced by their values.
+def expand(text: str, environment: Mapping[str, str], place: Place) -> tuple[str, Place]:
+    """Return `text` with the values of its environment variables, and its place with their names.
 
     A `${` inside a value is not expanded. As in a shell, the default after `:-` also replaces an
     empty variable. Raises `LatteError` for an unset variable without a default.
@@ -66,9 +72,9 @@ def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
         if environment.get(match["name"]):
             filled.append((len(expanded), len(expanded) + len(value)))
         expanded += value
-    place = replace(origin, variables=tuple(dict.fromkeys(names)))
-    written = text if secret else None
-    return Node(expanded + text[end:], place, written=written, filled=tuple(filled))
+    variables = tuple(dict.fromkeys(names))
+    place = replace(place, variables=variables, filled=tuple(filled), is_secret=secret)
+    return expanded + text[end:], place
 
 
 def escape(text: str) -> str:
@@ -88,34 +94,78 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
     return value
 
 
-def with_shell_paths(node: Node, *types: Any) -> Node:
-    """Return a copy of `node` in which paths from environment variables are absolute.
+def refuse_in_prompts(check: Check) -> None:
+    """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
+    for path, component in component_paths(check.document.data):
+        if component.kind not in ("describer", "description"):
+            continue
+        for below, place in check.document.below(path).places.items():
+            if below and "prompt" in str(below[0]) and len(below) <= 2:
+                for name in place.variables:
+                    what = (
+                        f"a prompt cannot contain the variable {name}: prompts are stored and "
+                        "exported with the texts"
+                    )
+                    check.add((*path, *below), what, "Write the text itself.")
+
+
+def without_default_tag(document: Document) -> Document:
+    """Drop `pretrained` if it is only a default and the model brings its own weights.
+
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip's models. A tag that the user
+    set is kept, and an error reports it later.
+    """
+    tag = document.places.get((BACKBONE, "pretrained"))
+    model = value_at(document.data, (BACKBONE, "model"))
+    if not (tag and tag.variables and not tag.filled and str(model).startswith(BRING_WEIGHTS)):
+        return document
+    backbone = {key: one for key, one in document.data[BACKBONE].items() if key != "pretrained"}
+    return document.changed({**document.data, BACKBONE: backbone}, {})
+
+
+def with_shell_paths(document: Document, registry: Registry) -> Any:
+    """Return the data of a recipe in which paths from environment variables are absolute.
 
     A path that begins with a variable's value, such as `${NAME}/photos`, is relative to the working
     directory. `photos/${NAME}` and the default in `${NAME:-default}` are relative to the recipe,
-    and stay unchanged. `types` are the types that the value may have. A value is a path if its type
-    is `Path`, or text marked with `IsPath`.
+    and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
-    if isinstance(node.value, list):
+    data = document.data
+    for path, component in component_paths(data):
+        with suppress(LatteError):
+            value = value_at(data, path)
+            _, options = component.found(value, registry)
+            data = with_value(data, path, absolute_paths(value, path, document.places, [options]))
+    return data
+
+
+def absolute_paths(
+    value: Any, path: KeyPath, places: Mapping[KeyPath, Place], types: Iterable[Any]
+) -> Any:
+    """Return a copy of the value at `path`, which may have these `types`, with absolute paths."""
+    types = [*types]
+    if isinstance(value, list):
         items = _arguments(types, (list, tuple))
-        return node.mapped(lambda _, below: with_shell_paths(below, *items))
-    if isinstance(node.value, dict):
-        return node.mapped(lambda key, below: with_shell_paths(below, *_values(types, str(key))))
-    return _absolute(node, types) if node.filled else node
+        return [absolute_paths(one, (*path, at), places, items) for at, one in enumerate(value)]
+    if isinstance(value, dict):
+        return {
+            key: absolute_paths(one, (*path, key), places, _values(types, key))
+            for key, one in value.items()
+        }
+    place = places.get(path)
+    return _absolute(value, place.filled, types) if place and place.filled else value
 
 
-def _absolute(node: Node, types: Sequence[Any]) -> Node:
-    text = str(node.value)
+def _absolute(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:
     for one in _members(types):
         marker = IsPath() if one is Path else one
         if not isinstance(marker, IsPath):
             continue
         found = re.fullmatch(marker.pattern, text, re.DOTALL)
-        if found and any(start <= found.start("path") < end for start, end in node.filled):
+        if found and any(start <= found.start("path") < end for start, end in filled):
             whole = _from_shell(found["path"])
-            value = text[: found.start("path")] + whole + text[found.end("path") :]
-            return Node(value, node.origin, node.broken, node.written)
-    return node
+            return text[: found.start("path")] + whole + text[found.end("path") :]
+    return text
 
 
 def _from_shell(text: str) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from latte.interfaces import LatteError, Progress, RunResults
@@ -42,7 +41,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     file = os.path.relpath(review.file, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
     limit, output = run.source.limit, run.folder.path.parent
-    recipe = replace(recipe, path=path)
+    recipe = recipe.loaded(path=path)
     results = run_recipe(recipe, registry, progress, limit=limit, output=output)
     assert results is not None, "the run goes to its last stage"
     return results

@@ -121,7 +121,7 @@ def _ask_all(
     Returns plans and results by describer name. Each describer is closed before the next one
     begins.
     """
-    results, budget = {}, workspace.recipe.general.budget
+    results, budget = {}, workspace.recipe.budget
     price = budget.cost if isinstance(budget, Budget) else None
     with (
         planned_requests(workspace, training, descriptions) as (plans, waiting),

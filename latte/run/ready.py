@@ -8,9 +8,8 @@ from typing import Any
 
 from latte.interfaces import Dataset, LatteError
 from latte.io.paths import exists, refuse_read_only
-from latte.recipe.layout import LEARNERS
-from latte.recipe.model import Recipe
-from latte.recipe.node import DEFAULT, OVERRIDE
+from latte.recipe.model import LEARNERS, Recipe
+from latte.recipe.places import DEFAULT, OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION

@@ -148,17 +148,18 @@ class Learner:
         progress: Progress,
         image_states: ImageStates | None,
         *,
+        random_views: bool,
         text_states: bool,
     ) -> None:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
         Outputs for images are cached if `image_states` is given, and outputs for texts if
-        `text_states` is true. Features of frozen towers are computed without dropout, and from the
+        `text_states` is true. With `random_views`, an image has another view in each epoch. Features of frozen towers are computed without dropout, and from the
         evaluation view of images.
         """
-        if settings.augment is None and not self.image_tower_is_trained:
+        if not random_views and not self.image_tower_is_trained:
             self.constant_features = start.image_features
-        elif image_states is not None and (settings.augment is None or settings.views):
+        elif image_states is not None and (not random_views or settings.views):
             self._cache_image_states(settings.views, start, image_states, progress)
         if self.text_tower_is_trained:
             if text_states:

@@ -114,6 +114,7 @@ def _start(training: Training, progress: Progress) -> None:
                 training.bank_features,
                 progress,
                 image_states,
+                random_views=training.view.augment is not None,
                 text_states=_reuses_texts(training),
             )
     for labeler in training.labelers:

@@ -177,7 +177,7 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
         counted(found["views"], counts, DeviceViews, "_views"),
         counted(found["views"], counts, batches, "_on_device"),
     ):
-        if training.settings.augment is not None and name != VIEWS_ON_CPU:
+        if training.view.augment is not None and name != VIEWS_ON_CPU:
             pixels = [
                 torch.tensor(training.images.pixels(index), device=DEVICE)
                 for index in range(len(training.images))

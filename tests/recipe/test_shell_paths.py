@@ -6,8 +6,8 @@ import pytest
 
 from latte.interfaces import Options, PathText
 from latte.recipe.load import load_recipe
-from latte.recipe.node import Node, Origin
-from latte.recipe.variables import with_shell_paths
+from latte.recipe.places import Place
+from latte.recipe.variables import absolute_paths
 from latte.registry.registry import Registry
 from latte.results.identity import run_hash
 
@@ -116,19 +116,13 @@ def test_marked_options_are_found_inside_lists_mappings_and_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    origin = Origin("r.yaml", 1)
-    filled = Node("a", origin, filled=((0, 1),))
-    node = Node(
-        {
-            "inner": Node({"file": filled}, origin),
-            "files": Node([filled, Node("a", origin)], origin),
-            "named": Node({"x": filled}, origin),
-            "word": filled,
-        },
-        origin,
-    )
+    written = Place("r.yaml", 1)
+    filled = Place("r.yaml", 1, filled=((0, 1),))
+    paths = [("inner", "file"), ("files", 0), ("named", "x"), ("word",)]
+    places = {("files", 1): written, **dict.fromkeys(paths, filled)}
+    values = {"inner": {"file": "a"}, "files": ["a", "a"], "named": {"x": "a"}, "word": "a"}
     whole = str(tmp_path / "a")
-    assert with_shell_paths(node, Outer).plain() == {
+    assert absolute_paths(values, (), places, [Outer]) == {
         "inner": {"file": whole},
         "files": [whole, "a"],
         "named": {"x": whole},
