@@ -12,8 +12,8 @@ from latte.cli.errors import print_error
 from latte.interfaces import LatteError
 
 MEASUREMENTS = (
-    *("step", "epoch", "loader", "views", "describe", "predict", "gpu", "reclip", "scale"),
-    *("unknown", "folders", "trained", "review", "teaching", "choose", "questions", "names"),
+    *("step", "epoch", "loader", "describe", "predict", "gpu", "reclip", "scale"),
+    *("unknown", "folders", "trained", "review", "teaching", "questions"),
 )
 
 

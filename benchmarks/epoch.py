@@ -36,7 +36,6 @@ from benchmarks.step import (
 from benchmarks.step_problem import LEARNING_RATE, make_problem
 from latte.data.batches import epoch_batches
 from latte.data.cache import ImageCache
-from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.progress import SilentProgress
@@ -47,7 +46,6 @@ from latte.train.loop import train
 from latte.train.timing import wait_for
 from latte.train.training import Training
 
-LARGE = (4000, 3000)
 SEED = 0
 
 
@@ -121,7 +119,6 @@ class Latte(Timed[None]):
     def _training(self, epochs: int, evaluate: Any) -> Training:
         settings = TrainSettings(
             batch_size=self._options.batch,
-            micro_batch_size=self._options.micro_batch_size,
             max_epochs=epochs,
             schedule="constant",
             optimizer=OptimizerSettings(learning_rate=LEARNING_RATE),
@@ -137,9 +134,6 @@ class Latte(Timed[None]):
             folder=self._folder,
             evaluation_batch_size=64,
             evaluate=evaluate,
-            device_views=make_device_views(
-                self._view, self._images, self._options.device, settings, SilentProgress()
-            ),
         )
 
     def _now(self) -> tuple[float, float]:
@@ -154,8 +148,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     steps = {name: build_step(name, problem, options.precision) for name in names}
     with TemporaryDirectory(prefix="latte-benchmark-") as name:
         folder = Path(name)
-        size = LARGE if options.large else (WIDTH, HEIGHT)
-        images = write_images(folder / "images", options.images, size)
+        images = write_images(folder / "images", options.images, (WIDTH, HEIGHT))
         cache, filling = filled_cache(images, folder / "pixels")
         cfg = problem.model.visual.preprocess_cfg
         pixel_format = PixelFormat(cfg["size"], tuple(cfg["mean"]), tuple(cfg["std"]))
@@ -176,9 +169,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     )
     once = f"filling latte's image cache, once: {1000 * filling / options.images:.2f} ms an image"
     peak = product_rate(options.precision, options.device)
-    figures = report(options, about, sides, options.images, peak, equality, once)
-    parts = steps["latte"].learner.micro_batch_size if "latte" in names else None
-    return figures | ({"micro-batch size": parts} if parts else {})
+    return report(options, about, sides, options.images, peak, equality, once)
 
 
 def _run(sides: Sequence[Any], options: argparse.Namespace) -> None:
@@ -201,8 +192,4 @@ def _run(sides: Sequence[Any], options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("epoch", __doc__, rounds=2)
     parser.add_argument("--images", type=int, default=32, help="JPEGs of 500 x 375 (%(default)s)")
-    parser.add_argument("--large", action="store_true", help="JPEGs of 4000 x 3000 instead")
-    parser.add_argument(
-        "--micro-batch-size", choices=("auto",), help="auto: latte finds the size that fits"
-    )
     return parser

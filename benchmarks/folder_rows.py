@@ -39,7 +39,6 @@ class Row:
     half: float | None = None
     """The gain of half of the candidate on the own images; None without a verdict."""
     strength: float | None = None
-    probability: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -17,7 +17,6 @@ from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.cli.progress import make_progress
 from latte.components.datasets.local import CoopDataset, CoopOptions
 from latte.data.cache import DecodedImages
 from latte.data.scan import scan_images
@@ -25,6 +24,7 @@ from latte.interfaces import Context, ImageReference, LabelledImage, LatteError,
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
+from latte.report.progress import make_progress
 from latte.run.feature_cache import cached_features
 from latte.run.workspace import cache_folder
 

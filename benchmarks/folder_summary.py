@@ -11,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
-from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_probabilities
+from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_scores
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table
 from benchmarks.rank_correlation import correlation_text
@@ -34,7 +34,7 @@ MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
 RESAMPLES = 2000
 BINS = 5
 _BAR = 20
-_CURVE = "Other thresholds, with the probability fitted again on the other families of sets:"
+_CURVE = "Other thresholds, with the score fitted again on the other families of sets:"
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ def missed_gains(rows: Sequence[Row]) -> Share:
 
 
 def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
-    """Return low end, high end, number of folders and number of gains per bin of probabilities.
+    """Return low end, high end, number of folders and number of gains per bin of the score.
 
     A folder gains if its full candidate classifies more own images correctly than zero-shot.
     """
-    known = [row for row in rows if row.probability is not None]
     bins: list[list[Row]] = [[] for _ in range(BINS)]
-    for row in known:
-        bins[min(BINS - 1, int((row.probability or 0) * BINS))].append(row)
+    for row in rows:
+        if (score := row.signals.get("score")) is not None:
+            bins[min(BINS - 1, int(score * BINS))].append(row)
     return [
         (place / BINS, (place + 1) / BINS, len(inside), sum((row.full or 0) > 0 for row in inside))
         for place, inside in enumerate(bins)
@@ -166,16 +166,15 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
         "Intervals: bootstrap over data sets; none with a single set."
     )
     signals = list(dict.fromkeys(name for row in rows for name in row.signals))
-    ranked = [("probability", [_or_nan(row.probability) for row in rows])]
-    ranked += [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
+    ranked = [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
     full = [_or_nan(row.full) for row in rows]
     yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
     yield table(
         ["signal", "rho"], ([name, correlation_text(values, full)] for name, values in ranked)
     )
-    if any(row.probability is not None for row in rows):
-        yield "Probability of the verdict, and the share of folders that really gained:"
-        yield table(["probability", "folders", "gained", ""], _calibration_rows(rows))
+    if "score" in signals:
+        yield "Score of the guard, and the share of folders that really gained:"
+        yield table(["score", "folders", "gained", ""], _calibration_rows(rows))
 
 
 def _calibration_rows(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -186,10 +185,10 @@ def _calibration_rows(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def _curve_table(rows: Sequence[Row], families: Mapping[str, str]) -> str:
-    probabilities = left_out_probabilities(rows, families)
+    scores = left_out_scores(rows, families)
     lines = []
     for half_from, whole_from in POINTS:
-        found = at_point(rows, probabilities, half_from, whole_from)
+        found = at_point(rows, scores, half_from, whole_from)
         lost = losses_of_adapted(found)
         lines.append(
             [

@@ -27,10 +27,10 @@ from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import Sets, positive, set_parser, sets_of, settings
 from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.registry.registry import load_registry
+from latte.report.progress import make_progress
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -81,7 +81,6 @@ def rows_of(
                 full=of_part(answers.full),
                 half=of_part(answers.half),
                 strength=verdict.strength if verdict else None,
-                probability=verdict.probability if verdict else None,
                 signals=verdict.signals if verdict else {},
             )
         )

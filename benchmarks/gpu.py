@@ -22,8 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_parts import PARTS
-from benchmarks.gpu_steps import Place
+from benchmarks.gpu_parts import PARTS, Place
 from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError

@@ -8,20 +8,19 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks import describe, epoch, step
-from benchmarks.gpu_steps import Place, compare_views, photo_views
 from benchmarks.latte_step import LatteStep
 from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
 from benchmarks.step import PRECISIONS
+from benchmarks.step_problem import Problem, make_problem
 from latte.interfaces import Batch, LatteError
 from latte.io.tensor_files import load_tensors
 from latte.results.folder import RunFolder
@@ -35,8 +34,32 @@ _RECIPES = (
 )
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
-_LEFT_GIB = 6
-"""Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Device and sizes of a part, and the folder for its files."""
+
+    device: str
+    folder: Path
+
+    @property
+    def small(self) -> bool:
+        """True on a CPU, where tiny sizes only show that the parts run."""
+        return not self.device.startswith("cuda")
+
+    @property
+    def shape(self) -> str:
+        """Name of the CLIP's shape."""
+        return "tiny" if self.small else "ViT-B-32"
+
+    def size(self, large: int, small: int) -> int:
+        """Return `small` on a CPU, else `large`."""
+        return small if self.small else large
+
+    def problem(self) -> Problem:
+        """Return a problem with the published batch size."""
+        return make_problem(self.shape, self.size(512, 8), self.device)
 
 
 def run_one(name: str, place: Place) -> Figures:
@@ -47,13 +70,6 @@ def run_one(name: str, place: Place) -> Figures:
         "seconds": sum(record.seconds for record in records),
         "peak GiB": max(record.peak_memory_mb or 0.0 for record in records) / 1024,
     }
-
-
-def small_memory(place: Place) -> Figures:
-    """Take most of the memory, and let latte find the micro-batch size for the rest."""
-    sizes = {"images": (512, 6), "batch": (512, 6), "rounds": (1, 1)}
-    with _taken_memory(place.device):
-        return measure(epoch.main, "latte", place, ("--micro-batch-size", "auto"), **sizes)
 
 
 def measure(
@@ -78,38 +94,18 @@ def describe_images(side: str, shape: str, place: Place, **options: Any) -> Figu
     return measure(describe.main, side, place, rounds=(1, 1), shape=shape, **options)
 
 
-@contextmanager
-def _taken_memory(device: str) -> Iterator[None]:
-    """Allocate all memory except what the search keeps free, a pass of crops, and `_LEFT_GIB`."""
-    if not device.startswith("cuda"):
-        yield
-        return
-    free, total = torch.cuda.mem_get_info(device)
-    left = int((0.1 + 1 / 16) * total) + _LEFT_GIB * 2**30
-    held = torch.empty(max(0, free - left), dtype=torch.uint8, device=device)
-    yield
-    del held
-
-
 def count_waits(place: Place) -> Figures:
-    """Return the lines at which Python waits for the device, in a step and in its views."""
-    problem, pixels = place.problem(), place.photos()
+    """Return the lines at which Python waits for the device in a step."""
+    problem = place.problem()
     ours = LatteStep(problem, "auto")
-    views = photo_views(ours, pixels, ahead=True)
 
     def take_step(number: int) -> None:
         given = Batch("main", ours.indices, 0, number)
         training_step(ours.learner, ours.inputs, given, problem.pixels)
 
-    def make_views(number: int) -> list[tuple[Tensor, Tensor]]:
-        return [*views.batches([ours.indices], number)]
-
-    found: Figures = {}
-    for name, work in (("step", take_step), ("views", make_views)):
-        work(0)  # warm-up: later calls reuse what the first one compiles and allocates
-        lines = waits_of(partial(work, 1), place.device)
-        found |= {f"waits of {name}": sum(lines.values()), f"lines of {name}": dict(lines)}
-    return found
+    take_step(0)  # warm-up: later calls reuse what the first one compiles and allocates
+    lines = waits_of(partial(take_step, 1), place.device)
+    return {"waits of step": sum(lines.values()), "lines of step": dict(lines)}
 
 
 def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
@@ -223,7 +219,6 @@ def _epochs(precision: str) -> Callable[[Place], Figures]:
     return partial(measure, epoch.main, "latte", precision=precision, **sizes)
 
 
-_LARGE = {"images": (100, 2), "batch": (50, 2), "rounds": (1, 1)}
 _LLAVA = {"images": (32, 3), "batch": (16, 3), "dtype": "bfloat16"}
 """Sizes for LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
 PARTS: Mapping[str, Callable[[Place], Figures]] = {
@@ -233,7 +228,6 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
         f"step {one} and textbook": _steps("both", one, batch=(64, 8), rounds=(3, 1))
         for one in ("fp32", "bf16")
     },
-    "views ahead": compare_views,
     **{f"epoch {one}": _epochs(one) for one in PRECISIONS},
     **{
         f"describe {one}": partial(
@@ -245,8 +239,6 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     "waits": count_waits,
     "same bits twice": same_bits_twice,
     "kill and resume": kill_and_resume,
-    "most memory taken": small_memory,
-    "large photos": partial(measure, epoch.main, "latte", given=("--large",), **_LARGE),
     "as on the CPU without training": partial(same_as_cpu, "training-free"),
     "as on the CPU with training": partial(same_as_cpu, "demo"),
 }

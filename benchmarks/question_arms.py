@@ -26,9 +26,8 @@ from benchmarks.folder_methods import (
 from benchmarks.measuring import no_descriptions
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
-from latte.cli.progress import make_progress
 from latte.interfaces import FeatureBank, NoOptions, TrainingStart
-from latte.interfaces.settings import Budget
+from latte.report.progress import make_progress
 from latte.run.questions import StoredQuestions
 
 _OPTIONS = ChoicesOptions()
@@ -43,7 +42,7 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
         questions = StoredQuestions(
             lambda: describer,
             training_set(folder),
-            Budget(questions=budget),
+            budget,
             Path(path),
             make_progress(quiet=True),
         )

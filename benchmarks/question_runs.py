@@ -29,7 +29,6 @@ from benchmarks.trained_draws import Drawn
 from latte.data.sources.listed import image_reference
 from latte.interfaces import Context, Describer, DescribeRequest, Options, TrainingStart
 from latte.interfaces.progress import SilentProgress
-from latte.interfaces.settings import Budget
 from latte.io.files import digest, write_json, write_text
 from latte.recipe.dump import dump_yaml
 from latte.registry.discovery import discover_plugins
@@ -139,7 +138,7 @@ class SimulatedChoices(ChoicesLabeler):
         questions = StoredQuestions(
             lambda: SimulatedDescriber(folder, truth.right, truth.draw),
             training_set(folder),
-            Budget(questions=options.budget),
+            options.budget,
             Path(self._store.name),
             SilentProgress(),
         )

@@ -27,10 +27,10 @@ from benchmarks.folder_sets import positive, set_parser, sets_of, settings
 from benchmarks.measuring import evaluated_run, say
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import judged, summary
-from latte.cli.progress import make_progress
 from latte.interfaces import Evaluation
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
+from latte.report.progress import make_progress
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 
@@ -131,7 +131,6 @@ def rows_of(
             unseen=unseen_gain(before, taken, drawn),
             full=full,
             strength=verdict.strength,
-            probability=verdict.probability,
             signals=verdict.signals,
             **shared,
         ),

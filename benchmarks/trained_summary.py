@@ -24,7 +24,7 @@ def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
     parts = [
         "# Recipes that train, on folders as people have them",
         "Gains over zero-shot in percentage points, means over draws: adapted → with the guard "
-        "(probability that adapting helps; outcomes).",
+        "(mean score; outcomes).",
     ]
     for name in dict.fromkeys(row.set for row in rows):
         for gain in GAINS:
@@ -76,8 +76,8 @@ def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
 
 
 def _outcomes(rows: Sequence[Row]) -> str:
-    """Return the mean probability, and the numbers of draws adapted, mixed and kept."""
-    known = [row.probability for row in rows if row.probability is not None]
+    """Return the mean score, and the numbers of draws adapted, mixed and kept."""
+    known = [row.signals["score"] for row in rows if "score" in row.signals]
     strengths = [row.strength or 0.0 for row in rows]
     counts = {
         "adapted": sum(one == 1 for one in strengths),

@@ -37,7 +37,7 @@ def main() -> None:
             "template": "a photo of a {class}.",
         },
         "backbone": {"model": arguments.model, "pretrained": arguments.pretrained},
-        "guard": "evidence",  # keeps zero-shot CLIP if the evidence is weak
+        "guard": "evidence",  # keeps zero-shot CLIP if its score is low
         "labels": ["transductive"],  # all images are labelled together
         "prototypes": "from-labeler",
         "train": {"max_steps": 0},  # no training

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from latte_benchmarks.facts import all_facts
 
 from latte.cli.main import run_command_line
-from latte.components.datasets.published.facts import all_facts
 from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from latte.cli.output import echo
-from latte.cli.progress import make_progress
 from latte.cli.shared import (
     ClassesOption,
     MethodOption,
@@ -20,14 +19,15 @@ from latte.cli.shared import (
 from latte.interfaces import LatteError
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
+from latte.report.progress import make_progress
 from latte.report.sentences import verdict_label
 from latte.report.terminal import in_lines, table
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
 _NOTE = (
     "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
-    "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
-    "adapting helps. ms/image: to encode a decoded image, here and now."
+    "often wrongly, and is no accuracy. adapting: the guard's verdict. "
+    "ms/image: to encode a decoded image, here and now."
 )
 
 

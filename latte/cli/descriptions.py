@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,19 +13,17 @@ from rich.text import Text
 
 from latte.cli import shared
 from latte.cli.output import echo, results
-from latte.cli.progress import make_progress
-from latte.describe import import_export
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
+from latte.report.progress import make_progress
 from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from latte.describe.store import StoredText
     from latte.run.planned_questions import PlannedQuestions
 
 
@@ -67,12 +64,9 @@ def describe(
     loaded = load_recipe_or_saved(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit, writes=not dry_run)
     if dry_run:
-        from latte.interfaces.settings import Budget
         from latte.run.planned_questions import plan_questions
 
-        budget = loaded.budget
-        price = budget.cost if isinstance(budget, Budget) else None
-        _print_questions(plan_questions(loaded, registry, progress, limit), price)
+        _print_questions(plan_questions(loaded, registry, progress, limit))
         return
     if share is not None:
         from latte.run.describing import describe_shard
@@ -87,9 +81,7 @@ def describe(
     echo(str(run_folder(loaded, limit).descriptions))
 
 
-def _print_questions(
-    planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
-) -> None:
+def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -99,32 +91,23 @@ def _print_questions(
     ]
     headings = ("describer", "about", "questions", "stored", "to ask")
     results().print(fitted(headings, rows, right=(2, 3, 4)))
-    amounts = [plural(sum(one.to_ask for one in planned), "question")]
-    counted = [(one.to_ask, one.tokens) for one in planned if one.tokens is not None]
-    if counted:
-        read, written = (sum(asked * one[place] for asked, one in counted) for place in (0, 1))
-        measured = max(one.measured for one in planned)
-        source = f" from {plural(measured, 'stored answer')}" if measured else ""
-        amounts.append(f"at most {count(ceil(read + written))} tokens (estimated{source})")
-        money = price((read, written)) if price else None
-        amounts += [] if money is None else [f"at the price of {money:,.4f}"]
-    echo(f"to ask in all: {', '.join(amounts)}")
+    echo(f"to ask in all: {plural(sum(one.to_ask for one in planned), 'question')}")
+    for describer, tokens in {one.describer: one.tokens for one in planned}.items():
+        if tokens is not None:
+            echo(
+                f"{describer}: {count(round(tokens.input))} input and "
+                f"{count(round(tokens.output))} output tokens per question, the mean of "
+                f"{plural(tokens.answers, 'stored answer')}"
+            )
 
 
 descriptions = shared.command_group(
-    "descriptions", "List, show, export and import the texts that describers wrote."
+    "descriptions", "List and show the texts that describers wrote."
 )
 
 CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Another cache folder than the one of your runs."),
-]
-DescriberOption = Annotated[
-    str | None,
-    typer.Option("--describer", metavar="TEXT", help="Only describers whose name contains it."),
-]
-PromptOption = Annotated[
-    str | None, typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it.")
 ]
 
 
@@ -204,61 +187,10 @@ def stats(cache: CacheOption = None) -> None:
     results().print(fitted(("", ""), list(rows.items())))
 
 
-@descriptions.command()
-def export(
-    file: Annotated[Path, typer.Argument(help="Where to write.")],
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="jsonl|parquet",
-            help="Parquet needs pyarrow.  [default: parquet for *.parquet, else jsonl]",
-        ),
-    ] = None,
-    describer: DescriberOption = None,
-    prompt: PromptOption = None,
-    cache: CacheOption = None,
-    force: shared.ForceOption = False,
-) -> None:
-    """Write texts and refusals to a file that another machine can import."""
-    chosen = import_export.find_format(format_, file)
-    import_export.refuse_other_file(file, chosen, force=force)
-
-    def wanted(record: StoredText) -> bool:
-        return (describer or "") in record.describer and (prompt or "") in record.prompt
-
-    done = import_export.export_texts(_archive(cache), file, chosen, wanted)
-    left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
-    echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
-
-
-@descriptions.command("import")
-def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="What `latte descriptions export` wrote."),
-    ],
-    cache: CacheOption = None,
-) -> None:
-    """Add the texts of exported files; if a file has a mistake, none of its texts is added.
-
-    Texts that are already stored are kept. Files are checked first, and each mistake is
-    reported with its line.
-    """
-    from latte.run.workspace import description_folder
-
-    for file in files:
-        existing_file(file.absolute(), "FILE")
-    done = import_export.import_texts(description_folder(cache, must_exist=False), files)
-    failed = f", {done.failed:,} without an answer left out" if done.failed else ""
-    known = f"{done.kept:,} already stored"
-    echo(f"{done.new:,} new ({done.refused:,} of them refusals), {known}{failed}")
-
-
 def _archive(cache: Path | None) -> Archive:
     from latte.run.workspace import description_folder
 
-    return Archive(description_folder(cache, must_exist=True))
+    return Archive(description_folder(cache))
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption
 from latte.interfaces import LatteError
+from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import is_secret
 from latte.registry.discovery import discover_plugins
 from latte.report.numbers import size
@@ -59,6 +60,7 @@ def examine() -> dict[str, Any]:
         "cpus": usable_cpus(),
         "memory": size(memory * 2**30) if memory else "unknown",
         "devices": _devices(),
+        "views": _views(),
         "cache": f"{folder}, {writable}, {size(shutil.disk_usage(existing).free)} free",
         "plugins": plugins,
         "environment": {
@@ -77,6 +79,20 @@ def _devices() -> list[str]:
     gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     found = [f"cuda:{at} {one.name}, {size(one.total_memory)}" for at, one in enumerate(gpus)]
     return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _views() -> str:
+    try:
+        import torch
+
+        from latte.data.view_speed import faster_views, views_per_second
+
+        speed = views_per_second(for_gpu=torch.cuda.is_available())
+        step = PUBLISHED_BATCH_SIZE
+        waits = f"a GPU waits for them if its step on {step} images takes less than"
+        return f"{speed:,.0f} per second; {waits} {step / speed:.2f} s; {faster_views()}"
+    except Exception as error:
+        return f"cannot be made: {error}"
 
 
 def _in_words(value: object) -> str:

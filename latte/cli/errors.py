@@ -14,11 +14,10 @@ from types import FrameType
 
 from rich.text import Text
 
-from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.redaction import on_terminal, redact
 from latte.registry.discovery import plugin_packages
-from latte.report.terminal import in_lines
+from latte.report.terminal import SafeConsole, in_lines
 
 UNEXPECTED = 1
 BROKEN_PIPE = 1

@@ -11,12 +11,10 @@ import typer
 
 from latte.cli import shared
 from latte.cli.output import echo, print_json, write_file
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
-
-HTML_START = "<!doctype html>"
+from latte.report.progress import make_progress
 
 
 def evaluate(
@@ -107,7 +105,8 @@ def compare(
     from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
 
-    for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
+    files = {shown.CSV_START: csv, shown.HTML_START: html, shown.LATEX_START: latex}
+    for start, file in files.items():
         if file:
             refuse_other_kind(file, start, force=force)
     comparison = compare_runs(runs, against and _published(against, runs))

@@ -31,7 +31,7 @@ GROUPS = {
         "finished:labels",
     ),
     "Recipes": ("recipes:recipes", "recipes:check", "recipes:schema"),
-    "Images and texts": ("datasets:datasets", "descriptions:describe", "descriptions:descriptions"),
+    "Images and texts": ("descriptions:describe", "descriptions:descriptions"),
     "Research": ("sweep:sweep", "sweep:reproduce"),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }

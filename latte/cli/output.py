@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from rich.console import Console
 
 from latte.interfaces import LatteError
 from latte.io.redaction import json_on_terminal, on_terminal, redact
-from latte.report.terminal import width
-
-
-class SafeConsole(Console):
-    """Console of the package `rich` that escapes control characters in printed text."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Render like `rich`, but with control characters escaped."""
-        for segment in super().render(renderable, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(on_terminal(segment.text), segment.style)
+from latte.report.terminal import SafeConsole, width
 
 
 class SafeStream:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
+from latte.io.files import partial_file
 from latte.io.paths import (
     existing_file,
     exists,
+    is_file,
     path_as_text,
     path_from_text,
     refuse_other_kind,
     refuse_read_only,
 )
+from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,8 +145,7 @@ def predict(
     _check(run, images, priors, sort_into, link, min_confidence)
     rows_format = format_ or _format_of(output)
     if output is not None:
-        refuse_other_kind(output, *_STARTS[rows_format], force=force)
-        refuse_other_kind(_skipped_file(output), "image,reason", force=force)
+        _refuse_own_files(output, rows_format, force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import read_priors
@@ -204,6 +205,17 @@ def _format_of(output: Path | None) -> RowsFormat:
         hint = "name the file .csv or .jsonl (one JSON object per line), or add --format"
         raise LatteError(f"rows are not written as {suffix}", where=f"--output {output}", hint=hint)
     return "jsonl" if suffix in _JSON_LINES else "csv"
+
+
+def _refuse_own_files(output: Path, rows_format: RowsFormat, *, force: bool) -> None:
+    """Raise `LatteError` if a file that `predict` replaces or deletes may not be its own.
+
+    A list of skipped images is one of its own only beside the rows of the same call.
+    """
+    for rows in (output, partial_file(output)):
+        refuse_other_kind(rows, *_STARTS[rows_format], force=force)
+    starts = ("image,reason\r\n", "image,reason\n") if is_file(output) else ()
+    refuse_other_kind(_skipped_file(output), *starts, force=force)
 
 
 def _skipped_file(output: Path) -> Path:

@@ -89,13 +89,14 @@ def check(
     """Check a recipe and its paths, and print all its values, defaults included, with their origin.
 
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
-    images are checked, unless a plugin provides the dataset. Warns of files that look like images
+    images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
-    names.
+    names. Lists the files whose content a run sends to another machine, and the machine's address.
     """
     from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models
-    from latte.run.workspace import check_sending, load_recipe_or_saved
+    from latte.run.sending import check_sending, sent_files
+    from latte.run.workspace import load_recipe_or_saved
 
     shared.require_recipe(recipe)
     registry = load_registry()
@@ -107,6 +108,7 @@ def check(
         errors.append(error)
     try:
         dataset = check_dataset(checked, registry)
+        check_sending(checked, dataset, registry)
     except LatteError as error:
         errors.append(error)
     if errors:
@@ -114,13 +116,14 @@ def check(
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     else:
-        echo(annotated(checked.loaded(path=recipe)), nl=False)
+        echo(annotated(checked.model_copy(update={"path": recipe})), nl=False)
     if dataset is not None:
         echo(f"class names: {shared.number_of_names(dataset.class_names)}", err=True)
         few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
         for warning in [*dataset.warnings(), *([few] if few else [])]:
             echo(f"warning: {warning}", err=True)
-        check_sending(checked, dataset)
+    for line in sent_files(checked, dataset):
+        echo(line, err=True)
 
 
 def annotated(recipe: Recipe) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import socket
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.output import echo, print_json
-from latte.cli.progress import make_progress
 from latte.cli.run import print_results
 from latte.cli.shared import JsonOption, complete_run, naming
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
+from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -58,22 +57,6 @@ ImportOption = Annotated[
         "of Label Studio or FiftyOne.",
     ),
 ]
-SheetOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Write the next questions as a page to print, and answers.csv to fill in.",
-    ),
-]
-CountOption = Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")]
-TeachOption = Annotated[
-    bool,
-    typer.Option(
-        "--teach",
-        help="With --sheet: ask about images whose answers become training labels. Without it, "
-        "the answers measure the gain.",
-    ),
-]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
 
@@ -84,9 +67,6 @@ def review(
     show: ShowOption = False,
     learn: LearnOption = False,
     import_: ImportOption = None,
-    sheet: SheetOption = None,
-    count: CountOption = 40,
-    teach: TeachOption = False,
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,20 +78,13 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
-    printing = {"--show": show, "--json": as_json}
-    if sheet is not None:
-        _refuse_others("--sheet", {"--import": import_ is not None, "--learn": learn, **printing})
-    if learn:
-        _refuse_others("--learn", printing)
+    for option, is_given in {"--show": show, "--json": as_json}.items():
+        if learn and is_given:
+            hint = "give two commands, one with each of these options"
+            raise LatteError(f"does not go with {option}", where="--learn", hint=hint)
     with naming("RUN"):
         finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
-    if sheet is not None:
-        _write_sheet(opened, sheet, count, teach)
-        return
-    if teach:
-        hint = "to learn from answers: --learn"
-        raise LatteError("goes with --sheet", where="--teach", hint=hint)
     if import_ is not None:
         _import(opened, import_)
     if learn:
@@ -123,13 +96,6 @@ def review(
     if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
     _print(opened, as_json)
-
-
-def _refuse_others(option: str, others: Mapping[str, bool]) -> None:
-    for other, is_given in others.items():
-        if is_given:
-            hint = "give two commands, one with each of these options"
-            raise LatteError(f"does not go with {other}", where=option, hint=hint)
 
 
 def _import(opened: Review, file: Path) -> None:
@@ -172,25 +138,12 @@ def _print(opened: Review, as_json: bool) -> None:
         if run.has_candidate and one.estimate.better == "adapted":
             folder = shlex.quote(relative(run.folder.path))
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
-
-
-def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
-    from latte.review.contact_sheet import refuse_existing, write_sheet
-    from latte.review.sentences import not_shown
-
-    refuse_existing(folder)
-    if teach and len(opened.runs) > 1:
-        raise LatteError("several runs are only measured", where="--teach", hint="name one run")
-    page, table, gone = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
-    if gone:
-        echo(in_lines(not_shown(gone, teaches=teach)), err=True)
-    echo(f"print or open: {page}\nfill in: {table}")
-    runs = [relative(run.folder.path) for run in opened.runs]
-    echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")
+    if step := opened.next_step(stored):
+        echo(step)
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    from latte.review.contact_sheet import picture_of
+    from latte.review.pictures import picture_of
     from latte.run.reopen import training_images
 
     images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
@@ -206,29 +159,21 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
         raise LatteError(
             "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
         ) from error
+    import webbrowser
+
+    from latte.review.opening import addresses, listening, redirecting_file
+
+    opened.stored()  # a damaged file of answers is an error before the page opens
     picture = _picture(opened)
-    with _listening(host, port) as listener:
-        address = f"{host}:{listener.getsockname()[1]}"
+    with listening(host, port) as listener, ExitStack() as files:
+        hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
-        hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
-        app = make_app(opened, picture, token, hosts)
+        app = make_app(opened, picture, token, frozenset(hosts), lambda line: echo(line, err=True))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        url = f"http://{address}/{token}/"
+        url = f"http://{hosts[0]}/{token}/"
         echo(f"review: {url}\nCtrl-C ends it; every answer is already saved")
         if open_:
-            typer.launch(url)
+            file = files.enter_context(redirecting_file(opened.run.folder.path, url))
+            webbrowser.open(file.absolute().as_uri())
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    if host in ("", "0.0.0.0", "::"):
-        hint = "give this machine's own address in the network"
-        raise LatteError("no browser can open this address", where="--host", hint=hint)
-    try:
-        return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        what = f"cannot listen on {host}:{port}: {reason}"
-        hint = "check --host; leave --port out, which chooses a free port"
-        raise LatteError(what, where="--host, --port", hint=hint) from error

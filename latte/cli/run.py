@@ -11,11 +11,11 @@ import typer
 
 from latte.cli import shared, waited
 from latte.cli.output import echo, results
-from latte.cli.progress import make_progress, three_digits
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes, plural
+from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
 
 def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
-    from latte.report.evidence import read_evidence
     from latte.report.summary import cost_line, summary_table
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs
+    from latte.review.sentences import next_step
 
     echo(summary_table(measured, relative(folder)))
     echo(in_lines(cost_line(measured, waited())))
@@ -109,14 +109,11 @@ def print_results(measured: RunResults, folder: Path) -> None:
     if previous.exists():
         command = shlex.join(["latte", "predict", relative(previous), "IMAGES"])
         echo(f"the run before your images or class names changed: {command}")
-    if not measured.evaluations and read_evidence(folder) is None:
-        echo(f"measure the gain: {shlex.join(['latte', 'review', relative(folder)])}")
     review = RunFolder(folder).review
     if answers := len(teaching_labels(review)):
         for run in learned_runs(review):
             echo(f"run with your corrections: {relative(run)}")
-        command = shlex.join(["latte", "review", relative(folder), "--learn"])
-        echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
+        echo(next_step(answers, folder))
 
 
 def print_profile(path: Path) -> None:

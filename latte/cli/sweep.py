@@ -12,12 +12,12 @@ from rich.text import Text
 from latte.cli import shared
 from latte.cli.finished import print_skipped
 from latte.cli.output import echo, results
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.registry.registry import load_registry
 from latte.report.numbers import ABSENT, plural, published_percent
+from latte.report.progress import make_progress
 from latte.report.terminal import fitted, paragraph
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def reproduce(
     same = (*NOT_IDENTITY, "seed")  # keys that leave a run comparable to the published one
     changed = limit is not None or any(key.partition(".")[0] not in same for key in changes)
     cells: list[Cell] = []
-    absent: dict[str, str] = {}
+    absent: dict[str, LatteError] = {}
     for dataset in reproduction.chosen_datasets(read, datasets):
         column = reproduction.plan_dataset(read, dataset, changes, numbers, registry, limit)
         reason = reproduction.why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
@@ -178,7 +178,7 @@ def reproduce(
 def _run_cells(
     table: Table,
     cells: Sequence[Cell],
-    absent: Mapping[str, str],
+    absent: Mapping[str, LatteError],
     registry: Registry,
     quiet: bool,
     *,
@@ -206,19 +206,18 @@ def _run_cells(
     end_with_failures(failures, len(planned))
 
 
-def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return one line per reason, with the datasets that are missing for this reason."""
-    from latte.components.datasets.published.dataset import UNSET, what_to_set
-
+def _by_reason(absent: Mapping[str, LatteError]) -> list[str]:
+    """Return one line per reason, with its missing datasets, and the hint of the first error."""
     names: dict[str, list[str]] = {}
-    for name, reason in absent.items():
-        names.setdefault(reason, []).append(name)
-    lines = [f"{', '.join(found)}: {reason}" for reason, found in names.items()]
-    return [*lines, what_to_set(names[UNSET][0])] if UNSET in names else lines
+    for name, error in absent.items():
+        names.setdefault(error.what, []).append(name)
+    lines = [f"{', '.join(datasets)}: {reason}" for reason, datasets in names.items()]
+    hint = next(iter(absent.values())).hint
+    return [*lines, *(hint or "").splitlines()]
 
 
 def print_table(
-    table: Table, cells: Sequence[Cell], absent: Mapping[str, str], *, changed: bool
+    table: Table, cells: Sequence[Cell], absent: Mapping[str, LatteError], *, changed: bool
 ) -> None:
     """Print measured beside published accuracies: per dataset, then averages, then notes.
 
@@ -273,7 +272,11 @@ def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
 
 
 def _notes(
-    published: Published, datasets: Sequence[str], absent: Mapping[str, str], *, changed: bool
+    published: Published,
+    datasets: Sequence[str],
+    absent: Mapping[str, LatteError],
+    *,
+    changed: bool,
 ) -> list[str]:
     from latte.report.comparison.published import LEAST_TOLERANCE, tolerance
 
@@ -282,7 +285,7 @@ def _notes(
         for name in datasets
         if (found := tolerance(name, published)) > LEAST_TOLERANCE
     ]
-    left_out = "; ".join(f"{name} ({reason})" for name, reason in absent.items())
+    left_out = "; ".join(f"{name} ({error.what})" for name, error in absent.items())
     notes = [f"Left out: {left_out}."] if absent else []
     if changed:
         notes.append(

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from latte.api import ComponentSpec, Kind, hookimpl
-from latte.components.datasets.published.facts import all_facts
 
 _DESCRIPTIONS = {
     "class": "the class template of an image's pseudo-label",
@@ -18,13 +17,11 @@ _DESCRIPTIONS = {
     "group": "a text about several images of one zero-shot label",
 }
 _GATES = {
-    "refusal": ("wording", "holds back answers such as `I'm sorry, I cannot see the image`"),
-    "length": ("wording", "holds back texts of too few or too many words"),
-    "language": ("language", "holds back texts in another script or language"),
-    "repetition": ("wording", "holds back texts that loop, and one text for too many images"),
-    "leakage": ("leakage", "holds back texts that name a class"),
+    "refusal": "holds back answers such as `I'm sorry, I cannot see the image`",
+    "length": "holds back texts of too few or too many words",
+    "repetition": "holds back texts that loop, and one text for too many images",
 }
-"""Module and summary of each gate."""
+"""Summary of each gate."""
 _GROUPS = {
     "all": ("All", "every parameter of both towers, and the logit scale"),
     "visual_layer_norms": ("VisualLayerNorms", "layer norms of the image tower"),
@@ -178,23 +175,15 @@ _OTHERS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them."""
     kinds = get_args(Kind)
-    yield from sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
-    for facts in all_facts().values():
-        yield ComponentSpec(
-            kind="dataset",
-            name=facts.name,
-            target=f"latte.components.datasets.published.dataset:{facts.target}",
-            options="latte.components.datasets.published.dataset:PublishedOptions",
-            summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
-        )
+    return sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
 
 
 def _tables() -> Iterator[ComponentSpec]:
     for name, summary in _DESCRIPTIONS.items():
         place = f"latte.api:{name.capitalize()}"
         yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
-    for name, (module, summary) in _GATES.items():
-        place = f"latte.components.gates.{module}:{name.capitalize()}"
+    for name, summary in _GATES.items():
+        place = f"latte.components.gates:{name.capitalize()}"
         yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
     for name, (group, summary) in _GROUPS.items():
         yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)

@@ -1,6 +1,6 @@
 """Random augmentation of training views: sample its parameters, and apply them with Pillow.
 
-Views made with Pillow are the reference for views made by compiled code or on a GPU.
+Views made with Pillow are the reference for views made by compiled code.
 """
 
 from __future__ import annotations

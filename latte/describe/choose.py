@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from latte.describe.generate import INPUT, MISTAKE, OUTPUT, Price, generate
+from latte.describe.generate import INPUT, MISTAKE, OUTPUT, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
@@ -77,7 +77,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     @abstractmethod
     def ask(
         self, describer: Describer[Any], requests: Sequence[RequestT]
-    ) -> Sequence[str | list[float] | Refusal]:
+    ) -> Sequence[str | list[float] | Refusal | BaseException]:
         """Send `requests` to `describer`; return its answers as JSON values."""
 
     @abstractmethod
@@ -86,7 +86,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
-    ) -> Sequence[str | Refusal]:
+    ) -> Sequence[str | Refusal | BaseException]:
         """Send `requests` to `describer`; return its answers as texts that can be stored.
 
         If the describer counts tokens, each text includes a token count: the tokens used since the
@@ -98,7 +98,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if before and self._counted:
             used = zip(self._counted, before, strict=True)
             tokens = [math.ceil((now - then) / len(requests)) for now, then in used]
-        return [one if isinstance(one, Refusal) else _as_text(one, tokens) for one in answers]
+        return [_as_text(one, tokens) if isinstance(one, str | list) else one for one in answers]
 
     def answers(
         self,
@@ -106,7 +106,6 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         progress: Progress,
         *,
         ask: bool = True,
-        price: Price | None = None,
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
@@ -115,7 +114,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if all requests failed.
         """
         if ask and self._order:
-            generate(self._describer, self, store, progress, price=price)
+            generate(self._describer, self, store, progress)
         texts = map(store.get, self.keys)
         return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
 
@@ -163,11 +162,10 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
 
     def ask(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
-    ) -> Sequence[str | Refusal]:
+    ) -> Sequence[str | Refusal | BaseException]:
         """Return the texts of `describer`, truncated if they are too long to be stored."""
         return [
-            one if isinstance(one, Refusal) else _beginning(one)
-            for one in describer.describe(requests)
+            _beginning(one) if isinstance(one, str) else one for one in describer.describe(requests)
         ]
 
     def read(self, request: DescribeRequest, value: Any) -> str:
@@ -190,15 +188,18 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
 
     def ask(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
-    ) -> Sequence[list[float] | Refusal]:
+    ) -> Sequence[list[float] | Refusal | BaseException]:
         """Return for each request the probabilities of its options, in order, or a refusal."""
         choices = describer.choose(requests)
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
-        answers = []
+        answers: list[list[float] | Refusal | BaseException] = []
         for request, choice in zip(requests, choices, strict=True):
+            if isinstance(choice, Refusal | BaseException):
+                answers.append(choice)
+                continue
             try:
-                answers.append(choice if isinstance(choice, Refusal) else _shares(request, choice))
+                answers.append(_shares(request, choice))
             except (AttributeError, TypeError, ValueError):
                 raise _mistake(describer, f"{choice} for {request.options}") from None
         return answers

@@ -6,7 +6,7 @@ import time
 import traceback
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -17,7 +17,6 @@ from latte.describe.store import NO_REASON, DescriptionStore, StoredText, clean
 from latte.interfaces import (
     Describer,
     LatteError,
-    NonRetryableError,
     Progress,
     ProgressTask,
     Refusal,
@@ -41,8 +40,6 @@ INPUT, OUTPUT = "prompt tokens", "tokens"
 REFUSAL = "the describer returned an empty text"
 MISTAKE = "this is a mistake of the plugin that provides the describer"
 RequestT = TypeVar("RequestT")
-Price = Callable[[tuple[float, float]], float | None]
-"""Function from numbers of input and output tokens to their price; None if no price is known."""
 
 
 class Planned(Protocol[RequestT]):
@@ -66,7 +63,7 @@ class Planned(Protocol[RequestT]):
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
-    ) -> Sequence[str | Refusal]:
+    ) -> Sequence[str | Refusal | BaseException]:
         """Return the answer of `describer` to each of `requests`, as text."""
 
 
@@ -107,7 +104,6 @@ def generate(
     shard: Shard | None = None,
     ask_again: bool = False,
     is_retry: bool = False,
-    price: Price | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
@@ -150,7 +146,7 @@ def generate(
             hint=again if result.refused else None,
         )
     if rows:
-        cost, in_all = (_cost(counts, price) for counts in spent)
+        cost, in_all = map(_cost, spent)
         line = _summary(plan.noun, result)
         if any(spent[0].values()):
             line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
@@ -171,15 +167,11 @@ def _read_result(
     return GenerateResult(texts, answered - written, written, refused, len(failed), reason)
 
 
-def _cost(spent: Mapping[str, int], price: Price | None) -> str:
-    """Return counts such as `900 input tokens, 7 output tokens, price 0.0012`."""
+def _cost(spent: Mapping[str, int]) -> str:
+    """Return counts such as `900 input tokens, 7 output tokens`."""
     names = {INPUT: "input tokens", OUTPUT: "output tokens"} if INPUT in spent else {}
     counts = sorted(spent.items(), key=lambda one: one[0] != INPUT)
-    parts = [f"{value:,} {names.get(name, name)}" for name, value in counts]
-    tokens = spent.get(INPUT, 0), spent.get(OUTPUT, 0)
-    if price and any(tokens) and (money := price(tokens)) is not None:
-        parts.append(f"price {money:,.4f}")
-    return ", ".join(parts)
+    return ", ".join(f"{value:,} {names.get(name, name)}" for name, value in counts)
 
 
 def _summary(noun: str, result: GenerateResult) -> str:
@@ -261,8 +253,10 @@ class _Pass:
         """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, and so on down to single
-        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug or a
-        `NonRetryableError` it is not sent again. A `LatteError` is raised at once.
+        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug it is
+        not sent again. An exception that the describer returned in place of an answer is final: it
+        is stored as a failure. A `LatteError` or an interruption is raised at once if it was
+        raised, and after the other answers are stored if it was returned.
         """
         if not rows:
             return []
@@ -271,25 +265,35 @@ class _Pass:
                 answers = self.plan.send(self.describer, requests)
                 _check(self.describer, len(requests), answers)
                 self.failures.reset()
-                return self._stored([*map(_answered, map(self.plan.record, rows), answers)])
+                return self._stored(rows, answers)
             except LatteError:
                 raise
             except Exception as error:  # models and networks raise anything
                 if len(requests) > 1:
                     break
                 self.failures.refuse_bugs(error)
-                if attempt == ATTEMPTS or isinstance(error, (*BUGS, NonRetryableError)):
-                    reason = clean(redact(_reason(error, self.describer)))
-                    return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
+                if attempt == ATTEMPTS or isinstance(error, BUGS):
+                    return self._stored(rows, [error])
                 self.failures.wait(task)
         middle = len(rows) // 2
         first = self._ask(task, rows[:middle], requests[:middle])
         return first + self._ask(task, rows[middle:], requests[middle:])
 
-    def _stored(self, answers: list[StoredText]) -> list[StoredText]:
+    def _stored(
+        self, rows: Sequence[int], answers: Sequence[str | Refusal | BaseException]
+    ) -> list[StoredText]:
+        """Store `answers` and return them; then raise the first that ends the run."""
         # At once, as a pause or a bug in the other half of a batch may end the process.
-        self.store.put_many(answers)
-        return answers
+        stored = [
+            _answered(self.plan.record(row), answer, self.describer)
+            for row, answer in zip(rows, answers, strict=True)
+            if not _ends_run(answer)
+        ]
+        self.store.put_many(stored)
+        for answer in answers:
+            if isinstance(answer, BaseException) and _ends_run(answer):
+                raise answer
+        return stored
 
 
 @dataclass
@@ -318,7 +322,7 @@ class _Failures:
         self.answered, self.last, self.waited = True, 0.0, 0.0
 
 
-def _reason(error: Exception, describer: Describer[Any]) -> str:
+def _reason(error: BaseException, describer: Describer[Any]) -> str:
     """Return type and message of `error`; for a possible bug, also the line of plugin code."""
     reason = f"{type(error).__name__}: {error}"
     if not isinstance(error, (*BUGS, ValueError, LookupError, ArithmeticError)):
@@ -330,8 +334,17 @@ def _reason(error: Exception, describer: Describer[Any]) -> str:
     return reason
 
 
-def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Refusal]) -> None:
-    if len(answers) != requests or not all(isinstance(one, str | Refusal) for one in answers):
+def _ends_run(answer: str | Refusal | BaseException) -> bool:
+    return isinstance(answer, LatteError) or (
+        isinstance(answer, BaseException) and not isinstance(answer, Exception)
+    )
+
+
+def _check(
+    describer: Describer[Any], requests: int, answers: Sequence[str | Refusal | BaseException]
+) -> None:
+    valid = all(isinstance(one, str | Refusal | BaseException) for one in answers)
+    if len(answers) != requests or not valid:
         raise LatteError(
             f"{type(describer).__name__} must return one answer for each of {requests} "
             f"requests, in their order, and returned {len(answers)} values",
@@ -340,7 +353,11 @@ def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Ref
         )
 
 
-def _answered(record: StoredText, answer: str | Refusal) -> StoredText:
+def _answered(
+    record: StoredText, answer: str | Refusal | BaseException, describer: Describer[Any]
+) -> StoredText:
+    if isinstance(answer, BaseException):
+        return replace(record, failure=clean(redact(_reason(answer, describer))))
     if isinstance(answer, Refusal):
         return replace(record, failure=clean(redact(answer.reason)) or REFUSAL, refused=True)
     text = clean(answer)

@@ -118,7 +118,7 @@ class Plan:
 
     def send(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
-    ) -> Sequence[str | Refusal]:
+    ) -> Sequence[str | Refusal | BaseException]:
         """Return the answers of `describer` to `requests`."""
         return describer.describe(requests)
 

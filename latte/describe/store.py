@@ -100,13 +100,6 @@ class StoredText:
         key = request_key(images, prompt, describer, layout, sample)
         return cls(key, None, None, describer, prompt, tuple(images), layout, sample)
 
-    @property
-    def has_own_key(self) -> bool:
-        """True if `key` is the key that `request_key` computes from the other fields."""
-        return self.key == request_key(
-            self.images, self.prompt, self.describer, self.layout, self.sample
-        )
-
     def line(self) -> bytes:
         """Return the record as one line of a part file: JSON in ASCII."""
         return json.dumps({"schema": SCHEMA, **vars(self)}).encode("ascii") + b"\n"
@@ -158,6 +151,8 @@ def parse_line(line: bytes) -> StoredText | None:
         return None
     images = tuple(fields.get("images", ()))
     if not all(isinstance(image, str) for image in images):
+        return None
+    if fields["text"] is not None and fields["text"] != clean(fields["text"]):
         return None
     return StoredText(**{**fields, "images": images})
 

@@ -23,7 +23,7 @@ from latte.interfaces.descriptions import (
     FailedRequests,
     Scope,
 )
-from latte.interfaces.errors import LatteError, NonRetryableError, RecipeErrors, did_you_mean
+from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
@@ -113,7 +113,6 @@ __all__ = [
     "LearnerPrototypes",
     "Loss",
     "NoOptions",
-    "NonRetryableError",
     "Options",
     "OptionsT",
     "PathText",

@@ -44,10 +44,11 @@ class Options(BaseModel):
         return None
 
     @property
-    def sends_images_to(self) -> str | None:
-        """Address of the machine to which the component sends images; None if it sends no images.
+    def sends_to(self) -> str | None:
+        """Address of the other machine to which the component sends data; None if there is none.
 
-        The dataset may forbid the sending of images: see `Dataset.check_sending`.
+        A describer sends images and prompts, a reporter the recipe and metrics. `latte check` lists
+        the files. The dataset may forbid the sending of images: see `Dataset.check_sending`.
         """
         return None
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from latte.interfaces.component import Component, OptionsT
 
@@ -111,6 +111,10 @@ class Dataset(Component[OptionsT]):
         ...         return [ImageReference(n, self.context.path(n)) for n in ("1.jpg", "2.jpg")]
     """
 
+    lists_quickly: ClassVar[bool] = False
+    """True if opening the dataset and listing its images reads only folders and small files. Then
+    `latte check` lists the images, and `latte run` opens the dataset before it loads the model."""
+
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
@@ -157,7 +161,7 @@ class Dataset(Component[OptionsT]):
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
-        latte calls this method before a component with `Options.sends_images_to` gets an image.
+        latte calls this method before a component with `Options.sends_to` gets an image.
         """
 
 

@@ -51,8 +51,9 @@ class Describer(Component[OptionsT]):
     def counters(self) -> Mapping[str, int]:
         """Amounts used so far, such as 1200 `tokens`, to show beside the progress bar.
 
-        For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
-        tokens) and `prompt tokens` (input tokens, including those of images).
+        A describer that counts both kinds of tokens returns two counters: `tokens` (output tokens)
+        and `prompt tokens` (input tokens, including those of images). They are then stored with the
+        answers, and shown in reports.
         """
         return {}
 
@@ -62,21 +63,27 @@ class Describer(Component[OptionsT]):
         """Identifier of model, revision and decoding; equal fingerprints guarantee equal texts."""
 
     @abstractmethod
-    def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str | Refusal]:
+    def describe(
+        self, requests: Sequence[DescribeRequest]
+    ) -> Sequence[str | Refusal | BaseException]:
         """Return one text per request, in order. An empty text counts as a refusal.
 
-        Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
-        waits between attempts. The exception discards all answers of the call. If answers cost
-        money, cache them, or return 1 as `batch_size`. Raise a `NonRetryableError` if asking again
-        in this run is useless: the engine then sends smaller batches, but a single request only
-        once, without waiting.
+        An exception that is raised may be temporary, and an exception that is returned is final:
 
-        A `LatteError` ends the run. `AttributeError`, `TypeError`, `NameError`, `ImportError` and
-        `AssertionError` count as bugs: a request that was sent alone and raised one of them is not
-        repeated in this run. If three requests raise bugs before any is answered, the run ends.
+        * Raise an exception to be asked again, in smaller batches, with waits between attempts. All
+          answers of the call are lost.
+        * Return an exception in place of a text if asking again in this run is useless, for example
+          because you have retried yourself. The other answers of the call are stored.
+
+        A `LatteError` ends the run in both cases, and so does Ctrl-C. `AttributeError`,
+        `TypeError`, `NameError`, `ImportError` and `AssertionError` count as bugs: a request that
+        was sent alone and raised one of them is not repeated in this run. If three requests raise
+        bugs before any is answered, the run ends.
         """
 
-    def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
+    def choose(
+        self, requests: Sequence[ChoiceRequest]
+    ) -> Sequence[Choice | Refusal | BaseException]:
         """Return the probabilities of the options of each request, in order.
 
         The default asks for the letter of an option through `describe`; an answer without a letter
@@ -95,7 +102,7 @@ class Describer(Component[OptionsT]):
         """
         answers = self.describe([request.question() for request in requests])
         return [
-            answer if isinstance(answer, Refusal) else request.read(answer)
+            request.read(answer) if isinstance(answer, str) else answer
             for request, answer in zip(requests, answers, strict=True)
         ]
 

@@ -46,20 +46,6 @@ class RecipeErrors(LatteError):  # noqa: N818 - holds several errors
         super().__init__("\n".join(str(error) for error in errors))
 
 
-class NonRetryableError(Exception):
-    """Failure of a request to a describer that the engine does not send again in this run.
-
-    A describer raises it if the failure is permanent, or if it has already retried. The next run
-    sends the request again.
-
-    Example:
-        >>> from latte.api import NonRetryableError
-        >>> raise NonRetryableError("400 Bad Request: the image is too large")
-        Traceback (most recent call last):
-        latte.interfaces.errors.NonRetryableError: 400 Bad Request: the image is too large
-    """
-
-
 def error_line(error: BaseException, *, with_type: bool = True) -> str:
     """Return an error's type and message, such as `ImportError: no module named x`.
 

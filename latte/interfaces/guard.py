@@ -1,4 +1,4 @@
-"""Interface of guards, which judge without labels whether adapting improved on zero-shot CLIP.
+"""Interface of guards, which decide without labels if a run uses the adapted model.
 
 A guard judges candidates: adapted models, one per learner of the recipe.
 """
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from latte.interfaces.classifier import Classifier
 
-LIKELY = 0.8
-"""The outcome is `likely better` if `Verdict.probability` is at least this value."""
-
-Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
+Outcome = Literal["cannot tell", "kept zero-shot"]
 
 
 @dataclass(frozen=True)
@@ -103,19 +100,16 @@ class Verdict:
         strength: 0 keeps the zero-shot classifier, 1 accepts the adapted model in full. A value in
             between mixes the two classifiers and is allowed only if `Evidence.divisible` is True.
         reason: One clause without a full stop, for readers without a background in statistics.
-        probability: Probability that the adapted model is better on images like the training
-            images; None if the guard gives none.
         signals: Measurements that led to the verdict, by name; all are finite.
 
     Example:
         >>> from latte.api import Verdict
-        >>> Verdict(1.0, "most images have a clear class", probability=0.9).outcome
-        'likely better'
+        >>> Verdict(1.0, "most images have a clear class").outcome
+        'cannot tell'
     """
 
     strength: float
     reason: str
-    probability: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -125,15 +119,11 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """Verdict in words, one of `kept zero-shot`, `likely better` and `cannot tell`.
+        """Verdict in words: `cannot tell` if the run uses the adapted model, else `kept zero-shot`.
 
-        `kept zero-shot` means that `adapt` is False. Otherwise, the outcome is `likely better` if
-        `probability` is None or at least `LIKELY` (0.8), else `cannot tell`.
+        No outcome says that the adapted model is better, because features alone cannot tell.
         """
-        if not self.adapt:
-            return "kept zero-shot"
-        sure = self.probability is None or self.probability >= LIKELY
-        return "likely better" if sure else "cannot tell"
+        return "cannot tell" if self.adapt else "kept zero-shot"
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
@@ -142,8 +132,6 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
     If `divisible` is False (classifiers cannot be mixed), the strength must be 0 or 1.
     """
     numbers = {"strength": verdict.strength, **verdict.signals}
-    if verdict.probability is not None:
-        numbers["probability"] = verdict.probability
     for name, value in numbers.items():
         if not isinstance(value, int | float):
             raise ValueError(f"{name} is a {type(value).__name__}, not a float: write float(...)")
@@ -153,8 +141,6 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
         raise ValueError(
             f"the strength {verdict.strength} is neither 0 nor 1, and nothing is mixed"
         )
-    if verdict.probability is not None and not 0 <= verdict.probability <= 1:
-        raise ValueError(f"the probability {verdict.probability} is not between 0 and 1")
     if not verdict.reason.strip() or len(verdict.reason.splitlines()) > 1:
         raise ValueError("the reason is not one line of text")
     for name, value in verdict.signals.items():

@@ -213,7 +213,6 @@ class QuestionCounts:
             answers count too.
         output_tokens: Number of tokens of answers, as counted by the describer; stored answers
             count too.
-        money: Price of these tokens; None if the recipe's budget names no price.
 
     Example:
         >>> from latte.api import QuestionCounts
@@ -229,7 +228,6 @@ class QuestionCounts:
     contradictory: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    money: float | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +287,7 @@ class Questions(Protocol):
 
     @property
     def budget(self) -> int:
-        """Largest number of distinct questions; an estimate if the budget is in tokens or money."""
+        """Largest number of distinct questions."""
 
     @property
     def asked(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -80,10 +80,9 @@ class OptimizerSettings(Options):
 class TrainSettings(Options):
     """Length and method of training; defaults follow LatteCLIP's supplementary material."""
 
-    batch_size: PositiveInt | Literal["auto"] = Field(
+    batch_size: PositiveInt = Field(
         default=PUBLISHED_BATCH_SIZE,
-        description="images per step, or all images if there are fewer. auto: the published 512, "
-        "in micro-batches that fit into memory, as with `micro_batch_size: auto`",
+        description="images per step, or all images if there are fewer",
     )
     max_steps: int = Field(
         default=2000,
@@ -96,18 +95,6 @@ class TrainSettings(Options):
         default="cosine", description="learning rate after the warm-up"
     )
     optimizer: OptimizerSettings = Field(default=OptimizerSettings(), description="optimizer")
-    views: PositiveInt | None = Field(
-        default=None,
-        description="number of random views per image, which are used in turn: epoch 5 of `views: "
-        "4` has the views of epoch 1. Outputs of frozen layers are then computed once per view. "
-        "none: new views in every epoch",
-    )
-    augment_on: Literal["auto", "device", "cpu"] = Field(
-        default="auto",
-        description="processor that augments images. cpu: by Pillow, or bit-identical to it. "
-        "device: in batches, from images kept in the memory of `device`, equal up to rounding. "
-        "auto: device if it is a CUDA GPU whose memory holds the images, else cpu",
-    )
     precision: Precision = Field(
         default="auto",
         description="arithmetic of the two towers; weights, labels, prototypes and losses stay "
@@ -115,24 +102,16 @@ class TrainSettings(Options):
         "bf16, fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
         "bf16 rounds features by more than the published learning rate changes them",
     )
-    micro_batch_size: PositiveInt | Literal["auto"] | None = Field(
+    micro_batch_size: PositiveInt | None = Field(
         default=None,
         description="images or texts that pass through a tower at once, if a batch does not fit "
         "into memory. Labels, loss and prototypes still use the whole batch, and each tower runs "
-        "forward twice. none: the whole batch. auto: the whole batch if it fits, else the largest "
-        "of half, quarter and so on that fits, found by trying before the first step",
+        "forward twice. none: the whole batch",
     )
-    gradient_checkpointing: bool | Literal["auto"] = Field(
-        default="auto",
+    gradient_checkpointing: bool = Field(
+        default=False,
         description="keep only the inputs of each block, and recompute its activations in the "
-        "backward pass: less memory, one more forward pass. auto: only if the micro-batch size is "
-        "found by trying, and one image at a time does not fit",
-    )
-    refresh_captions: PositiveInt | None = Field(
-        default=None,
-        description="number of steps for which features of texts about images and groups are used. "
-        "These texts are encoded without gradient; class texts keep their gradient. none: all "
-        "texts are encoded in each step, with gradient, as published",
+        "backward pass: less memory, one more forward pass",
     )
     checkpoint_every: PositiveInt = Field(
         default=50,
@@ -146,30 +125,10 @@ class TrainSettings(Options):
         description="epochs between evaluations on the labelled images; 0: only at the end",
     )
 
-    def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view that each image gets in `epoch`."""
-        return epoch if self.views is None else epoch % self.views
-
     @property
     def takes_steps(self) -> bool:
         """True if the recipe has training steps; without steps, no weight of the model changes."""
         return self.max_steps > 0 and self.max_epochs > 0
-
-    @property
-    def images_a_step(self) -> int:
-        """Batch size in images; `auto` means 512, the published size."""
-        return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
-
-    @property
-    def fits_by_trying(self) -> bool:
-        """True if latte tries micro-batch sizes to find the largest one that fits into memory."""
-        auto = self.batch_size == "auto" and self.micro_batch_size is None
-        return auto or self.micro_batch_size == "auto"
-
-    @property
-    def part_size(self) -> int | None:
-        """Micro-batch size in images or texts, or None if it is `auto` or not set."""
-        return None if self.micro_batch_size == "auto" else self.micro_batch_size
 
 
 class EvaluateSettings(Options):
@@ -177,58 +136,3 @@ class EvaluateSettings(Options):
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
-
-
-ASSUMED_TOKENS = (3000.0, 80.0)
-"""Input and output tokens that a question is assumed to use, until a describer has counted some.
-LLaVA-NeXT reads an image of 672 x 672 pixels as 2,880 tokens, and `latte-openai` writes at most 77.
-"""
-
-
-class Price(Options):
-    """Price of a million tokens, in any currency."""
-
-    input: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of prompts and images")
-    output: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of answers")
-
-
-class Budget(Options):
-    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
-
-    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
-    three limits must be set.
-    """
-
-    questions: int | None = Field(default=None, ge=0, description="distinct questions")
-    tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")
-    money: float | None = Field(
-        default=None, ge=0.0, allow_inf_nan=False, description="in the currency of `price`"
-    )
-    price: Price | None = Field(
-        default=None, description="price of a million tokens; needed with `money`"
-    )
-
-    @model_validator(mode="after")
-    def _is_one_limit(self) -> Self:
-        limits = [self.questions, self.tokens, self.money]
-        if sum(one is not None for one in limits) != 1:
-            raise ValueError("must have exactly one of `questions`, `tokens` and `money`")
-        if self.money is not None and not self.cost(ASSUMED_TOKENS):
-            raise ValueError("needs a price above 0, as in price: {input: 0.15, output: 0.60}")
-        if any(limits) and not self.allowed(ASSUMED_TOKENS):
-            raise ValueError("is too small for one question, which counts as 3,080 tokens at first")
-        return self
-
-    def cost(self, tokens: tuple[float, float]) -> float | None:
-        """Return the price of input and output `tokens`; None if the budget names no price."""
-        if self.price is None:
-            return None
-        return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
-
-    def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return the number of allowed questions if each uses these input and output `tokens`."""
-        if self.questions is not None:
-            return self.questions
-        if self.tokens is not None:
-            return int(self.tokens / sum(tokens))
-        return int(min((self.money or 0.0) / (self.cost(tokens) or 1.0), 1e12))

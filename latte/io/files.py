@@ -35,12 +35,17 @@ _TEMPORARY = re.compile(
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return an unused temporary path beside `path`, after removing leftovers in the folder.
+    """Return an unused temporary path beside `path`, after removing leftovers in the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    return temporary_name(path)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return an unused temporary path beside `path`.
 
     The name has the ids of process and machine, so that `remove_leftovers` can find the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent)
     process = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f".{path.name}.latte-{process}.tmp")
 
@@ -87,6 +92,26 @@ def _machine() -> str:
     return digest(platform.node(), boot, str(processes))[:12]
 
 
+def rename_to_unused(temporary: Path, path: Path) -> bool:
+    """Rename the file `temporary` to `path`; return False if `path` exists already.
+
+    No file that another process writes at the same time is replaced.
+    """
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except OSError:  # this file system has no hard links
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        temporary.replace(path)
+        return True
+    temporary.unlink()
+    return True
+
+
 @contextmanager
 def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
@@ -117,6 +142,11 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def partial_file(path: Path) -> Path:
+    """Return the file that keeps the rows so far if writing rows to `path` stops early."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def write_text(path: Path, text: str) -> None:

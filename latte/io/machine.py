@@ -31,6 +31,8 @@ _HINTS = {
     errno.ENFILE: "stop other programs that have files open, and start again",
     errno.ENOMEM: _MEMORY,
 }
+_GPU_LACKS_MEMORY = "OutOfMemoryError"
+"""Name of torch's class of errors; torch is not imported here."""
 _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
@@ -62,14 +64,18 @@ def machine_error(error: BaseException) -> LatteError | None:
     return None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if this machine or its GPU has too little memory."""
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or refused or type(error).__name__ == _GPU_LACKS_MEMORY
+
+
 def _explained(error: BaseException) -> LatteError | None:
     # Errors of torch and safetensors are recognised by name: this module imports neither.
     name, text = type(error).__name__, str(error)
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in text
-    if isinstance(error, MemoryError) or refused:
-        return LatteError("there is not enough memory", hint=_MEMORY)
-    if name == "OutOfMemoryError":
-        return LatteError("the GPU has not enough memory", hint=_MEMORY)
+    if is_out_of_memory(error):
+        owner = "the GPU has" if name == _GPU_LACKS_MEMORY else "there is"
+        return LatteError(f"{owner} not enough memory", hint=_MEMORY)
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
         hint = "pip install torch torchvision, in the build for your GPU"
         return LatteError(f"{error.name} is not installed in this environment", hint=hint)

@@ -182,7 +182,7 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
         return
     try:
         with path.open("rb") as file:
-            begin = file.read(max(map(len, starts)))
+            begin = file.read(max(map(len, starts), default=1))
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if begin and not begin.startswith(tuple(map(str.encode, starts))):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.errors import suggestion
-from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.machine import machine_errors
@@ -37,6 +36,7 @@ from latte.new.models import refuse_backbone, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
+from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from latte.predict.predictor import Predictor
@@ -67,15 +67,15 @@ def adapt(
     method: str = "auto",
     model: str | None = None,
     output: str | PathLike[str] = OUTPUT,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Predictor:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
-    folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed. The
-    classifier has the attributes `folder` (the run folder) and `verdict`: the decision of the
-    guard, which estimates whether the adapted model is better than zero-shot CLIP. Paths may begin
-    with `~`.
+    folder is below OUTPUT. A repeated call continues or reuses this run. The classifier has the
+    attributes `folder` (the run folder) and `verdict`: the guard's decision to use the adapted
+    model or zero-shot CLIP. Whether the adapted model is better, only labels can tell: `test`, or
+    the answers of `latte review FOLDER`. Paths may begin with `~`.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -89,7 +89,8 @@ def adapt(
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.
         output: the folder for the recipe and the run.
-        progress: an object that shows progress and messages; None shows nothing.
+        progress: True shows progress and messages on standard error, as `latte adapt` does; or an
+            object that shows them.
 
     Raises:
         LatteError: if an argument is wrong, the run fails, or the machine fails (a full disk).
@@ -111,7 +112,9 @@ def adapt(
             registry=registry,
             arguments=PYTHON,
         )
-        results = run_proposal(proposed, registry, progress or SilentProgress())
+        if progress is None or isinstance(progress, bool):
+            progress = make_progress(quiet=not progress)
+        results = run_proposal(proposed, registry, progress)
         from latte.predict.predictor import load
 
         return load(results.folder, progress=progress)

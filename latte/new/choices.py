@@ -95,16 +95,14 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     _, name = _GUARD
     if not has(registry, *_GUARD):
         chosen.reasons.append(
-            "guard: none, so nothing estimates whether adapting helps; to get a guard, "
+            "guard: none, so the run uses the adapted model in any case; to get a guard, "
             "pip install latte-transductive, and write this recipe again"
         )
         return
     chosen.guard = name
     requirement = _requirement(registry, *_GUARD)
     chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
-    chosen.reasons.append(
-        f"guard: {name}; the run keeps zero-shot CLIP if the evidence that adapting helps is weak"
-    )
+    chosen.reasons.append(f"guard: {name}; the run keeps zero-shot CLIP if its score is low")
 
 
 def _method(method: str, found: Findings, registry: Registry) -> Choices:

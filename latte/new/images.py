@@ -13,7 +13,13 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, folder_class_name, read_classes
+from latte.data.sources.classes import (
+    ALIAS_SEPARATOR,
+    CLASS_FOLDERS,
+    ClassLookup,
+    folder_class_name,
+    read_classes,
+)
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
@@ -54,6 +60,8 @@ class Findings:
     size: tuple[int, int] | None
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
+    class_entries: tuple[str, ...]
+    """Each class as a recipe lists it: all its names, as in `couch | sofa`."""
     named_by: Path | None
     """Folder whose sub-folders give the class names; None if the names were given."""
     in_class_folders: int
@@ -142,6 +150,7 @@ def look_at(
         broken=tuple(broken),
         size=(round(median(widths)), round(median(heights))) if sizes else None,
         class_names=dataset.class_names,
+        class_entries=tuple(map(ALIAS_SEPARATOR.join, dataset.class_aliases)),
         named_by=named_by,
         in_class_folders=_in_class_folders(images, dataset.class_names),
         labelled=labelled,

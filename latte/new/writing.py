@@ -10,6 +10,7 @@ import jinja2
 
 from latte.data.few_images import quick_look
 from latte.data.sources.classes import CLASS_FOLDERS
+from latte.data.sources.listed import ListedPaths
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
@@ -50,7 +51,7 @@ dataset:
 # latte choose compares models on your images
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
-# Keeps zero-shot CLIP where the evidence that adapting helps is weak
+# Keeps zero-shot CLIP if its score is low
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
 """
@@ -81,11 +82,6 @@ def recipe_text(found: Findings, chosen: Choices, file: Path, *, runs_beside: bo
 
     With `runs_beside`, the commands in the comments put the run folder beside the recipe.
     """
-    classes = found.classes
-    if classes is None:
-        classes = CLASS_FOLDERS
-    elif isinstance(classes, Path):
-        classes = _path(classes, file)
     beside = ("--set", "output=.") if runs_beside else ()
     parts = (_START, chosen.method.before, _DESCRIPTIONS, chosen.method.after)
     template = jinja2.Template(
@@ -97,12 +93,26 @@ def recipe_text(found: Findings, chosen: Choices, file: Path, *, runs_beside: bo
         control=CONTROL,
         command=shlex.join(["latte", "run", file.name, *beside]),
         look=quick_look(found.images, len(found.class_names)),
-        classes=classes if isinstance(classes, str) else list(classes),
+        classes=_classes(found, file),
         backbone=backbone_keys(chosen.model, file),
         path=lambda path: _path(path, file),
         yaml=lambda **entry: dump_yaml(entry).rstrip(),
     )
     return text
+
+
+def _classes(found: Findings, file: Path) -> str | list[str]:
+    """Return the recipe's value of `classes` in the recipe `file`.
+
+    A recipe may not name a file of class names elsewhere, so it lists the names of such a file.
+    """
+    if found.classes is None:
+        return CLASS_FOLDERS
+    if isinstance(found.classes, Path):
+        for folder in (file.absolute().parent, found.root.absolute()):
+            if ListedPaths(folder, absolute=True).stays_inside(found.classes.absolute()):
+                return _path(found.classes, file)
+    return list(found.class_entries)
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:

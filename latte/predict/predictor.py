@@ -217,7 +217,7 @@ def load(
     Example:
         >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
         >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
-        ('likely better', 'birds-1a2b3c4d')
+        ('cannot tell', 'birds-1a2b3c4d')
     """
     with machine_errors():
         folder = given_path(run, "run")

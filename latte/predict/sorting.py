@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
-from latte.io.files import digest
+from latte.io.files import digest, remove_leftovers, rename_to_unused, temporary_name
 from latte.io.paths import LONGEST_NAME, distinct_names, path_from_text, shortened
 
 if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
@@ -55,6 +55,8 @@ class Sorter:
         self._warn = warn
         self._earlier: dict[str, list[str]] = {}
         """The sub-folders that contain a file, by file name."""
+        self._cleaned: set[str] = set()
+        """The sub-folders from which this object has removed the files of killed calls."""
         for name in sorted({*self._names, UNKNOWN, UNCERTAIN}):
             with suppress(OSError), os.scandir(folder / name) as entries:
                 for entry in entries:
@@ -91,6 +93,9 @@ class Sorter:
         if found.resolve().parent != self.folder.resolve():
             what = "this link leads out of the folder to sort into"
             raise LatteError(what, where=str(found), hint="remove it, or give another folder")
+        if name not in self._cleaned:
+            remove_leftovers(found)
+            self._cleaned.add(name)
         return found
 
     def _place(self, image: Path, folder: Path) -> bool:
@@ -100,8 +105,7 @@ class Sorter:
             self._count_elsewhere(image, key, folder)
             for name in _possible_names(image, key):
                 target = folder / name
-                if not os.path.lexists(target):
-                    self._write(image, target, folder / f".{key}.part")
+                if not os.path.lexists(target) and self._write(image, target):
                     return True
                 if target.is_file() and filecmp.cmp(image, target, shallow=False):
                     return False
@@ -130,18 +134,23 @@ class Sorter:
             )
         self.elsewhere += found is not None
 
-    def _write(self, image: Path, target: Path, temporary: Path) -> None:
-        """Write the image under the name `temporary`, then rename it."""
-        # The name depends only on the image's content: a later call replaces what was left.
-        temporary.unlink(missing_ok=True)
+    def _write(self, image: Path, target: Path) -> bool:
+        """Write the image to `target`; return False if another process has just created `target`.
+
+        A copy is complete, and on the disk, before it gets its name.
+        """
+        if self._link:
+            try:
+                target.symlink_to(image.absolute())
+            except FileExistsError:
+                return False
+            return True
+        temporary = temporary_name(target)
         try:
-            if self._link:
-                temporary.symlink_to(image.absolute())
-            else:
-                shutil.copy2(image, temporary)
-                with temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-            temporary.replace(target)
+            shutil.copy2(image, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            return rename_to_unused(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
 

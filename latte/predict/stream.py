@@ -23,7 +23,7 @@ from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
 from latte.evaluate import predictions
 from latte.interfaces import ImageReference, LatteError, PixelFormat
-from latte.io.files import digest, write_atomically
+from latte.io.files import digest, partial_file, write_atomically
 from latte.io.paths import is_folder, path_as_text
 from latte.run.adapted import Adapted
 
@@ -192,7 +192,7 @@ def write_rows(
     If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
     If Ctrl-C or a signal stops it after a row, `on_stopped` is called with `PATH.partial`.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_file(path)
     started = False
 
     def watched() -> Iterator[predictions.Prediction]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -132,7 +132,7 @@ class Component:
         reserved = reserved_keys(self.kind)
         own = {key: below for key, below in value.items() if key not in reserved}
         names = {key: below for key, below in value.items() if key in reserved and key != USE}
-        options, labels = _checked(model, own, errors), _checked(_Labels, names, errors)
+        options, labels = _checked(model, own, errors, reserved), _checked(_Labels, names, errors)
         if options is None or labels is None:
             raise combined(errors)
         label = labels.name or registered.spec.name
@@ -212,10 +212,12 @@ class _Labels(BaseModel):
     by: Label = ""
 
 
-def _checked(model: type[Any], values: Any, errors: list[ErrorDetails]) -> Any:
+def _checked(
+    model: type[Any], values: Any, errors: list[ErrorDetails], other_keys: Sequence[str] = ()
+) -> Any:
     """Return `values` as an object of the class `model`; None if errors were added to `errors`."""
     try:
-        return validated(model, values)
+        return validated(model, values, None, other_keys)
     except ValidationError as error:
         errors += error.errors(include_url=False)
     except LatteError as error:

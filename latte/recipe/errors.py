@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, RecipeErrors
-from latte.interfaces.errors import did_you_mean, nearest, suggestion
-from latte.recipe.component import Component
-from latte.recipe.fields import KeyPath, has, models_at, models_in, value_at, written_path
-from latte.recipe.model import SHORT, Recipe, component_at, component_paths, item_names
+from latte.interfaces.errors import did_you_mean, suggestion
+from latte.interfaces.settings import EvaluateSettings, TrainSettings
+from latte.recipe.fields import KeyPath, has, models_in, value_at
+from latte.recipe.model import SHORT, TOP_KEYS, component_paths, item_names
 from latte.recipe.places import OVERRIDE, Document, Place, dotted
 from latte.recipe.syntax import resolve
 from latte.registry.registry import Registry
-from latte.registry.spec import reserved_keys
 
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
@@ -112,10 +112,9 @@ class Mistakes:
 
 @dataclass
 class Check:
-    """One check of a document by a pydantic model: a recipe, a control, or another YAML file."""
+    """One check of a document by pydantic: a recipe, a control, or another YAML file."""
 
     document: Document
-    model: type[BaseModel]
     registry: Registry = field(default_factory=lambda: Registry([]))
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` for a control."""
@@ -146,119 +145,60 @@ class Check:
         """Return True if any mistake was reported."""
         return bool(self.mistakes.found)
 
-    def report(self, errors: Iterable[ErrorDetails]) -> None:
-        """Report pydantic's errors, one mistake for all errors about the same value."""
-        groups = self._by_path(errors)
-        self.wrong |= {*groups}
-        for path, group in groups.items():
-            if not self._is_misspelt_elsewhere(path, group, groups):
-                self.add(path, *self._words(path, group))
+    def report(self, error: ValidationError) -> None:
+        """Report the errors of `validated`, one mistake for all errors about the same value.
 
-    def _by_path(self, errors: Iterable[ErrorDetails]) -> dict[KeyPath, list[ErrorDetails]]:
-        """Group errors by key path, because pydantic reports one error per member of a union.
-
-        If one member reports a wrong type for a value, and another member reports an error deeper
-        inside this value, only the deeper error is kept.
+        There is one error per member of a union. If one member refuses the type of a value, and
+        another refuses a value inside it, only the second is reported.
         """
         groups: dict[KeyPath, list[ErrorDetails]] = {}
-        for error in errors:
-            groups.setdefault(self._path(error["loc"]), []).append(error)
-        wrong_types = {
-            path
-            for path, group in groups.items()
-            if all(error["type"] in EXPECTED for error in group)
-            and any(other != path and other[: len(path)] == path for other in groups)
-        }
-        return {path: group for path, group in groups.items() if path not in wrong_types}
-
-    def _path(self, loc: KeyPath) -> KeyPath:
-        """Return the key path of a pydantic error, without the names of union members."""
-        data = self.document.data
-        for end in range(len(loc), 0, -1):
-            head, rest = loc[:end], loc[end:]
-            if component := self._component(head):
-                if rest and rest[0] in reserved_keys(component.kind):
-                    return (*head, rest[0])
-                models = self._models_at(head)
-                return (
-                    (*head, *written_path(rest, models[0], value_at(data, head)))
-                    if models
-                    else head
-                )
-        return written_path(loc, self.model, data)
-
-    def _component(self, path: KeyPath) -> Component | None:
-        return component_at(path) if self.model is Recipe else None
-
-    def _models_at(self, path: KeyPath) -> list[type[BaseModel]]:
-        """Return the model classes at `path`; for a component, the class of its options."""
-        for end in range(len(path), 0, -1):
-            if component := self._component(path[:end]):
-                value = value_at(self.document.data, path[:end])
-                try:
-                    _, options = component.found(value, self.registry)
-                except LatteError:
-                    return []
-                return models_at(options, path[end:])
-        return models_at(self.model, path)
-
-    def _keys_at(self, path: KeyPath) -> list[str]:
-        """Return the keys that the mapping at `path` may have."""
-        names = [*dict.fromkeys(name for one in self._models_at(path) for name in one.model_fields)]
-        if component := self._component(path):
-            return [*names, *reserved_keys(component.kind)]
-        return [*names, *SHORT, "extends"] if self.model is Recipe and not path else names
-
-    def _is_misspelt_elsewhere(
-        self, path: KeyPath, errors: Sequence[ErrorDetails], paths: Iterable[KeyPath]
-    ) -> bool:
-        """Return True if the required key at `path` is probably missing because it is misspelt.
-
-        If so, only the misspelt key is reported.
-        """
-        if not any(error["type"] == "missing" for error in errors):
-            return False
-        names = self._keys_at(path[:-1])
-        siblings = [str(other[-1]) for other in paths if other and other[:-1] == path[:-1]]
-        return any(nearest(key, names) == path[-1] for key in siblings if key not in names)
+        for one in error.errors(include_url=False):
+            groups.setdefault(one["loc"], []).append(one)
+        self.wrong |= {*groups}
+        for path, group in groups.items():
+            is_inside = any(other[: len(path)] == path != other for other in groups)
+            if not (is_inside and all(one["type"] in EXPECTED for one in group)):
+                self.add(path, *self._words(path, group))
 
     def _words(self, path: KeyPath, errors: Sequence[ErrorDetails]) -> tuple[str, str | None]:
         """Return message and hint for pydantic's `errors` about the value at `path`."""
-        types = {error["type"] for error in errors}
-        key = str(path[-1]) if path else ""
-        models = self._models_at(path[:-1])
-        fields = [one.model_fields[key] for one in models if key in one.model_fields]
-        if "extra_forbidden" in types:
-            return self._unknown_key(key, self._keys_at(path[:-1]))
-        if "no_component" in types and not any(one.is_required() for one in fields):
+        value, (first, *_) = value_at(self.document.data, path), errors
+        about: FieldInfo | None = first["ctx"].get("field")
+        if first["type"] == "extra_forbidden":
+            return self._unknown_key(str(path[-1]), first["ctx"]["keys"])
+        if first["type"] == "no_component" and about and not about.is_required():
             return "names no component", "Remove the key for the default."
-        if types & {"missing", "no_component"} and value_at(self.document.data, path) is None:
-            return _missing(key, fields)
-        if has(self.document.data, path) or "mistake" in types:
-            return explain(errors, value_at(self.document.data, path), self.document.nearest(path))
-        return f"its default is refused: {errors[0]['msg']}", "Give a value here."
+        if first["type"] in ("missing", "no_component") and about and value is None:
+            return _missing(str(path[-1]), about)
+        if has(self.document.data, path) or first["type"] == "mistake":
+            return explain(errors, value, self.document.nearest(path))
+        return f"its default is refused: {first['msg']}", "Give a value here."
 
     def _unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
         hint = suggestion(key, names, "All keys here")
         if key == "<<":
             hint = "YAML 1.2 has no merge keys. Repeat the values, or extend another recipe."
-        elif homes := self._homes(key):
+        elif homes := [*dict.fromkeys(self._homes(key))]:
             hint = f"It belongs to {' or '.join(homes[:_MOST_SECTIONS])}."
         elif not names:
             hint = "There is nothing to set here; remove it."
         return f'unknown key "{key}"', hint
 
-    def _homes(self, key: str) -> list[str]:
-        """Return the sections of this recipe to which `key` belongs."""
-        if self.model is not Recipe:
-            return []
-        homes = ["the top of the recipe"] if key in self._keys_at(()) else []
-        sections: list[KeyPath] = [("train",), ("evaluate",)]
-        for section in [*sections, *(path for path, _ in component_paths(self.document.data))]:
-            for model in self._models_at(section):
-                homes += _sections_with(key, model, shown_path(self.document, section))
-        return [*dict.fromkeys(homes)]
+    def _homes(self, key: str) -> Iterator[str]:
+        """Yield the sections of this recipe to which `key` belongs."""
+        if key in TOP_KEYS and self.registry.all():
+            yield "the top of the recipe"
+        sections: list[tuple[KeyPath, type[BaseModel]]] = [
+            (("train",), TrainSettings),
+            (("evaluate",), EvaluateSettings),
+        ]
+        for path, component in component_paths(self.document.data):
+            with suppress(LatteError):
+                value = value_at(self.document.data, path)
+                sections.append((path, component.found(value, self.registry)[1]))
+        for path, model in sections if self.registry.all() else ():
+            yield from _sections_with(key, model, shown_path(self.document, path))
 
 
 def shown_path(document: Document, path: KeyPath) -> KeyPath:
@@ -276,7 +216,7 @@ def shown_path(document: Document, path: KeyPath) -> KeyPath:
     return tuple(named)
 
 
-def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterable[str]:
+def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterator[str]:
     """Yield the sections at and below `section`, a `model`, that have the key `key`."""
     if key in model.model_fields:
         yield dotted(section)
@@ -285,14 +225,12 @@ def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterab
             yield from _sections_with(key, below, (*section, name))
 
 
-def _missing(key: str, fields: Sequence[FieldInfo]) -> tuple[str, str]:
+def _missing(key: str, about: FieldInfo) -> tuple[str, str]:
     """Return message and hint for a required key that a recipe lacks."""
     what = f'the key "{key}" is missing'
-    examples = [example for one in fields for example in one.examples or ()]
-    if examples:
-        return what, f"As in: {key}: {examples[0]}"
-    meaning = next((one.description for one in fields if one.description), "")
-    return what, f"Add {key}: ..." + (f" ({meaning})" if meaning else "")
+    if about.examples:
+        return what, f"As in: {key}: {about.examples[0]}"
+    return what, f"Add {key}: ..." + (f" ({about.description})" if about.description else "")
 
 
 def in_words(value: Any) -> str:

@@ -16,7 +16,7 @@ from latte.recipe.document import DocumentBuilder, spelled_out
 from latte.recipe.errors import Mistakes, wrong_type
 from latte.recipe.fields import KeyPath
 from latte.recipe.merge import merged
-from latte.recipe.model import Recipe
+from latte.recipe.model import TOP_KEYS
 from latte.recipe.places import Document, dotted
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.recipe.syntax import LARGEST_FILE, compose
@@ -83,7 +83,7 @@ class RecipeFiles:
             ) from error
         mistakes = Mistakes()
         data = (document := self._document(root, path, mistakes)).data
-        if not (isinstance(data, dict) and {"extends", *Recipe.model_fields} & {*data}):
+        if not (isinstance(data, dict) and {*TOP_KEYS} & {*data}):
             what = f"{path} is not a recipe: it has no key that recipes have"
             raise LatteError(what, where=where)
         self.mistakes.found += mistakes.found

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
-from latte.recipe.component import Choice
+from latte.recipe.component import Choice, Component
 from latte.recipe.document import read_document
 from latte.recipe.errors import Check, Mistakes
 from latte.recipe.extends import RecipeFiles
@@ -23,10 +23,11 @@ from latte.recipe.model import (
     LEARNERS,
     PARTS,
     SEVERAL,
+    SHORT,
     LearnerChoice,
-    Loaded,
     Recipe,
-    component_at,
+    RecipeKeys,
+    component_above,
     item_names,
 )
 from latte.recipe.places import DEFAULT, Document, dotted, paths
@@ -68,16 +69,16 @@ def load_recipe(
     recipe = _with_controls(document, registry, mistakes, path)
     mistakes.raise_if_any()
     assert recipe is not None, "whatever is wrong with a recipe is reported"
-    return recipe.loaded(bases=tuple(files.bases))
+    return recipe.model_copy(update={"bases": tuple(files.bases)})
 
 
 def read_settings(path: Path, model: type[ModelT]) -> ModelT:
     """Read a YAML file of settings. Raises `LatteError` that lists every mistake with its line."""
-    check = Check(read_document(path), model)
+    check = Check(read_document(path))
     try:
         return validated(model, check.document.data)
     except ValidationError as error:
-        check.report(error.errors(include_url=False))
+        check.report(error)
     check.mistakes.raise_if_any()
     raise AssertionError("whatever is wrong with a file is reported")
 
@@ -88,11 +89,11 @@ def _with_controls(
     """Return the recipe with its controls; None if mistakes were reported."""
     changes = controls_of(document, mistakes)
     base = document.without(["controls"])
-    recipe = _checked(Check(base, Recipe, registry, mistakes=mistakes), path)
+    recipe = _checked(Check(base, registry, mistakes=mistakes), path)
     controls: dict[str, Recipe] = {}
     resolved: dict[str, Any] = {}
     for name, change in changes.items():
-        whole = Check(merged(base, change, registry), Recipe, registry, ("controls", name))
+        whole = Check(merged(base, change, registry), registry, ("controls", name))
         control = _checked(whole, path)
         mistakes.adopt(whole.mistakes)
         resolved[name] = _without_secrets(with_written_names(change.data, registry), change)
@@ -101,8 +102,9 @@ def _with_controls(
     if recipe is None or not controls:
         return recipe
     resolved = {**recipe.resolved, "controls": resolved}
-    recipe = recipe.model_copy(update={"controls": controls})
-    return recipe.loaded(resolved=resolved, origins=_origins(resolved, document))
+    origins = _origins(resolved, document)
+    facts = {"controls": controls, "resolved": resolved, "origins": origins}
+    return recipe.model_copy(update=facts)
 
 
 def _checked(check: Check, path: Path) -> Recipe | None:
@@ -112,20 +114,18 @@ def _checked(check: Check, path: Path) -> Recipe | None:
     data = {**with_shell_paths(check.document, check.registry)}
     data[NAME] = data.get(NAME) or _default_name(path)
     try:
-        recipe = validated(Recipe, data, check)
+        keys = validated(RecipeKeys, data, check, (*SHORT, "controls", "extends"))
     except ValidationError as error:
-        check.report(error.errors(include_url=False))
+        check.report(error)
         with suppress(ValidationError):  # for the rules alone, which report to `check`
-            Recipe.model_validate(_with_stand_ins(data, check), context=check)
+            RecipeKeys.model_validate(_with_stand_ins(data, check), context=check)
         return None
     if check.has_mistakes():
         return None
-    resolved = _without_secrets(
-        recipe.model_dump(mode="json", context=check.registry), check.document
-    )
+    plain = keys.model_dump(mode="json", context=check.registry)
+    resolved = _without_secrets(plain, check.document)
     origins = _origins(resolved, check.document)
-    recipe._loaded = Loaded(path, resolved, origins)
-    return recipe
+    return Recipe.model_construct(**dict(keys), path=path, resolved=resolved, origins=origins)
 
 
 def _default_name(path: Path) -> str:
@@ -136,11 +136,10 @@ def _default_name(path: Path) -> str:
 def _with_stand_ins(data: Any, check: Check) -> Any:
     """Return the data of a recipe with stand-ins or defaults in place of values with mistakes."""
     for path in sorted(check.wrong, key=len):
-        heads = [path[:end] for end in range(1, len(path) + 1)]
-        component = next((head for head in heads if component_at(head)), None)
-        key = str(path[0])
+        component, key = component_above(path), str(path[0])
         if component is not None:
-            data = with_value(data, component, _unreadable(component, check.document))
+            head = path[: component[0]]
+            data = with_value(data, head, _unreadable(component[1], check.document.below(head)))
         elif key in SEVERAL:
             data = {**data, key: [SEVERAL[key].unreadable("")]}
         elif key != LEARNERS:
@@ -153,12 +152,10 @@ def _with_stand_ins(data: Any, check: Check) -> Any:
     return data
 
 
-def _unreadable(path: KeyPath, document: Document) -> Choice:
-    """Return the stand-in for the component at `path`, with its name if it can be read."""
-    component, below = component_at(path), document.below(path)
-    assert component is not None
-    is_broken = any(place.is_broken for place in below.places.values())
-    (label,) = item_names([below.data])
+def _unreadable(component: Component, document: Document) -> Choice:
+    """Return the stand-in for a component, with its name if the name can be read."""
+    is_broken = any(place.is_broken for place in document.places.values())
+    (label,) = item_names([document.data])
     return component.unreadable("" if is_broken or label is None else label)
 
 

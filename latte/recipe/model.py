@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import suggestion
 from latte.interfaces.settings import (
     BackboneSettings,
-    Budget,
     EvaluateSettings,
     OptimizerSettings,
     TrainSettings,
@@ -46,16 +45,6 @@ SHORT: dict[str, KeyPath] = {
 }
 """Short forms, for a recipe with a single describer or learner, and the key paths they stand for."""
 _PLUGIN_MODEL = "plugin:"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Facts about a recipe beside the values of its keys."""
-
-    path: Path = Path("recipe.yaml")
-    resolved: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
-    bases: tuple[Path, ...] = ()
 
 
 def _required(requirement: str) -> str:
@@ -113,10 +102,11 @@ class SharedKeys(Options):
     requires: tuple[Annotated[str, AfterValidator(_required)], ...] = Field(
         default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
     )
-    budget: Annotated[int, Field(ge=0)] | Budget | None = Field(
+    budget: int | None = Field(
         default=None,
-        description="largest number of questions that a labeler asks a describer, or a mapping "
-        "with `questions`, `tokens` or `money`; needed by labelers that ask",
+        ge=0,
+        description="largest number of questions that a labeler asks a describer; needed by "
+        "labelers that ask",
     )
     corrections: str | None = Field(
         default=None,
@@ -125,11 +115,11 @@ class SharedKeys(Options):
     )
 
 
-class Recipe(SharedKeys):
-    """A complete and valid recipe: all settings and components that a run needs.
+class RecipeKeys(SharedKeys):
+    """All keys of a complete recipe, and the rules about several keys.
 
-    Rules about several keys are `model_validator`s that report mistakes to `info.context`. They
-    also run on a recipe with other mistakes: `Component.unreadable` stands for its wrong parts.
+    Rules are `model_validator`s that report mistakes to `info.context`. They also run on a recipe
+    with other mistakes: `Component.unreadable` stands for its wrong parts.
     """
 
     oracle: bool = Field(
@@ -163,69 +153,6 @@ class Recipe(SharedKeys):
     reporters: tuple[Annotated[Choice, Component("reporter")], ...] = _default(
         [{USE: "html"}, {USE: "model-card"}], "what is written about a finished run"
     )
-    controls: Mapping[str, Recipe] = Field(
-        default={},
-        exclude=True,
-        description="variants that run for comparison, with the keys that each changes",
-    )
-
-    _loaded: Loaded = PrivateAttr(default=Loaded())
-
-    @property
-    def path(self) -> Path:
-        """File of the recipe."""
-        return self._loaded.path
-
-    @property
-    def base_dir(self) -> Path:
-        """Folder to which paths in options are relative."""
-        return self.path.parent
-
-    @property
-    def resolved(self) -> Mapping[str, Any]:
-        """The complete recipe with every default as plain data, which can be loaded as a recipe."""
-        return self._loaded.resolved
-
-    @property
-    def origins(self) -> Mapping[str, str]:
-        """Origin of each value by dotted key path: `file:line`, `--set` or `default`, then the
-        environment variables that were expanded in the value, such as `${VAR}`."""
-        return self._loaded.origins
-
-    @property
-    def bases(self) -> tuple[Path, ...]:
-        """Files that the recipe extends, directly or through another file."""
-        return self._loaded.bases
-
-    def loaded(self, **changes: Any) -> Self:
-        """Return a copy with other values of `Loaded`, such as `path`; controls are unchanged."""
-        copy = self.model_copy()
-        copy._loaded = replace(self._loaded, **changes)
-        return copy
-
-    def moved(self, path: Path) -> Self:
-        """Return a copy that is read from the file `path`, with all controls."""
-        controls = {name: one.moved(path) for name, one in self.controls.items()}
-        return self.loaded(path=path).model_copy(update={"controls": controls})
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """All components of the recipe, of all kinds; components of controls are not included."""
-        return tuple(_choices(getattr(self, name) for name in type(self).model_fields))
-
-    @property
-    def asked(self) -> dict[str, str]:
-        """Name of each description, mapped to the name of the describer that writes its texts."""
-        first = next((one.label for one in self.describers), None)
-        asked = {choice.label: choice.by or first for choice in self.descriptions}
-        return {label: describer for label, describer in asked.items() if describer}
-
-    @property
-    def questioned(self) -> Choice | None:
-        """Describer that a labeler asks questions; None if no labeler asks questions."""
-        names = [one.options.questions_to for one in self.labels]
-        name = next((one for one in names if one is not None), None)
-        return next((one for one in self.describers if name in ("", one.label)), None)
 
     @model_validator(mode="after")
     def _models_of_plugins_are_installed(self, info: ValidationInfo) -> Self:
@@ -391,6 +318,47 @@ class Recipe(SharedKeys):
         return names if all(names) else []
 
 
+class Recipe(RecipeKeys):
+    """A recipe that was read from a file: its keys, and what is known beside them."""
+
+    path: Path
+    controls: Mapping[str, Recipe] = {}
+    """Variants of the recipe that run for comparison, by name; they have no controls themselves."""
+    resolved: Mapping[str, Any] = {}
+    """The complete recipe with every default as plain data, which can be loaded as a recipe."""
+    origins: Mapping[str, str] = {}
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`, then the
+    environment variables that were expanded in the value, such as `${VAR}`."""
+    bases: tuple[Path, ...] = ()
+    """Files that the recipe extends, directly or through another file."""
+    saved_in: Path | None = None
+    """The file in a run folder from which the recipe was loaded; None for a recipe of its own."""
+
+    @property
+    def base_dir(self) -> Path:
+        """Folder to which paths in options are relative."""
+        return self.path.parent
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All components of the recipe, of all kinds; components of controls are not included."""
+        return tuple(_choices(getattr(self, name) for name in RecipeKeys.model_fields))
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Name of each description, mapped to the name of the describer that writes its texts."""
+        first = next((one.label for one in self.describers), None)
+        asked = {choice.label: choice.by or first for choice in self.descriptions}
+        return {label: describer for label, describer in asked.items() if describer}
+
+    @property
+    def questioned(self) -> Choice | None:
+        """Describer that a labeler asks questions; None if no labeler asks questions."""
+        names = [one.options.questions_to for one in self.labels]
+        name = next((one for one in names if one is not None), None)
+        return next((one for one in self.describers if name in ("", one.label)), None)
+
+
 def _components_of(model: type[Options]) -> dict[str, tuple[Component, bool]]:
     """Return the component of each field that names one, and if the field is a list."""
     components = {}
@@ -408,7 +376,7 @@ def _metadata(annotation: Any) -> Iterator[Any]:
         yield from _metadata(argument)
 
 
-_COMPONENTS = _components_of(Recipe)
+_COMPONENTS = _components_of(RecipeKeys)
 SINGLE = {key: one for key, (one, is_list) in _COMPONENTS.items() if not is_list}
 """Component by key, for keys that hold a single component."""
 SEVERAL = {key: one for key, (one, is_list) in _COMPONENTS.items() if is_list}
@@ -416,8 +384,12 @@ SEVERAL = {key: one for key, (one, is_list) in _COMPONENTS.items() if is_list}
 PARTS = {key: one for key, (one, _) in _components_of(LearnerChoice).items()}
 """Component by key of a learner."""
 SHARED = tuple(SharedKeys.model_fields)
-CONTROL_KEYS = tuple(key for key in Recipe.model_fields if key not in (*SHARED, "controls"))
+CONTROL_KEYS = tuple(key for key in RecipeKeys.model_fields if key not in SHARED)
 """Keys that a control may change."""
+
+
+TOP_KEYS = (*RecipeKeys.model_fields, *SHORT, "controls", "extends")
+"""All keys at the top of a recipe's file."""
 
 
 def component_at(path: KeyPath) -> Component | None:
@@ -431,6 +403,14 @@ def component_at(path: KeyPath) -> Component | None:
             return SINGLE.get(key)
         case (str(key), int()):
             return SEVERAL.get(key)
+    return None
+
+
+def component_above(path: KeyPath) -> tuple[int, Component] | None:
+    """Return the component to which the key path `path` belongs, and the length of its own path."""
+    for end in range(1, len(path) + 1):
+        if component := component_at(path[:end]):
+            return end, component
     return None
 
 

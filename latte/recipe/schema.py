@@ -20,7 +20,7 @@ from latte.recipe.model import (
     DEFAULT_AUGMENTATION,
     DEFAULT_BACKBONE,
     SHORT,
-    Recipe,
+    RecipeKeys,
     component_at,
 )
 from latte.recipe.shipped import shipped_names
@@ -40,12 +40,12 @@ _RESERVED: dict[str, Schema] = {
 def recipe_schema(registry: Registry) -> Schema:
     """Return the JSON Schema, as plain data, of recipes that use the components in `registry`."""
     options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
-    models: dict[type[Options], None] = dict.fromkeys([Recipe, *options.values()])
+    models: dict[type[Options], None] = dict.fromkeys([RecipeKeys, *options.values()])
     places, found = models_json_schema(
         [(model, "validation") for model in models], ref_template=f"{_REFERENCE}{{model}}"
     )
     schemas = _adapted(found["$defs"])
-    keys = {**schemas.pop(Recipe.__name__)["properties"], **_short_keys()}
+    keys = {**schemas.pop(RecipeKeys.__name__)["properties"], **_short_keys()}
     properties = {
         one: schemas[str(places[(model, "validation")]["$ref"]).removeprefix(_REFERENCE)]
         for one, model in options.items()
@@ -63,7 +63,7 @@ def recipe_schema(registry: Registry) -> Schema:
         "type": "object",
         "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
         "additionalProperties": _nullable(change),
-        "description": keys["controls"]["description"],
+        "description": "variants that run for comparison, with the keys that each changes",
     }
     body = _closed({"extends": extends, **keys, "controls": _nullable(controls)})
     return {

@@ -11,17 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import Any
 
 from latte.interfaces import IsPath, LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.redaction import is_secret
 from latte.recipe.errors import Check
-from latte.recipe.fields import KeyPath, value_at, with_value
-from latte.recipe.model import BACKBONE, component_paths
+from latte.recipe.fields import has, types_at, value_at, with_value
+from latte.recipe.model import BACKBONE, component_above
 from latte.recipe.places import Document, Place
 from latte.registry.registry import Registry
 
@@ -96,17 +93,20 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 
 def refuse_in_prompts(check: Check) -> None:
     """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
-    for path, component in component_paths(check.document.data):
-        if component.kind not in ("describer", "description"):
+    for path, place in check.document.places.items():
+        component = component_above(path)
+        if not (place.variables and component and has(check.document.data, path)):
             continue
-        for below, place in check.document.below(path).places.items():
-            if below and "prompt" in str(below[0]) and len(below) <= 2:
-                for name in place.variables:
-                    what = (
-                        f"a prompt cannot contain the variable {name}: prompts are stored and "
-                        "exported with the texts"
-                    )
-                    check.add((*path, *below), what, "Write the text itself.")
+        end, one = component
+        is_prompt = len(path) > end and "prompt" in str(path[end])
+        for name in (
+            place.variables if is_prompt and one.kind in ("describer", "description") else ()
+        ):
+            what = (
+                f"a prompt cannot contain the variable {name}: prompts are stored and exported "
+                "with the texts"
+            )
+            check.add(path, what, "Write the text itself.")
 
 
 def without_default_tag(document: Document) -> Document:
@@ -131,41 +131,33 @@ def with_shell_paths(document: Document, registry: Registry) -> Any:
     and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
     data = document.data
-    for path, component in component_paths(data):
-        with suppress(LatteError):
-            value = value_at(data, path)
-            _, options = component.found(value, registry)
-            data = with_value(data, path, absolute_paths(value, path, document.places, [options]))
+    for path, place in document.places.items():
+        component = component_above(path)
+        if place.filled and component and has(data, path):
+            end, one = component
+            with suppress(LatteError):
+                _, options = one.found(value_at(data, path[:end]), registry)
+                types = types_at([options], path[end:])
+                text = with_absolute_path(value_at(data, path), place.filled, types)
+                data = with_value(data, path, text)
     return data
 
 
-def absolute_paths(
-    value: Any, path: KeyPath, places: Mapping[KeyPath, Place], types: Iterable[Any]
-) -> Any:
-    """Return a copy of the value at `path`, which may have these `types`, with absolute paths."""
-    types = [*types]
-    if isinstance(value, list):
-        items = _arguments(types, (list, tuple))
-        return [absolute_paths(one, (*path, at), places, items) for at, one in enumerate(value)]
-    if isinstance(value, dict):
-        return {
-            key: absolute_paths(one, (*path, key), places, _values(types, key))
-            for key, one in value.items()
-        }
-    place = places.get(path)
-    return _absolute(value, place.filled, types) if place and place.filled else value
-
-
-def _absolute(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:
-    for one in _members(types):
-        marker = IsPath() if one is Path else one
-        if not isinstance(marker, IsPath):
-            continue
-        found = re.fullmatch(marker.pattern, text, re.DOTALL)
-        if found and any(start <= found.start("path") < end for start, end in filled):
+def with_absolute_path(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:
+    """Return `text` with an absolute path, if a type has a path that begins in a `filled` range."""
+    for found in path_matches(text, types):
+        if any(start <= found.start("path") < end for start, end in filled):
             whole = _from_shell(found["path"])
             return text[: found.start("path")] + whole + text[found.end("path") :]
     return text
+
+
+def path_matches(text: str, types: Iterable[Any]) -> Iterator[re.Match[str]]:
+    """Yield a match with the group `path` for each of the `types` by which `text` has a path."""
+    for one in types_at(types, ()):
+        marker = IsPath() if one is Path else one
+        if isinstance(marker, IsPath) and (found := re.fullmatch(marker.pattern, text, re.DOTALL)):
+            yield found
 
 
 def _from_shell(text: str) -> str:
@@ -178,35 +170,3 @@ def _from_shell(text: str) -> str:
         return str(tidy if tidy.samefile(path) else path)  # `..` after a link can be elsewhere
     except (OSError, ValueError):
         return str(path)
-
-
-def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the possible types of the value at `key` in a mapping of one of the `types`."""
-    for one in _members(types):
-        if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
-            field = one.model_fields[key]
-            yield field.annotation
-            yield from field.metadata
-    yield from _arguments(types, (Mapping,))
-
-
-def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments of `types`, such as `int` for `list[int]`.
-
-    Only types whose origin is one of the `kinds` are considered.
-    """
-    return [
-        argument
-        for one in _members(types)
-        if isinstance(origin := get_origin(one), type) and issubclass(origin, kinds)
-        for argument in get_args(one)
-    ]
-
-
-def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield the types; split a union into its members, and `Annotated` into type and metadata."""
-    for one in types:
-        if get_origin(one) in (Annotated, Union, UnionType):
-            yield from _members(get_args(one))
-        else:
-            yield one

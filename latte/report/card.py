@@ -57,7 +57,7 @@ def model_card(results: RunResults) -> str:
         _header(results),
         f"# {escaped(results.name)}",
         *_notes(results, evidence),
-        " ".join(escaped(line) for line in evidence_lines(evidence, results.folder.name)),
+        " ".join(escaped(line) for line in evidence_lines(evidence)),
         _summary(results),
         "## Intended use",
         _INTENDED_USE,

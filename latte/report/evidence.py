@@ -61,11 +61,9 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the command for a review, or the reason why no answer measures the gain yet.
+def evidence_lines(found: Evidence | None) -> tuple[str, ...]:
+    """Return the reason why no answer measures the gain yet; empty if there are no answers.
 
     The result is empty if answers measure the gain: `verdict_words` then shows this gain.
     """
-    if found is None:
-        return (f"To measure the gain with a few dozen answers: latte review {run}",)
-    return () if found.estimate.answered else found.lines
+    return () if found is None or found.estimate.answered else found.lines

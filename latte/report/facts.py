@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults
-from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
 from latte.recipe.model import DEFAULT_BACKBONE
 from latte.registry.spec import USE
@@ -200,8 +199,7 @@ def asked(counts: QuestionCounts) -> str:
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
     if total := counts.input_tokens + counts.output_tokens:
-        tokens = f"{count(total)} tokens"
-        parts.append(tokens if counts.money is None else f"{tokens} for {counts.money:,.4f}")
+        parts.append(f"{count(total)} tokens")
     return f"{count(counts.questions)} ({', '.join(parts)})"
 
 
@@ -249,9 +247,7 @@ def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
     parts = []
     if "batch_size" in train:
-        size = train["batch_size"]
-        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
-        parts.append(f"batches of {plural(number, 'image')}")
+        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
     if "name" in optimizer:
         parts.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:

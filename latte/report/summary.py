@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
 from latte.report import sentences
-from latte.report.evidence import read_evidence
+from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.terminal import paragraph, table
@@ -24,10 +24,9 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     lines: list[str] = []
     folder = run or results.folder.name
     words = sentences.verdict_words(results, folder, evidence)
-    if words.tone != "none":
-        lines += _verdict(words)
-    if evidence is not None and not evidence.estimate.answered:
-        lines += _paragraphs(*evidence.lines)
+    is_stated = words.tone != "none"
+    lines += _verdict(words) if is_stated else []
+    lines += _paragraphs(*evidence_lines(evidence))
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
@@ -41,8 +40,9 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         None if is_repeated else measured.sentence,
         measured.control,
         sentences.own_note(results.evaluations),
-        f"{absent}. {advice}" if absent else None,
     )
+    lines += [] if is_stated else _commands(words)
+    lines += _paragraphs(f"{absent}. {advice}" if absent else None)
     lines += map(one_line, commands if absent else ())  # not wrapped, to be copied
     failed, *again = sentences.failed_advice(results, folder) or (None,)
     lines += _paragraphs(failed)
@@ -69,10 +69,17 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
-    lines = _paragraphs(words.sentence, *words.details, words.reason)
-    for purpose, command in words.commands:
-        lines += [f"{purpose}:", f"  {one_line(command)}"]
-    return lines + _paragraphs(words.advice)
+    stated = _paragraphs(words.sentence, *words.details, words.reason)
+    return [*stated, *_commands(words), *_paragraphs(words.advice)]
+
+
+def _commands(words: sentences.VerdictWords) -> list[str]:
+    """Return two lines per command; the command itself is not wrapped, to be copied."""
+    return [
+        line
+        for purpose, command in words.commands
+        for line in (f"{purpose}:", f"  {one_line(command)}")
+    ]
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from collections.abc import Container, Iterable, Sequence
 from io import StringIO
 from textwrap import fill
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from latte.io.redaction import one_line
+from latte.io.redaction import on_terminal, one_line
 from latte.report.numbers import MINUS, NARROW_SPACE
 
 WIDTH = 80
@@ -22,6 +23,20 @@ GAP = 2
 """Number of spaces between columns, and before indented text."""
 NARROWEST = 16
 """Smallest column width in a table that is too wide for the terminal; longer words are broken."""
+
+
+class SafeConsole(Console):
+    """Console of the package `rich` that escapes control characters in printed text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render like `rich`, but with control characters escaped."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(on_terminal(segment.text), segment.style)
 
 
 def width() -> int:

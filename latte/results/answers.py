@@ -8,6 +8,7 @@ answer was undone has no answer.
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -98,7 +99,8 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """Return the answers in order, without incomplete lines; empty if there is no file.
 
-    Raises `LatteError` for a line that is no answer, or if an image is both evidence and teaching.
+    A byte order mark, which some editors write, is ignored. Raises `LatteError` for a line that is
+    no answer, or if an image is both evidence and teaching.
     """
     if not path.exists():
         return []
@@ -106,7 +108,7 @@ def read_answers(path: Path) -> list[Answer]:
     uses: dict[str, Use] = {}
     hint = "correct or remove this line"
     with explained(path, hint):
-        lines = read_bounded(path).split(b"\n")
+        lines = read_bounded(path).removeprefix(BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, 1):
         is_incomplete = line.startswith(b"{") and not line.rstrip().endswith(b"}")
         if not line.strip() or is_incomplete:

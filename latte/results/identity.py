@@ -20,8 +20,6 @@ CHECKPOINTS = "checkpoints"
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
 """Recipe keys that change the place, speed or reports of a run, but not its model."""
 
-_ADDED: Mapping[str, Any] = {"views": None}
-
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
@@ -31,15 +29,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
     for name in ("deterministic", "corrections", "budget"):
         if not keys.get(name) or (name == "budget" and recipe.questioned is None):
             keys.pop(name, None)
-    keys["train"] = _without_unused(keys["train"])
     return digest_json({"recipe": keys, "limit": limit})[:8]
-
-
-def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `train` without newer keys at their default, so that older fingerprints stay valid."""
-    return {
-        name: value for name, value in train.items() if name not in _ADDED or value != _ADDED[name]
-    }
 
 
 _KINDS: Mapping[str, tuple[Kind, ...]] = {
@@ -100,7 +90,7 @@ def stage_fingerprints(
         describe,
         _choices(recipe.labels),
         digest_json([_learner(one) for one in recipe.learners]),
-        digest_json(_without_unused(recipe.train.model_dump(mode="json"))),
+        digest_json(recipe.train.model_dump(mode="json")),
     ]
     if recipe.augmentation is not None:
         trained.append(_choices([recipe.augmentation]))

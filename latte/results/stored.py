@@ -134,8 +134,7 @@ def check_questions(found: AskedQuestions) -> None:
     for one in found.counts:
         if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
             raise ValueError("more questions were answered or refused than asked")
-        amounts = (one.input_tokens, one.output_tokens, one.money or 0)
-        if min(one.kept, one.contradictory, *amounts) < 0:
+        if min(one.kept, one.contradictory, one.input_tokens, one.output_tokens) < 0:
             raise ValueError("a count is negative")
 
 

@@ -34,14 +34,13 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
         raise LatteError(
             "there is no answer to learn from" + (f": of the answers, {found}" if found else ""),
             where=str(review.file),
-            hint=f"{review_command}, and choose a task that begins with Teach; or "
-            f"{review_command} --sheet DIR --teach",
+            hint=f"{review_command}, and choose a task that begins with Teach",
         )
     path = Path(run.source.recipe)
     file = os.path.relpath(review.file, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
     limit, output = run.source.limit, run.folder.path.parent
-    recipe = recipe.loaded(path=path)
+    recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
     results = run_recipe(recipe, registry, progress, limit=limit, output=output)
     assert results is not None, "the run goes to its last stage"
     return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latte.interfaces.errors import nearest
+from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.results.answers import Answer
 
@@ -108,6 +110,18 @@ def uses(answers: Iterable[Answer]) -> str:
     if rest := len(kinds) - teach - measure:
         parts.append(f"{rest:,} without a class")
     return ", ".join(parts) if kinds else ""
+
+
+def next_step(labels: int, run: Path) -> str:
+    """Return the command that trains a new run with answers; empty if `labels`, their number, is 0.
+
+    `run` is the reviewed run's folder.
+    """
+    if not labels:
+        return ""
+    answers = "1 answer teaches" if labels == 1 else f"{labels:,} answers teach"
+    command = shlex.join(["latte", "review", relative(run), "--learn"])
+    return f"{answers}; next step: {command}"
 
 
 def _none_counts(evidence: Evidence) -> str:

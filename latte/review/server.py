@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
+from latte.io.redaction import one_line
 from latte.results.answers import Kind
 from latte.review.groups import Question
 from latte.review.queues import QueueName
@@ -62,9 +63,19 @@ class _Given(BaseModel):
     queue: QueueName
 
 
-def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]) -> ASGIApp:
-    """Return the web application; `hosts` are the allowed values of the Host header."""
-    server = _Server(review, picture)
+def make_app(
+    review: Review,
+    picture: Picture,
+    token: str,
+    hosts: frozenset[str],
+    report: Callable[[str], None],
+) -> ASGIApp:
+    """Return the web application.
+
+    `hosts` are the allowed values of the Host header, and `report` gets a line for each new error,
+    such as a damaged file of answers.
+    """
+    server = _Server(review, picture, report)
     routes = [
         *(Route(f"/{name}", server.file) for name in _FILES),
         Route("/question", server.question),
@@ -82,8 +93,10 @@ class _Server:
     Only questions and answers wait for each other.
     """
 
-    def __init__(self, review: Review, picture: Picture) -> None:
+    def __init__(self, review: Review, picture: Picture, report: Callable[[str], None]) -> None:
         self._review = review
+        self._report = report
+        self._reported = ""
         self._picture = picture
         self._large = lru_cache(maxsize=4)(lambda row: picture(row, _LARGE))
         self._gone = set[str]()
@@ -100,8 +113,11 @@ class _Server:
         queue = request.query_params.get("queue", "evidence")
         if queue not in self._review.queues:
             return _refused(404, f'there is no queue "{queue}"')
-        with self._lock:
-            return JSONResponse(self._state(self._review.queues[queue].name))
+        try:
+            with self._lock:
+                return JSONResponse(self._state(self._review.queues[queue].name))
+        except LatteError as error:
+            return self._failed(error)
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
@@ -141,8 +157,18 @@ class _Server:
         except ValidationError as error:
             return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
         except LatteError as error:
-            return _refused(409, error.what)
+            return self._failed(error)
         return JSONResponse(state)
+
+    def _failed(self, error: LatteError) -> Response:
+        """Return an error as one line, and report this line unless the last error had it too."""
+        place = f"{error.where}: " if error.where else ""
+        hint = f"; {error.hint}" if error.hint else ""
+        line = one_line(f"{place}{error.what}{hint}")
+        if line != self._reported:
+            self._reported = line
+            self._report(line)
+        return _refused(409, line)
 
     def _answered(self, given: _Given) -> Mapping[str, Any]:
         with self._lock:
@@ -201,10 +227,12 @@ class _Server:
             "examples": [one and one.row for one in now.question.examples],
         }
         return {
+            "queue": queue,
             "question": question,
             "answered": now.answered,
             "left": now.left,
             "uses": now.uses,
+            "next_step": now.next_step,
             "note": note,
             "result": [one.lines for one in now.evidence],
         }

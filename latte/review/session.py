@@ -36,7 +36,14 @@ from latte.review.estimate import estimate
 from latte.review.groups import Question, read_features
 from latte.review.population import Population, ReviewImage, difference, joint, population, teaches
 from latte.review.queues import EvidenceQueue, Queue, QueueName, queues_of
-from latte.review.sentences import ZERO_SHOT, Evidence, run_names, unknown_classes, uses
+from latte.review.sentences import (
+    ZERO_SHOT,
+    Evidence,
+    next_step,
+    run_names,
+    unknown_classes,
+    uses,
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Standing:
     left: int
     evidence: tuple[Evidence, ...]
     uses: str
+    next_step: str
+    """The command that trains with the answers for teaching; empty if there are none."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ class Stored:
             raise LatteError(f"{never} an earlier answer about it has the other use", where=where)
         if use == "teaching" and not teaches(key):
             what = f"{never} a random draw chose this one to measure the gain"
-            hint = "leave the column use empty; --sheet DIR --teach asks about images that teach"
+            hint = "leave the column use empty; latte review asks about images that teach"
             raise LatteError(what, where=where, hint=hint)
 
 
@@ -268,7 +277,18 @@ class Review:
         answers = stored.asked(asks.use)
         counts = asks.counted(answers), asks.left(answers)
         evidence, used = self.evidence(stored), uses(stored.answers.values())
-        return Standing(asks.next(answers), *counts, evidence, used)
+        return Standing(asks.next(answers), *counts, evidence, used, self.next_step(stored))
+
+    def next_step(self, stored: Stored) -> str:
+        """Return the command that trains with the answers for teaching; empty if there are none.
+
+        It is also empty for a run that has learned from answers, and for several runs.
+        """
+        if len(self.runs) > 1 or self.run.recipe.get("corrections"):
+            return ""
+        answers = stored.answers.values()
+        labels = sum(one.use == "teaching" and one.label is not None for one in answers)
+        return next_step(labels, self.run.folder.path)
 
     def next(self, queue: QueueName) -> Question | None:
         """Return the next unanswered question of a queue; None if there is none left."""

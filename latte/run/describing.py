@@ -24,7 +24,6 @@ from latte.interfaces import (
     LatteError,
     Progress,
 )
-from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -32,7 +31,8 @@ from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN
 from latte.run.images import Images, find_images, oracle_labels
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
+from latte.run.sending import check_sending
+from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
 from latte.toolkit.descriptions import with_template
 
@@ -121,8 +121,7 @@ def _ask_all(
     Returns plans and results by describer name. Each describer is closed before the next one
     begins.
     """
-    results, budget = {}, workspace.recipe.budget
-    price = budget.cost if isinstance(budget, Budget) else None
+    results = {}
     with (
         planned_requests(workspace, training, descriptions) as (plans, waiting),
         DescriptionStore(description_folder()) as store,
@@ -138,7 +137,6 @@ def _ask_all(
                 shard=shard,
                 ask_again=ask_again,
                 is_retry=is_retry,
-                price=price,
             )
             waiting.pop(name).close()
     return plans, results
@@ -217,7 +215,7 @@ def describe_shard(
     folder = RunFolder(whole.shards / f"{shard.index}-of-{shard.count}")
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
-        check_sending(recipe, workspace.dataset)
+        check_sending(recipe, workspace.dataset, registry)
         images = find_images(workspace)
         training = training_set(workspace, images, compute_zero_shot(workspace, images))
         kinds = build_descriptions(workspace, images.template)

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from latte.describe.choose import counted_tokens, stored_tokens
+from latte.describe.choose import stored_tokens
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore
 from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
-from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_descriptions, planned_requests, training_set
@@ -22,6 +21,16 @@ from latte.run.zero_shot import ZeroShot, compute_zero_shot
 
 
 @dataclass(frozen=True)
+class MeanTokens:
+    """Mean numbers of tokens per request, over the stored answers of one describer."""
+
+    input: float
+    output: float
+    answers: int
+    """Number of stored answers with token counts."""
+
+
+@dataclass(frozen=True)
 class PlannedQuestions:
     """Number of questions that one description needs, or that a labeler asks for one purpose."""
 
@@ -29,10 +38,8 @@ class PlannedQuestions:
     purpose: str
     questions: int
     stored: int
-    tokens: tuple[float, float] | None
-    """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
-    measured: int = 0
-    """Number of stored answers of the describer that `tokens` is the mean of; 0 if assumed."""
+    tokens: MeanTokens | None
+    """Tokens of the describer's earlier answers; None if no stored answer has token counts."""
 
     @property
     def to_ask(self) -> int:
@@ -61,20 +68,13 @@ def _of_descriptions(
     training = training_set(workspace, images, zero_shot)
     descriptions = build_descriptions(workspace, images.template)
     with planned_requests(workspace, training, descriptions) as (plans, describers):
-        counts = {
-            name: _stored_mean(one.fingerprint)
-            for name, one in describers.items()
-            if counted_tokens(one)
-        }
+        tokens = {name: _stored_mean(one.fingerprint) for name, one in describers.items()}
     with DescriptionStore(description_folder()) as store:
         for name, plan in plans.items():
             for label, planned in plan.descriptions.items():
                 rows = {row for own in planned.rows for row in own}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
-                tokens, measured = counts.get(name, (None, 0))
-                if tokens is not None:  # stored counts are of choices, which are short
-                    tokens = tokens[0], max(tokens[1], ASSUMED_TOKENS[1])
-                yield PlannedQuestions(name, label, len(rows), stored, tokens, measured)
+                yield PlannedQuestions(name, label, len(rows), stored, tokens[name])
 
 
 def _of_labeler(
@@ -94,16 +94,13 @@ def _of_labeler(
     name = learner.name
     labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
     questions.close()
-    known = _stored_mean(questions.fingerprint) if questions.counts_tokens else (None, 0)
+    tokens = _stored_mean(questions.fingerprint)
     for one in questions.counts:
-        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, *known)
+        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, tokens)
 
 
-def _stored_mean(fingerprint: str) -> tuple[tuple[float, float], int]:
-    """Return the mean input and output tokens of a describer's stored answers, and their number.
-
-    If no stored answer has token counts, return `ASSUMED_TOKENS` and 0.
-    """
+def _stored_mean(fingerprint: str) -> MeanTokens | None:
+    """Return the mean tokens of a describer's stored answers to questions; None if not counted."""
     counted = [
         tokens
         for found in Archive(description_folder()).texts()
@@ -111,6 +108,6 @@ def _stored_mean(fingerprint: str) -> tuple[tuple[float, float], int]:
         and any(tokens := stored_tokens(found.record.text) or (0, 0))
     ]
     if not counted:
-        return ASSUMED_TOKENS, 0
-    read, written = (sum(one) / len(counted) for one in zip(*counted, strict=True))
-    return (read, written), len(counted)
+        return None
+    read, written = (sum(counts) / len(counted) for counts in zip(*counted, strict=True))
+    return MeanTokens(read, written, len(counted))

@@ -14,7 +14,6 @@ from latte.describe.choose import (
     QuestionPlan,
     RequestT,
     TextPlan,
-    counted_tokens,
     stored_tokens,
 )
 from latte.describe.plan import TrainingSet, grid_image, shown_images
@@ -26,39 +25,34 @@ from latte.interfaces import (
     Describer,
     DescribeRequest,
     ExpectedGain,
-    LatteError,
     Progress,
     QuestionCounts,
 )
-from latte.interfaces.settings import ASSUMED_TOKENS, Budget
 from latte.io.files import write_json
 from latte.io.redaction import redact
 from latte.results.stored import AskedQuestions
-
-_FEWEST_AT_ONCE = 16
-"""Smallest number of questions that are sent at once under a budget in tokens or money."""
 
 
 class StoredQuestions:
     """Implementation of `Questions`: asks a describer, and stores each answer for later runs.
 
-    `build` is called at the first question, and returns the describer. `budget` limits distinct
-    questions, tokens or money. `store` is the folder of the description store. Counts are written
-    to `path`, if given. If `ask` is false, only stored answers are returned.
+    `build` is called at the first question, and returns the describer. `budget` is the largest
+    number of distinct questions. `store` is the folder of the description store. Counts are
+    written to `path`, if given. If `ask` is false, only stored answers are returned.
     """
 
     def __init__(
         self,
         build: Callable[[], Describer[Any]],
         training: TrainingSet,
-        budget: Budget,
+        budget: int,
         store: Path,
         progress: Progress,
         path: Path | None = None,
         *,
         ask: bool = True,
     ) -> None:
-        self._limit = budget
+        self._budget = budget
         self._build = build
         self._training = training
         self._folder = store
@@ -68,28 +62,14 @@ class StoredQuestions:
         self._describer: Describer[Any] | None = None
         self._keys: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
-        self._tokens: list[tuple[int, int]] = []
         self.expected_gain: ExpectedGain | None = None
         self.reliability: str | None = None
-        self.counts_tokens = False
         self.fingerprint = ""
 
     @property
     def budget(self) -> int:
-        """Largest number of distinct questions; estimated for a budget in tokens or money."""
-        return max(self.asked, self._limit.allowed(self.tokens))
-
-    @property
-    def tokens(self) -> tuple[float, float]:
-        """Mean numbers of input and output tokens per question.
-
-        They are computed from stored answers, so that a repeated run asks the same questions. Until
-        an answer with token counts exists, they are `ASSUMED_TOKENS`.
-        """
-        if not self._tokens:
-            return ASSUMED_TOKENS
-        read, written = (sum(one) / len(self._tokens) for one in zip(*self._tokens, strict=True))
-        return read, written
+        """Largest number of distinct questions."""
+        return self._budget
 
     @property
     def asked(self) -> int:
@@ -160,68 +140,41 @@ class StoredQuestions:
     ) -> list[AnswerT | None]:
         if self._describer is None:
             self._describer = self._build()
-            self.counts_tokens = counted_tokens(self._describer) is not None
             self.fingerprint = self._describer.fingerprint
-        if self._limit.questions is None and not self.counts_tokens:
-            who = type(self._describer).__name__
-            raise _uncounted(f"{who} does not count input and output tokens")
         plan = kind(self._describer, requests)
         asked = dict(zip(plan.keys, requests, strict=True))
-        new = [key for key in asked if key not in self._keys]
+        new = [key for key in asked if key not in self._keys][: self.budget - self.asked]
         with DescriptionStore(self._folder) as store:
-            while part := new[: self._at_once()]:
-                new = new[len(part) :]
-                self._keys.update(part)
-                sent = kind(self._describer, [asked[key] for key in part])
-                self._ask_part(purpose, sent, store)
+            if new:
+                self._keys.update(new)
+                sent = kind(self._describer, [asked[key] for key in new])
+                self._send(purpose, sent, store)
             found = plan.answers(store, self._progress, ask=False)
         return [
             answer if key in self._keys else None
             for key, answer in zip(plan.keys, found, strict=True)
         ]
 
-    def _at_once(self) -> int:
-        """Return how many questions to send before the budget is computed again."""
-        left = self.budget - self.asked
-        if self._limit.questions is not None:
-            return left
-        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._tokens else 0))
-
-    def _ask_part(
+    def _send(
         self, purpose: str, plan: QuestionPlan[RequestT, AnswerT], store: DescriptionStore
     ) -> None:
         stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
-            plan.answers(store, self._progress, price=self._limit.cost)
+            plan.answers(store, self._progress)
             unanswered = sum(store.get(key) is None for key in plan.keys)
         texts = [text for text in map(store.get, plan.keys) if text is not None]
         tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
-        self._tokens += tokens
         read, written = (sum(one[place] for one in tokens) for place in (0, 1))
-        money = self._limit.cost((read, written)) if read + written else None
-        self._add(
-            QuestionCounts(purpose, len(plan.keys), stored, unanswered, 0, 0, read, written, money)
-        )
-        is_new = self._ask and stored < len(plan.keys) and bool(texts)
-        if is_new and self._limit.questions is None and not self._tokens:
-            raise _uncounted("the server reports none")
+        self._add(QuestionCounts(purpose, len(plan.keys), stored, unanswered, 0, 0, read, written))
 
     def _add(self, more: QuestionCounts) -> None:
         old = self._counts.get(more.purpose)
         if old is not None:
             sums = {
-                name: value + (getattr(more, name) or 0)
+                name: value + getattr(more, name)
                 for name, value in vars(old).items()
-                if name != "purpose" and value is not None
+                if name != "purpose"
             }
             more = replace(more, **sums)
         self._counts[more.purpose] = more
         self.save()
-
-
-def _uncounted(reason: str) -> LatteError:
-    return LatteError(
-        f"a budget in tokens or money needs counts of tokens, and {reason}",
-        where="budget",
-        hint="give the number of questions, as in budget: 300; stored answers are not asked again",
-    )

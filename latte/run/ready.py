@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from latte.interfaces import Dataset, LatteError
 from latte.io.paths import exists, refuse_read_only
@@ -12,7 +12,6 @@ from latte.recipe.model import LEARNERS, Recipe
 from latte.recipe.places import DEFAULT, OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
-from latte.registry.spec import BUILTIN_DISTRIBUTION
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
 from latte.run.workspace import run_folder, unloaded, unloaded_dataset
@@ -28,10 +27,10 @@ def refuse_unready(
 ) -> None:
     """Raise `LatteError` if a run cannot find its images, model or packages, or write its folder.
 
-    Datasets of plugins are not checked, because opening them may be slow. The models of controls
-    are checked if the run includes the last stage. The folder is checked only if `writes` is true.
+    A dataset is only checked if it `lists_quickly`. The models of controls are checked if the run
+    includes the last stage. The folder is checked only if `writes` is true.
     """
-    if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
+    if _lists_quickly(recipe, registry):
         unloaded_dataset(recipe, registry)
     if STAGES.index(until) >= STAGES.index("train"):
         check_trainables(recipe, registry)
@@ -68,11 +67,11 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
     """List the images of the recipe's dataset; return the dataset, or None if it was not checked.
 
-    Datasets of plugins are not checked. Raises `LatteError` if paths, class names or lists of
-    images are wrong. For a shipped recipe, it is raised only if the user set an option of the
-    dataset by `--set` or an environment variable.
+    A dataset is only checked if it `lists_quickly`. Raises `LatteError` if paths, class names or
+    lists of images are wrong. For a shipped recipe, it is raised only if the user set an option of
+    the dataset by `--set` or an environment variable.
     """
-    if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
+    if not _lists_quickly(recipe, registry):
         return None
     try:
         with naming_line(recipe):
@@ -86,6 +85,10 @@ def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
         if not is_shipped(recipe.path) or chosen_by_user:
             raise
         return None
+
+
+def _lists_quickly(recipe: Recipe, registry: Registry) -> bool:
+    return cast("type[Dataset[Any]]", registry.load(recipe.dataset)).lists_quickly
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:

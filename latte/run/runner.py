@@ -36,8 +36,9 @@ from latte.run.process import (
 )
 from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_model
+from latte.run.sending import check_sending
 from latte.run.stages import Job
-from latte.run.workspace import Workspace, check_sending, run_folder
+from latte.run.workspace import Workspace, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
 """Keys of `environment.json` that do not affect results; no warning if they change."""
@@ -128,8 +129,9 @@ class _Runner:
 
     def _start(self) -> Job:
         share_folder(self.folder)
-        check_sending(self.workspace.recipe, self.workspace.dataset)
-        fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
+        recipe, registry = self.workspace.recipe, self.workspace.registry
+        check_sending(recipe, self.workspace.dataset, registry)
+        fetch_model(recipe, registry, self.folder, STAGES[self.last])
         images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
         distributed.barrier()  # no process reads the folder while its files are moved

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
-from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
@@ -25,7 +24,7 @@ from latte.interfaces import (
     Trainable,
     TrainingStart,
 )
-from latte.interfaces.settings import AugmentSettings, Budget
+from latte.interfaces.settings import AugmentSettings
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
@@ -80,9 +79,6 @@ def train_learners(
         bank_features=texts.every,
         image_states=partial(encode_images, workspace, images.training, "encode training images"),
         listen=workspace.listeners.rows,
-        device_views=make_device_views(
-            view, images.training.cache, workspace.device, recipe.train, workspace.progress
-        ),
     )
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
@@ -174,7 +170,7 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
             loss,
             choice.optimizer or recipe.train.optimizer,
             recipe.train.precision,
-            recipe.train.part_size,
+            recipe.train.micro_batch_size,
         )
 
 
@@ -221,13 +217,13 @@ def build_questions(
 
     If `ask` is false, only stored answers are returned.
     """
-    choice, budget = workspace.recipe.questioned, workspace.recipe.budget
+    choice = workspace.recipe.questioned
     if choice is None:
         return None
     return StoredQuestions(
         lambda: cast("Describer[Any]", workspace.build(choice)),
         training_set(workspace, images, zero_shot),
-        budget if isinstance(budget, Budget) else Budget(questions=budget or 0),
+        workspace.recipe.budget or 0,
         description_folder(),
         workspace.progress,
         workspace.folder.questions if ask else None,

@@ -39,12 +39,12 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
-def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
+def description_folder(cache: Path | None = None) -> Path:
     """Return the folder of all stored descriptions, below `cache` or the cache of all runs.
 
-    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
+    Raises `LatteError` if the folder `cache` does not exist.
     """
-    if cache is not None and must_exist and not cache.is_dir():
+    if cache is not None and not cache.is_dir():
         raise LatteError(
             "there is no such cache folder",
             where=str(cache),
@@ -192,7 +192,10 @@ def find_device(wanted: str) -> str:
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
-    return load_recipe(run.folder.recipe, registry, overrides).moved(Path(run.source.recipe))
+    loaded, path = load_recipe(run.folder.recipe, registry, overrides), Path(run.source.recipe)
+    facts = {"path": path, "saved_in": run.folder.recipe}
+    controls = {name: one.model_copy(update=facts) for name, one in loaded.controls.items()}
+    return loaded.model_copy(update={**facts, "controls": controls})
 
 
 @contextmanager
@@ -235,13 +238,6 @@ def _context(
 ) -> Context:
     base, seed = recipe.base_dir.absolute(), recipe.seed
     return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
-
-
-def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer would send images to a machine that the dataset forbids."""
-    for describer in recipe.describers:
-        if address := describer.options.sends_images_to:
-            dataset.check_sending(address)
 
 
 def _no_clip() -> NoReturn:

@@ -1,4 +1,4 @@
-"""Contract tests of guards, which judge without labels whether the adapted model is better."""
+"""Contract tests of guards, which decide without labels if a run uses the adapted model."""
 
 from __future__ import annotations
 

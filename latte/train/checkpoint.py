@@ -171,8 +171,6 @@ def _tensors(learners: Learners, labelers: Labelers) -> dict[str, Tensor]:
         weights = {name: value.detach() for name, value in learner.parameters.items()}
         tensors |= _prefixed(f"{learner.name}/weights", weights)
         tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
-        if learner.cached_texts is not None:
-            tensors |= _prefixed(f"{learner.name}/texts", learner.cached_texts.state())
         if learner.optimizer is not None:
             tensors |= _prefixed(f"{learner.name}/optimizer", _optimizer_state(learner.optimizer))
             tensors |= _prefixed(f"{learner.name}/scaler", learner.scaler.state())
@@ -190,8 +188,6 @@ def _restore(tensors: Mapping[str, Tensor], learners: Learners, labelers: Labele
                     raise ValueError(f"{name} has another shape")
                 parameter.copy_(weights[name])
         learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
-        if learner.cached_texts is not None:
-            learner.cached_texts.load_state(_below(tensors, f"{learner.name}/texts"))
         if learner.optimizer is not None:
             _load_optimizer(learner.optimizer, _below(tensors, f"{learner.name}/optimizer"))
             learner.scaler.load_state(_below(tensors, f"{learner.name}/scaler"))

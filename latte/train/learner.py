@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latte import distributed
 from latte.backbone.encode import check_features, count_rows, encode_many_texts, encode_text_states
 from latte.interfaces import Backbone, Loss, Progress, PrototypeAggregator, TrainingStart, Trunk
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
@@ -22,9 +21,7 @@ from latte.train.features import (
     CachedStates,
     CachedTexts,
     CachedTextStates,
-    CachedViews,
     ImageStates,
-    RefreshedTexts,
     StepInputs,
     state_bytes,
 )
@@ -62,9 +59,7 @@ class Learner:
     """(C, D): features of the class texts; None if they change or are not needed in each step."""
     cached_texts: CachedTexts | None = None
     image_states: CachedStates | None = None
-    """Cached outputs of the image tower's frozen layers for the current view, or None."""
-    cached_views: CachedViews | None = None
-    """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
+    """Outputs of the image tower's frozen layers for all images; None if they are not cached."""
     text_states: CachedTextStates | None = None
     """Outputs of the text tower's frozen layers for all texts; None if they are not cached."""
 
@@ -143,7 +138,6 @@ class Learner:
         self,
         inputs: StepInputs,
         start: TrainingStart,
-        settings: TrainSettings,
         bank_features: BankFeatures | None,
         progress: Progress,
         image_states: ImageStates | None,
@@ -154,18 +148,16 @@ class Learner:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
         Outputs for images are cached if `image_states` is given, and outputs for texts if
-        `text_states` is true. With `random_views`, an image has another view in each epoch. Features of frozen towers are computed without dropout, and from the
-        evaluation view of images.
+        `text_states` is true. With `random_views`, an image has another view in each epoch.
+        Features of frozen towers are computed without dropout, and from the evaluation view.
         """
         if not random_views and not self.image_tower_is_trained:
             self.constant_features = start.image_features
-        elif image_states is not None and (not random_views or settings.views):
-            self._cache_image_states(settings.views, start, image_states, progress)
+        elif image_states is not None and not random_views:
+            self._cache_image_states(len(start.image_features), image_states, progress)
         if self.text_tower_is_trained:
             if text_states:
                 self._cache_text_states(inputs, progress)
-            if settings.refresh_captions is not None:
-                self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
             return
         if self.aggregator.class_features_refresh == "step":
             encode = self.backbone.encode_texts
@@ -179,20 +171,16 @@ class Learner:
                     if bank_features is None
                     else bank_features()
                 )
-            self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
+            self.cached_texts = CachedTexts(features.to(self.device))
 
     def _cache_image_states(
-        self, views: int | None, start: TrainingStart, image_states: ImageStates, progress: Progress
+        self, images: int, image_states: ImageStates, progress: Progress
     ) -> None:
         trunk = self.backbone.image_trunk()
-        images = (views or 1) * len(start.image_features)
-        if trunk is None or not _fits(state_bytes(trunk, images), f"{images:,} views", progress):
+        if trunk is None or not _fits(state_bytes(trunk, images), f"{images:,} images", progress):
             return
-        if views:
-            self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
-        else:
-            states = image_states(trunk, self.trained_in_backbone)
-            self.image_states = CachedStates(trunk, states.to(self.device))
+        states = image_states(trunk, self.trained_in_backbone)
+        self.image_states = CachedStates(trunk, states.to(self.device))
 
     def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
         described = inputs.bank.unique_texts if inputs.descriptions else ()
@@ -221,18 +209,6 @@ class Learner:
             features = torch.cat([trunk.features(part.to(self.device)).cpu() for part in parts])
         check_features(features, "image")
         return features
-
-    def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for all texts except class texts, which are few."""
-        bank = inputs.bank
-        names = [name for name in inputs.descriptions if name not in bank.of_class]
-        like = torch.empty(0, self.backbone.embedding_width, device=self.device)
-
-        def encode(texts: Sequence[str]) -> Tensor:
-            own = self.encode_texts(distributed.share(texts))
-            return distributed.all_gather_rows(own, len(texts))
-
-        return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)
 
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:

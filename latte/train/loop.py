@@ -22,21 +22,20 @@ from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress,
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
-from latte.train.features import CachedStates
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
-from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
+from latte.train.memory import explain_out_of_memory
 from latte.train.precision import encoding_in
 from latte.train.step import training_step
 from latte.train.timing import (
     EPOCH_STARTS,
     EVALUATION,
-    MICRO_BATCH_SEARCH,
     WAITING,
     timed,
     timed_items,
     timed_step,
 )
 from latte.train.training import Training
+from latte.train.waiting import Waiting
 
 Figures = dict[str, float | Tensor]
 """Numbers for the log. A tensor stays on the device until its row is written, so that nothing
@@ -56,8 +55,6 @@ def train(training: Training, progress: Progress) -> None:
     features of the frozen CLIP.
     """
     _start(training, progress)
-    with timed(MICRO_BATCH_SEARCH):
-        find_micro_batch_size(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
@@ -67,10 +64,12 @@ def train(training: Training, progress: Progress) -> None:
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
-            checkpoints = Checkpoints(training, step)
+            checkpoints, waiting = Checkpoints(training, step), Waiting(training.view)
             try:
                 while step < total:
-                    step = _epoch(training, step, log, task, progress, checkpoints)
+                    step = _epoch(training, step, log, task, progress, checkpoints, waiting)
+                    if advice := waiting.advice():
+                        progress.say(f"train: {advice}")
             except KeyboardInterrupt as stopped:
                 stopped.add_note(checkpoints.continuation())
                 raise
@@ -103,6 +102,8 @@ def _start(training: Training, progress: Progress) -> None:
     image_states = training.image_states if _reuses_images(training) else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
+        if training.settings.gradient_checkpointing:
+            learner.backbone.recompute_activations()
         if distributed.world_size() > 1:
             # Cached here, because the forward passes would change the dropout of a step.
             _ = learner.image_tower_is_trained, learner.text_tower_is_trained
@@ -110,7 +111,6 @@ def _start(training: Training, progress: Progress) -> None:
             learner.cache_features(
                 training.inputs,
                 training.start,
-                training.settings,
                 training.bank_features,
                 progress,
                 image_states,
@@ -122,14 +122,8 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if the frozen layers' outputs for images should be cached.
-
-    With `train.views`, caching must reduce the number of images to encode. Without `train.views`,
-    it must not increase this number.
-    """
-    if views := training.settings.views:
-        return training.total_steps > views * training.steps_per_epoch
-    return training.total_steps * training.settings.images_a_step >= len(training.images)
+    """Return True if caching the frozen layers' outputs for images costs no extra encoding."""
+    return training.total_steps * training.settings.batch_size >= len(training.images)
 
 
 def _reuses_texts(training: Training) -> bool:
@@ -143,7 +137,7 @@ def _reuses_texts(training: Training) -> bool:
         for name in inputs.descriptions
         if name not in inputs.bank.of_class
     ]
-    seen = training.total_steps * training.settings.images_a_step
+    seen = training.total_steps * training.settings.batch_size
     return seen >= len(training.images) * max(variants, default=1)
 
 
@@ -154,19 +148,20 @@ def _epoch(
     task: ProgressTask,
     progress: Progress,
     checkpoints: Checkpoints,
+    waiting: Waiting,
 ) -> int:
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
         with timed(EPOCH_STARTS):
             _start_epoch(training, epoch, progress)
-    _encode_views(training, training.settings.view_of(epoch), progress)
     batches = _batches(training, epoch)[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
+    settings = training.settings
     with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in timed_items(WAITING, views):
-            with timed_step(len(indices)), explain_out_of_memory(training.settings):
+        for indices, pixels in timed_items(WAITING, waiting.measured(views)):
+            with timed_step(len(indices)), explain_out_of_memory(settings, len(indices)):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
@@ -183,38 +178,8 @@ def _epoch(
 
 
 def _batches(training: Training, epoch: int) -> list[Tensor]:
-    size, seed = training.settings.images_a_step, training.inputs.seed
+    size, seed = training.settings.batch_size, training.inputs.seed
     return epoch_batches(len(training.images), size, seed, epoch)
-
-
-def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Use the frozen layers' outputs for view number `view` of all images; compute them once."""
-    count = len(training.images)
-    for learner in training.learners:
-        cached = learner.cached_views
-        if cached is None:
-            continue
-        if view not in cached.states:
-            batches, name = _batches(training, view), f"encode view {view + 1}"
-            size = learner.micro_batch_size or training.settings.images_a_step
-            with (
-                torch.no_grad(),
-                explain_out_of_memory(training.settings),
-                progress.task(name, count, "images") as task,
-                contextlib.closing(_pixels(training, batches, view)) as views,
-            ):
-                states = torch.zeros(count, cached.trunk.width, device=learner.device)
-                for indices, pixels in views:
-                    own = torch.split(distributed.share(indices), size)
-                    for rows, part in zip(own, torch.split(pixels, size), strict=True):
-                        if len(rows):
-                            # Around the trunk alone, as views need products in fp32.
-                            with encoding_in(learner.arithmetic, learner.device):
-                                states[rows] = cached.trunk.states(part).float()
-                    task.advance(len(indices))
-            (states,) = distributed.all_reduce([states])
-            cached.states[view] = CachedStates(cached.trunk, states)
-        learner.image_states = cached.states[view]
 
 
 def _views(
@@ -222,21 +187,18 @@ def _views(
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
     """Yield the indices (B,) of each batch, and the pixels that this process needs, or None."""
     if any(learner.needs_pixels for learner in training.learners):
-        yield from _pixels(training, batches, training.settings.view_of(epoch))
+        yield from _pixels(training, batches, epoch)
     else:
         yield from ((indices, None) for indices in batches)
 
 
 def _pixels(
-    training: Training, batches: Sequence[Tensor], view: int
+    training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     own = [distributed.share(indices) for indices in batches]
-    views = (
-        training_batches(training.images, training.view, own, view, training.learners[0].device)
-        if training.device_views is None
-        else training.device_views.batches(own, view)
-    )
-    with contextlib.closing(views), explain_out_of_memory(training.settings):
+    device = training.learners[0].device
+    views = training_batches(training.images, training.view, own, epoch, device)
+    with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
 
@@ -321,7 +283,7 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
     if training.total_steps == 0 or not learner.image_tower_is_trained:
         return FeatureBank(training.start.image_features)
-    if learner.image_states is not None and learner.cached_views is None:
+    if learner.image_states is not None:
         features = learner.features_of(learner.image_states.trunk, learner.image_states.states)
         return FeatureBank(features.to(training.start.image_features.device))
     name, size = f"features of {learner.name}", training.evaluation_batch_size

@@ -74,13 +74,11 @@ def _supervise(
         given = inputs.corrections[batch.indices].to(image_features.device, non_blocking=True)
         streams = [_corrected(stream, given) for stream in streams]
     columns = [
-        (name, inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed))
+        inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed)
         for labels in _labels_for_texts(inputs, streams)
         for name in inputs.descriptions
     ]
-    features = iter(
-        description_features(columns, inputs.bank, texts, learner.cached_texts, batch.step)
-    )
+    features = iter(description_features(columns, inputs.bank, texts, learner.cached_texts))
     with timed(PROTOTYPES):
         supervisions = [
             aggregator.supervise(

@@ -31,7 +31,7 @@ BACKWARD = "backward"
 OPTIMISER = "optimiser"
 PARTS = (WAITING, IMAGES, TEXTS, LABELS, PROTOTYPES, LOSS, BACKWARD, OPTIMISER)
 EPOCH_STARTS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
-MICRO_BATCH_SEARCH, REST = "finding what fits", "rest"
+REST = "rest"
 
 _COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from latte.data.cache import ImageCache
-from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
 from latte.interfaces import PseudoLabeler, TrainingStart
 from latte.interfaces.settings import TrainSettings
@@ -41,8 +40,6 @@ class Training:
     image_states: ImageStates | None = None
     """Returns the outputs of frozen layers for all training images; None: not cached."""
     listen: Listen | None = None
-    device_views: DeviceViews | None = None
-    """Makes views on the device, instead of `view`."""
     clock: Callable[[], float] = time.monotonic
     """Returns the time in seconds; it determines when checkpoints are due."""
 
@@ -54,7 +51,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """Steps per epoch, ceil(N / batch size): every image occurs once per epoch."""
-        return math.ceil(len(self.images) / self.settings.images_a_step)
+        return math.ceil(len(self.images) / self.settings.batch_size)
 
     @property
     def total_steps(self) -> int:

@@ -38,7 +38,7 @@ SEEN: list[Evidence] = []
 class FixedGuard(Guard[NoOptions]):
     def judge(self, evidence: Evidence) -> Verdict:
         SEEN.append(evidence)
-        return Verdict(STRENGTHS[0], "the test says so", 0.7, {"weather": 1.5})
+        return Verdict(STRENGTHS[0], "the test says so", {"weather": 1.5})
 
 
 def guarded(method: RecipeMethod, strength: float) -> RecipeMethod:
@@ -97,7 +97,7 @@ def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
     plain = component_method("transductive")
     whole, before = plain(FOLDER), zero_shot(FOLDER)
     answers = guarded(plain, strength)(FOLDER)
-    assert answers.verdict == Verdict(strength, "the test says so", 0.7, {"weather": 1.5})
+    assert answers.verdict == Verdict(strength, "the test says so", {"weather": 1.5})
     assert answers.full is not None
     assert torch.equal(answers.full, whole.own)
     if strength in (0, 1):

@@ -16,7 +16,7 @@ from latte_tiny.dataset import IMAGES
 from benchmarks import folders
 from benchmarks.__main__ import main as benchmark
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.folder_curve import at_point, left_out_probabilities
+from benchmarks.folder_curve import at_point, left_out_scores
 from benchmarks.folder_methods import Answers
 from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
@@ -34,9 +34,15 @@ from tests.helpers.labelled_sets import split_of
 pytestmark = pytest.mark.thorough
 
 ROW = Row("tiny", "birds", "all names", 0, "anchored", 120, 100, 2.0, 1.5, 0.25)
-JUDGED = replace(
-    ROW, method="m", full=4.0, half=2.0, strength=0.5, probability=0.83, signals={"stability": 0.7}
-)
+SIGNALS = {
+    **{"score": 0.83, "stability": 0.7, "lead": 2.0},
+    **{"agreement": 0.6, "agreement of zero-shot": 0.5},
+}
+JUDGED = replace(ROW, method="m", full=4.0, half=2.0, strength=0.5, signals=SIGNALS)
+
+
+def scored(score: float, full: float = 4.0) -> Row:
+    return replace(JUDGED, full=full, signals={"score": score})
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -73,7 +79,7 @@ def test_a_file_that_is_not_of_rows_is_refused_with_its_line(tmp_path: Path) -> 
 def answers_of(
     own: Sequence[int], test: Sequence[int], full: Sequence[int] | None = None
 ) -> Answers:
-    verdict = Verdict(0.5, "why", 0.9, {"lead": 2.0}) if full else None
+    verdict = Verdict(0.5, "why", {"lead": 2.0}) if full else None
     whole = torch.tensor(full) if full else None
     return Answers(torch.tensor(own), torch.tensor(test), verdict, whole, torch.tensor(own))
 
@@ -94,7 +100,7 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     # Class a: 4 of 5 right before, 5 of 5 after. Class b: 1 of 1 before, none after.
     assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
     assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
-    assert (row.strength, row.probability, row.signals) == (0.5, 0.9, {"lead": 2.0})
+    assert (row.strength, row.signals) == (0.5, {"lead": 2.0})
 
 
 def test_a_large_loss_is_more_than_five_points_and_more_than_three_images() -> None:
@@ -126,10 +132,9 @@ def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_calibration_sets_probabilities_beside_the_share_that_gained() -> None:
-    likely = [replace(JUDGED, probability=0.9, full=full) for full in (3.0, 1.0, 2.0, 0.0)]
-    unlikely = [replace(JUDGED, probability=0.1, full=-2.0)]
-    found = calibration([*likely, *unlikely, replace(JUDGED, probability=1.0)])
+def test_calibration_sets_scores_beside_the_share_that_gained() -> None:
+    high = [scored(0.9, full=full) for full in (3.0, 1.0, 2.0, 0.0)]
+    found = calibration([*high, scored(0.1, full=-2.0), scored(1.0)])
     assert found[0] == (0.0, 0.2, 1, 0)
     assert found[-1] == (0.8, 1.0, 5, 4)
     assert [count for _, _, count, _ in found[1:-1]] == [0, 0, 0]
@@ -162,7 +167,7 @@ def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
     text = summary(rows, ["m"], {})
     assert "| up | +1.00 |" in text
     assert "| down | -1.00 |" in text
-    assert "| probability | – |" in text
+    assert "| score |" not in text
 
 
 def judged_rows(name: str, sign: float) -> list[Row]:
@@ -170,24 +175,26 @@ def judged_rows(name: str, sign: float) -> list[Row]:
     return [
         replace(JUDGED, set=name, draw=draw, full=sign * (draw - 4.5), half=sign, signals=signals)
         for draw in range(10)
-        for signals in [{"stability": draw / 10, "lead": 2.0}]
+        for signals in [{**SIGNALS, "stability": draw / 10}]
     ]
 
 
-def test_curve_fits_the_probability_without_the_sets_of_the_same_family() -> None:
+def test_curve_fits_the_score_without_the_sets_of_the_same_family() -> None:
     rows = [*judged_rows("pets", 1.0), *judged_rows("cats", 1.0), *judged_rows("scenes", -1.0)]
-    alone = left_out_probabilities(rows, {})
-    related = left_out_probabilities(rows, {"cats": "pets"})
+    alone = left_out_scores(rows, {})
+    related = left_out_scores(rows, {"cats": "pets"})
     assert related[0] > 0.5 > related[9]  # scenes alone: stability lowers the gain
     assert related[20] < 0.5 < related[29]  # pets and cats
     assert alone[0] == pytest.approx(0.5)  # cats and scenes cancel
 
 
 def test_curve_applies_its_thresholds_and_leaves_refused_folders_at_zero_shot() -> None:
-    rows = [*[replace(JUDGED, draw=draw) for draw in range(3)], replace(JUDGED, probability=0.5)]
-    found = at_point(rows, numpy.array([0.6, 0.7, 0.8, 0.9]), 0.65, 0.75)
-    assert [row.strength for row in found] == [0.0, 0.5, 1.0, 0.0]
-    assert [row.own for row in found] == [0.0, 2.0, 4.0, 0.0]
+    refused = [{"score": 0.5}, {"lead": 0.9}, {"agreement": 0.5}]
+    changes = [{}, {}, {}, *refused]
+    rows = [replace(JUDGED, signals={**SIGNALS, **change}) for change in changes]
+    found = at_point(rows, numpy.array([0.6, 0.7, 0.8, 0.9, 0.9, 0.9]), 0.65, 0.75)
+    assert [row.strength for row in found] == [0.0, 0.5, 1.0, 0.0, 0.0, 0.0]
+    assert [row.own for row in found] == [0.0, 2.0, 4.0, 0.0, 0.0, 0.0]
 
 
 def test_summary_has_the_curve_if_sets_of_two_families_were_judged() -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from benchmarks import gpu, gpu_parts, gpu_steps
+from benchmarks import gpu, gpu_parts
 from benchmarks.__main__ import main
-from benchmarks.gpu_parts import PARTS
-from benchmarks.gpu_steps import Place
+from benchmarks.gpu_parts import PARTS, Place
 
 pytestmark = pytest.mark.thorough
 
-SMALL = ["describe float32", "step bf16", "waits", "views ahead"]
+SMALL = ["describe float32", "step bf16", "waits"]
 
 
 def test_without_a_gpu_the_error_names_the_way_to_try_the_command(
@@ -71,23 +68,6 @@ def test_small_parts_run_on_a_cpu(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted({*PARTS} - {*SMALL}))
 def test_every_part_runs_on_a_cpu(name: str, tmp_path: Path) -> None:
     assert PARTS[name](Place("cpu", tmp_path))
-
-
-def test_views_with_other_bits_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Views are compared after their step, in which their memory might be overwritten."""
-    take_step = gpu_steps.training_step
-    steps: list[int] = []
-
-    def overwrites(learner: Any, inputs: Any, batch: Any, pixels: Tensor) -> Any:
-        outcome = take_step(learner, inputs, batch, pixels)
-        steps.append(batch.step)
-        if len(steps) == 4 * gpu_steps._STEPS:
-            pixels[0, 0, 0, 0] += 1
-        return outcome
-
-    monkeypatch.setattr(gpu_steps, "training_step", overwrites)
-    with pytest.raises(gpu_parts.LatteError, match="differ in 1 of 6 batches"):
-        PARTS["views ahead"](Place("cpu", tmp_path))
 
 
 def test_waits_of_a_gpu_are_counted_by_line(monkeypatch: pytest.MonkeyPatch) -> None:

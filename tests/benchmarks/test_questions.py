@@ -5,18 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from latte_questions.interview import Interview
-from latte_questions.wordings import differences_prompt, names_prompt
 from torch.nn.functional import normalize
 
 from benchmarks.confused_describer import ConfusedDescriber
 from benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
-from benchmarks.names import NamingDescriber
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
 from benchmarks.question_gains import Constants, GainCase, cases_of, say_calibration
 from benchmarks.question_reliability import OverallInterview, say_reliabilities
 from latte.data.groups import grid
-from latte.interfaces import DescribeRequest, LatteError
+from latte.interfaces import LatteError
 
 CLASSES, EACH = 6, 20
 
@@ -130,17 +128,3 @@ def test_each_set_is_judged_by_constants_of_the_others(capsys: pytest.CaptureFix
     ratio = f"{float(second[3]) / float(second[2]):.2f}"
     assert first[4].startswith(ratio)
     assert rows[-1] == ["2 of 4 runs changed no label"]
-
-
-@pytest.mark.parametrize("right", [1.0, None])
-def test_wordings_are_good_as_often_as_the_describer_is_right(right: float | None) -> None:
-    known, (first, second, *_) = folder(), folder().names
-    wordings = {
-        name: {"good": [f"{name}!"] * 9, "poor": ["poor"] * 9, "looks": f"{name}?"}
-        for name in known.names
-    }
-    describer = NamingDescriber(known, wordings, right, seed=0)
-    prompts = names_prompt(first), differences_prompt(first, second)
-    names, looks = describer.describe([DescribeRequest((), one) for one in prompts])
-    assert (names == "\n".join([f"{first}!"] * 9)) == (right is not None)
-    assert (looks == f"{first}?\n{second}?") == (right is not None)

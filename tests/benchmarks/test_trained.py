@@ -25,7 +25,9 @@ from tests.helpers.labelled_sets import split_of
 pytestmark = pytest.mark.thorough
 
 ROW = Row("plugin:tiny", "birds", "Zipf 1", 0, "demo", 200, 200, 4.0, -2.0, math.nan)
-TAKEN = replace(ROW, method=judged("demo"), own=0.0, unseen=0.0, strength=0.0, probability=0.4)
+TAKEN = replace(
+    ROW, method=judged("demo"), own=0.0, unseen=0.0, strength=0.0, signals={"score": 0.4}
+)
 
 
 @pytest.fixture

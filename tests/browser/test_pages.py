@@ -26,12 +26,10 @@ from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import page as compare_page
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
-from latte.review.contact_sheet import write_sheet
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.report_examples import evaluation, run_results
-from tests.helpers.reviews import made_up_review, square
 
 pytestmark = [
     pytest.mark.slow,
@@ -185,15 +183,9 @@ def mistakes(folder: Path) -> Path:
     return path
 
 
-def sheet(folder: Path) -> Path:
-    """Write a contact sheet whose classes have hostile names."""
-    review = made_up_review(folder / "run", HOSTILE)
-    return write_sheet(review, 12, square, folder / "sheet")[0]
-
-
-@pytest.fixture(params=["10", "100", "1000", "none", "comparison", "mistakes", "sheet"])
+@pytest.fixture(params=["10", "100", "1000", "none", "comparison", "mistakes"])
 def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    other = {"comparison": comparison, "mistakes": mistakes, "sheet": sheet}.get(request.param)
+    other = {"comparison": comparison, "mistakes": mistakes}.get(request.param)
     return other(tmp_path) if other else report(tmp_path, request.param)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from latte.results.finished import open_run
+from latte.review.opening import redirecting_file
 from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.chromium import FOUND, Page, chromium
@@ -75,6 +78,105 @@ def test_the_whole_way_by_keyboard(page: Page, review: Review) -> None:
         assert page.complaints() == []
 
 
+CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
+
+
+def search(page: Page, text: str) -> None:
+    page.press("/")
+    for letter in text:
+        page.press(letter)
+
+
+@pytest.mark.parametrize(
+    ("typed", "saved"),
+    [("shirts", "shirts"), ("SHIR", "shirts"), ("t-s", "T-Shirts"), ("night s", "Night_Shirts")],
+)
+@pytest.mark.parametrize("task", ["evidence", "clusters"])
+def test_enter_saves_the_nearest_name_which_stands_beside_the_field(
+    page: Page, tmp_path: Path, task: str, typed: str, saved: str
+) -> None:
+    review = made_up_review(tmp_path, CLOTHES)
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        choose(page, task)
+        page.wait_for(f"state.queue === {task!r}")
+        search(page, typed)
+        assert page.evaluate("document.getElementById('pick').textContent") == (
+            f"Enter saves “{saved}”"
+        )
+        page.wait_for(
+            "['search', 'pick'].map((id) => document.getElementById(id).getBoundingClientRect())"
+            ".every((box) => box.top >= 0 && box.bottom <= innerHeight)",
+            seconds=2,
+        )
+        page.press("Enter")
+        answers_saved(page, review, 1 if task == "evidence" else 12)
+        assert {one.label for one in review.answers().values()} == {saved}
+        search(page, "zebra")
+        assert page.evaluate("document.getElementById('pick').textContent").startswith("no class")
+
+
+def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -> None:
+    """Wait until the review has `count` answers and the page shows the next question."""
+    end = time.monotonic() + seconds
+    while len(review.answers()) < count and time.monotonic() < end:
+        time.sleep(0.02)
+    page.wait_for("!busy")
+    assert len(review.answers()) == count
+
+
+def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
+    page: Page, review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = review.answer
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.15)
+        save(*given)
+
+    monkeypatch.setattr(review, "answer", slow)
+    asked = [one.images[0].key for one in review.upcoming(7)]
+    with served(review) as url:
+        ready(page, url)
+        for key in "110-1":
+            page.press(key)
+            time.sleep(0.04)
+        search(page, "fish")
+        page.press("Enter")
+        answers_saved(page, review, 6)
+        found = review.answers()
+        assert [*found] == asked[:6]
+        kinds = [one.kind for one in found.values()]
+        assert kinds == ["class", "class", "none", "unsure", "class", "class"]
+        assert found[asked[5]].label == "fish"
+        for key in "1uu":
+            page.press(key)
+        answers_saved(page, review, 5)
+
+
+def test_a_key_held_down_is_one_answer(page: Page, review: Review) -> None:
+    with served(review) as url:
+        ready(page, url)
+        page.press("1", held=5)
+        answers_saved(page, review, 1)
+
+
+def test_keys_work_after_a_task_was_chosen_and_after_a_search(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        page.evaluate("document.getElementById('queue').focus()")
+        choose(page, "clusters")
+        page.press("1")
+        answers_saved(page, review, 12)
+        search(page, "fish")
+        page.press("Enter")
+        page.press("1")
+        answers_saved(page, review, 36)
+        assert {one.queue for one in review.answers().values()} == {"clusters"}
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_shows_all_without_scrolling_sideways(
     page: Page, review: Review, dark: bool
@@ -129,6 +231,9 @@ def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Revie
         other_sheet(page, first)
         kinds = [one.kind for one in review.answers().values()]
         assert sorted(kinds) == ["class"] * 11 + ["unsure"]
+        step = page.evaluate("document.getElementById('next').textContent")
+        assert step.startswith("11 answers teach; next step: latte review ")
+        assert step.endswith(" --learn")
         second = sheet(page)
         page.press("-")
         other_sheet(page, second)
@@ -315,6 +420,34 @@ def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Rev
         asked_anew(page, before)
         ready(page, url)
         assert len(review.answers()) == 2
+
+
+def test_a_damaged_file_of_answers_is_one_line_and_the_page_goes_on_after_its_repair(
+    page: Page, review: Review
+) -> None:
+    with served(review) as url:
+        ready(page, url)
+        review.file.write_text("{}\n")
+        page.press("1")
+        page.wait_for("!document.getElementById('error').hidden")
+        line = page.evaluate("document.getElementById('error').textContent")
+        assert line.startswith(f"Not saved: {review.file}:1: this file is damaged")
+        page.visit(url)
+        page.wait_for("!document.getElementById('error').hidden")
+        assert page.evaluate("document.getElementById('error').textContent") in line
+        review.file.write_text("")
+        ready(page, url)
+        page.press("1")
+        answers_saved(page, review, 1)
+
+
+def test_a_browser_reaches_the_page_through_the_private_file(
+    page: Page, review: Review, tmp_path: Path
+) -> None:
+    with served(review) as url, redirecting_file(tmp_path, url) as file:
+        page.open(file)
+        page.wait_for(f"location.href === {url!r}")
+        page.wait_for("document.querySelectorAll('#options button').length > 0")
 
 
 def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review: Review) -> None:

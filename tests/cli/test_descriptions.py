@@ -1,11 +1,10 @@
-"""`latte descriptions` lists, shows, exports and imports stored texts."""
+"""`latte descriptions` lists and shows stored texts."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,48 +117,8 @@ def test_stats_count_texts_and_damage(call: Descriptions, filled: list[StoredTex
     assert (shown["duplicates"], shown["on disk"].endswith("in 1 files")) == ("0.0%", True)
 
 
-def test_export_and_import_into_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
-    assert call("export", "all.jsonl") == "3 texts and 1 refusals in all.jsonl\n"
-    new = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert new == "4 new (1 of them refusals), 0 already stored\n"
-    again = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert again == "0 new (0 of them refusals), 4 already stored\n"
-    store = DescriptionStore(Path("elsewhere/descriptions"))
-    assert store.get(filled[1].key) == "Both are small birds."
-    assert store.refusal(filled[2].key) == "content filter"
-
-
-def test_export_filters_by_describer_and_prompt(
-    call: Descriptions, filled: list[StoredText]
-) -> None:
-    assert call("export", "x", "--describer", "phrases").startswith("1 texts and 0 refusals")
-    assert call("export", "x", "--prompt", "Wh").startswith("2 texts and 1 refusals")
-    both = call("export", "x", "--prompt", "What", "--describer", "llava")
-    assert both.startswith("1 texts and 0 refusals")
-
-
-def test_export_to_parquet_by_suffix(call: Descriptions, filled: list[StoredText]) -> None:
-    pytest.importorskip("pyarrow", reason="needs latte-clip[parquet]")
-    call("export", "all.parquet")
-    assert Path("all.parquet").read_bytes()[:4] == b"PAR1"
-    call("export", "all.jsonl", "--format", "parquet")
-    assert "8 already stored" in call("import", "all.parquet", "all.jsonl")
-
-
-def test_import_reports_mistakes_with_file_and_line(
-    call: Descriptions, filled: list[StoredText]
-) -> None:
-    wrong = replace(filled[0], describer="another")
-    Path("bad.jsonl").write_bytes(filled[1].line() + wrong.line() + b"no JSON\n")
-    shown = call("import", "bad.jsonl", code=2)
-    assert "bad.jsonl:2: `key` does not follow" in shown
-    assert "bad.jsonl:3: this is not JSON" in shown
-    assert "nothing was imported" in shown
-
-
 def test_unknown_subcommands_and_caches_are_errors_with_hints(call: Descriptions) -> None:
     assert 'Did you mean "stats"?' in call("stat", code=2)
-    assert "formats: jsonl, parquet" in call("export", "x", "--format", "csv", code=2)
     assert "there is no such cache folder" in call("ls", "--cache", "absent", code=2)
     assert "latte doctor" in call("ls", "--cache", "absent", code=2)
 
@@ -167,23 +126,21 @@ def test_unknown_subcommands_and_caches_are_errors_with_hints(call: Descriptions
 def test_ls_of_an_empty_store_succeeds(call: Descriptions) -> None:
     assert "no descriptions in" in call("ls")
     assert call("stats")
-    assert call("export", "x.jsonl").startswith("0 texts")
 
 
 def test_descriptions_without_subcommand_prints_help(call: Descriptions) -> None:
     for arguments in ((), ("--help",)):
         shown = call(*arguments)
-        assert all(f"\n  {name} " in shown for name in ("ls", "show", "stats", "export", "import"))
+        assert all(f"\n  {name} " in shown for name in ("ls", "show", "stats"))
 
 
-def test_descriptions_commands_import_no_torch(filled: list[StoredText], tmp_path: Path) -> None:
-    Path("x").write_bytes(filled[0].line())
+def test_descriptions_commands_import_no_torch(filled: list[StoredText]) -> None:
     script = """
 import sys
 from latte.cli.main import run_command_line
-for arguments in ("--help", "ls", "stats", "show bird.png", "export x", "import x"):
+for arguments in ("--help", "ls", "stats", "show bird.png"):
     assert run_command_line(["descriptions", *arguments.split()]) == 0, arguments
-    heavy = {"torch", "open_clip", "transformers", "pyarrow"} & {*sys.modules}
+    heavy = {"torch", "open_clip", "transformers"} & {*sys.modules}
     assert not heavy, (arguments, heavy)
 """
     command = [sys.executable, "-c", script]

@@ -1,6 +1,7 @@
 """`latte doctor` reports the installation without secrets."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_doctor_json_has_versions_devices_cache_and_plugins(
     assert findings["latte"] == __version__
     assert findings["torch"][0].isdigit()
     assert findings["devices"][-1] == "cpu"
+    assert re.match(r"[\d,]+ per second; .*latte-views", findings["views"])
     assert findings["cache"].startswith(f"{cache / 'new' / 'cache'}, writable, ")
     assert f"latte-clip {__version__} ok" in findings["plugins"]
 

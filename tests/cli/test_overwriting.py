@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.describe.store import DescriptionStore, StoredText, request_key
 from tests.helpers.clip_models import SIGLIP_LIKE, TINY_CLIP
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.exported_runs import adapted, photos, write_run
@@ -15,8 +14,6 @@ from tests.helpers.exported_runs import adapted, photos, write_run
 pytestmark = pytest.mark.thorough
 
 COMMANDS = {
-    "descriptions.jsonl": ["descriptions", "export", "FILE"],
-    "descriptions.parquet": ["descriptions", "export", "FILE", "--format", "parquet"],
     "comparison.csv": ["compare", "runs", "--csv", "FILE"],
     "comparison.html": ["compare", "runs", "--html", "FILE"],
     "schema.json": ["schema", "--output", "FILE"],
@@ -37,9 +34,6 @@ OTHERS = (
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    key = request_key(["i"], "What?", "llava", "single")
-    with DescriptionStore(tmp_path / "cache" / "descriptions") as store:
-        store.put_many([StoredText(key, "a fox", None, "llava", "What?", ("i",), "single")])
     run_folder(tmp_path / "runs" / "animals-0")
     photos(tmp_path / "photos", [(40, 32)])
     write_run(tmp_path / "model", adapted({"main": TINY_CLIP}), scale=7.5)
@@ -50,8 +44,6 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_results_of_the_same_kind_are_replaced(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow", reason="needs latte-clip[parquet]")
     file = tmp_path / name
     command = [str(file) if one == "FILE" else one for one in COMMANDS[name]]
     assert run_command_line(command) == 0, capsys.readouterr().err
@@ -67,3 +59,37 @@ def test_only_results_of_the_same_kind_are_replaced(
     assert file.read_bytes() not in OTHERS
     file.write_bytes(b"")
     assert run_command_line(command) == 0
+
+
+PREDICT = ["predict", "model", "photos", "-o", "x.csv"]
+OWN_FILES = {
+    "x.csv.partial": (PREDICT, "image,my notes\n1.jpg,keep\n"),
+    "x.skipped.csv": (PREDICT, "image,reason\n1.jpg,blurred\n"),
+    "page.html": (["compare", "runs", "--html", "page.html"], "<!doctype html>\n<p>mine</p>\n"),
+}
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_own_files_that_look_like_results_are_neither_replaced_nor_deleted(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, content = OWN_FILES[name]
+    (tmp_path / name).write_text(content)
+    assert run_command_line(command) == 2
+    assert f"{name}: this is another kind of file" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == content
+    assert run_command_line([*command, "--force"]) == 0
+
+
+def test_a_list_of_left_out_images_is_replaced_beside_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "text.jpg").write_text("no image")
+    assert run_command_line(PREDICT) == 3
+    listed = tmp_path / "x.skipped.csv"
+    assert "text.jpg" in listed.read_text()
+    assert run_command_line(PREDICT) == 3
+    (tmp_path / "photos" / "text.jpg").unlink()
+    listed.write_text("image,reasons of mine\n")
+    assert run_command_line(PREDICT) == 2
+    listed.write_text("image,reason\n")
+    assert run_command_line(PREDICT) == 0
+    assert not listed.exists()

@@ -53,9 +53,7 @@ REFUSED = {
     "reproduce absent": "TABLE absent",
     "reproduce table-1 --with absent": "--with absent",
     "descriptions show absent": "IMAGE",
-    "descriptions export photos": "photos",
     "schema -o photos": "photos",
-    "descriptions import absent": "FILE",
 }
 RUN_ALL = """
 import contextlib, io, json, sys

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from latte.cli import output
 from latte.cli.errors import print_error, print_unexpected
-from latte.cli.output import SafeConsole, SafeStream, echo, print_json, results, rows_stream
-from latte.cli.progress import PlainProgress, RichProgress, make_progress
+from latte.cli.output import SafeStream, echo, print_json, results, rows_stream
 from latte.evaluate.predictions import ClassScore, Prediction, stream_predictions
 from latte.interfaces import LatteError
+from latte.report.progress import PlainProgress, RichProgress, make_progress
+from latte.report.terminal import SafeConsole
 
 HOSTILE = "a\x1b]0;owned\x07b\x1b[2Jc\x9b31md\re\x08f\u202eg\u2066h\x7f"
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -109,7 +109,8 @@ def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_heic_is_decoded_with_its_package() -> None:
-    heif = pytest.importorskip("pillow_heif")
+    import pillow_heif as heif
+
     buffer = BytesIO()
     heif.from_pillow(picture(width=64, height=48)).save(buffer, quality=95)
     decoded = decode_image(buffer.getvalue())

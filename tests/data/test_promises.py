@@ -9,8 +9,6 @@ from pathlib import Path
 
 from latte.components import latte_components
 from latte.components.datasets.local import CoopOptions, FolderOptions, ListOptions
-from latte.components.datasets.published.dataset import PublishedOptions
-from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import ImageReference
 
 
@@ -37,9 +35,9 @@ def test_listing_images_and_checking_options_needs_no_torch() -> None:
     script = f"import sys, importlib\nfor name in {targets!r}: importlib.import_module(name)\n"
     script += "assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
-    assert len(targets) == 2 * (3 + len(all_facts()))
+    assert len(targets) == 2 * 3
 
 
 def test_every_option_is_described() -> None:
-    for options in (FolderOptions, ListOptions, CoopOptions, PublishedOptions):
+    for options in (FolderOptions, ListOptions, CoopOptions):
         assert all(field.description for field in options.model_fields.values())

@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from latte.describe.choose import ChoicePlan, TextPlan, stored_tokens
-from latte.describe.import_export import export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore, request_key
 from latte.interfaces import (
@@ -150,30 +149,17 @@ def test_a_stored_text_without_tokens_has_no_count(text: str | None) -> None:
     assert stored_tokens(text) is None
 
 
-def test_stored_choices_can_be_exported_and_imported(tmp_path: Path) -> None:
-    choices = ask(tmp_path / "a", Sure(), [request(number) for number in range(3)])
-    exported = export_texts(Archive(tmp_path / "a"), tmp_path / "x", "jsonl", lambda _: True)
-    assert (exported.texts, exported.left_out) == (3, 0)
-    assert import_texts(tmp_path / "b", [tmp_path / "x"]).new == 3
-    again = Sure()
-    assert ask(tmp_path / "b", again, [request(number) for number in range(3)]) == choices
-    assert again.chosen == []
-
-
-def test_texts_about_no_image_can_be_exported_and_imported(tmp_path: Path) -> None:
+def test_texts_about_no_image_are_stored(tmp_path: Path) -> None:
     asked = [DescribeRequest((), prompt) for prompt in ("What is a cat?", "And a dog?")]
-    writer = ScriptedDescriber(lambda one: f"It is\n{one.prompt}")
 
-    def texts(folder: Path, describer: ScriptedDescriber) -> list[str | None]:
-        with DescriptionStore(folder) as store:
+    def texts(describer: ScriptedDescriber) -> list[str | None]:
+        with DescriptionStore(tmp_path) as store:
             return TextPlan(describer, asked).answers(store, RecordedProgress())
 
-    found = texts(tmp_path / "a", writer)
+    found = texts(ScriptedDescriber(lambda one: f"It is\n{one.prompt}"))
     assert found == [f"It is\n{one.prompt}" for one in asked]
-    export_texts(Archive(tmp_path / "a"), tmp_path / "x", "jsonl", lambda _: True)
-    assert import_texts(tmp_path / "b", [tmp_path / "x"]).new == 2
     again = ScriptedDescriber(lambda _: "other")
-    assert texts(tmp_path / "b", again) == found
+    assert texts(again) == found
     assert again.asked == []
 
 

@@ -18,7 +18,7 @@ from latte.describe.generate import (
     generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
-from latte.interfaces import DescribeRequest, LatteError, NonRetryableError
+from latte.interfaces import DescribeRequest, LatteError
 from latte.interfaces.descriptions import BUGS
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run
@@ -103,12 +103,12 @@ def test_transient_failure_is_retried(tmp_path: Path) -> None:
     assert run(tmp_path, describer, images=2).failed == 0
 
 
-def test_non_retryable_failure_is_neither_repeated_nor_waited_for(
+def test_returned_failure_is_neither_repeated_nor_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def script(request: DescribeRequest) -> str:
+    def script(request: DescribeRequest) -> str | RuntimeError:
         if request.images[0].key in ("hash1", "hash5"):
-            raise NonRetryableError("400 Bad Request")
+            return RuntimeError("400 Bad Request")
         return echo(request)
 
     pauses: list[float] = []
@@ -117,10 +117,25 @@ def test_non_retryable_failure_is_neither_repeated_nor_waited_for(
     describer = ScriptedDescriber(script, batch_size=4)
     result = run(tmp_path, describer, images=8)
     assert (result.generated, result.failed, pauses) == (6, 2, [])
-    assert describer.batches == 2 * [4, 2, 1, 1, 2]
+    assert describer.batches == [4, 4]
     again = ScriptedDescriber(batch_size=4)
     assert run(tmp_path, again, images=8).generated == 2
     assert again.asked == ["What? hash1", "What? hash5"]
+
+
+@pytest.mark.parametrize("end", [LatteError("no credit"), KeyboardInterrupt()])
+def test_answers_beside_a_returned_end_of_the_run_are_stored(
+    tmp_path: Path, end: BaseException
+) -> None:
+    describer = ScriptedDescriber(
+        lambda request: echo(request) if request.images[0].key in ("hash0", "hash2") else end
+    )
+    with pytest.raises(type(end)):
+        run(tmp_path, describer)
+    assert describer.batches == [4]
+    again = ScriptedDescriber(batch_size=10)
+    assert run(tmp_path, again).served == 2
+    assert again.asked == [f"What? hash{i}" for i in range(10) if i not in (0, 2)]
 
 
 def test_pauses_outlast_a_short_outage_and_are_shown(
@@ -274,14 +289,14 @@ def test_error_of_the_describer_in_a_retry_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
-    def script(request: DescribeRequest) -> str:
+    def script(request: DescribeRequest) -> str | RuntimeError:
         number = int(request.images[0].key.removeprefix("hash"))
         if number < 3:
-            raise NonRetryableError("503" if number else "400")
+            return RuntimeError("503" if number else "400")
         return echo(request)
 
     result = run(tmp_path, ScriptedDescriber(script), images=6)
-    assert (result.failed, result.reason) == (3, "NonRetryableError: 503")
+    assert (result.failed, result.reason) == (3, "RuntimeError: 503")
     assert run(tmp_path, ScriptedDescriber(), images=6).reason is None
 
 

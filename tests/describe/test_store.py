@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,12 @@ def parts(folder: Path) -> list[Path]:
 
 def test_stored_texts_are_there_after_reopening(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
-        store.put_many([text("k1", "eins"), text("k2", "zwei\u2028 \N{SNOWMAN}")])
+        store.put_many([text("k1", "eins"), text("k2", "zwei „\N{SNOWMAN}“")])
         assert store.get("k1") == "eins"
     again = DescriptionStore(tmp_path)
     assert (again.get("k1"), again.get("k2"), again.get("k3")) == (
         "eins",
-        "zwei\u2028 \N{SNOWMAN}",
+        "zwei „\N{SNOWMAN}“",
         None,
     )
     assert (len(again), again.skipped_lines) == (2, 0)
@@ -52,6 +53,17 @@ def test_same_text_is_served_if_two_processes_stored_one_each(tmp_path: Path) ->
     (tmp_path / "part-b.jsonl").write_bytes(text("k", "from b").line())
     (tmp_path / "part-a.jsonl").write_bytes(text("k", "from a").line())
     assert DescriptionStore(tmp_path).get("k") == "from a"
+
+
+def test_a_part_file_copied_from_another_store_answers_its_requests(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path / "theirs") as store:
+        store.put_many([text("k1"), refusal("k2")])
+    with DescriptionStore(tmp_path / "mine") as store:
+        store.put_many([text("k3")])
+        for part in parts(tmp_path / "theirs"):
+            shutil.copy(part, tmp_path / "mine")
+        store.refresh()
+        assert (store.get("k1"), store.refusal("k2"), len(store)) == ("a text", "filter", 2)
 
 
 def test_records_hold_prompt_images_and_describer(tmp_path: Path) -> None:
@@ -181,6 +193,10 @@ def test_a_torn_last_line_is_dropped_and_never_appended_to(tmp_path: Path) -> No
         b'{"schema": 1, "key": "k", "text": ["t"]}\n',
         b'{"schema": 1, "text": "t"}\n',
         b'{"schema": 2, "key": "k", "text": "t"}\n',
+        b'{"schema": 1, "key": "k", "text": "two\\nlines"}\n',
+        b'{"schema": 1, "key": "k", "text": "\\u001b[2J"}\n',
+        b'{"schema": 1, "key": "k", "text": "a lone surrogate \\ud800"}\n',
+        b'{"schema": 1, "key": "k", "text": "%s"}\n' % (b"x" * 601),
         b"[" * 100_000 + b"\n",
     ],
 )

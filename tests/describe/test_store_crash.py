@@ -27,7 +27,7 @@ with DescriptionStore(folder) as store:
     todo = [key for key in (f"{prefix}{i}" for i in range(total)) if store.get(key) is None]
     for at in range(0, len(todo), batch):
         keys = todo[at : at + batch]
-        store.put_many([StoredText(key, f"text of {key} " * 9) for key in keys])
+        store.put_many([StoredText(key, f"text of {key}." * 9) for key in keys])
         print(*keys, flush=True)
 """
 
@@ -58,7 +58,7 @@ def test_stored_texts_survive_kill(tmp_path: Path) -> None:
         writer.kill()
         acknowledged.update(writer.communicate()[0].split())
         store = DescriptionStore(tmp_path)
-        assert all(store.get(key) == f"text of {key} " * 9 for key in acknowledged)
+        assert all(store.get(key) == f"text of {key}." * 9 for key in acknowledged)
         assert store.skipped_lines == 0
     assert len(acknowledged) >= 6 * 3 * 7
 
@@ -93,7 +93,7 @@ with DescriptionStore(folder) as store:
         keys = todo[at : at + batch]
         print(*keys, flush=True)
         time.sleep(0.002)
-        store.put_many([StoredText(key, f"text of {key} " * 9) for key in keys])
+        store.put_many([StoredText(key, f"text of {key}." * 9) for key in keys])
 """
 
 
@@ -125,5 +125,5 @@ def test_after_killing_a_shard_only_its_open_batch_is_asked_again(
     assert {key for key, times in asked.items() if times > 1} <= set(begun[-1])
     assert len(asked) == total
     store = DescriptionStore(tmp_path)
-    assert all(store.get(key) == f"text of {key} " * 9 for key in asked)
+    assert all(store.get(key) == f"text of {key}." * 9 for key in asked)
     assert store.skipped_lines == 0

@@ -28,7 +28,7 @@ with DescriptionStore(folder) as store:
     for at in range(0, len(todo), 7):
         keys = todo[at : at + 7]
         try:
-            store.put_many([StoredText(key, f"text of {key} " * 9) for key in keys])
+            store.put_many([StoredText(key, f"text of {key}." * 9) for key in keys])
         except LatteError as error:
             sys.exit(str(error))
         print(*keys, flush=True)
@@ -50,7 +50,7 @@ def test_file_size_limit_error_keeps_stored_texts(tmp_path: Path) -> None:
     store = DescriptionStore(tmp_path)
     acknowledged = full.stdout.split()
     assert 30 < len(acknowledged) < 200
-    assert all(store.get(key) == f"text of {key} " * 9 for key in acknowledged)
+    assert all(store.get(key) == f"text of {key}." * 9 for key in acknowledged)
     assert store.skipped_lines == 0
 
     before = part.read_bytes()

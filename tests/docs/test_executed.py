@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 NOT_HERE = {
     "latte run sun397": "asks a large LMM about 19,850 images",
-    "latte datasets get dtd": "downloads; tests/components/datasets/published has a server",
+    "latte datasets get dtd": "downloads; plugins/latte-benchmarks/tests has a server",
     "LATTE_DATA=/data latte reproduce": "needs the datasets; tests/report/comparison has others",
     ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
     "latte plugins check latte-mine": "tests/plugin_kit/test_published.py runs it",

@@ -52,7 +52,6 @@ COMMANDS = (
     Command("check recipe.yaml"),
     Command("describe recipe.yaml", images=True),
     Command("descriptions ls"),
-    Command("descriptions export texts.jsonl"),
     Command(f"evaluate {RUN}", images=True, run=True),
     Command(f"predict {RUN} images {ODD} -o rows.csv", images=True, run=True),
     Command(f"predict {RUN} - --format jsonl", images=True, run=True),

@@ -62,7 +62,9 @@ def _watch(target: str, seconds: int, executions: int, folder: Path) -> int:
 def _work(name: str, seconds: int, executions: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
-    with atheris.instrument_imports(include=["latte", "latte_webdataset", "yaml", "tarfile"]):
+    with atheris.instrument_imports(
+        include=["latte", "latte_benchmarks", "latte_webdataset", "yaml", "tarfile"]
+    ):
         from tests.fuzz.targets import TARGETS, attempt
     target = TARGETS[name]
     corpus, findings = folder / name / "corpus", folder / name / "findings"

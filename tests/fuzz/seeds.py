@@ -93,7 +93,7 @@ def tars() -> Iterator[bytes]:
 
 
 def stored() -> Iterator[bytes]:
-    """Return lines of a description store and of exports."""
+    """Return lines of a description store."""
     key = request_key(["0" * 32], "What is it?", "d", "single")
     text = StoredText(key, "a photo", None, "d", "What is it?", ("0" * 32,), "single")
     refused = StoredText(key, None, "no", "d", "What is it?", ("0" * 32,), "single", refused=True)

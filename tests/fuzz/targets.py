@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from latte.components.datasets.published.dataset import VARIANTS, read_variants
+from latte_benchmarks.dataset import VARIANTS, read_variants
+
 from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
 from latte.data.sources.splits import Splits, read_splits
 from latte.data.sources.tables import iterate_rows
-from latte.describe.import_export import import_texts
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
@@ -136,17 +136,6 @@ def _store(data: bytes, folder: Path) -> None:
     statistics(archive)
 
 
-def _import(data: bytes, folder: Path) -> None:
-    """Check that an export contains the imported texts."""
-    path = folder / "texts.jsonl"
-    path.write_bytes(data)
-    done = import_texts(folder / "store", [path])
-    with DescriptionStore(folder / "store") as store:
-        assert len(store) == done.new - done.refused
-    again = import_texts(folder / "store", [path])
-    assert again.new == 0
-
-
 def _image(data: bytes, folder: Path) -> None:
     image = decode_image(data)
     assert image.mode == "RGB"
@@ -179,6 +168,5 @@ TARGETS: dict[str, Target] = {
     "jsonl": Target(_table(".jsonl"), seeds.jsonl_tables),
     "tar": Target(_tar, seeds.tars),
     "store": Target(_store, seeds.stored),
-    "import": Target(_import, seeds.stored),
     "image": Target(_image, seeds.images),
 }

@@ -29,7 +29,6 @@ from latte.interfaces import (
     TrainingStart,
     full_stream,
 )
-from latte.interfaces.settings import Budget
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
 from latte.run.questions import StoredQuestions
@@ -148,7 +147,7 @@ def training(count: int) -> TrainingSet:
 
 def questions(
     folder: Path,
-    budget: int | Budget,
+    budget: int,
     describer: type[First] = First,
     progress: Progress | None = None,
     **options: Any,
@@ -160,7 +159,7 @@ def questions(
     return StoredQuestions(
         lambda: describer(NoOptions(), context),
         training(100),
-        Budget(questions=budget) if isinstance(budget, int) else budget,
+        budget,
         folder / "store",
         progress or RecordedProgress(),
         **options,

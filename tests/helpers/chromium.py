@@ -88,12 +88,14 @@ class Page:
             assert time.monotonic() < end, f"still false: {script}"
             time.sleep(0.02)
 
-    def press(self, key: str) -> None:
-        """Press and release a key, which enters a character if it is one."""
+    def press(self, key: str, held: int = 0) -> None:
+        """Press and release a key, which enters a character; `held` is the number of repeats."""
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
-        for kind in ("keyDown", "keyUp"):
-            extra = text if kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, **extra)
+        down = {"type": "keyDown", "key": key, **text}
+        self.call("Input.dispatchKeyEvent", **down)
+        for _ in range(held):
+            self.call("Input.dispatchKeyEvent", **down, autoRepeat=True)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def tap(self, selector: str) -> None:
         """Touch the middle of the element that a CSS selector finds."""

@@ -47,7 +47,7 @@ class ScriptedDescriber(Describer[NoOptions]):
 
     def __init__(
         self,
-        script: Callable[[DescribeRequest], str] = echo,
+        script: Callable[[DescribeRequest], str | BaseException] = echo,
         *,
         batch_size: int = 4,
         max_images: int = 1,
@@ -73,7 +73,7 @@ class ScriptedDescriber(Describer[NoOptions]):
     def fingerprint(self) -> str:
         return self._fingerprint
 
-    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str | BaseException]:
         self.batches.append(len(requests))
         texts = [self.script(request) for request in requests]
         self.asked += [echo(request) for request in requests]

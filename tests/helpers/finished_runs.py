@@ -19,7 +19,7 @@ RECIPE = """\
 name: squares
 dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
 backbone: {{model: "local-dir:{clip}"}}
-guard: {{use: fixed, strength: 1, probability: 0.9}}
+guard: {{use: fixed, strength: 1}}
 describer: phrases
 descriptions: [class, image]
 gates: [refusal]

@@ -18,7 +18,6 @@ from latte.api import ComponentSpec, Guard, Options, Verdict, hookimpl
 
 class FixedOptions(Options):
     strength: float = 1.0
-    probability: float | None = None
     reason: str = "the options say so"
     stops: bool = False
 
@@ -43,7 +42,7 @@ class Fixed(Guard):
             }))
         options = self.options
         signals = {"images": float(len(evidence.labels))}
-        return Verdict(options.strength, options.reason, options.probability, signals)
+        return Verdict(options.strength, options.reason, signals)
 
 @hookimpl
 def latte_components():
@@ -70,8 +69,7 @@ def installed(plugin: Path) -> Iterator[None]:
     load_registry.cache_clear()
 
 
-def fixed(strength: float, probability: float | None = None, **options: object) -> str:
+def fixed(strength: float, **options: object) -> str:
     """Return the `--set` value of a guard with this verdict."""
-    given = {"strength": strength, "probability": "null" if probability is None else probability}
-    parts = [f"{key}: {value}" for key, value in {**given, **options}.items()]
+    parts = [f"{key}: {value}" for key, value in {"strength": strength, **options}.items()]
     return f"guard={{use: fixed, {', '.join(parts)}}}"

@@ -73,12 +73,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         **settings(micro_batch_size=2),
     },
     "micro-batches": lambda: settings(micro_batch_size=1),
-    "refreshed-captions": lambda: settings(refresh_captions=3),
     "one-image": lambda: settings(batch_size=1),
     "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
     "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
     "cached-states": lambda: last_block(augment=None, micro_batch_size=2),
-    "cached-views": lambda: last_block(views=1, batch_size=3),
     "cached-texts": lambda: last_block(batch_size=5),
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy
-import pytest
 import torch
 from latte_flyp.options import FlypOptions
 from latte_flyp.prototypes import FlypPrototypes
@@ -30,7 +28,7 @@ from latte_reclip.options import LabelPropagationOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 
-from benchmarks import gpu_parts, gpu_steps, latte_step, step_problem
+from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
@@ -41,12 +39,9 @@ from latte.components.options import (
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
-from latte.data import batches, device_crops
-from latte.data.device_crops import ResidentImages
-from latte.data.device_views import DeviceViews
-from latte.data.views import TrainingView
-from latte.interfaces import Batch, NoOptions, PixelFormat
-from latte.interfaces.settings import AugmentSettings, Precision
+from latte.data import batches
+from latte.interfaces import Batch, NoOptions
+from latte.interfaces.settings import Precision
 from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.step import training_step
@@ -60,7 +55,6 @@ from tests.helpers.pretended_device import (
     to_device,
 )
 from tests.helpers.recorded import RecordedProgress, write_colour_images
-from tests.helpers.recorded_streams import RecordedStreams
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import LAST_BLOCK, SETTINGS, Part, make_training, with_settings
 
@@ -76,7 +70,6 @@ def clip() -> OpenClipBackbone:
 ON_DEVICE = replace(CONTEXT, device=DEVICE, frozen_clip=clip)
 BATCH = 512
 LAYERS = 12
-FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 
 
 def part(
@@ -122,19 +115,14 @@ def with_train(**changes: Any) -> dict[str, Any]:
     return {"settings": with_settings(SETTINGS, **changes)}
 
 
-VIEWS_ON_CPU = "views on the CPU"
-VIEWS_AHEAD = "views on a side stream"
 TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "published": dict,
     "bf16": partial(with_train, precision="bf16"),
     "micro-batches": partial(with_train, micro_batch_size=2),
-    "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
     "last block": lambda: {"parts": [part(LAST_BLOCK)]},
     "class texts": class_texts,
-    VIEWS_ON_CPU: dict,
-    VIEWS_AHEAD: dict,
     "flyp": flyp,
     "reclip": reclip,
     "transductive": transductive,
@@ -142,20 +130,20 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
 _DEVICE, _TO_DEVICE = ", device=removed.device", ".to(self.context.device)"
 _TO_IMAGES = ".to(image_features.device, non_blocking=True)"
 _REMOVED, _READ = "removed = stream.weights == 0", "bool(removed.any())"
-_BEFORE = "before = u - 1"
+_COPY = ".to(device, non_blocking=True)"
 MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
     "tensor on the wrong device in a loss": (ContrastiveLoss, "_pairs", _DEVICE, ""),
     "class features left on the CPU": (MomentumPrototypes, "start", _TO_DEVICE, ".cpu()"),
     "labels left on the CPU": (FrozenLabeler, "assign", _TO_IMAGES, ""),
     "tensor read in a loss": (ContrastiveLoss, "_pairs", _REMOVED, f"{_REMOVED}; {_READ}"),
     "copy that waits in a labeler": (FrozenLabeler, "assign", ", non_blocking=True", ""),
-    "tensor read in views": (device_crops, "_cubic", _BEFORE, f"{_BEFORE}; bool(u.any())"),
+    "copy of views that waits": (batches, "_on_device", _COPY, ".to(device)"),
 }
 """Owner and name of a function, and the text that replaces another in it."""
 
 
 def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str, Any]:
-    """Run a training with views on the device; return the counts of its steps and batches."""
+    """Run a training; return the counts of its steps, and of the copies of its views."""
     given = {
         "parts": [part()],
         "labelers": [
@@ -172,19 +160,9 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
         training = replace(training, start=replace(training.start, image_features=features))
     found: dict[str, list[Any]] = {"steps": [], "views": []}
     with (
-        pytest.MonkeyPatch.context() as patch,
         counted(found["steps"], counts, loop, "_step"),
-        counted(found["views"], counts, DeviceViews, "_views"),
         counted(found["views"], counts, batches, "_on_device"),
     ):
-        if training.view.augment is not None and name != VIEWS_ON_CPU:
-            pixels = [
-                torch.tensor(training.images.pixels(index), device=DEVICE)
-                for index in range(len(training.images))
-            ]
-            side = RecordedStreams(patch).side if name == VIEWS_AHEAD else None
-            views = DeviceViews(training.view, ResidentImages.of(pixels), side)
-            training = replace(training, device_views=views)
         loop.train(training, progress)
     return found
 
@@ -231,35 +209,6 @@ def waits_of(counts: Counts, work: Callable[[], object], device: str) -> Counter
     return Counter(counts.waits)
 
 
-def large_views(counts: Counts) -> dict[str, Any]:
-    """Return the counts of the second batch of 512 views, and their difference from the CPU's."""
-    draw = numpy.random.default_rng(0)
-    images = [
-        torch.from_numpy(draw.integers(0, 256, (60 + n % 7, 80 + n % 5, 3), numpy.uint8))
-        for n in range(BATCH)
-    ]
-    view, batch = TrainingView(FORMAT, AugmentSettings(), 0), torch.arange(BATCH)
-    on_device = DeviceViews(view, ResidentImages.of([image.to(DEVICE) for image in images]))
-    for epoch in range(2):
-        counts.reset()
-        ((_, found),) = on_device.batches([batch], epoch)
-    ours = summary(counts)
-    ((_, expected),) = DeviceViews(view, ResidentImages.of(images)).batches([batch], 1)
-    return ours | {"difference": (found.cpu() - expected).abs().max().item()}
-
-
-def large_photos(counts: Counts) -> dict[str, Any]:
-    """Return the counts of views of photos that are too large for one pass."""
-    images = [torch.zeros(1125, 1500, 3, dtype=torch.uint8, device=DEVICE) for _ in range(12)]
-    views = DeviceViews(TrainingView(FORMAT, AugmentSettings(), 0), ResidentImages.of(images))
-    plan = views._plan(range(len(images)), 0)
-    views._views(plan)  # makes the tables of hues
-    counts.reset()
-    views._views(plan)
-    passes, _ = plan
-    return summary(counts) | {"passes": len(passes)}
-
-
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     """Replace a function by its mutant."""
@@ -295,11 +244,9 @@ def main() -> None:
         found: dict[str, Any] = {
             "trainings": {name: train(folder, counts, name) for name in TRAININGS},
             "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
-            "views": large_views(counts),
-            "photos": large_photos(counts),
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
-            found["benchmark"] = gpu_parts.count_waits(gpu_steps.Place(DEVICE, folder))
+            found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
         found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
     Path(sys.argv[1]).write_text(json.dumps(found))
 

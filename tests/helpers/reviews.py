@@ -100,7 +100,11 @@ def without(*gone: int) -> Callable[[int, int], bytes]:
 
 
 @contextmanager
-def served(review: Review, picture: Callable[[int, int], bytes] = square) -> Iterator[str]:
+def served(
+    review: Review,
+    picture: Callable[[int, int], bytes] = square,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[str]:
     """Serve a review in a thread; the block gets the page's address."""
     import uvicorn
 
@@ -108,7 +112,7 @@ def served(review: Review, picture: Callable[[int, int], bytes] = square) -> Ite
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
-    app = make_app(review, picture, TOKEN, frozenset({host}))
+    app = make_app(review, picture, TOKEN, frozenset({host}), report)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -14,7 +14,7 @@ from tests.helpers.whole_runs import environment, run
 PLUGIN = '''
 import os, time
 from pathlib import Path
-from latte.api import ComponentSpec, Describer, NonRetryableError, Options, Refusal, hookimpl
+from latte.api import ComponentSpec, Describer, Options, Refusal, hookimpl
 
 class NotingOptions(Options):
     model: str = "small"
@@ -45,7 +45,11 @@ class Noting(Describer):
         texts = [self._answer(request) for request in requests]
         self.answered = getattr(self, "answered", 0) + len(texts)
         with Path(os.environ["ASKED"]).open("a") as file:
-            file.writelines(f"{os.getpid()} {self._about(request)}\\n" for request in requests)
+            file.writelines(
+                f"{os.getpid()} {self._about(request)}\\n"
+                for request, text in zip(requests, texts)
+                if not isinstance(text, Exception)
+            )
         hold = Path(os.environ.get("HOLD", "/nowhere"))
         while self.answered > len(requests) and hold.exists():
             time.sleep(0.01)
@@ -54,7 +58,7 @@ class Noting(Describer):
     def _answer(self, request):
         about = self._about(request)
         if about.startswith(os.environ.get("FAIL", "-")):
-            raise NonRetryableError(f"503 {os.environ['FAIL']}")
+            return RuntimeError(f"503 {os.environ['FAIL']}")
         return Refusal("filter") if about.startswith(os.environ.get("REFUSE", "-")) else about
 
     def _about(self, request):

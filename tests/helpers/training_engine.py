@@ -165,7 +165,7 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
         part.loss,
         settings.optimizer,
         settings.precision,
-        settings.part_size,
+        settings.micro_batch_size,
     )
 
 

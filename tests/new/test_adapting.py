@@ -78,6 +78,32 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 
+def test_names_of_a_file_elsewhere_are_copied_into_the_recipe(photos: Path) -> None:
+    Path("names.txt").write_text("red | crimson\ngreen\n# the sea\nblue\n")
+    command = ["adapt", str(photos), "--classes", "names.txt", *MODEL, "--quiet"]
+    assert run_command_line(command) == 0
+    recipe = Path("adapted", f"{photos.name}.yaml")
+    names = load_recipe(recipe, load_registry()).resolved["dataset"]["classes"]
+    assert names == ["red | crimson", "green", "blue"]
+    assert run_command_line(["check", str(recipe)]) == 0
+    assert run_command_line(["adapt", str(photos), "--classes", "names.txt", *MODEL]) == 0
+    Path("names.txt").rename(photos / "names.txt")
+    command = ["adapt", str(photos), "--classes", str(photos / "names.txt"), *MODEL, "--quiet"]
+    assert run_command_line(command) == 0
+    assert f"classes: ../{photos.name}/names.txt" in recipe.read_text()
+
+
+def test_progress_is_shown_on_standard_error(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latte.adapt(photos, model="plugin:tiny", output="silent")
+    assert capsys.readouterr() == ("", "")
+    latte.adapt(photos, model="plugin:tiny", output="shown", progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "encode images: " in said.err
+
+
 def test_class_names_from_a_generator_keep_their_order(photos: Path) -> None:
     names = ("red", "green", "blue")
     model = latte.adapt(photos, (name for name in names), model="plugin:tiny")

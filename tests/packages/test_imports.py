@@ -105,3 +105,11 @@ def test_plugin_tests_import_only_latte_api_and_testing(name: str) -> None:
         if module.startswith("latte.") and not module.startswith(("latte.api", "latte.testing"))
     }
     assert beyond == {}
+
+
+def test_make_install_installs_the_packages_of_all_extras_but_fuzz() -> None:
+    extras = project(CORE)["optional-dependencies"]
+    required = {name: {Requirement(one).name for one in extras[name]} for name in extras}
+    installed = required["dev"] | {Requirement(one).name for one in project(CORE)["dependencies"]}
+    missing = {name: required[name] - installed for name in required if name != "fuzz"}
+    assert not {name: packages for name, packages in missing.items() if packages}

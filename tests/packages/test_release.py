@@ -46,7 +46,7 @@ def test_metadata_of_wheel_and_sdist_are_valid_and_equal(
 @pytest.mark.parametrize("name", SOURCES)
 def test_sdist_has_only_files_of_its_package(name: str, dist: Path) -> None:
     module = "latte" if name == CORE else name.replace("-", "_")
-    folders = {module, "recipes", "tests", "build_model", f"{module}.egg-info"}
+    folders = {module, "recipes", "tests", f"{module}.egg-info"}
     found = sdist_files(name, dist)
     tops = {path.partition("/")[0] for path in found if "/" in path}
     assert module in tops

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,28 +102,63 @@ def test_interrupted_sorting_ends_with_the_same_files(
     rows: list[Prediction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sort(Sorter(tmp_path / "whole", CLASSES), *rows)
-    real = Path.replace
+    real = Path.hardlink_to
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended_process = ended.pid
     for allowed in range(4):
         out = tmp_path / f"out-{allowed}"
         renamed: list[Path] = []
 
         def killed(
-            path: Path, target: Path, allowed: int = allowed, log: list[Path] = renamed
-        ) -> Path:
+            path: Path, temporary: Path, allowed: int = allowed, log: list[Path] = renamed
+        ) -> None:
             if len(log) == allowed:
                 raise KeyboardInterrupt
-            log.append(target)
-            return real(path, target)
+            log.append(path)
+            real(path, temporary)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", killed)
+            patch.setattr(Path, "hardlink_to", killed)
             # SIGKILL removes no temporary file, so the file that `finally` removes is kept.
             patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+            patch.setattr(os, "getpid", lambda: ended_process)
             with pytest.raises(KeyboardInterrupt):
                 sort(Sorter(out, CLASSES), *rows)
-        assert list(out.rglob(".*.part"))
+        assert list(out.rglob(".*.tmp"))
         sort(Sorter(out, CLASSES), *rows)
         assert tree(out) == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("has_hard_links", [True, False])
+@pytest.mark.parametrize("link", [False, True])
+def test_two_sorters_at_once_keep_all_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool, has_hard_links: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not has_hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    pairs = {"1.jpg": ("of a", "of b"), "2.jpg": ("same", "same")}
+    mine, others = [
+        [predicted(write(tmp_path / who / name, both[place]), 0) for name, both in pairs.items()]
+        for place, who in enumerate("ab")
+    ]
+    first, second = (Sorter(tmp_path / "out", CLASSES, link=link) for _ in range(2))
+    exists = os.path.lexists
+
+    def other_sorter_comes_first(path: str) -> bool:
+        """The other sorter places its images after the check, and before the first one writes."""
+        found = exists(path)
+        if others and Path(path).is_relative_to(tmp_path / "out"):
+            sort(second, others.pop(0))
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", other_sorter_comes_first)
+    sort(first, mine[0])
+    sort(first, mine[1])
+    assert sorted(tree(tmp_path / "out").values()) == ["of a", "of b", "same"]
+    assert (first.present, second.present) == (1, 0)
 
 
 def test_existing_files_are_never_overwritten(rows: list[Prediction], tmp_path: Path) -> None:

@@ -40,10 +40,6 @@ def test_short_form_and_named_open_clip_are_the_same_run(tmp_path: Path) -> None
     assert run_hash(short, None) == run_hash(named, None)
 
 
-def test_run_ids_of_short_forms_do_not_change(tmp_path: Path) -> None:
-    assert run_hash(load(tmp_path, SHORT), None) == "cb7e3004"
-
-
 def test_a_backbone_of_a_plugin_is_named_in_the_resolved_recipe(tmp_path: Path) -> None:
     recipe = load(tmp_path, "backbone: own\n" + REST)
     assert recipe.resolved["backbone"] == {"use": "latte-own/own"}

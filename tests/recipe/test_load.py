@@ -71,7 +71,7 @@ def test_five_mistakes_are_reported_together(load: Load) -> None:
         "  All names: latte components dataset\n"
         'r.yaml:5 descriptions.image.promt: unknown key "promt"\n'
         '  Did you mean "prompt"? All keys here: prompt, samples, weight, use, name, by.\n'
-        'r.yaml:10 train.batch_size: expected a whole number or auto, got the text "512"\n'
+        'r.yaml:10 train.batch_size: expected a whole number, got the text "512"\n'
         "  Remove the quotes: 512\n"
         'r.yaml:11 train.learning_rate: unknown key "learning_rate"\n'
         "  It belongs to train.optimizer.\n"

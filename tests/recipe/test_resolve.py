@@ -11,7 +11,7 @@ from latte.interfaces.settings import (
     TrainSettings,
 )
 from latte.recipe.dump import dump_yaml
-from latte.recipe.model import Recipe
+from latte.recipe.model import Recipe, RecipeKeys
 from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Load
 
 pytestmark = pytest.mark.thorough
@@ -93,7 +93,7 @@ def fields(model: type[Options]) -> set[str]:
 
 def test_every_default_is_filled_in(load: Load) -> None:
     resolved = load(TRAINING).resolved
-    assert fields(Recipe) - {"controls"} == {*resolved}
+    assert fields(RecipeKeys) == {*resolved}
     assert {*resolved["backbone"]} == {"use"} | fields(BackboneSettings)
     assert {*resolved["train"]} == fields(TrainSettings)
     assert {*resolved["evaluate"]} == fields(EvaluateSettings)

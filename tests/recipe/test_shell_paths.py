@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import Options, PathText
+from latte.recipe.fields import types_at
 from latte.recipe.load import load_recipe
-from latte.recipe.places import Place
-from latte.recipe.variables import absolute_paths
+from latte.recipe.variables import with_absolute_path
 from latte.registry.registry import Registry
 from latte.results.identity import run_hash
 
@@ -116,15 +116,7 @@ def test_marked_options_are_found_inside_lists_mappings_and_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    written = Place("r.yaml", 1)
-    filled = Place("r.yaml", 1, filled=((0, 1),))
-    paths = [("inner", "file"), ("files", 0), ("named", "x"), ("word",)]
-    places = {("files", 1): written, **dict.fromkeys(paths, filled)}
-    values = {"inner": {"file": "a"}, "files": ["a", "a"], "named": {"x": "a"}, "word": "a"}
     whole = str(tmp_path / "a")
-    assert absolute_paths(values, (), places, [Outer]) == {
-        "inner": {"file": whole},
-        "files": [whole, "a"],
-        "named": {"x": whole},
-        "word": "a",
-    }
+    for path in (("inner", "file"), ("files", 0), ("named", "x")):
+        assert with_absolute_path("a", [(0, 1)], types_at([Outer], path)) == whole
+    assert with_absolute_path("a", [(0, 1)], types_at([Outer], ("word",))) == "a"

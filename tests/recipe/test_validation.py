@@ -13,25 +13,24 @@ REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
         ("batch_size: 0", "batch_size: must be greater than 0, got 0"),
         ("max_epochs: -1", "max_epochs: must be at least 0, got -1"),
         ("optimizer: {momentum: 2}", "optimizer.momentum: must be at most 1.0, got 2"),
-        ("batch_size: true", "batch_size: expected a whole number or auto, got true"),
-        ("batch_size: null", "batch_size: expected a whole number or auto, got nothing (null)"),
+        ("batch_size: true", "batch_size: expected a whole number, got true"),
+        ("batch_size: null", "batch_size: expected a whole number, got nothing (null)"),
         (
             'batch_size: "512"',
-            'batch_size: expected a whole number or auto, got the text "512"\n'
-            "  Remove the quotes: 512",
+            'batch_size: expected a whole number, got the text "512"\n  Remove the quotes: 512',
         ),
         (
             "batch_size: 1_000",
-            'batch_size: expected a whole number or auto, got the text "1_000"\n'
+            'batch_size: expected a whole number, got the text "1_000"\n'
             "  Write 1000, without quotes.",
         ),
         (
             "batch_size: 1e3",
-            "batch_size: expected a whole number or auto, got the number 1000.0\n  Write 1000.",
+            "batch_size: expected a whole number, got the number 1000.0\n  Write 1000.",
         ),
-        ("batch_size: 1.5", "batch_size: expected a whole number or auto, got the number 1.5"),
-        ("batch_size: many", 'batch_size: expected a whole number or auto, got the text "many"'),
-        ("batch_size: [1]", "batch_size: expected a whole number or auto, got a list"),
+        ("batch_size: 1.5", "batch_size: expected a whole number, got the number 1.5"),
+        ("batch_size: many", 'batch_size: expected a whole number, got the text "many"'),
+        ("batch_size: [1]", "batch_size: expected a whole number, got a list"),
         ("optimizer: {betas: 0.9}", "betas: expected a list, got the number 0.9\n  Write it in br"),
         ("optimizer: {betas: [0.9]}", "betas: needs more items than the 1 that are given"),
         ("optimizer: {betas: [0, 0, 0]}", "betas: takes at most 2 items, got 3"),

@@ -15,7 +15,7 @@ from tests.helpers.report_examples import run_results
 HOSTILE = "<script>alert(1)</script>\x00\ud800\nlines | **bold**"
 RECORDS = (
     HeldBack("image", "refusal", 1200, 30, "it says `as an ai`", "As an AI, no."),
-    HeldBack("image", "leakage", 1200, 3, f"it names the class `{HOSTILE}`", HOSTILE),
+    HeldBack("image", "markup", 1200, 3, f"it has the tag `{HOSTILE}`", HOSTILE),
     HeldBack("group", "refusal", 1, 0),
     HeldBack("empty", "refusal", 0, 0),
 )
@@ -27,7 +27,7 @@ def test_the_table_has_a_row_for_each_gate_and_description(tmp_path: Path) -> No
     rows = [[cell.words for cell in row.all("td")] for row in section.all("tr")]
     assert [row[:3] for row in rows[1:]] == [
         ["refusal", "30 of 1,200", "2.5 %"],
-        ["leakage", "3 of 1,200", "0.2 %"],
+        ["markup", "3 of 1,200", "0.2 %"],
         ["refusal", "0 of 1", "0 %"],
         ["refusal", "0 of 0", ""],
     ]
@@ -45,7 +45,7 @@ def test_without_gates_there_is_no_section(tmp_path: Path) -> None:
 
 def test_the_card_counts_held_back_texts_by_gate(tmp_path: Path) -> None:
     text = model_card(run_results(tmp_path, held_back=RECORDS)).replace(NARROW_SPACE, " ")
-    assert "Held back of image: 33 of 1,200 texts (refusal 30, leakage 3)" in text
+    assert "Held back of image: 33 of 1,200 texts (refusal 30, markup 3)" in text
     assert "Held back of group: none of 1 text\n" in text
     assert "<script>" not in text
 

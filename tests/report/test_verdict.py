@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from latte.interfaces import Evaluation, Interval, PresentNames, RunResults, Verdict
+from latte.interfaces.guard import Outcome
 from latte.report.card import model_card
 from latte.report.page.page import run_page
-from latte.report.sentences import present_sentence, verdict_label, verdict_words
+from latte.report.sentences import NO_GUARD, present_sentence, verdict_label, verdict_words
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
 from tests.helpers.html_document import parse
@@ -25,14 +27,18 @@ from tests.helpers.report_examples import (
 from tests.helpers.reviews import made_up_review
 
 REASON = "the texts and the groups of images agree"
-BETTER = Verdict(1.0, REASON, 0.93)
-UNSURE = Verdict(1.0, REASON, 0.62)
-KEPT = Verdict(0.0, REASON, 0.41)
-PART = Verdict(0.4, REASON, 0.85)
+WHOLE = Verdict(1.0, REASON)
+KEPT = Verdict(0.0, REASON)
+PART = Verdict(0.4, REASON)
+NOT_KNOWN = "is not known: features alone cannot tell."
 
 
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
     return replace(run_results(folder, **changes), verdict=verdict)
+
+
+def unlabelled(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
+    return judged(folder, verdict, evaluations=(), confusions={}, **changes)
 
 
 def squashed(text: str) -> str:
@@ -40,70 +46,80 @@ def squashed(text: str) -> str:
 
 
 class TestOutcome:
-    def test_strength_and_probability_decide(self) -> None:
-        assert [one.outcome for one in (BETTER, UNSURE, KEPT, PART)] == [
-            *("likely better", "cannot tell", "kept zero-shot", "likely better")
-        ]
-        assert Verdict(1.0, REASON, 0.8).outcome == "likely better"
-        assert Verdict(1.0, REASON).outcome == "likely better"
-        assert Verdict(0.0, REASON, 0.99).outcome == "kept zero-shot"
-        assert [one.adapt for one in (BETTER, KEPT, PART)] == [True, False, True]
+    def test_no_outcome_says_that_the_adapted_model_is_better(self) -> None:
+        outcomes = ["cannot tell", "kept zero-shot", "cannot tell"]
+        assert [one.outcome for one in (WHOLE, KEPT, PART)] == outcomes
+        assert {*get_args(Outcome)} == {*outcomes}
+        assert [one.adapt for one in (WHOLE, KEPT, PART)] == [True, False, True]
+
+    def test_a_verdict_has_no_probability(self) -> None:
+        assert [one.name for one in fields(Verdict)] == ["strength", "reason", "signals"]
 
     def test_labels_are_short(self) -> None:
-        assert verdict_label(KEPT) == "kept zero-shot (0.41)"
-        assert verdict_label(Verdict(1.0, REASON)) == "likely better"
+        assert verdict_label(KEPT) == "kept zero-shot"
+        assert verdict_label(WHOLE) == "cannot tell"
         assert verdict_label(None) == "guard: none"
 
 
 class TestWords:
-    def test_likely_better(self, tmp_path: Path) -> None:
-        words = verdict_words(judged(tmp_path, BETTER), "runs/a")
-        assert words.lines == (
-            "Adapted: likely better than zero-shot CLIP on images like these (probability 0.93).",
+    def test_adapted(self, tmp_path: Path) -> None:
+        assert verdict_words(unlabelled(tmp_path, WHOLE), "runs/a").lines == (
+            f"Adapted. Whether this helps {NOT_KNOWN}",
+            "On image sets that nobody had tuned latte to, about one in four adapted folders lost "
+            "more than a point of accuracy.",
             "The texts and the groups of images agree.",
-        )
-
-    def test_cannot_tell(self, tmp_path: Path) -> None:
-        sentence, reason, advice = verdict_words(judged(tmp_path, UNSURE), "runs/a").lines
-        assert sentence == "Adapted. Whether this helps is uncertain (probability 0.62)."
-        assert reason == "The texts and the groups of images agree."
-        assert advice == (
-            "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
+            "To measure the gain with a few dozen answers: latte review runs/a",
+            "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot.",
         )
 
     def test_kept(self, tmp_path: Path) -> None:
-        sentence, _, *commands = verdict_words(judged(tmp_path, KEPT), "my runs/a").lines
-        assert sentence == (
-            "Kept zero-shot CLIP: the evidence that adapting helps is too weak (probability 0.41)."
-        )
-        assert commands == [
+        assert verdict_words(unlabelled(tmp_path, KEPT), "my runs/a").lines == (
+            f"Kept zero-shot CLIP. Whether adapting would help {NOT_KNOWN}",
+            "On image sets that nobody had tuned latte to, about one large gain in three was given "
+            "up in this way.",
+            "The texts and the groups of images agree.",
+            "To measure the gain with a few dozen answers: latte review 'my runs/a'",
             "To use the candidate, the adapted model that the guard did not accept: "
             "latte predict 'my runs/a' IMAGES --candidate",
             "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
-        ]
+        )
 
     def test_a_command_has_a_line_of_its_own_in_the_terminal(self, tmp_path: Path) -> None:
         run = "adapted/a-long-name-of-a-folder-of-photos-12345678"
-        lines = summary_table(judged(tmp_path, KEPT), run).split("\n")
+        lines = summary_table(unlabelled(tmp_path, KEPT), run).split("\n")
         assert f"  latte run {run}/recipe.yaml --set guard=null" in lines
+        assert f"  latte review {run}" in lines
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
-        sentence, _, use, _ = verdict_words(judged(tmp_path, PART), "runs/a").lines
-        assert sentence.startswith(
-            "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). This "
-            "is likely better than zero-shot CLIP"
+        sentence, *_, use, _, _ = verdict_words(unlabelled(tmp_path, PART), "runs/a").lines
+        assert sentence == (
+            "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). "
+            f"Whether this helps {NOT_KNOWN}"
         )
         assert "latte predict runs/a IMAGES --candidate" in use
 
-    def test_without_a_probability_none_is_shown(self, tmp_path: Path) -> None:
-        words = verdict_words(judged(tmp_path, Verdict(1.0, REASON)), "runs/a")
-        assert words.sentence.endswith("on images like these.")
+    @pytest.mark.parametrize("verdict", [WHOLE, PART, KEPT])
+    def test_labelled_images_that_measure_the_gain_replace_the_doubt(
+        self, tmp_path: Path, verdict: Verdict
+    ) -> None:
+        text = " ".join(verdict_words(judged(tmp_path, verdict), "runs/a").lines)
+        assert text.startswith(("Adapted", "Kept zero-shot CLIP. The texts"))
+        assert "not known" not in text and "latte review" not in text
+
+    def test_answers_that_the_run_learned_from_are_not_called_features(
+        self, tmp_path: Path
+    ) -> None:
+        learned = unlabelled(tmp_path, WHOLE)
+        learned = replace(learned, recipe={**learned.recipe, "corrections": "a/review.jsonl"})
+        sentence, reason, measure, _ = verdict_words(learned, "runs/a").lines
+        assert (sentence, reason) == ("Adapted.", "The texts and the groups of images agree.")
+        assert measure.endswith("latte review runs/a")
 
 
-@pytest.mark.parametrize("verdict", [BETTER, UNSURE, KEPT, PART])
+@pytest.mark.parametrize("verdict", [WHOLE, KEPT, PART])
 class TestPlaces:
     def test_it_is_the_first_line_of_the_summary(self, tmp_path: Path, verdict: Verdict) -> None:
-        results = judged(tmp_path, verdict)
+        results = unlabelled(tmp_path, verdict)
         summary = summary_table(results, "runs/a")
         text = squashed(summary)
         assert text.startswith(squashed(" ".join(verdict_words(results, "runs/a").lines)))
@@ -113,24 +129,25 @@ class TestPlaces:
     def test_it_stands_above_the_sections_of_the_page(
         self, tmp_path: Path, verdict: Verdict
     ) -> None:
-        results = judged(tmp_path, verdict)
+        results = unlabelled(tmp_path, verdict)
         header = parse(run_page(results)).one("header").words
         for line in verdict_words(results, results.folder.name).lines:
             assert line in header
 
     def test_it_stands_below_the_title_of_the_card(self, tmp_path: Path, verdict: Verdict) -> None:
-        results = judged(tmp_path, verdict)
+        results = unlabelled(tmp_path, verdict)
         start = model_card(results).partition("## Intended use")[0]
         assert f"**{verdict_words(results, 'a').sentence}**" in start
         assert "The texts and the groups of images agree." in start
 
 
 def test_without_a_guard_page_and_card_say_so_and_the_terminal_nothing(tmp_path: Path) -> None:
-    results = judged(tmp_path, None)
-    note = "No verdict: this recipe has no guard that estimates whether adapting helps."
-    assert note in parse(run_page(results)).one("header").words
-    assert note in model_card(results)
-    assert "erdict" not in summary_table(results)
+    results = unlabelled(tmp_path, None)
+    assert NO_GUARD in parse(run_page(results)).one("header").words
+    assert NO_GUARD in model_card(results)
+    summary = summary_table(results, "runs/a")
+    assert "erdict" not in summary
+    assert "latte review runs/a" in summary
 
 
 def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
@@ -172,13 +189,13 @@ class TestKeptZeroShot:
             tmp_path, worse, CONTROL
         )
 
-    @pytest.mark.parametrize("verdict", [KEPT, UNSURE])
+    @pytest.mark.parametrize("verdict", [KEPT, WHOLE])
     def test_a_control_that_kept_zero_shot_too_is_no_rival(
         self, tmp_path: Path, verdict: Verdict
     ) -> None:
         worse = evaluation("adapted", (90, 60, 60), Interval(-0.025, -0.05, 0.01))
-        main = (worse,) if verdict is UNSURE else (replace(ADAPTED, top1=ZERO_SHOT.top1),)
-        others = () if verdict is UNSURE else (replace(worse, name="candidate"),)
+        main = (worse,) if verdict is WHOLE else (replace(ADAPTED, top1=ZERO_SHOT.top1),)
+        others = () if verdict is WHOLE else (replace(worse, name="candidate"),)
         control = replace(evaluation("plain", BEFORE), gain=worse.gain)
         evaluations = (ZERO_SHOT, *main, *others, control)
         assert "did at least as well" not in summary_table(

@@ -34,6 +34,14 @@ def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0])
 
 
+def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    append_answers(path, [ONE])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    append_answers(path, [replace(ONE, key="k2")])
+    assert read_answers(path) == [ONE, replace(ONE, key="k2")]
+
+
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "review.jsonl"
     append_answers(path, [ONE])

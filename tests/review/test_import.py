@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.interfaces import LatteError
+from latte.interfaces import ImageReference, LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.registry.registry import load_registry
 from latte.results.answers import read_answers
@@ -115,6 +115,27 @@ def test_paths_and_names_in_another_unicode_form_are_the_same(tmp_path: Path) ->
         review.file.unlink()
 
 
+def test_absolute_paths_below_the_images_of_the_run_are_ids(
+    review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, link = tmp_path / "photos", tmp_path / "link"
+    photos.mkdir()
+    link.symlink_to(photos)
+    images = [ImageReference(image, photos / image) for image in (*EVIDENCE, *TEACHING)]
+    monkeypatch.setattr("latte.run.reopen.training_images", lambda *given: images)
+    rows = (f"{photos / EVIDENCE[0]},cat", f"{link / EVIDENCE[1]},dog", f"{EVIDENCE[2]},bird")
+    found = import_answers(review, csv_file(tmp_path, *rows, header="path,class"))
+    assert [(one.image, one.label) for one in found] == [
+        (EVIDENCE[0], "cat"),
+        (EVIDENCE[1], "dog"),
+        (EVIDENCE[2], "bird"),
+    ]
+    other = str(tmp_path / "elsewhere" / EVIDENCE[0])
+    with pytest.raises(LatteError, match="this run has no image") as caught:
+        import_answers(review, csv_file(tmp_path, f"{other},cat"))
+    assert caught.value.where == f"{tmp_path / 'answers.txt'}:2"
+
+
 def test_semicolons_and_the_columns_path_and_class_are_read(review: Review, tmp_path: Path) -> None:
     path = csv_file(tmp_path, f"{EVIDENCE[0]};dog", header="path;class")
     assert [one.label for one in import_answers(review, path)] == ["dog"]
@@ -148,14 +169,14 @@ GOOD = f"{EVIDENCE[0]},cat"
     ("rows", "header", "what", "hint"),
     [
         ((GOOD, "199.jpeg,cat"), "image,label", 'no image "199.jpeg"', '"199.jpg"'),
-        ((GOOD, f"{EVIDENCE[1]},catt"), "image,label", '"catt" is none', '"cat"'),
+        ((GOOD, f"{EVIDENCE[1]},catt"), "image,label", "unknown class 'catt'", '"cat"'),
         ((GOOD, f"{EVIDENCE[1]},canot tell"), "image,label", "canot", '"cannot tell"'),
         ((GOOD, f"{EVIDENCE[0]},dog"), "image,label", ":2 has another answer", ""),
         (
             (GOOD + ",", f"{EVIDENCE[1]},cat,teaching"),
             "image,label,use",
             "a random draw",
-            "--teach",
+            "leave the column use empty",
         ),
         ((GOOD + ",", f"{EVIDENCE[1]},cat,training"), "image,label,use", "no use", "teaching"),
         ((GOOD, f"{EVIDENCE[1]},cat,dog"), "image,label", "3 values for 2", "quotes"),
@@ -178,7 +199,7 @@ def test_a_wrong_row_is_refused_with_its_line_and_nothing_is_written(
     ("content", "place", "what"),
     [
         ([task("0.jpg", ["cat"]), task("x.jpg", ["cat"])], ": task 2", "no image"),
-        ([task("0.jpg", ["cat"]), task("1.jpg", ["cta"])], ": task 2", '"cta"'),
+        ([task("0.jpg", ["cat"]), task("1.jpg", ["cta"])], ": task 2", "class 'cta'"),
         ([task("0.jpg", ["cat"], ["dog"])], ": task 1", "another answer"),
         ([task("0.jpg", ["cat", "dog"])], ": task 1", "not several"),
         ([{"data": {"image": "0.jpg"}}], "", "annotations"),

@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from latte.cli.review import _listening
-from latte.interfaces import LatteError
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
 from tests.helpers.reviews import TOKEN, made_up_review, served, without
@@ -273,7 +271,26 @@ def answer_twenty(url: str, queue: str) -> list[int]:
     return rows
 
 
-def test_an_address_that_no_browser_can_open_is_refused() -> None:
-    with pytest.raises(LatteError) as caught:
-        _listening("0.0.0.0", 0)
-    assert caught.value.where == "--host"
+def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    printed: list[str] = []
+    with served(review, report=printed.append) as url:
+        client = Client(url)
+        client.answer(rows=[0], kind="none", queue="evidence")
+        intact = review.file.read_bytes()
+        for damage in (b"{}\n", b"\0" * 100):
+            review.file.write_bytes(intact + damage)
+            line = f"{review.file}:2: this file is damaged"
+            for _ in range(2):
+                for status, body in (
+                    client("GET", f"/{TOKEN}/question"),
+                    client.answer(rows=[4], kind="none", queue="evidence"),
+                ):
+                    assert status == 409
+                    assert body.decode().startswith(line)
+                    assert body.decode().endswith("; correct or remove this line")
+                    assert printed[-1:] == body.decode().splitlines()
+            assert review.file.read_bytes() == intact + damage
+        assert len(printed) == 2
+        review.file.write_bytes(intact)
+        assert client("GET", f"/{TOKEN}/question")[0] == 200

@@ -8,9 +8,9 @@ from statistics import mean, stdev
 
 import pytest
 
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
+from latte.report.progress import make_progress
 from latte.results.answers import Answer, Kind, read_answers, teaching_labels
 from latte.results.finished import open_run
 from latte.review.estimate import Estimate, estimate

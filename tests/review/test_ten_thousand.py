@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from latte.interfaces import ImageReference
 from latte.io.files import digest
 from latte.results.answers import Answer, append_answers
-from latte.review.contact_sheet import picture_of
+from latte.review.pictures import picture_of
 from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.reviews import TOKEN, made_up_review, served

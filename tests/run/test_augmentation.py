@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy
 import pytest
@@ -14,7 +13,6 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.interfaces import (
     ImageAugmentation,
@@ -22,7 +20,6 @@ from latte.interfaces import (
     NoOptions,
     PixelFormat,
 )
-from latte.interfaces.settings import TrainSettings
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -86,15 +83,6 @@ def test_views_of_another_format_are_refused() -> None:
     with pytest.raises(LatteError, match="Floats returned torch") as caught:
         view(Floats).pixels(picture(), 0, 0)
     assert caught.value.where == "augmentation"
-
-
-def test_the_cpu_makes_the_views_of_a_component() -> None:
-    images: Any = [picture()]
-    settings = TrainSettings(augment_on="device")
-    with pytest.raises(LatteError, match="made on the CPU"):
-        make_device_views(view(), images, "cpu", settings, RecordedProgress())
-    settings = TrainSettings(augment_on="auto")
-    assert make_device_views(view(), images, "cuda", settings, RecordedProgress()) is None
 
 
 def test_a_recipe_names_the_component(recipe: Path) -> None:

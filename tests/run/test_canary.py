@@ -177,7 +177,6 @@ def test_secret_is_in_no_file_and_no_message(
     latte("schema", "-o", "schema.json")
     latte("descriptions", "ls")
     latte("descriptions", "stats")
-    latte("descriptions", "export", "texts.jsonl")
     monkeypatch.setenv("LATTE_TOKEN", CANARY)
     latte("doctor")
     monkeypatch.setenv("BREAK", "1")

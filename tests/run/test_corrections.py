@@ -119,7 +119,7 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
     )
     assert run_command_line(command) == 0
     said = capsys.readouterr().out
-    assert f"1 answer for teaching; to use them: latte review {plain} --learn" in said
+    assert f"1 answer teaches; next step: latte review {plain} --learn" in said
     assert "with your corrections" not in said
     assert run_command_line(["review", str(plain), "--learn"]) == 0
     (learned,) = set(Path("runs").iterdir()) - {plain}

@@ -105,7 +105,7 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     found = results.failed
     assert found is not None
     assert 0 < found.count < found.requests == 24
-    assert found.reason.startswith("NonRetryableError: 503")
+    assert found.reason.startswith("RuntimeError: 503")
     command = f"latte run {relative(failed / 'recipe.yaml')}"
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
     assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning

@@ -19,6 +19,8 @@ from pyarrow import parquet
 from torchvision.datasets import ImageFolder
 
 from latte.cli.main import run_command_line
+from latte.results.finished import open_run
+from latte.review.session import Review
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
 
@@ -122,6 +124,50 @@ def test_csv_jsonl_and_parquet_have_the_same_rows(
     assert [(one["image"], one["label"], one["confidence"]) for one in records] == labels
     table = parquet.read_table("labels.parquet").to_pylist()
     assert [(one["image"], one["label"], one["confidence"]) for one in table] == labels
+
+
+def annotated(path: Path) -> Path:
+    """Make each prediction for Label Studio an annotation, as a person who confirms all does."""
+    tasks = [{**task, "annotations": task["predictions"]} for task in json.loads(path.read_text())]
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+@pytest.mark.parametrize(
+    "format_", ["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone", "paths"]
+)
+def test_every_format_is_read_as_answers(
+    run: Path, images: Path, labels: Rows, format_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(f"labels.{format_}")
+    (run / "review.jsonl").unlink()
+    if format_ == "paths":
+        rows = [f"{images.absolute() / image},{label}\n" for image, label, _ in labels]
+        output.write_text("".join(["path,class\n", *rows]))
+    else:
+        assert export(run, format_, output) == 0
+    if format_ == "label-studio":
+        annotated(output)
+    assert latte("review", run, "--import", output) == 0
+    assert "6 new answers" in capsys.readouterr().err
+    answers = Review(open_run(run)).answers().values()
+    assert {(one.image, one.label) for one in answers} == {(one, name) for one, name, _ in labels}
+
+
+def test_an_image_of_no_class_folder_and_a_foreign_image_are_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run / "review.jsonl").read_bytes()
+    assert export(run, "imagefolder", "out") == 0
+    path = next(Path("out").glob("*/*.*"))
+    path.rename(Path("out") / path.name)
+    assert latte("review", run, "--import", "out") == 2
+    assert "this image is in no class folder" in capsys.readouterr().err
+    (Path("out") / path.name).rename(path)
+    path.write_bytes(b"changed")
+    assert latte("review", run, "--import", "out") == 2
+    assert f"{path}: this run has no image with this content" in capsys.readouterr().err
+    assert (run / "review.jsonl").read_bytes() == before
 
 
 def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Rows) -> None:

@@ -34,7 +34,6 @@ def commands(run: Path) -> Iterator[list[str | Path]]:
     """Yield the commands that read the images of a run."""
     yield ["report", run, "--quiet"]
     yield ["evaluate", run]
-    yield ["review", run, "--sheet", "sheet", "--count", "2"]
     yield ["labels", "export", run, "--format", "imagefolder", "--output", "labels"]
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from latte.interfaces import (
     DescribeRequest,
     ExpectedGain,
-    LatteError,
     QuestionCounts,
 )
-from latte.interfaces.settings import Budget, Price
 from latte.report.facts import asked
 from tests.helpers.asking import (
     Counting,
@@ -81,42 +78,15 @@ def test_a_dry_run_returns_stored_answers_only(tmp_path: Path) -> None:
     assert dry.counts == (QuestionCounts("images", questions=2, stored=1, unanswered=0),)
 
 
-PRICE = Price(input=1.0, output=10.0)
-
-
-@pytest.mark.parametrize(
-    "budget",
-    [Budget(tokens=50_000), Budget(money=0.5, price=Price(input=10.0, output=10.0))],
-)
-def test_a_budget_in_tokens_or_money_follows_the_counted_tokens(
-    tmp_path: Path, budget: Budget
-) -> None:
-    door = questions(tmp_path, budget, Counting)
-    assert door.budget == 16, "the assumed 3,080 tokens of each question"
-    requests = [about(door, row) for row in range(100)]
-    found = door.choose("images", requests)
-    spent = sum(600 if row < 16 else 1000 for row in range(door.asked)) + 2 * door.asked
-    assert 48_000 < spent < 51_500
-    assert [one is not None for one in found] == [row < door.asked for row in range(100)]
-    (counts,) = door.counts
-    assert counts.input_tokens + counts.output_tokens == spent
-    again = questions(tmp_path, budget, Counting)
-    assert again.choose("images", requests) == found
-    assert First.sent == []
-    assert again.counts == (replace(counts, stored=door.asked),)
-
-
-def test_tokens_and_price_are_shown_of_these_questions_and_so_far(tmp_path: Path) -> None:
+def test_tokens_are_shown_of_these_questions_and_so_far(tmp_path: Path) -> None:
     progress = RecordedProgress()
-    budget = Budget(questions=9, price=PRICE)
-    door = questions(tmp_path, budget, Counting, progress)
+    door = questions(tmp_path, 9, Counting, progress)
     for rows in ([0], [0, 1, 2], [1]):
         door.choose("images", [about(door, row) for row in rows])
     first, second = (line.partition(";")[2].partition("; see")[0] for line in progress.lines[:2])
-    assert first == " spent 600 input tokens, 2 output tokens, price 0.0006"
+    assert first == " spent 600 input tokens, 2 output tokens"
     assert second == (
-        " spent 1,200 input tokens, 4 output tokens, price 0.0012 "
-        "(1,800 input tokens, 6 output tokens, price 0.0019 so far)"
+        " spent 1,200 input tokens, 4 output tokens (1,800 input tokens, 6 output tokens so far)"
     )
     assert len(progress.lines) == 2
 
@@ -125,49 +95,29 @@ def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_pa
     class Killed(Counting):
         killed = 4
 
-    budget = Budget(tokens=50_000)
-    whole = questions(tmp_path / "whole", budget, Counting)
+    whole = questions(tmp_path / "whole", 80, Counting)
     requests = [about(whole, row) for row in range(100)]
     found = whole.choose("images", requests)
     paid = len(First.sent)
-    door = questions(tmp_path, budget, Killed)
+    door = questions(tmp_path, 80, Killed)
     with pytest.raises(KeyboardInterrupt):
         door.choose("images", requests)
     before = len(First.sent)
     assert 0 < before < paid
-    resumed = questions(tmp_path, budget, Counting)
+    resumed = questions(tmp_path, 80, Counting)
     assert resumed.choose("images", requests) == found
     assert before + len(First.sent) == paid
     assert resumed.counts == (replace(whole.counts[0], stored=before),)
 
 
-def test_a_tiny_price_allows_many_questions() -> None:
-    assert Budget(money=1e300, price=Price(input=1e-300, output=0.0)).allowed((1, 1)) == 10**12
-
-
-def test_a_budget_in_tokens_needs_a_describer_that_counts_them(tmp_path: Path) -> None:
-    class Silent(Counting):
-        counters: ClassVar[dict[str, int]] = {"tokens": 0, "prompt tokens": 0}
-
-    door = questions(tmp_path, Budget(tokens=100_000))
-    with pytest.raises(LatteError, match="First does not count input and output tokens"):
-        door.choose("images", [about(door, 0)])
-    assert First.sent == []
-    silent = questions(tmp_path, Budget(tokens=200_000), Silent)
-    with pytest.raises(LatteError, match="the server reports none"):
-        silent.choose("images", [about(silent, row) for row in range(100)])
-    assert len(First.sent) == 16
-
-
-def test_tokens_of_questions_are_counted_under_a_budget_in_questions(tmp_path: Path) -> None:
-    door = questions(tmp_path, Budget(questions=4, price=PRICE), Counting)
+def test_tokens_of_questions_are_counted(tmp_path: Path) -> None:
+    door = questions(tmp_path, 4, Counting)
     door.choose("images", [about(door, row) for row in range(3)])
     door.choose("images", [about(door, row, "secret?") for row in range(3)])
     (counts,) = door.counts
-    assert counts == QuestionCounts("images", 4, 0, 1, 0, 0, 1800, 6, pytest.approx(0.00186))
+    assert counts == QuestionCounts("images", 4, 0, 1, 0, 0, 1800, 6)
     assert asked(counts) == (
-        "4 (0 answered alike, 0 contradictory, 1 question without an answer, "
-        "1,806 tokens for 0.0019)"
+        "4 (0 answered alike, 0 contradictory, 1 question without an answer, 1,806 tokens)"
     )
 
 

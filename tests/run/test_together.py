@@ -195,7 +195,7 @@ def test_several_processes_give_the_results_of_one(
 def test_several_processes_follow_the_verdict_of_the_first(
     recipe: Path, tmp_path: Path, fixed_guard: Path
 ) -> None:
-    keeps = fixed(0, 0.41)
+    keeps = fixed(0)
     expected, _, _ = run(recipe, keeps, output=tmp_path / "alone")
     folder = folder_of(tmp_path, "together")
     path = os.pathsep.join((str(fixed_guard), str(REPOSITORY)))

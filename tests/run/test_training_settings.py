@@ -65,27 +65,3 @@ def test_evaluations_from_cached_outputs_give_the_bits_of_whole_towers(
     assert not [line for line in again.lines if line.startswith("evaluate: ")]
     assert_same_results(first, second)
     assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
-
-
-def test_views_on_the_device_repeat_to_the_bit_and_are_another_run(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_cpu, _, progress = run(recipe, *QUICK, output=tmp_path / "cpu")
-    assert not any("stay on cpu" in line for line in progress.lines)
-    monkeypatch.delattr("latte.train.loop.training_batches")
-    settings = (*QUICK, "train.augment_on=device")
-    first, _, progress = run(recipe, *settings, output=tmp_path / "first")
-    assert any("stay on cpu" in line for line in progress.lines)
-    second, _, _ = run(recipe, *settings, output=tmp_path / "second")
-    assert_same_results(first, second)
-    assert on_cpu.name != first.name
-
-
-def test_a_batch_that_fits_gives_the_bits_of_one_that_was_not_tried(
-    recipe: Path, tmp_path: Path
-) -> None:
-    tried, _, _ = run(recipe, *QUICK, "train.micro_batch_size=auto", output=tmp_path / "auto")
-    plain, _, _ = run(recipe, *QUICK, output=tmp_path / "plain")
-    assert_same_results(tried, plain)
-    record = json.loads((tried / "checkpoints" / "fitting.json").read_text())
-    assert record == {"main": {"micro_batch_size": None, "gradient_checkpointing": False}}

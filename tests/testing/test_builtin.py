@@ -12,7 +12,6 @@ import pytest
 
 from latte.api import Options
 from latte.components import latte_components
-from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import Component, DescribeRequest, NoOptions
 from latte.testing import (
     BackboneContract,
@@ -31,7 +30,6 @@ from latte.testing.doubles import EchoDescriber
 from latte.testing.fixtures import tiny_images
 from latte.testing.tiny_runs import write_tiny_clip
 from latte.toolkit.descriptions import with_template
-from tests.helpers.dataset_trees import write_tree
 from tests.helpers.method_doubles import (
     AgreementLabeler,
     TwoPrototypes,
@@ -105,27 +103,9 @@ class TestLength(GateContract):
     component = "length"
 
 
-class TestLanguage(GateContract):
-    component = "language"
-
-
-class TestLanguageByScript(GateContract):
-    component = "language"
-    options: ClassVar[Mapping[str, Any]] = {"language": "japanese", "share": 0.5}
-
-
 class TestRepetition(GateContract):
     component = "repetition"
     options: ClassVar[Mapping[str, Any]] = {"within": 0.1, "across": 0.05}
-
-
-class TestLeakage(GateContract):
-    component = "leakage"
-
-
-class TestLeakageOfOtherNames(GateContract):
-    component = "leakage"
-    options: ClassVar[Mapping[str, Any]] = {"names": "other", "ignore": ["cat"]}
 
 
 class TestFrozen(PseudoLabelerContract):
@@ -278,20 +258,6 @@ class TestCoop(DatasetContract):
         rows = [[one, place % 2, CLASSES[place % 2]] for place, one in enumerate(ids)]
         split = {"train": rows[3::-1], "val": rows[4:5], "test": rows[5:]}
         (folder / "split.json").write_text(json.dumps(split))
-
-
-class PublishedContract(DatasetContract):
-    """Each published dataset, in a small tree of its layout."""
-
-    options: ClassVar[Mapping[str, Any]] = {"root": "data"}
-
-    def write_files(self, folder: Path) -> None:
-        write_tree(self.component, folder / "data")
-
-
-for name, facts in all_facts().items():
-    named = {"component": name, "__module__": __name__}
-    globals()[f"Test{facts.target}"] = type(f"Test{facts.target}", (PublishedContract,), named)
 
 
 class TestHtml(ReporterContract):

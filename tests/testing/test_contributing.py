@@ -11,20 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import torch
 
-from latte.interfaces import BackboneLoader, Component, NoOptions, Options
-from latte.testing import (
-    BackboneContract,
-    ComponentContract,
-    DescriptionTypeContract,
-    GateContract,
-    ImageAugmentationContract,
-    LossContract,
-    PrototypeAggregatorContract,
-    PseudoLabelerContract,
-    TrainableContract,
-)
+from latte.interfaces import Component, NoOptions, Options
+from latte.testing import ComponentContract, DescriptionTypeContract, PseudoLabelerContract
 from tests.helpers.plugin_packages import run_python, write_package
 
 pytestmark = pytest.mark.thorough
@@ -108,42 +97,5 @@ class TestScene(ExampleContract, DescriptionTypeContract):
     module = "latte_scene"
 
 
-class TestMaterial(ExampleContract, DescriptionTypeContract):
-    module = "latte_material"
-
-
-class TestDigits(ExampleContract, GateContract):
-    module = "latte_digits"
-
-
 class TestClear(ExampleContract, PseudoLabelerContract):
     module = "latte_clear"
-
-
-class TestShares(ExampleContract, PseudoLabelerContract):
-    module = "latte_shares"
-
-
-class TestDrift(ExampleContract, PrototypeAggregatorContract):
-    module = "latte_drift"
-
-
-class TestTowers(ExampleContract, BackboneContract):
-    module = "latte_towers"
-    groups = ("all", "projections")
-
-    def loader(self, folder: Path) -> BackboneLoader[Any]:
-        torch.manual_seed(0)
-        return super().loader(folder)
-
-
-class TestBiases(ExampleContract, TrainableContract):
-    module = "latte_biases"
-
-
-class TestFlips(ExampleContract, ImageAugmentationContract):
-    module = "latte_flips"
-
-
-class TestPull(ExampleContract, LossContract):
-    module = "latte_pull"

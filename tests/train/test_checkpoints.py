@@ -57,14 +57,6 @@ def test_number_of_checkpoints_is_limited(train: Callable[..., Training]) -> Non
     assert len(sizes(training)) == KEPT
 
 
-def test_checkpoint_contains_only_cached_captions_in_use(train: Callable[..., Training]) -> None:
-    training = train("projections", refresh_captions=2, max_steps=8)
-    newest = sorted((training.folder / "checkpoints").iterdir())[-1]
-    tensors = load_file(newest / "state.safetensors")
-    kept = len(tensors["main/texts/features"])
-    assert 0 < kept < len(training.inputs.bank.unique_texts)
-
-
 def test_checkpoint_with_another_shape_raises_error(
     train: Callable[..., Training],
 ) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.data.batches import evaluation_batches, training_batches
+from latte.data.batches import evaluation_batches
 from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
 from latte.interfaces.settings import AugmentSettings
 from latte.train import learner as learner_module
@@ -33,9 +32,7 @@ from tests.helpers.training_engine import (
 from tests.helpers.training_runs import (
     assert_close,
     assert_resumes,
-    assert_same_bits,
     count_texts_in_steps,
-    outcome,
     run,
     run_whole_towers,
 )
@@ -124,7 +121,7 @@ def test_too_large_states_are_reported_and_not_cached(
     training, progress = make("run", LAST_BLOCK), RecordedProgress()
     train(training, progress)
     assert (training.learners[0].image_states is not None) == fits
-    (line,) = [line for line in progress.lines if "for 12 views" in line]
+    (line,) = [line for line in progress.lines if "for 12 images" in line]
     assert ("too much to cache" in line) != fits
 
 
@@ -152,7 +149,7 @@ def test_features_of_many_images_are_computed_in_parts(
 
 def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:
     training = make("few", max_steps=2)
-    assert 2 * training.settings.images_a_step < len(training.images)
+    assert 2 * training.settings.batch_size < len(training.images)
     learner = run(training).learners[0]
     assert learner.image_tower_is_trained
     assert learner.image_states is None
@@ -188,128 +185,14 @@ def test_no_states_are_cached_if_views_or_the_trunk_change(
     assert learner.needs_pixels
 
 
-def views_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that gets the number of each view for which pixels are made from now on."""
-    found: list[int] = []
-    make = training_batches
-
-    def counted(images: Any, view: Any, batches: Any, epoch: int, device: Any) -> Any:
-        found.append(epoch)
-        return make(images, view, batches, epoch, device)
-
-    monkeypatch.setattr(loop, "training_batches", counted)
-    return found
-
-
-@pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
-def test_cached_views_give_the_weights_of_whole_towers(
-    make: Callable[..., Training],
-    monkeypatch: pytest.MonkeyPatch,
-    group: TrainableGroup | Trainable[Any],
-) -> None:
-    made = views_of_batches(monkeypatch)
-    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 13}
-    whole = run_whole_towers(make("whole", group, **changes))
-    assert made == [0, 1, 0, 1, 0]
-    made.clear()
-    training = run(make("views", group, **changes))
-    assert made == [0, 1]
-    assert_close(training, whole)
-
-
-@pytest.mark.parametrize("views", [2, 3])
-def test_views_that_are_used_once_give_the_bits_of_fresh_views(
-    make: Callable[..., Training], views: int
-) -> None:
-    # 12 images in batches of at most 5 are three batches of 4.
-    changes = {"augment": SETTINGS.augment, "max_steps": 6, "batch_size": 5}
-    fresh, fixed = make("fresh", **changes), make("fixed", views=views, **changes)
-    assert_same_bits(outcome(run(fresh)), outcome(run(fixed)))
-    assert fixed.learners[0].cached_views is None
-
-
-def test_views_are_made_outside_of_the_arithmetic_of_the_trunk(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a GPU, autocast and TF32 would round the products that resize views."""
-    inside: list[str] = []
-    seen: list[tuple[str, bool]] = []
-    batches = training_batches
-
-    @contextmanager
-    def encoding_in(*given: Any) -> Iterator[None]:
-        inside.append("")
-        yield
-        inside.pop()
-
-    def made(*given: Any) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices, pixels in batches(*given):
-            seen.append(("views", bool(inside)))
-            yield indices, pixels
-
-    monkeypatch.setattr(loop, "encoding_in", encoding_in)
-    monkeypatch.setattr(loop, "training_batches", made)
-    training = make("views", augment=SETTINGS.augment, views=1)
-    loop._start(training, RecordedProgress())
-    cached = training.learners[0].cached_views
-    assert cached is not None
-    states = cached.trunk.states
-
-    def encoded(pixels: Tensor) -> Tensor:
-        seen.append(("states", bool(inside)))
-        return states(pixels)
-
-    trunk = replace(cached.trunk, states=encoded)
-    training.learners[0].cached_views = replace(cached, trunk=trunk)
-    loop._encode_views(training, 0, RecordedProgress())
-    assert seen == [("views", False), ("states", True)] * training.steps_per_epoch
-
-
-def test_views_are_encoded_in_micro_batches(make: Callable[..., Training]) -> None:
-    training = make("views", augment=SETTINGS.augment, views=1, micro_batch_size=3)
-    learner, parts = training.learners[0], []
-    loop._start(training, RecordedProgress())
-    assert learner.cached_views is not None
-    trunk = learner.cached_views.trunk
-
-    def states(pixels: Tensor) -> Tensor:
-        parts.append(len(pixels))
-        return trunk.states(pixels)
-
-    learner.cached_views = replace(learner.cached_views, trunk=replace(trunk, states=states))
-    loop._encode_views(training, 0, RecordedProgress())
-    assert parts == [3, 1] * 3
-
-
-def test_too_little_memory_for_a_view_is_explained(make: Callable[..., Training]) -> None:
-    training = make("views", augment=SETTINGS.augment, views=1)
-    learner = training.learners[0]
-    loop._start(training, RecordedProgress())
-    assert learner.cached_views is not None
-
-    def full(pixels: Tensor) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    trunk = replace(learner.cached_views.trunk, states=full)
-    learner.cached_views = replace(learner.cached_views, trunk=trunk)
-    with pytest.raises(LatteError, match="memory does not hold"):
-        loop._encode_views(training, 0, RecordedProgress())
-
-
-def test_resume_with_cached_views_gives_identical_bits(make: Callable[..., Training]) -> None:
-    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 11}
-    assert_resumes(lambda name: make(name, LAST_BLOCK, **changes), 8)
-
-
-def test_labelers_see_the_evaluation_view_with_cached_views(
+def test_labelers_see_the_features_of_cached_states(
     make: Callable[..., Training],
 ) -> None:
-    changes = {"augment": SETTINGS.augment, "views": 1}
-    training = run(make("views", **changes))
+    training = run(make("states"))
     learner = training.learners[0]
     assert learner.image_states is not None
     bank = loop._feature_bank(training, learner, RecordedProgress()).features
     batches = evaluation_batches(training.images, learner.backbone.pixel_format, 8)
     with torch.no_grad():
         expected = torch.cat([learner.backbone.encode_images(pixels) for _, pixels in batches])
-    assert torch.equal(bank, expected)
+    torch.testing.assert_close(bank, expected, rtol=0, atol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.measuring import ROOT
 from tests.helpers.pretended_device import available
-from tests.helpers.pretended_steps import MUTANTS, TRAININGS, VIEWS_AHEAD
+from tests.helpers.pretended_steps import MUTANTS, TRAININGS
 
 pytestmark = [
     pytest.mark.thorough,
@@ -20,8 +20,6 @@ pytestmark = [
 
 MOST_WAITS = 3
 MOST_LAUNCHES = {"fp32": 1_700, "bf16": 2_400}
-MOST_LAUNCHES_OF_VIEWS = 100
-MOST_LAUNCHES_OF_A_PASS = 35
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +46,6 @@ def test_views_never_wait_for_the_device(found: Any, name: str) -> None:
     assert [one["lines"] for one in views] == [{}] * len(views)
 
 
-def test_views_on_a_side_stream_cost_as_much_as_views_made_when_due(found: Any) -> None:
-    ahead, due = (found["trainings"][name] for name in (VIEWS_AHEAD, "published"))
-    for kind in ("steps", "views"):
-        # The first views of the process also make the tables of hues.
-        for one, other in zip(ahead[kind][1:], due[kind][1:], strict=True):
-            assert (one["launches"], one["waits"]) == (other["launches"], other["waits"])
-
-
 @pytest.mark.parametrize("precision", MOST_LAUNCHES)
 def test_launches_of_a_published_step_stay_within_budget(found: Any, precision: str) -> None:
     step = found["large"][precision]
@@ -63,29 +53,10 @@ def test_launches_of_a_published_step_stay_within_budget(found: Any, precision: 
     assert step["waits"] <= MOST_WAITS, step["lines"]
 
 
-def test_launches_of_512_views_stay_within_budget(found: Any) -> None:
-    views = found["views"]
-    assert views["launches"] <= MOST_LAUNCHES_OF_VIEWS, views["most launches"]
-    assert views["lines"] == {}
-
-
-def test_launches_of_views_of_large_photos_stay_within_budget(found: Any) -> None:
-    photos = found["photos"]
-    assert photos["passes"] > 1
-    further = MOST_LAUNCHES_OF_A_PASS * (photos["passes"] - 1)
-    assert photos["launches"] <= MOST_LAUNCHES_OF_VIEWS + further, photos["most launches"]
-    assert photos["lines"] == {}
-
-
-def test_the_benchmark_of_a_gpu_counts_the_waits_of_a_step_and_its_views(found: Any) -> None:
+def test_the_benchmark_of_a_gpu_counts_the_waits_of_a_step(found: Any) -> None:
     counted = found["benchmark"]
     assert 0 < counted["waits of step"] <= MOST_WAITS, counted
     assert all(line.split(" at ")[1].startswith("latte/") for line in counted["lines of step"])
-    assert counted["lines of views"] == {}
-
-
-def test_views_have_the_bits_of_views_made_without_tables_of_hues(found: Any) -> None:
-    assert found["views"]["difference"] == 0
 
 
 @pytest.mark.parametrize("name", MUTANTS)

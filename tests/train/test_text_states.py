@@ -80,7 +80,7 @@ def with_variants(training: Training) -> Training:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"augment": None}, {"micro_batch_size": 3}, {"refresh_captions": 3}, {"views": 1}],
+    [{}, {"augment": None}, {"micro_batch_size": 3}],
     ids=lambda one: ", ".join(map(str, one)) or "random views",
 )
 def test_steps_give_the_weights_of_whole_towers(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -59,6 +59,8 @@ class FolderOptions(SourceOptions):
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
     """Dataset of all images below the folder `root`, with optional labelled test images."""
+
+    lists_quickly: ClassVar[bool] = True
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
@@ -218,6 +220,8 @@ class ListDataset(ImageSource[ListOptions]):
     Absolute paths are allowed, because the user wrote the files. Relative paths must stay below the
     root.
     """
+
+    lists_quickly: ClassVar[bool] = True
 
     def __init__(self, options: ListOptions, context: Context) -> None:
         self._file = existing_file(context.path(options.images), "dataset.images")

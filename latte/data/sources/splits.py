@@ -126,6 +126,8 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         ...         )
     """
 
+    lists_quickly: ClassVar[bool] = True
+
     def __init__(
         self,
         options: SourceOptionsT,

@@ -122,9 +122,7 @@ def notes(comparison: Comparison) -> list[str]:
         )
     found += _on_published(comparison)
     if not comparison.has_verdicts:
-        found.append(
-            "guard: none. These recipes have no guard that estimates whether adapting helps."
-        )
+        found.append("guard: none. These recipes have no guard that could keep zero-shot CLIP.")
     if any(row.candidate for row in rows):
         found.append("Candidate: the adapted model, if the guard did not accept it in full.")
     return [*found, *_on_evidence(comparison)]

@@ -128,8 +128,10 @@ COLUMNS = (
     *("published_top1", "verdict", "seconds", "peak_memory_mb", "folders"),
 )
 """Columns of the CSV. Accuracies, gains and deviations are fractions; a missing value is empty."""
-CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
+CSV_START = ",".join(COLUMNS)
 """First characters of each CSV that `as_csv` returns."""
+HTML_START = "<!doctype html>\n<!-- Written by `latte compare`. -->"
+"""First characters of each page of a comparison; the page's template has them, too."""
 
 
 def as_csv(comparison: Comparison) -> str:

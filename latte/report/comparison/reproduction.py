@@ -119,13 +119,13 @@ def plan_dataset(
     return cells
 
 
-def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
-    """Return the reason why the recipe's images cannot be listed; None if they can be listed."""
+def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> LatteError | None:
+    """Return the error that keeps the recipe's images from being listed; None without one."""
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
     try:
         workspace.dataset.training_images()
     except LatteError as error:
-        return error.what
+        return error
     return None
 
 

@@ -101,7 +101,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict: `likely better (0.93)`, or for 3 seeds `2 of 3 likely better`."""
+        """The guard's verdict: `cannot tell`, or for 3 seeds `2 of 3 cannot tell`, for example."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)

@@ -30,9 +30,6 @@ from latte.run.reopen import open_workspace
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import load_zero_shot
 
-PROBABILITY = Measure(
-    "probability", "probability", "share", "that adapting helps on images like these"
-)
 STRENGTH = Measure(
     "strength",
     "strength",
@@ -152,13 +149,12 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 
 
 def verdict_section(verdict: Verdict) -> Section:
-    """Return the section on a guard's verdict: its probability, strength and label-free signals."""
-    probability = math.nan if verdict.probability is None else verdict.probability
+    """Return the section on a guard's verdict: its strength and label-free signals."""
     signals = (
         Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)
         for name, value in verdict.signals.items()
     )
-    measured = (Measurement(PROBABILITY, probability), Measurement(STRENGTH, verdict.strength))
+    measured = (Measurement(STRENGTH, verdict.strength),)
     return Section("verdict", "verdict of the guard", (*measured, *signals))
 
 

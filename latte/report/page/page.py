@@ -54,7 +54,7 @@ def run_page(
         "headline": sentences.headline(results.evaluations, results.verdict, evidence),
         "own": sentences.own_note(results.evaluations),
         "verdict": sentences.verdict_words(results, results.folder.name, evidence),
-        "evidence": evidence_lines(evidence, results.folder.name),
+        "evidence": evidence_lines(evidence),
         "present": _present(results),
         "answers": sentences.answers_note(results),
         "failed": " ".join(sentences.failed_advice(results, results.folder.name)),

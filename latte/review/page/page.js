@@ -8,14 +8,18 @@ let names = [];
 let queues = {};
 let state = null;
 let busy = false;
+const waiting = []; // key presses and choices of a task, until the answer before them is saved
 const past = {};
 
 async function call(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
   };
-  const reply = await fetch(path, options);
-  if (!reply.ok) throw new Error(await reply.text());
+  const failed = body === undefined ? "" : "Not saved: ";
+  const reply = await fetch(path, options).catch(() => {
+    throw new Error(`${failed}the server does not answer`);
+  });
+  if (!reply.ok) throw new Error(failed + await reply.text());
   return reply.json();
 }
 
@@ -26,11 +30,19 @@ async function guarded(work) {
     await work();
     find("error").hidden = true;
   } catch (error) {
-    find("error").textContent = `Not saved: ${error.message || "the server does not answer"}`;
+    find("error").textContent = error.message;
     find("error").hidden = false;
+    waiting.length = 0; // they were meant for the questions after this one
+    if (state) find("queue").value = state.queue;
   } finally {
     busy = false;
   }
+  while (!busy && waiting.length) waiting.shift()();
+}
+
+function whenSaved(action) {
+  if (busy) waiting.push(action);
+  else action();
 }
 
 function keyed(key) {
@@ -51,19 +63,32 @@ function small(row, alt) {
   return picture;
 }
 
-function button(label, key, example = null) {
+function button(label, key, choose) {
   const made = keyed(key);
   made.dataset.label = label;
   made.append(names[label]);
-  if (example !== null) made.append(small(example, "for comparison"));
-  made.addEventListener("click", () => answer("class", label));
+  made.addEventListener("click", choose);
   return made;
+}
+
+function option(label, at) {
+  const made = button(label, String(at + 1), () => answer("class", label));
+  const example = state.question.examples[at] ?? null;
+  if (example !== null) made.append(small(example, "for comparison"));
+  return made;
+}
+
+function match(label) {
+  return button(label, null, () => {
+    clearSearch();
+    whenSaved(() => answer("class", label));
+  });
 }
 
 function tile(row, at) {
   const made = keyed(TILE_KEYS[at]);
   made.dataset.row = row;
-  made.setAttribute("aria-pressed", String(queues[queue()].selected));
+  made.setAttribute("aria-pressed", String(queues[state.queue].selected));
   const picture = small(row, `Image ${at + 1}`);
   picture.addEventListener("error", () => {
     made.setAttribute("aria-pressed", "false");
@@ -84,80 +109,105 @@ function show(next) {
   find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
+  find("next").textContent = next.next_step;
   find("note").textContent = next.note;
   const asked = next.question;
   find("asking").hidden = asked === null;
   find("done").hidden = asked !== null || next.left > 0;
-  find("undo").disabled = !(past[queue()] || []).length;
-  find("search").value = "";
-  find("found").replaceChildren();
+  find("undo").disabled = !(past[state.queue] || []).length;
   if (asked === null) return;
   const grouped = sheet();
-  find("prompt").textContent = queues[queue()].prompt;
+  find("prompt").textContent = queues[state.queue].prompt;
   for (const one of ["image", "unsure"]) find(one).hidden = grouped;
   for (const one of ["sheet", "mixed"]) find(one).hidden = !grouped;
   find("broken").hidden = true;
   if (!grouped) find("image").src = `image/${asked.rows[0]}`;
-  find("sheet").dataset.selected = queues[queue()].selected;
+  find("sheet").dataset.selected = queues[state.queue].selected;
   find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
-  find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1), asked.examples[at])));
+  find("options").replaceChildren(...asked.options.map(option));
 }
 
-const queue = () => find("queue").value;
-const sheet = () => queues[queue()].sheet;
-const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(queue())}`)));
+const sheet = () => queues[state.queue].sheet;
+const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(find("queue").value)}`)));
 
 function answer(kind, label = null) {
-  return guarded(async () => {
-    if (!state || !state.question) return;
+  if (!state || !state.question) return;
+  guarded(async () => {
     const shown = state.question.rows;
     // No image of a mixed group gets an answer.
     const others = !sheet() ? [] : kind === "unsure" ? shown : tiles(false);
     const rows = shown.filter((row) => !others.includes(row));
-    const next = await call("answers", { rows, others, kind, label, queue: queue() });
-    (past[queue()] ||= []).push(shown);
+    const next = await call("answers", { rows, others, kind, label, queue: state.queue });
+    (past[state.queue] ||= []).push(shown);
     show(next);
   });
 }
 
 function undo() {
-  return guarded(async () => {
-    const asked = past[queue()] || [];
-    if (!asked.length) return;
+  const asked = (state && past[state.queue]) || [];
+  if (!asked.length) return;
+  guarded(async () => {
     const rows = asked[asked.length - 1];
-    const next = await call("answers", { rows, kind: "undo", label: null, queue: queue() });
+    const next = await call("answers", { rows, kind: "undo", label: null, queue: state.queue });
     asked.pop();
     show(next);
   });
 }
 
+// Names that differ in case, in Unicode form or in "_" for a space are the same.
+const plain = (name) => name.trim().normalize("NFC").toLowerCase().replaceAll("_", " ");
+
+function closeness(name, wanted) {
+  const found = plain(name);
+  const places = [name === wanted, found === plain(wanted), found.startsWith(plain(wanted)), found.includes(plain(wanted))];
+  return places.indexOf(true);
+}
+
 function search() {
-  const wanted = find("search").value.trim().toLowerCase();
-  const all = wanted ? names.map((_, label) => label) : [];
-  const labels = all.filter((label) => names[label].toLowerCase().includes(wanted));
-  find("found").replaceChildren(...labels.slice(0, SHOWN).map((label) => button(label)));
+  const wanted = find("search").value.trim();
+  const all = wanted ? names.map((name, label) => ({ label, rank: closeness(name, wanted) })) : [];
+  const labels = all.filter(({ rank }) => rank >= 0).sort((a, b) => a.rank - b.rank).map(({ label }) => label);
+  find("found").replaceChildren(...labels.slice(0, SHOWN).map(match));
+  const pick = labels.length ? `Enter saves “${names[labels[0]]}”` : "no class has such a name";
+  find("pick").textContent = wanted && pick;
+}
+
+function clearSearch() {
+  find("search").value = "";
+  search();
 }
 
 const tileAt = (key) => find("sheet").children[TILE_KEYS.indexOf(key)];
 
-function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target === find("search")) {
-    const first = find("found").querySelector("button");
-    if (event.key === "Enter" && first) first.click();
-    if (event.key === "Escape") find("search").blur();
-    return;
-  }
-  if (event.target === find("queue")) return;
+function act(key) {
   const options = find("options").children;
-  if (event.key >= "1" && event.key <= "9" && options[event.key - 1]) options[event.key - 1].click();
-  else if (event.key === "0") answer("none");
-  else if (event.key === "-") answer("unsure");
-  else if (event.key === "u") undo();
-  else if (tileAt(event.key)) tileAt(event.key).click();
-  else if (event.key === "/") find("search").focus();
-  else return;
-  event.preventDefault();
+  if (key >= "1" && key <= "9" && options[key - 1]) options[key - 1].click();
+  else if (key === "0") answer("none");
+  else if (key === "-") answer("unsure");
+  else if (key === "u") undo();
+  else if (tileAt(key)) tileAt(key).click();
+}
+
+function typed(event) {
+  if (event.key === "Escape") find("search").blur();
+  const first = find("found").querySelector("button");
+  if (event.key !== "Enter" || !first) return;
+  find("search").blur();
+  first.click();
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.target === find("search")) typed(event);
+  else if (event.target === find("queue")) return;
+  else if (event.key === "/") {
+    find("search").focus();
+    event.preventDefault();
+  } else if (/^[0-9a-y-]$/.test(event.key)) {
+    // Holding a key down is one answer. What a key means depends on the question shown by then.
+    if (!event.repeat) whenSaved(() => act(event.key));
+    event.preventDefault();
+  }
 }
 
 async function start() {
@@ -167,7 +217,10 @@ async function start() {
   document.title = `Review of ${about.run}`;
   queues = about.queues;
   for (const [name, { title }] of Object.entries(queues)) find("queue").add(new Option(title, name));
-  find("queue").addEventListener("change", load);
+  find("queue").addEventListener("change", () => {
+    find("queue").blur(); // else the next keys would choose a task
+    whenSaved(load);
+  });
   find("none").addEventListener("click", () => answer("none"));
   for (const one of ["unsure", "mixed"]) find(one).addEventListener("click", () => answer("unsure"));
   find("undo").addEventListener("click", undo);

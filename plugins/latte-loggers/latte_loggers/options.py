@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from pydantic import Field
@@ -28,6 +29,13 @@ class WandbOptions(Options):
         "online: metrics and recipe are sent to W&B during the run",
     )
     tags: tuple[str, ...] = Field(default=(), description="tags of the run")
+
+    @property
+    def sends_to(self) -> str | None:
+        """The address of W&B's server, if `mode` is `online`."""
+        if self.mode == "offline":
+            return None
+        return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
 
 
 class TrackioOptions(Options):

@@ -1,17 +1,15 @@
 """Read the replies of servers, which send texts, reasoning and refusals in different ways.
 
-The functions read the raw JSON, because the classes of the `openai` package do not validate it.
+The functions read plain JSON, because the classes of the `openai` package do not validate it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from latte.api import Refusal
-from latte_openai.errors import TransientError, excerpt, read_problem
 
 _THINK, THINK_END = "<think>", "</think>"
 
@@ -36,30 +34,25 @@ class Answer:
     """The tokens of the text; empty if the server sent no log probabilities."""
 
 
-def read_answer(reply: str) -> Answer:
-    """Return the server's answer in `reply`: the first of its texts, or a refusal.
-
-    Raises `TransientError` if `reply` has neither.
-    """
+def read_answer(reply: Any) -> Answer | None:
+    """Return the first text or refusal in `reply`; None if `reply` is no chat completion."""
     try:
-        fields = json.loads(reply)
-        choice = fields["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        text = _text(message, finish)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return _error_with_status_200(reply)
-    usage = fields.get("usage")
+        choice = reply["choices"][0]
+        text = _text(choice["message"], choice.get("finish_reason"))
+    except (LookupError, TypeError, AttributeError):
+        return None
+    usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     written, read = _count(usage, "completion_tokens"), _count(usage, "prompt_tokens")
     return Answer(text, written, read, _tokens(choice.get("logprobs")))
 
 
-def read_models(reply: str) -> tuple[str, ...]:
-    """Return the model names in a reply to `/models`; raise `TransientError` if it has no list."""
+def read_models(reply: Any) -> tuple[str, ...] | None:
+    """Return the model names in a reply to `/models`; None if it has no list."""
     try:
-        return tuple(str(model["id"]) for model in json.loads(reply)["data"] or ())
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise TransientError(f"the server sent no list of models, but {excerpt(reply)}") from None
+        return tuple(str(model["id"]) for model in reply["data"] or ())
+    except (LookupError, TypeError):
+        return None
 
 
 def without_reasoning(text: str) -> str:
@@ -67,13 +60,6 @@ def without_reasoning(text: str) -> str:
     if THINK_END in text:
         return text.rpartition(THINK_END)[2].strip()
     return "" if text.lstrip().startswith(_THINK) else text
-
-
-def _error_with_status_200(reply: str) -> Answer:
-    problem = read_problem(reply)
-    if problem.is_content_filter:
-        return Answer(Refusal(f"content filter: {problem.message}"))
-    raise TransientError(f"the server sent no chat completion, but {excerpt(reply)}")
 
 
 def _text(message: dict[str, Any], finish: object) -> str | Refusal:

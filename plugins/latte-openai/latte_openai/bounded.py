@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
+import zlib
 from contextlib import aclosing
 from typing import Any
 
 import httpx2
+import openai
 from pydantic import SecretStr
 
 MAX_REPLY_BYTES = 4 * 2**20
 """Largest body of a reply, both as sent and after decompression. A model list may have 1 MB."""
 _CONNECT_SECONDS = 10.0
-_CONTENT_TYPES = re.compile(r"application/([\w.-]+\+)?json|text/(plain|json)")
-_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
-_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+_RETRIES_TAKEN = "x-stainless-retry-count"
+"""Header in which the `openai` package counts its retries; it is not sent to the server."""
+_ABOUT_RETRIES = ("Retry-After", "Retry-After-Ms", "X-Should-Retry")
+"""Headers of a reply that the `openai` package reads."""
+
+
+class UnreachableError(openai.OpenAIError):
+    """Failure to connect to the server, after retries."""
+
+
+class UnreadableReplyError(openai.OpenAIError):
+    """Reply that is too large or cannot be decompressed; it is not requested again."""
 
 
 class BoundedClient(httpx2.AsyncClient):
@@ -24,13 +33,13 @@ class BoundedClient(httpx2.AsyncClient):
 
     * A request ends at the latest `deadline` seconds after it began.
     * A reply larger than `max_bytes` ends the request. `httpcore2` limits headers to 100 KiB.
-    * The content type of a successful reply, if there is one, is JSON or text (UTF-8 or ASCII).
     * Redirects are not followed, and `key` is sent only to the server at `base_url`.
     * The headers that the `openai` package sets are not sent: they contain the operating system,
       the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
 
-    `settings` are further arguments of `httpx2.AsyncClient`. `send` raises `httpx2.ReadTimeout`
-    past the deadline, and `httpx2.DecodingError` for a forbidden size, type or charset.
+    The `openai` package retries after the errors of `httpx2` that `send` raises, but not after
+    `UnreadableReplyError`, nor after `UnreachableError`, which follows `connect_retries` retries.
+    `settings` are further arguments of `httpx2.AsyncClient`.
     """
 
     def __init__(
@@ -38,6 +47,8 @@ class BoundedClient(httpx2.AsyncClient):
         base_url: str,
         key: SecretStr | None,
         deadline: float,
+        *,
+        connect_retries: int = 0,
         max_bytes: int = MAX_REPLY_BYTES,
         **settings: Any,
     ) -> None:
@@ -47,25 +58,27 @@ class BoundedClient(httpx2.AsyncClient):
         self._server = _origin(httpx2.URL(base_url))
         self._key = key
         self._deadline = deadline
+        self.connect_retries = connect_retries
         self._max_bytes = max_bytes
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
-        """Return the complete reply, decoded as UTF-8, with `Retry-After` as its only header."""
+        """Return the complete reply, with the headers that tell when to retry."""
         try:
             async with asyncio.timeout(self._deadline):
                 sent = self._with_own_headers(request)
                 reply = await super().send(sent, stream=True, follow_redirects=False)
                 try:
-                    if reply.is_success:
-                        _check_type(reply.headers.get("Content-Type", ""))
-                    content = await self._read(reply)
+                    content = self._decompressed(reply, await self._received(reply))
                 finally:
                     await reply.aclose()
         except TimeoutError:
             what = f"no complete reply within {self._deadline:g} s"
             raise httpx2.ReadTimeout(what, request=request) from None
-        wait = reply.headers.get("Retry-After")
-        headers = {} if wait is None else {"Retry-After": wait}
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if int(request.headers.get(_RETRIES_TAKEN, 0)) < self.connect_retries:
+                raise
+            raise UnreachableError(str(error) or type(error).__name__) from None
+        headers = {name: reply.headers[name] for name in _ABOUT_RETRIES if name in reply.headers}
         return httpx2.Response(reply.status_code, headers=headers, content=content, request=request)
 
     def _with_own_headers(self, request: httpx2.Request) -> httpx2.Request:
@@ -86,54 +99,34 @@ class BoundedClient(httpx2.AsyncClient):
             extensions={"timeout": self.timeout.as_dict()},
         )
 
-    async def _read(self, reply: httpx2.Response) -> bytes:
-        """Return the decompressed body; `_LimitedStream` limits the compressed bytes."""
-        assert isinstance(reply.stream, httpx2.AsyncByteStream)
-        reply.stream = _LimitedStream(reply.stream, self._max_bytes)
-        content = bytearray()
-        async with aclosing(reply.aiter_bytes()) as pieces:
+    async def _received(self, reply: httpx2.Response) -> bytes:
+        """Return the body as it was sent."""
+        received = bytearray()
+        async with aclosing(reply.aiter_raw()) as pieces:
             async for piece in pieces:
-                content += piece
-                _check_size(len(content), self._max_bytes)
-        return bytes(content)
+                received += piece
+                self._check_size(len(received))
+                # One read may return thousands of tiny chunks: yield, so that the deadline fires.
+                await asyncio.sleep(0)
+        return bytes(received)
 
+    def _decompressed(self, reply: httpx2.Response, received: bytes) -> bytes:
+        encoding = reply.headers.get("Content-Encoding", "identity").lower()
+        if encoding == "identity":
+            return received
+        if encoding != "gzip":
+            raise UnreadableReplyError(f"the reply has the content encoding {encoding!r}")
+        try:
+            unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            content = unpacker.decompress(received, self._max_bytes + 1)
+        except zlib.error as error:
+            raise UnreadableReplyError(f"the reply cannot be decompressed: {error}") from None
+        self._check_size(len(content))
+        return content
 
-class _LimitedStream(httpx2.AsyncByteStream):
-    """Stream that raises an error if it has more than `limit` bytes.
-
-    A limit on the decompressed bytes is not enough: a decompressor may read many bytes without
-    output.
-    """
-
-    def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for piece in self._stream:
-            size += len(piece)
-            _check_size(size, self._limit)
-            # One read may return thousands of tiny chunks: yield, so that the deadline can fire.
-            await asyncio.sleep(0)
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise httpx2.DecodingError(f"the reply is larger than {limit:,} bytes")
-
-
-def _check_type(content_type: str) -> None:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind and not _CONTENT_TYPES.fullmatch(kind):
-        raise httpx2.DecodingError(f"the reply has the content type {kind!r}, not application/json")
-    charset = _CHARSET.search(content_type)
-    if charset and charset[1].lower() not in _CHARSETS:
-        raise httpx2.DecodingError(f"the reply has the charset {charset[1]!r}, not utf-8")
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise UnreadableReplyError(f"the reply is larger than {self._max_bytes:,} bytes")
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

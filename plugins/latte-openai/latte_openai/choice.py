@@ -13,15 +13,16 @@ from typing import Any
 from latte.api import Choice, ChoiceRequest, Refusal
 from latte_openai.answer import THINK_END, Answer, Token
 
-LOGPROBS: Mapping[str, Any] = {"logprobs": True, "top_logprobs": 20}
-"""Fields of a request that ask for log probabilities; 20 is the largest number that OpenAI and
-vLLM allow."""
 _AROUND = " \t\n(.:)"
 """Characters that a tokenizer may join to a letter."""
 
 
-def structured(request: ChoiceRequest) -> dict[str, Any]:
-    """Return the field of a request that asks for JSON such as `{"letter": "B"}`."""
+def question_forms(request: ChoiceRequest) -> Mapping[str, Mapping[str, Any]]:
+    """Return the fields to add to a request for each form of a choice, the best form first.
+
+    The forms are log probabilities (20 tokens are the most that OpenAI and vLLM allow), JSON such
+    as `{"letter": "B"}`, and the letter alone.
+    """
     schema = {
         "type": "object",
         "properties": {"letter": {"type": "string", "enum": [*request.letters]}},
@@ -29,7 +30,11 @@ def structured(request: ChoiceRequest) -> dict[str, Any]:
         "additionalProperties": False,
     }
     named = {"name": "choice", "strict": True, "schema": schema}
-    return {"response_format": {"type": "json_schema", "json_schema": named}}
+    return {
+        "log probabilities": {"logprobs": True, "top_logprobs": 20},
+        "JSON": {"response_format": {"type": "json_schema", "json_schema": named}},
+        "letter": {},
+    }
 
 
 def is_readable(request: ChoiceRequest, answer: Answer) -> bool:

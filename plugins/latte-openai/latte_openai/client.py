@@ -1,63 +1,48 @@
-"""Client of one server, which sends requests through the `openai` package and retries them."""
+"""Client of one server: the `openai` package sends and retries requests, latte reads replies."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import Any
 
 import httpx2
 import openai
 
 from latte.api import LatteError, Refusal
 from latte_openai.answer import Answer, read_answer, read_models
-from latte_openai.backoff import waiting_time
-from latte_openai.bounded import BoundedClient
+from latte_openai.bounded import BoundedClient, UnreachableError, UnreadableReplyError
 from latte_openai.errors import (
-    NotFoundError,
-    RefusedError,
     RequestError,
-    TransientError,
-    UnreachableError,
-    no_address,
+    excerpt,
     no_model,
     no_server,
-    raise_for_status,
+    read_problem,
+    status_error,
 )
-from latte_openai.keys import masked, masked_reply, read_key
+from latte_openai.keys import masked, parsed, read_key
 from latte_openai.options import OpenAIOptions, is_loopback
 
 _FIRST_RETRIES = 2
-"""Number of retries if the server has never answered: it is probably not running."""
-ReplyT = TypeVar("ReplyT")
+"""Retries without a connection if the server has never answered: it is probably not running."""
 
 
 class ChatClient:
     """Client of the server that the options name, for use in a single event loop.
 
     The methods raise `RequestError` if one request gets no answer, and `LatteError` if all requests
-    would fail. This class retries requests itself: the `openai` package waits at most 8 seconds,
-    ignores a `Retry-After` above 60, and accepts a reply that is not a chat completion.
+    would fail.
     """
 
-    def __init__(
-        self,
-        options: OpenAIOptions,
-        *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, options: OpenAIOptions) -> None:
         self._options = options
-        self._sleep = sleep
-        self._draw = draw
         self._key = read_key(options)
-        self._has_answered = False
-        bounded = BoundedClient(
+        self._http = BoundedClient(
             options.base_url,
             self._key,
             options.timeout,
+            connect_retries=min(options.retries, _FIRST_RETRIES),
             limits=httpx2.Limits(
                 max_connections=options.concurrency, max_keepalive_connections=options.concurrency
             ),
@@ -67,88 +52,65 @@ class ChatClient:
         self._openai = openai.AsyncOpenAI(
             api_key="not used",  # the HTTP client sends the key; None reads the environment
             base_url=options.base_url,
-            max_retries=0,
-            http_client=bounded,
+            max_retries=options.retries,
+            http_client=self._http,
         )
-
-    async def complete(self, fields: dict[str, Any]) -> Answer:
-        """Return the answer to a chat completion request with these fields."""
-        create = self._openai.chat.completions.with_raw_response.create
-        try:
-            answer = await self._retried(lambda: create(**fields), read_answer)
-        except RefusedError as refused:
-            return Answer(Refusal(str(refused)))
-        except NotFoundError as error:
-            missing = error
-        else:
-            return replace(answer, text=self._masked(answer.text))
-        raise no_model(self._options, fields["model"], missing, await self._models_if_any())
-
-    def _masked(self, text: str | Refusal) -> str | Refusal:
-        """Return `text` with the key masked.
-
-        Masking needs the whole text, because a server can split the key between parts of its reply.
-        """
-        if isinstance(text, Refusal):
-            return Refusal(masked(text.reason, self._key))
-        return masked(text, self._key)
-
-    async def models(self) -> tuple[str, ...]:
-        """Return the names of the models that the server lists."""
-        try:
-            return await self._retried(self._openai.models.with_raw_response.list, read_models)
-        except (NotFoundError, RefusedError) as error:
-            raise no_address(self._options, str(error)) from None
 
     async def close(self) -> None:
         """Close all connections."""
         await self._openai.close()
 
-    async def _models_if_any(self) -> tuple[str, ...]:
+    async def complete(self, fields: dict[str, Any]) -> Answer:
+        """Return the answer to a chat completion request with these fields."""
+        create = self._openai.chat.completions.with_raw_response.create
+        status, reply = await self._reply(create(**fields))
+        answer = read_answer(reply) if status == HTTPStatus.OK else None
+        if answer is not None:
+            # Again, because a server can split the key between parts of a text.
+            return replace(answer, text=self._masked(answer.text))
+        problem = read_problem(reply)
+        if problem.is_content_filter:
+            return Answer(Refusal(f"content filter: {problem.message}"))
+        if status == HTTPStatus.OK:
+            raise RequestError(f"the server sent no chat completion, but {excerpt(reply)}")
+        if status == HTTPStatus.NOT_FOUND or problem.is_missing_model:
+            served = await self._served()
+            raise no_model(self._options, fields["model"], problem.message, served)
+        raise status_error(status, problem, self._options, has_key=self._key is not None)
+
+    async def models(self) -> tuple[str, ...]:
+        """Return the names of the models that the server lists."""
+        status, reply = await self._reply(self._openai.models.with_raw_response.list())
+        names = read_models(reply)
+        if names is None or status != HTTPStatus.OK:
+            problem = read_problem(reply)
+            raise status_error(status, problem, self._options, has_key=self._key is not None)
+        return names
+
+    async def _served(self) -> tuple[str, ...]:
         try:
             return await self.models()
         except (LatteError, RequestError):
             return ()
 
-    async def _retried(
-        self, send: Callable[[], Awaitable[Any]], read: Callable[[str], ReplyT]
-    ) -> ReplyT:
-        attempt = 0
-        while True:
-            try:
-                return read(await self._text(send))
-            except TransientError as error:
-                most, unreachable = self._options.retries, isinstance(error, UnreachableError)
-                if unreachable and not self._has_answered:
-                    most = min(most, _FIRST_RETRIES)
-                if attempt >= most and unreachable:
-                    raise no_server(self._options, str(error)) from None
-                if attempt >= most:
-                    times = f"{attempt + 1} times" if attempt else "once"
-                    raise RequestError(f"{error} (asked {times})") from None
-                wait = waiting_time(attempt, error.wait, self._options.max_wait, self._draw())
-            attempt += 1
-            await self._sleep(wait)
-
-    async def _text(self, send: Callable[[], Awaitable[Any]]) -> str:
+    async def _reply(self, sent: Awaitable[Any]) -> tuple[int, Any]:
+        """Return status and body of a reply, parsed if it is JSON, with the key masked."""
         try:
-            reply = (await send()).http_response
+            reply = (await sent).http_response
         except openai.APIStatusError as error:
             reply = error.response
+        except UnreachableError as error:
+            raise no_server(self._options, str(error)) from None
+        except UnreadableReplyError as error:
+            raise RequestError(str(error)) from None
         except openai.APIConnectionError as error:
-            raise _transient(error.__cause__ or error) from None
-        self._has_answered = True
-        text = masked_reply(reply.text, self._key)
-        if not reply.is_success:
-            wait = reply.headers.get("Retry-After")
-            raise_for_status(reply.status_code, text, wait, self._options, self._key is not None)
-        return text
+            what = error.__cause__ or error
+            cut = "" if isinstance(error, openai.APITimeoutError) else "the connection was cut: "
+            raise RequestError(f"{cut}{str(what) or type(what).__name__}") from None
+        self._http.connect_retries = self._options.retries
+        return reply.status_code, parsed(reply.text, self._key)
 
-
-def _transient(error: BaseException) -> TransientError:
-    what = str(error) or type(error).__name__
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return UnreachableError(what)
-    if isinstance(error, httpx2.ReadTimeout | httpx2.DecodingError):
-        return TransientError(what)
-    return TransientError(f"the connection was cut: {what}")
+    def _masked(self, text: str | Refusal) -> str | Refusal:
+        if isinstance(text, Refusal):
+            return Refusal(masked(text.reason, self._key))
+        return masked(text, self._key)

@@ -1,4 +1,4 @@
-"""Functions that read the API key from the environment and mask it in texts."""
+"""Functions that read the API key from the environment and mask it in replies."""
 
 from __future__ import annotations
 
@@ -56,21 +56,12 @@ def masked(text: str, key: SecretStr | None) -> str:
     return text.replace(key.get_secret_value(), "***")
 
 
-def masked_reply(reply: str, key: SecretStr | None) -> str:
-    """Return the body `reply` with the key masked, even if JSON escapes characters of the key."""
-    if key is None:
-        return reply
+def parsed(reply: str, key: SecretStr | None) -> Any:
+    """Return the JSON value of `reply`, or `reply` itself if it is not JSON, with the key masked.
+
+    The key is masked in the parsed value, because JSON can escape its characters.
+    """
     try:
-        value = json.loads(reply)
-        plain = _masked_value(value, key)
-        return reply if plain == value else json.dumps(plain, ensure_ascii=False)
+        return json.loads(masked(json.dumps(json.loads(reply), ensure_ascii=False), key))
     except (ValueError, RecursionError):
         return masked(reply, key)
-
-
-def _masked_value(value: Any, key: SecretStr) -> Any:
-    if isinstance(value, str):
-        return masked(value, key)
-    if isinstance(value, dict):
-        return {masked(name, key): _masked_value(below, key) for name, below in value.items()}
-    return [_masked_value(below, key) for below in value] if isinstance(value, list) else value

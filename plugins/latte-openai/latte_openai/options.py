@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,10 +16,12 @@ from latte.api import Options
 DEFAULT_KEY_ENV = "OPENAI_API_KEY"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _MOST_DIGITS = 5
-_SECRET_NAME = re.compile(
-    r"auth|api.?key|secret|passw|credential|^headers?$|^(access.?)?token$", re.I
+_SECRET = re.compile(
+    r'"[^"]*(auth|api.?key|secret|passw|credential)[^"]*":|"(headers?|(access.?)?token)":'
+    r'|"\s*(bearer\s|(sk[-_]|gsk_|hf_|xai-|pplx-|nvapi-)[\w-]{12,})',
+    re.IGNORECASE,
 )
-_SECRET_VALUE = re.compile(r"\s*(bearer\s|(sk[-_]|gsk_|hf_|xai-|pplx-|nvapi-)[\w-]{12,})", re.I)
+"""Name of a field, or beginning of a text, that shows a key in JSON."""
 _OWN = ("model", "messages", "max_tokens", "temperature", "top_p", "seed", "n", "stream")
 
 
@@ -73,25 +75,13 @@ def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")
-    for name, value in _entries(extra):
-        if _SECRET_NAME.search(name) or (isinstance(value, str) and _SECRET_VALUE.match(value)):
-            raise ValueError("must not hold keys or headers; `key_env` names the key's variable")
     try:
-        json.dumps(extra, allow_nan=False)
+        written = json.dumps(extra, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         raise ValueError("must be plain data: texts, finite numbers, lists, mappings") from None
+    if _SECRET.search(written):
+        raise ValueError("must not hold keys or headers; `key_env` names the key's variable")
     return dict(extra)
-
-
-def _entries(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield `(name, value)` for `value` and all values nested in it; list items have no name."""
-    yield name, value
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            yield from _entries(below, str(key))
-    elif isinstance(value, list | tuple):
-        for below in value:
-            yield from _entries(below)
 
 
 class OpenAIOptions(Options):
@@ -170,19 +160,13 @@ class OpenAIOptions(Options):
         description="seconds for a whole request, from connecting to the last byte, before a retry",
     )
     retries: int = Field(default=6, ge=0, le=100, description="retries of a request in one run")
-    max_wait: float = Field(
-        default=60.0,
-        ge=0.0,
-        allow_inf_nan=False,
-        description="longest wait before a retry, in seconds",
-    )
 
     _is_an_address = field_validator("base_url")(check_base_url)
     _is_a_variable = field_validator("key_env")(check_variable)
     _is_harmless = field_validator("extra_body")(check_extra_body)
 
     @property
-    def sends_images_to(self) -> str | None:
+    def sends_to(self) -> str | None:
         """Return the server's address, or None if the server is on this machine."""
         return None if is_loopback(self.base_url) else self.base_url
 
@@ -190,3 +174,11 @@ class OpenAIOptions(Options):
     def varies(self) -> bool:
         """Return True if texts are sampled: the temperature is above 0 or left to the server."""
         return self.temperature is None or self.temperature > 0
+
+    def settings(self) -> dict[str, object]:
+        """Return the options that change texts, besides the model."""
+        names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
+        names |= {"detail", "max_side", "format"}
+        names |= {"seed"} if self.varies else set()
+        names |= {"quality"} if self.format == "jpeg" else set()
+        return self.model_dump(mode="json", include=names)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from latte_openai.client import ChatClient
 from latte_openai.describer import OpenAIDescriber
+from latte_openai.errors import RequestError
 from latte_openai.options import OpenAIOptions
 
-from latte.api import DescribeRequest
+from latte.api import DescribeRequest, LatteError
 from latte.testing.fixtures import described_images, make_context
 
 
@@ -208,13 +208,16 @@ def questions(folder: Path, *prompts: str) -> list[DescribeRequest]:
     return [DescribeRequest((image,), prompt) for prompt in prompts]
 
 
-def without_sleeping(monkeypatch: pytest.MonkeyPatch, draw: float = 0.5) -> list[float]:
-    """Skip waits before retries; return the list that records their seconds."""
-    waits: list[float] = []
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the `openai` package retry at once, unless the server sends `Retry-After`."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
 
-    impatient = partial(ChatClient, sleep=sleep, draw=lambda: draw)
-    monkeypatch.setattr("latte_openai.describer.ChatClient", impatient)
-    return waits
+def failure(one: OpenAIDescriber, requests: Sequence[DescribeRequest]) -> LatteError | RequestError:
+    """Return the error that `one` returns or raises for its only request."""
+    try:
+        (error,) = one.describe(requests)
+    except LatteError as raised:
+        return raised
+    assert isinstance(error, RequestError), error
+    return error

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from latte_openai.answer import read_answer, read_models, without_reasoning
-from latte_openai.errors import TransientError, excerpt, read_problem
+from latte_openai.errors import excerpt, read_problem
 from openai_double import said
 
 from latte.api import Refusal
@@ -26,11 +24,14 @@ JSON = st.recursive(
 
 
 def text_of(content: object, finish: str = "stop", **message: object) -> str | Refusal:
-    return read_answer(json.dumps(said(content, finish, **message).body)).text
+    answer = read_answer(said(content, finish, **message).body)
+    assert answer is not None
+    return answer.text
 
 
 def test_text_and_token_usage_are_read() -> None:
-    answer = read_answer(json.dumps(said("a red fox").body))
+    answer = read_answer(said("a red fox").body)
+    assert answer is not None
     assert (answer.text, answer.completion_tokens, answer.prompt_tokens) == ("a red fox", 7, 100)
 
 
@@ -50,7 +51,9 @@ def test_missing_content_is_an_empty_text(content: object) -> None:
 
 def test_missing_usage_counts_no_tokens() -> None:
     reply = {"choices": [{"message": {"content": "a fox"}}], "usage": None}
-    assert read_answer(json.dumps(reply)).completion_tokens == 0
+    answer = read_answer(reply)
+    assert answer is not None
+    assert answer.completion_tokens == 0
 
 
 def test_refusals_keep_their_reason() -> None:
@@ -94,42 +97,33 @@ def test_reasoning_without_text_names_the_options_that_avoid_it() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "<html>busy</html>", "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}',
-     '{"choices": [{"message": {"content": 3}}]}', '{"choices": {"0": 1}}', "[" * 10_000],
+    ["<html>busy</html>", [], None, {}, {"choices": []}, {"choices": [{}]},
+     {"choices": [{"message": {"content": 3}}]}, {"choices": {"0": 1}}],
 )  # fmt: skip
-def test_reply_that_is_not_a_completion_is_transient(reply: str) -> None:
-    with pytest.raises(TransientError) as error:
-        read_answer(reply)
-    assert excerpt(reply) in str(error.value)
+def test_reply_that_is_not_a_completion_is_no_answer(reply: object) -> None:
+    assert read_answer(reply) is None
 
 
-def test_a_content_filter_with_status_200_is_a_refusal() -> None:
-    reply = {"error": {"code": "content_filter", "message": "violence"}}
-    assert read_answer(json.dumps(reply)).text == Refusal("content filter: violence")
-
-
-@given(JSON | st.text())
-def test_arbitrary_json_raises_only_transient_errors(reply: object) -> None:
-    text = reply if isinstance(reply, str) else json.dumps(reply)
-    for read in (read_answer, read_models):
-        try:
-            read(text)
-        except TransientError as error:
-            assert len(str(error)) < 300
+@given(JSON)
+def test_arbitrary_json_raises_no_error(reply: object) -> None:
+    read_answer(reply)
+    read_models(reply)
+    assert len(read_problem(reply).message) <= 203
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        ('{"error": {"message": "too long", "code": 400}}', "too long"),
-        ('{"error": "too long"}', "too long"),
-        ('{"object": "error", "message": "too long", "code": 400}', "too long"),
-        ('{"detail": "too long"}', "too long"),
+        ({"error": {"message": "too long", "code": 400}}, "too long"),
+        ({"error": "too long"}, "too long"),
+        ({"object": "error", "message": "too long", "code": 400}, "too long"),
+        ({"detail": "too long"}, "too long"),
+        ({"reason": "too long"}, '{"reason": "too long"}'),
         ("too\nlong\x00\x1b[31m", "too long [31m"),
         ("", "nothing"),
     ],
 )
-def test_error_messages_are_read_in_all_formats(reply: str, message: str) -> None:
+def test_error_messages_are_read_in_all_formats(reply: object, message: str) -> None:
     assert read_problem(reply).message == message
 
 
@@ -137,15 +131,3 @@ def test_error_messages_are_read_in_all_formats(reply: str, message: str) -> Non
 def test_an_excerpt_is_one_short_printable_line(text: str) -> None:
     assert excerpt(text).isprintable()
     assert 0 < len(excerpt(text)) <= 203
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        {"code": "content_filter"},
-        {"type": "content_policy_violation"},
-        {"code": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"}},
-    ],
-)
-def test_content_filter_is_recognised_by_its_code(error: dict[str, object]) -> None:
-    assert read_problem(json.dumps({"error": error})).is_content_filter

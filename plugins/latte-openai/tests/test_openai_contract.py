@@ -38,7 +38,6 @@ class OnServer(DescriberContract):
         "concurrency",
         "timeout",
         "retries",
-        "max_wait",
     )
 
     @pytest.fixture(autouse=True)

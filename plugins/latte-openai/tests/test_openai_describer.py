@@ -1,15 +1,15 @@
-"""Batches: bounded concurrency, order, no request sent twice, and Ctrl-C."""
+"""Batches: bounded concurrency, order, no answer lost or requested twice, and Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from latte_openai.errors import RequestError
 from openai_double import (
     Asked,
     Reply,
@@ -18,11 +18,11 @@ from openai_double import (
     echo,
     questions,
     seen,
-    without_sleeping,
+    without_waiting,
     wrong,
 )
 
-from latte.api import DescribeRequest
+from latte.api import DescribeRequest, LatteError
 from latte.testing.fixtures import described_images
 
 
@@ -41,7 +41,7 @@ def test_concurrency_is_reached_and_not_exceeded(tmp_path: Path) -> None:
 def test_wait_for_a_retry_keeps_its_concurrency_slot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_sleeping(monkeypatch)
+    without_waiting(monkeypatch)
     order: list[str] = []
 
     def behaviour(asked: Asked) -> Reply:
@@ -72,53 +72,41 @@ def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
     assert texts == ["answer to a", "answer to b", "answer to c"]
 
 
-def test_equal_requests_of_a_batch_are_asked_once(tmp_path: Path) -> None:
-    with chat_server() as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, *"aba")) == [f"answer to {p}" for p in "aba"]
-    assert sorted(server.prompts) == ["a", "b"]
-
-
 def test_failed_request_loses_no_other_answer_and_repeats_no_request(tmp_path: Path) -> None:
-    """Ask as the engine does: after a failure, halves, down to the single failing request."""
-
     def behaviour(asked: Asked) -> Reply:
         return wrong(400, "too large") if asked.prompt == "c" else echo(asked)
 
     with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
-        a, b, c, d = questions(tmp_path, *"abcd")
-        with pytest.raises(RequestError, match="too large"):
-            one.describe([a, b, c, d])
-        assert one.describe([a, b]) == ["answer to a", "answer to b"]
-        with pytest.raises(RequestError, match="too large"):
-            one.describe([c, d])
-        for _ in range(3):
-            with pytest.raises(RequestError, match="too large"):
-                one.describe([c])
-        assert one.describe([d]) == ["answer to d"]
+        answers = one.describe(questions(tmp_path, *"abcd"))
         assert one.counters == {"tokens": 21, "prompt tokens": 300}
+    assert "too large" in str(answers[2])
+    assert [*answers[:2], answers[3]] == ["answer to a", "answer to b", "answer to d"]
     assert sorted(server.prompts) == [*"abcd"]
 
 
-def test_failed_request_is_not_retried_later_in_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_sleeping(monkeypatch)
-    with (
-        chat_server(lambda _: wrong(500)) as server,
-        describer(tmp_path, server.url, retries=2) as one,
-    ):
-        for _ in range(3):
-            with pytest.raises(RequestError):
-                one.describe(questions(tmp_path, "a"))
-    assert len(server.asked) == 3
+def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
+    def behaviour(asked: Asked) -> Reply:
+        return wrong(402) if asked.prompt == "c" else echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as one:
+        answers = one.describe(questions(tmp_path, *"abcd"))
+    assert answers[:2] == ["answer to a", "answer to b"]
+    assert all(isinstance(answer, LatteError) for answer in answers[2:])
+    assert server.prompts == [*"abc"]
 
 
-def test_returned_answers_are_not_cached(tmp_path: Path) -> None:
-    """A run may have a million answers, and the engine stores them."""
-    with chat_server() as server, describer(tmp_path, server.url) as one:
-        for _ in range(2):
-            one.describe(questions(tmp_path, "a"))
-    assert server.prompts == ["a", "a"]
+def test_ten_failures_of_twenty_requests_are_not_waited_for(tmp_path: Path) -> None:
+    def behaviour(asked: Asked) -> Reply:
+        return wrong(400) if int(asked.prompt) % 2 else echo(asked)
+
+    requests = questions(tmp_path, *map(str, range(20)))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
+        _ = one._client
+        began = time.monotonic()
+        answers = one.describe(requests)
+        assert time.monotonic() - began < 3
+    assert sum(isinstance(answer, str) for answer in answers) == 10
+    assert len(server.asked) == 20
 
 
 def test_samples_differ_and_are_reproducible(tmp_path: Path) -> None:
@@ -194,23 +182,25 @@ def heeds_ctrl_c() -> Iterator[None]:
     not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here"
 )
 @pytest.mark.usefixtures("heeds_ctrl_c")
-def test_ctrl_c_stops_at_once_and_leaves_no_thread(tmp_path: Path) -> None:
+def test_ctrl_c_stops_at_once_and_loses_no_answer_that_has_arrived(tmp_path: Path) -> None:
     main = threading.main_thread().ident
     assert main is not None
     before = _loops()
 
     def behaviour(asked: Asked) -> Reply:
-        signal.pthread_kill(main, signal.SIGINT)
-        server.released.wait(20)
+        if asked.prompt == "b":
+            signal.pthread_kill(main, signal.SIGINT)
+            server.released.wait(20)
         return echo(asked)
 
     with chat_server(behaviour) as server:
         with describer(tmp_path, server.url, concurrency=1) as one:
-            with pytest.raises(KeyboardInterrupt):
-                one.describe(questions(tmp_path, *"abc"))
+            first, *others = one.describe(questions(tmp_path, *"abc"))
             assert not server.released.is_set()
         assert _loops() == before
-    assert server.prompts == ["a"]
+    assert first == "answer to a"
+    assert all(isinstance(answer, KeyboardInterrupt) for answer in others)
+    assert server.prompts == ["a", "b"]
 
 
 def _loops() -> list[threading.Thread]:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_openai.bounded import BoundedClient
+from latte_openai.bounded import BoundedClient, UnreadableReplyError
 from latte_openai.client import ChatClient
 from latte_openai.errors import RequestError
 from latte_openai.options import OpenAIOptions
-from openai_double import Reply, chat_server, describer, questions, said
+from openai_double import Reply, chat_server, describer, failure, questions, said
 from pydantic import SecretStr
 
 from latte.api import LatteError
@@ -80,6 +81,10 @@ def without_end(first: bytes, piece: bytes) -> Pieces:
     return lambda: chain([first], repeat(piece))
 
 
+async def stream(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 def bomb(megabytes: int) -> bytes:
     """Return a reply with a gzip body of so many MB of spaces."""
     packer = zlib.compressobj(1, wbits=31)
@@ -125,8 +130,7 @@ def test_request_to_a_misbehaving_server_ends_by_its_deadline(
         [request] = questions(tmp_path, "a")
         _ = one._client
         began = time.monotonic()
-        with pytest.raises(RequestError, match=message):
-            one.describe([request])
+        assert message in str(failure(one, [request]))
         assert time.monotonic() - began < deadline + 1
 
 
@@ -144,15 +148,18 @@ def test_request_that_is_never_read_ends_by_its_deadline() -> None:
         asyncio.run(post(f"http://127.0.0.1:{listener.getsockname()[1]}/v1"))
 
 
-def test_reply_up_to_the_size_limit_is_read() -> None:
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_reply_up_to_the_size_limit_is_read(is_packed: bool) -> None:
     async def get(url: str, limit: int) -> bytes:
-        async with BoundedClient(url, None, 10, limit) as client:
+        async with BoundedClient(url, None, 10, max_bytes=limit) as client:
             return (await client.get(url)).content
 
-    reply = OK + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000
+    packed = gzip.compress(b"x" * 70_000)
+    gzipped = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+    reply = OK + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000 if not is_packed else gzipped
     with raw_server(lambda: [reply]) as url:
         assert asyncio.run(get(url, 70_000)) == b"x" * 70_000
-        with pytest.raises(httpx2.DecodingError, match="larger than 69,999 bytes"):
+        with pytest.raises(UnreadableReplyError, match="larger than 69,999 bytes"):
             asyncio.run(get(url, 69_999))
 
 
@@ -195,7 +202,7 @@ def test_memory_of_a_request_is_bounded(name: str, capsys: pytest.CaptureFixture
     seconds, megabytes = map(float, numbers.split())
     with capsys.disabled():
         sys.stdout.write(f"\n{name}: {seconds:.2f} s, {megabytes:.0f} MB, {message}\n")
-    assert "asked once" in message
+    assert re.search("no complete reply|connection was cut|larger than", message)
     assert seconds < 2 + 1
     assert megabytes < 200
 
@@ -205,7 +212,8 @@ def test_key_is_sent_to_its_server_alone() -> None:
 
     def record(request: httpx2.Request) -> httpx2.Response:
         sent.append(request)
-        return httpx2.Response(307, headers={"Location": "https://elsewhere.example/v1"})
+        moved = {"Location": "https://elsewhere.example/v1"}
+        return httpx2.Response(307, headers=moved, content=stream(b""))
 
     async def get() -> None:
         async with BoundedClient(
@@ -234,9 +242,8 @@ def test_redirect_to_another_server_sends_nothing_there(
         with (
             chat_server(lambda _: moved) as server,
             describer(tmp_path, server.url) as one,
-            pytest.raises(LatteError, match=f"{status}"),
         ):
-            one.describe(questions(tmp_path, "a"))
+            assert f"status {status}" in str(failure(one, questions(tmp_path, "a")))
         assert len(server.asked) == 1
         assert other.asked == []
 
@@ -259,37 +266,9 @@ def test_only_own_headers_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("charset", ["rot13", "zlib_codec", "idna", "utf-16", "no-such", "\xff"])
-def test_other_charset_than_utf_8_is_refused(tmp_path: Path, charset: str) -> None:
-    kind = f"application/json; charset={charset}"
-    with (
-        chat_server(lambda _: Reply(said("a fox").body, headers={"Content-Type": kind})) as server,
-        describer(tmp_path, server.url, retries=0) as one,
-        pytest.raises(RequestError, match=r"the reply has the charset '.*', not utf-8"),
-    ):
-        one.describe(questions(tmp_path, "a"))
-
-
-@pytest.mark.parametrize("kind", ["text/html", "image/png", "application/x-json-seq", "nonsense"])
-def test_other_content_type_than_json_is_refused(tmp_path: Path, kind: str) -> None:
-    with (
-        chat_server(lambda _: Reply(said("a fox").body, headers={"Content-Type": kind})) as server,
-        describer(tmp_path, server.url, retries=0) as one,
-        pytest.raises(RequestError, match=r"content type '.*', not application/json"),
-    ):
-        one.describe(questions(tmp_path, "a"))
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("application/json", "APPLICATION/JSON;Charset=UTF-8", "application/problem+json", ""),
-        'text/plain; charset="us-ascii"',
-    ],
-)
-def test_json_in_utf_8_is_read(tmp_path: Path, kind: str) -> None:
-    reply = Reply(
-        json.dumps(said("naïve").body, ensure_ascii=False).encode(), headers={"Content-Type": kind}
-    )
+def test_reply_is_read_as_utf_8_whatever_its_charset(tmp_path: Path, charset: str) -> None:
+    text = json.dumps(said("naïve").body, ensure_ascii=False).encode()
+    reply = Reply(text, headers={"Content-Type": f"application/json; charset={charset}"})
     with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
         assert one.describe(questions(tmp_path, "a")) == ["naïve"]
 
@@ -306,22 +285,20 @@ JSON = st.recursive(
 )
 
 
-def test_no_reply_of_a_server_crashes_the_client() -> None:
+def test_no_reply_of_a_server_crashes_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """All errors of the `openai` package become ours."""
     replies: list[httpx2.Response] = []
-    url = "http://localhost:8000/v1"
-    client = ChatClient(OpenAIOptions(model="llava", base_url=url, retries=0))
     transport = httpx2.MockTransport(lambda _: replies.pop())
-    bounded = BoundedClient(url, None, 9, transport=transport)
-    client._openai = openai.AsyncOpenAI(
-        api_key="k", base_url=url, max_retries=0, http_client=bounded
+    monkeypatch.setattr(
+        "latte_openai.client.BoundedClient", partial(BoundedClient, transport=transport)
     )
+    client = ChatClient(OpenAIOptions(model="llava", retries=0))
     messages: list[Any] = [{"role": "user", "content": "?"}]
 
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     @given(st.integers(200, 599), JSON.map(json.dumps).map(str.encode) | st.binary())
     def ask(status: int, body: bytes) -> None:
-        replies[:] = [httpx2.Response(status, content=body) for _ in range(2)]
+        replies[:] = [httpx2.Response(status, content=stream(body)) for _ in range(2)]
         with suppress(RequestError, LatteError):
             asyncio.run(client.complete({"model": "llava", "messages": messages}))
 

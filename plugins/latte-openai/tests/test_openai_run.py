@@ -133,11 +133,26 @@ def test_failed_requests_are_not_waited_for_after_the_retries(
     assert len(server.asked) == len(stored(place))
 
 
+def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe: Describe) -> None:
+    def behaviour(asked: Asked) -> Reply:
+        return wrong(402, "add credit") if len(server.asked) > 5 else echo(asked)
+
+    with chat_server(behaviour) as server:
+        code, printed = describe(server.url, "concurrency: 1")
+        assert code == 2
+        assert "needs a payment first" in printed
+        assert len(stored(place)) == 5
+    with chat_server(echo) as later:
+        assert describe(later.url)[0] == 0
+    answered = [asked.body for asked in server.asked[:5]]
+    assert not any(asked.body in answered for asked in later.asked)
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         (wrong(401, f"Incorrect API key provided: {KEY}"), "rejects the key in OPENAI_API_KEY"),
-        (wrong(404, f"no model for {KEY}"), "not an OpenAI-compatible address"),
+        (wrong(404, f"no model for {KEY}"), "does not find the model"),
         (wrong(400, f"unknown field, {KEY}"), "unknown field, ***"),
     ],
 )

@@ -46,8 +46,8 @@ class ChoicesLabeler(TransductiveLabeler):
         budget = 0 if start.questions is None else start.questions.budget
         if 0 < budget < FEWEST_QUESTIONS:
             raise LatteError(
-                f"the budget is enough for {budget} questions; fewer than {FEWEST_QUESTIONS} do "
-                "not show whether a describer is right",
+                f"the budget is {budget} questions; fewer than {FEWEST_QUESTIONS} do not show "
+                "whether a describer is right",
                 where="budget",
                 hint=f"allow {FEWEST_QUESTIONS} questions or more, or write budget: 0 to ask none",
             )

@@ -170,7 +170,7 @@ def test_no_more_is_asked_than_the_budget_and_the_images_allow(budget: int) -> N
 
 def test_a_budget_too_small_to_judge_the_describer_is_refused() -> None:
     asked = Asked(29, right)
-    with pytest.raises(LatteError, match="enough for 29 questions; fewer than 30") as refused:
+    with pytest.raises(LatteError, match="budget is 29 questions; fewer than 30") as refused:
         labels(choices(), misnamed(), asked)
     assert refused.value.where == "budget"
     assert asked.requests == []

@@ -23,6 +23,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="evidence",
             target="latte_transductive.guard:EvidenceGuard",
             options="latte_transductive.options:EvidenceOptions",
-            summary="estimates whether adapting helps, and keeps zero-shot CLIP if in doubt",
+            summary="keeps zero-shot CLIP if a score from features alone is low",
         ),
     )

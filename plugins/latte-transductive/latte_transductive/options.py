@@ -66,10 +66,10 @@ class EvidenceOptions(MixtureOptions):
 
     whole_from: Share = Field(
         default=0.75,
-        description="the candidate is used in full from this probability that adapting helps",
+        description="the candidate is used in full from this score",
     )
     half_from: Share = Field(
         default=0.65,
-        description="half of the candidate is used from this probability, if nothing was "
-        "trained; below it, zero-shot CLIP is kept",
+        description="half of the candidate is used from this score, if nothing was trained; below "
+        "it, zero-shot CLIP is kept",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
-from latte_transductive.guard import EvidenceGuard, probability
+from latte_transductive.guard import EvidenceGuard, score
 from latte_transductive.margin import expected_margin, relative_margin
 from latte_transductive.options import EvidenceOptions, MixtureOptions
 from torch import Tensor
@@ -64,16 +64,14 @@ def guard(**options: Any) -> EvidenceGuard:
 def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
     verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
     assert verdict.strength == 1
-    assert verdict.probability is not None
-    assert verdict.probability > 0.8
+    assert verdict.signals["score"] > 0.8
     assert verdict.signals["stability"] > 0.8
 
 
 def test_images_without_structure_are_not_taken_whole() -> None:
     verdict = guard().judge(evidence(unit(20, 5), unit(60, 6)))
     assert verdict.strength < 1
-    assert verdict.probability is not None
-    assert verdict.probability < 0.75
+    assert verdict.signals["score"] < 0.75
 
 
 def test_names_that_say_nothing_keep_zero_shot() -> None:
@@ -99,7 +97,6 @@ def test_classes_that_a_person_gave_decide_from_six_images_on(given: int, streng
     assert verdict.strength == strength
     if strength:
         assert verdict.reason == f"a person named the class of {given} images"
-        assert verdict.probability == pytest.approx(given / (given + 1), abs=0.1)
 
 
 def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
@@ -110,7 +107,7 @@ def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
     assert verdict.strength == 0
 
 
-def test_probability_below_the_limit_keeps_zero_shot() -> None:
+def test_score_below_the_limit_keeps_zero_shot() -> None:
     given = evidence(*problem(gap=1.0, noise=0.9))
     verdict = guard(half_from=1.0, whole_from=1.0).judge(given)
     assert verdict.strength == 0
@@ -149,8 +146,8 @@ def test_too_few_images_keep_zero_shot(images: int) -> None:
     assert "too few" in verdict.reason
 
 
-def test_probability_grows_with_both_signals() -> None:
-    assert probability(0.9, 2.0) > probability(0.5, 2.0) > probability(0.5, 1.0)
+def test_score_grows_with_both_signals() -> None:
+    assert score(0.9, 2.0) > score(0.5, 2.0) > score(0.5, 1.0)
 
 
 def test_kappa_is_one_for_equal_and_zero_for_unrelated_labels() -> None:

@@ -17,7 +17,7 @@ from latte.api import (
     SourceOptions,
     read_class_names,
 )
-from latte.api.sources import ImageSource
+from latte.api.sources import ImageSource, ListedPaths
 from latte_webdataset.labels import LabelReader
 from latte_webdataset.samples import Sample, read_index
 from latte_webdataset.shards import find_shards
@@ -68,7 +68,10 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         self._root = context.path(options.root)
         if not self._root.is_dir():
             raise LatteError(f"no such folder: {self._root}", where="dataset.root")
-        names = read_class_names(str(self._root / options.classes), self._root, context)
+        # A recipe may be untrusted, and describers get the lines of this file.
+        paths = ListedPaths(self._root, absolute=False)
+        file = paths.reference(options.classes, "dataset.classes").path
+        names = read_class_names(str(file), self._root, context)
         super().__init__(options, context, [(name,) for name in names])
         self._train = find_shards(self._root, options.train, "dataset.train")
         self._test: list[Path] = []

@@ -254,6 +254,13 @@ def test_class_names_are_distinct_and_at_least_two(root: Path, names: str) -> No
     assert "classnames.txt" in failure(root)
 
 
+def test_class_names_are_read_below_root_only(root: Path) -> None:
+    (root.parent / "private.txt").write_text("one\ntwo\n")
+    (root / "link.txt").symlink_to(root.parent / "private.txt")
+    for private in (str(root.parent / "private.txt"), "../private.txt", "link.txt"):
+        assert "must stay below it" in failure(root, classes=private)
+
+
 def test_a_template_without_class_is_refused() -> None:
     with pytest.raises(ValidationError, match="must contain"):
         WebDatasetOptions(root="x", template="a photo")

@@ -178,7 +178,7 @@ def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
         write(folder / "metrics.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "step": 5}))
         write(folder / "environment.json", json.dumps({"latte": text, "plugins": {text: text}}))
         write(folder / "report" / "index.html", "x")
-        verdict = {"strength": 1.0, "reason": text, "probability": 0.9, "signals": {text: 0.1}}
+        verdict = {"strength": 1.0, "reason": text, "signals": {text: 0.1}}
         write(folder / "verdict.json", json.dumps(verdict))
     broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
     write(broken / "evaluation.json", json.dumps([{text: text}]))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latte_benchmarks.facts import all_facts
 
-from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import LatteError, RecipeErrors
 from latte.registry.registry import load_registry
 from latte.report.comparison.published import (

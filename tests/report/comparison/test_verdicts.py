@@ -18,9 +18,9 @@ from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.html_document import parse
 
 
-def judged(folder: Path, strength: float, probability: float | None, **more: Any) -> Path:
+def judged(folder: Path, strength: float) -> Path:
     """Give a run a verdict, and a candidate with 660 right if its strength is below 1."""
-    verdict = {"strength": strength, "reason": "so it is", "probability": probability, **more}
+    verdict = {"strength": strength, "reason": "so it is"}
     write(folder / "verdict.json", json.dumps(verdict))
     if strength < 1:
         scores = json.loads((folder / "evaluation.json").read_text())
@@ -39,18 +39,18 @@ def runs(tmp_path: Path) -> Path:
         prototypes = {"use": "momentum", "momentum": momentum}
         right = (600, 600) if number == 1 else (600, 640)
         run_folder(tmp_path / f"{number}", right=right, settings={"prototypes": prototypes})
-    judged(tmp_path / "0", 1, 0.93)
-    judged(tmp_path / "1", 0, 0.41)
+    judged(tmp_path / "0", 1)
+    judged(tmp_path / "1", 0)
     return tmp_path
 
 
 def test_each_row_has_the_verdict_of_its_guard(runs: Path) -> None:
     comparison = compare_runs([runs])
-    verdicts = ["likely better (0.93)", "kept zero-shot (0.41)", "guard: none"]
+    verdicts = ["cannot tell", "kept zero-shot", "guard: none"]
     assert [row.verdict for row in comparison.rows] == verdicts
     lines = [line.strip() for line in table(comparison).splitlines()]
     shown = " ".join(lines)
-    assert all(one in shown for one in ("likely better", "kept zero-shot", "guard: none"))
+    assert all(one in shown for one in verdicts)
     assert [row["verdict"] for row in as_json(comparison)["rows"]] == verdicts
     cells = csv.DictReader(io.StringIO(as_csv(comparison)))
     assert [row["verdict"] for row in cells if row["classifier"] == "adapted"] == verdicts
@@ -72,10 +72,10 @@ def test_a_rejected_candidate_stands_below_its_row(runs: Path) -> None:
 
 
 def test_verdicts_of_several_seeds_are_counted(tmp_path: Path) -> None:
-    for seed, probability in enumerate((0.9, 0.95, 0.7)):
-        judged(run_folder(tmp_path / f"{seed}", settings={"seed": seed}), 1, probability)
+    for seed, strength in enumerate((1, 0.5, 0)):
+        judged(run_folder(tmp_path / f"{seed}", settings={"seed": seed}), strength)
     (row,) = compare_runs([tmp_path]).rows
-    assert row.verdict == "2 of 3 likely better, 1 of 3 cannot tell"
+    assert row.verdict == "2 of 3 cannot tell, 1 of 3 kept zero-shot"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,12 @@ def test_verdicts_of_several_seeds_are_counted(tmp_path: Path) -> None:
     [
         {"strength": 2},
         {"strength": "all"},
-        {"probability": -0.1},
         {"reason": ""},
         {"signals": {"a": "b"}},
     ],
 )
 def test_a_damaged_verdict_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
-    folder = judged(run_folder(tmp_path / "0"), 1, 0.9)
+    folder = judged(run_folder(tmp_path / "0"), 1)
     found = json.loads((folder / "verdict.json").read_text())
     write(folder / "verdict.json", json.dumps(found | damage))
     with pytest.raises(LatteError, match="damaged"):

@@ -21,7 +21,7 @@ ALWAYS = {
 
 class Sure(Guard[NoOptions]):
     def judge(self, evidence: Evidence) -> Verdict:
-        return Verdict(1.0, "of the images", 0.9, {"images": float(len(evidence.labels))})
+        return Verdict(1.0, "of the images", {"images": float(len(evidence.labels))})
 
 
 class TestSure(Fault, GuardContract):
@@ -51,10 +51,10 @@ class TestStrengthIsATensor(Fault, GuardContract):
 
 class Exaggerating(Sure):
     def judge(self, evidence: Evidence) -> Verdict:
-        return Verdict(1.0, "of the images", 1.1)
+        return Verdict(1.1, "of the images")
 
 
-class TestImpossibleProbability(Fault, GuardContract):
+class TestImpossibleStrength(Fault, GuardContract):
     broken = Exaggerating
     fails: ClassVar = ALWAYS
 

@@ -1,1 +1,0 @@
-"""The ten published datasets of LatteCLIP's experiments."""

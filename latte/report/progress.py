@@ -1,0 +1,197 @@
+"""Progress on stderr: bars on a terminal, plain lines in pipes, files and CI."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from latte.interfaces import Progress, ProgressTask
+from latte.interfaces.progress import SilentProgress, SilentTask
+from latte.io.redaction import on_terminal, redact
+from latte.report.numbers import duration
+from latte.report.terminal import SafeConsole, in_lines
+
+SECONDS_BETWEEN_LINES = 10.0
+_WIDE = 80
+
+
+def make_progress(quiet: bool = False) -> Progress:
+    """Return a progress display: bars on a terminal, else plain lines; nothing if `quiet`."""
+    if quiet:
+        return SilentProgress()
+    console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
+    if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
+        return RichProgress(console)
+    return PlainProgress(sys.stderr)
+
+
+class PlainProgress:
+    """Progress as lines: at most one per ten seconds while a task runs, and one when it ends."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    @contextmanager
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
+        """Print the progress of a task, also when an exception ends the task.
+
+        If `total` is 0, nothing is printed.
+        """
+        if total == 0:
+            yield SilentTask()
+            return
+        task = _PlainTask(self.say, self._clock, name, total, unit, done)
+        try:
+            yield task
+        except BaseException:
+            self.say(task.summary("stopped at "))
+            raise
+        self.say(task.summary(""))
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self._stream.write(f"{on_terminal(redact(line))}\n")
+        self._stream.flush()
+
+
+class RichProgress:
+    """Progress as bars with the rate, the time left, and values such as the loss."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = self._new_bars()
+        self._open = 0
+
+    @contextmanager
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
+        """Show a bar that stays on the screen after the task; if `total` is 0, show nothing."""
+        identity = self._bars.add_task(
+            name, total=total, completed=done, unit=unit, figures="", visible=total != 0
+        )
+        self._open += 1
+        self._bars.start()
+        try:
+            yield _RichTask(self._bars, identity)
+        finally:
+            self._open -= 1
+            self._bars.stop_task(identity)
+            if self._open == 0:
+                self._bars.stop()
+                self._bars = self._new_bars()
+
+    def say(self, line: str) -> None:
+        """Print one line above the bars."""
+        self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
+
+    def _new_bars(self) -> Bars:
+        """Return a new display of bars; a restarted one would overwrite its finished bars."""
+        return Bars(
+            TextColumn("{task.description}", markup=False),
+            *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
+            _Count(),
+            _Rate(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[figures]}", style="dim", markup=False),
+            console=self._console,
+        )
+
+
+@dataclass
+class _PlainTask:
+    say: Callable[[str], None]
+    clock: Callable[[], float]
+    name: str
+    total: int | None
+    unit: str
+    done: int
+
+    def __post_init__(self) -> None:
+        self.first = self.done
+        self.started = self.spoken = self.clock()
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        self.done += amount
+        now = self.clock()
+        if now - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
+            self.spoken = now
+            seconds, new = now - self.started, self.done - self.first
+            left = self._left * seconds / new if new > 0 and self._left is not None else None
+            parts = [
+                f"{self.name}: {self._count}",
+                _rate(new, seconds, self.unit),
+                f"{duration(left)} left" if left is not None else "",
+                in_words(figures),
+            ]
+            self.say(", ".join(filter(None, parts)))
+
+    def summary(self, prefix: str) -> str:
+        seconds = self.clock() - self.started
+        rate = _rate(self.done - self.first, seconds, self.unit)
+        whole = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
+        return f"{whole} ({rate})" if rate else whole
+
+    @property
+    def _count(self) -> str:
+        total = f"/{self.total:,}" if self._left else ""
+        return f"{self.done:,}{total} {self.unit}"
+
+    @property
+    def _left(self) -> int | None:
+        return None if self.total is None else max(0, self.total - self.done)
+
+
+class _RichTask:
+    def __init__(self, bars: Bars, identity: TaskID) -> None:
+        self._bars = bars
+        self._identity = identity
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        self._bars.advance(self._identity, amount)
+        if figures:
+            self._bars.update(self._identity, figures=in_words(figures))
+
+
+class _Count(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None or task.finished else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Return units per second: the recent rate while the task runs, then the average."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
+
+
+def three_digits(value: float) -> str:
+    """Format a rate as `0.0123`, `4.56` or `12,300`."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def in_words(figures: Mapping[str, float | str]) -> str:
+    """Format values as `loss=2.13, tokens=12,300`: floats with four digits, integers in full."""
+    words = []
+    for key, value in figures.items():
+        how = ".4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        words.append(f"{key}={value:{how}}")
+    return ", ".join(words)
+
+
+def _rate(units: int, seconds: float, unit: str) -> str:
+    return f"{three_digits(units / seconds)} {unit}/s" if units > 0 and seconds > 0 else ""

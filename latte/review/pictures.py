@@ -1,0 +1,45 @@
+"""Small pictures of a run's training images, for the review page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import chain
+
+from PIL import Image
+
+from latte.data.images import CheckedImage, open_image
+from latte.interfaces import ImageReference, LatteError
+
+
+def picture_of(
+    ids: Sequence[str], keys: Sequence[str], images: Sequence[ImageReference]
+) -> Callable[[int, int], bytes]:
+    """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
+
+    The JPEG's longer side has at most `side` pixels. `keys` are the content keys of `ids`, and
+    `images` are the images that the dataset has now. If the image is not one of them, has changed,
+    or cannot be read, a copy with the same content key is shown. The function raises `LatteError`
+    if there is no such copy.
+    """
+    found = {image.id: image for image in images}
+
+    def opened(row: int, side: int) -> Image.Image:
+        copies = (one for one, key in zip(ids, keys, strict=True) if key == keys[row])
+        for name in chain([ids[row]], copies):
+            if name in found:
+                with suppress(LatteError):
+                    return open_image(CheckedImage(found[name], keys[row]), at_least=side)
+        what = "this image has changed, cannot be read, or is not in the dataset any more"
+        raise LatteError(what, where=ids[row])
+
+    def picture(row: int, side: int) -> bytes:
+        image = opened(row, side)
+        image.thumbnail((side, side))
+        # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=88)
+        return buffer.getvalue()
+
+    return picture

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import benchmark_trees as trees
+import pytest
+from latte_benchmarks.check import Finding, check, usable
+from latte_benchmarks.facts import all_facts, find_facts
+
+
+def errors(found: list[Finding]) -> list[str]:
+    return [f"{one.what} | {one.hint}" for one in found if one.level == "error"]
+
+
+def whats(found: list[Finding], level: str) -> list[str]:
+    return [one.what for one in found if one.level == level]
+
+
+@pytest.mark.parametrize("name", all_facts())
+def test_a_small_tree_lacks_nothing_but_is_not_the_published_one(name: str, tmp_path: Path) -> None:
+    facts = trees.write_tree(name, tmp_path)
+    found = check(facts, tmp_path)
+    assert "all 12 images of the split are there" in whats(found, "ok")
+    [error] = errors(found)
+    assert f"{facts.train:,} + {facts.val:,} and {facts.test:,} of {facts.classes} classes" in error
+
+
+@pytest.mark.parametrize("name", all_facts())
+def test_an_empty_folder_lacks_everything(name: str, tmp_path: Path) -> None:
+    facts = find_facts(name)
+    missing = errors(check(facts, tmp_path))
+    folders = [f"the folder {folder}/ is missing" for folder in facts.needed_folders]
+    assert all(any(what in error for error in missing) for what in folders)
+    assert len(missing) == len(folders) + (1 if facts.split else 4)
+    assert not usable(check(facts, tmp_path / "nowhere"))
+
+
+def test_absent_and_empty_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path)
+    (tmp_path / "images" / "banded" / "banded_0001.jpg").unlink()
+    (tmp_path / "images" / "banded" / "banded_0005.jpg").write_bytes(b"")
+    error = errors(check(facts, tmp_path))[-1]
+    assert "2 of 12 images are absent or empty (1 of train, 1 of test)" in error
+    assert "such as banded/banded_0001.jpg, banded/banded_0005.jpg" in error
+
+
+def test_images_one_folder_too_deep_are_found(tmp_path: Path) -> None:
+    facts = trees.write_tree("eurosat", tmp_path)
+    (tmp_path / "2750").rename(tmp_path / "unzipped")
+    (tmp_path / "2750").mkdir()
+    (tmp_path / "unzipped").rename(tmp_path / "2750" / "2750")
+    error = errors(check(facts, tmp_path))[-1]
+    assert "12 of 12 images are absent" in error
+    assert f"move the content of {tmp_path / '2750' / '2750'} to {tmp_path / '2750'}" in error
+
+
+def test_a_root_one_folder_too_high_is_answered_with_the_right_one(tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path / "dtd")
+    first, second = errors(check(facts, tmp_path))
+    assert f"there is dtd/images | Move the content of {tmp_path / 'dtd'}" in first
+    assert f"use {tmp_path / 'dtd'} as root" in first
+    assert f"Move {tmp_path / 'dtd' / facts.split} to {tmp_path}." in second
+
+
+def test_the_split_of_another_dataset_is_an_error(tmp_path: Path) -> None:
+    facts, other = trees.write_tree("caltech101", tmp_path), find_facts("oxford-pets")
+    counts = {"train": other.train, "val": other.val, "test": other.test}
+    split = {
+        name: [
+            [f"{name}/{i}.jpg", i % other.classes, f"breed {i % other.classes}"] for i in range(n)
+        ]
+        for name, n in counts.items()
+    }
+    (tmp_path / facts.split).write_text(json.dumps(split))
+    assert (
+        "published are 4,128 + 1,649 and 2,465 of 100 classes" in errors(check(facts, tmp_path))[0]
+    )
+
+
+def test_a_damaged_split_is_named_with_its_line(tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path)
+    (tmp_path / facts.split).write_text('{\n"train": [\n[}')
+    assert f"{facts.split}:3: malformed JSON" in errors(check(facts, tmp_path))[0]
+
+
+def test_a_split_that_the_user_names_may_have_any_size(tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path)
+    (tmp_path / facts.split).rename(tmp_path / "small.json")
+    found = check(facts, tmp_path, "small.json")
+    assert usable(found)
+    assert any("published are 2,820 + 1,128" in what for what in whats(found, "warning"))
+
+
+def test_circular_links_are_checked(tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path)
+    (tmp_path / "images" / "banded" / "round").symlink_to(tmp_path / "images")
+    assert "all 12 images of the split are there" in whats(check(facts, tmp_path), "ok")

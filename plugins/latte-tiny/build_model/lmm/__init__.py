@@ -1,1 +1,0 @@
-"""Scripts that build the tiny LMM: data, training and export; README.md has the commands."""
