@@ -2,8 +2,8 @@
 
 Both sides use the same model, prompt and images, with texts of a fixed length. They take turns in
 one process, and must write the same texts. The default model is latte-tiny's LMM (large multimodal
-model); `--shape` takes another model with random weights (see `python -m latte_llava.benchmark
---help`). Below fp32, rounding in a batch may change a word: the number of equal texts is printed.
+model); `--model` takes another model of latte-llava. Below fp32, rounding in a batch may change a
+word: the number of equal texts is printed.
 """
 
 from __future__ import annotations
@@ -12,47 +12,56 @@ import argparse
 import operator
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
-from latte_llava import benchmark
-from latte_llava.replica import Replica
-from latte_llava.schedule import answer_all
+from latte_llava.describer import LlavaDescriber
+from latte_llava.model import ImageTextModel
+from latte_llava.options import LlavaOptions
+from PIL import Image
 
 from benchmarks.measuring import (
     Timed,
     comparison_parser,
+    no_clip,
     parse_comparison,
     peak_rate,
     report,
     take_turns,
 )
+from latte.interfaces import Context, DescribedImage, DescribeRequest
 from latte.registry.registry import load_registry
-from latte.run.workspace import find_device
+from latte.run.workspace import cache_folder, find_device
 
-_PLUGIN = "plugin:"
 _SIDES = ("one", "batch")
+_PROMPT = "Describe the object in the photo concisely, less than 20 words."
+_SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
+"""Widths and heights of the synthetic images, used in turn."""
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
     """Parse arguments, measure and print; return the figures of the last side."""
     options, names = parse_comparison(_parser(), arguments, _SIDES)
-    replica, questions = benchmark.prepare(benchmark.parse(_of_plugin(options)))
-    embedding = replica.model.get_input_embeddings()
+    describer = _describer(options)
+    requests = [_request(number) for number in range(options.images)]
+    model = _loaded_model(describer, requests[0], options.max_new_tokens)
 
     def side(size: int) -> Timed[list[str]]:
         def answer() -> list[str]:
-            replica.limit = size
-            return answer_all([replica], questions, Replica.answer, lambda tokens: None)
+            model.limit = size
+            return describer.describe(requests)
 
-        return Timed(f"batch {size}", answer, replica.model.device.type, embedding)
+        device, embedding = describer.context.device, model.model.get_input_embeddings()
+        return Timed(f"batch {size}", answer, device, embedding)
 
     sides = [side(1 if name == "one" else options.batch) for name in names]
     take_turns(sides, options.rounds)
-    dtype = replica.model.dtype
+    dtype = model.model.dtype
     if len({tuple(one.result) for one in sides}) > 1 and dtype == torch.float32:
         sys.exit("a batch wrote other texts than one image after the other")
     about = (
-        f"{options.shape or options.model}, {options.device}, {dtype}, {options.images} images, "
+        f"{options.model}, {options.device}, {dtype}, {options.images} images, "
         f"{options.max_new_tokens} tokens each"
     )
     first, last = sides[0].result, sides[-1].result
@@ -63,9 +72,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = comparison_parser("describe", __doc__, _SIDES, rounds=3)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--model", default="plugin:tiny-lmm", help="plugin:NAME or a folder")
-    what.add_argument("--shape", help="random weights of this shape, in place of a model")
+    parser.add_argument("--model", default="plugin:tiny-lmm", help="plugin:NAME or a folder")
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--max-new-tokens", type=int, default=20)
@@ -74,13 +81,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _of_plugin(options: argparse.Namespace) -> list[str]:
-    """Return the options in the form that latte-llava's benchmark accepts."""
-    name = options.model.removeprefix(_PLUGIN)
-    model = str(load_registry().model_folder(name)) if name != options.model else name
-    what = ["--shape", options.shape] if options.shape else ["--model", model]
-    return [
-        *what,
-        *("--images", str(options.images), "--max-new-tokens", str(options.max_new_tokens)),
-        *("--device", find_device(options.device), "--dtype", options.dtype),
-    ]
+def _describer(options: argparse.Namespace) -> LlavaDescriber:
+    given = LlavaOptions(
+        model=options.model, max_new_tokens=options.max_new_tokens, dtype=options.dtype
+    )
+    device, find_folder = find_device(options.device), load_registry().model_folder
+    context = Context(Path.cwd(), cache_folder(), device, 0, no_clip, find_folder)
+    return LlavaDescriber(given, context)
+
+
+def _loaded_model(
+    describer: LlavaDescriber, request: DescribeRequest, tokens: int
+) -> ImageTextModel:
+    """Return the model; all its texts have the same length, so that times are comparable."""
+    describer.describe([request])
+    assert describer._loaded is not None
+    model = describer._loaded.model
+    model.model.generation_config.min_new_tokens = tokens
+    return model
+
+
+def _request(number: int) -> DescribeRequest:
+    """Return a question about a synthetic image."""
+    width, height = _SIZES[number % len(_SIZES)]
+    random = np.random.default_rng(number)
+    image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    shown = DescribedImage(str(number), torch.zeros(1), lambda: image)
+    return DescribeRequest((shown,), _PROMPT)

@@ -172,7 +172,6 @@ def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
 
     return {
         "zero-shot": lambda: zero_shot,
-        "anchored": of([], "anchored"),
         "re-estimated": of([], "re-estimated", image_weight=1.0),
         "transductive": of(["transductive"], "from-labeler"),
         "transductive+evidence": of(["transductive"], "from-labeler", "evidence"),

@@ -130,7 +130,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "float | None": lambda text: float(text) if text else None,
     "Mapping[str, float]": json.loads,
 }
-"""How the text of a cell is read, by the annotation of its field."""
+"""Functions that read the text of a cell, by the annotation of its field."""
 
 
 def _row(cells: Mapping[str, str]) -> Row:

@@ -88,10 +88,10 @@ def measure(
     return main([*given, *(f"--{name}={value}" for name, value in chosen.items() if value)])
 
 
-def describe_images(side: str, shape: str, place: Place, **options: Any) -> Figures:
-    """Measure an LMM of this shape, or the tiny LMM; on a CPU, a tiny shape."""
-    shape = "tiny-llava" if place.small else shape
-    return measure(describe.main, side, place, rounds=(1, 1), shape=shape, **options)
+def describe_images(dtype: str, place: Place) -> Figures:
+    """Measure the tiny LMM, in batches and image by image."""
+    sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
+    return measure(describe.main, "both", place, shape="", dtype=dtype, **sizes)
 
 
 def count_waits(place: Place) -> Figures:
@@ -219,8 +219,6 @@ def _epochs(precision: str) -> Callable[[Place], Figures]:
     return partial(measure, epoch.main, "latte", precision=precision, **sizes)
 
 
-_LLAVA = {"images": (32, 3), "batch": (16, 3), "dtype": "bfloat16"}
-"""Sizes for LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
 PARTS: Mapping[str, Callable[[Place], Figures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
     **{f"step {one}": _steps("latte", one, batch=(512, 8), rounds=(10, 1)) for one in PRECISIONS},
@@ -230,12 +228,9 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     },
     **{f"epoch {one}": _epochs(one) for one in PRECISIONS},
     **{
-        f"describe {one}": partial(
-            describe_images, "both", "", images=(64, 3), batch=(32, 3), dtype=one
-        )
+        f"describe {one}": partial(describe_images, one)
         for one in ("float32", "bfloat16", "float16")
     },
-    "describe with LLaVA 1.6": partial(describe_images, "batch", "llava-1.6-7b", **_LLAVA),
     "waits": count_waits,
     "same bits twice": same_bits_twice,
     "kill and resume": kill_and_resume,

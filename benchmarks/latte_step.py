@@ -14,16 +14,11 @@ from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    ContrastiveOptions,
-    CurrentOptions,
-    FrozenOptions,
-    MomentumOptions,
-)
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, TrainingStart
+from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, NoOptions, TrainingStart
 from latte.interfaces.settings import OptimizerSettings, Precision
 from latte.toolkit.descriptions import (
     ClassDescription,
@@ -55,7 +50,7 @@ class LatteStep:
             OpenClipBackbone(problem.twin(), problem.config, problem.tokenizer),
             lambda backbone: backbone.train_only("all"),
             aggregator,
-            ContrastiveLoss(ContrastiveOptions(), context),
+            ContrastiveLoss(NoOptions(), context),
             OptimizerSettings(learning_rate=LEARNING_RATE),
             precision,
         )

@@ -24,24 +24,24 @@ def correlation_text(values: Sequence[float], gains: Sequence[float]) -> str:
 
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
-    """Return the rank correlation (...) along the last dimension of two tensors (..., n).
+    """Return the rank correlation of two tensors (n,).
 
     Spearman (1904); equal values share the mean of their ranks. A constant tensor gives NaN.
     """
     one, other = _centred(average_ranks(first)), _centred(average_ranks(second))
-    lengths = one.square().sum(dim=-1) * other.square().sum(dim=-1)
-    rho = (one * other).sum(dim=-1) / lengths.sqrt()
+    lengths = one.square().sum() * other.square().sum()
+    rho = (one * other).sum() / lengths.sqrt()
     return rho.clamp(-1, 1).where(lengths > 0, torch.nan)
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Return ranks 1..n along the last dimension of (..., n); equal values share the mean rank."""
+    """Return the ranks 1..n of values (n,); equal values share the mean of their ranks."""
     values = values.contiguous()
-    ordered = values.sort(dim=-1).values
+    ordered = values.sort().values
     below = torch.searchsorted(ordered, values)
     up_to = torch.searchsorted(ordered, values, right=True)
     return (below + up_to + 1).double() / 2
 
 
 def _centred(ranks: Tensor) -> Tensor:
-    return ranks - ranks.mean(dim=-1, keepdim=True)
+    return ranks - ranks.mean()

@@ -35,14 +35,13 @@ from latte.registry.registry import load_registry
 from latte.results.answers import latest, read_answers
 from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.folder import RunFolder
-from latte.review.population import draw as draw_image
 from latte.review.population import teaches
 from latte.review.queues import QueueName
 from latte.review.session import Review
 
 _COUNTS = (5, 10, 20, 40, 80)
-_QUEUES: tuple[QueueName, ...] = ("clusters", "uncertain", "balanced")
-_ARMS = (*_QUEUES, "clusters, all images", "random")
+_QUEUES: tuple[QueueName, ...] = ("clusters", "images")
+_ARMS = (*_QUEUES, "clusters, all images")
 _MIXED = 0.25
 """A simulated reviewer calls a sheet mixed if no class has this share of its images."""
 
@@ -98,7 +97,7 @@ class Case:
 
 
 def curves(case: Case) -> dict[str, list[Accuracy]]:
-    """Return the accuracies by arm (a queue or random images), after each number of answers."""
+    """Return the accuracies by arm, after each number of answers."""
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
     found: dict[str, list[Accuracy]] = {arm: [] for arm in _ARMS}
     for queue in _QUEUES:
@@ -112,10 +111,6 @@ def curves(case: Case) -> dict[str, list[Accuracy]]:
                     if queue == "clusters":
                         spread = _spread(review, labels)
                         found["clusters, all images"].append(case.taught(spread))
-    order = sorted((key for key in case.keys if teaches(key)), key=draw_image)
-    for count in _COUNTS:
-        labels = {key: truth[key] for key in order[:count] if truth[key] != NO_CLASS}
-        found["random"].append(case.taught(labels))
     return found
 
 

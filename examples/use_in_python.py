@@ -1,4 +1,4 @@
-"""Use a finished run from Python: predict, use class priors, export.
+"""Use a finished run from Python: predict, export.
 
 python examples/use_in_python.py                        # makes a small run first
 python examples/use_in_python.py --run runs/birds-1a2b3c4d --images more-photos
@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import latte
-import torch
 from PIL import Image
 
 from tiny_photos import write_photos
@@ -44,14 +43,7 @@ def main() -> None:
     for prediction in model.predict_iter(images, on_unreadable=lambda image: print(image.reason)):
         print(f"{Path(prediction.image).name}: {prediction.name} ({prediction.confidence:.2f})")
 
-    # 4. Class priors: known shares, or shares estimated on the images.
-    shares = torch.ones(len(model.classes), dtype=torch.float64)
-    shares[prediction.label] = 10
-    for title, priors in (("known", shares / shares.sum()), ("estimated", "auto")):
-        names = {one.name for one in model.predict(images, priors=priors)}
-        print(f"with {title} priors: {', '.join(sorted(names))}")
-
-    # 5. Export. ONNX needs `pip install 'latte-clip[onnx]'`.
+    # 4. Export. ONNX needs `pip install 'latte-clip[onnx]'`.
     command = [sys.executable, "-m", "latte", "export", str(run), "--format", "onnx"]
     subprocess.run([*command, "--output", str(output / "onnx")], check=True)
 

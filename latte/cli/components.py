@@ -117,7 +117,9 @@ def option_rows(
         for name, field in model.model_fields.items()
         if not (field.is_required() or field.default_factory_takes_validated_data)
     }
-    plain = model.model_construct(**values).model_dump(mode="json", include=set(values))
+    plain = model.model_construct(**values).model_dump(
+        mode="json", include=set(values), warnings=False
+    )
     defaults = {**plain, **(given or {})}
     for name, field in model.model_fields.items():
         default = defaults.get(name)

@@ -1,4 +1,4 @@
-"""Commands on finished runs: evaluate, export, labels, report, compare, diagnose."""
+"""Commands on finished runs: evaluate, export, labels, report, compare."""
 
 from __future__ import annotations
 
@@ -148,26 +148,6 @@ def _published(against: Path, runs: Sequence[Path]) -> Path:
 def _write(path: Path, text: str) -> None:
     write_file(path, text)
     echo(f"wrote {path}", err=True)
-
-
-def diagnose(
-    runs: shared.RunsArgument, json: shared.JsonOption = False, quiet: shared.QuietOption = False
-) -> None:
-    """Show the guard's verdict and label-free measures; with labelled test images, also the gain.
-
-    The verdict is the guard's decision for the adapted model, zero-shot CLIP or a mix. A single run
-    is printed with explanations, several runs side by side. No image is read.
-    """
-    shared.require_runs(runs)
-    from latte.report.diagnosis.diagnosis import diagnose_runs
-    from latte.report.diagnosis.output import as_json, text
-
-    found = diagnose_runs(runs, load_registry(), make_progress(quiet))
-    print_skipped(found.skipped)
-    if json:
-        print_json(as_json(found))
-    else:
-        echo(text(found))
 
 
 def print_skipped(skipped: Sequence[LatteError]) -> None:

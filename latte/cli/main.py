@@ -20,12 +20,11 @@ from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt:adapt", "adapt:choose", "recipes:new", "run:run", "predict:predict"),
+    "Start here": ("adapt:adapt", "recipes:new", "run:run", "predict:predict"),
     "Results": (
         "finished:report",
         "review:review",
         "finished:evaluate",
-        "finished:diagnose",
         "finished:compare",
         "finished:export",
         "finished:labels",
@@ -46,7 +45,7 @@ COMMANDS = {
 }
 
 
-STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))
+STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "compare"))
 """Commands that start from the beginning after an interruption, because no partial work is kept."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -15,7 +14,6 @@ from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgum
 from latte.interfaces import LatteError
 from latte.io.files import partial_file
 from latte.io.paths import (
-    existing_file,
     exists,
     is_file,
     path_as_text,
@@ -26,8 +24,6 @@ from latte.io.paths import (
 from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from latte.data.scan import SkippedImage
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""
 STDIN = "-"
-AUTO = "auto"
 _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
@@ -82,15 +77,6 @@ UnknownOption = Annotated[
         "column match, it decides in place of the score.",
     ),
 ]
-PriorsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|FILE",
-        help="Use how common each class is, where the source is classifier. FILE: CSV or JSON with "
-        "a share or a count for each class. auto: estimate it on IMAGES, which are all read before "
-        "the first row.",
-    ),
-]
 SortOption = Annotated[
     Path | None,
     typer.Option(
@@ -119,7 +105,6 @@ def predict(
     output: OutputOption = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     unknown_below: UnknownOption = None,
-    priors: PriorsOption = None,
     sort_into: SortOption = None,
     link: LinkOption = False,
     min_confidence: MinConfidenceOption = None,
@@ -142,41 +127,34 @@ def predict(
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
     sigmoid models, the column match is the probability that the best class fits the image.
     """
-    _check(run, images, priors, sort_into, link, min_confidence)
+    _check(run, images, sort_into, link, min_confidence)
     rows_format = format_ or _format_of(output)
     if output is not None:
         _refuse_own_files(output, rows_format, force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
-    from latte.predict.priors import read_priors
 
     progress, total = make_progress(quiet), _count(images)
     model = load(run, device, progress, candidate=candidate)
-    classes = model.classes
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
-    shares = _Shares(priors)
     rows = model.predict_iter(
         _found(images, sort_into, skipped),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
-        priors="auto" if priors == AUTO else read_priors(Path(priors), classes) if priors else None,
-        on_priors=shares.given.append,
     )
-    rows = with_unknown(shares.counted(rows), unknown_below or 0.0)
-    sorter = _sorter(sort_into, classes, link, min_confidence, say)
+    rows = with_unknown(rows, unknown_below or 0.0)
+    sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
     skipped.write(output and _skipped_file(output))
-    shares.print_use(classes)
     _print_notes(sorter, skipped)
 
 
 def _check(
     run: Path,
     images: Sequence[str],
-    priors: str | None,
     sort_into: Path | None,
     link: bool,
     min_confidence: float | None,
@@ -195,8 +173,6 @@ def _check(
     for path in images:
         if path != STDIN and not exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
-    if priors is not None and priors != AUTO:
-        existing_file(Path(priors).absolute(), "--priors")
 
 
 def _format_of(output: Path | None) -> RowsFormat:
@@ -247,31 +223,6 @@ def _print_notes(sorter: Sorter | None, skipped: _Skipped) -> None:
     if count := skipped.count + skipped.left_out.images:
         echo(f"images left out: {count:,}", err=True)
         raise typer.Exit(SOME_SKIPPED)
-
-
-class _Shares:
-    """Class shares of `--priors`, and the numbers of predictions with and without them."""
-
-    def __init__(self, priors: str | None) -> None:
-        self.given: list[Tensor] = []
-        self._priors = priors
-        self._sources = Counter[str]()
-
-    def counted(self, rows: Iterator[Prediction]) -> Iterator[Prediction]:
-        """Yield the rows, and count them by source."""
-        for row in rows:
-            self._sources[row.source] += 1
-            yield row
-
-    def print_use(self, class_names: Sequence[str]) -> None:
-        """Print estimated shares if predictions use them, and the number of these predictions."""
-        from latte.predict.priors import shares_line, use_of_priors
-
-        if self._priors == AUTO and self._sources["classifier"]:
-            echo(shares_line(self.given[0], class_names), err=True)
-        line = use_of_priors(self._sources.total(), self._sources["own"])
-        if self._priors and line:
-            echo(line, err=True)
 
 
 class _Skipped:

@@ -26,13 +26,8 @@ if TYPE_CHECKING:
     from latte.review.session import Review
 
 
-RunsArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="RUN...",
-        help="A run folder, or several about the same images, to compare them.",
-        autocompletion=complete_run,
-    ),
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_run)
 ]
 PortOption = Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")]
 HostOption = Annotated[
@@ -61,7 +56,7 @@ OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the pag
 
 
 def review(
-    runs: RunsArgument,
+    run: RunArgument,
     port: PortOption = 0,
     host: HostOption = "127.0.0.1",
     show: ShowOption = False,
@@ -83,8 +78,7 @@ def review(
             hint = "give two commands, one with each of these options"
             raise LatteError(f"does not go with {option}", where="--learn", hint=hint)
     with naming("RUN"):
-        finished = [open_finished(run) for run in runs]
-    opened = Review(*finished)
+        opened = Review(open_finished(run))
     if import_ is not None:
         _import(opened, import_)
     if learn:
@@ -114,30 +108,19 @@ def _import(opened: Review, file: Path) -> None:
 
 
 def _print(opened: Review, as_json: bool) -> None:
-    from latte.review.sentences import contradictions
-
     stored = opened.stored()
     found = opened.evidence(stored)
     if as_json:
-        if unknown := found[0].unknown:
-            echo(in_lines(unknown), err=True)
-        rows = [
-            {"compared": one.compared, "baseline": one.baseline}
-            | asdict(one.estimate)
-            | {"better": one.estimate.better}
-            for one in found
-        ]
-        print_json(rows if len(opened.runs) > 1 else rows[0])
+        if found.unknown:
+            echo(in_lines(found.unknown), err=True)
+        better = {"better": found.estimate.better}
+        print_json({"compared": found.compared} | asdict(found.estimate) | better)
         return
-    for one in found:
-        for line in one.lines:
-            echo(in_lines(line))
-    if line := contradictions(stored.contradictions):
+    for line in found.lines:
         echo(in_lines(line))
-    for run, one in zip(opened.runs, found, strict=False):
-        if run.has_candidate and one.estimate.better == "adapted":
-            folder = shlex.quote(relative(run.folder.path))
-            echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+    if opened.run.has_candidate and found.estimate.better == "adapted":
+        folder = shlex.quote(relative(opened.run.folder.path))
+        echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
     if step := opened.next_step(stored):
         echo(step)
 

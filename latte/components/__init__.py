@@ -115,17 +115,9 @@ _OTHERS = (
         summary="from descriptions and frozen image features; needs no training",
     ),
     ComponentSpec(
-        kind="prototypes",
-        name="anchored",
-        target="latte.components.prototypes:AnchoredPrototypes",
-        options="latte.components.options:AnchoredOptions",
-        summary="between a class's text and the centre of its images; needs no training",
-    ),
-    ComponentSpec(
         kind="loss",
         name="contrastive",
         target="latte.components.losses:ContrastiveLoss",
-        options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),
     ComponentSpec(

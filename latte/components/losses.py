@@ -8,17 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from latte.api import LabelStream, LatteError, Loss, NoOptions, Supervision
-from latte.components.options import ContrastiveOptions
+from latte.api import LatteError, Loss, NoOptions, Supervision
 
 
-class ContrastiveLoss(Loss[ContrastiveOptions]):
+class ContrastiveLoss(Loss[NoOptions]):
     """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
-    A sample of weight 0 is excluded; it is not a negative of other samples either. The option
-    `positives` says how two samples with the same label are treated. `diagonal`: as negatives of
-    each other, as in CLIP, FLYP and LatteCLIP. `multi`: as positives of each other; all positives
-    of a sample have equal target probabilities. `ignore`: neither as positives nor as negatives.
+    The target of each other sample is a negative, even if both have the same label, as in CLIP,
+    FLYP and LatteCLIP. A sample of weight 0 is excluded; it is not a negative of other samples
+    either.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"
@@ -36,39 +34,21 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
                 "give none",
                 hint="use prototypes that do, such as `momentum` or `templates`",
             )
-        fixed = self.options.logit_scale
-        scale = logit_scale if fixed is None else fixed
-        positives, excluded = self._pairs(supervision.stream)
-        logits = (scale * image_features @ supervision.targets.T).masked_fill(excluded, -torch.inf)
-        by_image = _cross_entropies(logits, positives)
-        by_target = _cross_entropies(logits.T, positives)
-        return weighted_mean((by_image + by_target) / 2, supervision.stream.weights)
-
-    def _pairs(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
-        """Return masks (B, B) of the positive and of the excluded pairs, both symmetric.
-
-        An excluded sample keeps the pair with itself, so that its cross-entropy is 0.
-        """
-        removed = stream.weights == 0
-        excluded = removed.unsqueeze(0) | removed.unsqueeze(1)
-        own = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
-        positives = own
-        if self.options.positives != "diagonal":
-            alike = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)
-            if self.options.positives == "multi":
-                positives = own | (alike & ~excluded)
-            else:
-                excluded = excluded | alike
-        return positives, excluded & ~own
+        stream = supervision.stream
+        logits = logit_scale * image_features @ supervision.targets.T
+        logits = logits.masked_fill(_excluded(stream.weights), -torch.inf)
+        by_image, by_target = (-each.log_softmax(dim=1).diagonal() for each in (logits, logits.T))
+        return weighted_mean((by_image + by_target) / 2, stream.weights)
 
 
-def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return the cross-entropy (B,) of each row of `logits` (B, B).
+def _excluded(weights: Tensor) -> Tensor:
+    """Return the mask (B, B) of the pairs with a sample of weight 0.
 
-    The target distribution of a row is uniform over the columns that `positives` (B, B) marks.
+    Such a sample keeps the pair with itself, so that its cross-entropy is 0.
     """
-    of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
-    return -of_positives.sum(dim=1) / positives.sum(dim=1)
+    removed = weights == 0
+    own = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
+    return (removed.unsqueeze(0) | removed.unsqueeze(1)) & ~own
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

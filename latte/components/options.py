@@ -64,24 +64,6 @@ class MomentumOptions(Options):
         description="prototypes for the margins: the current ones, or those at the start of the "
         "epoch as in the released code",
     )
-    normalize_targets: bool = Field(
-        default=False, description="scale each target to unit length before the loss and the update"
-    )
-
-
-class AnchoredOptions(Options):
-    """Options of the prototypes `anchored`, which lie between a class's text and its images."""
-
-    image_weight: float = Field(
-        default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
-    )
-    shrinkage: float = Field(
-        default=3.0, ge=0, description="number of images at which a class has half of that weight"
-    )
-    sharpness: float = Field(
-        default=2.0, gt=0, description="factor of the logit scale; high: one class per image"
-    )
-    rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the previous")
 
 
 class ReEstimatedOptions(Options):
@@ -102,22 +84,6 @@ class ReEstimatedOptions(Options):
         default=0.4,
         description="weight of the images themselves, shifted to the texts, beside their "
         "descriptions; 0: descriptions only",
-    )
-
-
-class ContrastiveOptions(Options):
-    """Options of loss `contrastive`: the positive pairs and the logit scale."""
-
-    positives: Literal["diagonal", "multi", "ignore"] = Field(
-        default="diagonal",
-        description="positives of an image. diagonal: its own target, as published; multi: the "
-        "targets of all images with the same label, in equal shares; ignore: its own target; other "
-        "targets of the same label are neither positives nor negatives",
-    )
-    logit_scale: float | None = Field(
-        default=None,
-        gt=0.0,
-        description="fixed factor of the cosine similarities; none: the backbone's learned one",
     )
 
 

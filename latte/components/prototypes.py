@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from latte.api import (
     Classifier,
@@ -19,11 +18,9 @@ from latte.api import (
     TrainingStart,
     mix_descriptions,
     row_blocks,
-    rows_per_block,
     shift_to_texts,
 )
 from latte.components.options import (
-    AnchoredOptions,
     MomentumOptions,
     ReEstimatedOptions,
     TemplateOptions,
@@ -113,13 +110,11 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
         A target is z = P[c] + alpha (u - P[c]). P[c] is the prototype of the image's label c, u is
         the weighted mean of the image's text features, and alpha is 1 - momentum. The gradient
-        flows through u only. Unless `normalize_targets` is set, the norm of z is slightly below 1.
-        Without texts, z is P[c], and prototypes do not change.
+        flows through u only. The norm of z is slightly below 1. Without texts, z is P[c], and
+        prototypes do not change.
         """
         own = self._prototypes[stream.labels]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
-        if self.options.normalize_targets:
-            targets = normalize(targets, dim=1)
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
@@ -239,61 +234,3 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions
-
-
-_ROWS_PER_BLOCK = 8192
-"""Largest number of images per block of probabilities (images, C); fewer for many classes."""
-
-
-class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
-    """Prototypes from class texts and frozen image features; descriptions are not used."""
-
-    def estimate(self, start: TrainingStart) -> Tensor:
-        """Return the prototypes that `anchored_prototypes` estimates from all training images."""
-        scale = float(self.context.frozen_clip().logit_scale.detach())
-        return anchored_prototypes(
-            start.image_features.to(self.context.device),
-            start.class_features.detach().to(self.context.device),
-            scale,
-            self.options,
-        )
-
-
-@torch.no_grad()
-def anchored_prototypes(
-    image_features: Tensor, class_features: Tensor, logit_scale: float, options: AnchoredOptions
-) -> Tensor:
-    """Estimate unit prototypes (C, D) from unit features of images (N, D) and class texts (C, D).
-
-    Each round computes class probabilities of all images under the current prototypes. Then the
-    prototype of a class becomes
-
-        (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
-
-    scaled to unit length. Here n is the sum of the images' probabilities for the class. The centre
-    is the mean of the image features, weighted by these probabilities, shifted by `shift_to_texts`,
-    and scaled to unit length. If n is 0, the prototype is the class text.
-    """
-    shift = shift_to_texts(image_features, class_features)
-    prototypes = class_features
-    for _ in range(options.rounds):
-        counts, sums = _assigned(image_features, prototypes, logit_scale * options.sharpness)
-        centres = normalize(sums + counts * shift, dim=1)
-        weight = options.image_weight * counts / (counts + options.shrinkage)
-        weight = torch.where(counts > 0, weight, 0)
-        prototypes = normalize(torch.lerp(class_features, centres, weight), dim=1)
-    return prototypes
-
-
-def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return each class's sums over the images: probabilities (C, 1), weighted features (C, D).
-
-    The weight of an image's feature is the image's probability for the class.
-    """
-    counts = prototypes.new_zeros(len(prototypes), 1)
-    sums = torch.zeros_like(prototypes)
-    for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):
-        shares = (scale * block @ prototypes.T).softmax(dim=1)
-        counts += shares.sum(dim=0).unsqueeze(1)
-        sums += shares.T @ block
-    return counts, sums

@@ -18,30 +18,21 @@ _ITERATIONS = 1000
 _TOLERANCE = 1e-6
 
 
-def estimate_priors(
-    posteriors: Tensor, labels: Tensor | None = None, classes: int | None = None
-) -> Tensor:
+def estimate_priors(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Estimate the class priors (C,), float64, of N images from their posteriors.
 
-    `posteriors` p_ik (N, C) of images i and classes k should be calibrated. All priors pi_k start
-    equal. Each step computes q_ik = p_ik pi_k, normalised over k, and sets pi_k to the mean of q_ik
-    over i. Steps end when no prior changes by more than 1e-6, or after 1000 steps. If N is 0,
-    priors stay equal.
-
-    If `labels` (N, K) are given, `posteriors` (N, K) has only the probabilities of these K classes
-    of each image, and `classes` is C.
+    `posteriors` p_ik (N, K) of images i are those of the K classes `labels` (N, K) out of C
+    `classes`; they should be calibrated. All priors pi_k start equal. Each step computes q_ik =
+    p_ik pi_k, normalised over k, and sets pi_k to the mean of q_ik over i. Steps end when no prior
+    changes by more than 1e-6, or after 1000 steps. If N is 0, priors stay equal.
     """
     images, width = posteriors.shape
-    count = width if classes is None else classes
-    priors = torch.full((count,), 1 / max(1, count), dtype=torch.float64)
+    priors = torch.full((classes,), 1 / max(1, classes), dtype=torch.float64)
     for _ in range(_ITERATIONS if images else 0):
         total = torch.zeros_like(priors)
         for rows in row_blocks(images, width):
-            if labels is None:
-                total += reweighted(posteriors[rows], priors).sum(dim=0)
-            else:
-                shares = reweighted(posteriors[rows], priors[labels[rows]])
-                total.index_add_(0, labels[rows].flatten(), shares.flatten())
+            shares = reweighted(posteriors[rows], priors[labels[rows]])
+            total.index_add_(0, labels[rows].flatten(), shares.flatten())
         before, priors = priors, total / images
         if float((priors - before).abs().max()) <= _TOLERANCE:
             break

@@ -286,14 +286,14 @@ class RunResults:
             recipe's order.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, and of the answers, per purpose.
-        calibration: Calibration of confidence; None in runs of older versions.
-        present: Estimate of how many classes have training images; None in runs of older versions.
+        calibration: Calibration of confidence; None if the run was not evaluated.
+        present: Estimate of how many classes have training images; None if not evaluated.
         confusions: For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair
             with most images first; empty if there is no evaluation split.
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
-        uncertain: Up to 200 training images, the least certain first; empty in older runs.
+        uncertain: Up to 200 training images, the least certain first.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
         peak_memory_mb: Peak memory per stage in MiB: of the GPU, or of the process if there is no
             GPU. Memory of the process may include memory that earlier stages freed.

@@ -26,7 +26,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file, on the CPU; a file without a digest is not checked.
+    """Return the tensors of a file, on the CPU.
 
     The tensors are copies with torch's own memory alignment. Memory-mapped tensors have another
     alignment. Kernels would sum them in another order, so results would not be bit-identical.
@@ -43,7 +43,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         tensors = load_file(path)
     except SafetensorError as error:
         raise DamagedTensorsError(str(error)) from error
-    if written is not None and written != tensor_digest(tensors):
+    if written != tensor_digest(tensors):
         raise DamagedTensorsError("its bytes are not those that were written")
     return {name: value.clone() for name, value in tensors.items()}
 

@@ -1,17 +1,14 @@
-"""Adapt CLIP to a folder of images in one call, or compare models on the folder.
+"""Adapt CLIP to a folder of images in one call.
 
 `latte adapt` and the function `latte.adapt` choose a method, write a recipe and run the recipe.
-`latte choose` does the same for each model that it compares, in a temporary folder.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError, Progress, RunResults
@@ -22,7 +19,6 @@ from latte.io.machine import machine_errors
 from latte.io.paths import given_path, read_text
 from latte.new.arguments import (
     ADAPT,
-    CHOOSE,
     PYTHON,
     Arguments,
     given_classes,
@@ -40,9 +36,6 @@ from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from latte.predict.predictor import Predictor
-    from latte.recipe.model import Recipe
-    from latte.results.folder import RunFolder
-    from latte.run.comparing import MeasuredModel
 
 OUTPUT = Path("adapted")
 _MARK = "# latte adapt replaces this file until you edit it: "
@@ -154,24 +147,17 @@ def propose(
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
     """Run all stages of a proposed recipe and return the results; finished stages are reused."""
-    recipe, _ = _ready(proposed, registry)
-    from latte.run.runner import run_recipe
-
-    results = run_recipe(recipe, registry, progress, output=proposed.output)
-    assert results is not None, "the run goes to its last stage"
-    return results
-
-
-def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
-    """Download the model of a proposed recipe; return the recipe and its run folder."""
     from latte.run.ready import fetch_model
     from latte.run.workspace import run_folder
 
-    recipe = load_recipe(proposed.recipe, registry)
-    run = run_folder(recipe, None, proposed.output)
+    recipe, output = load_recipe(proposed.recipe, registry), proposed.output
     with naming_argument(proposed.arguments.model):
-        fetch_model(recipe, registry, run)
-    return recipe, run
+        fetch_model(recipe, registry, run_folder(recipe, None, output))
+    from latte.run.runner import run_recipe
+
+    results = run_recipe(recipe, registry, progress, output=output)
+    assert results is not None, "the run goes to its last stage"
+    return results
 
 
 def check_method(method: str, argument: str) -> str:
@@ -193,33 +179,3 @@ def _write(path: Path, text: str, registry: Registry) -> None:
             "or name another output folder",
         )
     write_recipe(path, f"{text}{_MARK}{digest(text)}\n", registry)
-
-
-def compare_models(
-    images: Path,
-    classes: Path | Sequence[str] | None,
-    models: Sequence[str],
-    registry: Registry,
-    progress: Progress,
-) -> Mapping[str, MeasuredModel]:
-    """Run the recipe of `latte adapt` with each model; return the results, the best score first.
-
-    Recipes and runs are temporary. All models are checked and downloaded before torch is imported.
-    """
-    with TemporaryDirectory(prefix="latte-choose-") as folder:
-        runs = {}
-        for number, model in enumerate(models):
-            output = Path(folder, str(number))
-            proposed = propose(
-                images, classes, None, output, "auto", model, registry=registry, arguments=CHOOSE
-            )
-            runs[model] = _ready(proposed, registry)
-        from latte.run.comparing import measure_model
-        from latte.run.workspace import Workspace
-
-        found = {}
-        for model, (recipe, run) in runs.items():
-            progress.say(f"model {model}")
-            found[model] = measure_model(Workspace(recipe, registry, progress, run))
-            gc.collect()  # frees the model, which is in reference cycles
-    return dict(sorted(found.items(), key=lambda item: item[1].score, reverse=True))

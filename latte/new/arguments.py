@@ -1,4 +1,4 @@
-"""Arguments of `latte adapt`, `choose` and `new`, and of `latte.adapt`: names and checks."""
+"""Arguments of `latte adapt` and `new`, and of `latte.adapt`: names and checks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,6 @@ def naming_argument(name: str) -> Iterator[None]:
 
 
 ADAPT = Arguments()
-CHOOSE = Arguments(model="--models")
 NEW = Arguments(images="--images", test="--evaluation")
 PYTHON = Arguments(
     images="images",

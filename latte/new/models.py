@@ -116,8 +116,7 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
     time = f", encodes the images in about {minutes:.0f} min" if minutes >= 1 else ""
     licence = (licence_of(best.repository) or "").upper()
     return best.name, (
-        f"model: {best.name} (licence {licence}; {best.imagenet} % zero-shot on ImageNet{time}); "
-        "latte choose compares models on your images"
+        f"model: {best.name} (licence {licence}; {best.imagenet} % zero-shot on ImageNet{time})"
     )
 
 

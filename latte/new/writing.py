@@ -48,7 +48,6 @@ dataset:
   # A folder of labelled images by class, not those in root, to measure the gain
   # evaluation: labelled
 {% endif %}
-# latte choose compares models on your images
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
 # Keeps zero-shot CLIP if its score is low

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
-from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.finished import FinishedRun
 from latte.run.adapted import Adapted
@@ -81,7 +80,6 @@ class Predictor:
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
         on_unreadable: Unreadable | None = None,
-        priors: Priors | None = None,
     ) -> list[Prediction]:
         """Return all predictions as a list; see `predict_iter`.
 
@@ -94,7 +92,6 @@ class Predictor:
                 top_k=top_k,
                 batch_size=batch_size,
                 on_unreadable=on_unreadable,
-                priors=priors,
             )
         )
 
@@ -105,12 +102,10 @@ class Predictor:
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
         on_unreadable: Unreadable | None = None,
-        priors: Priors | None = None,
-        on_priors: Callable[[Tensor], None] | None = None,
     ) -> Iterator[Prediction]:
         """Yield predictions in the order of the images, while the next images are read.
 
-        Memory does not grow with the number of images, except with `priors="auto"`.
+        Memory does not grow with the number of images.
 
         A file with the same content as a training image gets the class that a person gave to the
         training image. Without such a class, it gets the classes of the run's posterior (class
@@ -124,33 +119,23 @@ class Predictor:
             top_k: classes per image; all classes if there are fewer.
             batch_size: images per forward pass.
             on_unreadable: called with each image that cannot be read, which is then left out.
-            priors: shares (C,) of the classes among the images; None means equal shares. `auto`
-                first reads all images and estimates the shares from them. Predictions with the
-                source `own` do not use them.
-            on_priors: called with the shares (C,) that are used.
 
         Raises:
             LatteError: for an unreadable image without `on_unreadable`; for a value that is no
-                image; for `auto` with more images times classes than fit into 1 GiB; for a `top_k`
-                or `batch_size` below 1; in a forked process, if the model was loaded before the
-                fork and torch uses several threads, because torch would wait for ever.
+                image; for a `top_k` or `batch_size` below 1; in a forked process, if the model was
+                loaded before the fork and torch uses several threads, because torch would wait for
+                ever.
         """
         _check_positive("top_k", top_k)
-        scored: Iterator[Scored] = (
-            Scored(batch.names, batch.keys, found, self.adapted.matches(found))
-            for batch in self._encode(images, batch_size, on_unreadable)
-            for found in [self.adapted.similarities(batch.features)]
-        )
-        if priors is not None:
-            scored = with_priors(scored, priors, self.scale, on_priors)
-        for batch in scored:
+        for batch in self._encode(images, batch_size, on_unreadable):
+            similarities = self.adapted.similarities(batch.features)
             rows = predict_rows(
                 batch.names,
-                batch.similarities,
+                similarities,
                 self.classes,
                 logit_scale=self.scale,
                 top_k=top_k,
-                matches=batch.matches,
+                matches=self.adapted.matches(similarities),
             )
             own = self.own
             yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows

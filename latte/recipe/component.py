@@ -232,8 +232,13 @@ def _at(key: str | None, error: PydanticCustomError) -> ErrorDetails:
     return ErrorDetails(type=error.type, loc=loc, msg=message, input=None, ctx=context)
 
 
-def _written(choice: Choice, info: SerializationInfo) -> dict[str, Any]:
-    """Return the component as a resolved recipe names it; `info.context` is the registry."""
+def _written(choice: Choice | dict[str, Any], info: SerializationInfo) -> dict[str, Any]:
+    """Return the component as a resolved recipe names it; `info.context` is the registry.
+
+    A default is returned as it is.
+    """
+    if not isinstance(choice, Choice):
+        return choice
     assert isinstance(info.context, Registry), "names of components depend on what is installed"
     label = {NAME: choice.label} if choice.label != choice.spec.name else {}
     by = {BY: choice.by} if choice.by else {}

@@ -128,18 +128,28 @@ class RecipeKeys(SharedKeys):
         "ablations, never for results",
     )
     backbone: Annotated[Choice, Component("backbone", DEFAULT_BACKBONE)] = Field(
-        examples=["{model: ViT-B-32, pretrained: laion2b_s34b_b79k}"]
+        description="the CLIP to adapt",
+        examples=["{model: ViT-B-32, pretrained: laion2b_s34b_b79k}"],
     )
     dataset: Annotated[Choice, Component("dataset")] = Field(
-        examples=["{use: folder, root: FOLDER, classes: FILE}"]
+        description="images and class names",
+        examples=["{use: folder, root: FOLDER, classes: FILE}"],
     )
-    guard: Annotated[Choice, Component("guard")] | None = None
+    guard: Annotated[Choice, Component("guard")] | None = Field(
+        default=None, description="decides how far the run uses the adapted model"
+    )
     describers: tuple[Annotated[Choice, Component("describer")], ...] = Field(
         default=(), description="the first is asked by descriptions without the key `by`"
     )
-    descriptions: tuple[Annotated[Choice, Component("description")], ...] = ()
-    gates: tuple[Annotated[Choice, Component("gate")], ...] = ()
-    labels: tuple[Annotated[Choice, Component("labeler")], ...] = ()
+    descriptions: tuple[Annotated[Choice, Component("description")], ...] = Field(
+        default=(), description="kinds of texts about classes, images and groups of images"
+    )
+    gates: tuple[Annotated[Choice, Component("gate")], ...] = Field(
+        default=(), description="hold back unusable texts"
+    )
+    labels: tuple[Annotated[Choice, Component("labeler")], ...] = Field(
+        default=(), description="assign pseudo-labels; needed by recipes with training steps"
+    )
     learners: tuple[LearnerChoice, ...] = _default(
         [{}], "adapted copies of the backbone", minItems=1
     )
@@ -148,8 +158,10 @@ class RecipeKeys(SharedKeys):
             {USE: "random-crops"}, "random views of training images; null: the evaluation view"
         )
     )
-    train: TrainSettings = TrainSettings()
-    evaluate: EvaluateSettings = EvaluateSettings()
+    train: TrainSettings = Field(default=TrainSettings(), description="length and method")
+    evaluate: EvaluateSettings = Field(
+        default=EvaluateSettings(), description="encoding and classification after training"
+    )
     reporters: tuple[Annotated[Choice, Component("reporter")], ...] = _default(
         [{USE: "html"}, {USE: "model-card"}], "what is written about a finished run"
     )

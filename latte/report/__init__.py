@@ -1,1 +1,1 @@
-"""Show results: pages, comparison, diagnosis, model card, and terminal output."""
+"""Show results: pages, comparison, model card, and terminal output."""

@@ -141,24 +141,6 @@ def line_chart(
     return drawing.markup()
 
 
-def lines_chart(
-    lines: Sequence[tuple[str, Series]],
-    label: str,
-    tick: Format,
-    reference: Reference | None = None,
-) -> Markup:
-    """Draw one metric of several runs; `lines` has a pair (CSS class, series) per run."""
-    samples = [sample for _, series in lines for sample in series.samples]
-    drawing, x, y = _framed(samples, label, tick, reference)
-    for css_class, series in lines:
-        points = [(x(sample.step), y(sample.value)) for sample in series.samples]
-        drawing.polyline(points, f"line {css_class}")
-        if len(points) <= _FEW:
-            for point in points:
-                drawing.circle(point, 2.5, f"point {css_class}")
-    return drawing.markup()
-
-
 def change_bar(before: float, after: float) -> Markup:
     """Draw a change of accuracy on a scale from 0 to 1."""
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.review.sentences import Evidence, contradictions
+from latte.review.sentences import Evidence
 from latte.review.session import Review, answers_file
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs on the same images and classes; a person has reviewed at least one of these runs."""
-
-    gains: dict[Path, Evidence]
-    differences: tuple[Evidence, ...]
-    unasked: tuple[Path, ...]
-    contradictions: str
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -33,32 +21,8 @@ def read_evidence(folder: Path) -> Evidence | None:
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
         return None
-    (found,) = Review(run).evidence()
+    found = Review(run).evidence()
     return found if found.estimate.answered or found.unknown else None
-
-
-def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
-    """Group the runs in `folders` by images and classes; return the groups with a reviewed run."""
-    found = {folder: read_evidence(folder) for folder in folders}
-    if not any(found.values()):
-        return ()
-    alike: dict[object, list[Path]] = {}
-    for folder in found:
-        run = FinishedRun(RunFolder(folder))
-        if run.folder.training_images.exists() and run.folder.prototypes.exists():
-            alike.setdefault((run.class_names, frozenset(run.training_keys)), []).append(folder)
-    groups = []
-    for several in alike.values():
-        reviewed = [one for one in several if found[one]]
-        if not reviewed:
-            continue
-        review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
-        stored = review.stored()
-        together = review.evidence(stored)
-        gains, differences = dict(zip(reviewed, together, strict=False)), together[len(reviewed) :]
-        unasked = tuple(one for one in several if not found[one])
-        groups.append(Group(gains, differences, unasked, contradictions(stored.contradictions)))
-    return tuple(groups)
 
 
 def evidence_lines(found: Evidence | None) -> tuple[str, ...]:

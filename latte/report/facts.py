@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults
+from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.recipe.model import DEFAULT_BACKBONE
 from latte.registry.spec import USE
@@ -97,6 +97,7 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Classes", count(len(results.class_names))),
         *((f"Questions about {one_line(one.purpose)}", asked(one)) for one in results.questions),
         ("Training steps", count(steps(results))),
+        *_signals(results.verdict),
         ("Seed", str(results.recipe.get("seed", "not recorded"))),
     ]
     facts += [
@@ -111,6 +112,14 @@ def run_facts(results: RunResults) -> list[Fact]:
     if results.peak_memory_mb:
         facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
     return facts
+
+
+def _signals(verdict: Verdict | None) -> list[Fact]:
+    """Return the measurements, which need no label, that led to the guard's verdict."""
+    if verdict is None or not verdict.signals:
+        return []
+    signals = (f"{one_line(name)} {value:.3g}" for name, value in verdict.signals.items())
+    return [("Signals of the guard", ", ".join(signals))]
 
 
 def page_title(results: RunResults) -> str:

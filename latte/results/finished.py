@@ -64,7 +64,7 @@ class Source:
     recipe: str
     limit: int | None
     recipe_from_run: str | None = None
-    """The recipe's path relative to the run folder; None in runs of older versions of latte."""
+    """The recipe's path relative to the run folder; None if they are on different drives."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class FinishedRun:
     """The files of a run folder; each is read and checked when it is first used, then cached.
 
     If a file is missing, damaged or belongs to other classes, access to its attribute raises a
-    `LatteError` that names the file and the fix. The attribute is None or empty if the recipe or an
-    older version of latte does not write the file.
+    `LatteError` that names the file and the fix. The attribute is None or empty if the recipe
+    does not write the file.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -226,12 +226,12 @@ class FinishedRun:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The calibration of the run's confidence; None in runs of older versions."""
+        """The calibration of the run's confidence; None if the run was not evaluated."""
         return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property
     def present(self) -> PresentNames | None:
-        """The estimate of which classes occur; None in runs of older versions of latte."""
+        """The estimate of which classes occur; None if the run was not evaluated."""
         path = self.folder.present
         return self._optional(
             "evaluate", path, PresentNames, lambda found: check_present(found, self.class_names)
@@ -274,8 +274,6 @@ class FinishedRun:
     def uncertain(self) -> tuple[RankedClasses, ...]:
         """The two likeliest classes of the least certain training images, least certain first."""
         path = self.folder.uncertain
-        if not self.folder.wrote("evaluate", path):
-            return ()
         with explained(path):
             return tuple(
                 self._answer(row.image, [(one.name, one.score) for one in row.classes])

@@ -24,11 +24,6 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # Older versions of latte lack these keys. A key without effect is left out of the hash, so that
-    # the folders of those versions keep their names.
-    for name in ("deterministic", "corrections", "budget"):
-        if not keys.get(name) or (name == "budget" and recipe.questioned is None):
-            keys.pop(name, None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
 
 
@@ -80,9 +75,8 @@ def stage_fingerprints(
         backbone = " ".join(part for part in parts if part is not None)
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
-    described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.seed)]
-    if recipe.gates:
-        described.append(_choices(recipe.gates))
+    seed, gates = str(recipe.seed), _choices(recipe.gates)
+    described = [zero_shot, describers, _choices(recipe.descriptions), seed, gates]
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)
@@ -95,7 +89,7 @@ def stage_fingerprints(
     if recipe.augmentation is not None:
         trained.append(_choices([recipe.augmentation]))
     if recipe.questioned is not None:
-        trained.append(f"budget {recipe.model_dump(mode='json', include={'budget'})['budget']}")
+        trained.append(f"budget {recipe.budget}")
     if corrections is not None:
         trained.append(digest_json([*corrections]))
     train = checkpoints = digest(*trained)

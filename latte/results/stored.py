@@ -122,8 +122,8 @@ class AskedQuestions:
 
     counts: list[QuestionCounts]
     expected_gain: ExpectedGain | None
-    reliability: str | None = None
-    """Sentence on the reliability of the describer; None if there is none, and in older runs."""
+    reliability: str | None
+    """Sentence on the reliability of the describer; None if there is none."""
 
 
 def check_questions(found: AskedQuestions) -> None:

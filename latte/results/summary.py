@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import OWN_IMAGES, ClassAccuracy, Evaluation, Interval, LatteError, Verdict
+from latte.interfaces import OWN_IMAGES, Evaluation, Interval, LatteError, Verdict
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.component import is_label
@@ -60,18 +60,11 @@ class Run:
     oracle: bool
     seconds: Mapping[str, float]
     peak_memory_mb: float | None
-    classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
-    """Accuracy of each class, in label order, by `zero-shot` and `adapted`."""
     own: Score | None = None
     """The posterior's score on test images that are also training images."""
     own_images: int = 0
     verdict: Verdict | None = None
     candidate: Score | None = None
-
-    @property
-    def files(self) -> FinishedRun:
-        """Reader of the run's files, for data that this summary lacks."""
-        return FinishedRun(RunFolder(self.folder))
 
 
 def read_run(path: Path) -> Run:
@@ -150,7 +143,6 @@ def _summary(files: FinishedRun) -> Run:
         oracle=is_oracle(recipe),
         seconds={stage: float(record.seconds) for stage, record in records.items()},
         peak_memory_mb=max(memory, default=None),
-        classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
         own=_score(own) if own else None,
         own_images=own.images if own else 0,
         verdict=files.verdict,

@@ -9,7 +9,7 @@ from typing import get_args
 from latte.interfaces import ImageReference, LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.io.paths import existing_file, is_folder
-from latte.results.answers import Answer, Kind, Use, now
+from latte.results.answers import Answer, Kind, Use, append_answers, now
 from latte.results.finished import FinishedRun
 from latte.results.given_labels import GivenLabel, NamedImages, read_labels
 from latte.review.population import teaches
@@ -34,10 +34,6 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     new = []
     for key, one in given.items():
         use = _use(one, key, stored.latest.get(key))
-        if use == "teaching" and len(review.runs) > 1:
-            what = "several runs are only measured, and this answer would teach"
-            hint = "write evidence in the column use, or import it into one run"
-            raise LatteError(what, where=one.where, hint=hint)
         stored.check_use(key, use, one.where)
         queue = "evidence" if use == "evidence" else "import"
         name = None if one.label is None else run.class_names[one.label]
@@ -45,7 +41,8 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
         before = stored.answers.get(key)
         if before is None or _content(before) != _content(answer):
             new.append(answer)
-    review.append(new, stored)
+    if new:
+        append_answers(review.file, new)
     return new
 
 

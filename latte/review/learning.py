@@ -26,8 +26,6 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     whose answers never become training labels.
     """
     run = review.run
-    if len(review.runs) > 1:
-        raise LatteError("only one run can learn at a time", where="RUN", hint="name one run")
     if not teaching_labels(review.file):
         found = uses(review.answers().values())
         review_command = shlex.join(["latte", "review", str(run.folder.path)])

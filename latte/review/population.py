@@ -1,20 +1,16 @@
 """Images that a person is asked to label in a review, in random order.
 
 The images are sorted by a random number per image, which is a hash of the image's content. The
-order is therefore fixed before any answer, and equal for all runs on these images. The number also
-decides the use of answers about an image: answers for *teaching* become training labels, and
-answers as *evidence* measure the gain in accuracy.
-
-If several runs are reviewed together, the questions are about all images on which any two of their
-models disagree, in the same order. So the questions asked so far contain a random sample of the
-disagreements of each pair of models.
+order is therefore fixed before any answer. The number also decides the use of answers about an
+image: answers for *teaching* become training labels, and answers as *evidence* measure the gain in
+accuracy.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 _TEACHING = 0.5
@@ -33,18 +29,16 @@ class ReviewImage:
     adapted: int
     """The label by the adapted model, even if the guard did not accept this model in full."""
     confidence: float
-    others: tuple[int, ...] = ()
-    """The labels by both models of each other run, if several runs are reviewed together."""
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The distinct labels that the models give this image, ascending."""
-        return tuple(sorted({self.zero_shot, self.adapted, *self.others}))
+        return tuple(sorted({self.zero_shot, self.adapted}))
 
     @property
     def disagrees(self) -> bool:
-        """True if two models give different labels."""
-        return len(self.labels) > 1
+        """True if the models give different labels."""
+        return self.zero_shot != self.adapted
 
 
 def draw(key: str) -> float:
@@ -107,25 +101,3 @@ def population(
         for key, row in ((key, rows[key]) for key in kept)
     )
     return Population(tuple(images))
-
-
-def joint(runs: Sequence[Population]) -> Population:
-    """Return the images that all runs have, with the labels that all their models give."""
-    by_key = [{one.key: one for one in run.images} for run in runs[1:]]
-    shared = (one for one in runs[0].images if all(one.key in run for run in by_key))
-    return Population(
-        tuple(
-            replace(one, others=tuple(label for run in by_key for label in run[one.key].labels))
-            for one in shared
-        )
-    )
-
-
-def difference(baseline: Population, other: Population) -> Population:
-    """Return the images of two runs, to measure `other` against `baseline`.
-
-    The adapted labels of `baseline` take the place of the zero-shot labels.
-    """
-    adapted = {one.key: one.adapted for one in baseline.images}
-    both = (one for one in other.images if one.key in adapted)
-    return Population(tuple(replace(one, zero_shot=adapted[one.key]) for one in both))

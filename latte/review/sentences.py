@@ -17,7 +17,6 @@ from latte.results.answers import Answer
 if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
     from latte.review.estimate import Estimate
 
-ZERO_SHOT = "zero-shot CLIP"
 NAME_GROUPS = "Teach: name groups of images"
 """Title of the queue `clusters`."""
 _SHOWN_NAMES = 3
@@ -25,21 +24,15 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """The estimated gain of one model over another, with the names of both."""
+    """The estimated gain of a model over zero-shot CLIP."""
 
     estimate: Estimate
     compared: str
-    baseline: str = ZERO_SHOT
-    """The other model of the comparison, in words: zero-shot CLIP or another run's model."""
+    """Name of the model in words, such as `the adapted model`."""
     teaching: int = 0
     """Number of answers that become training labels, and so do not measure the gain."""
     unknown: str = ""
-    """Sentence on answers that name no class; only the first of a review's estimates has it."""
-
-    @property
-    def is_gain(self) -> bool:
-        """True for a gain over zero-shot CLIP, false for a difference of two runs."""
-        return self.baseline == ZERO_SHOT
+    """Sentence on answers that name no class."""
 
     @property
     def sentence(self) -> str:
@@ -49,18 +42,15 @@ class Evidence:
             >>> Evidence(found, "the adapted model").sentence  # doctest: +SKIP
             'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
         """
-        found, adapted, baseline = self.estimate, self.compared, self.baseline
-        # A run's name is not capitalised at the start of a sentence.
-        start = "Zero-shot CLIP" if self.is_gain else baseline
+        found, adapted = self.estimate, self.compared
         if not found.disagreements:
-            return f"{start} and {adapted} agree on all {found.images:,} images: no gain."
+            return f"Zero-shot CLIP and {adapted} agree on all {found.images:,} images: no gain."
         if not found.answered:
             return (
-                f"{start} and {adapted} disagree on {found.disagreements:,} of "
+                f"Zero-shot CLIP and {adapted} disagree on {found.disagreements:,} of "
                 f"{found.images:,} images. {_none_counts(self)}"
             )
-        against = "" if self.is_gain else f" against {baseline}"
-        changes = f"{adapted} changes accuracy{against} by"
+        changes = f"{adapted} changes accuracy by"
         if found.answered == found.disagreements and not found.unsure:
             return (
                 f"All {found.disagreements:,} disagreements are answered: {changes} "
@@ -70,10 +60,9 @@ class Evidence:
         interval = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
         gain = f"{_points(found.gain.value)} points (95 %: {interval})"
         if found.better == "adapted":
-            than = "" if self.is_gain else f" than {baseline}"
-            return f"After {answers}: {adapted} is better{than} by {gain}."
+            return f"After {answers}: {adapted} is better by {gain}."
         if found.better == "zero-shot":
-            return f"After {answers}: {baseline} is better; {adapted} changes it by {gain}."
+            return f"After {answers}: zero-shot CLIP is better; {adapted} changes it by {gain}."
         return f"After {answers}: not decided yet; {changes} {gain}."
 
     @property
@@ -86,17 +75,8 @@ class Evidence:
             f"{100 * one.high:.0f} %, {self.compared} {100 * other.low:.0f} to "
             f"{100 * other.high:.0f} %."
         )
-        rest = ("" if is_unknown or not self.is_gain else accuracy, self.unknown)
+        rest = ("" if is_unknown else accuracy, self.unknown)
         return (self.sentence, *filter(None, rest))
-
-
-def run_names(folders: Sequence[Path]) -> list[str]:
-    """Return the name of each run folder, as `PARENT/NAME` if several names are equal."""
-    paths = [one.absolute() for one in folders]
-    names = [one.name for one in paths]
-    return [
-        f"{one.parent.name}/{one.name}" if names.count(one.name) > 1 else one.name for one in paths
-    ]
 
 
 def uses(answers: Iterable[Answer]) -> str:
@@ -140,12 +120,10 @@ def _none_counts(evidence: Evidence) -> str:
     return f"No answer measures the gain yet ({answers}: {', '.join(parts)})."
 
 
-def unknown_classes(
-    found: Counter[str | None], class_names: Sequence[str], files: Sequence[Path]
-) -> str:
+def unknown_classes(found: Counter[str | None], class_names: Sequence[str], file: Path) -> str:
     """Return a sentence on answers with unknown class names; empty if there are none.
 
-    `found` is the number of answers per unknown name, and `files` are the files of the answers.
+    `found` is the number of answers per unknown name, and `file` is the file of the answers.
     """
     if not found:
         return ""
@@ -157,19 +135,11 @@ def unknown_classes(
         parts.append(f"{len(found) - _SHOWN_NAMES:,} more")
     answers = "1 answer does" if total == 1 else f"{total:,} answers do"
     # Reports show this sentence, so it names no folder above the run's.
-    where = " and ".join(f"{file.absolute().parent.name}/{file.name}" for file in files)
+    where = f"{file.absolute().parent.name}/{file.name}"
     return one_line(
         f"{answers} not count, because the class list has no class {', '.join(parts)}. Replace "
         f"the names in {where}, or answer again about these images with latte review."
     )
-
-
-def contradictions(images: int) -> str:
-    """Return the sentence on images with contradictory answers; empty if there are none."""
-    if not images:
-        return ""
-    what = "1 image has" if images == 1 else f"{images:,} images have"
-    return f"{what} contradictory answers in the files of the runs; the newest answer counts."
 
 
 def not_shown(images: int, *, teaches: bool = False) -> str:

@@ -26,8 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
 from latte.results.answers import Kind
-from latte.review.groups import Question
-from latte.review.queues import QueueName
+from latte.review.queues import Question, QueueName
 from latte.review.sentences import not_shown
 from latte.review.session import Review, Standing
 
@@ -123,12 +122,7 @@ class _Server:
         """Return the class names in label order, and the queues."""
         names = self._review.run.class_names
         queues = {
-            name: {
-                "title": queue.title,
-                "prompt": queue.prompt,
-                "sheet": queue.is_sheet,
-                "selected": queue.selected,
-            }
+            name: {"title": queue.title, "prompt": queue.prompt, "sheet": queue.is_sheet}
             for name, queue in self._review.queues.items()
         }
         return JSONResponse({"run": self._review.name, "names": names, "queues": queues})
@@ -224,7 +218,6 @@ class _Server:
         question = now.question and {
             "rows": [one.row for one in now.question.images],
             "options": now.question.options,
-            "examples": [one and one.row for one in now.question.examples],
         }
         return {
             "queue": queue,
@@ -234,7 +227,7 @@ class _Server:
             "uses": now.uses,
             "next_step": now.next_step,
             "note": note,
-            "result": [one.lines for one in now.evidence],
+            "result": now.evidence.lines,
         }
 
 

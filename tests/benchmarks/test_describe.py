@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
+from latte_llava.describer import LlavaDescriber
 
-from benchmarks import describe
 from benchmarks.__main__ import main
+from latte.api import DescribeRequest
 
 TINY = [
-    *("describe", "--shape", "tiny-llava", "--images", "3", "--batch", "3"),
+    *("describe", "--images", "3", "--batch", "3"),
     *("--rounds", "1", "--max-new-tokens", "4"),
 ]
 
@@ -27,13 +27,14 @@ def test_batches_are_measured_against_single_images(capsys: pytest.CaptureFixtur
 
 
 def test_other_texts_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    original: Callable[..., list[str]] = describe.answer_all
+    original = LlavaDescriber.describe
 
-    def wrong(replicas: Sequence[Any], questions: Sequence[Any], *rest: Any) -> list[str]:
-        texts = original(replicas, questions, *rest)
-        return texts if replicas[0].limit == 1 else [*texts[:-1], "something else"]
+    def wrong(self: LlavaDescriber, requests: Sequence[DescribeRequest]) -> list[str]:
+        texts = original(self, requests)
+        assert self._loaded is not None
+        return texts if self._loaded.model.limit == 1 else [*texts[:-1], "something else"]
 
-    monkeypatch.setattr(describe, "answer_all", wrong)
+    monkeypatch.setattr(LlavaDescriber, "describe", wrong)
     with pytest.raises(SystemExit, match="wrote other texts"):
         main(TINY)
 

@@ -19,14 +19,15 @@ from benchmarks.folder_methods import (
     zero_shot,
 )
 from benchmarks.folder_rivals import RIVALS
-from latte.components.options import AnchoredOptions
-from latte.components.prototypes import anchored_prototypes
+from latte.components.options import ReEstimatedOptions
+from latte.components.prototypes import ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.recipe.component import Choice
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
 from latte.run.judging import blend_classifier
 from tests.helpers.labelled_sets import labelled_set
+from tests.helpers.training_driver import CONTEXT, training_start
 
 REGISTRY = load_registry()
 FOLDER = draw(labelled_set("birds"), CELL["all names"], 0, [])
@@ -57,7 +58,7 @@ def component_method(name: str) -> RecipeMethod:
 
 
 @pytest.mark.parametrize("folder", [FOLDER, SINGLE], ids=["many", "one class"])
-@pytest.mark.parametrize("name", ["zero-shot", "anchored", "re-estimated", "transductive", *RIVALS])
+@pytest.mark.parametrize("name", ["zero-shot", "re-estimated", "transductive", *RIVALS])
 def test_each_method_answers_all_images_and_changes_no_input(name: str, folder: Folder) -> None:
     before = [one.clone() for one in (folder.texts, folder.own.features, folder.test.features)]
     answers = method_called(name, REGISTRY)(folder)
@@ -84,14 +85,6 @@ def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) 
         assert right > was
 
 
-def test_anchored_is_the_component_with_its_defaults() -> None:
-    rows = anchored_prototypes(
-        FOLDER.own.features, FOLDER.texts, FOLDER.logit_scale, AnchoredOptions()
-    )
-    expected = (FOLDER.test.features @ rows.T).argmax(dim=1)
-    assert torch.equal(component_method("anchored")(FOLDER).test, expected)
-
-
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
     plain = component_method("transductive")
@@ -108,7 +101,7 @@ def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
 
 def test_a_guard_sees_the_candidate_and_no_label() -> None:
     SEEN.clear()
-    answers = guarded(component_method("anchored"), 1.0)(FOLDER)
+    answers = guarded(component_method("re-estimated"), 1.0)(FOLDER)
     (evidence,) = SEEN
     assert evidence.class_names == FOLDER.names
     assert evidence.image_features is FOLDER.own.features
@@ -136,7 +129,7 @@ def recipe_file(folder: Path, **changes: str) -> Path:
     keys = {
         "dataset": '{use: folder, root: "${IMAGES}", classes: "${CLASSES}"}',
         "backbone": "{model: 'plugin:tiny'}",
-        "prototypes": "{use: anchored, image_weight: 0.2}",
+        "prototypes": "{use: re-estimated, image_weight: 1.0, rounds: 1}",
         "train": "{max_steps: 0}",
     }
     path = folder / "own.yaml"
@@ -147,11 +140,12 @@ def recipe_file(folder: Path, **changes: str) -> Path:
 
 def test_a_recipe_without_steps_is_a_method_with_its_options(tmp_path: Path) -> None:
     method = load_method(recipe_file(tmp_path), REGISTRY)
-    assert method.prototypes.options == AnchoredOptions(image_weight=0.2)
-    rows = anchored_prototypes(
-        FOLDER.own.features, FOLDER.texts, FOLDER.logit_scale, AnchoredOptions(image_weight=0.2)
-    )
-    assert torch.equal(method(FOLDER).test, (FOLDER.test.features @ rows.T).argmax(dim=1))
+    options = ReEstimatedOptions(image_weight=1.0, rounds=1)
+    assert method.prototypes.options == options
+    aggregator = ReEstimatedPrototypes(options, CONTEXT)
+    aggregator.start(training_start(FOLDER.texts, FOLDER.own.features))
+    expected = classify(aggregator.classifier(), FOLDER.test.features)
+    assert torch.equal(method(FOLDER).test, expected)
 
 
 def test_a_recipe_with_steps_is_refused_with_what_to_change(tmp_path: Path) -> None:
@@ -161,6 +155,6 @@ def test_a_recipe_with_steps_is_refused_with_what_to_change(tmp_path: Path) -> N
 
 
 def test_an_unknown_method_names_the_nearest() -> None:
-    with pytest.raises(LatteError, match='Did you mean "anchored"'):
-        method_called("anchord", REGISTRY)
+    with pytest.raises(LatteError, match='Did you mean "re-estimated"'):
+        method_called("re-estimatd", REGISTRY)
     assert "stata" in known_methods(REGISTRY)

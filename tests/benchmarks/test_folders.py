@@ -33,7 +33,7 @@ from tests.helpers.labelled_sets import split_of
 
 pytestmark = pytest.mark.thorough
 
-ROW = Row("tiny", "birds", "all names", 0, "anchored", 120, 100, 2.0, 1.5, 0.25)
+ROW = Row("tiny", "birds", "all names", 0, "re-estimated", 120, 100, 2.0, 1.5, 0.25)
 SIGNALS = {
     **{"score": 0.83, "stability": 0.7, "lead": 2.0},
     **{"agreement": 0.6, "agreement of zero-shot": 0.5},
@@ -142,7 +142,7 @@ def test_calibration_sets_scores_beside_the_share_that_gained() -> None:
 
 def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
     rows = [replace(ROW, draw=draw, own=own) for draw, own in enumerate([4.0, -2.0, 1.0, 1.0])]
-    assert gains_table(rows, ["anchored", "stata"], "own").splitlines()[2:] == [
+    assert gains_table(rows, ["re-estimated", "stata"], "own").splitlines()[2:] == [
         "| all names | +1.0 (-2.0, 25%) | – |"
     ]
 
@@ -154,9 +154,11 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
         replace(ROW, cell="shuffled names", own=-40.0),
     ]
     (line,) = [
-        one for one in summary(rows, ["anchored"], {}).splitlines() if one.startswith("| anch")
+        one
+        for one in summary(rows, ["re-estimated"], {}).splitlines()
+        if one.startswith("| re-est")
     ]
-    assert line == "| anchored | +2.0 | +2.0 (all names) | 2 of 3 |"
+    assert line == "| re-estimated | +2.0 | +2.0 (all names) | 2 of 3 |"
 
 
 def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
@@ -247,7 +249,14 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
 ) -> None:
     out, split = tmp_path / "out", split_of(tmp_path, "three", (3, 8, 21))
     common = ["folders", "--set", f"three={split}:{IMAGES}", "--images-per-class", "4"]
-    common += ["--cells", "25 images,Zipf 1", "--methods", "zero-shot,anchored", "--out", str(out)]
+    common += [
+        "--cells",
+        "25 images,Zipf 1",
+        "--methods",
+        "zero-shot,re-estimated",
+        "--out",
+        str(out),
+    ]
     benchmark([*common, "--draws", "1"])
     first = (out / "rows.csv").read_text(encoding="utf-8")
     benchmark([*common, "--draws", "2"])
@@ -263,7 +272,7 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
     ("option", "message"),
     [
         (["--cells", "Zipf 3"], 'there is no cell "Zipf 3"'),
-        (["--methods", "anchord"], 'Did you mean "anchored"'),
+        (["--methods", "re-estimatd"], 'Did you mean "re-estimated"'),
         (["--method", "mine"], "is not NAME=RECIPE"),
         (["--set", "a=absent.json:."], "absent.json"),
     ],

@@ -26,7 +26,7 @@ def case() -> Case:
     return Case(folder, keys, method(folder), method)
 
 
-@pytest.mark.parametrize("queue", ["clusters", "uncertain"])
+@pytest.mark.parametrize("queue", ["clusters", "images"])
 def test_reviewers_give_true_labels_to_teaching_images(
     case: Case, tmp_path: Path, queue: QueueName
 ) -> None:

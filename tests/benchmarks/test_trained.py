@@ -140,7 +140,6 @@ def test_command_writes_two_rows_per_run_and_goes_on(
         (["--recipes", "dmeo"], '"dmeo" is none of adapt, demo'),
         (["--seeds", "-1"], "whole numbers"),
         (["--images", "0"], "--images: must be 1 or more"),
-        (["--set", "a=absent.json:."], "absent.json"),
     ],
 )
 def test_mistakes_exit_with_2_and_no_traceback(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from latte.interfaces import (
     ClassifiedImage,
@@ -140,22 +139,13 @@ def report(folder: Path, kind: str) -> Path:
 
 
 def comparison(folder: Path) -> Path:
-    """Write a page of two methods, one with two seeds, on five classes with hostile names."""
+    """Write a page of two methods with hostile names, one with two seeds."""
     for number, (name, seed, right) in enumerate(
         (("a", 0, 640), ("a", 1, 650), (HOSTILE[0], 0, 690))
     ):
         settings = {"name": name, "seed": seed}
         run = run_folder(folder / "runs" / f"{number}", right=(600, right), settings=settings)
-        scores = json.loads((run / "evaluation.json").read_text())
-        for score in scores:
-            score["classes"] = [{"correct": 60 + number, "images": score["images"] // 5}] * 5
-        scores[1]["classes"][2] = {"correct": 180 - number, "images": scores[1]["images"] // 5}
-        write(run / "evaluation.json", json.dumps(scores))
-        rows = [{"event": "step", "step": step, "epoch": 0, "loss": 1 / step} for step in (1, 2, 3)]
-        write(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         write(run / "report" / "index.html", "<!doctype html>")
-        about = json.dumps({"class_names": HOSTILE[:5], "learners": ["main"]})
-        save_file({"x": torch.zeros(1)}, run / "prototypes.safetensors", {"latte": about})
     path = folder / "compare.html"
     path.write_text(compare_page(compare_runs([folder / "runs"]), path), encoding="utf-8")
     return path
@@ -265,23 +255,6 @@ def test_every_control_can_be_reached_with_the_keyboard(browser: Page, tmp_path:
     assert reached[0] == "skip"
     assert {"gallery-filter", "gallery-class", "gallery-changed"} <= set(reached)
     assert "scroll" in reached
-
-
-def test_two_methods_are_chosen_and_compared_class_by_class(browser: Page, tmp_path: Path) -> None:
-    browser.show(1280)
-    browser.open(comparison(tmp_path))
-    table = "[...document.querySelectorAll('[data-classes] tbody tr')].map((one) => one.innerText)"
-    served = browser.evaluate(table)
-    browser.evaluate(typed("[data-classes] input", ""))
-    assert browser.evaluate(table) == served
-    browser.evaluate(typed("[data-classes] select", "0"))
-    chosen = browser.evaluate(table)
-    assert chosen != served
-    assert len(chosen) == 5
-    browser.evaluate(typed("[data-classes] input", "JAVASCRIPT"))
-    assert len(browser.evaluate(table)) == 1
-    assert browser.evaluate("typeof window.hacked") == "undefined"
-    assert browser.complaints() == []
 
 
 def test_a_page_prints_without_its_controls(browser: Page, tmp_path: Path) -> None:

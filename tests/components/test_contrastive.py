@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import pytest
 import torch
@@ -12,13 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions
-from latte.interfaces import Classifier, LatteError, Supervision
+from latte.interfaces import Classifier, LatteError, NoOptions, Supervision
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows
-
-Positives = Literal["diagonal", "multi", "ignore"]
-POSITIVES: tuple[Positives, ...] = ("diagonal", "multi", "ignore")
 
 
 def contrast(
@@ -26,27 +21,19 @@ def contrast(
     targets: Tensor,
     labels: list[int],
     weights: list[float] | None = None,
-    positives: Positives = "diagonal",
-    logit_scale: float | None = None,
     learned: float = 10.0,
 ) -> Tensor:
-    options = ContrastiveOptions(positives=positives, logit_scale=logit_scale)
     supervision = Supervision(stream(labels, weights), targets=targets)
-    return ContrastiveLoss(options, CONTEXT)(
+    return ContrastiveLoss(NoOptions(), CONTEXT)(
         images, supervision, torch.tensor(learned, dtype=images.dtype)
     )
 
 
-def loop(
-    images: Tensor, targets: Tensor, labels: list[int], weights: list[float], positives: Positives
-) -> float:
+def loop(images: Tensor, targets: Tensor, weights: list[float]) -> float:
     """Definition of the loss in loops over pairs, at scale 10."""
     kept = [i for i, weight in enumerate(weights) if weight > 0]
     total = 0.0
     for i in kept:
-        alike = [j for j in kept if labels[j] == labels[i]]
-        right = alike if positives == "multi" else [i]
-        there = [j for j in kept if positives != "ignore" or j == i or j not in alike]
         for direction in ("image picks target", "target picks image"):
             logit = {
                 j: 10.0
@@ -55,11 +42,10 @@ def loop(
                     if direction == "image picks target"
                     else images[j] @ targets[i]
                 )
-                for j in there
+                for j in kept
             }
             everything = math.log(sum(math.exp(value) for value in logit.values()))
-            share = sum(everything - logit[j] for j in right) / len(right)
-            total += weights[i] * share / 2
+            total += weights[i] * (everything - logit[i]) / 2
     return total / sum(weights) if kept else 0.0
 
 
@@ -69,50 +55,28 @@ def loop(
     classes=st.integers(1, 4),
     width=st.integers(1, 6),
     seed=st.integers(0, 10_000),
-    positives=st.sampled_from(POSITIVES),
     data=st.data(),
 )
 def test_loss_equals_the_loop_over_pairs(
-    rows: int, classes: int, width: int, seed: int, positives: Positives, data: st.DataObject
+    rows: int, classes: int, width: int, seed: int, data: st.DataObject
 ) -> None:
     images, targets = unit_rows(rows, width, seed), unit_rows(rows, width, seed + 1)
     labels = drawn_labels(rows, classes, seed).tolist()
     weights = data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=rows, max_size=rows))
 
-    computed = contrast(images, targets, labels, weights, positives)
+    computed = contrast(images, targets, labels, weights)
 
-    expected = loop(images, targets, labels, weights, positives)
+    expected = loop(images, targets, weights)
     assert computed.item() == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.mark.parametrize("positives", ["multi", "ignore"])
-def test_with_distinct_labels_all_kinds_of_positives_are_the_same(positives: Positives) -> None:
-    images, targets = unit_rows(6, 8, seed=1), unit_rows(6, 8, seed=2)
-    labels = [3, 1, 0, 2, 5, 4]
-
-    same = contrast(images, targets, labels, positives=positives)
-
-    assert torch.equal(same, contrast(images, targets, labels))
-
-
-@pytest.mark.parametrize("positives", ["multi", "ignore"])
-def test_kinds_of_positives_differ_with_shared_labels(positives: Positives) -> None:
-    images, targets = unit_rows(6, 8, seed=1), unit_rows(6, 8, seed=2)
-    labels = [0, 0, 1, 1, 2, 2]
-
-    other = contrast(images, targets, labels, positives=positives)
-
-    assert abs(other - contrast(images, targets, labels)) > 0.01
-
-
-@pytest.mark.parametrize("positives", POSITIVES)
-def test_sample_of_weight_zero_equals_its_absence(positives: Positives) -> None:
+def test_sample_of_weight_zero_equals_its_absence() -> None:
     images = unit_rows(5, 8, seed=3).requires_grad_()
     targets = unit_rows(5, 8, seed=4).requires_grad_()
     labels, weights = [0, 1, 0, 1, 0], [1.0, 0.0, 0.5, 1.0, 0.0]
     there = [0, 2, 3]
 
-    loss = contrast(images, targets, labels, weights, positives)
+    loss = contrast(images, targets, labels, weights)
     gradients = torch.autograd.grad(loss, (images, targets))
 
     without = contrast(
@@ -120,7 +84,6 @@ def test_sample_of_weight_zero_equals_its_absence(positives: Positives) -> None:
         targets[there],
         [labels[i] for i in there],
         [weights[i] for i in there],
-        positives,
     )
     expected = torch.autograd.grad(without, (images, targets))
     torch.testing.assert_close(loss, without)
@@ -128,11 +91,10 @@ def test_sample_of_weight_zero_equals_its_absence(positives: Positives) -> None:
     assert gradients[0][[1, 4]].count_nonzero() == 0
 
 
-@pytest.mark.parametrize("positives", POSITIVES)
-def test_with_no_sample_left_it_is_zero_and_so_is_its_gradient(positives: Positives) -> None:
+def test_with_no_sample_left_it_is_zero_and_so_is_its_gradient() -> None:
     images = unit_rows(3, 4, seed=5).requires_grad_()
 
-    loss = contrast(images, unit_rows(3, 4, seed=6), [0, 0, 1], [0.0] * 3, positives)
+    loss = contrast(images, unit_rows(3, 4, seed=6), [0, 0, 1], [0.0] * 3)
     torch.autograd.backward(loss)
 
     assert loss.item() == 0.0
@@ -140,34 +102,21 @@ def test_with_no_sample_left_it_is_zero_and_so_is_its_gradient(positives: Positi
     assert images.grad.count_nonzero() == 0
 
 
-@pytest.mark.parametrize("positives", POSITIVES)
-def test_gradients_are_those_of_finite_differences(positives: Positives) -> None:
+def test_gradients_are_those_of_finite_differences() -> None:
     images = unit_rows(4, 3, seed=7).requires_grad_()
     targets = unit_rows(4, 3, seed=8).requires_grad_()
 
     def loss(f: Tensor, z: Tensor) -> Tensor:
-        return contrast(f, z, [0, 0, 1, 1], [1.0, 0.5, 0.0, 1.0], positives, learned=2.0)
+        return contrast(f, z, [0, 0, 1, 1], [1.0, 0.5, 0.0, 1.0], learned=2.0)
 
     assert torch.autograd.gradcheck(loss, (images, targets))
-
-
-def test_a_fixed_scale_takes_the_place_of_the_learned_one() -> None:
-    images, targets = unit_rows(4, 8, seed=1), unit_rows(4, 8, seed=2)
-    labels = [0, 1, 2, 3]
-
-    learned = contrast(images, targets, labels, learned=30.0)
-
-    assert learned == contrast(images, targets, labels, logit_scale=30.0, learned=5.0)
-    assert learned != contrast(images, targets, labels, learned=5.0)
 
 
 def test_the_learned_scale_gets_gradient() -> None:
     scale = torch.tensor(10.0, dtype=torch.float64, requires_grad=True)
     supervision = Supervision(stream([0, 1]), targets=unit_rows(2, 4, seed=1))
 
-    loss = ContrastiveLoss(ContrastiveOptions(), CONTEXT)(
-        unit_rows(2, 4, seed=2), supervision, scale
-    )
+    loss = ContrastiveLoss(NoOptions(), CONTEXT)(unit_rows(2, 4, seed=2), supervision, scale)
 
     assert torch.autograd.grad(loss, scale)[0] != 0
 
@@ -187,7 +136,7 @@ def test_prototypes_without_targets_are_refused_with_a_way_out() -> None:
     )
 
     with pytest.raises(LatteError, match="needs a target for each image") as error:
-        ContrastiveLoss(ContrastiveOptions(), CONTEXT)(
+        ContrastiveLoss(NoOptions(), CONTEXT)(
             unit_rows(1, 4, seed=2), supervision, torch.tensor(1.0)
         )
 

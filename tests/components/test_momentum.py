@@ -76,17 +76,6 @@ class TestTargets:
         assert torch.equal(targets_of(supervision), START[[2, 2, 0]])
         torch.testing.assert_close(weights_of(aggregator), START)
 
-    def test_they_are_normalised_only_if_asked_for(self) -> None:
-        text = unit_rows(2, WIDTH, seed=2)
-
-        plain = targets_of(teach(prototypes(momentum=0.5), stream([0, 1]), text))
-        unit = targets_of(
-            teach(prototypes(momentum=0.5, normalize_targets=True), stream([0, 1]), text)
-        )
-
-        assert (plain.norm(dim=1) < 0.95).all()
-        torch.testing.assert_close(unit, normalize(plain, dim=1))
-
     def test_a_clear_text_outweighs_an_undecided_one(self) -> None:
         clear = START[:1]
         undecided = normalize(START[:1] + START[1:2], dim=1)

@@ -6,9 +6,9 @@ import torch
 
 from latte.components.labelers import CurrentLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions, CurrentOptions, TemplateOptions
+from latte.components.options import CurrentOptions, TemplateOptions
 from latte.components.prototypes import TemplatePrototypes
-from latte.interfaces import Batch, ClassFeatureRefresh
+from latte.interfaces import Batch, ClassFeatureRefresh, NoOptions
 from tests.helpers.training_driver import CONTEXT, stream, take_step, training_start, unit_rows
 
 
@@ -86,7 +86,7 @@ def test_flyp_is_current_labels_on_templates_with_gradient() -> None:
     result = take_step(
         [CurrentLabeler(CurrentOptions(), CONTEXT)],
         templates("step"),
-        ContrastiveLoss(ContrastiveOptions(), CONTEXT),
+        ContrastiveLoss(NoOptions(), CONTEXT),
         Batch("main", torch.arange(6), epoch=0, step=0),
         images,
         class_texts,

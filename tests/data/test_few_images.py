@@ -34,11 +34,14 @@ def test_warning_about_a_small_folder_does_not_mention_the_limit() -> None:
 
 @pytest.mark.parametrize(
     ("images", "names", "limit"),
-    [(1000, 10, 200), (1000, 66, 200), (1000, 67, 300), (5000, 1000, 3000), (250, 67, None)],
+    [
+        (1000, 10, 200),
+        (1000, 66, 200),
+        (1000, 67, 300),
+        (5000, 1000, 3000),
+        (250, 67, None),
+        (200, 5, None),
+    ],
 )
 def test_quick_look_has_three_images_per_name(images: int, names: int, limit: int | None) -> None:
     assert quick_look(images, names) == limit
-
-
-def test_no_quick_look_for_a_small_folder() -> None:
-    assert quick_look(200, 5) is None

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from latte.components import latte_components
-from latte.components.datasets.local import CoopOptions, FolderOptions, ListOptions
 from latte.interfaces import ImageReference
 
 
@@ -36,8 +35,3 @@ def test_listing_images_and_checking_options_needs_no_torch() -> None:
     script += "assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
     assert len(targets) == 2 * 3
-
-
-def test_every_option_is_described() -> None:
-    for options in (FolderOptions, ListOptions, CoopOptions):
-        assert all(field.description for field in options.model_fields.values())

@@ -20,7 +20,7 @@ EXAMPLES = ROOT / "examples"
 SCRIPTS = {
     "own_folder.py": ("labels of the images in", "labels.csv"),
     "compare_methods.py": ("mixture", "training-free"),
-    "use_in_python.py": ("8 classes", "with estimated priors", "with known priors"),
+    "use_in_python.py": ("8 classes",),
 }
 """Scripts, and what they print or write."""
 NOTEBOOK = EXAMPLES / "quickstart.ipynb"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.confidence_sequence import confidence_sequence
+from latte.evaluate.confidence_sequence import confidence_sequence, log_wealth
 
 VALUES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40)
 
@@ -36,6 +36,16 @@ def test_one_look_too_many_would_break_a_fixed_interval() -> None:
             abs(drawn[:size].mean() - 0.25) <= one for size, one in zip(sizes, reach, strict=True)
         )
     assert covered < 180
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_each_end_may_be_wrong_with_half_of_the_error_probability(level: float) -> None:
+    """At an end, the gambler's capital is the reciprocal of this probability."""
+    values = np.array([1.0, 1.0, 0.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0])
+    found = confidence_sequence([*values], 100, -1, 1, level)
+    at_low = log_wealth(values, 100, -1, 1, found.low).max()
+    at_high = log_wealth(-values, 100, -1, 1, -found.high).max()
+    assert np.exp([at_low, at_high]) == pytest.approx(2 / (1 - level), rel=1e-4)
 
 
 @given(VALUES)

@@ -62,7 +62,6 @@ COMMANDS = (
     Command(f"labels export {RUN} --format csv -o labels.csv", run=True),
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
-    Command(f"diagnose {RUN}", run=True),
     Command("recipes copy parts/latteclip copied.yaml"),
     Command("schema -o schema.json"),
     Command("datasets"),

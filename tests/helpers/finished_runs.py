@@ -66,7 +66,7 @@ def _answer(run: FinishedRun) -> None:
     answers: list[tuple[Kind, str | None, Use, str]] = [
         ("class", "red", "evidence", "evidence"),
         ("unsure", None, "evidence", "evidence"),
-        ("class", "blue", "teaching", "uncertain"),
+        ("class", "blue", "teaching", "images"),
     ]
     images = zip(run.training_keys, run.training_ids, answers, strict=False)
     append_answers(

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
-from latte.components.options import ContrastiveOptions
 from latte.distributed.joining import joined
 from latte.interfaces import NoOptions, Trunk
 from latte.interfaces.settings import OptimizerSettings
@@ -48,7 +47,7 @@ def class_texts_with_gradient() -> Part:
 
 
 def trained_temperature() -> Part:
-    loss = TemperatureLoss(ContrastiveOptions(), CONTEXT)
+    loss = TemperatureLoss(NoOptions(), CONTEXT)
     return replace(latteclip_part(), loss=loss)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions, TemplateOptions
+from latte.components.options import TemplateOptions
 from latte.components.prototypes import TemplatePrototypes
 from latte.interfaces import (
     Batch,
@@ -120,7 +120,7 @@ class MaskedCrossEntropy(Loss[NoOptions]):
 class TemperatureLoss(ContrastiveLoss):
     """Contrastive loss with a temperature of its own, which is trained."""
 
-    def __init__(self, options: ContrastiveOptions, context: Context) -> None:
+    def __init__(self, options: NoOptions, context: Context) -> None:
         super().__init__(options, context)
         self.log_temperature = nn.Parameter(torch.zeros((), device=context.device))
 

@@ -30,14 +30,10 @@ from latte_transductive.options import TransductiveOptions
 
 from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.components import losses
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    ContrastiveOptions,
-    CurrentOptions,
-    FrozenOptions,
-    MomentumOptions,
-)
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
 from latte.data import batches
 from latte.interfaces import Batch, NoOptions
@@ -79,7 +75,7 @@ def part(
         name,
         trainable,
         prototypes or MomentumPrototypes(MomentumOptions(momentum=0.9), ON_DEVICE),
-        loss or ContrastiveLoss(ContrastiveOptions(), ON_DEVICE),
+        loss or ContrastiveLoss(NoOptions(), ON_DEVICE),
     )
 
 
@@ -129,13 +125,13 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 _DEVICE, _TO_DEVICE = ", device=removed.device", ".to(self.context.device)"
 _TO_IMAGES = ".to(image_features.device, non_blocking=True)"
-_REMOVED, _READ = "removed = stream.weights == 0", "bool(removed.any())"
+_REMOVED, _READ = "removed = weights == 0", "bool(removed.any())"
 _COPY = ".to(device, non_blocking=True)"
 MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
-    "tensor on the wrong device in a loss": (ContrastiveLoss, "_pairs", _DEVICE, ""),
+    "tensor on the wrong device in a loss": (losses, "_excluded", _DEVICE, ""),
     "class features left on the CPU": (MomentumPrototypes, "start", _TO_DEVICE, ".cpu()"),
     "labels left on the CPU": (FrozenLabeler, "assign", _TO_IMAGES, ""),
-    "tensor read in a loss": (ContrastiveLoss, "_pairs", _REMOVED, f"{_REMOVED}; {_READ}"),
+    "tensor read in a loss": (losses, "_excluded", _REMOVED, f"{_REMOVED}; {_READ}"),
     "copy that waits in a labeler": (FrozenLabeler, "assign", ", non_blocking=True", ""),
     "copy of views that waits": (batches, "_on_device", _COPY, ".to(device)"),
 }

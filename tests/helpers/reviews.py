@@ -33,10 +33,9 @@ def made_up_review(
     names: Sequence[str],
     images: int = 200,
     corrections: str | None = None,
-    every: int = 4,
 ) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
-    write_labels(folder, names, images, every)
+    write_labels(folder, names, images)
     recipe = {} if corrections is None else {"corrections": corrections}
     write_text(folder / "recipe.yaml", dump_yaml({"name": "animals", **recipe}))
     source = {"recipe": str(folder / "recipe.yaml"), "limit": None}
@@ -44,17 +43,17 @@ def made_up_review(
     return Review(FinishedRun(RunFolder(folder)))
 
 
-def write_labels(folder: Path, names: Sequence[str], images: int = 200, every: int = 4) -> None:
+def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
     """Write the labels of a run that zero-shot and adapted give to made-up images.
 
-    They differ on each image whose number is a multiple of `every`. The content key of the image
+    They differ on each image whose number is a multiple of 4. The content key of the image
     `3.jpg` is `key 3`.
     """
     count = len(names)
     rows = [["image", "zero_shot", "adapted", "confidence"]]
     lines = []
     for number in range(images):
-        adapted = (number + (number % every == 0)) % count
+        adapted = (number + (number % 4 == 0)) % count
         confidence = repr(draw(f"key {number}c"))
         rows.append([f"{number}.jpg", names[number % count], names[adapted], confidence])
         lines.append(json.dumps({"id": f"{number}.jpg", "key": f"key {number}"}) + "\n")
@@ -65,10 +64,6 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200, every: i
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
     path = folder / "prototypes.safetensors"
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
-    features = np.random.default_rng(0).normal(size=(images + count, 16)).astype(np.float32)
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    both = {"training": features[:images], "class_features": features[images:]}
-    save_file(both, folder / "zero_shot.safetensors")
 
 
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:

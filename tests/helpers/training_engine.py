@@ -14,7 +14,6 @@ from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_b
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
-    ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     LastBlocksOptions,
@@ -31,6 +30,7 @@ from latte.interfaces import (
     Backbone,
     ImageReference,
     Loss,
+    NoOptions,
     Progress,
     PrototypeAggregator,
     PseudoLabeler,
@@ -80,7 +80,7 @@ class Part:
 
 def latteclip_part(name: str = "main", trainable: TrainableGroup | Trainable[Any] = "all") -> Part:
     prototypes = MomentumPrototypes(MomentumOptions(momentum=0.9), CONTEXT)
-    return Part(name, trainable, prototypes, ContrastiveLoss(ContrastiveOptions(), CONTEXT))
+    return Part(name, trainable, prototypes, ContrastiveLoss(NoOptions(), CONTEXT))
 
 
 def latteclip_labelers() -> list[PseudoLabeler[Any]]:

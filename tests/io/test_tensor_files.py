@@ -63,9 +63,10 @@ def test_truncated_tensor_file_is_detected(tmp_path: Path, share: float) -> None
         load_tensors(path)
 
 
-def test_file_without_digest_is_loaded_unchecked(tmp_path: Path) -> None:
-    save_file({"zeros": torch.zeros(2)}, tmp_path / "older.safetensors")
-    assert load_tensors(tmp_path / "older.safetensors")["zeros"].tolist() == [0, 0]
+def test_file_without_digest_is_refused(tmp_path: Path) -> None:
+    save_file({"zeros": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(DamagedTensorsError):
+        load_tensors(tmp_path / "foreign.safetensors")
 
 
 def test_tensor_digest_depends_on_names_types_and_shapes_not_order() -> None:

@@ -265,8 +265,6 @@ def test_missing_class_names_are_asked_for_with_the_option(
         (["adapt", "phtos"], "PHOTOS"),
         (["adapt", ".", "--classes", "gone.txt"], "--classes"),
         (["adapt", ".", "--classes", "cat,cat"], "--classes.1"),
-        (["choose", "phtos", "--models", "plugin:tiny"], "PHOTOS"),
-        (["choose", ".", "--classes", "cat,dog", "--models", "plugin:tny"], "--models"),
     ],
 )
 def test_wrong_paths_are_refused_before_torch_is_imported(

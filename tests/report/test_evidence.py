@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from latte.cli.main import run_command_line
-from latte.interfaces import LatteError, RunResults, Verdict
+from latte.interfaces import RunResults, Verdict
 from latte.report.card import model_card
-from latte.report.comparison.comparison import compare_runs, notes
+from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
 from latte.report.page.page import run_page
 from latte.report.summary import summary_table
-from latte.results.finished import open_run
 from latte.review.session import Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
@@ -104,21 +102,6 @@ def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Pat
     assert "latte predict animals-1a2b3c4d IMAGES --candidate" in words
 
 
-def test_damaged_answers_raise_an_error_with_the_line(tmp_path: Path, review: Review) -> None:
-    answer_all(review, "adapted", 8)
-    lines = review.file.read_text().splitlines(keepends=True)
-    teaching = lines[1].replace('"use": "evidence"', '"use": "teaching"')
-    for number, line, why in (
-        (3, lines[2].replace('"kind": "class"', '"kind": "clas"'), "kind"),
-        (9, teaching, "both evidence and teaching"),
-    ):
-        review.file.write_text("".join([*lines[: number - 1], line, *lines[number:]]))
-        for report in (run_page, model_card, summary_table):
-            with pytest.raises(LatteError, match=why) as caught:
-                report(unlabelled(tmp_path))
-            assert caught.value.where == f"{review.file}:{number}"
-
-
 @pytest.fixture
 def compared(tmp_path: Path) -> Path:
     """Two runs without labelled images: one with a verdict and answers, one without."""
@@ -139,67 +122,9 @@ def test_comparison_shows_verdict_and_measured_gain_of_each_run(compared: Path) 
     note = f"first: cannot tell. {GAIN}"
     assert note in squashed(table(found))
     assert "second:" not in table(found)
-    assert "second is not measured" in squashed(table(found))
-    assert f"latte review {compared / 'first'} {compared / 'second'}" in "".join(notes(found))
     assert note in parse(page(found)).by_id("notes").words
     (row,) = as_json(found)["rows"]
     (reviewed,) = row["reviews"]
     assert reviewed["folder"] == str(compared / "first")
     assert (reviewed["answered"], reviewed["gain"]) == (30, pytest.approx(0.25))
     assert reviewed["gain_low"] < 0.25 <= reviewed["gain_high"]
-
-
-def test_comparison_shows_the_difference_of_runs_that_were_reviewed_together(
-    compared: Path,
-) -> None:
-    write_labels(compared / "second", CLASSES, every=5)
-    paths = [compared / "first", compared / "second"]
-    review = Review(*map(open_run, paths))
-    answer_all(review, "adapted", 60)
-    found = compare_runs(paths)
-    gains = {one.compared: one.sentence for one in review.evidence()[:2]}
-    difference = review.evidence()[2]
-    for line in (f"first: cannot tell. {gains['first']}", difference.sentence):
-        assert line.replace("−", "-") in squashed(table(found))
-        assert line in parse(page(found)).by_id("notes").words
-    (row,) = as_json(found)["differences"]
-    assert (row["baseline"], row["compared"]) == ("first", "second")
-    assert row["answered"] == difference.estimate.answered > 0
-    assert row["gain_low"] <= row["gain"] < row["gain_high"]
-    assert "is not measured" not in squashed(table(found))
-
-
-def test_comparison_names_the_damaged_line(compared: Path) -> None:
-    (compared / "second" / "review.jsonl").write_text("{}\n")
-    with pytest.raises(LatteError) as caught:
-        compare_runs([compared])
-    assert caught.value.where == f"{compared / 'second' / 'review.jsonl'}:1"
-
-
-def test_commands_of_a_comparison_can_be_copied(
-    compared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(compared)
-    paths = [Path("of mine/same"), Path("other/same")]
-    for name, path in zip(("first", "second"), paths, strict=True):
-        path.parent.mkdir()
-        Path(name).rename(path)
-    answer_all(Review(open_run(paths[0])), "adapted", 4)
-    said = notes(compare_runs([paths[0], paths[1].absolute()]))
-    command = "latte review 'of mine/same' other/same"
-    assert any(one.startswith("other/same is not measured") and command in one for one in said)
-
-
-def test_comparison_and_review_count_contradictory_answers(
-    compared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [compared / "first", compared / "second"]
-    first, second, both = Review(open_run(paths[0])), Review(open_run(paths[1])), map(str, paths)
-    answer_all(first, "adapted", 3)
-    answer_all(second, "zero_shot", 3)
-    said = "3 images have contradictory answers in the files of the runs; the newest answer counts."
-    assert said in squashed(table(compare_runs(paths)))
-    assert run_command_line(["review", *both, "--show"]) == 0
-    assert said in squashed(capsys.readouterr().out)
-    answer_all(Review(open_run(paths[0]), open_run(paths[1])), "adapted", 1)
-    assert "contradictory" not in table(compare_runs(paths))

@@ -59,11 +59,10 @@ def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
     assert "The 2 of 12,345 training images" in found.by_id("uncertain").words
 
 
-def test_without_labels_without_mistakes_and_of_an_older_version(tmp_path: Path) -> None:
-    unknown = parse(mistakes_page(results(tmp_path, evaluations=(), mistakes=(), uncertain=())))
+def test_without_labels_and_without_mistakes(tmp_path: Path) -> None:
+    unknown = parse(mistakes_page(results(tmp_path, evaluations=(), mistakes=())))
     assert "no labelled evaluation images" in unknown.by_id("mistakes").words
-    assert "An older version of latte" in unknown.by_id("uncertain").words
-    assert not list(unknown.all("li", "card"))
+    assert not list(unknown.by_id("mistakes").all("li", "card"))
     perfect = parse(mistakes_page(results(tmp_path, mistakes=())))
     assert "Every evaluation image is classified correctly" in perfect.by_id("mistakes").words
 

@@ -103,21 +103,22 @@ COUNTS: dict[str, Any] = {"purpose": "images", "questions": 3, "stored": 1, "una
 
 
 def test_counts_of_questions_are_read_with_and_without_an_expected_gain(tmp_path: Path) -> None:
-    plain = with_questions(tmp_path / "plain", {"counts": [COUNTS], "expected_gain": None})
+    nothing = {"expected_gain": None, "reliability": None}
+    plain = with_questions(tmp_path / "plain", {"counts": [COUNTS], **nothing})
     gain = {"value": 0.2, "low": 0.0, "high": 0.3, "used": True}
-    judged = with_questions(tmp_path / "judged", {"counts": [COUNTS], "expected_gain": gain})
-    assert plain.questions == judged.questions == (QuestionCounts(**COUNTS),)
-    assert plain.expected_gain is None
-    assert judged.expected_gain == ExpectedGain(0.2, 0.0, 0.3)
-    assert judged.reliability is None, "files of older versions have no such key"
     known = {"counts": [COUNTS], "expected_gain": gain, "reliability": "ignored"}
-    assert with_questions(tmp_path / "known", known).reliability == "ignored"
+    judged = with_questions(tmp_path / "judged", known)
+    assert plain.questions == judged.questions == (QuestionCounts(**COUNTS),)
+    assert plain.expected_gain is plain.reliability is None
+    assert judged.expected_gain == ExpectedGain(0.2, 0.0, 0.3)
+    assert judged.reliability == "ignored"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.21, 0.3), (0.0, 0.1), (-2.0, 0.3)])
 def test_an_impossible_expected_gain_is_refused(tmp_path: Path, low: float, high: float) -> None:
     gain = {"value": 0.2, "low": low, "high": high}
-    run = with_questions(tmp_path / "run", {"counts": [COUNTS], "expected_gain": gain})
+    content = {"counts": [COUNTS], "expected_gain": gain, "reliability": None}
+    run = with_questions(tmp_path / "run", content)
     with pytest.raises(LatteError, match=r"damaged \(the expected gain is not within"):
         _ = run.expected_gain
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from statistics import mean, stdev
 
 import pytest
 
+from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.results.answers import Answer, Kind, Use
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import Population, draw, population, teaches
@@ -73,6 +75,21 @@ def test_the_interval_shrinks_around_the_gain() -> None:
     assert reach[0] == pytest.approx(2 * len(found.disagreements) / len(KEYS))
 
 
+def test_error_probabilities_of_the_strata_add_up_to_five_percent() -> None:
+    found = models()
+    strata = [found.disagreements, *found.agreements]
+    answered = [one for images in strata for one in images[:30]]
+    now = after(found, [answer(one.key) for one in answered])
+    expected = [0.0, 0.0]
+    for images in strata:
+        right = [float(one.adapted == TRUTH[one.key]) for one in images[:30]]
+        mean = confidence_sequence(right, len(images), 0, 1, level=1 - 0.05 / len(strata))
+        expected[0] += mean.low * len(images) / len(KEYS)
+        expected[1] += mean.high * len(images) / len(KEYS)
+    assert len(strata) == 3
+    assert (now.adapted.low, now.adapted.high) == pytest.approx(expected)
+
+
 def test_only_answers_before_the_first_gap_count() -> None:
     found = models()
     chosen = [one.key for one in found.disagreements[:20]]
@@ -120,6 +137,41 @@ def test_a_model_that_has_learned_is_measured_on_evidence_images_only() -> None:
     assert found.images
     assert not any(teaches(one.key) for one in found.images)
     assert 100 < len(found.images) < 200
+
+
+@pytest.mark.thorough
+def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
+    """Simulate reviewers; each draws the images in another order."""
+    numbers = random.Random(0)
+    images = 240
+    truth = [numbers.randrange(3) for _ in range(images)]
+    zero_shot = [label if numbers.random() < 0.5 else (label + 1) % 3 for label in truth]
+    stops, reviewers = (8, 24), 150
+    for right, changed in ((0.7, 0.4), (0.6, 0.3)):
+        adapted = [
+            before if numbers.random() > changed else true if numbers.random() < right else 2
+            for before, true in zip(zero_shot, truth, strict=True)
+        ]
+        before, after = (
+            sum(map(int.__eq__, labels, truth)) / images for labels in (zero_shot, adapted)
+        )
+        gains, covered = list[float](), 0
+        for _ in range(reviewers):
+            keys = [f"{numbers.getrandbits(64):x}" for _ in range(images)]
+            found = population(keys, zero_shot, adapted, truth, learned=False)
+            label = dict(zip(keys, truth, strict=True))
+            asked = [
+                answer(one.key, label=label[one.key]) for one in found.disagreements[: stops[-1]]
+            ]
+            estimates = [
+                estimate(found, {one.key: one for one in asked[:stop]}, NAMES) for stop in stops
+            ]
+            covered += all(
+                one.gain.low - 1e-9 <= after - before <= one.gain.high + 1e-9 for one in estimates
+            )
+            gains.append(estimates[-1].gain.value)
+        assert covered >= 0.94 * reviewers
+        assert abs(mean(gains) - (after - before)) < 3.5 * stdev(gains) / reviewers**0.5
 
 
 def test_no_accuracy_is_claimed_before_the_first_answer() -> None:

@@ -162,6 +162,20 @@ def test_an_image_keeps_the_use_of_its_earlier_answer(review: Review, tmp_path: 
     assert found[TEACHING[1]] == ("class", "cat", "teaching")
 
 
+@pytest.mark.parametrize("use", ["evidence", "teaching"])
+def test_an_image_whose_answer_has_the_other_use_is_refused(
+    review: Review, tmp_path: Path, use: str
+) -> None:
+    header, other = "image,label,use", "teaching" if use == "evidence" else "evidence"
+    import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat,{use}", header=header))
+    before = review.file.read_bytes()
+    rows = (f"{TEACHING[1]},cat,{use}", f"{TEACHING[0]},dog,{other}")
+    with pytest.raises(LatteError, match="never both") as caught:
+        import_answers(review, csv_file(tmp_path, *rows, header=header))
+    assert caught.value.where == f"{tmp_path / 'answers.txt'}:3"
+    assert review.file.read_bytes() == before
+
+
 GOOD = f"{EVIDENCE[0]},cat"
 
 
@@ -235,19 +249,6 @@ def test_other_files_are_refused_by_the_command(
     assert not review.file.exists()
 
 
-def test_the_command_prints_the_estimate(
-    review: Review, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = review.population.disagreements[0]
-    path = csv_file(tmp_path, f"{first.row}.jpg,{NAMES[first.adapted]}")
-    folder = str(review.run.folder.path)
-    assert run_command_line(["review", folder, "--import", str(path)]) == 0
-    printed = capsys.readouterr()
-    assert "1 new answer in" in printed.err
-    assert "0 teach, 1 only measures the gain" in printed.err
-    assert printed.out.startswith("After 1 answer:")
-
-
 def test_teaching_images_of_a_run_that_has_learned_can_be_answered(tmp_path: Path) -> None:
     first = made_up_review(tmp_path / "first", NAMES)
     review = made_up_review(tmp_path / "run", NAMES, corrections="../first/review.jsonl")
@@ -258,12 +259,15 @@ def test_teaching_images_of_a_run_that_has_learned_can_be_answered(tmp_path: Pat
 def test_the_command_says_how_many_answers_teach_and_why_the_others_do_not(
     review: Review, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [f"{image},cat" for image in (*EVIDENCE[:3], *TEACHING[:4])]
+    first = next(one.row for one in review.population.disagreements)
+    evidence = [f"{first}.jpg", *(one for one in EVIDENCE if one != f"{first}.jpg")]
+    rows = [f"{image},cat" for image in (*evidence[:3], *TEACHING[:4])]
     path = csv_file(tmp_path, *rows, f"{TEACHING[4]},none of these")
     assert run_command_line(["review", str(review.run.folder.path), "--import", str(path)]) == 0
-    printed = capsys.readouterr().err
-    assert "review.jsonl: 4 teach, 3 only measure the gain, 1 without a class" in printed
-    said = " ".join(printed.split())
+    printed = capsys.readouterr()
+    assert printed.out.startswith("After 1 answer:")
+    assert "review.jsonl: 4 teach, 3 only measure the gain, 1 without a class" in printed.err
+    said = " ".join(printed.err.split())
     assert "a random draw decides" in said
     assert "unless the column use says evidence" in said
     assert "latte adapt IMAGES --test FILE" in said
@@ -276,11 +280,11 @@ def test_answers_that_do_not_count_yet_are_not_called_no_answer(
     agreed = next(image for image in EVIDENCE if int(image.removesuffix(".jpg")) not in differ)
     later = f"{review.population.disagreements[2].row}.jpg"
     import_answers(review, csv_file(tmp_path, *(f"{one},cat" for one in (agreed, TEACHING[0]))))
-    (found,) = review.evidence()
+    found = review.evidence()
     assert (found.teaching, found.estimate.agreeing, found.estimate.waiting) == (1, 1, 0)
     assert "2 answers: 1 for teaching, 1 about images on which the models agree" in found.sentence
     import_answers(review, csv_file(tmp_path, f"{later},cat"))
-    (found,) = review.evidence()
+    found = review.evidence()
     assert found.estimate.waiting == 1
     assert "3 answers" in found.sentence
     assert "1 waiting for answers about earlier images" in found.sentence

@@ -58,7 +58,7 @@ def client(review: Review) -> Iterator[Client]:
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
     assert status == 200
-    assert set(json.loads(body)["question"]) == {"rows", "options", "examples"}
+    assert set(json.loads(body)["question"]) == {"rows", "options"}
 
 
 @pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
@@ -131,14 +131,6 @@ def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     assert review.answers() == before
 
 
-def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -> None:
-    row = json.loads(client("GET", f"/{TOKEN}/question?queue=evidence")[1])["question"]["rows"][0]
-    status, body = client.answer(rows=[row], kind="class", label=1, queue="evidence")
-    assert status == 200
-    assert json.loads(body)["answered"] == len(review.answers())
-    assert "dog" in review.file.read_text()
-
-
 def test_an_image_does_not_wait_until_an_answer_is_stored(
     client: Client, review: Review, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,13 +166,13 @@ def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None
 
 def test_images_that_cannot_be_shown_get_no_answer_that_teaches(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    first, second, third, *_ = (one.images[0] for one in review.upcoming(3, "uncertain"))
+    first, second, third, *_ = (one.images[0] for one in review.upcoming(3, "images"))
     with served(review, without(first.row, third.row)) as url:
         page = Client(url)
-        state = json.loads(page("GET", f"/{TOKEN}/question?queue=uncertain")[1])
+        state = json.loads(page("GET", f"/{TOKEN}/question?queue=images")[1])
         assert state["question"]["rows"] == [second.row]
         assert review.answers() == {}
-        _, body = page.answer(rows=[second.row], kind="none", queue="uncertain")
+        _, body = page.answer(rows=[second.row], kind="none", queue="images")
     assert json.loads(body)["question"]["rows"] not in ([first.row], [second.row], [third.row])
     assert json.loads(body)["note"].endswith("are gone or cannot be read: 2.")
     assert [*review.answers()] == [second.key]
@@ -253,7 +245,7 @@ def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
         served(Review(review.run)) as other,
         ThreadPoolExecutor() as threads,
     ):
-        answers = [*threads.map(answer_twenty, (url, other), ("evidence", "uncertain"))]
+        answers = [*threads.map(answer_twenty, (url, other), ("evidence", "images"))]
     rows = [row for several in answers for row in several]
     assert {f"key {row}" for row in rows} == review.answers().keys()
     assert len(rows) == 40

@@ -10,12 +10,12 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.report.evidence import read_evidence, read_groups
+from latte.report.evidence import read_evidence
+from latte.results.answers import Answer, read_answers
 from latte.results.stored import LARGEST_JSON
-from latte.review.groups import Question
 from latte.review.importing import import_answers
 from latte.review.population import ReviewImage, teaches
-from latte.review.queues import QueueName
+from latte.review.queues import Question, QueueName
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 
@@ -51,17 +51,8 @@ def test_three_of_four_questions_are_about_disagreements(review: Review) -> None
     asked = answered(review, 24)
     differ = {one.key for one in review.population.disagreements}
     assert sum(key in differ for key in asked) == 18
-    assert review.evidence()[0].estimate.answered == 18
-    assert review.evidence()[0].estimate.gain.low < review.evidence()[0].estimate.gain.high
-
-
-def test_questions_end_when_all_images_are_answered(review: Review) -> None:
-    asked = answered(review, 200)
-    assert len(set(asked)) == 200
-    assert review.next("evidence") is None
-    assert review.evidence()[0].estimate.gain.low == pytest.approx(
-        review.evidence()[0].estimate.gain.high
-    )
+    assert review.evidence().estimate.answered == 18
+    assert review.evidence().estimate.gain.low < review.evidence().estimate.gain.high
 
 
 def test_options_do_not_reveal_the_model(review: Review) -> None:
@@ -82,34 +73,30 @@ def test_options_do_not_reveal_the_model(review: Review) -> None:
 
 
 def test_teaching_images_are_never_evidence(review: Review) -> None:
-    question = review.next("uncertain")
+    question = review.next("images")
     assert question is not None
     assert teaches(question.images[0].key)
-    review.answer([question.images[0].key], "class", "cat", "uncertain")
+    review.answer([question.images[0].key], "class", "cat", "images")
     asked = answered(review, 90)
     assert not any(teaches(key) for key in asked)
     with pytest.raises(LatteError, match="never both"):
         review.answer([question.images[0].key], "class", "cat", "evidence")
     evidence = next(one.key for one in review.population.images if not teaches(one.key))
     with pytest.raises(LatteError, match="never both"):
-        review.answer([evidence], "class", "cat", "uncertain")
+        review.answer([evidence], "class", "cat", "images")
 
 
-def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review) -> None:
+def test_images_are_looked_through_in_their_random_order(review: Review) -> None:
+    expected = [one.key for one in everything(review) if teaches(one.key)]
     asked = []
-    for _ in range(6):
-        question = review.next("balanced")
-        assert question is not None
-        asked.append(question.images[0])
-        review.answer([question.images[0].key], "unsure", None, "balanced")
-    assert sorted(one.adapted for one in asked[:3]) == [0, 1, 2]
-    left = review.next("uncertain")
-    assert left is not None
-    assert left.images[0].confidence <= min(
-        one.confidence
-        for one in review.population.images
-        if teaches(one.key) and one.key not in review.answers()
-    )
+    while (question := review.next("images")) is not None:
+        (image,) = question.images
+        assert {*question.options} == {image.zero_shot, image.adapted}
+        asked.append(image.key)
+        review.answer([image.key], "unsure", None, "images")
+    assert asked == expected
+    standing = review.standing("images")
+    assert (standing.answered, standing.left) == (len(expected), 0)
 
 
 def test_undo_asks_again(review: Review) -> None:
@@ -151,21 +138,20 @@ def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
     answers = review.answers()
     assert [answers[key].label for key in named] == ["bird"] * 10
     assert [answers[key].label for key in others] == [None, None]
-    asked = review.next("uncertain")
+    asked = review.next("images")
     assert asked is not None
     assert asked.images[0].key not in named
     assert (
-        review.standing("uncertain").left
-        == sum(teaches(one.key) for one in everything(review)) - 10
+        review.standing("images").left == sum(teaches(one.key) for one in everything(review)) - 10
     )
 
 
 def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
-    least = review.next("uncertain")
-    assert least is not None
+    first = review.next("images")
+    assert first is not None
     while (question := review.next("clusters")) is not None:
         review.answer([], "unsure", None, "clusters", keys(question))
-    assert review.next("uncertain") == least
+    assert review.next("images") == first
     assert review.standing("clusters").answered == len(NAMES)
 
 
@@ -174,7 +160,7 @@ def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Revi
     assert question is not None
     review.answer([], "unsure", None, "clusters", keys(question))
     last = keys(question)[-1]
-    review.answer([last], "class", "cat", "uncertain")
+    review.answer([last], "class", "cat", "images")
     review.answer(keys(question), "undo", None, "clusters")
     assert [*review.answers()] == [last]
     asked = review.next("clusters")
@@ -214,10 +200,10 @@ def test_the_next_step_after_teaching_is_named(
 
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
-    before = review.evidence()[0].estimate
+    before = review.evidence().estimate
     while (question := review.next("clusters")) is not None:
         review.answer(keys(question), "class", "cat", "clusters")
-    assert review.evidence()[0].estimate == before
+    assert review.evidence().estimate == before
 
 
 @pytest.mark.parametrize(
@@ -251,7 +237,6 @@ def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
     for use in (
         lambda: made_up_review(folder, NAMES, corrections=corrections),
         lambda: read_evidence(folder),
-        lambda: read_groups([folder]),
     ):
         with pytest.raises(LatteError, match=r"review\.jsonl of a run folder|File name too long"):
             use()
@@ -270,16 +255,31 @@ def test_a_file_of_answers_that_is_too_large_is_not_read(review: Review) -> None
         review.answers()
 
 
+def test_the_file_is_read_once_for_an_answer(
+    review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> list[Answer]:
+        read.append(path)
+        return read_answers(path)
+
+    monkeypatch.setattr("latte.review.session.read_answers", counted)
+    review.answer([review.population.disagreements[-1].key], "class", "cat", "evidence")
+    assert read == [review.file]
+
+
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
     answered(review, 5)
     assert review.standing("evidence").left == 195
-    question = review.next("uncertain")
+    question = review.next("images")
     assert question is not None
-    review.answer(keys(question), "none", None, "uncertain")
+    review.answer(keys(question), "none", None, "images")
     left = review.standing("evidence").left
     upcoming = [one.images[0].key for one in review.upcoming(200)]
     assert len(upcoming) == left < 195
     assert answered(review, left) == upcoming
+    assert review.next("evidence") is None
     assert review.standing("evidence").left == 0
 
 
@@ -292,7 +292,7 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     stale = [key for key in asked if before[key].label == "dog"]
     assert 0 < len(stale) < 40
     assert renamed.answers().keys() == set(asked) - set(stale)
-    (found,) = renamed.evidence()
+    found = renamed.evidence()
     assert found.estimate.neither == 0
     question = renamed.next("evidence")
     assert question is not None
@@ -304,7 +304,7 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     assert line in " ".join(capsys.readouterr().out.split())
     text = renamed.file.read_text().replace('"label": "dog"', '"label": "hound"')
     renamed.file.write_text(text)
-    assert renamed.evidence()[0].unknown == ""
+    assert renamed.evidence().unknown == ""
     assert len(renamed.answers()) == 40
 
 
@@ -317,7 +317,7 @@ def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path
     sheet.write_text(f"image,label,use\n{''.join(rows)}")
     import_answers(review, sheet)
     renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
-    queues: tuple[QueueName, ...] = ("clusters", "balanced")
+    queues: tuple[QueueName, ...] = ("clusters", "images")
     for name in queues:
         question = renamed.standing(name).question
         assert question is not None and question == renamed.next(name)
@@ -330,7 +330,7 @@ def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
     answered(made_up_review(tmp_path, NAMES), 8)
-    (found,) = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
+    found = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
     assert found.estimate.answered == 0
     assert "8 answers do not count" in found.unknown
     assert "nearest: dogs)" in found.unknown
@@ -347,7 +347,7 @@ def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path
         assert question is not None
         first.answer([question.images[0].key], "class", names[question.options[0]], "evidence")
     again = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
-    (before,), (after,) = first.evidence(), again.evidence()
+    before, after = first.evidence(), again.evidence()
     assert before == after
     assert {one.label for one in again.answers().values()} == {*again.run.class_names}
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
 
 from latte.interfaces import ImageReference
 from latte.io.files import digest
@@ -25,7 +24,7 @@ from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.reviews import TOKEN, made_up_review, served
 
-IMAGES, CLASSES, WIDTH, ANSWERS = 10_000, 100, 512, 7_000
+IMAGES, CLASSES, ANSWERS = 10_000, 100, 7_000
 SECONDS, MEGABYTES = 2.0, 200.0
 """Limits for the processor time of a request, and for the memory of all requests together."""
 
@@ -38,15 +37,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
     folder = tmp_path_factory.mktemp("review")
-    review = made_up_review(folder, [f"class {label}" for label in range(CLASSES)], IMAGES)
-    random = np.random.default_rng(0)
-    means = random.normal(size=(CLASSES, WIDTH))
-    rows = means[np.arange(IMAGES) % CLASSES] + random.normal(size=(IMAGES, WIDTH))
-    features = np.concatenate([rows, means]).astype(np.float32)
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    both = {"training": features[:IMAGES], "class_features": features[IMAGES:]}
-    save_file(both, review.run.folder.zero_shot)
-    return review
+    return made_up_review(folder, [f"class {label}" for label in range(CLASSES)], IMAGES)
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -75,7 +66,7 @@ def answer_most(review: Review) -> None:
     append_answers(
         review.file,
         [
-            Answer(one.key, "class", f"class {one.adapted}", "teaching", "uncertain", "big", "")
+            Answer(one.key, "class", f"class {one.adapted}", "teaching", "images", "big", "")
             if teaches(one.key)
             else Answer(one.key, "class", f"class {one.adapted}", "evidence", "evidence", "big", "")
             for one in review.population.images[:ANSWERS]

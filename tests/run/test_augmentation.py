@@ -68,17 +68,6 @@ def picture() -> Image.Image:
     return Image.fromarray(values)
 
 
-def test_views_depend_on_seed_epoch_and_index_alone() -> None:
-    own, again = view(), view()
-    places = [(index, epoch) for index in range(4) for epoch in range(4)]
-    found = {place: own.pixels(picture(), *place) for place in places}
-    assert all(torch.equal(again.pixels(picture(), *at), found[at]) for at in reversed(places))
-    assert len({one.numpy().tobytes() for one in found.values()}) == 2
-    out = torch.empty(3, 16, 16)
-    own.write(numpy.array(picture()), 1, 2, out)
-    assert torch.equal(out, own(picture(), 1, 2))
-
-
 def test_views_of_another_format_are_refused() -> None:
     with pytest.raises(LatteError, match="Floats returned torch") as caught:
         view(Floats).pixels(picture(), 0, 0)

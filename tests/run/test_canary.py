@@ -168,7 +168,7 @@ def test_secret_is_in_no_file_and_no_message(
     (folder,) = (tmp_path / "runs").iterdir()
     latte("run", "canary.yaml")
     assert "describe: reused" in reported[-1]
-    for command in ("report", "evaluate", "diagnose"):
+    for command in ("report", "evaluate"):
         latte(command, str(folder))
     latte("compare", str(folder), "--html", "page.html", "--csv", "table.csv")
     latte("predict", str(folder), "test", "-o", "rows.csv")

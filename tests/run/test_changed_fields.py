@@ -36,7 +36,6 @@ COMMANDS: dict[str, list[str]] = {
     "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
     "compare": ["RUN", "--json", "--csv", "TABLE", "--html", "PAGE", "--force"],
     "report": ["RUN", "--quiet"],
-    "diagnose": ["RUN", "--json", "--quiet"],
     "evaluate": ["RUN", "--json", "--quiet"],
     "review": ["RUN", "--show", "--json"],
     "labels": ["export", "RUN", "--format", "csv", "-o", "TABLE", "--force"],
@@ -184,7 +183,7 @@ REFUSED_TENSORS = [
 ]
 
 
-@pytest.mark.parametrize("command", ["predict", "diagnose"])
+@pytest.mark.parametrize("command", ["predict", "report"])
 @pytest.mark.parametrize("what", REFUSED_TENSORS)
 def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) -> None:
     changed = TENSOR_CHANGES[what]

@@ -58,7 +58,7 @@ train: {{max_epochs: 0}}
     first, second = open_run(plain).training_keys[:2]
     other = {name: NAMES[(NAMES.index(name) + 1) % 3] for name in NAMES}
     answers = [
-        Answer(first, "class", other[before[0]], "teaching", "uncertain", plain.name, ""),
+        Answer(first, "class", other[before[0]], "teaching", "images", plain.name, ""),
         Answer(second, "class", other[before[1]], "evidence", "evidence", plain.name, ""),
     ]
     append_answers(plain / "review.jsonl", answers[1:])
@@ -90,7 +90,7 @@ def test_predict_gives_the_class_that_a_person_gave(
     plain, _, _ = run(recipe, *recipe_of)
     key, name = open_run(plain).training_keys[0], labels(plain)[0]
     other = NAMES[(NAMES.index(name) + 1) % 3]
-    answer = Answer(key, "class", other, "teaching", "uncertain", plain.name, "")
+    answer = Answer(key, "class", other, "teaching", "images", plain.name, "")
     append_answers(plain / "review.jsonl", [answer])
     monkeypatch.setenv("JUDGED", str(recipe.parent / "judged.json"))
     taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
@@ -165,7 +165,7 @@ def test_unknown_names_and_missing_files_are_errors(
     finished_run: ExampleRun, fixed_guard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = open_run(finished_run.folder).training_keys[0]
-    answer = Answer(key, "class", "gren", "teaching", "uncertain", "squares", "")
+    answer = Answer(key, "class", "gren", "teaching", "images", "squares", "")
     beside = made_up_review(tmp_path / "made up", NAMES).file
     for file in (beside, tmp_path / "review.jsonl"):
         append_answers(file, [answer])

@@ -32,7 +32,7 @@ FILES = (
     "checkpoints/fingerprint.json",
     "checkpoints/step-000002/state.safetensors",
 )
-COMMANDS = ("run", "report", "predict", "compare", "diagnose", "evaluate")
+COMMANDS = ("run", "report", "predict", "compare", "evaluate")
 
 
 def line_lost(path: Path) -> None:
@@ -95,7 +95,6 @@ class Commands:
             "run": [self.run.recipe, "--set", f"output={folder.parent}", "--quiet"],
             "predict": [folder, self.photo, "--quiet"],
             "compare": [folder, "--csv", folder.parent / "table.csv"],
-            "diagnose": [folder, "--json", "--quiet"],
             "evaluate": [folder, "--json", "--quiet"],
         }.get(command, [folder])
         self.capsys.readouterr()

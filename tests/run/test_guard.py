@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
 
 KEEPS = fixed(0)
 FREE = ("describer=null", "descriptions=[]", "labels=[frozen]", "loss=null", "train.max_steps=0")
-ANCHORED = (*FREE, "prototypes=anchored")
-"""Prototypes between texts and image centres: no step, one row per class, another classifier."""
+ESTIMATED = (*FREE, "prototypes={use: re-estimated, image_weight: 1.0}")
+"""Prototypes from the images alone: no step, one row per class, another classifier."""
 
 
 def labels(path: Path, column: str) -> list[str]:
@@ -63,7 +63,7 @@ class TestEvidence:
     def test_a_run_without_a_step_shows_the_frozen_features(
         self, recipe: Path, shown: Path
     ) -> None:
-        run(recipe, *ANCHORED, fixed(1))
+        run(recipe, *ESTIMATED, fixed(1))
         found = judged(shown)
         assert (found["trained"], found["divisible"]) == (False, True)
         assert found["candidates"] == {"main": 0.0}
@@ -162,11 +162,11 @@ class TestKept:
         assert tuple(found) == results.evaluations
 
     def test_a_run_without_a_step_keeps_no_second_model(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *ANCHORED, fixed(0))
+        folder, _, _ = run(recipe, *ESTIMATED, fixed(0))
         assert {one.name for one in (folder / "candidate").iterdir()} == {
             *("prototypes.safetensors", "pseudo_labels.csv", "calibration.json")
         }
-        plain, _, _ = run(recipe, *ANCHORED)
+        plain, _, _ = run(recipe, *ESTIMATED)
         images = recipe.parent / "test"
         by_candidate = latte.load(folder, candidate=True).predict(images)
         assert by_candidate == latte.load(plain).predict(images)
@@ -195,8 +195,8 @@ def two_learners(recipe: Path) -> None:
 
 class TestBetween:
     def test_logits_are_mixed_exactly(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *ANCHORED, fixed(0.25))
-        plain, _, _ = run(recipe, *ANCHORED)
+        folder, _, _ = run(recipe, *ESTIMATED, fixed(0.25))
+        plain, _, _ = run(recipe, *ESTIMATED)
         frozen = load_zero_shot(folder / "zero_shot.safetensors")
         (mixed,) = latte.load(folder).adapted.members
         (whole,) = latte.load(plain).adapted.members
@@ -212,8 +212,8 @@ class TestBetween:
         assert adapted_labels(folder) == [names[one] for one in logits[2].argmax(dim=1)]
 
     def test_candidate_has_its_own_folder(self, recipe: Path) -> None:
-        folder, results, _ = run(recipe, *ANCHORED, fixed(0.25))
-        plain, _, _ = run(recipe, *ANCHORED)
+        folder, results, _ = run(recipe, *ESTIMATED, fixed(0.25))
+        plain, _, _ = run(recipe, *ESTIMATED)
         whole, apart = (
             (place / "prototypes.safetensors").read_bytes()
             for place in (plain, folder / "candidate")
@@ -230,7 +230,7 @@ class TestBetween:
     @pytest.mark.parametrize("verdict", [fixed(1.5), fixed(1, reason="''")])
     def test_an_impossible_verdict_is_refused(self, recipe: Path, verdict: str) -> None:
         with pytest.raises(LatteError, match="cannot be used"):
-            run(recipe, *ANCHORED, verdict)
+            run(recipe, *ESTIMATED, verdict)
 
 
 class TestAgain:
@@ -329,7 +329,7 @@ class TestWords:
 
 class TestPresent:
     def test_the_estimate_is_that_of_the_five_likeliest_classes(self, recipe: Path) -> None:
-        folder, results, _ = run(recipe, *ANCHORED)
+        folder, results, _ = run(recipe, *ESTIMATED)
         predicted = latte.load(folder).predict(recipe.parent / "images", top_k=3)
         order = [[one.label for one in row.classes] for row in predicted]
         scores = [[one.score for one in row.classes] for row in predicted]
@@ -348,7 +348,7 @@ class TestPresent:
         names = ["red", *(f"thing {number}" for number in range(30))]
         change = f"dataset.classes=[{', '.join(names)}]"
         arguments = ["--set", change, "--set", "dataset.evaluation=null"]
-        arguments += [part for one in ANCHORED for part in ("--set", one)]
+        arguments += [part for one in ESTIMATED for part in ("--set", one)]
         assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
         said = " ".join(capsys.readouterr().out.split())
         (folder,) = Path("runs").iterdir()
@@ -369,7 +369,7 @@ class TestPresent:
         ],
     )
     def test_a_damaged_estimate_is_refused(self, recipe: Path, damage: dict[str, object]) -> None:
-        folder, _, _ = run(recipe, *ANCHORED, until="evaluate")
+        folder, _, _ = run(recipe, *ESTIMATED, until="evaluate")
         found = json.loads((folder / "present.json").read_text())
         (folder / "present.json").write_text(json.dumps(found | damage))
         with pytest.raises(LatteError, match="damaged"):

@@ -27,6 +27,7 @@ def moved(recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(project)
     latte("run", f"recipes/{recipe.name}", "--quiet")
     monkeypatch.chdir(recipe.parent)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *given, **named: None)
     return project.rename(recipe.parent / "elsewhere")
 
 
@@ -34,6 +35,7 @@ def commands(run: Path) -> Iterator[list[str | Path]]:
     """Yield the commands that read the images of a run."""
     yield ["report", run, "--quiet"]
     yield ["evaluate", run]
+    yield ["review", run, "--no-open"]
     yield ["labels", "export", run, "--format", "imagefolder", "--output", "labels"]
 
 

@@ -254,7 +254,7 @@ class TestPredictions:
         append_answers(
             plain / "review.jsonl",
             [
-                Answer(keys[row], "class", names[label], "teaching", "uncertain", plain.name, "")
+                Answer(keys[row], "class", names[label], "teaching", "images", plain.name, "")
                 for row, label in given.items()
             ],
         )
@@ -296,34 +296,6 @@ class TestPredictions:
             assert {len(row) for row in found} == {8}
             sources = [row[1] for row in found[1:]]
         assert sources == ["own"] * 12 + ["classifier"] * 9
-
-    def test_priors_do_not_apply_to_own_images_and_the_command_says_so(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
-        Path("shares.csv").write_text("red,0\ngreen,0\nblue,1\n")
-        own, others = (str(recipe.parent / name) for name in ("images", "test"))
-        command = ["predict", str(folder), own, "--quiet"]
-        capsys.readouterr()
-        assert run_command_line(command) == 0
-        without = capsys.readouterr().out
-        for priors in ("auto", "shares.csv"):
-            assert run_command_line([*command, "--priors", priors]) == 0
-            said = capsys.readouterr()
-            assert said.out == without
-            assert said.err == (
-                "warning: priors were used for none of the images: training images (12) keep "
-                "their labels from the run or from a person (source `own`)\n"
-            )
-        assert run_command_line([*command, others, "--priors", "shares.csv"]) == 0
-        said = capsys.readouterr()
-        assert said.err.startswith("priors were used for 9 of 21 images: training images (12)")
-        first = {row["class_1"] for row in csv.DictReader(said.out.splitlines()[13:], COLUMNS)}
-        assert first == {"blue"}
-        assert run_command_line([*command, others, "--priors", "auto"]) == 0
-        shares, used = capsys.readouterr().err.splitlines()
-        assert shares.startswith("estimated shares: ")
-        assert used == said.err.rstrip()
 
     def test_unknown_goes_by_the_posterior_of_own_images(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]

@@ -67,14 +67,6 @@ def test_empty_list_on_standard_input_gives_a_header_and_code_0(
     assert "predict: 0 images" in said.err
 
 
-def test_empty_list_with_priors_to_estimate_gives_no_shares(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert latte("predict", model, "-", "--priors", "auto", "--quiet") == 0
-    assert capsys.readouterr().err == ""
-
-
 def test_impossible_paths_on_standard_input_are_left_out(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -305,29 +297,6 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     assert "Interrupted. The same command starts from the beginning." in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
-
-
-def test_priors_are_estimated_or_given_and_go_with_other_options(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("predict", model, "photos", "--format=jsonl", "--quiet")
-    assert latte(*command, "--priors", "auto", "--top-k=2") == 0
-    said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 5
-    assert said.err.startswith("estimated shares: ")
-    names = [one["class"] for one in json.loads(said.out.splitlines()[0])["classes"]]
-    assert len(names) == 2
-    assert latte(*command) == 0
-    every = [one["class"] for one in json.loads(capsys.readouterr().out.splitlines()[0])["classes"]]
-    Path("shares.csv").write_text("".join(f"{name},{int(name == every[-1])}\n" for name in every))
-    assert latte(*command, "--priors", "shares.csv", "--unknown-below=0.99") == 0
-    said = capsys.readouterr()
-    assert "estimated" not in said.err
-    rows = [json.loads(line)["classes"] for line in said.out.splitlines()]
-    assert {row[0]["class"] for row in rows} == {every[-1]}
-    assert {row[0]["score"] for row in rows} == {1}
-    assert latte(*command, "--priors", "share.csv") == 2
-    assert "Did you mean" in capsys.readouterr().err
 
 
 def test_sort_into_copies_each_image_into_a_folder_of_its_class(

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from latte.cli.review import _picture
 from latte.results.finished import open_run
+from latte.review.session import Review
 from tests.helpers.command_line import Latte
 from tests.helpers.html_document import parse
 from tests.helpers.whole_runs import environment
@@ -40,6 +42,7 @@ def test_answers_meet_the_verdict_in_every_report(
     for text in (parse(page.read_text()).one("header").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
+    assert _picture(Review(open_run(folder)))(0, 64).startswith(b"\xff\xd8")
     labels = (folder / "candidate" if strength == 0 else folder) / "pseudo_labels.csv"
     with labels.open(newline="") as file:
         rows = [f"{row['image']},{row['adapted']},evidence\n" for row in csv.DictReader(file)]

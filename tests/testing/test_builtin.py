@@ -139,11 +139,7 @@ class TestMomentum(PrototypeAggregatorContract):
 
 class TestMomentumAsReleased(PrototypeAggregatorContract):
     component = "momentum"
-    options: ClassVar[Mapping[str, Any]] = {
-        "momentum": 0.5,
-        "margins": "epoch_start",
-        "normalize_targets": True,
-    }
+    options: ClassVar[Mapping[str, Any]] = {"momentum": 0.5, "margins": "epoch_start"}
 
 
 class TestReEstimated(PrototypeAggregatorContract):
@@ -164,23 +160,8 @@ class TestTwoPrototypes(PrototypeAggregatorContract):
         return TwoPrototypes, NoOptions()
 
 
-class TestAnchored(PrototypeAggregatorContract):
-    component = "anchored"
-    changes: ClassVar[Mapping[str, Any]] = {"image_weight": 0.9, "rounds": 1}
-
-
 class TestContrastive(LossContract):
     component = "contrastive"
-
-
-class TestContrastiveMulti(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "multi", "logit_scale": 50.0}
-
-
-class TestContrastiveIgnore(LossContract):
-    component = "contrastive"
-    options: ClassVar[Mapping[str, Any]] = {"positives": "ignore"}
 
 
 class TestSigmoid(LossContract):

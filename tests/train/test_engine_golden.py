@@ -13,16 +13,11 @@ from torch.nn.functional import normalize
 
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    ContrastiveOptions,
-    CurrentOptions,
-    FrozenOptions,
-    MomentumOptions,
-)
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import Backbone, Batch, PixelFormat, TrainableGroup
+from latte.interfaces import Backbone, Batch, NoOptions, PixelFormat, TrainableGroup
 from latte.toolkit.descriptions import (
     ClassDescription,
     ClassOptions,
@@ -114,7 +109,7 @@ def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None
         backbone=backbone,
         parameters=parameters,
         aggregator=aggregator,
-        loss=ContrastiveLoss(ContrastiveOptions(), CONTEXT),
+        loss=ContrastiveLoss(NoOptions(), CONTEXT),
         optimizer=torch.optim.SGD(parameters.values(), lr=0.0),
         peak_learning_rate=0.0,
         gradient_clip=None,

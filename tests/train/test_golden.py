@@ -12,14 +12,9 @@ from torch import Tensor
 
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    ContrastiveOptions,
-    CurrentOptions,
-    FrozenOptions,
-    MomentumOptions,
-)
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
-from latte.interfaces import Batch, EpochInfo
+from latte.interfaces import Batch, EpochInfo, NoOptions
 from tests.helpers.reference_training import latteclip_step
 from tests.helpers.training_driver import CONTEXT, relative_error, take_step, training_start
 
@@ -82,7 +77,7 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
     aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), CONTEXT)
     aggregator.start(start)
     aggregator.on_epoch_start(EpochInfo(), "main")
-    contrastive = ContrastiveLoss(ContrastiveOptions(), CONTEXT)
+    contrastive = ContrastiveLoss(NoOptions(), CONTEXT)
 
     prototypes = [aggregator.classifier().weights]
     results = []

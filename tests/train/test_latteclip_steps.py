@@ -15,14 +15,9 @@ from torch.nn.functional import normalize
 
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    ContrastiveOptions,
-    CurrentOptions,
-    FrozenOptions,
-    MomentumOptions,
-)
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
-from latte.interfaces import Batch, EpochInfo, PseudoLabeler
+from latte.interfaces import Batch, EpochInfo, NoOptions, PseudoLabeler
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.reference_training import latteclip_step
 from tests.helpers.training_driver import (
@@ -91,7 +86,7 @@ class LatteClip:
         ]
         options = MomentumOptions(momentum=setting.momentum, margins=setting.margins)
         self.aggregator = MomentumPrototypes(options, CONTEXT)
-        self.loss = ContrastiveLoss(ContrastiveOptions(), CONTEXT)
+        self.loss = ContrastiveLoss(NoOptions(), CONTEXT)
         start = training_start(class_features, zero_shot_labels=zero_shot_labels)
         self.aggregator.start(start)
         for labeler in self.labelers:

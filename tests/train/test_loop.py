@@ -75,12 +75,6 @@ def outcome_before(training: Training) -> dict[str, Tensor]:
     }
 
 
-def test_same_seed_gives_identical_bits(make: Make) -> None:
-    first, second = run(make("first")), run(make("second"))
-    assert_same_bits(outcome(first), outcome(second))
-    assert metrics(first) == metrics(second)
-
-
 class OnceLabeler(PseudoLabeler[NoOptions]):
     """Classifies with the class texts in reverse order, and records its calls."""
 
@@ -202,13 +196,6 @@ def test_constant_image_features_are_not_encoded_again(
     assert torch.equal(
         learner.encode_images(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
     )
-
-
-def test_run_without_steps_keeps_zero_shot_prototypes(make: Make) -> None:
-    training = run(make(settings=with_settings(SETTINGS, max_steps=0)))
-    weights = training.learners[0].aggregator.classifier().weights
-    assert torch.equal(weights, training.start.class_features)
-    assert metrics(training) == []
 
 
 def test_prototypes_change_without_trainable_weights(make: Make) -> None:

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latte.components.options import ContrastiveOptions
-from latte.interfaces import TrainableGroup
+from latte.interfaces import NoOptions, TrainableGroup
 from latte.train import loop
 from latte.train.learner import loss_parameters
 from latte.train.training import Training
@@ -30,7 +29,7 @@ NAME = "loss.log_temperature"
 
 
 def with_temperature(make: Make, name: str, group: TrainableGroup = "all") -> Training:
-    loss = TemperatureLoss(ContrastiveOptions(), CONTEXT)
+    loss = TemperatureLoss(NoOptions(), CONTEXT)
     return make(name, parts=[replace(latteclip_part(trainable=group), loss=loss)])
 
 
@@ -67,7 +66,7 @@ class LossWithLength(TemperatureLoss):
 
 
 def test_parameters_of_a_loss_without_elements_are_trained() -> None:
-    loss = LossWithLength(ContrastiveOptions(), CONTEXT)
+    loss = LossWithLength(NoOptions(), CONTEXT)
     assert [*loss_parameters(loss)] == [NAME]
 
 

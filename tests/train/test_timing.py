@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from latte.components.losses import ContrastiveLoss
-from latte.components.options import ContrastiveOptions
+from latte.interfaces import NoOptions
 from latte.train import timing
 from latte.train.timing import (
     BACKWARD,
@@ -149,7 +149,7 @@ def test_slow_loss_counts_as_loss(make: Callable[..., Training]) -> None:
             time.sleep(0.05)
             return super().__call__(*arguments)
 
-    loss = Slow(ContrastiveOptions(), CONTEXT)
+    loss = Slow(NoOptions(), CONTEXT)
     training = make(parts=[replace(latteclip_part(), loss=loss)])
     watch = Stopwatch("cpu")
     with measuring(watch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,31 +9,26 @@ from functools import cached_property
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.recipe.shipped import find_file
 from latte.report.comparison.published import Published, match, read_published
 from latte.report.comparison.rows import ORACLE, Row, make_rows
-from latte.report.evidence import Group, read_groups
+from latte.report.evidence import read_evidence
 from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT, verdict_label
 from latte.results.summary import read_runs
-from latte.review.sentences import Evidence, run_names
+from latte.review.sentences import Evidence
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Table rows of finished runs, published numbers, skipped folders and reviewed runs."""
+    """Table rows of finished runs, published numbers, skipped folders and measured gains."""
 
     rows: tuple[Row, ...]
     published: Published | None
     skipped: tuple[LatteError, ...]
-    reviewed: tuple[Group, ...]
-
-    @property
-    def evidence(self) -> Mapping[Path, Evidence]:
-        """The gain that a person's answers measured, by run folder."""
-        return {folder: one for group in self.reviewed for folder, one in group.gains.items()}
+    evidence: Mapping[Path, Evidence]
+    """The gain that a person's answers measured, by run folder."""
 
     @cached_property
     def has_verdicts(self) -> bool:
@@ -62,8 +56,9 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
     if published:
         matches = [(row, match(row, published)) for row in rows]
         rows = [replace(row, published=one[1]) if one else row for row, one in matches]
-    reviewed = read_groups(folder for row in rows for folder in row.folders)
-    return Comparison(tuple(rows), published, (*skipped, *repeated), reviewed)
+    folders = (folder for row in rows for folder in row.folders)
+    evidence = {folder: found for folder in folders if (found := read_evidence(folder))}
+    return Comparison(tuple(rows), published, (*skipped, *repeated), evidence)
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
@@ -89,6 +84,15 @@ def row_titles(rows: Sequence[Row]) -> list[str]:
         if shared[row.method, row.data.digest] > 1 and len(row.folders) == 1
         else one_line(row.method)
         for row, folder in zip(rows, folders, strict=True)
+    ]
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """Return the name of each run folder, as `PARENT/NAME` if several names are equal."""
+    paths = [one.absolute() for one in folders]
+    names = [one.name for one in paths]
+    return [
+        f"{one.parent.name}/{one.name}" if names.count(one.name) > 1 else one.name for one in paths
     ]
 
 
@@ -137,27 +141,9 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
             if found := evidence.get(run.folder):
                 verdict = verdict_label(run.verdict)
                 yield f"{names[run.folder]}: {verdict}. {one_line(found.sentence)}"
-    for group in comparison.reviewed:
-        for found in group.differences:
-            yield one_line(found.sentence)
-        yield from (one.unknown for one in group.gains.values() if one.unknown)
-        if group.contradictions:
-            yield group.contradictions
-        if len(group.gains) > 1:
-            yield f"More answers make these intervals narrower: {_review([*group.gains])}"
-        for folder in group.unasked:
-            yield (
-                f"{names[folder]} is not measured, because the answers were given without it. To "
-                f"ask about its images: {_review([*group.gains, folder])}"
-            )
+    yield from (found.unknown for found in evidence.values() if found.unknown)
     if evidence:
-        yield (
-            "Gains after answers, and differences of runs, are about the runs' own training images."
-        )
-
-
-def _review(folders: Sequence[Path]) -> str:
-    return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
+        yield "Gains after answers are about the runs' own training images."
 
 
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:

@@ -14,42 +14,12 @@ from rich.text import Text
 
 from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.rows import Result, Row
-from latte.report.numbers import ABSENT, mean_percent, published_percent
+from latte.report.comparison.table import headings, table_lines
 from latte.report.terminal import indented, paragraph
 from latte.report.terminal import table as lines_of_table
 from latte.review.sentences import Evidence
-
-_HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
-
-
-def headings(comparison: Comparison) -> list[str]:
-    """Return the column headings of the comparison's table."""
-    return [*_HEADINGS, *(["published"] if comparison.published else [])]
-
-
-def cells(
-    comparison: Comparison, digest: str
-) -> Iterator[tuple[str, tuple[str, ...] | None, list[str]]]:
-    """Yield the table's lines (name, details, numbers) for one set of evaluation images.
-
-    The line of a row comes before the lines of its candidate and control runs. Only the line of the
-    row has details; the others have None.
-    """
-    for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
-        if row.data.digest != digest:
-            continue
-        images, published = row.data.images, comparison.published
-        numbers = [str(len(row.seeds)), mean_percent(row.baseline, images)]
-        gain = [ABSENT, ABSENT]
-        if row.adapted:
-            gain = [mean_percent(row.adapted.top1, images), row.adapted.gain_text(images)]
-        last = [published_percent(row.published)] if published else []
-        yield title, comparison.details(row), [*numbers, *gain, *last]
-        for name, one in row.others.items():
-            shown = [mean_percent(one.top1, images), one.gain_text(images)]
-            yield name, None, [str(one.top1.runs), "", *shown]
 
 
 def table(comparison: Comparison) -> str:
@@ -57,11 +27,11 @@ def table(comparison: Comparison) -> str:
     text: list[str] = []
     for digest, title in dataset_titles(comparison.rows).items():
         rows: list[list[RenderableType]] = []
-        for name, details, numbers in cells(comparison, digest):
-            first = indented(name)
-            if details is not None:
-                first = Group(Text(name), *map(indented, details))
-            rows.append([first, *numbers])
+        for line in table_lines(comparison, digest):
+            first = indented(line.name)
+            if line.kind == "adapted":
+                first = Group(Text(line.name), *map(indented, line.details))
+            rows.append([first, *line.numbers])
         text += [*([""] if text else []), *paragraph(title)]
         text += lines_of_table(headings(comparison), rows)
     for note in notes(comparison):
@@ -92,10 +62,10 @@ def as_latex(comparison: Comparison) -> str:
     text = [LATEX_START, *(f"% {_one_line(note)}" for note in notes(comparison))]
     for digest, title in dataset_titles(comparison.rows).items():
         lines = [heads := headings(comparison)]
-        for name, details, numbers in cells(comparison, digest):
-            first = f"  {name}" if details is None else name
-            first += f" ({'; '.join(details)})" if details else ""
-            lines.append([first, *numbers, *[""] * (len(heads) - 1 - len(numbers))])
+        for line in table_lines(comparison, digest):
+            first = line.name if line.kind == "adapted" else f"  {line.name}"
+            first += f" ({'; '.join(line.details)})" if line.details else ""
+            lines.append([first, *line.numbers])
         head, *rows = (" & ".join(map(escape, line)) + r" \\" for line in lines)
         columns = "l" + "r" * (len(heads) - 1)
         text += ["", f"% {_one_line(title)}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head]
@@ -144,14 +114,11 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as JSON data: rows, differences of runs, notes and skipped folders."""
+    """Return the comparison as JSON data: rows, notes and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison.evidence) for row in comparison.rows],
         "published": {"source": published.source, "note": published.note} if published else None,
-        "differences": [
-            _estimated(one) for group in comparison.reviewed for one in group.differences
-        ],
         "notes": notes(comparison),
         "skipped": [{"folder": one.where, "why": one.what} for one in comparison.skipped],
     }
@@ -200,8 +167,8 @@ def _gain(found: Interval) -> dict[str, float]:
 
 
 def _estimated(found: Evidence) -> dict[str, Any]:
-    models = {"compared": found.compared, "baseline": found.baseline}
-    return {**models, "answered": found.estimate.answered, **_gain(found.estimate.gain)}
+    estimate = found.estimate
+    return {"compared": found.compared, "answered": estimate.answered, **_gain(estimate.gain)}
 
 
 def _row(row: Row, evidence: Mapping[Path, Evidence]) -> dict[str, Any]:

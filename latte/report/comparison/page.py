@@ -12,9 +12,9 @@ from markupsafe import Markup
 from latte.io.redaction import one_line, printable
 from latte.report import numbers
 from latte.report.charts import IntervalRow, interval_chart, points_tick
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
-from latte.report.comparison.panels import differences, training_curves
-from latte.report.comparison.rows import Result, Row
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.report.comparison.rows import Row
+from latte.report.comparison.table import Line, headings, table_lines
 from latte.report.html import filled
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,12 +33,12 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
             _section(title, digest, comparison, path)
             for digest, title in dataset_titles(comparison.rows).items()
         ],
+        "headings": headings(comparison),
         "shows_published": comparison.published is not None,
-        "shows_memory": any(row.peak_memory_mb is not None for row in comparison.rows),
         "notes": notes(comparison),
         "skipped": comparison.skipped,
     }
-    return filled(_TEMPLATES, "compare.js", content)
+    return filled(_TEMPLATES, None, content)
 
 
 def page_title(rows: Sequence[Row]) -> str:
@@ -95,60 +95,26 @@ def _section(title: str, digest: str, comparison: Comparison, path: Path | None)
     rows = [row for row in comparison.rows if row.data.digest == digest]
     return {
         "title": title,
-        "lines": [
-            line
-            for row, name in zip(rows, row_titles(rows), strict=True)
-            for line in _lines(row, name, path, comparison)
-        ],
+        "lines": [_line(line, path) for line in table_lines(comparison, digest)],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
-        "training_curves": training_curves(rows),
-        "differences": differences(rows),
     }
 
 
-def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> list[dict[str, Any]]:
-    images = row.data.images
-    own = {
-        "kind": "adapted",
-        "name": title,
-        "settings": row.labels if row.left_out else (),
-        "labels": comparison.details(row),
-        "seeds": [
-            (seed, report_link(path, folder) if path else None)
-            for seed, folder in zip(row.seeds, row.folders, strict=True)
-        ],
-        "zero_shot": numbers.mean_percent(row.baseline, images),
-        **_figures(row.adapted, images),
-        "published": numbers.published_percent(row.published),
-        "time": numbers.duration(sum(row.seconds.values())),
-        "stages": [(stage, numbers.duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": numbers.mebibytes(row.peak_memory_mb),
-    }
-    nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
-    others = [
-        {
-            "kind": "candidate" if result is row.candidate else "control",
-            "name": one_line(name.removeprefix("control ")),
-            "labels": (),
-            "settings": (),
-            "seeds": [(f"{result.top1.runs} of {len(row.seeds)}", None)],
-            **_figures(result, images),
-            **nothing,
-            "stages": [],
-        }
-        for name, result in row.others.items()
-    ]
-    return [own, *others]
-
-
-def _figures(result: Result | None, images: int) -> dict[str, str]:
-    if result is None:
-        return {"top1": numbers.ABSENT, "gain": numbers.ABSENT, "gain_interval": ""}
+def _line(line: Line, path: Path | None) -> dict[str, Any]:
+    """Return a line of the table; a row's line has links to the reports of its seeds."""
+    row, is_row = line.row, line.kind == "adapted"
     return {
-        "top1": numbers.mean_percent(result.top1, images),
-        "gain": numbers.points(result.gain.value, images),
-        "gain_interval": numbers.points_range(result.gain, images),
+        "kind": line.kind,
+        "name": one_line(line.name),
+        "details": line.details,
+        "settings": row.labels if is_row and row.left_out else (),
+        "reports": [
+            (seed, link)
+            for seed, folder in zip(row.seeds, row.folders, strict=True)
+            if is_row and path and (link := report_link(path, folder))
+        ],
+        "numbers": line.numbers,
     }
 
 

@@ -86,8 +86,6 @@ def _mistakes_sentence(results: RunResults, images: int) -> str:
 
 
 def _uncertain_sentence(results: RunResults, images: int) -> str:
-    if not results.uncertain:
-        return "An older version of latte wrote this run, without a list of uncertain images."
     number = min(images, len(results.uncertain))
     return (
         f"The {count(number)} of {plural(results.training_images, 'training image')} with the "

@@ -3,7 +3,7 @@
 
 const find = (id) => document.getElementById(id);
 const SHOWN = 12;
-const TILE_KEYS = "abcdefghijklmnopqrstvwxy"; // "u" is undo
+const TILE_KEYS = "abcdefghijkl";
 let names = [];
 let queues = {};
 let state = null;
@@ -56,13 +56,6 @@ function keyed(key) {
   return made;
 }
 
-function small(row, alt) {
-  const picture = document.createElement("img");
-  picture.alt = alt;
-  picture.src = `small/${row}`;
-  return picture;
-}
-
 function button(label, key, choose) {
   const made = keyed(key);
   made.dataset.label = label;
@@ -71,25 +64,20 @@ function button(label, key, choose) {
   return made;
 }
 
-function option(label, at) {
-  const made = button(label, String(at + 1), () => answer("class", label));
-  const example = state.question.examples[at] ?? null;
-  if (example !== null) made.append(small(example, "for comparison"));
-  return made;
-}
+const option = (label, at) => button(label, String(at + 1), () => answer("class", label));
 
-function match(label) {
-  return button(label, null, () => {
-    clearSearch();
-    whenSaved(() => answer("class", label));
-  });
-}
+const match = (label) => button(label, null, () => {
+  clearSearch();
+  whenSaved(() => answer("class", label));
+});
 
 function tile(row, at) {
   const made = keyed(TILE_KEYS[at]);
   made.dataset.row = row;
-  made.setAttribute("aria-pressed", String(queues[state.queue].selected));
-  const picture = small(row, `Image ${at + 1}`);
+  made.setAttribute("aria-pressed", "true");
+  const picture = document.createElement("img");
+  picture.alt = `Image ${at + 1}`;
+  picture.src = `small/${row}`;
   picture.addEventListener("error", () => {
     made.setAttribute("aria-pressed", "false");
     made.disabled = true;
@@ -105,8 +93,8 @@ const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${
 
 function show(next) {
   state = next;
-  find("gain").textContent = next.result.map((lines) => lines[0]).join("\n");
-  find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
+  [find("gain").textContent] = next.result;
+  find("accuracy").textContent = next.result.slice(1).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
   find("next").textContent = next.next_step;
@@ -122,7 +110,6 @@ function show(next) {
   for (const one of ["sheet", "mixed"]) find(one).hidden = !grouped;
   find("broken").hidden = true;
   if (!grouped) find("image").src = `image/${asked.rows[0]}`;
-  find("sheet").dataset.selected = queues[state.queue].selected;
   find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
   find("options").replaceChildren(...asked.options.map(option));
 }
@@ -203,7 +190,7 @@ function pressed(event) {
   else if (event.key === "/") {
     find("search").focus();
     event.preventDefault();
-  } else if (/^[0-9a-y-]$/.test(event.key)) {
+  } else if (/^[0-9a-lu-]$/.test(event.key)) {
     // Holding a key down is one answer. What a key means depends on the question shown by then.
     if (!event.repeat) whenSaved(() => act(event.key));
     event.preventDefault();

@@ -91,10 +91,6 @@ def test_check_without_root_and_variable_is_an_error(call: Datasets) -> None:
     assert "Add --root DIR, or set LATTE_DATA" in call("check", "dtd", code=2)
 
 
-def test_unknown_datasets_suggest_the_nearest(call: Datasets) -> None:
-    assert 'Did you mean "oxford-pets"?' in call("show", "oxford_pets", code=2)
-
-
 def test_get_without_the_split_file_names_its_page(call: Datasets, tmp_path: Path) -> None:
     trees.write_images(all_facts()["eurosat"], tmp_path)
     said = call("get", "eurosat", "--root", tmp_path, code=2)

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -15,10 +14,9 @@ from PIL import Image
 from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest
 from latte_llava.checkpoint import Checkpoint, find_checkpoint
 from latte_llava.conversation import VERSION, Conversation
-from latte_llava.devices import choose_devices, choose_dtype
-from latte_llava.loading import UNQUANTISED, load_model, load_processor
+from latte_llava.loading import UNQUANTISED, choose_dtype, load_model, load_processor
+from latte_llava.model import ImageTextModel, Question, Sampling
 from latte_llava.options import LlavaOptions
-from latte_llava.replica import Question, Replica, Sampling
 from latte_llava.sampling import request_seed
 from latte_llava.schedule import AnswerT, Ask, answer_all, free_memory
 from latte_llava.views import View, image_cost, make_view
@@ -43,18 +41,18 @@ MADE_FOR_SEVERAL = frozenset(
 )
 """Model types that were trained with several images per question."""
 BATCHES_A_CALL = 4
-"""Number of batches per device in one call of `describe`, which sorts its questions by cost."""
+"""Number of batches in one call of `describe`, which sorts its questions by cost."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    replicas: list[Replica]
+    model: ImageTextModel
     view: View
     conversation: Conversation
 
 
 class LlavaDescriber(Describer[LlavaOptions]):
-    """Describer that runs an image-text model of transformers, with one replica per device."""
+    """Describer that runs an image-text model of transformers on the run's device."""
 
     _loaded: _Loaded | None = None
     _tokens = 0
@@ -63,17 +61,13 @@ class LlavaDescriber(Describer[LlavaOptions]):
     def _checkpoint(self) -> Checkpoint:
         return find_checkpoint(self.options, self.context)
 
-    @cached_property
-    def _devices(self) -> list[str]:
-        return choose_devices(self.options, self.context.device)
-
     @property
     def fingerprint(self) -> str:
         """Return a text that identifies the model, the prompts and the decoding options.
 
-        Devices and batch size are left out.
+        Device and batch size are left out.
         """
-        options, dtype = self.options, choose_dtype(self.options, self._devices)
+        options, dtype = self.options, choose_dtype(self.options, self.context.device)
         parts = [
             f"llava-{VERSION} {self._checkpoint.identity}",
             f"max_new_tokens={options.max_new_tokens} temperature={options.temperature}",
@@ -96,8 +90,8 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Return the number of questions per call of `describe`: several batches per device."""
-        return self.options.batch_size * BATCHES_A_CALL * len(self._devices)
+        """Return the number of questions per call of `describe`: several batches."""
+        return self.options.batch_size * BATCHES_A_CALL
 
     @property
     def varies(self) -> bool:
@@ -111,7 +105,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         """Return one text per request; the first call loads the weights."""
-        return self._answered(requests, Replica.answer)
+        return self._answered(requests, ImageTextModel.answer)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
         """Return, per request, the probability of each option's letter as the answer's first token.
@@ -119,9 +113,8 @@ class LlavaDescriber(Describer[LlavaOptions]):
         Temperature and `top_p` do not change the probabilities.
         """
         letters = [request.letters for request in requests]
-        weights = self._answered(
-            [request.question() for request in requests], Replica.weigh, letters
-        )
+        questions = [request.question() for request in requests]
+        weights = self._answered(questions, ImageTextModel.weigh, letters)
         return [request.choice(one) for request, one in zip(requests, weights, strict=True)]
 
     def _answered(
@@ -137,10 +130,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
         of_each = letters or [""] * len(requests)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             questions = list(pool.map(partial(_question, loaded), requests, of_each))
-        return answer_all(loaded.replicas, questions, ask, self._count)
+        return answer_all(loaded.model, questions, ask, self._count)
 
     def close(self) -> None:
-        """Release the models and their memory."""
+        """Release the model and its memory."""
         self._loaded = None
         free_memory()
 
@@ -149,20 +142,17 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     def _load(self) -> _Loaded:
         checkpoint, options = self._checkpoint, self.options
-        dtype = choose_dtype(options, self._devices)
+        device = self.context.device
         processor = load_processor(checkpoint)
         view = make_view(processor, checkpoint.config, options.resolution)
         conversation = Conversation(
             view.processor, checkpoint.config.model_type, options.system_prompt
         )
-        replicas = []
-        for device in self._devices:
-            model = load_model(checkpoint, options, dtype, device, view.processor.tokenizer)
-            # Threads must not share a tokenizer, because padding is a state of it.
-            own = deepcopy(view.processor)
-            sampling = Sampling(options.temperature, options.top_p)
-            replicas.append(Replica(model, own, conversation, sampling, options.batch_size))
-        return _Loaded(replicas, view, conversation)
+        dtype = choose_dtype(options, device)
+        weights = load_model(checkpoint, options, dtype, device, view.processor.tokenizer)
+        sampling = Sampling(options.temperature, options.top_p)
+        model = ImageTextModel(weights, view.processor, conversation, sampling, options.batch_size)
+        return _Loaded(model, view, conversation)
 
 
 def _question(loaded: _Loaded, request: DescribeRequest, letters: str) -> Question:

@@ -35,6 +35,18 @@ def _quiet() -> Iterator[None]:
             transformers.logging.enable_progress_bar()
 
 
+def choose_dtype(options: LlavaOptions, device: str) -> str:
+    """Return the torch name of the data type of weights and activations."""
+    if options.dtype != "auto":
+        return options.dtype
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return "float32"
+    if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16"
+    return "float16"
+
+
 def load_processor(checkpoint: Checkpoint) -> Any:
     """Return the checkpoint's processor, which pads on the left, as generation requires."""
     with explained(checkpoint.name):
@@ -73,7 +85,7 @@ def load_model(
             output_loading_info=True,
             **_placement(options, dtype, device),
         )
-        if options.load_in == "none" and options.placement == "replicate":
+        if options.load_in == "none" and not options.spread:
             model = model.to(device)
     if missing := sorted(report["missing_keys"]):
         raise LatteError(
@@ -122,8 +134,8 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
     placed: dict[str, Any] = {}
-    if options.placement == "spread":
-        _require("accelerate", "placement: spread", "spread")
+    if options.spread:
+        _require("accelerate", "spread: true", "spread")
         placed["device_map"] = "auto"
     if options.load_in == "none":
         return placed

@@ -13,7 +13,6 @@ DEFAULT_MODEL = "llava-hf/llava-v1.6-mistral-7b-hf"
 Resolution = Literal["thumbnail", "full"]
 NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "4bit", "8bit"]
-Placement = Literal["replicate", "spread"]
 GroupImages = Literal["auto", "grid", "separate"]
 
 
@@ -57,15 +56,9 @@ class LlavaOptions(Options):
     batch_size: int = Field(
         default=16, ge=1, description="questions per batch; halved if memory does not suffice"
     )
-    devices: Literal["auto"] | list[str] = Field(
-        default="auto",
-        description="auto: all GPUs if the run uses a GPU, else the run's device; or a list such "
-        'as ["cuda:0", "cuda:1"]',
-    )
-    placement: Placement = Field(
-        default="replicate",
-        description="replicate: a whole model on each device; spread: one model over all GPUs, "
-        "for models that no single GPU can hold",
+    spread: bool = Field(
+        default=False,
+        description="one model over all GPUs, for models that no single GPU can hold",
     )
     system_prompt: str | None = Field(
         default=None, description="system message, if the chat template has one"

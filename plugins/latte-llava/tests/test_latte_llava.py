@@ -37,8 +37,7 @@ class LlavaContract(DescriberContract):
         "top_p",  # only above temperature 0
         "images",  # groups are composed before a request is made
         "batch_size",
-        "devices",
-        "placement",
+        "spread",
     )
 
     def write_files(self, folder: Path) -> None:
@@ -113,15 +112,6 @@ def test_texts_do_not_depend_on_the_batch_size(family: str, tmp_path: Path) -> N
     assert len(set(texts[0])) > 16
 
 
-def test_several_replicas_share_the_work_and_write_the_same(tmp_path: Path) -> None:
-    asked = requests(tmp_path, 12)
-    alone = describer(checkpoint("tiny-llava"), tmp_path)
-    pair = describer(checkpoint("tiny-llava"), tmp_path, devices=["cpu", "cpu"], batch_size=2)
-    assert pair.describe(asked) == alone.describe(asked)
-    assert pair.fingerprint == alone.fingerprint
-    assert pair.batch_size == 2 * 2 * 4
-
-
 def test_a_group_goes_in_as_several_images_where_the_model_was_made_for_them(
     tmp_path: Path,
 ) -> None:
@@ -175,7 +165,7 @@ def test_tokens_are_counted_without_padding(
     llava.describe(asked)
     assert llava.counters == {"tokens": 12}
     assert llava._loaded is not None
-    model = llava._loaded.replicas[0].model
+    model = llava._loaded.model.model
     end, pad = 2, 0
     written = torch.tensor([[7, end, pad, pad], [7, 8, 9, end]])
 
@@ -192,10 +182,10 @@ def test_a_text_ends_where_the_model_ends_it(tmp_path: Path) -> None:
     asked = requests(tmp_path, 1)
     llava.describe(asked)
     assert llava._loaded is not None
-    replica = llava._loaded.replicas[0]
-    whole = replica.model.generate
+    model = llava._loaded.model.model
+    whole = model.generate
     first = whole(**inputs(llava, asked)).tolist()[0][-6]
-    replica.model.generation_config.eos_token_id = [first]
+    model.generation_config.eos_token_id = [first]
     assert whole(**inputs(llava, asked)).tolist()[0][-1] == first
 
 
@@ -273,7 +263,7 @@ def test_attention_is_torch_s_own(family: str, tmp_path: Path) -> None:
     llava = describer(checkpoint(family), tmp_path)
     llava.describe(requests(tmp_path, 1))
     assert llava._loaded is not None
-    config = llava._loaded.replicas[0].model.config
+    config = llava._loaded.model.model.config
     assert config.text_config._attn_implementation == "sdpa"
     assert config.vision_config._attn_implementation == "sdpa"
 

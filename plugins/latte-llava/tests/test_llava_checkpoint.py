@@ -111,9 +111,7 @@ class TestFingerprint:
         monkeypatch.setattr("latte_llava.checkpoint.hashlib.file_digest", unused)
         assert describer(folder, tmp_path).fingerprint == before
 
-    @pytest.mark.parametrize(
-        "options", [{"batch_size": 3}, {"devices": ["cpu", "cpu"]}, {"images": "grid"}]
-    )
+    @pytest.mark.parametrize("options", [{"batch_size": 3}, {"spread": True}, {"images": "grid"}])
     def test_it_is_silent_about_what_changes_no_text(
         self, tmp_path: Path, options: dict[str, Any]
     ) -> None:
@@ -309,7 +307,7 @@ def test_code_that_comes_with_a_checkpoint_is_never_run(folder: Path, tmp_path: 
     [
         ({"load_in": "4bit"}, "bitsandbytes", "4bit"),
         ({"load_in": "8bit"}, "bitsandbytes", "4bit"),
-        ({"placement": "spread"}, "accelerate", "spread"),
+        ({"spread": True}, "accelerate", "spread"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(
@@ -341,46 +339,24 @@ def test_quantisation_leaves_the_image_tower_and_the_output_layer_out(
     assert parts <= {"language_model", "text_model", "multi_modal_projector", "connector"}
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "gpu", "cuda:"])
-def test_a_device_that_is_not_here_is_an_error(tmp_path: Path, name: str) -> None:
-    said = complaint(checkpoint("tiny-llava"), tmp_path, devices=[name])
-    assert name in said
-    assert "this machine has cpu" in said
-
-
-class TestDevices:
-    @pytest.fixture(autouse=True)
-    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-        monkeypatch.delenv("LOCAL_RANK", raising=False)
-
-    def chosen(self, run_device: str, **options: Any) -> tuple[list[str], str]:
-        from latte_llava.devices import choose_devices, choose_dtype
-        from latte_llava.options import LlavaOptions
-
-        given = LlavaOptions(**options)
-        devices = choose_devices(given, run_device)
-        return devices, choose_dtype(given, devices)
-
-    def test_all_gpus_are_used_where_the_run_uses_one(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        every = [f"cuda:{index}" for index in range(4)]
-        assert self.chosen("cuda:0") == (every, "bfloat16")
-        assert self.chosen("cpu") == (["cpu"], "float32")
-        assert self.chosen("cuda:0", devices=["cuda:2"]) == (["cuda:2"], "bfloat16")
-        assert self.chosen("cuda:0", placement="spread")[0] == ["cuda:0"]
-        monkeypatch.setenv("LOCAL_RANK", "3")
-        assert self.chosen("cuda:0")[0] == ["cuda:3"]
-
-    def test_old_gpus_compute_in_half_precision(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-        assert self.chosen("cuda:0")[1] == "float16"
-        assert self.chosen("cuda:0", dtype="float32")[1] == "float32"
+@pytest.mark.parametrize(
+    ("device", "supports_bf16", "dtype"),
+    [
+        ("cpu", True, "float32"),
+        ("cuda:2", True, "bfloat16"),
+        ("cuda", False, "float16"),
+        ("mps", True, "float16"),
+    ],
+)
+def test_the_number_format_suits_the_device(
+    monkeypatch: pytest.MonkeyPatch, device: str, supports_bf16: bool, dtype: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supports_bf16)
+    assert loading.choose_dtype(LlavaOptions(), device) == dtype
+    assert loading.choose_dtype(LlavaOptions(dtype="float32"), device) == "float32"
 
 
 def test_a_model_spread_by_accelerate_writes_the_same(tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     model = checkpoint("tiny-llava")
-    assert ask(model, tmp_path, placement="spread") == ask(model, tmp_path)
+    assert ask(model, tmp_path, spread=True) == ask(model, tmp_path)

@@ -38,7 +38,7 @@ def passes(llava: LlavaDescriber, asked: Sequence[ChoiceRequest]) -> list[int]:
     llava.choose(asked[:1])
     assert llava._loaded is not None
     sizes: list[int] = []
-    model = llava._loaded.replicas[0].model
+    model = llava._loaded.model.model
     hook = model.register_forward_pre_hook(
         lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
     )
@@ -71,7 +71,7 @@ def test_probabilities_are_the_softmax_of_the_letters_logits(tmp_path: Path) -> 
     image = llava._loaded.view.shown(request.images[0].open())
     inputs = processor(text=[text], images=[[image]], return_tensors="pt")
     with torch.inference_mode():
-        logits = llava._loaded.replicas[0].model(**inputs).logits[0, -1]
+        logits = llava._loaded.model.model(**inputs).logits[0, -1]
     letters = processor.tokenizer.convert_tokens_to_ids(list("ABC"))
     assert list(choice.probabilities) == pytest.approx(logits[letters].softmax(0).tolist())
 
@@ -80,12 +80,12 @@ def test_a_letter_after_a_space_counts_too(tmp_path: Path, monkeypatch: pytest.M
     llava = describer(checkpoint("tiny-llava"), tmp_path)
     llava.choose(requests(tmp_path, 1))
     assert llava._loaded is not None
-    replica = llava._loaded.replicas[0]
+    model = llava._loaded.model
     logits = torch.full((1, 10), -5.0)
     logits[0, [1, 4, 2, 3]] = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
-    monkeypatch.setitem(vars(replica), "_letters", {"A": [1, 4], "B": [2], "C": [3]})
+    monkeypatch.setitem(vars(model), "_letters", {"A": [1, 4], "B": [2], "C": [3]})
     monkeypatch.setattr(
-        replica.model, "generate", lambda **_: type("Step", (), {"logits": (logits,)})
+        model.model, "generate", lambda **_: type("Step", (), {"logits": (logits,)})
     )
     (choice,) = llava.choose(requests(tmp_path, 1))
     assert list(choice.probabilities) == pytest.approx([0.8, 0.15, 0.05])
@@ -128,7 +128,7 @@ def test_a_lack_of_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.M
     llava = describer(checkpoint("tiny-llava"), tmp_path)
     choices = llava.choose(asked)
     assert llava._loaded is not None
-    model = llava._loaded.replicas[0].model
+    model = llava._loaded.model.model
     generate = model.generate
 
     def scarce(**inputs: Any) -> Any:
@@ -156,7 +156,7 @@ def test_a_tokenizer_without_letters_is_named(
     llava = describer(checkpoint("tiny-llava"), tmp_path)
     llava.describe([requests(tmp_path, 1)[0].question()])
     assert llava._loaded is not None
-    tokenizer = llava._loaded.replicas[0]._processor.tokenizer
+    tokenizer = llava._loaded.model._processor.tokenizer
     monkeypatch.setattr(tokenizer, "convert_ids_to_tokens", lambda ids: ["a"] * len(ids))
     with pytest.raises(LatteError, match="no token for the letter A"):
         llava.choose(requests(tmp_path, 1))

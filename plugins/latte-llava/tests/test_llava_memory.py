@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, cast
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_llava.replica import Question, Replica
+from latte_llava.model import ImageTextModel, Question
 from latte_llava.schedule import answer_all, is_out_of_memory
 from llava_checkpoints import checkpoint, describer
 
@@ -34,30 +33,26 @@ def quick() -> Iterator[None]:
         yield
 
 
-class FakeReplica:
+class FakeModel:
     """Answers with the question's text, as long as its memory lasts."""
 
     def __init__(self, limit: int, room: int, failure: Callable[[], Exception]) -> None:
         self.limit = limit
         self.batches: list[list[int]] = []
         self._room, self._failure = room, failure
-        self._lock = Lock()
 
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
         if len(questions) > self._room:
             raise self._failure()
-        with self._lock:
-            self.batches.append([question.cost[0] for question in questions])
+        self.batches.append([question.cost[0] for question in questions])
         return [question.text for question in questions], len(questions)
 
 
-def answered(replicas: Sequence[FakeReplica], costs: Sequence[int]) -> list[str]:
+def answered(fake: FakeModel, costs: Sequence[int]) -> list[str]:
     questions = [Question((), f"text {n}", 0, (cost, 0)) for n, cost in enumerate(costs)]
     counted: list[int] = []
-    asked = cast("list[Replica]", list(replicas))
-    texts = answer_all(
-        asked, questions, lambda replica, batch: replica.answer(batch), counted.append
-    )
+    model = cast("ImageTextModel", fake)
+    texts = answer_all(model, questions, lambda asked, batch: asked.answer(batch), counted.append)
     assert sum(counted) == len(costs)
     return texts
 
@@ -67,40 +62,39 @@ def answered(replicas: Sequence[FakeReplica], costs: Sequence[int]) -> list[str]
     costs=st.lists(st.integers(0, 9), min_size=1, max_size=40),
     limit=st.integers(1, 16),
     room=st.integers(1, 16),
-    replicas=st.integers(1, 3),
 )
 def test_every_question_gets_its_own_text_whatever_fails(
-    costs: list[int], limit: int, room: int, replicas: int
+    costs: list[int], limit: int, room: int
 ) -> None:
-    fakes = [FakeReplica(limit, room, FAILURES[0]) for _ in range(replicas)]
-    assert answered(fakes, costs) == [f"text {number}" for number in range(len(costs))]
-    assert all(len(batch) <= min(limit, room) for fake in fakes for batch in fake.batches)
+    fake = FakeModel(limit, room, FAILURES[0])
+    assert answered(fake, costs) == [f"text {number}" for number in range(len(costs))]
+    assert all(len(batch) <= min(limit, room) for batch in fake.batches)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_the_smaller_batch_is_remembered(failure: Callable[[], Exception]) -> None:
-    fake = FakeReplica(limit=16, room=5, failure=failure)
-    answered([fake], range(16))
+    fake = FakeModel(limit=16, room=5, failure=failure)
+    answered(fake, range(16))
     assert fake.limit == 4
     assert [len(batch) for batch in fake.batches] == [4, 4, 4, 4]
 
 
 def test_like_questions_share_a_batch_and_the_dearest_come_first() -> None:
-    fake = FakeReplica(limit=2, room=2, failure=FAILURES[0])
-    answered([fake], [5, 1, 5, 9, 1, 9])
+    fake = FakeModel(limit=2, room=2, failure=FAILURES[0])
+    answered(fake, [5, 1, 5, 9, 1, 9])
     assert fake.batches == [[9, 9], [5, 5], [1, 1]]
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_single_question_that_does_not_fit_is_an_error(failure: Callable[[], Exception]) -> None:
     with pytest.raises(type(failure())):
-        answered([FakeReplica(4, 0, failure)], range(4))
+        answered(FakeModel(4, 0, failure), range(4))
 
 
 def test_other_failures_are_raised_at_once() -> None:
-    fake = FakeReplica(4, 0, lambda: RuntimeError("shapes differ"))
+    fake = FakeModel(4, 0, lambda: RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        answered([fake, FakeReplica(4, 4, FAILURES[0])], range(8))
+        answered(fake, range(8))
     assert fake.limit == 4
 
 
@@ -119,7 +113,7 @@ def test_a_model_that_runs_out_of_memory_writes_the_same_texts(
     small = describer(checkpoint("tiny-llava"), tmp_path)
     small.describe(asked[:1])
     assert small._loaded is not None
-    model = small._loaded.replicas[0].model
+    model = small._loaded.model.model
     generate, sizes = model.generate, []
 
     def scarce(**inputs: Any) -> torch.Tensor:

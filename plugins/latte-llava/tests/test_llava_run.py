@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from latte_llava import benchmark
-from latte_llava.replica import Replica
+from latte_llava.model import ImageTextModel
 from llava_checkpoints import checkpoint
 
 from latte.testing import TinyRuns
@@ -40,7 +39,7 @@ def test_a_run_describes_trains_and_asks_only_once(
     def unused(*_: Any) -> None:
         raise AssertionError("a text that is stored was asked for again")
 
-    monkeypatch.setattr(Replica, "answer", unused)
+    monkeypatch.setattr(ImageTextModel, "answer", unused)
     again = latte_runs.run(recipe, output="second", until="evaluate") / "descriptions.jsonl"
     assert again.read_text(encoding="utf-8") == texts
 
@@ -55,22 +54,3 @@ def test_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
     for text in recipes:
         checked = latte_runs.check(text)
         assert checked.get("describer") or checked.get("describers")
-
-
-@pytest.mark.parametrize(
-    "what", [["--shape", "tiny-llava-next"], ["--shape", "tiny-llava", "--resolution", "full"]]
-)
-def test_the_benchmark_compares_batch_sizes(
-    what: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    few = ["--images", "4", "--batch-sizes", "1,4", "--rounds", "1", "--max-new-tokens", "3"]
-    benchmark.main([*what, *few, "--device", "cpu"])
-    out = capsys.readouterr().out
-    assert re.search(r"batch +1: +[\d.]+ images/s +1\.00x", out)
-    assert re.search(r"batch +4: +[\d.]+ images/s", out)
-
-
-def test_the_benchmark_takes_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    few = ["--images", "2", "--batch-sizes", "2", "--rounds", "1", "--max-new-tokens", "2"]
-    benchmark.main(["--model", str(checkpoint("tiny-llava-next")), *few, "--device", "cpu"])
-    assert "images/s" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_llava.replica import count_tokens
+from latte_llava.model import count_tokens
 from latte_llava.sampling import GumbelNoise, gumbel_noise, request_seed
 
 SEEDS = st.integers(-(2**63), 2**63 - 1)

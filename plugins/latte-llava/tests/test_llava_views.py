@@ -11,9 +11,9 @@ import pytest
 import torch
 from latte_llava.library import transformers
 from latte_llava.loading import one_tile_config
-from latte_llava.shapes import SHAPES
 from latte_llava.views import View, image_cost, limited, make_view
 from llava_checkpoints import checkpoint
+from llava_shapes import llava_next
 from PIL import Image
 
 
@@ -47,7 +47,7 @@ def test_a_thumbnail_has_the_tokens_of_one_tile(family: str, size: tuple[int, in
 
 
 def test_of_the_paper_s_model_a_thumbnail_has_576_tokens() -> None:
-    shape = SHAPES["llava-1.6-7b"]()
+    shape = llava_next(side=336)
     made = make_view(shape.processor, shape.config, "thumbnail")
     assert image_tokens(made, photo(500, 375)) == (336 // 14) ** 2 == 576
     assert seen(made, photo(500, 375))["pixel_values"].shape == (1, 3, 336, 336)

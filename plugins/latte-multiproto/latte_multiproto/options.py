@@ -34,9 +34,6 @@ class MultiMomentumOptions(Options):
         description="prototypes for the margins: the current ones, or those at the start of the "
         "epoch as in the released code",
     )
-    normalize_targets: bool = Field(
-        default=False, description="scale each target to unit length before the loss and the update"
-    )
     initialise: Literal["descriptions", "groups", "template"] = Field(
         default="descriptions",
         description="descriptions, groups: the template is moved towards clusters of the texts "

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from latte.api import (
     Classifier,
@@ -98,14 +97,11 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
         The target is z = P[c, k] + alpha (u - P[c, k]). P[c, k] is the prototype of label c that is
         nearest to the image, u is the weighted mean of the features of the image's texts, and alpha
-        is 1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k]. The option
-        `normalize_targets` normalises z.
+        is 1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k].
         """
         rows = self._chosen(stream.labels, image_features)
         own = self._prototypes[rows]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
-        if self.options.normalize_targets:
-            targets = functional.normalize(targets, dim=1)
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:

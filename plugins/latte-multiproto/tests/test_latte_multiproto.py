@@ -40,11 +40,7 @@ class TestOne(PrototypeAggregatorContract):
 
 class TestTemplate(PrototypeAggregatorContract):
     component = "multi-momentum"
-    options: ClassVar = {
-        "initialise": "template",
-        "margins": "epoch_start",
-        "normalize_targets": True,
-    }
+    options: ClassVar = {"initialise": "template", "margins": "epoch_start"}
 
 
 class TestGallery(ReporterContract):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from latte_openai.errors import RequestError
 from openai_double import (
     Asked,
     Reply,
@@ -72,18 +73,6 @@ def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
     assert texts == ["answer to a", "answer to b", "answer to c"]
 
 
-def test_failed_request_loses_no_other_answer_and_repeats_no_request(tmp_path: Path) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        return wrong(400, "too large") if asked.prompt == "c" else echo(asked)
-
-    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
-        answers = one.describe(questions(tmp_path, *"abcd"))
-        assert one.counters == {"tokens": 21, "prompt tokens": 300}
-    assert "too large" in str(answers[2])
-    assert [*answers[:2], answers[3]] == ["answer to a", "answer to b", "answer to d"]
-    assert sorted(server.prompts) == [*"abcd"]
-
-
 def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
     def behaviour(asked: Asked) -> Reply:
         return wrong(402) if asked.prompt == "c" else echo(asked)
@@ -95,7 +84,9 @@ def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
     assert server.prompts == [*"abc"]
 
 
-def test_ten_failures_of_twenty_requests_are_not_waited_for(tmp_path: Path) -> None:
+def test_ten_failures_of_twenty_requests_are_not_repeated_and_lose_no_other_answer(
+    tmp_path: Path,
+) -> None:
     def behaviour(asked: Asked) -> Reply:
         return wrong(400) if int(asked.prompt) % 2 else echo(asked)
 
@@ -105,7 +96,9 @@ def test_ten_failures_of_twenty_requests_are_not_waited_for(tmp_path: Path) -> N
         began = time.monotonic()
         answers = one.describe(requests)
         assert time.monotonic() - began < 3
-    assert sum(isinstance(answer, str) for answer in answers) == 10
+        assert one.counters == {"tokens": 70, "prompt tokens": 1000}
+    assert answers[::2] == [f"answer to {prompt}" for prompt in range(0, 20, 2)]
+    assert all(isinstance(answer, RequestError) for answer in answers[1::2])
     assert len(server.asked) == 20
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from latte_openai.errors import RequestError
-from openai_double import Asked, Behaviour, Reply, chat_server, describer, said
+from openai_double import Asked, Behaviour, Reply, chat_server, describer, said, wrong
 
 from latte.api import Choice, ChoiceRequest, Refusal
 from latte.testing.fixtures import described_images
@@ -146,10 +146,14 @@ def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: Fo
         describer(tmp_path, served.url) as lmm,
     ):
         choices = lmm.choose(requests(tmp_path))
+        assert lmm.counters == {"tokens": 14, "prompt tokens": 200}
     for choice in choices:
         assert isinstance(choice, Choice)
         assert choice.probabilities == PROBABLE
-    assert fields(served.asked) == ["logprobs"] * 2
+    assert [(one.body["logprobs"], one.body["top_logprobs"]) for one in served.asked] == [
+        (True, 20)
+    ] * 2
+    assert "A. cat\nB. dog" in served.prompts[0]
 
 
 @pytest.mark.parametrize(
@@ -239,25 +243,12 @@ def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
     assert fields(served.asked) == ["logprobs"] * 3, "each question is sent once"
 
 
-def test_an_lmm_that_always_chooses_a_chooses_other_options_in_another_order(
-    tmp_path: Path, server_format: Format
-) -> None:
-    def always_a(_: Asked) -> Reply:
-        return server_format.with_logprobs("A", {"A": 0.99, "B": 0.01})
-
-    (one,) = requests(tmp_path, 1)
-    turned = ChoiceRequest(one.images, one.prompt, one.options[::-1])
-    with chat_server(always_a) as served, describer(tmp_path, served.url) as lmm:
-        first, second = lmm.choose([one, turned])
-    assert isinstance(first, Choice)
-    assert isinstance(second, Choice)
-    assert first.probabilities == second.probabilities == pytest.approx((0.99, 0.01))
-    assert len(served.asked) == 2
-
-
 @pytest.mark.parametrize(
     "refusal",
-    [said(None, refusal="no"), said("", "content_filter"), said("<think>A or B", "length")],
+    [
+        *(said(None, refusal="no"), said("", "content_filter"), said("<think>A or B", "length")),
+        wrong(400, "violence", code="content_filter"),
+    ],
 )
 def test_a_refusal_is_never_turned_into_a_letter(tmp_path: Path, refusal: Reply) -> None:
     with chat_server(lambda _: refusal) as served, describer(tmp_path, served.url) as lmm:

@@ -130,9 +130,3 @@ def test_malformed_split_error_names_the_place(
     write_picture(tmp_path / "outside.png")
     (tmp_path / "images" / "link.png").symlink_to(tmp_path / "outside.png")
     assert message in refusal(context, split)
-
-
-def test_a_missing_split_is_answered_with_the_nearest(context: Context) -> None:
-    dataset(context, SPLIT)
-    with pytest.raises(LatteError, match=r"Did you mean .*split_zhou_Zoo\.json\?"):
-        CoopDataset(CoopOptions(split="split_zhou_zoo.json", root="images"), context)

@@ -79,14 +79,6 @@ def test_jsonl_and_other_columns(context: Context, folder: Path) -> None:
     assert source.audit_labels() == {"b.png": 0}
 
 
-def test_quotes_marks_and_line_ends_of_spreadsheets(context: Context, folder: Path) -> None:
-    write_picture(folder / "x, y.png")
-    (folder / "images.csv").write_bytes(
-        b'\xef\xbb\xbfpath,class\r\n"x, y.png",dog\r\na.png,cat\r\n'
-    )
-    assert dataset(context).audit_labels() == {"x, y.png": 1, "a.png": 0}
-
-
 def test_relative_paths_start_at_the_root(context: Context, folder: Path) -> None:
     write(folder, "path\n./c.png\n")
     source = dataset(context, root="sub")

@@ -82,12 +82,6 @@ def test_class_file_in_another_encoding_is_rejected_with_the_line(context: Conte
         names(context, b"cat\nf\xfc\n")
 
 
-def test_a_missing_file_is_answered_with_the_nearest(context: Context) -> None:
-    (context.base_dir / "classes.txt").write_text("a\nb\n")
-    with pytest.raises(LatteError, match=r"Did you mean .*classes\.txt\?"):
-        read_class_names("clases.txt", context.base_dir, context)
-
-
 def test_folders_that_differ_only_in_underscores_are_refused(context: Context) -> None:
     for name in ("a_b", "a b"):
         (context.base_dir / name).mkdir()

@@ -25,13 +25,7 @@ def latte_components() -> list[ComponentSpec]:
     return [
         ComponentSpec("describer", "slow", "latte_faults:Slow", "for tests"),
         ComponentSpec("reporter", "stages", "latte_faults:Stages", "for tests"),
-        ComponentSpec(
-            "loss",
-            "starving",
-            "latte_faults_loss:Starving",
-            "for tests",
-            options="latte.components.options:ContrastiveOptions",
-        ),
+        ComponentSpec("loss", "starving", "latte_faults_loss:Starving", "for tests"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Copy of the model on one device, which answers batches of questions."""
+"""The model, which answers batches of questions."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Sampling:
     top_p: float = 1.0
 
 
-class Replica:
-    """Model on one device that answers questions in batches of at most `limit`."""
+class ImageTextModel:
+    """Model of transformers that answers questions in batches of at most `limit`."""
 
     def __init__(
         self, model: Any, processor: Any, conversation: Conversation, sampling: Sampling, limit: int

@@ -1,1 +1,0 @@
-"""Diagnose runs: measure what adapting changed, mostly without labels."""
