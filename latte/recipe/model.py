@@ -43,7 +43,7 @@ SHORT: dict[str, KeyPath] = {
     "prototypes": (LEARNERS, 0, "prototypes"),
     "loss": (LEARNERS, 0, "loss"),
 }
-"""Short forms, for a recipe with a single describer or learner, and the key paths they stand for."""
+"""Short forms, for a single describer or learner, and the key paths for which they stand."""
 _PLUGIN_MODEL = "plugin:"
 
 
