@@ -42,7 +42,9 @@ def adapt(
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Adapt CLIP to a folder of images: write the recipe, run it, show the result.
+    """Adapt CLIP to a folder of images and label them, in one command.
+
+    Writes the recipe, runs it and shows the result.
 
     After an interruption the same command reuses finished stages and the newest checkpoint.
     """

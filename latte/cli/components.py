@@ -32,7 +32,7 @@ def components(
         typer.Argument(help="Show this component's options.", autocompletion=complete_component),
     ] = None,
 ) -> None:
-    """List the components that recipes can name, or show one with its options."""
+    """List the components that recipes can name, with their options."""
     chosen = None if kind is None else known_kind(kind)
     if chosen is not None and name is not None:
         _show(chosen, name)

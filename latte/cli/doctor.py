@@ -24,7 +24,7 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", 
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Show versions, devices, the cache folder and plugins, to paste into a bug report."""
+    """Show versions, devices and folders, to paste into a bug report."""
     findings = examine()
     if json:
         print_json(findings)

@@ -1,4 +1,4 @@
-"""Commands on finished runs: evaluate, export, labels, report, compare."""
+"""Commands on finished runs: evaluate, export, report, compare."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latte.report.progress import make_progress
 def evaluate(
     run: shared.RunArgument, as_json: shared.JsonOption = False, quiet: shared.QuietOption = False
 ) -> None:
-    """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
+    """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
@@ -41,31 +41,72 @@ def evaluate(
 def export(
     run: shared.RunArgument,
     format_: Annotated[
-        Literal["transformers", "onnx"],
+        Literal[
+            "transformers",
+            "onnx",
+            "csv",
+            "jsonl",
+            "parquet",
+            "imagefolder",
+            "label-studio",
+            "fiftyone",
+        ],
         typer.Option(
             "--format",
-            help="transformers: a folder for CLIPModel.from_pretrained. onnx: one file from pixels "
-            "to class probabilities and features.",
+            help="The model: transformers, a folder for CLIPModel.from_pretrained; onnx, one file "
+            "from pixels to class probabilities and features. Or the labels of the run's own "
+            "images: csv, jsonl, parquet; imagefolder and fiftyone, a folder with copies of the "
+            "images; label-studio, tasks as JSON, and a labelling interface beside them.",
         ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The folder to write; default: export/FORMAT in the run folder."
+            "--output",
+            "-o",
+            help="The file or folder to write. A model is written to export/FORMAT in the run "
+            "folder by default.",
         ),
     ] = None,
     candidate: shared.CandidateOption = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a file of labels that exists; folders are kept."),
+    ] = False,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
-    shared.require_run(run)
-    from latte.export.run import export_run
+    """Write a run's model or labels for other programs.
 
-    echo(export_run(run, format_, output, make_progress(quiet), candidate=candidate))
+    The labels of the run's own images are the column `adapted` of pseudo_labels.csv, with their
+    confidence: predictions of the run's final classifier, not true labels.
+    """
+    shared.require_run(run)
+    progress = make_progress(quiet)
+    if format_ == "transformers" or format_ == "onnx":
+        _refuse_option("--force", "labels", given=force)
+        from latte.export.run import export_run
+
+        echo(export_run(run, format_, output, progress, candidate=candidate))
+        return
+    _refuse_option("--candidate", "models", given=candidate)
+    if output is None:
+        hint = "name a file (imagefolder and fiftyone: a folder): --output PATH"
+        raise LatteError("names no place for the labels", where="--output", hint=hint)
+    from latte.export.labels import export_labels
+
+    done = export_labels(run, format_, output, progress, force=force)
+    echo(f"labels of {done.images:,} images: {', '.join(map(str, done.files))}")
+    if done.note:
+        echo(done.note, err=True)
+
+
+def _refuse_option(option: str, what: str, *, given: bool) -> None:
+    if given:
+        raise LatteError(f"is for formats of {what}", where=option, hint="leave it out")
 
 
 def report(run: shared.RunArgument, quiet: shared.QuietOption = False) -> None:
-    """Write the reports of a finished run again, and print its summary."""
+    """Write the reports of a finished run again."""
     shared.require_run(run)
     from latte.report.summary import summary_table
     from latte.run.reopen import report_run
@@ -99,7 +140,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     force: shared.ForceOption = False,
 ) -> None:
-    """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    """Show finished runs in one table, averaged over seeds."""
     shared.require_runs(runs)
     from latte.io.paths import refuse_other_kind
     from latte.report.comparison import output as shown
@@ -154,37 +195,3 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
     """Print the skipped runs and the reasons to stderr."""
     for error in skipped:
         echo(f"skipped {error}", err=True)
-
-
-labels = shared.command_group("labels", "Export the labels that a run gave to its training images.")
-
-
-@labels.command("export")
-def export_own_labels(
-    run: shared.RunArgument,
-    format_: Annotated[
-        Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"],
-        typer.Option(
-            "--format",
-            help="imagefolder and fiftyone: a folder with copies of the images. label-studio: "
-            "tasks as JSON, and a labelling interface beside them. parquet needs pyarrow.",
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file or folder to write.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that exists; folders are kept.")
-    ] = False,
-    quiet: shared.QuietOption = False,
-) -> None:
-    """Write the class and confidence of each training image of a run, for other tools.
-
-    The labels are the column `adapted` of pseudo_labels.csv: predictions of the run's final
-    classifier, not true labels.
-    """
-    shared.require_run(run)
-    from latte.export.labels import export_labels
-
-    done = export_labels(run, format_, output, make_progress(quiet), force=force)
-    echo(f"labels of {done.images:,} images: {', '.join(map(str, done.files))}")
-    if done.note:
-        echo(done.note, err=True)

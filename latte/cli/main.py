@@ -20,18 +20,19 @@ from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt:adapt", "recipes:new", "run:run", "predict:predict"),
-    "Results": (
+    "Your images": ("adapt:adapt", "review:review", "predict:predict", "finished:export"),
+    "Recipes and runs": (
+        "recipes:new",
+        "recipes:check",
+        "recipes:recipes",
+        "run:run",
+        "describe:describe",
         "finished:report",
-        "review:review",
         "finished:evaluate",
         "finished:compare",
-        "finished:export",
-        "finished:labels",
+        "sweep:sweep",
+        "sweep:reproduce",
     ),
-    "Recipes": ("recipes:recipes", "recipes:check", "recipes:schema"),
-    "Images and texts": ("descriptions:describe", "descriptions:descriptions"),
-    "Research": ("sweep:sweep", "sweep:reproduce"),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
 """Commands under the headings of the help, each as `module:name` in the package `latte.cli`.
@@ -61,6 +62,14 @@ class CommandGroup(SuggestingGroup):
         if cmd_name in COMMANDS:
             return _command(cmd_name, COMMANDS[cmd_name])
         return _plugin_command(cmd_name) if cmd_name in plugin_commands() else None
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options; the help of --show-completion is shortened to one line."""
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            if param.name == "show_completion":
+                param.help = "Show completion for the current shell, to copy it."
+        return params
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of each command's help."""

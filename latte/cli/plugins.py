@@ -31,7 +31,7 @@ def list_plugins(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with tracebacks.")] = False,
 ) -> None:
-    """List installed plugins; write, check, disable and enable them."""
+    """List, write, check, disable and enable plugins."""
     if context.invoked_subcommand is not None:
         return
     found = discovery.discover_plugins()

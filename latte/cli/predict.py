@@ -114,9 +114,10 @@ def predict(
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Classify IMAGES; the exit code is 3 if some images could not be read and were left out.
+    """Classify images with a run's model, and sort them into folders.
 
-    In folders, images in an unsupported format and images without an image suffix are left out too.
+    The exit code is 3 if some images could not be read and were left out. In folders, images in an
+    unsupported format and images without an image suffix are left out too.
 
     The classifier labels all images, with two exceptions for training images. A training image
     whose class was given by a person gets this class. If a labeler of the run labelled all training

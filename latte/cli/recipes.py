@@ -1,4 +1,4 @@
-"""Commands on recipes: `latte new`, `check`, `schema`, and `recipes` for the shipped recipes."""
+"""Commands on recipes: `latte new`, `check`, and `recipes` for the shipped recipes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def new(
     method: shared.MethodOption = "auto",
     model: shared.ModelOption = None,
 ) -> None:
-    """Write a recipe that fits your images and this machine, with reasons for each choice."""
+    """Write a recipe for your images and this machine; run nothing."""
     from latte.data.few_images import quick_look
     from latte.new.adapting import check_method
     from latte.new.choices import choose
@@ -80,19 +80,38 @@ def print_reasons(found: Findings, chosen: Choices) -> None:
 
 
 def check(
-    recipe: shared.RecipeArgument,
+    recipe: shared.OptionalRecipeArgument = None,
     set_: shared.SetOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            help="Print a JSON Schema of recipes, with every installed component, for an editor.",
+        ),
+    ] = False,
 ) -> None:
-    """Check a recipe and its paths, and print all its values, defaults included, with their origin.
+    """Check a recipe, and print all its values; run nothing.
 
+    Each value, defaults included, is printed with its origin.
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
     names. Lists the files whose content a run sends to another machine, and the machine's address.
     """
+    if schema:
+        from latte.recipe.schema import recipe_schema
+
+        if recipe or set_ or json:
+            hint = "it is the same for all recipes: latte check --schema"
+            raise LatteError("is used without other arguments", where="--schema", hint=hint)
+        print_json(recipe_schema(load_registry()))
+        return
+    if recipe is None:
+        hint = "latte check RECIPE; for a JSON Schema of all recipes: latte check --schema"
+        raise LatteError("names no recipe", where="RECIPE", hint=hint)
     from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models
     from latte.run.sending import check_sending, sent_files
@@ -147,9 +166,7 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-recipes = shared.command_group(
-    "recipes", "List, show and copy the recipes that come with latte; `latte run NAME` runs one."
-)
+recipes = shared.command_group("recipes", "List, show and copy the recipes that come with latte.")
 
 NameArgument = Annotated[
     str,
@@ -212,27 +229,3 @@ def copy(
         raise LatteError("exists already", where=str(file), hint=hint)
     write_file(file, source.read_text(encoding="utf-8"))
     echo(f"wrote {file}; print it with every default: latte check {file}")
-
-
-def schema(
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: print it."),
-    ] = None,
-    force: shared.ForceOption = False,
-) -> None:
-    """Print a JSON Schema of recipes with every installed component, for your editor."""
-    import json
-
-    from latte.io.paths import refuse_other_kind
-    from latte.recipe.schema import recipe_schema
-
-    if output is not None:
-        refuse_other_kind(output, '{\n  "$schema"', force=force)
-    text = json.dumps(recipe_schema(load_registry()), indent=2, ensure_ascii=False) + "\n"
-    if output is None:
-        echo(text, nl=False)
-        return
-    write_file(output, text)
-    echo(f"wrote {output}; first line of a recipe beside it, for VS Code's YAML extension:")
-    echo(f"# yaml-language-server: $schema={output.name}")

@@ -65,7 +65,7 @@ def review(
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer questions about images, to measure whether adapting helped and to correct labels.
+    """Answer questions about images, to measure the gain or to teach.
 
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.

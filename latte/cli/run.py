@@ -38,7 +38,7 @@ def run(
     ] = False,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Adapt a CLIP to the images of a recipe; finished stages are reused.
+    """Run a recipe, from images to report; finished stages are reused.
 
     If torchrun starts several processes, they share the work of one run.
     """

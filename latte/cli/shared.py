@@ -31,7 +31,7 @@ _FOR_SEVERAL = ("run", "describe")
 
 
 class SuggestingGroup(TyperGroup):
-    """Group of commands, such as `latte descriptions`, that suggests a name for a misspelt one."""
+    """Group of commands, such as `latte recipes`, that suggests a name for a misspelt one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""
@@ -74,9 +74,9 @@ def naming(argument: str) -> Iterator[None]:
         raise LatteError(error.what, where=where, hint=error.hint) from error
 
 
-def chosen_recipe(path: Path) -> Path:
+def chosen_recipe(path: Path | None) -> Path | None:
     """Return `path`, or the path of a shipped recipe with this name if `path` is no file."""
-    shipped = None if path.is_file() else shipped_path(path.as_posix())
+    shipped = None if path is None or path.is_file() else shipped_path(path.as_posix())
     if shipped is None:
         return path
     echo(f"recipe: {shipped}, which comes with latte", err=True)
@@ -158,14 +158,13 @@ def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
     return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
 
 
-RecipeArgument = Annotated[
-    Path,
-    typer.Argument(
-        help="The recipe: a YAML file, or the name of one that comes with latte.",
-        callback=chosen_recipe,
-        autocompletion=complete_recipe,
-    ),
-]
+_RECIPE = typer.Argument(
+    help="The recipe: a YAML file, or the name of one that comes with latte.",
+    callback=chosen_recipe,
+    autocompletion=complete_recipe,
+)
+RecipeArgument = Annotated[Path, _RECIPE]
+OptionalRecipeArgument = Annotated[Path | None, _RECIPE]
 RunArgument = Annotated[
     Path, typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=complete_run)
 ]

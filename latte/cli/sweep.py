@@ -51,7 +51,7 @@ def sweep(
     limit: shared.LimitOption = None,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Run recipes with several seeds and values, then compare; finished runs are reused.
+    """Run recipes with several seeds and values, then compare them.
 
     The name of a run folder depends only on the recipe's values. So a sweep that is started again
     continues where it stopped. A run that fails does not stop the others.
@@ -144,7 +144,7 @@ def reproduce(
     limit: shared.LimitOption = None,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Repeat the experiments of a published table; print your results beside the published ones.
+    """Repeat the experiments of a published table, and compare.
 
     Finished runs are reused. Datasets that are not on this machine are left out and listed.
     """

@@ -1,4 +1,4 @@
-"""`latte labels export`: write the labels of a run's training images for other tools.
+"""`latte export`: write the labels of a run's training images for other tools.
 
 The labels are those of `pseudo_labels.csv`, column `adapted`: the predictions of the run's final
 classifier. Imports no torch.

@@ -104,11 +104,13 @@ class Dataset(Component[OptionsT]):
 
     Example:
         >>> from latte.api import Dataset, ImageReference, NoOptions
-        >>> class TwoPhotos(Dataset[NoOptions]):
+        >>> class Photos(Dataset[NoOptions]):
         ...     class_names = ("cat", "dog")
         ...     template = "a photo of a {class}."
-        ...     def training_images(self):
-        ...         return [ImageReference(n, self.context.path(n)) for n in ("1.jpg", "2.jpg")]
+        ...
+        ...     def training_images(self) -> list[ImageReference]:
+        ...         paths = sorted(self.context.path("photos").glob("*.png"))
+        ...         return [ImageReference(path.name, path) for path in paths]
     """
 
     lists_quickly: ClassVar[bool] = False
@@ -169,11 +171,14 @@ class ImageAugmentation(Component[OptionsT]):
     """Makes random views (augmented copies) of training images.
 
     Example:
-        >>> import numpy, torch
-        >>> from PIL import ImageOps
+        >>> from random import Random
+        >>> import numpy
+        >>> import torch
+        >>> from PIL import Image, ImageOps
+        >>> from torch import Tensor
         >>> from latte.api import ImageAugmentation, NoOptions
         >>> class Flips(ImageAugmentation[NoOptions]):
-        ...     def view(self, image, size, random):
+        ...     def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
         ...         whole = image.resize((size, size))
         ...         chosen = ImageOps.mirror(whole) if random.random() < 0.5 else whole
         ...         return torch.from_numpy(numpy.array(chosen)).permute(2, 0, 1)

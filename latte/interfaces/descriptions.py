@@ -25,11 +25,20 @@ class Describer(Component[OptionsT]):
     each before the next. So load a large model at the first request, not in `__init__`.
 
     Example:
-        >>> from latte.api import Describer, NoOptions
-        >>> class Echo(Describer[NoOptions]):
-        ...     fingerprint = "echo-1"
-        ...     def describe(self, requests):
-        ...         return [request.prompt for request in requests]
+        >>> from collections.abc import Sequence
+        >>> from PIL import ImageStat
+        >>> from latte.api import DescribedImage, Describer, DescribeRequest, NoOptions, Refusal
+        >>> class Brightness(Describer[NoOptions]):
+        ...     fingerprint = "brightness-1"
+        ...
+        ...     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
+        ...         return [self._answer(request.images) for request in requests]
+        ...
+        ...     def _answer(self, images: Sequence[DescribedImage]) -> str | Refusal:
+        ...         if not images:
+        ...             return Refusal("it needs an image")
+        ...         grey = ImageStat.Stat(images[0].open().convert("L")).mean[0]
+        ...         return "A bright photo." if grey > 127 else "A dark photo."
     """
 
     @property
@@ -117,7 +126,8 @@ class DescriptionType(Component[OptionsT]):
         >>> from latte.api import DescriptionType, NoOptions
         >>> class Background(DescriptionType[NoOptions]):
         ...     scope = "image"
-        ...     def prompt(self, class_name):
+        ...
+        ...     def prompt(self, class_name: str) -> str:
         ...         return "Describe the background in one sentence."
     """
 

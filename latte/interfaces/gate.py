@@ -83,10 +83,13 @@ class Gate(Component[OptionsT]):
     so that a run with other gates can use it.
 
     Example:
-        >>> from latte.api import Gate, NoOptions
+        >>> from collections.abc import Sequence
+        >>> from latte.api import Gate, GatedText, GateSubject, NoOptions
         >>> class NoQuestions(Gate[NoOptions]):
-        ...     def judge(self, texts, subject):
-        ...         return ["it is a question" if "?" in t.text else None for t in texts]
+        ...     def judge(
+        ...         self, texts: Sequence[GatedText], subject: GateSubject
+        ...     ) -> list[str | None]:
+        ...         return ["it is a question" if "?" in one.text else None for one in texts]
     """
 
     @abstractmethod

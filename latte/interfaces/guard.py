@@ -152,9 +152,9 @@ class Guard(Component[OptionsT]):
     """Decides, without labels, which classifier a run uses: adapted, zero-shot or a mix.
 
     Example:
-        >>> from latte.api import Guard, NoOptions, Verdict
+        >>> from latte.api import Evidence, Guard, NoOptions, Verdict
         >>> class AtLeastFifty(Guard[NoOptions]):
-        ...     def judge(self, evidence):
+        ...     def judge(self, evidence: Evidence) -> Verdict:
         ...         images = len(evidence.image_features)
         ...         return Verdict(float(images >= 50), f"there are {images} images")
     """

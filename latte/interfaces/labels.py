@@ -34,9 +34,20 @@ class PseudoLabeler(Component[OptionsT]):
             every learner.
 
     Example:
-        >>> from latte.api import NoOptions, PseudoLabeler, full_stream
+        >>> from typing import Any
+        >>> from torch import Tensor
+        >>> from latte.api import (
+        ...     Batch,
+        ...     LabelStream,
+        ...     NoOptions,
+        ...     PrototypeAggregator,
+        ...     PseudoLabeler,
+        ...     full_stream,
+        ... )
         >>> class Nearest(PseudoLabeler[NoOptions]):
-        ...     def assign(self, batch, image_features, aggregator):
+        ...     def assign(
+        ...         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+        ...     ) -> list[LabelStream]:
         ...         labels = aggregator.similarities(image_features).argmax(dim=1)
         ...         return [full_stream("nearest", labels, image_features, scale=1.0)]
     """

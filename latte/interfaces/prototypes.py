@@ -54,19 +54,35 @@ class PrototypeAggregator(Component[OptionsT]):
             without gradient. `step`: before every step, with gradient, and after training.
 
     Example:
+        >>> from collections.abc import Mapping
         >>> import torch
-        >>> from latte.api import Classifier, NoOptions, PrototypeAggregator, Supervision
+        >>> from torch import Tensor
+        >>> from latte.api import (
+        ...     Classifier,
+        ...     LabelStream,
+        ...     NoOptions,
+        ...     PrototypeAggregator,
+        ...     Supervision,
+        ...     TrainingStart,
+        ... )
         >>> class ZeroShot(PrototypeAggregator[NoOptions]):
-        ...     def start(self, start):
+        ...     def start(self, start: TrainingStart) -> None:
         ...         self._rows = start.class_features
-        ...     def classifier(self):
-        ...         return Classifier(self._rows, torch.arange(len(self._rows)))
-        ...     def supervise(self, stream, texts, image_features):
+        ...
+        ...     def classifier(self) -> Classifier:
+        ...         owners = torch.arange(len(self._rows), device=self._rows.device)
+        ...         return Classifier(self._rows, owners)
+        ...
+        ...     def supervise(
+        ...         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
+        ...     ) -> Supervision:
         ...         return Supervision(stream, self._rows[stream.labels], self.classifier())
-        ...     def state(self):
+        ...
+        ...     def state(self) -> dict[str, Tensor]:
         ...         return {"rows": self._rows.clone()}
-        ...     def load_state(self, state):
-        ...         self._rows = state["rows"]
+        ...
+        ...     def load_state(self, state: Mapping[str, Tensor]) -> None:
+        ...         self._rows = state["rows"].to(self.context.device)
     """
 
     class_features_refresh: ClassFeatureRefresh = "start"
@@ -123,10 +139,16 @@ class Loss(Component[OptionsT]):
             latte then rejects softmax models. If False, latte warns when it trains sigmoid models.
 
     Example:
-        >>> from latte.api import Loss, NoOptions
+        >>> from torch import Tensor
+        >>> from latte.api import LatteError, Loss, NoOptions, Supervision
         >>> class Cosine(Loss[NoOptions]):
         ...     requires = "targets"
-        ...     def __call__(self, image_features, supervision, logit_scale):
+        ...
+        ...     def __call__(
+        ...         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+        ...     ) -> Tensor:
+        ...         if supervision.targets is None:
+        ...             raise LatteError("this loss needs a target for each image")
         ...         distances = 1 - (image_features * supervision.targets).sum(dim=1)
         ...         return (supervision.stream.weights * distances).mean()
     """

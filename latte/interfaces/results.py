@@ -345,9 +345,10 @@ class Reporter(Component[OptionsT]):
     then on. Hooks are not called for control runs (variants of the recipe).
 
     Example:
-        >>> from latte.api import NoOptions, Reporter, write_text
+        >>> from pathlib import Path
+        >>> from latte.api import NoOptions, Reporter, RunResults, write_text
         >>> class Count(Reporter[NoOptions]):
-        ...     def report(self, results):
+        ...     def report(self, results: RunResults) -> list[Path]:
         ...         path = results.folder / "report" / "count.txt"
         ...         write_text(path, f"{results.training_images} images")
         ...         return [path]

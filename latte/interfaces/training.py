@@ -196,9 +196,11 @@ class Trainable(Component[OptionsT]):
     """Chooses the trainable parameters of a learner's backbone; may also add parameters.
 
     Example:
-        >>> from latte.api import NoOptions, Trainable
+        >>> from collections.abc import Mapping
+        >>> from torch import nn
+        >>> from latte.api import Backbone, NoOptions, Trainable
         >>> class OnlyLayerNorms(Trainable[NoOptions]):
-        ...     def select(self, backbone):
+        ...     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
         ...         return backbone.train_only("visual_layer_norms")
     """
 

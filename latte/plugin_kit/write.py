@@ -1,13 +1,15 @@
-"""Write the files of a new plugin from templates."""
+"""Write the files of a new plugin: templates, and the example of the interface's docstring."""
 
 from __future__ import annotations
 
+import doctest
 import keyword
 import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import jinja2
@@ -67,20 +69,49 @@ def plugin_names(text: str) -> Names:
 
 SUMMARIES: dict[Kind, str] = {
     "backbone": "an image-text model with random weights, to be replaced",
-    "dataset": "photos in a folder, with a list of classes",
-    "guard": "keeps zero-shot if its labels are uncertain",
+    "dataset": "photos in a folder, without labels",
+    "guard": "keeps zero-shot CLIP if there are few images",
     "describer": "describes how bright a photo is",
-    "description": "asks what an image's object is made of",
-    "gate": "holds back texts with unwanted words",
-    "labeler": "labels only images with a clear margin",
-    "prototypes": "prototypes that drift towards their images",
+    "description": "asks about an image's background",
+    "gate": "holds back questions",
+    "labeler": "labels images with the nearest class",
+    "prototypes": "the class texts, which never change",
     "loss": "one minus the cosine of image and target",
-    "trainable": "trains the biases of both towers only",
+    "trainable": "trains the layer norms of the image tower",
     "augmentation": "mirrors photos at random",
-    "reporter": "writes the result as one line of text",
+    "reporter": "writes the number of training images",
     "model": "a CLIP with random weights, to be replaced",
 }
-"""One-line summary of the example component that the templates of each kind contain."""
+"""One-line summary of the example in the docstring of each kind's interface."""
+
+_RECIPE = {
+    "dataset": "tiny-caltech",
+    "backbone": '{model: "plugin:tiny"}',
+    "descriptions": "[class]",
+    "labels": "[frozen, current]",
+    "prototypes": "momentum",
+    "loss": "contrastive",
+    "trainable": "projections",
+}
+_WITH_TEXTS = {"describer": "phrases", "descriptions": "[class, image]"}
+_USES: dict[Kind, dict[str, str]] = {
+    "backbone": {"backbone": "{use: NAME}"},
+    "dataset": {"dataset": "NAME"},
+    "guard": {"guard": "NAME"},
+    "describer": {"describer": "NAME", "descriptions": "[class, image]"},
+    "description": {"describer": "phrases", "descriptions": "[class, NAME]"},
+    "gate": {**_WITH_TEXTS, "gates": "[NAME]"},
+    "labeler": {"labels": "[NAME]"},
+    "prototypes": {**_WITH_TEXTS, "prototypes": "NAME"},
+    "loss": {"loss": "NAME"},
+    "trainable": {"trainable": "NAME"},
+    "augmentation": {"augmentation": "NAME"},
+    "reporter": {"reporters": "[html, NAME]"},
+    "model": {"backbone": '{model: "plugin:NAME"}'},
+}
+"""Keys of a recipe that uses the component NAME of each kind."""
+_WHOLE_RUNS: tuple[Kind, ...] = ("backbone", "labeler", "prototypes", "loss")
+"""Kinds whose components are also tested in whole runs."""
 
 
 def contract_of(kind: Kind) -> str:
@@ -111,10 +142,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield the path and the text of each file of the plugin.
-
-    If this kind of component has its own template of a file, the common template is not used.
-    """
+    """Yield the path and the text of each file of the plugin; empty files are left out."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -124,21 +152,55 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    series = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
+    used = {key: value.replace("NAME", names.component) for key, value in _USES[kind].items()}
+    recipe = {**_RECIPE, **used}
+    placed = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
     values = {
         "names": names,
         "kind": kind,
-        "noun": "Loader" if kind == "backbone" else kind.capitalize(),
         "contract": contract_of(kind),
         "summary": SUMMARIES[kind],
-        "latte": series,
+        "latte": f">={major}.{minor},<{major}.{int(minor) + 1}",
         "api_version": API_VERSION,
+        "class_name": class_name,
+        "component": "" if kind == "model" else example_module(kind, class_name),
+        "recipe": _lines(recipe),
+        "rate": "1.0e-2" if kind == "trainable" else "1.0e-3",
+        "run": _lines({key: value for key, value in recipe.items() if key not in placed})
+        if kind in _WHOLE_RUNS
+        else "",
     }
-    found = {
-        path.relative_to(_TEMPLATES / part).as_posix(): path.relative_to(_TEMPLATES).as_posix()
-        for part in ("common", kind)
-        for path in sorted((_TEMPLATES / part).rglob(f"*{_SUFFIX}"))
-    }
-    for name, template in found.items():
-        target = name.removesuffix(_SUFFIX).replace("MODULE", names.module)
-        yield target, environment.get_template(template).render(values)
+    for path in sorted(_TEMPLATES.rglob(f"*{_SUFFIX}")):
+        name = path.relative_to(_TEMPLATES).as_posix()
+        text = environment.get_template(name).render(values)
+        if text:
+            yield name.removesuffix(_SUFFIX).replace("MODULE", names.module), text
+
+
+def _lines(recipe: dict[str, str]) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in recipe.items())
+
+
+def example_module(kind: Kind, name: str) -> str:
+    """Return the example in the docstring of a kind's interface as the body of a module.
+
+    The component in the example gets the name `name` and a docstring.
+    """
+    interface = INTERFACES[kind]
+    examples = doctest.DocTestParser().get_examples(interface.__doc__ or "")
+    imports = [one.source for one in examples if one.source.startswith(("import ", "from "))]
+    classes = [one.source.rstrip("\n") for one in examples if one.source.startswith("class ")]
+    origins = groupby(imports, key=lambda line: _origin(line.split()[1].partition(".")[0]))
+    head = "\n".join("".join(lines) for _, lines in origins).rstrip("\n")
+    code = "\n\n\n".join([head, *classes])
+    found = re.search(rf"class (\w+)\({interface.__name__}\[.*\n", code)
+    assert found, f"the docstring of {interface.__name__} has no example"
+    docstring = f'    """{SUMMARIES[kind].capitalize()}."""\n\n'
+    before, after = code[: found.end()], code[found.end() :]
+    return docstring.join(re.sub(rf"\b{found[1]}\b", name, part) for part in (before, after))
+
+
+def _origin(package: str) -> int:
+    """Return 0 for a package of the standard library, 2 for latte, and 1 for all others."""
+    return 0 if package in sys.stdlib_module_names else 1 + (package == "latte")

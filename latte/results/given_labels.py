@@ -1,6 +1,6 @@
 """Read the labels that a person gave to images: a table, or a file or folder of another tool.
 
-All formats of `latte labels export` are read, so exported labels can be corrected and read again.
+All formats in which `latte export` writes labels are read, so they can be corrected and read again.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _fiftyone(
 ) -> Iterator[_Entry]:
     """Yield the labels of a FiftyOne export, in which image names have no suffix.
 
-    `copies` are the images beside the file by name; `latte labels export` gives each a new name.
+    `copies` are the images beside the file by name; `latte export` gives each a new name.
     """
     with explained(path, _UNREADABLE):
         found = TypeAdapter(_Classification).validate_json(text, strict=True)

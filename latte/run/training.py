@@ -35,7 +35,9 @@ from latte.run.questions import StoredQuestions
 from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
-from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
+from latte.train.caching import LARGEST_STATES, state_bytes
+from latte.train.encoding import ImagesFromStates
+from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
@@ -235,24 +237,24 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
     """Return a function that measures the learners together: top-1 accuracy, confidence, margin."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
-    cached: dict[str, CachedStates | None] = {}
+    cached: dict[str, ImagesFromStates | None] = {}
 
-    def states_of(learner: Learner) -> CachedStates | None:
+    def from_states(learner: Learner) -> ImagesFromStates | None:
         trunk = learner.backbone.image_trunk()
         if trunk is None or state_bytes(trunk, len(labels)) > LARGEST_STATES:
             return None
         trained = learner.trained_in_backbone
         states = encode_images(workspace, images.evaluation, "evaluate", trunk, trained)
-        return CachedStates(trunk, states)
+        return ImagesFromStates(trunk, states, learner.arithmetic, learner.device)
 
     def features_of(learner: Learner) -> Tensor:
-        if not learner.image_tower_is_trained:
+        if not learner.images.trains:
             return zero_shot.evaluation
         if learner.name not in cached:
-            cached[learner.name] = states_of(learner)
-        known = cached[learner.name]
-        if known is not None:
-            return learner.features_of(known.trunk, known.states, size)
+            cached[learner.name] = from_states(learner)
+        encoder = cached[learner.name]
+        if encoder is not None:
+            return encoder.all_features(size)
         split, name = images.evaluation, "evaluate"
         return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 

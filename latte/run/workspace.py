@@ -39,18 +39,9 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
-def description_folder(cache: Path | None = None) -> Path:
-    """Return the folder of all stored descriptions, below `cache` or the cache of all runs.
-
-    Raises `LatteError` if the folder `cache` does not exist.
-    """
-    if cache is not None and not cache.is_dir():
-        raise LatteError(
-            "there is no such cache folder",
-            where=str(cache),
-            hint="leave out --cache to use the cache folder of your runs; latte doctor names it",
-        )
-    return (cache or cache_folder()) / "descriptions"
+def description_folder() -> Path:
+    """Return the folder of the descriptions that are stored for all runs."""
+    return cache_folder() / "descriptions"
 
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:

@@ -21,7 +21,9 @@ from latte.data.batches import epoch_batches, training_batches
 from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress, ProgressTask
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
+from latte.train.caching import choose_encoders
 from latte.train.checkpoint import Checkpoints, resume
+from latte.train.encoding import ImagesFromStates
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
 from latte.train.memory import explain_out_of_memory
 from latte.train.precision import encoding_in
@@ -99,46 +101,14 @@ def own_posterior(training: Training) -> tuple[int, Posterior] | None:
 
 
 def _start(training: Training, progress: Progress) -> None:
-    image_states = training.image_states if _reuses_images(training) else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if training.settings.gradient_checkpointing:
             learner.backbone.recompute_activations()
-        if distributed.world_size() > 1:
-            # Cached here, because the forward passes would change the dropout of a step.
-            _ = learner.image_tower_is_trained, learner.text_tower_is_trained
         if training.total_steps:
-            learner.cache_features(
-                training.inputs,
-                training.start,
-                training.bank_features,
-                progress,
-                image_states,
-                random_views=training.view.augment is not None,
-                text_states=_reuses_texts(training),
-            )
+            choose_encoders(training, learner, progress)
     for labeler in training.labelers:
         labeler.start(training.start)
-
-
-def _reuses_images(training: Training) -> bool:
-    """Return True if caching the frozen layers' outputs for images costs no extra encoding."""
-    return training.total_steps * training.settings.batch_size >= len(training.images)
-
-
-def _reuses_texts(training: Training) -> bool:
-    """Return True if caching the frozen layers' outputs for all texts costs no extra encoding.
-
-    An epoch uses one text per image and description, so a short training may not need all texts.
-    """
-    inputs = training.inputs
-    variants = [
-        inputs.bank.own_rows(name).shape[1]
-        for name in inputs.descriptions
-        if name not in inputs.bank.of_class
-    ]
-    seen = training.total_steps * training.settings.batch_size
-    return seen >= len(training.images) * max(variants, default=1)
 
 
 def _epoch(
@@ -186,7 +156,7 @@ def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
     """Yield the indices (B,) of each batch, and the pixels that this process needs, or None."""
-    if any(learner.needs_pixels for learner in training.learners):
+    if any(learner.images.needs_pixels for learner in training.learners):
         yield from _pixels(training, batches, epoch)
     else:
         yield from ((indices, None) for indices in batches)
@@ -281,10 +251,10 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
-    if training.total_steps == 0 or not learner.image_tower_is_trained:
+    if training.total_steps == 0 or not learner.images.trains:
         return FeatureBank(training.start.image_features)
-    if learner.image_states is not None:
-        features = learner.features_of(learner.image_states.trunk, learner.image_states.states)
+    if isinstance(learner.images, ImagesFromStates):
+        features = learner.images.all_features()
         return FeatureBank(features.to(training.start.image_features.device))
     name, size = f"features of {learner.name}", training.evaluation_batch_size
     with encoding_in(learner.arithmetic, learner.device):

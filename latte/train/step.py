@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from latte import distributed
 from latte.interfaces import Batch, LabelStream, Supervision
+from latte.train.encoding import Constant, Encoder, InputT, StepImages
 from latte.train.features import StepInputs, StepTexts, description_features
+from latte.train.gradcache import GradCache
 from latte.train.learner import Learner
+from latte.train.precision import backward_in
+from latte.train.shared import Shared, keep_once, sum_gradients
 from latte.train.timing import BACKWARD, IMAGES, LOSS, OPTIMISER, PROTOTYPES, timed
-from latte.train.towers import Towers, towers_of
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,13 @@ def training_step(
     `pixels` (P, 3, S, S) are the views that this process encodes; None if the learner needs none.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
-    towers = towers_of(learner)
+    images = _in_step(learner, learner.images, _share_of_images)
+    texts = _in_step(learner, learner.texts, distributed.share)
     if learner.optimizer is not None:  # frees the memory of gradients before the forward pass
         learner.optimizer.zero_grad(set_to_none=True)
     with timed(IMAGES):
-        image_features = towers.encode_images(batch.indices, pixels)
-    supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
+        image_features = images.encode(StepImages(batch.indices, pixels))
+    supervisions = _supervise(learner, texts, inputs, batch, image_features.detach())
     scale = learner.backbone.logit_scale
     with timed(LOSS):
         losses = [
@@ -45,7 +51,7 @@ def training_step(
         ]
         loss = torch.stack(losses).sum() if losses else image_features.sum() * 0.0
     if learner.optimizer is not None and loss.requires_grad:
-        _update_weights(learner, learner.optimizer, towers, loss)
+        _update_weights(learner, learner.optimizer, (images, texts), loss)
     with timed(PROTOTYPES):
         learner.aggregator.update(supervisions)
     agreement = None
@@ -56,15 +62,19 @@ def training_step(
 
 
 def _supervise(
-    learner: Learner, towers: Towers, inputs: StepInputs, batch: Batch, image_features: Tensor
+    learner: Learner,
+    encoder: Encoder[Sequence[str]],
+    inputs: StepInputs,
+    batch: Batch,
+    image_features: Tensor,
 ) -> list[Supervision]:
     """Label the batch and choose its texts; return one `Supervision` per label stream."""
-    texts = StepTexts(towers.encode_texts)
+    # To look features up is faster than to find equal texts.
+    is_constant = isinstance(encoder, Constant)
+    encode = encoder.encode if is_constant else StepTexts(encoder.encode).encode
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
-        constant = learner.constant_class_features
-        fresh = inputs.class_texts.features(texts.encode) if constant is None else constant
-        aggregator.refresh_class_features(fresh)
+        aggregator.refresh_class_features(inputs.class_texts.features(encode))
     streams = [
         stream
         for labeler in inputs.labelers
@@ -78,7 +88,7 @@ def _supervise(
         for labels in _labels_for_texts(inputs, streams)
         for name in inputs.descriptions
     ]
-    features = iter(description_features(columns, inputs.bank, texts, learner.cached_texts))
+    features = iter(description_features(columns, inputs.bank, encode))
     with timed(PROTOTYPES):
         supervisions = [
             aggregator.supervise(
@@ -109,11 +119,41 @@ def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
     return replace(stream, labels=labels, weights=stream.weights.masked_fill(known, 1.0))
 
 
+def _in_step(
+    learner: Learner, encoder: Encoder[InputT], share: Callable[[InputT], InputT]
+) -> Encoder[InputT]:
+    """Return the encoder of one step: in micro-batches, and divided among several processes."""
+    if isinstance(encoder, Constant):
+        return encoder
+    arithmetic, device = learner.arithmetic, learner.device
+    if learner.micro_batch_size is not None:
+        encoder = GradCache(encoder, learner.micro_batch_size, arithmetic, device)
+    if distributed.world_size() > 1:
+        width = learner.backbone.embedding_width
+        encoder = Shared(encoder, share, width, arithmetic, device)
+    return encoder
+
+
+def _share_of_images(images: StepImages) -> StepImages:
+    """Return this process's share; the pixels are already those of the share."""
+    return StepImages(distributed.share(images.indices), images.pixels)
+
+
 def _update_weights(
-    learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    encoders: Sequence[Encoder[Any]],
+    loss: Tensor,
 ) -> None:
     with timed(BACKWARD):
-        towers.backward(learner.scaler.scale(loss))
+        with backward_in(learner.arithmetic):
+            learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if distributed.world_size() > 1:
+            keep_once(learner.parameters)
+        for encoder in encoders:
+            encoder.backward()
+        if distributed.world_size() > 1:
+            sum_gradients(learner.parameters)
     with timed(OPTIMISER):
         if learner.gradient_clip is not None:
             learner.scaler.unscale_(optimizer)

@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from latte.data.cache import ImageCache
 from latte.data.views import TrainingView
-from latte.interfaces import PseudoLabeler, TrainingStart
+from latte.interfaces import PseudoLabeler, TrainingStart, Trunk
 from latte.interfaces.settings import TrainSettings
 from latte.results.metrics_log import Listen
-from latte.train.features import BankFeatures, ImageStates, StepInputs
+from latte.train.features import StepInputs
 from latte.train.learner import Learner
 
+BankFeatures = Callable[[], Tensor]
+"""Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
+ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
+"""Function from the tower in two parts (frozen layers, other layers), and the names of its trained
+parameters, to the frozen layers' outputs (N, W) for the training images."""
 Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
 
 

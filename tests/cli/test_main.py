@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from latte import __version__
+from latte.cli import main
 from latte.cli.main import COMMANDS, GROUPS, run_command_line
 from latte.interfaces import LatteError, RecipeErrors
 
@@ -202,7 +203,7 @@ def test_a_broken_pipe_prints_no_error() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plugins"], ["components"], ["--version"], ["descriptions", "--help"]],
+    [["--help"], ["plugins"], ["components"], ["--version"], ["recipes", "--help"]],
 )
 def test_help_and_lists_import_neither_torch_nor_numpy(
     arguments: list[str], record_property: Callable[[str, object], None]
@@ -230,3 +231,16 @@ def test_help_lists_every_command_with_a_line_about_it(
     assert all(f"{title}:\n" in shown for title in GROUPS)
     assert run_command_line([]) == 0
     assert capsys.readouterr().out == shown
+
+
+def test_help_of_the_core_has_at_most_32_lines_of_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(main, "plugin_commands", dict)
+    assert run_command_line(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 32
+    assert max(map(len, lines)) <= 80
+    named = {line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()}
+    assert {*COMMANDS} <= named

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.thorough
 COMMANDS = {
     "comparison.csv": ["compare", "runs", "--csv", "FILE"],
     "comparison.html": ["compare", "runs", "--html", "FILE"],
-    "schema.json": ["schema", "--output", "FILE"],
     "predictions.csv": ["predict", "model", "photos", "--output", "FILE"],
     "match.csv": ["predict", "sigmoid", "photos", "--output", "FILE"],
     "predictions.jsonl": ["predict", "model", "photos", "-o", "FILE", "--format", "jsonl"],

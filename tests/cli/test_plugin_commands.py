@@ -32,7 +32,7 @@ def test_help_lists_plugin_commands_separately_without_importing_them(
 
 
 def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: LatteProcess) -> None:
-    assert "Adapt a CLIP" in latte_in_zoo("run", "--help").stdout
+    assert "Run a recipe" in latte_in_zoo("run", "--help").stdout
 
 
 @pytest.mark.parametrize(

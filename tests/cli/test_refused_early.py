@@ -43,15 +43,14 @@ REFUSED = {
     "report absent": "RUN absent",
     "export absent --format onnx": "RUN absent",
     "review absent": "RUN absent",
-    "labels export absent --format csv -o labels.csv": "RUN absent",
+    "export absent --format csv -o labels.csv": "RUN absent",
     "compare absent": "RUN",
     "compare made --against absent": "--against absent",
     "compare made --csv photos": "photos",
     "compare made --html c.txt/page.html": "c.txt/page.html",
     "reproduce absent": "TABLE absent",
     "reproduce table-1 --with absent": "--with absent",
-    "descriptions show absent": "IMAGE",
-    "schema -o photos": "photos",
+    "describe --about absent": "--about",
 }
 RUN_ALL = """
 import contextlib, io, json, sys

@@ -126,15 +126,6 @@ class TestUpdate:
         changed = (weights_of(aggregator) != START).any(dim=1)
         assert changed.tolist() == [False, True, False, True, False]
 
-    def test_a_sample_of_weight_zero_moves_nothing(self) -> None:
-        aggregator = prototypes(momentum=0.0)
-        text = unit_rows(3, WIDTH, seed=2)
-
-        aggregator.update([teach(aggregator, stream([0, 0, 1], [0.0, 1.0, 0.0]), text)])
-
-        torch.testing.assert_close(weights_of(aggregator)[0], text[1])
-        assert torch.equal(weights_of(aggregator)[1], START[1])
-
     def test_without_any_stream_nothing_moves(self) -> None:
         aggregator = prototypes()
 
@@ -149,23 +140,6 @@ class TestUpdate:
         aggregator.update([teach(aggregator, stream([0, 0]), torch.cat([text, -text]))])
 
         assert torch.equal(weights_of(aggregator), START)
-
-    def test_update_does_not_change_returned_prototypes(self) -> None:
-        aggregator = prototypes(momentum=0.0)
-        before = weights_of(aggregator)
-        kept = before.clone()
-
-        aggregator.update([teach(aggregator, stream([0]), unit_rows(1, WIDTH, seed=2))])
-
-        assert torch.equal(before, kept)
-
-    def test_prototypes_carry_no_gradient_afterwards(self) -> None:
-        aggregator = prototypes(momentum=0.5)
-        text = unit_rows(1, WIDTH, seed=2).requires_grad_()
-
-        aggregator.update([teach(aggregator, stream([0]), text)])
-
-        assert not weights_of(aggregator).requires_grad
 
     @QUICKLY
     @given(seed=st.integers(0, 10_000), rows=st.integers(1, 12))
@@ -272,21 +246,6 @@ class TestMargins:
 
         assert torch.equal(self.mix(fresh), expected)
         assert torch.equal(weights_of(fresh), START)
-
-    @pytest.mark.parametrize("margins", ["current", "epoch_start"])
-    def test_a_saved_state_continues_in_the_middle_of_an_epoch(
-        self, margins: str, tmp_path: Path
-    ) -> None:
-        stopped = self.moved(margins=margins)
-        stopped.on_epoch_start(EpochInfo(), "main")
-        stopped.update([teach(stopped, stream(range(CLASSES)), unit_rows(CLASSES, WIDTH, seed=6))])
-        save_file(stopped.state(), tmp_path / "state.safetensors")
-        resumed = prototypes(momentum=0.0, margins=margins)
-
-        resumed.load_state(load_file(tmp_path / "state.safetensors"))
-
-        assert torch.equal(weights_of(resumed), weights_of(stopped))
-        assert torch.equal(self.mix(resumed), self.mix(stopped))
 
     @pytest.mark.parametrize("margins", ["current", "epoch_start"])
     def test_two_learners_states_fit_into_one_file_before_the_first_step(

@@ -60,14 +60,6 @@ def test_refreshed_rows_carry_gradient_to_targets_and_classifier() -> None:
     assert by_class.tolist() == [[1.0] * 8] * 4
 
 
-def test_the_classifier_never_carries_gradient() -> None:
-    aggregator = templates("step")
-    aggregator.refresh_class_features(unit_rows(4, 8, seed=4).requires_grad_())
-
-    assert not aggregator.classifier().weights.requires_grad
-    assert not aggregator.state()["class_features"].requires_grad
-
-
 def test_after_a_step_no_graph_is_kept() -> None:
     aggregator = templates("step")
     aggregator.refresh_class_features(unit_rows(4, 8, seed=4).requires_grad_())
@@ -99,13 +91,3 @@ def test_flyp_is_current_labels_on_templates_with_gradient() -> None:
     assert images.grad is not None
     taught = class_texts.grad.abs().sum(dim=1) > 0
     assert taught.tolist() == [label in labels.tolist() for label in range(4)]
-
-
-def test_state_restores_the_rows() -> None:
-    trained = templates("step")
-    trained.refresh_class_features(unit_rows(4, 8, seed=9))
-    resumed = templates("step")
-
-    resumed.load_state(trained.state())
-
-    assert torch.equal(resumed.classifier().weights, unit_rows(4, 8, seed=9))

@@ -138,14 +138,17 @@ def test_a_choice_is_stored_with_its_share_of_the_counted_tokens(tmp_path: Path)
     assert [*map(stored_tokens, texts)] == [(10, 1)] * 6
 
 
-@pytest.mark.parametrize("tokens", ["3", "[1, -1]", '["a", 1]', "[1.5, 1]", "[1, NaN]",
-                                    "[1, Infinity]", f"[1, {10**400}]", "null"])  # fmt: skip
-def test_stored_tokens_that_are_no_counts_are_not_counted(tokens: str) -> None:
-    assert stored_tokens(f'{{"answer": [1, 0], "tokens": {tokens}}}') is None
+COUNTS = ("3", "[1, -1]", '["a", 1]', "[1.5, 1]", "[1, NaN]", "[1, Infinity]", "null")
 
 
-@pytest.mark.parametrize("text", [None, "", "[0.1, 0.9]", '{"choice": [1, 0]}'])
-def test_a_stored_text_without_tokens_has_no_count(text: str | None) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f'{{"answer": [1, 0], "tokens": {counts}}}' for counts in (*COUNTS, f"[1, {10**400}]")),
+        *(None, "", "[0.1, 0.9]", '{"choice": [1, 0]}'),
+    ],
+)
+def test_a_stored_text_without_valid_counts_has_no_tokens(text: str | None) -> None:
     assert stored_tokens(text) is None
 
 

@@ -4,7 +4,6 @@ import re
 import shutil
 import tempfile
 import unicodedata
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from latte.describe.generate import (
     ATTEMPTS,
     GIVE_UP_AFTER,
     MOST_WAITING,
-    generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
 from latte.interfaces import DescribeRequest, LatteError
@@ -61,17 +59,6 @@ def test_only_new_images_are_asked_about(tmp_path: Path) -> None:
     result = run(tmp_path, describer, images=8)
     assert (result.served, result.generated) == (6, 2)
     assert describer.asked == ["What? hash6", "What? hash7"]
-
-
-def test_equal_files_are_described_once(tmp_path: Path) -> None:
-    describer = ScriptedDescriber()
-    training = training_set([0] * 6, keys=["a", "b", "a", "a", "b", "c"])
-    plan = plan_for(describer, training)
-    with DescriptionStore(tmp_path) as store:
-        result = generate(describer, plan, store, RecordedProgress())
-    assert Counter(describer.asked) == {"What? a": 1, "What? b": 1, "What? c": 1}
-    texts = [result.texts[row] for (row,) in plan.descriptions["image"].rows]
-    assert texts == [f"What? {key}" for key in "abaabc"]
 
 
 def test_interrupted_run_keeps_finished_batches(tmp_path: Path) -> None:
@@ -225,25 +212,6 @@ def test_an_error_that_may_be_a_bug_names_the_line_of_the_plugin(tmp_path: Path)
 
     with pytest.raises(LatteError, match=r"KeyError: 'choices' \(test_generate.py:\d+\)"):
         run(tmp_path, ScriptedDescriber(script))
-
-
-def test_failed_requests_are_tried_again_by_the_next_run(tmp_path: Path) -> None:
-    run(tmp_path, ScriptedDescriber(failing_on("hash3")))
-    describer = ScriptedDescriber()
-    result = run(tmp_path, describer)
-    assert (result.served, result.generated, result.failed) == (9, 1, 0)
-    assert describer.asked == ["What? hash3"]
-
-
-def test_an_empty_text_is_a_refusal(tmp_path: Path) -> None:
-    describer = ScriptedDescriber(
-        lambda request: " \n" if request.images[0].key == "hash2" else "a text"
-    )
-    progress = RecordedProgress()
-    result = run(tmp_path, describer, images=4, progress=progress)
-    assert result.texts == ("a text", "a text", None, "a text")
-    assert describer.batches == [4], "a refusal is an answer and is not asked again"
-    assert progress.lines == [f"4 descriptions: 0 reused, 3 written, 1 refused; see {tmp_path}"]
 
 
 def test_no_text_at_all_is_an_error_with_the_first_reason(tmp_path: Path) -> None:

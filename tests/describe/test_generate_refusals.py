@@ -54,12 +54,6 @@ def test_refused_requests_are_not_asked_again(
     assert (result.served, result.generated, result.refused) == (2, 0, 1)
 
 
-def test_refused_requests_are_asked_with_another_fingerprint(tmp_path: Path) -> None:
-    run(tmp_path, ScriptedDescriber(refusing("hash1")), images=3)
-    other = ScriptedDescriber(fingerprint="scripted-2")
-    assert run(tmp_path, other, images=3).refused == 0
-
-
 def test_ask_again_asks_refused_requests_only(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(refusing("hash1", "hash2")), images=4)
     again = ScriptedDescriber(refusing("hash2"))

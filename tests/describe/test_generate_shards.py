@@ -38,17 +38,6 @@ def test_texts_are_reused_with_another_number_of_shards(tmp_path: Path) -> None:
     assert sum(result.served for result in results) == first.generated > 0
 
 
-def test_the_order_of_the_requests_does_not_matter(tmp_path: Path) -> None:
-    keys = [f"hash{i}" for i in range(IMAGES)]
-    asked = []
-    for number, order in enumerate((keys, keys[::-1])):
-        worker = ScriptedDescriber()
-        plan = plan_for(worker, training_set([0] * IMAGES, keys=order))
-        asked.append({one.key for one in plan.requests if Shard(1, 3).holds(one.key)})
-        assert 0 < len(asked[number]) < IMAGES
-    assert asked[0] == asked[1]
-
-
 def test_texts_stored_by_another_process_during_the_run_are_not_asked(tmp_path: Path) -> None:
     plan = plan_for(ScriptedDescriber(), training_set([0] * 10))
 

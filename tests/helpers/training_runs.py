@@ -14,8 +14,8 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
 from latte.toolkit.prototypes import LabelerPrototypes
-from latte.train import learner as learner_module
-from latte.train import loop
+from latte.train import caching, loop
+from latte.train.encoding import Live
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
@@ -68,10 +68,11 @@ def run(training: Training) -> Training:
 def run_whole_towers(training: Training) -> Training:
     """Run a training whose steps compute all layers, because no outputs are small enough."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(learner_module, "LARGEST_STATES", -1)
+        patched.setattr(caching, "LARGEST_STATES", -1)
         run(training)
     for learner in training.learners:
-        assert (learner.image_states, learner.text_states) == (None, None)
+        assert isinstance(learner.images, Live)
+        assert isinstance(learner.texts, Live)
     return training
 
 

@@ -60,7 +60,7 @@ def test_written_files_pass_ruff(tmp_path: Path) -> None:
         write(tmp_path, kind)
     ruff = shutil.which("ruff", path=Path(sys.executable).parent)
     assert ruff, "ruff is part of the development environment"
-    line = ["--config", "line-length=100", "--isolated", str(tmp_path)]
+    line = ["--isolated", str(tmp_path)]
     for command in (["format", "--diff"], ["check", "--select", "E,F,W,UP,B"]):
         ended = subprocess.run([ruff, *command, *line], capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,13 +145,9 @@ def test_an_ambiguous_name_is_only_allowed_in_full(registry: Registry) -> None:
     assert "contrastive" not in names
 
 
-def test_schema_output_prints_the_line_for_editors(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "recipe.schema.json"
-    assert run_command_line(["schema", "--output", str(file)]) == 0
-    assert "# yaml-language-server: $schema=recipe.schema.json" in capsys.readouterr().out
-    assert run_command_line(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(file.read_text())
-    (tmp_path / "file").touch()
-    assert run_command_line(["schema", "-o", str(tmp_path / "file" / "s.json")]) == 2
+def test_check_prints_the_schema_without_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["check", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == recipe_schema(load_registry())
+    for arguments in (["check", "demo", "--schema"], ["check"]):
+        assert run_command_line(arguments) == 2
+        assert "latte check --schema" in capsys.readouterr().err

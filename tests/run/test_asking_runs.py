@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latte.cli import descriptions as cli_descriptions
+from latte.cli import describe as cli_describe
 from latte.cli.main import run_command_line
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import (
@@ -169,7 +169,7 @@ def test_a_dry_run_reports_the_mean_tokens_of_stored_answers(
     planned = plan_questions(recipe, registry(), RecordedProgress(), None)
     assert [one.purpose for one in planned] == ["image", "sheets", "images"]
     assert {one.tokens for one in planned} == {MeanTokens(905.0, 6.5, answers=2)}
-    cli_descriptions._print_questions(planned)
+    cli_describe._print_questions(planned)
     lines = capsys.readouterr().out.splitlines()[-2:]
     assert lines == [
         "to ask in all: 13 questions",

@@ -38,7 +38,7 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["RUN", "--quiet"],
     "evaluate": ["RUN", "--json", "--quiet"],
     "review": ["RUN", "--show", "--json"],
-    "labels": ["export", "RUN", "--format", "csv", "-o", "TABLE", "--force"],
+    "export": ["RUN", "--format", "csv", "-o", "TABLE", "--force"],
     "run": ["RECIPE", "--set", "output=RUNS", "--profile", "--quiet"],
 }
 Change = Callable[[Path], None]

@@ -112,7 +112,7 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
         latte("run", recipe, "--quiet", *given, code=130)
     commands = (
         ("predict", "IT", "test", "--quiet"),
-        ("labels", "export", "IT", "--format", "csv", "--output", "labels.csv", "--force"),
+        ("export", "IT", "--format", "csv", "--output", "labels.csv", "--force"),
         ("evaluate", "IT", "--quiet"),
         ("report", "IT", "--quiet"),
         ("review", "IT", "--show"),
@@ -206,10 +206,11 @@ def test_predict_writes_jsonl_and_names_unreadable_images(finished: Path, latte:
     assert "images left out, with reasons: out.skipped.csv" in said.err
     skipped = Path("out.skipped.csv")
     assert skipped.read_text() == "image,reason\nbroken.jpg,the file is empty\n"
-    latte("predict", finished, image, "-o", "out.csv")
+    latte("predict", finished, image, "-o", "out.jsonl")
     assert not skipped.exists(), "an older list is removed"
     skipped.write_text("mine")
-    assert "another kind of file" in latte("predict", finished, image, "-o", "out.csv", code=2).err
+    said = latte("predict", finished, image, "-o", "out.jsonl", code=2)
+    assert "another kind of file" in said.err
     assert "no such image" in latte("predict", finished, "absent.jpg", code=2).err
 
 

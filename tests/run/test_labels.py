@@ -1,4 +1,4 @@
-"""`latte labels export`: each format is read by its tool, or checked by its schema."""
+"""`latte export` of labels: each format is read by its tool, or checked by its schema."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def latte(*arguments: str | Path) -> int:
 
 
 def export(run: Path, format_: str, output: str | Path, *options: str) -> int:
-    return latte("labels", "export", run, "--format", format_, "-o", output, *options)
+    return latte("export", run, "--format", format_, "-o", output, *options)
 
 
 @pytest.fixture
@@ -302,14 +302,14 @@ def test_parquet_without_pyarrow_names_the_extra(
 
 
 def test_labels_of_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert latte("labels", "export", ".", "--format", "csv", "-o", "labels.csv") == 2
+    assert latte("export", ".", "--format", "csv", "-o", "labels.csv") == 2
     assert "this is not a run folder" in capsys.readouterr().err
 
 
 def test_exports_do_not_import_torch(run: Path, guard_plugin: Path) -> None:
     program = (
         "import sys; from latte.cli.main import run_command_line\n"
-        "codes = [run_command_line(['labels', 'export', sys.argv[1], '--format', one, '-o', one])"
+        "codes = [run_command_line(['export', sys.argv[1], '--format', one, '-o', one])"
         " for one in ('csv', 'jsonl', 'label-studio', 'imagefolder')]\n"
         "assert codes == [0] * 4, codes\n"
         "sys.exit('torch' in sys.modules)"
@@ -318,3 +318,18 @@ def test_exports_do_not_import_torch(run: Path, guard_plugin: Path) -> None:
     path = [str(guard_plugin), *sys.path]
     environment = {"PYTHONPATH": ":".join(path), "LATTE_CACHE": str(run / "cache")}
     assert subprocess.run(command, check=False, env=environment).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("csv",), "--output: names no place for the labels"),
+        (("csv", "-o", "labels.csv", "--candidate"), "--candidate: is for formats of models"),
+        (("onnx", "--force"), "--force: is for formats of labels"),
+    ],
+)
+def test_options_of_other_formats_are_refused(
+    run: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
+) -> None:
+    assert latte("export", run, "--format", *arguments) == 2
+    assert named in capsys.readouterr().err

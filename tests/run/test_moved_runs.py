@@ -36,7 +36,7 @@ def commands(run: Path) -> Iterator[list[str | Path]]:
     yield ["report", run, "--quiet"]
     yield ["evaluate", run]
     yield ["review", run, "--no-open"]
-    yield ["labels", "export", run, "--format", "imagefolder", "--output", "labels"]
+    yield ["export", run, "--format", "imagefolder", "--output", "labels"]
 
 
 def test_run_and_images_that_moved_together_need_no_repair(moved: Path, latte: Latte) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
-from latte.train.towers import RandomState
+from latte.train.gradcache import RandomState
 from latte.train.training import Training
 from tests.helpers.clip_models import DROPOUT, build_clip
 from tests.helpers.gradients import assert_same_gradients, gradients, peak_of_saved_tensors
@@ -87,7 +87,6 @@ def test_micro_batch_size_limits_images_and_texts_per_pass(
         return texts(self, sentences)
 
     training = make(4)
-    assert training.learners[0].text_tower_is_trained  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
     run(training)
@@ -139,7 +138,7 @@ def test_frozen_tower_runs_once_per_micro_batch(
         return original(self, pixels)
 
     training = make(5, parts=[latteclip_part(trainable="text_layer_norms")])
-    assert not training.learners[0].image_tower_is_trained
+    assert not training.learners[0].images.trains
     monkeypatch.setattr(OpenClipBackbone, "encode_images", counted)
     run(training)
     assert calls == 3

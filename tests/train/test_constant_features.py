@@ -12,6 +12,7 @@ import torch
 from latte.backbone.encode import encode_many_texts
 from latte.interfaces import NoOptions, TrainableGroup
 from latte.toolkit.module_backbone import ModuleBackbone
+from latte.train.encoding import Constant, Live
 from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
 from tests.helpers.recorded import RecordedProgress
@@ -29,6 +30,7 @@ from tests.helpers.training_runs import (
     metrics,
     outcome,
     run,
+    run_whole_towers,
 )
 
 pytestmark = pytest.mark.thorough
@@ -49,7 +51,7 @@ def make(make: Callable[..., Training]) -> Callable[..., Training]:
 def test_a_text_tower_is_trained_if_its_features_have_a_gradient(
     make: Callable[..., Training], group: TrainableGroup, trains: bool
 ) -> None:
-    assert make(group).learners[0].text_tower_is_trained == trains
+    assert make(group).learners[0].texts.trains == trains
 
 
 @pytest.mark.parametrize("group", ["visual_layer_norms", "none"])
@@ -83,10 +85,9 @@ def test_cached_texts_equal_encoded_ones_up_to_rounding(
 ) -> None:
     looked_up = run(make("visual_layer_norms", "looked up"))
     encoded = make("visual_layer_norms", "encoded")
-    encoded.learners[0].text_tower_is_trained = True
-    run(encoded)
-    assert looked_up.learners[0].cached_texts is not None
-    assert encoded.learners[0].cached_texts is None
+    encoded.learners[0].texts.trains = True
+    run_whole_towers(encoded)
+    assert isinstance(looked_up.learners[0].texts, Constant)
     for name, value in outcome(encoded).items():
         torch.testing.assert_close(outcome(looked_up)[name], value, rtol=0, atol=1e-5)
     losses = [[row["loss"] for row in metrics(one)[:3]] for one in (looked_up, encoded)]
@@ -101,7 +102,6 @@ def test_given_bank_features_are_not_encoded_again(
     backbone, texts = training.learners[0].backbone, training.inputs.bank.unique_texts
     features = encode_many_texts(backbone, texts, RecordedProgress(), "encode")
     monkeypatch.delattr(ModuleBackbone, "encode_texts")
-    training.learners[0].text_tower_is_trained = False
     assert_same_bits(
         outcome(plain), outcome(run(replace(training, bank_features=lambda: features)))
     )
@@ -119,4 +119,4 @@ def test_run_without_steps_encodes_no_text(
     training = make("none", settings=with_settings(SETTINGS, max_steps=0))
     monkeypatch.delattr(ModuleBackbone, "encode_texts")
     run(training)
-    assert training.learners[0].cached_texts is None
+    assert isinstance(training.learners[0].texts, Live)

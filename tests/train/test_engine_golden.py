@@ -26,6 +26,7 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.encoding import live_images, live_texts
 from latte.train.features import StepInputs
 from latte.train.learner import Learner
 from latte.train.step import training_step
@@ -107,6 +108,8 @@ def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None
     learner = Learner(
         name="main",
         backbone=backbone,
+        images=live_images(backbone, "fp32", trains=True),
+        texts=live_texts(backbone, "fp32", trains=True),
         parameters=parameters,
         aggregator=aggregator,
         loss=ContrastiveLoss(NoOptions(), CONTEXT),

@@ -16,9 +16,8 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.data.batches import evaluation_batches
 from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
 from latte.interfaces.settings import AugmentSettings
-from latte.train import learner as learner_module
-from latte.train import loop
-from latte.train.features import CachedStates
+from latte.train import caching, encoding, loop
+from latte.train.encoding import ImagesFromStates, Live, StepImages, TextsFromStates
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
@@ -78,7 +77,7 @@ def test_steps_with_cached_states_give_the_weights_of_whole_towers(
     whole = run_whole_towers(make("whole"))
     training = make("states")
     in_steps = count_texts_in_steps(monkeypatch)
-    assert training.learners[0].image_tower_is_trained
+    assert training.learners[0].images.trains
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     assert in_steps == []
@@ -91,7 +90,7 @@ def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
 ) -> None:
     whole = run_whole_towers(make("whole", LAST_BLOCK, micro_batch_size=size))
     training = make("states", LAST_BLOCK, micro_batch_size=size)
-    assert training.learners[0].image_tower_is_trained
+    assert training.learners[0].images.trains
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     parts = images_of_passes(monkeypatch)
     run(training)
@@ -102,13 +101,13 @@ def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
 def images_of_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets the number of images of each look-up of states from now on."""
     found: list[int] = []
-    look_up = CachedStates.features
+    look_up = ImagesFromStates.encode
 
-    def counted(self: CachedStates, rows: Tensor) -> Tensor:
-        found.append(len(rows))
-        return look_up(self, rows)
+    def counted(self: ImagesFromStates, images: StepImages) -> Tensor:
+        found.append(len(images))
+        return look_up(self, images)
 
-    monkeypatch.setattr(CachedStates, "features", counted)
+    monkeypatch.setattr(ImagesFromStates, "encode", counted)
     return found
 
 
@@ -117,10 +116,10 @@ def test_too_large_states_are_reported_and_not_cached(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
 ) -> None:
     bytes_of_states = 12 * 5 * 32 * 4  # images; the texts take more
-    monkeypatch.setattr(learner_module, "LARGEST_STATES", bytes_of_states - (not fits))
+    monkeypatch.setattr(caching, "LARGEST_STATES", bytes_of_states - (not fits))
     training, progress = make("run", LAST_BLOCK), RecordedProgress()
     train(training, progress)
-    assert (training.learners[0].image_states is not None) == fits
+    assert isinstance(training.learners[0].images, ImagesFromStates) == fits
     (line,) = [line for line in progress.lines if "for 12 images" in line]
     assert ("too much to cache" in line) != fits
 
@@ -128,21 +127,20 @@ def test_too_large_states_are_reported_and_not_cached(
 def test_features_of_many_images_are_computed_in_parts(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = run(make("run", LAST_BLOCK)).learners[0]
-    assert learner.image_states is not None
-    cached = learner.image_states
-    expected = learner.features_of(cached.trunk, cached.states)
-    monkeypatch.setattr(learner_module, "rows_per_block", lambda width: 5)
+    cached = run(make("run", LAST_BLOCK)).learners[0].images
+    assert isinstance(cached, ImagesFromStates)
+    expected, plain = cached.all_features(), cached.trunk
+    monkeypatch.setattr(encoding, "rows_per_block", lambda width: 5)
     parts = []
 
     def features(states: Tensor) -> Tensor:
         parts.append(len(states))
-        return cached.trunk.features(states)
+        return plain.features(states)
 
-    trunk = replace(cached.trunk, features=features)
-    found = learner.features_of(trunk, cached.states)
+    cached.trunk = replace(plain, features=features)
+    found = cached.all_features()
     assert parts == [5, 5, 2]
-    learner.features_of(trunk, cached.states, 8)
+    cached.all_features(8)
     assert parts[3:] == [8, 4]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
@@ -151,18 +149,18 @@ def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) 
     training = make("few", max_steps=2)
     assert 2 * training.settings.batch_size < len(training.images)
     learner = run(training).learners[0]
-    assert learner.image_tower_is_trained
-    assert learner.image_states is None
-    assert learner.text_states is None
+    assert learner.images.trains
+    assert isinstance(learner.images, Live)
+    assert isinstance(learner.texts, Live)
 
 
 def test_features_of_diverged_training_are_refused(make: Callable[..., Training]) -> None:
     learner = run(make("diverged")).learners[0]
-    assert learner.image_states is not None
+    assert isinstance(learner.images, ImagesFromStates)
     for weight in learner.parameters.values():
         weight.data.fill_(torch.nan)
     with pytest.raises(LatteError, match="image tower gives features"):
-        learner.features_of(learner.image_states.trunk, learner.image_states.states)
+        learner.images.all_features()
 
 
 @pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
@@ -180,9 +178,9 @@ def test_no_states_are_cached_if_views_or_the_trunk_change(
     make: Callable[..., Training], augment: AugmentSettings | None, group: TrainableGroup
 ) -> None:
     learner = run(make("run", group, augment=augment)).learners[0]
-    assert learner.image_states is None
-    assert (learner.text_states is not None) == (group == "projections")
-    assert learner.needs_pixels
+    assert isinstance(learner.images, Live)
+    assert isinstance(learner.texts, TextsFromStates) == (group == "projections")
+    assert learner.images.needs_pixels
 
 
 def test_labelers_see_the_features_of_cached_states(
@@ -190,7 +188,7 @@ def test_labelers_see_the_features_of_cached_states(
 ) -> None:
     training = run(make("states"))
     learner = training.learners[0]
-    assert learner.image_states is not None
+    assert isinstance(learner.images, ImagesFromStates)
     bank = loop._feature_bank(training, learner, RecordedProgress()).features
     batches = evaluation_batches(training.images, learner.backbone.pixel_format, 8)
     with torch.no_grad():

@@ -22,6 +22,7 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.toolkit.prototypes import LabelerPrototypes
+from latte.train.encoding import StepImages
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.method_doubles import (
@@ -164,8 +165,8 @@ def test_two_learners_share_a_labeler_that_sees_both_feature_banks(make: Make) -
     )
     run(training)
     text, visual = training.learners
-    assert not text.image_tower_is_trained
-    assert visual.image_tower_is_trained
+    assert not text.images.trains
+    assert visual.images.trains
     steps = [row for row in metrics(training) if row["event"] == "step"]
     assert {"text.loss", "visual.loss"} <= steps[0].keys()
     start = training.start.class_features
@@ -189,13 +190,12 @@ def test_constant_image_features_are_not_encoded_again(
         parts=[latteclip_part(trainable="text_layer_norms")],
         settings=with_settings(SETTINGS, augment=None),
     )
-    assert not training.learners[0].image_tower_is_trained
+    assert not training.learners[0].images.trains
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     (learner,) = training.learners
-    assert torch.equal(
-        learner.encode_images(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
-    )
+    features = learner.images.encode(StepImages(torch.tensor([3, 1]), None))
+    assert torch.equal(features, training.start.image_features[[3, 1]])
 
 
 def test_prototypes_change_without_trainable_weights(make: Make) -> None:
@@ -215,7 +215,6 @@ def test_each_distinct_text_is_encoded_once_per_step(
         return original(self, texts)
 
     training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
-    assert training.learners[0].text_tower_is_trained  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     run(training)
     encoded = [text for call in calls for text in call]

@@ -15,9 +15,8 @@ from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import ClassFeatureRefresh, NoOptions, Trainable, TrainableGroup
 from latte.toolkit.descriptions import ImageDescription, ImageOptions
-from latte.train import features as features_module
-from latte.train import learner as learner_module
-from latte.train.features import CachedTextStates
+from latte.train import caching, encoding
+from latte.train.encoding import TextsFromStates
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
@@ -100,8 +99,8 @@ def test_projections_with_random_views_read_one_row_per_text(
     in_steps = count_texts_in_steps(monkeypatch)
     training = run(make_last("cached", "projections"))
     assert in_steps == []
-    cached = training.learners[0].text_states
-    assert cached is not None
+    cached = training.learners[0].texts
+    assert isinstance(cached, TextsFromStates)
     assert cached.lengths.tolist() == [1] * len(cached.states)
     assert_close(training, whole)
 
@@ -139,8 +138,8 @@ def test_texts_that_no_step_encodes_are_not_cached(
 
     def cached_texts(training: Training) -> set[str]:
         (learner,) = run(training).learners
-        assert learner.text_tower_is_trained
-        return set() if learner.text_states is None else {*learner.text_states.indices}
+        assert learner.texts.trains
+        return {*learner.texts.indices} if isinstance(learner.texts, TextsFromStates) else set()
 
     def templates(refresh: ClassFeatureRefresh) -> set[str]:
         aggregator = TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
@@ -160,7 +159,7 @@ def test_texts_that_few_epochs_do_not_read_are_not_encoded(
     make_last: Callable[..., Training], epochs: int, cached: bool
 ) -> None:
     training = run(with_variants(make_last("run", max_steps=epochs * 3, batch_size=5)))
-    assert (training.learners[0].text_states is not None) == cached
+    assert isinstance(training.learners[0].texts, TextsFromStates) == cached
 
 
 @pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
@@ -175,13 +174,13 @@ def test_outputs_over_the_limit_are_reported_and_not_cached(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
 ) -> None:
     whole = run_whole_towers(make_last("whole"))
-    cached = run(make_last("cached")).learners[0].text_states
-    assert cached is not None
+    cached = run(make_last("cached")).learners[0].texts
+    assert isinstance(cached, TextsFromStates)
     limit = cached.states.nbytes - (not fits)
-    monkeypatch.setattr(learner_module, "LARGEST_STATES", limit)
+    monkeypatch.setattr(caching, "LARGEST_STATES", limit)
     training, progress = make_last("run"), RecordedProgress()
     train(training, progress)
-    assert (training.learners[0].text_states is not None) == fits
+    assert isinstance(training.learners[0].texts, TextsFromStates) == fits
     (line,) = [line for line in progress.lines if "outputs of frozen layers" in line]
     assert line.startswith("train: outputs of frozen layers take 0 MiB for 33 texts, ")
     assert line.endswith(
@@ -195,7 +194,7 @@ def test_exchanged_rows_of_one_token_change_the_weights(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_whole_towers(make_last("whole"))
-    rows_of = features_module.rows_of
+    rows_of = encoding.rows_of
 
     def exchanged(starts: Tensor, lengths: Tensor) -> Tensor:
         rows = rows_of(starts, lengths)
@@ -203,7 +202,7 @@ def test_exchanged_rows_of_one_token_change_the_weights(
         rows[[1, second + 1]] = rows[[second + 1, 1]]
         return rows
 
-    monkeypatch.setattr(features_module, "rows_of", exchanged)
+    monkeypatch.setattr(encoding, "rows_of", exchanged)
     with pytest.raises(AssertionError, match="not close"):
         assert_close(run(make_last("exchanged")), whole)
 
@@ -212,15 +211,15 @@ def test_first_rows_of_texts_are_computed_once_per_training(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a million texts, computing them in every step would take 16 ms per step."""
-    starts_of, calls = features_module.starts_of, []
+    starts_of, calls = encoding.starts_of, []
 
     def counted(lengths: Tensor) -> Tensor:
         calls.append(len(lengths))
         return starts_of(lengths)
 
-    monkeypatch.setattr(features_module, "starts_of", counted)
-    cached = run(make_last("run")).learners[0].text_states
-    assert cached is not None
+    monkeypatch.setattr(encoding, "starts_of", counted)
+    cached = run(make_last("run")).learners[0].texts
+    assert isinstance(cached, TextsFromStates)
     assert calls == [len(cached.lengths)]
 
 
@@ -229,13 +228,13 @@ def test_each_step_reads_its_distinct_texts_once(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
     found: list[Sequence[str]] = []
-    look_up = CachedTextStates.features
+    look_up = TextsFromStates.encode
 
-    def counted(self: CachedTextStates, texts: Sequence[str]) -> Tensor:
+    def counted(self: TextsFromStates, texts: Sequence[str]) -> Tensor:
         found.append(texts)
         return look_up(self, texts)
 
-    monkeypatch.setattr(CachedTextStates, "features", counted)
+    monkeypatch.setattr(TextsFromStates, "encode", counted)
     run(make_last("run", max_steps=4, micro_batch_size=size))
     assert found
     assert all(len({*texts}) == len(texts) for texts in found)

@@ -101,17 +101,6 @@ def test_a_question_about_no_image_gets_the_same_text_in_any_batch(
     assert llava.describe([alone[0], *requests(tmp_path, 2), alone[1]])[::3] == texts
 
 
-@pytest.mark.parametrize("family", ["tiny-llava", "tiny-llava-next"])
-def test_texts_do_not_depend_on_the_batch_size(family: str, tmp_path: Path) -> None:
-    asked = requests(tmp_path, 32)
-    texts = [
-        describer(checkpoint(family), tmp_path, resolution="full", batch_size=size).describe(asked)
-        for size in (1, 8, 32)
-    ]
-    assert texts[0] == texts[1] == texts[2]
-    assert len(set(texts[0])) > 16
-
-
 def test_a_group_goes_in_as_several_images_where_the_model_was_made_for_them(
     tmp_path: Path,
 ) -> None:
@@ -199,13 +188,6 @@ def inputs(llava: LlavaDescriber, asked: Sequence[DescribeRequest]) -> Any:
 class TestSampling:
     def sampled(self, tmp_path: Path, **options: Any) -> LlavaDescriber:
         return describer(checkpoint("tiny-llava-next"), tmp_path, temperature=1.0, **options)
-
-    def test_it_repeats_in_any_batch_and_any_order(self, tmp_path: Path) -> None:
-        asked = requests(tmp_path, 8)
-        texts = self.sampled(tmp_path).describe(asked)
-        again = self.sampled(tmp_path, batch_size=3).describe(asked[::-1])
-        assert texts == again[::-1]
-        assert self.sampled(tmp_path).describe(asked[3:4]) == texts[3:4]
 
     def test_samples_of_a_question_differ(self, tmp_path: Path) -> None:
         images = requests(tmp_path, 1)[0].images

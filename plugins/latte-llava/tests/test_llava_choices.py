@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -91,16 +90,6 @@ def test_a_letter_after_a_space_counts_too(tmp_path: Path, monkeypatch: pytest.M
     assert list(choice.probabilities) == pytest.approx([0.8, 0.15, 0.05])
 
 
-@pytest.mark.parametrize("family", ["tiny-llava", "tiny-llava-next"])
-def test_choices_do_not_depend_on_the_batch_size(family: str, tmp_path: Path) -> None:
-    asked = requests(tmp_path, 16)
-    whole, single = (
-        describer(checkpoint(family), tmp_path, batch_size=size).choose(asked) for size in (16, 1)
-    )
-    for one, other in zip(whole, single, strict=True):
-        assert shares(one) == pytest.approx(shares(other), abs=1e-4)
-
-
 def test_a_choice_takes_one_forward_pass_and_counts_one_token(tmp_path: Path) -> None:
     llava = describer(checkpoint("tiny-llava"), tmp_path, batch_size=4)
     assert sorted(passes(llava, requests(tmp_path))) == [2, 4]
@@ -121,24 +110,6 @@ def test_choices_leave_texts_alone(tmp_path: Path) -> None:
     both = describer(checkpoint("tiny-llava"), tmp_path)
     both.choose(asked)
     assert both.describe(questions) == plain.describe(questions)
-
-
-def test_a_lack_of_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = requests(tmp_path, 8)
-    llava = describer(checkpoint("tiny-llava"), tmp_path)
-    choices = llava.choose(asked)
-    assert llava._loaded is not None
-    model = llava._loaded.model.model
-    generate = model.generate
-
-    def scarce(**inputs: Any) -> Any:
-        if len(inputs["input_ids"]) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return generate(**inputs)
-
-    monkeypatch.setattr(model, "generate", scarce)
-    for one, other in zip(llava.choose(asked), choices, strict=True):
-        assert shares(one) == pytest.approx(shares(other), abs=1e-4)
 
 
 def test_options_longer_than_the_context_fail_with_the_reason(tmp_path: Path) -> None:
