@@ -36,8 +36,9 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.errors import did_you_mean
+from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
-from latte.recipe.model import Choice, Recipe
+from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.judging import blend_classifier
 

@@ -165,7 +165,8 @@ def captions_recipe(images: int) -> dict[str, Any]:
     return {
         "extends": "demo",
         "describer": {"use": "simulated", "truth": _TRUTH},
-        "train": {"batch_size": max(2, math.ceil(images / _BATCHES)), "augment": None},
+        "augmentation": None,
+        "train": {"batch_size": max(2, math.ceil(images / _BATCHES))},
     }
 
 

@@ -12,8 +12,9 @@ import pytest
 from latte_benchmarks.facts import all_facts
 
 from latte.cli.main import run_command_line
+from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
-from latte.recipe.model import Choice, Recipe
+from latte.recipe.model import Recipe
 from latte.recipe.shipped import DATA, PARTS
 from latte.registry.registry import load_registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION
@@ -48,7 +49,7 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
     used = {component.distribution for component in components(recipe)} - {BUILTIN_DISTRIBUTION}
     if recipe.backbone.options.model.startswith("plugin:"):
         used.add("latte-tiny")
-    required = {re.split(r"[<>=]", one)[0] for one in recipe.general.requires}
+    required = {re.split(r"[<>=]", one)[0] for one in recipe.requires}
     assert used == required, "it names the plugins that it needs, and no others"
     commands = re.findall(r"latte run (?:recipes/)?([a-z0-9/-]+)", path.read_text())
     assert name_of(path) in commands
@@ -74,19 +75,19 @@ def test_each_dataset_has_the_paper_s_method_and_its_baselines(dataset: str) -> 
         "reclip": reclip,
         "zero-shot": zero_shot,
     }.items():
-        assert recipe.general.name == f"{method}-{dataset}"
+        assert recipe.name == f"{method}-{dataset}"
         assert recipe.dataset.spec.name == dataset
         assert recipe.backbone.options.pretrained == "laion2b_s34b_b79k"
     _, image, group = (choice.options for choice in latteclip.descriptions)
     assert image.model_dump()["prompt"] == facts.image_prompt
     assert group.model_dump()["prompt"] == facts.group_prompt
     assert group.model_dump()["size"] == 4
-    assert latteclip.train == flyp.train
+    assert (latteclip.train, latteclip.augmentation) == (flyp.train, flyp.augmentation)
     assert (latteclip.train.batch_size, latteclip.train.max_steps) == (512, 2000)
     rate = 1e-6 if dataset in ("food101", "sun397") else 1e-7
     assert latteclip.train.optimizer.learning_rate == rate
-    assert latteclip.resolved["prototypes"]["momentum"] == 0.99
-    assert latteclip.resolved["describer"]["resolution"] == "thumbnail"
+    assert latteclip.resolved["learners"][0]["prototypes"]["momentum"] == 0.99
+    assert latteclip.resolved["describers"][0]["resolution"] == "thumbnail"
     assert reclip.train.max_epochs == min(100, (facts.train + facts.val) // 5000 + 2)
     assert zero_shot.train.max_steps == 0
 
@@ -138,6 +139,6 @@ def test_recipe_that_extends_in_the_documentation_is_valid(tmp_path: Path) -> No
     path = tmp_path / "my.yaml"
     path.write_text(example)
     recipe = load_recipe(path, load_registry())
-    assert recipe.general.name == "my"
-    assert recipe.resolved["prototypes"]["momentum"] == 0.99
+    assert recipe.name == "my"
+    assert recipe.resolved["learners"][0]["prototypes"]["momentum"] == 0.99
     assert recipe.resolved["descriptions"][2]["size"] == 8

@@ -10,20 +10,14 @@ from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
 from latte.interfaces.settings import (
     BackboneSettings,
-    EvaluateSettings,
-    GeneralSettings,
-    LearnerSettings,
-    TrainSettings,
 )
+from latte.recipe.model import RecipeKeys
 from latte.registry.registry import Registry, load_registry
 from latte.registry.spec import KINDS
 
 SECTIONS: tuple[tuple[str, type[Options], str], ...] = (
-    ("The plain keys at the top", GeneralSettings, ""),
+    ("All keys", RecipeKeys, ""),
     ("`backbone:`", BackboneSettings, "backbone."),
-    ("`train:`", TrainSettings, "train."),
-    ("`evaluate:`", EvaluateSettings, "evaluate."),
-    ("Each of `learners:`", LearnerSettings, ""),
 )
 
 
@@ -75,7 +69,8 @@ def _table(model: type[Options], prefix: str) -> Iterator[str]:
         return
     yield from ("| key | type | default | what it does |", "|---|---|---|---|")
     for row in rows:
-        cells = (f"`{row.name}`", row.type, _cell(default_in_words(row)), _cell(row.help))
+        kind = row.type.replace("Choice", "component")
+        cells = (f"`{row.name}`", kind, _cell(default_in_words(row)), _cell(row.help))
         yield f"| {' | '.join(cells)} |"
 
 

@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 from latte.cli.output import echo, results
 from latte.cli.shared import complete_component, complete_from, known_kind
 from latte.interfaces import Options
-from latte.recipe.layout import SEVERAL, SINGLE
-from latte.recipe.settings import models_in
+from latte.recipe.fields import models_in
+from latte.recipe.model import SEVERAL, SHORT, SINGLE, component_at
 from latte.registry.registry import load_registry
 from latte.registry.spec import KINDS, Kind
 from latte.report.terminal import fitted
@@ -55,8 +55,11 @@ def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
         return f"model: plugin:{name}"
     required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
     written = f"{{use: {name}{required}}}" if rows else name
-    key = next(key for key, one in {**SINGLE, **SEVERAL}.items() if one == kind)
-    return f"{key}: {written}" if key in SINGLE else f"{key}: [{written}]"
+    short = {key: component_at(path) for key, path in SHORT.items()}
+    single = {key: one for key, one in {**SINGLE, **short}.items() if one and one.kind == kind}
+    if single:
+        return f"{next(iter(single))}: {written}"
+    return f"{next(key for key, one in SEVERAL.items() if one.kind == kind)}: [{written}]"
 
 
 def _show(kind: Kind, name: str) -> None:
@@ -114,7 +117,9 @@ def option_rows(
         for name, field in model.model_fields.items()
         if not (field.is_required() or field.default_factory_takes_validated_data)
     }
-    plain = model.model_construct(**values).model_dump(mode="json", include=set(values))
+    plain = model.model_construct(**values).model_dump(
+        mode="json", include=set(values), warnings=False
+    )
     defaults = {**plain, **(given or {})}
     for name, field in model.model_fields.items():
         default = defaults.get(name)

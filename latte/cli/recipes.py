@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.new.arguments import NEW, file_or_names
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
-from latte.recipe.node import dotted
+from latte.recipe.places import dotted
 from latte.recipe.shipped import find, is_part, recipes_by_folder, shown
 from latte.registry.registry import load_registry
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
@@ -136,7 +135,7 @@ def check(
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     else:
-        echo(annotated(replace(checked, path=recipe)), nl=False)
+        echo(annotated(checked.model_copy(update={"path": recipe})), nl=False)
     if dataset is not None:
         echo(f"class names: {shared.number_of_names(dataset.class_names)}", err=True)
         few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))

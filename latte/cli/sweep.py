@@ -68,7 +68,7 @@ def sweep(
     echo(plural(len(planned), "run") + (reused if finished else ""), err=True)
     for key in map(key_of, set_ or ()):
         runs = [run for run in planned if key not in map(key_of, run.overrides)]
-        if names := ", ".join(dict.fromkeys(one_line(run.recipe.general.name) for run in runs)):
+        if names := ", ".join(dict.fromkeys(one_line(run.recipe.name) for run in runs)):
             echo(f"--set {key} is left out of {names}: no such key", err=True)
     if dry_run:
         for run in planned:
@@ -191,8 +191,7 @@ def _run_cells(
         raise LatteError("none of the table's datasets is on this machine", hint=reasons)
     planned = {run.folder.path: (cell, run) for cell in cells for run in cell.runs}
     titles = [
-        f"{cell.row} on {cell.dataset}, seed {run.recipe.general.seed}"
-        for cell, run in planned.values()
+        f"{cell.row} on {cell.dataset}, seed {run.recipe.seed}" for cell, run in planned.values()
     ]
     runs = [run for _, run in planned.values()]
     if dry_run:

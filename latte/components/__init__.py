@@ -60,6 +60,13 @@ _OTHERS = (
         summary="images and splits of a CoOp split_zhou_*.json file",
     ),
     ComponentSpec(
+        kind="augmentation",
+        name="random-crops",
+        target="latte.data.augmentation:RandomCrops",
+        options="latte.interfaces.settings:AugmentSettings",
+        summary="random crops with changed colours, as in LatteCLIP's released code; the default",
+    ),
+    ComponentSpec(
         kind="describer",
         name="phrases",
         target="latte.components.phrases:PhraseDescriber",

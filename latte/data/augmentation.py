@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
+from latte.interfaces import ImageAugmentation
 from latte.interfaces.settings import AugmentSettings
 
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -118,6 +119,15 @@ def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) 
             view = _ADJUST[change](view, amount)
     pixels: Tensor = vision.pil_to_tensor(view)
     return pixels
+
+
+class RandomCrops(ImageAugmentation[AugmentSettings]):
+    """Random crops with colour jitter or in grey, as in LatteCLIP's released training transform."""
+
+    def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
+        """Return one random view of `image` as a uint8 tensor (3, size, size)."""
+        augmentation = sample_augmentation(image.width, image.height, self.options, random)
+        return augmented_pixels(image, augmentation, size)
 
 
 @cache

@@ -168,7 +168,7 @@ class Dataset(Component[OptionsT]):
 
 
 class ImageAugmentation(Component[OptionsT]):
-    """Makes random views (augmented copies) of training images, instead of `train.augment`.
+    """Makes random views (augmented copies) of training images.
 
     Example:
         >>> from random import Random

@@ -95,9 +95,6 @@ class TrainSettings(Options):
         default="cosine", description="learning rate after the warm-up"
     )
     optimizer: OptimizerSettings = Field(default=OptimizerSettings(), description="optimizer")
-    augment: AugmentSettings | None = Field(
-        default=AugmentSettings(), description="random augmentation; none: the evaluation transform"
-    )
     precision: Precision = Field(
         default="auto",
         description="arithmetic of the two towers; weights, labels, prototypes and losses stay "
@@ -139,54 +136,3 @@ class EvaluateSettings(Options):
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
-
-
-class LearnerSettings(Options):
-    """Settings of one learner (an adapted copy of the backbone), except its components."""
-
-    name: str = Field(default="main", description="used in metrics and file names")
-    optimizer: OptimizerSettings | None = Field(
-        default=None, description="in place of train.optimizer"
-    )
-
-
-class GeneralSettings(Options):
-    """Top-level keys of a recipe that hold plain values, not components."""
-
-    name: str = Field(
-        default="",
-        description="name of the run, part of its folder's name; default: the recipe's file name",
-        pattern=r"^[A-Za-z0-9._-]*$",
-    )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
-    output: str = Field(
-        default="runs",
-        description="folder in which run folders are created; a relative path is relative to the "
-        "current folder",
-    )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
-    deterministic: bool = Field(
-        default=False,
-        description="bit-identical results on a GPU by torch's deterministic algorithms, which are "
-        "slower. Operations without such an algorithm raise an error. CPU runs are always "
-        "bit-identical",
-    )
-    requires: tuple[str, ...] = Field(
-        default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
-    )
-    oracle: bool = Field(
-        default=False,
-        description="this recipe may use ground-truth labels of training images; only for "
-        "ablations, never for results",
-    )
-    budget: int | None = Field(
-        default=None,
-        ge=0,
-        description="largest number of questions that a labeler asks a describer; needed by "
-        "labelers that ask",
-    )
-    corrections: str | None = Field(
-        default=None,
-        description="review.jsonl of a run on the same images: classes that a person gave to "
-        "images chosen for teaching are used as labels",
-    )

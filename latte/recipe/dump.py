@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from latte.recipe.node import KeyPath
+from latte.recipe.fields import KeyPath
 from latte.recipe.variables import Written, escape
 
 WIDTH = 80

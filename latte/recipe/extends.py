@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yaml.nodes import Node as YamlNode
+from yaml.nodes import Node
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import read_text
-from latte.recipe.controls import merged
-from latte.recipe.layout import KEYS, spelled_out
-from latte.recipe.mistakes import Mistakes, wrong_type
-from latte.recipe.node import KeyPath, Node, Origin
+from latte.recipe.document import DocumentBuilder, spelled_out
+from latte.recipe.errors import Mistakes, wrong_type
+from latte.recipe.fields import KeyPath
+from latte.recipe.merge import merged
+from latte.recipe.model import TOP_KEYS
+from latte.recipe.places import Document, dotted
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
-from latte.recipe.tree import LARGEST_FILE, build_tree, compose
+from latte.recipe.syntax import LARGEST_FILE, compose
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
@@ -32,94 +34,89 @@ class RecipeFiles:
     registry: Registry
     environment: Mapping[str, str]
     mistakes: Mistakes
-    bases: dict[Path, Node] = field(default_factory=dict)
+    bases: dict[Path, Document] = field(default_factory=dict)
     """Bases of the recipe, by file, each merged over its own bases."""
-    _broken: set[Origin] = field(default_factory=set)
 
-    def read(self, path: Path) -> Node:
+    def read(self, path: Path) -> Document:
         """Return the recipe in the file `path`, merged over the recipes that it extends."""
-        text = read_text(path, LARGEST_FILE)
-        root = self._built(compose(text, str(path)), path, self.mistakes)
-        if not isinstance(root.value, dict):
-            what, _ = wrong_type(["a mapping (key: value)"], root)
-            raise LatteError(what, where=root.origin.position)
-        return self._with_bases(root, path, (path,))
+        document = self._document(compose(read_text(path, LARGEST_FILE), str(path)), path)
+        if not isinstance(document.data, dict):
+            place = document.places[()]
+            what, _ = wrong_type(["a mapping (key: value)"], document.data, place)
+            raise LatteError(what, where=place.position)
+        return self._with_bases(document, path, (path,))
 
-    def forget_replaced(self, root: Node) -> None:
-        """Drop the mistakes in values that the merged recipe `root` does not contain."""
-        replaced = self._broken - _broken_origins(root)
-        self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
-
-    def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return the content `root` of the file `path`, merged over the recipes that it extends."""
-        whole: Node | None = None
-        for reference, place in _references(root):
-            base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
+    def _with_bases(self, own: Document, path: Path, chain: tuple[Path, ...]) -> Document:
+        """Return the content `own` of the file `path`, merged over the recipes that it extends."""
+        whole: Document | None = None
+        for reference, where in _references(own):
+            base = self._base(reference, path, chain, where)
             whole = base if whole is None else merged(whole, base, self.registry)
-        own = root.without(["extends"])
+        own = own.without(["extends"])
         return own if whole is None else merged(whole, own, self.registry)
 
-    def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
+    def _base(self, reference: str, path: Path, chain: tuple[Path, ...], where: str) -> Document:
         """Return the recipe that `reference` in the file `path` names, without its key `name`."""
-        found = _find(reference, path, where)
+        file = _find(reference, path, where)
         real = [one.resolve() for one in chain]
-        if found.resolve() in real:
-            circle = [*chain[real.index(found.resolve()) :], found]
+        if file.resolve() in real:
+            circle = [*chain[real.index(file.resolve()) :], file]
             raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
         if len(chain) > DEEPEST:
             raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
-        if found not in self.bases:
-            root = self._base_tree(found, where)
-            whole = self._with_bases(root, found, (*chain, found))
-            self.bases[found] = whole.without([NAME])
-        return self.bases[found]
+        if file not in self.bases:
+            whole = self._with_bases(self._base_document(file, where), file, (*chain, file))
+            self.bases[file] = whole.without([NAME])
+        return self.bases[file]
 
-    def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the recipe in the file `path`, which another recipe extends.
+    def _base_document(self, path: Path, where: str) -> Document:
+        """Return the content of the file `path`, which another recipe extends.
 
         If the file is not a recipe, the error does not quote its content.
         """
         text = read_text(path, LARGEST_FILE)
         try:
-            document = compose(text, str(path))
+            root = compose(text, str(path))
         except LatteError as error:
             raise LatteError(
                 "is not valid YAML", where=error.where, hint=f"Details: latte check {path}"
             ) from error
         mistakes = Mistakes()
-        root = self._built(document, path, mistakes)
-        if not {"extends", *KEYS} & {key for key, _ in root.items()}:
+        data = (document := self._document(root, path, mistakes)).data
+        if not (isinstance(data, dict) and {*TOP_KEYS} & {*data}):
             what = f"{path} is not a recipe: it has no key that recipes have"
             raise LatteError(what, where=where)
         self.mistakes.found += mistakes.found
-        return root
+        return document
 
-    def _built(self, document: YamlNode | None, path: Path, mistakes: Mistakes) -> Node:
-        root = build_tree(document, str(path), self.environment, mistakes)
-        self._broken |= _broken_origins(root)
-        return spelled_out(root)
+    def _document(
+        self, root: Node | None, path: Path, mistakes: Mistakes | None = None
+    ) -> Document:
+        mistakes = self.mistakes if mistakes is None else mistakes
+        builder = DocumentBuilder(str(path), self.environment, mistakes)
+        return spelled_out(builder.build(root), mistakes)
 
 
-def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
-    """Yield each name or path in the key `extends` of `root`, with its key path."""
-    extends = root.child("extends")
-    if extends is None or extends.value is None:
+def _references(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield each name or path in the key `extends`, with its place for messages."""
+    extends = document.data.get("extends")
+    if extends is None:
         return
-    several = isinstance(extends.value, list)
-    for index, node in extends.items() if several else [(0, extends)]:
-        place: KeyPath = ("extends", index) if several else ("extends",)
-        where = Mistakes().where(node.origin, place)
-        if node.broken or node.origin.variables:
+    several = isinstance(extends, list)
+    for index, name in enumerate(extends if several else [extends]):
+        path: KeyPath = ("extends", index) if several else ("extends",)
+        place = document.places[path]
+        where = f"{place.position} {dotted(path)}"
+        if place.is_broken or place.variables:
             raise LatteError("takes no variables", where=where, hint="Write the name itself.")
-        if not isinstance(node.value, str) or not node.value:
-            expected = "the name of a recipe, a path, or a list of them"
-            raise LatteError(wrong_type([expected], node)[0], where=where)
-        yield node, place
+        if not isinstance(name, str) or not name:
+            wanted = "the name of a recipe, a path, or a list of them"
+            raise LatteError(wrong_type([wanted], name, place)[0], where=where)
+        yield name, where
 
 
-def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the path of the recipe that `reference` in the file `path` names."""
-    name = str(reference.value)
+def _find(name: str, path: Path, where: str) -> Path:
+    """Return the path of the recipe that the file `path` extends by `name`."""
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
         if shipped is None:
@@ -155,8 +152,3 @@ def _beside(path: Path, name: str) -> Path | None:
         return tidy if tidy.is_file() and tidy.samefile(target) else target
     except (OSError, ValueError):
         return None
-
-
-def _broken_origins(node: Node) -> set[Origin]:
-    below = {origin for _, child in node.items() for origin in _broken_origins(child)}
-    return below | {node.origin} if node.broken else below

@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from latte.interfaces import LatteError, Options
+from pydantic import BaseModel, ValidationError
+
+from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
-from latte.recipe.components import written_name
-from latte.recipe.controls import controls_of, merged, with_written_names
+from latte.recipe.component import Choice, Component
+from latte.recipe.document import read_document
+from latte.recipe.errors import Check, Mistakes
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE, KEYS, LEARNERS, spelled_out
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.model import Choice, LearnerChoice, Recipe
-from latte.recipe.node import DEFAULT, Node, Origin, dotted, find, leaves
-from latte.recipe.overrides import apply_overrides
-from latte.recipe.reader import RecipeReader
+from latte.recipe.fields import KeyPath, validated, with_value
+from latte.recipe.merge import apply_overrides, controls_of, merged, with_written_names
+from latte.recipe.model import (
+    LEARNERS,
+    PARTS,
+    SEVERAL,
+    SHORT,
+    LearnerChoice,
+    Recipe,
+    RecipeKeys,
+    component_above,
+    item_names,
+)
+from latte.recipe.places import DEFAULT, Document, dotted, paths
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names
-from latte.recipe.variables import Written
+from latte.recipe.variables import (
+    Written,
+    refuse_in_prompts,
+    with_shell_paths,
+    without_default_tag,
+)
 from latte.registry.registry import Registry
-from latte.registry.spec import BY, NAME, USE
+from latte.registry.spec import NAME
 
-_DEFAULT = Origin(DEFAULT)
-_REPORTERS = ("html", "model-card")
-_LEARNER_DEFAULTS = {"trainable": "all", "prototypes": "templates"}
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_UNREADABLE = LearnerChoice.model_construct(
+    None, name="", optimizer=None, **{key: part.unreadable("") for key, part in PARTS.items()}
+)
+"""Stand-in for a learner with mistakes."""
 
 
 def load_recipe(
@@ -45,50 +64,115 @@ def load_recipe(
     mistakes = Mistakes()
     refuse_absent_file(path)
     files = RecipeFiles(registry, variables, mistakes)
-    root = apply_overrides(files.read(path), overrides, variables, mistakes)
-    files.forget_replaced(root)
-    recipe = _read_recipe(spelled_out(root), registry, mistakes, path)
+    document = apply_overrides(files.read(path), overrides, variables, mistakes)
+    mistakes.forget_replaced(document)
+    recipe = _with_controls(document, registry, mistakes, path)
     mistakes.raise_if_any()
     assert recipe is not None, "whatever is wrong with a recipe is reported"
-    return replace(recipe, bases=tuple(files.bases))
+    return recipe.model_copy(update={"bases": tuple(files.bases)})
 
 
-def _read_recipe(
-    written: Node, registry: Registry, mistakes: Mistakes, path: Path
+def read_settings(path: Path, model: type[ModelT]) -> ModelT:
+    """Read a YAML file of settings. Raises `LatteError` that lists every mistake with its line."""
+    check = Check(read_document(path))
+    try:
+        return validated(model, check.document.data)
+    except ValidationError as error:
+        check.report(error)
+    check.mistakes.raise_if_any()
+    raise AssertionError("whatever is wrong with a file is reported")
+
+
+def _with_controls(
+    document: Document, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    controls = controls_of(written, mistakes)
-    recipe = _read_variant(written, registry, mistakes, path)
-    variants: dict[str, Recipe] = {}
-    changes: dict[str, Any] = {}
-    for name, control in controls.items():
-        own = Mistakes(prefix=("controls", name))
-        whole = merged(written.without(["controls"]), control, registry)
-        variant = _read_variant(whole, registry, own, path)
-        mistakes.adopt(own)
-        change = with_written_names(control, registry).plain()
-        changes[name] = without_secret_values(change, control)
-        if variant:
-            variants[name] = variant
+    """Return the recipe with its controls; None if mistakes were reported."""
+    changes = controls_of(document, mistakes)
+    base = document.without(["controls"])
+    recipe = _checked(Check(base, registry, mistakes=mistakes), path)
+    controls: dict[str, Recipe] = {}
+    resolved: dict[str, Any] = {}
+    for name, change in changes.items():
+        whole = Check(merged(base, change, registry), registry, ("controls", name))
+        control = _checked(whole, path)
+        mistakes.adopt(whole.mistakes)
+        resolved[name] = _without_secrets(with_written_names(change.data, registry), change)
+        if control is not None:
+            controls[name] = control
     if recipe is None or not controls:
         return recipe
-    resolved = {**recipe.resolved, "controls": changes}
-    return replace(recipe, controls=variants, resolved=resolved, origins=origins(resolved, written))
+    resolved = {**recipe.resolved, "controls": resolved}
+    origins = _origins(resolved, document)
+    facts = {"controls": controls, "resolved": resolved, "origins": origins}
+    return recipe.model_copy(update=facts)
 
 
-def _read_variant(
-    written: Node, registry: Registry, mistakes: Mistakes, path: Path
-) -> Recipe | None:
-    """Build a recipe, or one of its controls, from nodes; return None if mistakes were reported."""
-    root = mistakes.root = with_defaults(written)
-    recipe = RecipeReader(root, registry, mistakes, path).read()
-    if recipe is None:
+def _checked(check: Check, path: Path) -> Recipe | None:
+    """Return the recipe or control in `check`; None if mistakes were reported."""
+    refuse_in_prompts(check)
+    check.document = without_default_tag(check.document)
+    data = {**with_shell_paths(check.document, check.registry)}
+    data[NAME] = data.get(NAME) or _default_name(path)
+    try:
+        keys = validated(RecipeKeys, data, check, (*SHORT, "controls", "extends"))
+    except ValidationError as error:
+        check.report(error)
+        with suppress(ValidationError):  # for the rules alone, which report to `check`
+            RecipeKeys.model_validate(_with_stand_ins(data, check), context=check)
         return None
-    if not recipe.general.name:
-        # Run folders are named by the recipe, so other characters of the file's name become `-`.
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
-        recipe = replace(recipe, general=recipe.general.model_copy(update={NAME: name}))
-    resolved = without_secret_values(resolved_data(recipe, registry, root), root)
-    return replace(recipe, resolved=resolved, origins=origins(resolved, root))
+    if check.has_mistakes():
+        return None
+    plain = keys.model_dump(mode="json", context=check.registry)
+    resolved = _without_secrets(plain, check.document)
+    origins = _origins(resolved, check.document)
+    return Recipe.model_construct(**dict(keys), path=path, resolved=resolved, origins=origins)
+
+
+def _default_name(path: Path) -> str:
+    """Return the name of a run of the recipe `path`; it is part of the name of the run's folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
+
+
+def _with_stand_ins(data: Any, check: Check) -> Any:
+    """Return the data of a recipe with stand-ins or defaults in place of values with mistakes."""
+    for path in sorted(check.wrong, key=len):
+        component, key = component_above(path), str(path[0])
+        if component is not None:
+            head = path[: component[0]]
+            data = with_value(data, head, _unreadable(component[1], check.document.below(head)))
+        elif key in SEVERAL:
+            data = {**data, key: [SEVERAL[key].unreadable("")]}
+        elif key != LEARNERS:
+            data = {name: value for name, value in data.items() if name != key}
+        elif len(path) > 2:  # a setting of one learner
+            learner = {name: value for name, value in data[key][path[1]].items() if name != path[2]}
+            data = with_value(data, path[:2], learner)
+        else:
+            data = with_value(data, path, _UNREADABLE if len(path) == 2 else [_UNREADABLE])
+    return data
+
+
+def _unreadable(component: Component, document: Document) -> Choice:
+    """Return the stand-in for a component, with its name if the name can be read."""
+    is_broken = any(place.is_broken for place in document.places.values())
+    (label,) = item_names([document.data])
+    return component.unreadable("" if is_broken or label is None else label)
+
+
+def _without_secrets(plain: Any, document: Document, path: KeyPath = ()) -> Any:
+    """Replace each secret value in `plain` by the text in the recipe file, such as `${VAR}`."""
+    if isinstance(plain, Mapping):
+        return {key: _without_secrets(one, document, (*path, key)) for key, one in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_without_secrets(one, document, (*path, at)) for at, one in enumerate(plain)]
+    place = document.places.get(path)
+    is_secret = place is not None and place.is_secret and isinstance(plain, str)
+    return Written(place.text) if place and is_secret else plain
+
+
+def _origins(resolved: Mapping[str, Any], document: Document) -> dict[str, str]:
+    """Return each value's origin, such as `recipe.yaml:3` or `default`, by dotted key path."""
+    return {dotted(path): str(document.places.get(path, DEFAULT)) for path in paths(resolved)}
 
 
 def refuse_absent_file(path: Path) -> None:
@@ -108,113 +192,3 @@ def refuse_absent_file(path: Path) -> None:
     elif not path.suffix:
         hint = "All recipes that come with latte: latte recipes ls"
     raise LatteError("there is no such file", where=str(path), hint=hint)
-
-
-def with_defaults(root: Node) -> Node:
-    """Return the recipe with default components where it names none."""
-    backbone = root.child(BACKBONE)
-    if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
-        use = Node(DEFAULT_BACKBONE, _DEFAULT)
-        root = root.replaced(BACKBONE, backbone.replaced(USE, use))
-    if root.child("reporters") is None:
-        root = root.replaced("reporters", Node([*map(_named, _REPORTERS)], _DEFAULT))
-    learners = root.child(LEARNERS)
-    if learners is None:
-        return _with_parts(root)
-    if isinstance(learners.value, list):
-        items = [_with_parts(item) for item in learners.value]
-        root = root.replaced(LEARNERS, Node(items, learners.origin))
-    return root
-
-
-def _with_parts(node: Node) -> Node:
-    if isinstance(node.value, dict):
-        for key, component in _LEARNER_DEFAULTS.items():
-            if node.child(key) is None:
-                node = node.replaced(key, _named(component))
-    return node
-
-
-def _named(component: str) -> Node:
-    return Node({USE: Node(component, _DEFAULT)}, _DEFAULT)
-
-
-def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
-    """Return `recipe` without controls as plain data; loading these data gives the same recipe.
-
-    `root` is the recipe as written. The result has the key `learners` or `describers` only if
-    `root` has it.
-    """
-
-    def component(choice: Choice) -> dict[str, Any]:
-        label = {NAME: choice.label} if choice.label != choice.spec.name else {}
-        by = {BY: choice.by} if choice.by else {}
-        use = written_name(registry, choice)
-        return {USE: use, **label, **by, **_plain(choice.options)}
-
-    def components(choices: Iterable[Choice]) -> list[dict[str, Any]]:
-        return [component(choice) for choice in choices]
-
-    def parts(learner: LearnerChoice) -> dict[str, Any]:
-        loss = {"loss": component(learner.loss)} if learner.loss else {}
-        trainable = component(learner.trainable)
-        return {
-            "trainable": trainable[USE] if [*trainable] == [USE] else trainable,
-            "prototypes": component(learner.prototypes),
-            **loss,
-        }
-
-    data = {
-        **_plain(recipe.general),
-        BACKBONE: component(recipe.backbone),
-        "dataset": component(recipe.dataset),
-        "descriptions": components(recipe.descriptions),
-        "labels": components(recipe.labels),
-        "train": _plain(recipe.train),
-        "evaluate": _plain(recipe.evaluate),
-        "reporters": components(recipe.reporters),
-    }
-    if recipe.backbone.full_name == DEFAULT_BACKBONE:
-        del data[BACKBONE][USE]
-    if recipe.guard:
-        data["guard"] = component(recipe.guard)
-    if root.child("describers"):
-        data["describers"] = components(recipe.describers)
-    elif recipe.describers:
-        data["describer"] = component(recipe.describers[0])
-    if recipe.gates:
-        data["gates"] = components(recipe.gates)
-    if root.child(LEARNERS):
-        data[LEARNERS] = [{**_plain(one.settings), **parts(one)} for one in recipe.learners]
-    else:
-        data |= parts(recipe.learners[0])
-    if recipe.augmentation:
-        data["augmentation"] = component(recipe.augmentation)
-        del data["train"]["augment"]
-    return {key: data[key] for key in KEYS if key in data}
-
-
-def _plain(options: Options) -> dict[str, Any]:
-    return options.model_dump(mode="json")
-
-
-def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Replace each secret value in `plain` by the text in the recipe file, such as `${VAR}`."""
-    if root is None:
-        return plain
-    if isinstance(plain, str):
-        return plain if root.written is None else Written(root.written)
-    if isinstance(plain, Mapping):
-        return {key: without_secret_values(below, root.child(key)) for key, below in plain.items()}
-    if isinstance(plain, list | tuple):
-        return [without_secret_values(below, root.child(key)) for key, below in enumerate(plain)]
-    return plain
-
-
-def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
-    """Return each value's origin, such as `recipe.yaml:3` or `default`, by dotted key path."""
-    found = {}
-    for path in leaves(resolved):
-        node = find(root, path)
-        found[dotted(path)] = str(node.origin) if node else DEFAULT
-    return found

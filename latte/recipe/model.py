@@ -1,69 +1,344 @@
-"""Data classes of a valid recipe: its settings, and the components that it uses."""
+"""A recipe as pydantic models: every key, and every rule about several keys.
+
+A new key is a new field here. A file may also have the key `extends` and the short forms in
+`SHORT`, which are replaced before a recipe is checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self, get_args, get_origin
 
-from latte.interfaces import Options
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from latte.interfaces import LatteError, Options
+from latte.interfaces.errors import suggestion
 from latte.interfaces.settings import (
+    BackboneSettings,
     EvaluateSettings,
-    GeneralSettings,
-    LearnerSettings,
+    OptimizerSettings,
     TrainSettings,
 )
-from latte.registry.spec import Registered
+from latte.recipe.component import Choice, Component, Label, find_component, mistake, reading_of
+from latte.recipe.fields import KeyPath, value_at
+from latte.recipe.requirements import check_requirement
+from latte.registry.registry import Registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, NAME, USE
+
+BACKBONE = "backbone"
+DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
+"""Backbone component of a recipe whose section `backbone` has no key `use`."""
+DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
+"""Augmentation of a recipe whose section `augmentation` has no key `use`."""
+LEARNERS = "learners"
+DESCRIBERS = "describers"
+MAIN = "main"
+"""Name of a learner without the key `name`."""
+SHORT: dict[str, KeyPath] = {
+    "describer": (DESCRIBERS, 0),
+    "trainable": (LEARNERS, 0, "trainable"),
+    "prototypes": (LEARNERS, 0, "prototypes"),
+    "loss": (LEARNERS, 0, "loss"),
+}
+"""Short forms, for a single describer or learner, and the key paths for which they stand."""
+_PLUGIN_MODEL = "plugin:"
 
 
-@dataclass(frozen=True)
-class Choice(Registered):
-    """One component that a recipe uses: `{use: NAME, name: LABEL, ...options}`."""
-
-    label: str
-    """The key `name` in the recipe, else the component's short name; unique within its list."""
-    options: Options
-    by: str | None = None
-    """Label of the describer that a description asks; None means the recipe's first describer."""
+def _required(requirement: str) -> str:
+    try:
+        check_requirement(requirement)
+    except LatteError as error:
+        raise mistake(error.what, error.hint) from error
+    return requirement
 
 
-@dataclass(frozen=True)
-class LearnerChoice:
-    """One learner (adapted copy of CLIP): settings, trainable parameters, prototypes and loss."""
-
-    settings: LearnerSettings
-    trainable: Choice
-    prototypes: Choice
-    loss: Choice | None
-    """Chosen loss; None only if the recipe has no training steps."""
+def _default(default: Any, description: str, **schema: Any) -> Any:
+    """Return a field whose default is plain data, as a recipe would write it."""
+    return Field(default=default, description=description, json_schema_extra=schema)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A complete and valid recipe: all settings and components that a run needs."""
+class LearnerChoice(Options):
+    """One learner: an adapted copy of the backbone."""
+
+    name: Label = Field(default=MAIN, description="used in metrics and file names")
+    optimizer: OptimizerSettings | None = Field(
+        default=None, description="in place of train.optimizer"
+    )
+    trainable: Annotated[Choice, Component("trainable")] = _default(
+        {USE: "all"}, "parameters that are trained"
+    )
+    prototypes: Annotated[Choice, Component("prototypes")] = _default(
+        {USE: "templates"}, "vectors that stand for the classes"
+    )
+    loss: Annotated[Choice, Component("loss")] | None = Field(
+        default=None, description="needed by recipes with training steps"
+    )
+
+
+class SharedKeys(Options):
+    """Keys that the controls of a recipe inherit from it, and cannot set."""
+
+    name: str = Field(
+        default="",
+        description="name of the run, part of its folder's name; default: the recipe's file name",
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
+    output: str = Field(
+        default="runs",
+        description="folder in which run folders are created; a relative path is relative to the "
+        "current folder",
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
+    deterministic: bool = Field(
+        default=False,
+        description="bit-identical results on a GPU by torch's deterministic algorithms, which are "
+        "slower. Operations without such an algorithm raise an error. CPU runs are always "
+        "bit-identical",
+    )
+    requires: tuple[Annotated[str, AfterValidator(_required)], ...] = Field(
+        default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
+    )
+    budget: int | None = Field(
+        default=None,
+        ge=0,
+        description="largest number of questions that a labeler asks a describer; needed by "
+        "labelers that ask",
+    )
+    corrections: str | None = Field(
+        default=None,
+        description="review.jsonl of a run on the same images: classes that a person gave to "
+        "images chosen for teaching are used as labels",
+    )
+
+
+class RecipeKeys(SharedKeys):
+    """All keys of a complete recipe, and the rules about several keys.
+
+    Rules are `model_validator`s that report mistakes to `info.context`. They also run on a recipe
+    with other mistakes: `Component.unreadable` stands for its wrong parts.
+    """
+
+    oracle: bool = Field(
+        default=False,
+        description="this recipe may use ground-truth labels of training images; only for "
+        "ablations, never for results",
+    )
+    backbone: Annotated[Choice, Component("backbone", DEFAULT_BACKBONE)] = Field(
+        description="the CLIP to adapt",
+        examples=["{model: ViT-B-32, pretrained: laion2b_s34b_b79k}"],
+    )
+    dataset: Annotated[Choice, Component("dataset")] = Field(
+        description="images and class names",
+        examples=["{use: folder, root: FOLDER, classes: FILE}"],
+    )
+    guard: Annotated[Choice, Component("guard")] | None = Field(
+        default=None, description="decides how far the run uses the adapted model"
+    )
+    describers: tuple[Annotated[Choice, Component("describer")], ...] = Field(
+        default=(), description="the first is asked by descriptions without the key `by`"
+    )
+    descriptions: tuple[Annotated[Choice, Component("description")], ...] = Field(
+        default=(), description="kinds of texts about classes, images and groups of images"
+    )
+    gates: tuple[Annotated[Choice, Component("gate")], ...] = Field(
+        default=(), description="hold back unusable texts"
+    )
+    labels: tuple[Annotated[Choice, Component("labeler")], ...] = Field(
+        default=(), description="assign pseudo-labels; needed by recipes with training steps"
+    )
+    learners: tuple[LearnerChoice, ...] = _default(
+        [{}], "adapted copies of the backbone", minItems=1
+    )
+    augmentation: Annotated[Choice, Component("augmentation", DEFAULT_AUGMENTATION)] | None = (
+        _default(
+            {USE: "random-crops"}, "random views of training images; null: the evaluation view"
+        )
+    )
+    train: TrainSettings = Field(default=TrainSettings(), description="length and method")
+    evaluate: EvaluateSettings = Field(
+        default=EvaluateSettings(), description="encoding and classification after training"
+    )
+    reporters: tuple[Annotated[Choice, Component("reporter")], ...] = _default(
+        [{USE: "html"}, {USE: "model-card"}], "what is written about a finished run"
+    )
+
+    @model_validator(mode="after")
+    def _models_of_plugins_are_installed(self, info: ValidationInfo) -> Self:
+        reading, options = reading_of(info), self.backbone.options
+        if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
+            try:
+                name = options.model.removeprefix(_PLUGIN_MODEL)
+                find_component(reading.registry, "model", name)
+            except LatteError as error:
+                reading.add((BACKBONE, "model"), error.what, error.hint)
+        return self
+
+    @model_validator(mode="after")
+    def _items_of_a_list_have_different_names(self, info: ValidationInfo) -> Self:
+        """Refuse a name that occurs twice: results and files are named after components."""
+        lists = {key: [one.label for one in getattr(self, key)] for key in SEVERAL}
+        lists[LEARNERS] = [one.name for one in self.learners]
+        for key, names in lists.items():
+            for index, name in enumerate(names):
+                if name and name in names[:index]:
+                    reading_of(info).add(
+                        (key, index),
+                        f'a second item of this list is called "{name}"',
+                        "Give it a name of its own, as in: name: second",
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _training_needs_learners_labels_and_a_loss(self, info: ValidationInfo) -> Self:
+        reading = reading_of(info)
+        if not self.learners:
+            reading.add((LEARNERS,), "needs at least one learner")
+        if reading.is_wrong("train") or not self.train.takes_steps:
+            return self
+        if not self.labels:
+            reading.add(
+                ("labels",),
+                "training needs pseudo-labels, and there are none",
+                "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
+            )
+        for index, learner in enumerate(self.learners):
+            if learner.loss is None:
+                reading.add(
+                    (LEARNERS, index, "loss"),
+                    'training needs a loss, and the key "loss" is missing',
+                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _descriptions_have_a_describer(self, info: ValidationInfo) -> Self:
+        """Refuse descriptions that ask an unknown describer, or one where there is none.
+
+        Without a describer, one mistake is reported: for the first description that needs one.
+        """
+        reading, names = reading_of(info), self._describer_names
+        for index, choice in enumerate(self.descriptions):
+            path = ("descriptions", index)
+            if choice.by is not None and choice.scope == "class":
+                what = f'"{choice.label}" is about classes, and asks no describer'
+                reading.add((*path, BY), what, f'Remove "{BY}".')
+            elif not self.describers and choice.scope in ("image", "group"):
+                reading.add(
+                    path,
+                    f'"{choice.label}" is about images, and there is no describer to look at them',
+                    "Add describer: phrases, or another: latte components describer",
+                )
+                break
+            elif choice.by is not None and names and choice.by not in names:
+                what = f'no describer of this recipe is called "{choice.by}"'
+                reading.add((*path, BY), what, suggestion(choice.by, names, "Its describers"))
+        return self
+
+    @model_validator(mode="after")
+    def _questions_have_a_describer_and_a_budget(self, info: ValidationInfo) -> Self:
+        reading, names = reading_of(info), self._describer_names
+        asking = [at for at, one in enumerate(self.labels) if one.options.questions_to is not None]
+        if not asking:
+            return self
+        path, choice = ("labels", asking[0]), self.labels[asking[0]]
+        name = choice.options.questions_to
+        if len(asking) > 1:
+            what = "only one labeler of a recipe may ask questions, as there is one budget"
+            reading.add(("labels", asking[1]), what, "Remove one of them.")
+        if not self.describers:
+            what = f'"{choice.label}" asks questions about images, and there is no describer'
+            reading.add(path, what, "Add one that answers: latte components describer")
+        elif name and names and name not in names:
+            what = f'no describer of this recipe is called "{name}"'
+            reading.add((*path, "describer"), what, suggestion(name, names, "Its describers"))
+        if self.budget is None and not reading.is_wrong("budget"):
+            what = f'"{choice.label}" asks questions, and the key "budget" is missing'
+            hint = "Add the largest number of questions, as in budget: 300."
+            reading.add(path, what, hint)
+        return self
+
+    @model_validator(mode="after")
+    def _oracle_is_set_if_true_labels_are_used(self, info: ValidationInfo) -> Self:
+        """Refuse options that use true labels without `oracle: true`, and the other way round.
+
+        An unneeded `oracle: true` is reported only if there are no other mistakes, because a
+        description with mistakes may need it.
+        """
+        reading = reading_of(info)
+        paths = [
+            ("descriptions", index, key)
+            for index, choice in enumerate(self.descriptions)
+            for key in choice.options.oracle_options
+            if getattr(choice.options, key) is not None
+        ]
+        if self.oracle and not paths and not reading.has_mistakes():
+            reading.add(
+                ("oracle",),
+                "oracle is true, and nothing here uses ground-truth labels of training images",
+                "Write oracle: false, or set correct: NUMBER of a group description.",
+            )
+        for path in paths if not (self.oracle or reading.is_wrong("oracle")) else ():
+            reading.add(
+                path,
+                f'"{path[-1]}" uses ground-truth labels of training images, and oracle: true is '
+                "missing",
+                f'Add oracle: true beside "{path[0]}" if this is an ablation; its results are then '
+                "marked as those of an oracle.",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _budget_has_a_labeler_that_obeys_it(self, info: ValidationInfo) -> Self:
+        """Refuse a budget if no labeler asks questions: a budget does not limit descriptions.
+
+        Controls are not checked, because they inherit the recipe's budget. If the recipe has other
+        mistakes, nothing is reported, because a labeler with mistakes may ask questions.
+        """
+        reading = reading_of(info)
+        asked = [one.label for one in self.descriptions if one.scope != "class"]
+        obeys = any(one.options.questions_to is not None for one in self.labels)
+        is_set = self.budget is not None and not reading.is_control
+        if obeys or not (is_set and asked and self.describers) or reading.has_mistakes():
+            return self
+        askers = ", ".join(_askers(reading.registry)) or "none is installed"
+        reading.add(
+            ("budget",),
+            '"budget" limits the questions of a labeler, and no labeler here asks any: requests '
+            f'for the description "{asked[0]}" have no limit',
+            "Write budget: null, and count the requests with latte describe RECIPE --dry-run; or "
+            f"add a labeler that obeys a budget: {askers}",
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _first_describer_is_the_default(self) -> Self:
+        """Leave out `by` where it names the first describer: both mean the same run."""
+        first = self.describers[0].label if self.describers else None
+        descriptions = [
+            replace(one, by=None) if one.by == first else one for one in self.descriptions
+        ]
+        return self.model_copy(update={"descriptions": tuple(descriptions)})
+
+    @property
+    def _describer_names(self) -> list[str]:
+        """Names of the describers; empty if the name of one is not known."""
+        names = [one.label for one in self.describers]
+        return names if all(names) else []
+
+
+class Recipe(RecipeKeys):
+    """A recipe that was read from a file: its keys, and what is known beside them."""
 
     path: Path
-    general: GeneralSettings
-    backbone: Choice
-    dataset: Choice
-    guard: Choice | None
-    describers: tuple[Choice, ...]
-    descriptions: tuple[Choice, ...]
-    gates: tuple[Choice, ...]
-    labels: tuple[Choice, ...]
-    learners: tuple[LearnerChoice, ...]
-    """Learners, at least one; without the key `learners`, the single learner `main`."""
-    augmentation: Choice | None
-    """Component that makes training views; if None, `train.augment` says how views are made."""
-    train: TrainSettings
-    evaluate: EvaluateSettings
-    reporters: tuple[Choice, ...]
-    controls: Mapping[str, Recipe] = field(default_factory=dict)
+    controls: Mapping[str, Recipe] = {}
     """Variants of the recipe that run for comparison, by name; they have no controls themselves."""
-    resolved: Mapping[str, Any] = field(default_factory=dict)
+    resolved: Mapping[str, Any] = {}
     """The complete recipe with every default as plain data, which can be loaded as a recipe."""
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = {}
     """Origin of each value by dotted key path: `file:line`, `--set` or `default`, then the
     environment variables that were expanded in the value, such as `${VAR}`."""
     bases: tuple[Path, ...] = ()
@@ -79,7 +354,7 @@ class Recipe:
     @property
     def choices(self) -> tuple[Choice, ...]:
         """All components of the recipe, of all kinds; components of controls are not included."""
-        return tuple(_choices(getattr(self, one.name) for one in fields(self)))
+        return tuple(_choices(getattr(self, name) for name in RecipeKeys.model_fields))
 
     @property
     def asked(self) -> dict[str, str]:
@@ -96,6 +371,89 @@ class Recipe:
         return next((one for one in self.describers if name in ("", one.label)), None)
 
 
+def _components_of(model: type[Options]) -> dict[str, tuple[Component, bool]]:
+    """Return the component of each field that names one, and if the field is a list."""
+    components = {}
+    for name, about in model.model_fields.items():
+        marks = [*about.metadata, *_metadata(about.annotation)]
+        for mark in marks:
+            if isinstance(mark, Component):
+                components[name] = (mark, get_origin(about.annotation) is tuple)
+    return components
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in get_args(annotation):
+        yield from _metadata(argument)
+
+
+_COMPONENTS = _components_of(RecipeKeys)
+SINGLE = {key: one for key, (one, is_list) in _COMPONENTS.items() if not is_list}
+"""Component by key, for keys that hold a single component."""
+SEVERAL = {key: one for key, (one, is_list) in _COMPONENTS.items() if is_list}
+"""Component by key, for keys that hold a list of components."""
+PARTS = {key: one for key, (one, _) in _components_of(LearnerChoice).items()}
+"""Component by key of a learner."""
+SHARED = tuple(SharedKeys.model_fields)
+CONTROL_KEYS = tuple(key for key in RecipeKeys.model_fields if key not in SHARED)
+"""Keys that a control may change."""
+
+
+TOP_KEYS = (*RecipeKeys.model_fields, *SHORT, "controls", "extends")
+"""All keys at the top of a recipe's file."""
+
+
+def component_at(path: KeyPath) -> Component | None:
+    """Return the component that belongs at the key path `path`; None if none does."""
+    match path:
+        case ("controls", str(), *below):
+            return component_at(tuple(below))
+        case ("learners", int(), str(key)):
+            return PARTS.get(key)
+        case (str(key),):
+            return SINGLE.get(key)
+        case (str(key), int()):
+            return SEVERAL.get(key)
+    return None
+
+
+def component_above(path: KeyPath) -> tuple[int, Component] | None:
+    """Return the component to which the key path `path` belongs, and the length of its own path."""
+    for end in range(1, len(path) + 1):
+        if component := component_at(path[:end]):
+            return end, component
+    return None
+
+
+def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
+    """Yield the key paths at which the plain data of a recipe name components."""
+    for key, component in SINGLE.items():
+        if value_at(data, (key,)) is not None:
+            yield (key,), component
+    for key, component in SEVERAL.items():
+        yield from (((key, index), component) for index in _indices(data, key))
+    for index in _indices(data, LEARNERS):
+        for key, component in PARTS.items():
+            if value_at(data, (LEARNERS, index, key)) is not None:
+                yield (LEARNERS, index, key), component
+
+
+def item_names(items: Any) -> list[str | None]:
+    """Return the name of each item of a list: the key `name`, or else the component's name."""
+    names: list[str | None] = []
+    for item in items if isinstance(items, list) else ():
+        name, use = (value_at(item, (key,)) for key in (NAME, USE))
+        component = use.rpartition("/")[-1] if isinstance(use, str) else None
+        names.append(name if isinstance(name, str) else component)
+    return names
+
+
+def _indices(data: Any, key: str) -> range:
+    items = value_at(data, (key,))
+    return range(len(items) if isinstance(items, list) else 0)
+
+
 def _choices(values: Iterable[object]) -> Iterator[Choice]:
     for value in values:
         if isinstance(value, Choice):
@@ -104,3 +462,12 @@ def _choices(values: Iterable[object]) -> Iterator[Choice]:
             yield from _choices((value.trainable, value.prototypes, value.loss))
         elif isinstance(value, tuple):
             yield from _choices(value)
+
+
+def _askers(registry: Registry) -> Iterator[str]:
+    """Yield the names of installed labelers that ask questions; skip broken plugins."""
+    for registered in registry.all("labeler"):
+        with suppress(LatteError):
+            model = registry.options_model(registered)
+            if model.questions_to is not Options.questions_to:
+                yield registered.spec.name

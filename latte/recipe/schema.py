@@ -1,4 +1,4 @@
-"""JSON Schema of recipes for editors, from the settings and the installed components.
+"""JSON Schema of recipes for editors, from the model and the installed components.
 
 With the schema, editors mark misspelt keys, wrong types and wrong names, and show every default.
 Mistakes that concern a complete recipe, such as a missing option, are found by `latte check`.
@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from pydantic.json_schema import models_json_schema
 
 from latte.interfaces import LatteError, NoOptions, Options
-from latte.interfaces.settings import (
-    EvaluateSettings,
-    GeneralSettings,
-    LearnerSettings,
-    TrainSettings,
-)
-from latte.recipe.components import LABEL
-from latte.recipe.layout import (
-    BACKBONE,
+from latte.recipe.component import KIND, LABEL
+from latte.recipe.model import (
     CONTROL_KEYS,
+    DEFAULT_AUGMENTATION,
     DEFAULT_BACKBONE,
-    LEARNERS,
-    ONE_LEARNER,
-    SEVERAL,
-    SINGLE,
+    SHORT,
+    RecipeKeys,
+    component_at,
 )
 from latte.recipe.shipped import shipped_names
 from latte.registry.registry import Registry
-from latte.registry.spec import BY, NAME, USE, Kind, Registered, reserved_keys
+from latte.registry.spec import BY, KINDS, NAME, USE, Kind, Registered, reserved_keys
 
 Schema: TypeAlias = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
-_SECTIONS: dict[str, type[Options]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
-_SETTINGS: tuple[type[Options], ...] = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
 _RESERVED: dict[str, Schema] = {
     NAME: {"type": "string", "description": "label that distinguishes it from others of its list"},
     BY: {"type": "string", "description": "the describer that it asks; default: the first"},
@@ -49,20 +40,29 @@ _RESERVED: dict[str, Schema] = {
 def recipe_schema(registry: Registry) -> Schema:
     """Return the JSON Schema, as plain data, of recipes that use the components in `registry`."""
     options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
-    definitions = _Definitions([*_SETTINGS, *options.values()])
-    for kind in dict.fromkeys((*SINGLE.values(), *SEVERAL.values())):
-        own = {one: model for one, model in options.items() if one.spec.kind == kind}
-        definitions.schemas[kind] = _component(kind, own, definitions)
-    keys = _keys(definitions)
+    models: dict[type[Options], None] = dict.fromkeys([RecipeKeys, *options.values()])
+    places, found = models_json_schema(
+        [(model, "validation") for model in models], ref_template=f"{_REFERENCE}{{model}}"
+    )
+    schemas = _adapted(found["$defs"])
+    keys = {**schemas.pop(RecipeKeys.__name__)["properties"], **_short_keys()}
+    properties = {
+        one: schemas[str(places[(model, "validation")]["$ref"]).removeprefix(_REFERENCE)]
+        for one, model in options.items()
+    }
+    for kind in KINDS:
+        known = {one: schema for one, schema in properties.items() if one.spec.kind == kind}
+        schemas[kind] = _component(kind, known)
     base = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
     extends = {
         "anyOf": [base, {"type": "array", "items": base}, {"type": "null"}],
         "description": "recipes that this one changes: files beside it, or shipped names",
     }
+    change = _closed({key: keys[key] for key in (*CONTROL_KEYS, *SHORT)})
     controls = {
         "type": "object",
         "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
-        "additionalProperties": _nullable(_closed({key: keys[key] for key in CONTROL_KEYS})),
+        "additionalProperties": _nullable(change),
         "description": "variants that run for comparison, with the keys that each changes",
     }
     body = _closed({"extends": extends, **keys, "controls": _nullable(controls)})
@@ -73,35 +73,31 @@ def recipe_schema(registry: Registry) -> Schema:
         **body,
         "if": {"not": {"required": ["extends"]}},
         "then": {"required": ["backbone", "dataset"]},
-        "$defs": definitions.referred_to(body),
+        "$defs": _referred_to(body, schemas),
     }
 
 
-class _Definitions:
-    """Schemas for the section `$defs`, by name; other schemas refer to them."""
+def _adapted(schema: Any) -> Any:
+    """Return pydantic's schema with references to components, and without required keys.
 
-    def __init__(self, models: Sequence[type[Options]]) -> None:
-        unique = [*dict.fromkeys(models)]
-        self._places, found = models_json_schema(
-            [(model, "validation") for model in unique], ref_template=f"{_REFERENCE}{{model}}"
-        )
-        # No key is required, because an extended recipe may set it.
-        self.schemas: dict[str, Schema] = {
-            name: {key: value for key, value in schema.items() if key != "required"}
-            for name, schema in found.get("$defs", {}).items()
-        }
+    No key is required, because an extended recipe may set it.
+    """
+    if isinstance(schema, list):
+        return [_adapted(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    about = {key: _adapted(one) for key, one in schema.items() if key not in ("required", KIND)}
+    return {**about, **_refer(schema[KIND])} if KIND in schema else about
 
-    def reference(self, model: type[Options]) -> Schema:
-        return dict(self._places[(model, "validation")])
 
-    def properties(self, model: type[Options]) -> dict[str, Schema]:
-        name = str(self.reference(model)["$ref"]).removeprefix(_REFERENCE)
-        return dict(self.schemas[name].get("properties", {}))
+def _short_keys() -> dict[str, Schema]:
+    components = {key: component_at(path) for key, path in SHORT.items()}
+    return {key: _nullable(_refer(one.kind)) for key, one in components.items() if one}
 
-    def referred_to(self, body: Schema) -> dict[str, Schema]:
-        text = json.dumps([body, self.schemas])
-        named = sorted(self.schemas.items())
-        return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
+
+def _referred_to(body: Schema, schemas: Mapping[str, Schema]) -> dict[str, Schema]:
+    text = json.dumps([body, schemas])
+    return {name: one for name, one in sorted(schemas.items()) if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
@@ -111,24 +107,7 @@ def _options(registry: Registry, registered: Registered) -> type[Options]:
         return NoOptions
 
 
-def _keys(definitions: _Definitions) -> dict[str, Schema]:
-    """Return the schemas of all top-level keys except `extends` and `controls`, by key."""
-    learner = definitions.properties(LearnerSettings)
-    components = {key: _nullable(_refer(kind)) for key, kind in SINGLE.items()}
-    listed = {key: components[key] for key in ONE_LEARNER}
-    return {
-        **definitions.properties(GeneralSettings),
-        **{key: definitions.reference(model) for key, model in _SECTIONS.items()},
-        **components,
-        BACKBONE: _refer("backbone"),
-        **{key: {"type": "array", "items": _refer(kind)} for key, kind in SEVERAL.items()},
-        LEARNERS: {"type": "array", "items": _closed({**learner, **listed}), "minItems": 1},
-    }
-
-
-def _component(
-    kind: Kind, options: Mapping[Registered, type[Options]], definitions: _Definitions
-) -> Schema:
+def _component(kind: Kind, options: Mapping[Registered, Schema]) -> Schema:
     """Return the schema of a component: its name, or a mapping with `use` and options."""
     if not options:
         return {"not": {}}
@@ -140,14 +119,14 @@ def _component(
     every = [name for own in names.values() for name in own]
     alternatives = []
     known: set[str] = set()
-    for one, model in options.items():
-        own = definitions.properties(model)
+    for one, schema in options.items():
+        own = schema.get("properties", {})
         known |= {*own}
         chosen = {USE: {"enum": names[one], "description": one.spec.summary}}
         then = {"description": one.spec.summary, **_closed({**chosen, **shared, **own})}
         test = {"required": [USE], "properties": {USE: {"enum": names[one]}}}
         alternatives.append({"if": test, "then": then})
-        if one.full_name == DEFAULT_BACKBONE:
+        if one.full_name in (DEFAULT_AUGMENTATION, DEFAULT_BACKBONE):
             default = {"if": {"not": {"required": [USE]}}, "then": _closed({**shared, **own})}
             alternatives.append(default)
     mapping = {

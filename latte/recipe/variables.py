@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import Any
 
 from latte.interfaces import IsPath, LatteError
+from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.redaction import is_secret
-from latte.recipe.node import Node, Origin
+from latte.recipe.errors import Check
+from latte.recipe.fields import has, types_at, value_at, with_value
+from latte.recipe.model import BACKBONE, component_above
+from latte.recipe.places import Document, Place
+from latte.registry.registry import Registry
 
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)"
@@ -40,8 +43,8 @@ class AsWritten(dict[str, str]):
         return f"${{{name}}}"
 
 
-def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
-    """Return a node with `text`, in which environment variables are replaced by their values.
+def expand(text: str, environment: Mapping[str, str], place: Place) -> tuple[str, Place]:
+    """Return `text` with the values of its environment variables, and its place with their names.
 
     A `${` inside a value is not expanded. As in a shell, the default after `:-` also replaces an
     empty variable. Raises `LatteError` for an unset variable without a default.
@@ -66,9 +69,9 @@ def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
         if environment.get(match["name"]):
             filled.append((len(expanded), len(expanded) + len(value)))
         expanded += value
-    place = replace(origin, variables=tuple(dict.fromkeys(names)))
-    written = text if secret else None
-    return Node(expanded + text[end:], place, written=written, filled=tuple(filled))
+    variables = tuple(dict.fromkeys(names))
+    place = replace(place, variables=variables, filled=tuple(filled), is_secret=secret)
+    return expanded + text[end:], place
 
 
 def escape(text: str) -> str:
@@ -88,35 +91,70 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
     return value
 
 
-def with_shell_paths(node: Node, *types: Any) -> Node:
-    """Return a copy of `node` in which paths from environment variables are absolute.
+def refuse_in_prompts(check: Check) -> None:
+    """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
+    for path, place in check.document.places.items():
+        component = component_above(path)
+        if not (place.variables and component and has(check.document.data, path)):
+            continue
+        end, one = component
+        is_prompt = len(path) > end and "prompt" in str(path[end])
+        for name in (
+            place.variables if is_prompt and one.kind in ("describer", "description") else ()
+        ):
+            what = (
+                f"a prompt cannot contain the variable {name}: prompts are stored and exported "
+                "with the texts"
+            )
+            check.add(path, what, "Write the text itself.")
+
+
+def without_default_tag(document: Document) -> Document:
+    """Drop `pretrained` if it is only a default and the model brings its own weights.
+
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip's models. A tag that the user
+    set is kept, and an error reports it later.
+    """
+    tag = document.places.get((BACKBONE, "pretrained"))
+    model = value_at(document.data, (BACKBONE, "model"))
+    if not (tag and tag.variables and not tag.filled and str(model).startswith(BRING_WEIGHTS)):
+        return document
+    backbone = {key: one for key, one in document.data[BACKBONE].items() if key != "pretrained"}
+    return document.changed({**document.data, BACKBONE: backbone}, {})
+
+
+def with_shell_paths(document: Document, registry: Registry) -> Any:
+    """Return the data of a recipe in which paths from environment variables are absolute.
 
     A path that begins with a variable's value, such as `${NAME}/photos`, is relative to the working
     directory. `photos/${NAME}` and the default in `${NAME:-default}` are relative to the recipe,
-    and stay unchanged. `types` are the types that the value may have. A value is a path if its type
-    is `Path`, or text marked with `IsPath`.
+    and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
-    if isinstance(node.value, list):
-        items = _arguments(types, (list, tuple))
-        return node.mapped(lambda _, below: with_shell_paths(below, *items))
-    if isinstance(node.value, dict):
-        return node.mapped(lambda key, below: with_shell_paths(below, *_values(types, str(key))))
-    return _absolute(node, types) if node.filled else node
+    data = document.data
+    for path, place in document.places.items():
+        component = component_above(path)
+        if place.filled and component and has(data, path):
+            end, one = component
+            with suppress(LatteError):
+                _, options = one.found(value_at(data, path[:end]), registry)
+                types = types_at([options], path[end:])
+                text = with_absolute_path(value_at(data, path), place.filled, types)
+                data = with_value(data, path, text)
+    return data
 
 
-def _absolute(node: Node, types: Sequence[Any]) -> Node:
-    text = str(node.value)
+def with_absolute_path(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:
+    """Return `text` with an absolute path, if a type has a path that begins in a `filled` range."""
     for found in path_matches(text, types):
-        if any(start <= found.start("path") < end for start, end in node.filled):
+        if any(start <= found.start("path") < end for start, end in filled):
             whole = _from_shell(found["path"])
-            value = text[: found.start("path")] + whole + text[found.end("path") :]
-            return Node(value, node.origin, node.broken, node.written)
-    return node
+            return text[: found.start("path")] + whole + text[found.end("path") :]
+    return text
 
 
-def path_matches(text: str, types: Sequence[Any]) -> Iterator[re.Match[str]]:
+def path_matches(text: str, types: Iterable[Any]) -> Iterator[re.Match[str]]:
     """Yield a match with the group `path` for each of the `types` by which `text` has a path."""
-    for one in _members(types):
+    for one in types_at(types, ()):
         marker = IsPath() if one is Path else one
         if isinstance(marker, IsPath) and (found := re.fullmatch(marker.pattern, text, re.DOTALL)):
             yield found
@@ -132,35 +170,3 @@ def _from_shell(text: str) -> str:
         return str(tidy if tidy.samefile(path) else path)  # `..` after a link can be elsewhere
     except (OSError, ValueError):
         return str(path)
-
-
-def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the possible types of the value at `key` in a mapping of one of the `types`."""
-    for one in _members(types):
-        if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
-            field = one.model_fields[key]
-            yield field.annotation
-            yield from field.metadata
-    yield from _arguments(types, (Mapping,))
-
-
-def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments of `types`, such as `int` for `list[int]`.
-
-    Only types whose origin is one of the `kinds` are considered.
-    """
-    return [
-        argument
-        for one in _members(types)
-        if isinstance(origin := get_origin(one), type) and issubclass(origin, kinds)
-        for argument in get_args(one)
-    ]
-
-
-def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield the types; split a union into its members, and `Annotated` into type and metadata."""
-    for one in types:
-        if get_origin(one) in (Annotated, Union, UnionType):
-            yield from _members(get_args(one))
-        else:
-            yield one

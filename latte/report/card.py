@@ -129,7 +129,7 @@ def _summary(results: RunResults) -> str:
     if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
     images = plural(results.training_images, "image")
-    described = results.recipe.get("describer") or results.recipe.get("describers")
+    described = results.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
     labels = f"pseudo-labels that came from the CLIP itself{texts}"
     if is_oracle(results.recipe):

@@ -9,6 +9,7 @@ from typing import Any
 
 from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults, Verdict
 from latte.io.redaction import one_line
+from latte.recipe.model import DEFAULT_BACKBONE
 from latte.registry.spec import USE
 from latte.report.numbers import (
     count,
@@ -146,28 +147,28 @@ def steps(results: RunResults) -> int:
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     """Return facts about the recipe's components and main settings."""
     facts = [("Starting model", _starting_model(recipe)), ("Dataset", _used(recipe.get("dataset")))]
-    keys = ("describer", "describers", "descriptions", "gates")
-    facts += [(key.capitalize(), _used(recipe.get(key))) for key in keys]
+    describers = recipe.get("describers") or []
+    facts.append(("Describer" if len(describers) == 1 else "Describers", _used(describers)))
+    facts += [(key.capitalize(), _used(recipe.get(key))) for key in ("descriptions", "gates")]
     facts.append(("Pseudo-labels", _used(recipe.get("labels"))))
     train = _mapping(recipe.get("train"))
     takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
     facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
-    facts.append(("Augmentation", _with_options(recipe.get("augmentation"))))
+    if takes_steps:
+        facts.append(("Augmentation", _with_options(recipe.get("augmentation"))))
     facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
     return [(term, one_line(text)) for term, text in facts if text]
 
 
 def learner_names(recipe: Mapping[str, Any]) -> list[str]:
     """Return the learners' names; saved models and prototypes have the same names."""
-    if isinstance(recipe.get("learners"), Sequence):
-        return [str(learner.get("name", "main")) for learner in _learners(recipe)]
-    return ["main"]
+    return [str(learner.get("name", "main")) for learner in _learners(recipe)]
 
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
     """Return the name of the recipe's backbone; None for the built-in open_clip backbone."""
     use = _mapping(recipe.get("backbone")).get(USE)
-    return None if use is None else str(use)
+    return None if use in (None, "open_clip", DEFAULT_BACKBONE) else str(use)
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -225,15 +226,14 @@ def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
 
 
 def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    several = recipe.get("learners")
-    if isinstance(several, Sequence) and not isinstance(several, str):
-        return [_mapping(learner) for learner in several]
-    return [recipe]
+    learners = recipe.get("learners")
+    is_list = isinstance(learners, Sequence) and not isinstance(learners, str)
+    return [_mapping(learner) for learner in learners] if learners and is_list else [{}]
 
 
 def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
     """Return facts about a learner; terms contain its name if the recipe has several learners."""
-    name = "" if "backbone" in learner else str(learner.get("name", ""))
+    name = str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
     prototypes = (f"Prototypes{suffix}", _used(learner.get("prototypes")))
     if not takes_steps:

@@ -28,8 +28,8 @@ from latte.interfaces import (
 )
 from latte.interfaces.guard import check_verdict
 from latte.io.paths import exists, is_folder, relative
-from latte.recipe.components import is_label
-from latte.recipe.tree import read_nodes
+from latte.recipe.component import is_label
+from latte.recipe.document import read_document
 from latte.recipe.variables import AsWritten
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
@@ -135,7 +135,7 @@ class FinishedRun:
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe; environment variables in its values are not replaced."""
-        recipe: dict[str, Any] = read_nodes(self.folder.recipe, AsWritten()).plain()
+        recipe: dict[str, Any] = read_document(self.folder.recipe, AsWritten()).data
         return recipe
 
     @cached_property

@@ -7,7 +7,8 @@ from typing import Any
 
 from latte.interfaces import LatteError
 from latte.io.files import digest, digest_json
-from latte.recipe.model import Choice, Recipe
+from latte.recipe.component import Choice
+from latte.recipe.model import LearnerChoice, Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.spec import BUILTIN_DISTRIBUTION, Kind
 from latte.version import __version__
@@ -74,7 +75,7 @@ def stage_fingerprints(
         backbone = " ".join(part for part in parts if part is not None)
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
-    seed, gates = str(recipe.general.seed), _choices(recipe.gates)
+    seed, gates = str(recipe.seed), _choices(recipe.gates)
     described = [zero_shot, describers, _choices(recipe.descriptions), seed, gates]
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
@@ -88,7 +89,7 @@ def stage_fingerprints(
     if recipe.augmentation is not None:
         trained.append(_choices([recipe.augmentation]))
     if recipe.questioned is not None:
-        trained.append(f"budget {recipe.general.model_dump(mode='json')['budget']}")
+        trained.append(f"budget {recipe.budget}")
     if corrections is not None:
         trained.append(digest_json([*corrections]))
     train = checkpoints = digest(*trained)
@@ -101,9 +102,9 @@ def stage_fingerprints(
     return {**dict(zip(STAGES, stages, strict=True)), CHECKPOINTS: checkpoints}
 
 
-def _learner(learner: Any) -> list[Any]:
+def _learner(learner: LearnerChoice) -> list[Any]:
     return [
-        learner.settings.model_dump(mode="json"),
+        learner.model_dump(mode="json", include={"name", "optimizer"}),
         _choice(learner.trainable),
         _choice(learner.prototypes),
         _choice(learner.loss) if learner.loss else None,

@@ -10,7 +10,9 @@ from typing import Any
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval, LatteError, Verdict
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
-from latte.recipe.components import is_label
+from latte.recipe.component import is_label
+from latte.recipe.model import SHORT
+from latte.recipe.places import dotted
 from latte.results.finished import FinishedRun
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
@@ -172,7 +174,7 @@ def _score(found: Evaluation) -> Score:
 def _settings(files: FinishedRun) -> dict[str, Any]:
     compared = {key: value for key, value in files.recipe.items() if key not in NOT_COMPARED}
     return {
-        **flattened(without_secrets(compared)),
+        **{_short(key, compared): one for key, one in flattened(without_secrets(compared)).items()},
         "limit": files.source.limit,
         "latte": files.environment["latte"],
         **flattened(files.environment["plugins"], "plugins"),
@@ -195,6 +197,15 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
         if run and run.adapted and run.data == data:
             found[name] = run
     return found
+
+
+def _short(key: str, recipe: Mapping[str, Any]) -> str:
+    """Return a dotted key in the short form of recipes with a single learner or describer."""
+    for name, path in SHORT.items():
+        full, items = dotted(path), recipe.get(str(path[0])) or ()
+        if len(items) == 1 and (key == full or key.startswith(f"{full}.")):
+            return name + key[len(full) :]
+    return key
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:

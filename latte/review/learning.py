@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from latte.interfaces import LatteError, Progress, RunResults
@@ -39,7 +38,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     file = os.path.relpath(review.file, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
     limit, output = run.source.limit, run.folder.path.parent
-    recipe = replace(recipe, path=path, saved_in=run.folder.recipe)
+    recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
     results = run_recipe(recipe, registry, progress, limit=limit, output=output)
     assert results is not None, "the run goes to its last stage"
     return results

@@ -20,7 +20,7 @@ from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
 from latte.interfaces.settings import Precision
 from latte.io.files import write_atomically
-from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE
+from latte.recipe.model import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
 from latte.registry.spec import USE
 from latte.results.finished import FinishedRun

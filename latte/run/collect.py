@@ -63,7 +63,7 @@ def collect_results(
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
-        name=workspace.recipe.general.name,
+        name=workspace.recipe.name,
         recipe=workspace.recipe.resolved,
         environment=run.environment,
         class_names=images.class_names,

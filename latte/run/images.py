@@ -175,7 +175,7 @@ def with_corrections(workspace: Workspace, images: Images) -> Images:
     run. All images with the same content get the same label. Raises `LatteError` if the file is
     missing, is not the review.jsonl of a run, or names an unknown class.
     """
-    if workspace.recipe.general.corrections is None:
+    if workspace.recipe.corrections is None:
         return images
     return replace(
         images, corrections=distributed.broadcast(lambda: _read_corrections(workspace, images))
@@ -183,7 +183,7 @@ def with_corrections(workspace: Workspace, images: Images) -> Images:
 
 
 def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
-    path = workspace.recipe.base_dir / str(workspace.recipe.general.corrections)
+    path = workspace.recipe.base_dir / str(workspace.recipe.corrections)
     if not path.is_file():
         raise LatteError(
             f"there is no file {path}", where="corrections", hint="latte review RUN writes one"
@@ -210,7 +210,7 @@ def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
 
     Raises `LatteError` if the dataset lacks the label of a training image.
     """
-    if not workspace.recipe.general.oracle:
+    if not workspace.recipe.oracle:
         return None
     known = workspace.dataset.audit_labels()
     ids = [image.id for image in images.training.images]

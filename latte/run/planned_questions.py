@@ -91,7 +91,7 @@ def _of_labeler(
     start = training_start(workspace, images, zero_shot, questions)
     aggregator.start(start)
     labeler.start(start)
-    name = learner.settings.name
+    name = learner.name
     labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
     questions.close()
     tokens = _stored_mean(questions.fingerprint)

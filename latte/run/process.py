@@ -55,7 +55,7 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "processes": distributed.world_size(),
-        "seed": recipe.general.seed,
+        "seed": recipe.seed,
     }
 
 

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 from latte.interfaces import Dataset, LatteError
 from latte.io.paths import exists, refuse_read_only
-from latte.recipe.layout import LEARNERS
-from latte.recipe.model import Recipe
-from latte.recipe.node import DEFAULT, OVERRIDE
+from latte.recipe.model import LEARNERS, MAIN, Recipe
+from latte.recipe.places import DEFAULT, OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
@@ -110,8 +109,9 @@ def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
         yield
     except LatteError as error:
         key = error.where or ""
-        listed = f"{LEARNERS}.{learner}.{key}"
-        key = listed if listed in recipe.origins else key
-        origin = recipe.origins.get(key, DEFAULT)
-        where = error.where if origin == DEFAULT else f"{origin} {key}"
+        full = f"{LEARNERS}.{learner}.{key}"
+        is_short = [one.name for one in recipe.learners] == [MAIN]
+        shown = full if full in recipe.origins and not is_short else key
+        origin = recipe.origins.get(full) or recipe.origins.get(key, DEFAULT)
+        where = error.where if origin == DEFAULT else f"{origin} {shown}"
         raise LatteError(error.what, where=where, hint=error.hint) from error

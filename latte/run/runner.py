@@ -77,7 +77,7 @@ def run_recipe(
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     if distributed.world_size() > 1:
         progress.say(f"{distributed.world_size()} processes; progress shows the first one's share")
-    with deterministic(recipe.general.deterministic), folder.lock(), workspace.listeners.run():
+    with deterministic(recipe.deterministic), folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.forget(["describe"])
         measured = RunProfile(workspace) if profile and distributed.is_main_process() else None
@@ -141,7 +141,7 @@ class _Runner:
         self.workspace.listeners.call(
             "on_run_start",
             RunStart(
-                name=self.workspace.recipe.general.name,
+                name=self.workspace.recipe.name,
                 folder=self.folder.path,
                 recipe=without_secrets(self.workspace.recipe.resolved),
                 seed=self.workspace.seed,

@@ -13,7 +13,7 @@ from latte.data.sources.listed import ListedPaths
 from latte.interfaces import Dataset, LatteError
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
-from latte.recipe.node import OVERRIDE
+from latte.recipe.places import OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.recipe.variables import path_matches
 from latte.registry.registry import Registry

@@ -14,7 +14,7 @@ from typing import Any
 from latte.interfaces import LatteError, Progress, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
-from latte.recipe.node import OVERRIDE
+from latte.recipe.places import OVERRIDE
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME, USE
 from latte.results.folder import RunFolder
@@ -55,7 +55,7 @@ class PlannedRun:
     @property
     def title(self) -> str:
         """The recipe's name and the overrides, for messages."""
-        return " ".join([self.recipe.general.name, *self.overrides])
+        return " ".join([self.recipe.name, *self.overrides])
 
     @property
     def command(self) -> str:

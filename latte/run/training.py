@@ -15,7 +15,16 @@ from latte.backbone.encode import encode_cached_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
-from latte.interfaces import CutTexts, Describer, LatteError, Posterior, Trainable, TrainingStart
+from latte.interfaces import (
+    CutTexts,
+    Describer,
+    ImageAugmentation,
+    LatteError,
+    Posterior,
+    Trainable,
+    TrainingStart,
+)
+from latte.interfaces.settings import AugmentSettings
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
@@ -58,9 +67,7 @@ def train_learners(
         corrections=corrections,
     )
     questions = build_questions(workspace, images, zero_shot)
-    chosen = recipe.augmentation
-    augment = workspace.build(chosen) if chosen else recipe.train.augment
-    view = TrainingView(workspace.frozen_clip.pixel_format, augment, workspace.seed)
+    view = TrainingView(workspace.frozen_clip.pixel_format, _augment(workspace), workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,
@@ -88,6 +95,16 @@ def train_learners(
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
     return from_learners(learners, images.class_names), _posterior(workspace, images, training)
+
+
+def _augment(workspace: Workspace) -> AugmentSettings | ImageAugmentation[Any] | None:
+    """Return what makes training views: settings of the built-in views, or a component."""
+    chosen = workspace.recipe.augmentation
+    if chosen is None:
+        return None
+    if isinstance(chosen.options, AugmentSettings):
+        return chosen.options
+    return cast("ImageAugmentation[Any]", workspace.build(chosen))
 
 
 def _posterior(workspace: Workspace, images: Images, training: Training) -> Posterior | None:
@@ -147,13 +164,13 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
                 hint="loss: contrastive",
             )
         return build_learner(
-            choice.settings.name,
+            choice.name,
             clip,
             # Without steps nothing is trained, whatever the recipe's `trainable` says.
             own.select if recipe.train.takes_steps else lambda one: one.train_only("none"),
             workspace.build(choice.prototypes),
             loss,
-            choice.settings.optimizer or recipe.train.optimizer,
+            choice.optimizer or recipe.train.optimizer,
             recipe.train.precision,
             recipe.train.micro_batch_size,
         )
@@ -208,7 +225,7 @@ def build_questions(
     return StoredQuestions(
         lambda: cast("Describer[Any]", workspace.build(choice)),
         training_set(workspace, images, zero_shot),
-        workspace.recipe.general.budget or 0,
+        workspace.recipe.budget or 0,
         description_folder(),
         workspace.progress,
         workspace.folder.questions if ask else None,

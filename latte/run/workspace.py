@@ -16,8 +16,9 @@ import platformdirs
 from latte import distributed
 from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.io.paths import MissingPathError
+from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
-from latte.recipe.model import Choice, Recipe
+from latte.recipe.model import Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
@@ -45,8 +46,8 @@ def description_folder() -> Path:
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
     """Return the run folder of a recipe; its name contains a hash of the recipe."""
-    parent = output or Path(recipe.general.output).expanduser()
-    return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
+    parent = output or Path(recipe.output).expanduser()
+    return RunFolder(parent.absolute() / f"{recipe.name}-{run_hash(recipe, limit)}")
 
 
 @dataclass(eq=False, repr=False)
@@ -72,12 +73,12 @@ class Workspace:
     @property
     def seed(self) -> int:
         """The seed from which all random choices are derived."""
-        return self.recipe.general.seed
+        return self.recipe.seed
 
     @cached_property
     def device(self) -> str:
         """The torch device of this process. Raises `LatteError` if this machine lacks it."""
-        return find_device(distributed.local_device(self.recipe.general.device))
+        return find_device(distributed.local_device(self.recipe.device))
 
     @cached_property
     def context(self) -> Context:
@@ -183,11 +184,9 @@ def find_device(wanted: str) -> str:
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded, path = load_recipe(run.folder.recipe, registry, overrides), Path(run.source.recipe)
-    saved = run.folder.recipe
-    controls = {
-        name: replace(one, path=path, saved_in=saved) for name, one in loaded.controls.items()
-    }
-    return replace(loaded, path=path, saved_in=saved, controls=controls)
+    facts = {"path": path, "saved_in": run.folder.recipe}
+    controls = {name: one.model_copy(update=facts) for name, one in loaded.controls.items()}
+    return loaded.model_copy(update={**facts, "controls": controls})
 
 
 @contextmanager
@@ -228,7 +227,7 @@ def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
 def _context(
     recipe: Recipe, registry: Registry, device: str, clip: Callable[[], Backbone]
 ) -> Context:
-    base, seed = recipe.base_dir.absolute(), recipe.general.seed
+    base, seed = recipe.base_dir.absolute(), recipe.seed
     return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
 
 

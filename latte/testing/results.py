@@ -37,11 +37,12 @@ def run_results(folder: Path) -> RunResults:
             "seed": 0,
             "backbone": {"model": "ViT-B-32", "pretrained": None},
             "dataset": {"use": "folder", "root": "photos"},
-            "describer": {"use": "phrases"},
+            "describers": [{"use": "phrases"}],
             "descriptions": [{"use": "class"}, {"use": "image"}],
             "labels": [{"use": "frozen"}],
-            "prototypes": {"use": "momentum"},
-            "loss": {"use": "contrastive"},
+            "learners": [
+                {"name": "main", "prototypes": {"use": "momentum"}, "loss": {"use": "contrastive"}}
+            ],
             "train": {"batch_size": 4, "max_steps": 2},
         },
         environment={"latte": "0.1.0"},

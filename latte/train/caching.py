@@ -28,7 +28,7 @@ def choose_encoders(training: Training, learner: Learner, progress: Progress) ->
 
     Features of frozen towers are computed without dropout, and from the evaluation view of images.
     """
-    if training.settings.augment is None:
+    if training.view.augment is None:
         if not learner.images.trains:
             learner.images = constant_images(training.start.image_features)
         elif training.image_states is not None and _reuses_images(training):

@@ -22,7 +22,7 @@ from benchmarks.folder_rivals import RIVALS
 from latte.components.options import ReEstimatedOptions
 from latte.components.prototypes import ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
-from latte.recipe.model import Choice
+from latte.recipe.component import Choice
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
 from latte.run.judging import blend_classifier

@@ -76,7 +76,7 @@ def test_recipe_of_the_quick_start_is_valid(tmp_path: Path) -> None:
     (recipe,) = blocks(ROOT / "docs/quickstart.md", "yaml")
     path = tmp_path / "birds.yaml"
     path.write_text(recipe, encoding="utf-8")
-    assert load_recipe(path, load_registry(), ()).general.name == "birds"
+    assert load_recipe(path, load_registry(), ()).name == "birds"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -18,10 +18,11 @@ from latte.describe.inventory import Archive, holdings, statistics
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
 from latte.io.redaction import on_terminal
+from latte.recipe.document import DocumentBuilder
 from latte.recipe.dump import dump_yaml
+from latte.recipe.errors import Mistakes
 from latte.recipe.load import load_recipe
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.tree import TreeBuilder, compose
+from latte.recipe.syntax import compose
 from latte.registry.registry import load_registry
 from tests.fuzz import seeds
 
@@ -67,9 +68,8 @@ def _overrides(data: bytes, folder: Path) -> None:
 
 
 def _yaml(data: bytes, folder: Path) -> None:
-    document = compose(data.decode("utf-8", "replace"), "fuzz")
-    if document is not None:
-        TreeBuilder("fuzz", VARIABLES, Mistakes()).build(document).plain()
+    root = compose(data.decode("utf-8", "replace"), "fuzz")
+    DocumentBuilder("fuzz", VARIABLES, Mistakes()).build(root)
 
 
 def _split(data: bytes, folder: Path) -> None:
@@ -147,10 +147,8 @@ def _schema(data: bytes, folder: Path) -> None:
     path = folder / "recipe.yaml"
     path.write_bytes(data)
     load_recipe(path, load_registry(), environment={})
-    document = compose(data.decode("utf-8"), "fuzz")
-    assert document is not None
-    mistakes = Mistakes()
-    plain = TreeBuilder("fuzz", {}, mistakes).build(document).plain()
+    root = compose(data.decode("utf-8"), "fuzz")
+    plain = DocumentBuilder("fuzz", {}, Mistakes()).build(root).data
     errors = [*seeds.validator().iter_errors(json.loads(json.dumps(plain)))]
     assert not errors, errors[0].message
 

@@ -146,12 +146,17 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
             "seed": 7,
             "backbone": {"model": "hf-hub:someone/some-clip", "pretrained": None},
             "dataset": {"use": "folder", "root": "photos"},
-            "describer": {"use": "phrases"},
+            "describers": [{"use": "phrases"}],
             "descriptions": [{"use": "class"}, {"use": "group", "name": "pairs", "size": 2}],
             "labels": [{"use": "frozen"}, {"use": "current"}],
-            "trainable": "all",
-            "prototypes": {"use": "momentum", "momentum": 0.99},
-            "loss": {"use": "contrastive"},
+            "learners": [
+                {
+                    "name": "main",
+                    "trainable": {"use": "all"},
+                    "prototypes": {"use": "momentum", "momentum": 0.99},
+                    "loss": {"use": "contrastive"},
+                }
+            ],
             "train": {
                 "batch_size": 64,
                 "max_steps": 40,

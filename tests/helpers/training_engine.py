@@ -38,7 +38,7 @@ from latte.interfaces import (
     TrainableGroup,
     TrainingStart,
 )
-from latte.interfaces.settings import OptimizerSettings, TrainSettings
+from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.training import Training
@@ -48,7 +48,15 @@ from tests.helpers.training_driver import CONTEXT
 CLASSES = ("red", "green", "blue")
 TEMPLATE = "a photo of a {class}."
 CLASS_TEXTS = ClassTexts.of([TEMPLATE], [(name,) for name in CLASSES])
-SETTINGS = TrainSettings(
+
+
+class TrainingSettings(TrainSettings):
+    """Settings of a training, and of its views, which a recipe names by its key `augmentation`."""
+
+    augment: AugmentSettings | None = AugmentSettings()
+
+
+SETTINGS = TrainingSettings(
     batch_size=4,
     max_steps=7,
     checkpoint_every=2,
@@ -90,7 +98,7 @@ def make_training(
     *,
     parts: Sequence[Part] | None = None,
     labelers: Sequence[PseudoLabeler[Any]] | None = None,
-    settings: TrainSettings = SETTINGS,
+    settings: TrainingSettings = SETTINGS,
     described: bool = True,
 ) -> Training:
     """Return a training on every image below `images`, with descriptions by number."""
@@ -161,6 +169,6 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
     )
 
 
-def with_settings(settings: TrainSettings, **changes: Any) -> TrainSettings:
+def with_settings(settings: TrainingSettings, **changes: Any) -> TrainingSettings:
     """Return `settings` with some fields replaced."""
     return settings.model_copy(update=changes)

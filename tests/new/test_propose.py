@@ -149,10 +149,10 @@ def test_look_at_refuses_unusable_folders_and_classes(
 def test_without_a_gpu_the_method_needs_no_training(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, CPU, load_registry(), tmp_path)
     assert (method_of(recipe), recipe.train.takes_steps) == ("from-labeler", False)
-    assert recipe.general.requires == ("latte-transductive>=0.1,<0.2",)
+    assert recipe.requires == ("latte-transductive>=0.1,<0.2",)
     bare = written(found, CPU, BARE, tmp_path)
     assert (method_of(bare), bare.train.max_steps) == ("re-estimated", 0)
-    assert bare.general.requires == ()
+    assert bare.requires == ()
 
 
 @pytest.mark.parametrize("machine", [CPU, SMALL_GPU, GPU], ids=["cpu", "small", "large"])
@@ -166,10 +166,10 @@ def test_auto_trains_nothing_on_every_machine(
 def test_latteclip_uses_the_lmm_that_the_gpu_holds(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, GPU, load_registry(), tmp_path, "latteclip")
     assert method_of(recipe) == "momentum"
-    assert recipe.resolved["describer"]["load_in"] == "none"
+    assert recipe.resolved["describers"][0]["load_in"] == "none"
     assert recipe.train.max_epochs == 50
     small = written(found, SMALL_GPU, load_registry(), tmp_path, "latteclip")
-    assert small.resolved["describer"]["load_in"] == "4bit"
+    assert small.resolved["describers"][0]["load_in"] == "4bit"
 
 
 @pytest.mark.parametrize("machine", [CPU, SMALL_GPU, GPU], ids=["cpu", "small", "large"])

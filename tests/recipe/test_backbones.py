@@ -36,7 +36,7 @@ def test_short_form_and_named_open_clip_are_the_same_run(tmp_path: Path) -> None
     named = load(tmp_path, SHORT.replace("{model", "{use: open_clip, model"))
     assert short.backbone.spec.name == "open_clip"
     assert short.resolved["backbone"] == named.resolved["backbone"]
-    assert {*short.resolved["backbone"]} == {"model", "pretrained"}
+    assert {*short.resolved["backbone"]} == {"use", "model", "pretrained"}
     assert run_hash(short, None) == run_hash(named, None)
 
 

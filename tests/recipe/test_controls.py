@@ -14,24 +14,24 @@ def test_a_control_is_the_recipe_with_other_values(load: Load) -> None:
     recipe = load(TRAINING + "seed: 3\ncontrols: {short: {train: {max_steps: 7}}}\n")
     short = recipe.controls["short"]
     assert (recipe.train.max_steps, short.train.max_steps) == (2000, 7)
-    assert short.general == recipe.general
+    assert (short.seed, short.name) == (3, recipe.name)
     assert short.descriptions == recipe.descriptions
     assert short.controls == {}
 
 
 def test_mappings_are_merged_by_key(load: Load) -> None:
-    options = control(load, "{prototypes: {mixer: mean}}").resolved["prototypes"]
+    options = control(load, "{prototypes: {mixer: mean}}").resolved["learners"][0]["prototypes"]
     assert (options["momentum"], options["mixer"]) == (0.99, "mean")
 
 
 def test_naming_the_same_component_merges_too_however_it_is_written(load: Load) -> None:
     changed = control(load, "{prototypes: {use: latte-clip/momentum, mixer: mean}}")
-    assert changed.resolved["prototypes"]["momentum"] == 0.99
-    assert changed.resolved["prototypes"]["mixer"] == "mean"
+    assert changed.resolved["learners"][0]["prototypes"]["momentum"] == 0.99
+    assert changed.resolved["learners"][0]["prototypes"]["mixer"] == "mean"
 
 
 def test_another_component_replaces_the_first_with_its_options(load: Load) -> None:
-    assert control(load, "{prototypes: templates}").resolved["prototypes"] == {
+    assert control(load, "{prototypes: templates}").resolved["learners"][0]["prototypes"] == {
         "use": "templates",
         "refresh": "start",
     }
@@ -48,7 +48,7 @@ def test_null_removes_a_component(load: Load) -> None:
 
 def test_learners_replace_the_single_learner(load: Load) -> None:
     learners = "{learners: [{name: a, loss: latte-clip/contrastive}]}"
-    assert [one.settings.name for one in control(load, learners).learners] == ["a"]
+    assert [one.name for one in control(load, learners).learners] == ["a"]
 
 
 def test_mistakes_point_into_the_controls(complaints: Complaints) -> None:
@@ -115,4 +115,4 @@ def test_overrides_reach_controls(load: Load) -> None:
     recipe = load(text, "controls.short.train.max_steps=8", "controls.short.prototypes=templates")
     assert recipe.controls["short"].train.max_steps == 8
     assert recipe.origins["controls.short.train.max_steps"] == "--set"
-    assert recipe.resolved["controls"]["short"]["prototypes"] == {"use": "templates"}
+    assert recipe.resolved["controls"]["short"]["learners"][0]["prototypes"] == {"use": "templates"}

@@ -35,7 +35,7 @@ def test_a_single_describer_may_be_named(load: Load) -> None:
     )
     recipe = load(text)
     assert recipe.asked == {"image": "mine"}
-    assert "describers" not in recipe.resolved
+    assert [one["name"] for one in recipe.resolved["describers"]] == ["mine"]
 
 
 @pytest.mark.parametrize("by", ["large", "phrases"])

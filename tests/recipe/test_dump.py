@@ -5,9 +5,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latte.recipe.document import DocumentBuilder
 from latte.recipe.dump import dump_yaml
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.tree import TreeBuilder, compose
+from latte.recipe.errors import Mistakes
+from latte.recipe.syntax import compose
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=20)
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -26,12 +27,10 @@ DATA = st.recursive(
 
 
 def read(text: str) -> object:
-    document = compose(text, "x.yaml")
-    assert document is not None
     mistakes = Mistakes()
-    node = TreeBuilder("x.yaml", {}, mistakes).build(document)
+    document = DocumentBuilder("x.yaml", {}, mistakes).build(compose(text, "x.yaml"))
     mistakes.raise_if_any()
-    return node.plain()
+    return document.data
 
 
 @settings(deadline=None)

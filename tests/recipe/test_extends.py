@@ -72,12 +72,12 @@ train: {optimizer: {learning_rate: 2.0}}
 """
     recipe = chain(own, base=base)
     assert [one.label for one in recipe.labels] == ["current"]
-    assert recipe.resolved["prototypes"]["mixer"] == "mean"
-    assert recipe.resolved["prototypes"]["momentum"] == 0.99
+    assert recipe.resolved["learners"][0]["prototypes"]["mixer"] == "mean"
+    assert recipe.resolved["learners"][0]["prototypes"]["momentum"] == 0.99
     assert (recipe.train.max_steps, recipe.train.optimizer.weight_decay) == (5, 0.5)
     assert recipe.train.optimizer.learning_rate == 2.0
     other = chain("extends: base.yaml\nprototypes: templates\n", base=TRAINING)
-    assert other.resolved["prototypes"] == {"use": "templates", "refresh": "start"}
+    assert other.resolved["learners"][0]["prototypes"] == {"use": "templates", "refresh": "start"}
 
 
 def test_later_bases_override_earlier_and_the_recipe_overrides_all(chain: Chain) -> None:
@@ -85,8 +85,8 @@ def test_later_bases_override_earlier_and_the_recipe_overrides_all(chain: Chain)
         "base": MINIMAL + "seed: 1\ndevice: cpu\noutput: a\n",
         "second": "seed: 2\ndevice: cuda\n",
     }
-    general = chain("extends: [base.yaml, second.yaml]\nseed: 3\n", **files).general
-    assert (general.seed, general.device, general.output) == (3, "cuda", "a")
+    recipe = chain("extends: [base.yaml, second.yaml]\nseed: 3\n", **files)
+    assert (recipe.seed, recipe.device, recipe.output) == (3, "cuda", "a")
 
 
 def test_a_name_is_not_inherited_and_requirements_are_joined(chain: Chain) -> None:
@@ -94,16 +94,16 @@ def test_a_name_is_not_inherited_and_requirements_are_joined(chain: Chain) -> No
         "base": MINIMAL + "name: theirs\nrequires: [pydantic, typer]\n",
         "second": "requires: [rich]\n",
     }
-    general = chain("extends: [base.yaml, second.yaml]\nrequires: [typer]\n", **files).general
-    assert general.name == "r"
-    assert general.requires == ("typer", "rich", "pydantic")
+    recipe = chain("extends: [base.yaml, second.yaml]\nrequires: [typer]\n", **files)
+    assert recipe.name == "r"
+    assert recipe.requires == ("typer", "rich", "pydantic")
 
 
 def test_learners_replace_the_single_learner_and_reverse(chain: Chain) -> None:
-    assert [one.settings.name for one in chain(LEARNERS, base=TRAINING).learners] == ["a"]
+    assert [one.name for one in chain(LEARNERS, base=TRAINING).learners] == ["a"]
     back = "extends: several.yaml\nprototypes: templates\nloss: latte-clip/contrastive\n"
     recipe = chain(back, several=LEARNERS, base=TRAINING)
-    assert [one.settings.name for one in recipe.learners] == ["main"]
+    assert [one.name for one in recipe.learners] == ["main"]
 
 
 def test_describers_replace_the_single_describer(chain: Chain) -> None:
@@ -126,7 +126,7 @@ def test_controls_are_merged_by_name_and_null_removes_one(chain: Chain) -> None:
 def test_base_paths_are_relative_to_the_file_that_names_them(chain: Chain) -> None:
     files = {"lower__base": "extends: ../top.yaml\nseed: 4\n", "top": MINIMAL}
     recipe = chain("extends: lower/base.yaml\n", **files)
-    assert recipe.general.seed == 4
+    assert recipe.seed == 4
     assert recipe.bases == (Path("top.yaml"), Path("lower/base.yaml"))
 
 
@@ -137,8 +137,8 @@ def test_two_bases_may_extend_the_same_recipe(chain: Chain) -> None:
         "b": "extends: base.yaml\n",
         "base": MINIMAL + "seed: 5\n",
     }
-    general = chain("extends: [a.yaml, b.yaml]\n", **files).general
-    assert (general.seed, general.output) == (5, "a")
+    recipe = chain("extends: [a.yaml, b.yaml]\n", **files)
+    assert (recipe.seed, recipe.output) == (5, "a")
 
 
 def test_overrides_come_last_and_origins_name_the_file(chain: Chain) -> None:
@@ -159,8 +159,8 @@ def test_a_mistake_names_the_file_that_contains_it(chain: Chain) -> None:
 
 def test_an_unset_variable_in_a_replaced_value_is_no_mistake(chain: Chain) -> None:
     files = {"base": MINIMAL + "output: ${NOWHERE}\n"}
-    assert chain("extends: base.yaml\noutput: here\n", **files).general.output == "here"
-    assert chain("extends: base.yaml\n", "output=there", **files).general.output == "there"
+    assert chain("extends: base.yaml\noutput: here\n", **files).output == "here"
+    assert chain("extends: base.yaml\n", "output=there", **files).output == "there"
     assert "base.yaml:4 output: the environment variable NOWHERE is not set" in complaint(
         chain, "extends: base.yaml\n", **files
     )

@@ -12,7 +12,7 @@ GATES = "gates: [refusal, length, {use: repetition, within: 0.5, name: loops}]\n
 def test_a_recipe_has_no_gates_by_default(load: Load) -> None:
     recipe = load(TRAINING)
     assert recipe.gates == ()
-    assert "gates" not in recipe.resolved
+    assert recipe.resolved["gates"] == []
     assert load(TRAINING + "gates: []\n").resolved == recipe.resolved
 
 

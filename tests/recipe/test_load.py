@@ -45,7 +45,7 @@ def test_the_environment_of_the_process_is_the_default(
 ) -> None:
     load(MINIMAL + "output: ${LATTE_TEST_OUTPUT:-runs}\n")
     monkeypatch.setenv("LATTE_TEST_OUTPUT", "elsewhere")
-    assert load_recipe(Path("r.yaml"), registry).general.output == "elsewhere"
+    assert load_recipe(Path("r.yaml"), registry).output == "elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_default_name_is_that_of_the_file(
     path = tmp_path / file
     path.write_text(MINIMAL)
     recipe = load_recipe(path, registry)
-    assert recipe.general.name == recipe.resolved["name"] == name
+    assert recipe.name == recipe.resolved["name"] == name
     assert recipe.base_dir == tmp_path
 
 

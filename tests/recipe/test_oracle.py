@@ -12,14 +12,14 @@ CONTROLS = "controls:\n  pseudo: {{descriptions: [class, {{use: group}}]{0}}}\n"
 
 def test_a_recipe_is_no_oracle_by_default(load: Load) -> None:
     recipe = load(TRAINING)
-    assert recipe.general.oracle is False
+    assert recipe.oracle is False
     assert recipe.resolved["oracle"] is False
     assert recipe.resolved["descriptions"][2]["correct"] is None
 
 
 def test_a_recipe_can_be_an_oracle(load: Load) -> None:
     recipe = load(ORACLE)
-    assert recipe.general.oracle is True
+    assert recipe.oracle is True
     assert recipe.resolved["descriptions"][2]["correct"] == 3
 
 
@@ -72,10 +72,10 @@ def test_an_oracle_has_its_own_run_folder(load: Load) -> None:
 
 def test_each_control_decides_if_it_is_an_oracle(load: Load) -> None:
     pseudo = load(ORACLE + CONTROLS.format(", oracle: false")).controls["pseudo"]
-    assert pseudo.general.oracle is False
+    assert pseudo.oracle is False
     written = "controls: {upper: {oracle: true, descriptions: [{use: group, correct: 4}]}}\n"
     recipe = load(TRAINING + written)
-    assert (recipe.general.oracle, recipe.controls["upper"].general.oracle) == (False, True)
+    assert (recipe.oracle, recipe.controls["upper"].oracle) == (False, True)
 
 
 def test_a_control_of_an_oracle_without_labels_must_unset_oracle(complaints: Complaints) -> None:

@@ -7,17 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import Node, Origin
-from latte.recipe.overrides import apply_overrides
+from latte.recipe.errors import Mistakes
+from latte.recipe.merge import apply_overrides
+from latte.recipe.places import Document, Place
 from tests.helpers.recipes import MINIMAL, TRAINING, Complaints, Load
 
 
 def put(override: str) -> object:
     mistakes = Mistakes()
-    root = apply_overrides(Node({}, Origin("r.yaml", 1)), [override], {"A": "one"}, mistakes)
+    document = apply_overrides(
+        Document({}, {(): Place("r.yaml", 1)}), [override], {"A": "one"}, mistakes
+    )
     mistakes.raise_if_any()
-    return root.plain()
+    return document.data
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_a_number_in_place_of_text_is_quoted_as_written_and_for_a_shell(
         f"--set name: expected text, got the number 12\n  Put it in quotes: {command}."
     )
     (value,) = shlex.split(command)
-    assert load(MINIMAL, f"name={value}").general.name == "0012"
+    assert load(MINIMAL, f"name={value}").name == "0012"
 
 
 def test_overrides_replace_values_of_the_file(load: Load) -> None:
@@ -95,7 +97,7 @@ def test_a_name_of_two_items_lists_their_index_paths(complaints: Complaints) -> 
 
 
 def test_the_last_override_of_a_key_wins(load: Load) -> None:
-    assert load(MINIMAL, "seed=1", "seed=2").general.seed == 2
+    assert load(MINIMAL, "seed=1", "seed=2").seed == 2
 
 
 def test_origin_of_overrides_is_set(load: Load) -> None:
@@ -107,12 +109,12 @@ def test_origin_of_overrides_is_set(load: Load) -> None:
 
 def test_another_component_drops_the_options_of_the_previous(load: Load) -> None:
     recipe = load(TRAINING, "prototypes.use=templates", "prototypes.refresh=step")
-    assert recipe.resolved["prototypes"] == {"use": "templates", "refresh": "step"}
+    assert recipe.resolved["learners"][0]["prototypes"] == {"use": "templates", "refresh": "step"}
 
 
 def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
     recipe = load(TRAINING, "prototypes.momentum=0.5", "prototypes.use=momentum")
-    assert recipe.resolved["prototypes"]["momentum"] == 0.5
+    assert recipe.resolved["learners"][0]["prototypes"]["momentum"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_mistakes_in_overrides_name_the_override(
 
 def test_mistakes_in_overrides_come_after_those_in_the_file(complaints: Complaints) -> None:
     found = complaints(MINIMAL + "sed: 1\n", "trin.x=1", "seed=x")
-    assert [message.split(":")[0] for message in found] == ["r.yaml", "--set trin", "--set seed"]
+    assert [message.split(":")[0] for message in found] == ["r.yaml", "--set seed", "--set trin"]
 
 
 @settings(deadline=None)

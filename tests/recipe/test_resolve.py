@@ -8,11 +8,10 @@ from latte.interfaces import Options
 from latte.interfaces.settings import (
     BackboneSettings,
     EvaluateSettings,
-    GeneralSettings,
     TrainSettings,
 )
 from latte.recipe.dump import dump_yaml
-from latte.recipe.model import Recipe
+from latte.recipe.model import Recipe, RecipeKeys
 from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Load
 
 pytestmark = pytest.mark.thorough
@@ -79,8 +78,8 @@ def test_a_resolved_recipe_with_any_values_resolves_to_itself(
         "train": {
             "max_steps": steps,
             "optimizer": {"learning_rate": rate, "gradient_clip": clip},
-            "augment": {"crop_scale": list(scale)},
         },
+        "augmentation": {"crop_scale": list(scale)},
     }
     recipe = load(dump_yaml(data))
     assert recipe.train.optimizer.learning_rate == rate
@@ -94,21 +93,21 @@ def fields(model: type[Options]) -> set[str]:
 
 def test_every_default_is_filled_in(load: Load) -> None:
     resolved = load(TRAINING).resolved
-    assert fields(GeneralSettings) <= {*resolved}
-    assert {*resolved["backbone"]} == fields(BackboneSettings)
+    assert fields(RecipeKeys) == {*resolved}
+    assert {*resolved["backbone"]} == {"use"} | fields(BackboneSettings)
     assert {*resolved["train"]} == fields(TrainSettings)
     assert {*resolved["evaluate"]} == fields(EvaluateSettings)
-    assert resolved["prototypes"]["mixer"] == "dynamic"
+    assert resolved["learners"][0]["prototypes"]["mixer"] == "dynamic"
     assert resolved["reporters"][1] == {"use": "model-card"}
 
 
 def test_resolved_component_names_stay_unique(load: Load) -> None:
     resolved = load(EVERYTHING, DATA="/d").resolved
-    assert resolved["describer"]["use"] == "latte-scenes/remote"
-    assert resolved["prototypes"]["use"] == "momentum"
-    assert resolved["loss"]["use"] == "latte-clip/contrastive"
-    assert resolved["controls"]["a"]["prototypes"]["use"] == "momentum"
-    assert resolved["controls"]["b"]["describer"]["use"] == "latte-scenes/remote"
+    assert resolved["describers"][0]["use"] == "latte-scenes/remote"
+    assert resolved["learners"][0]["prototypes"]["use"] == "momentum"
+    assert resolved["learners"][0]["loss"]["use"] == "latte-clip/contrastive"
+    assert resolved["controls"]["a"]["learners"][0]["prototypes"]["use"] == "momentum"
+    assert resolved["controls"]["b"]["describers"][0]["use"] == "latte-scenes/remote"
 
 
 def test_every_value_has_an_origin(load: Load) -> None:
@@ -119,15 +118,15 @@ def test_every_value_has_an_origin(load: Load) -> None:
     assert origins["dataset.classes.1"] == "r.yaml:4"
     assert origins["dataset.template"] == "default"
     assert origins["descriptions.0.use"] == "r.yaml:6"
-    assert origins["describer.retry.wait"] == "r.yaml:5"
-    assert origins["describer.retry.times"] == "default"
-    assert origins["controls.a.prototypes.mixer"] == "r.yaml:12"
+    assert origins["describers.0.retry.wait"] == "r.yaml:5"
+    assert origins["describers.0.retry.times"] == "default"
+    assert origins["controls.a.learners.0.prototypes.mixer"] == "r.yaml:12"
 
 
 def test_origins_of_a_control_are_those_of_its_own_recipe(load: Load) -> None:
     control = load(EVERYTHING, DATA="/d").controls["a"]
-    assert control.origins["prototypes.mixer"] == "r.yaml:12"
-    assert control.origins["prototypes.momentum"] == "r.yaml:8"
+    assert control.origins["learners.0.prototypes.mixer"] == "r.yaml:12"
+    assert control.origins["learners.0.prototypes.momentum"] == "r.yaml:8"
 
 
 def test_only_variables_of_the_recipe_are_read(load: Load) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import Options, PathText
+from latte.recipe.fields import types_at
 from latte.recipe.load import load_recipe
-from latte.recipe.node import Node, Origin
-from latte.recipe.variables import with_shell_paths
+from latte.recipe.variables import with_absolute_path
 from latte.registry.registry import Registry
 from latte.results.identity import run_hash
 
@@ -116,21 +116,7 @@ def test_marked_options_are_found_inside_lists_mappings_and_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    origin = Origin("r.yaml", 1)
-    filled = Node("a", origin, filled=((0, 1),))
-    node = Node(
-        {
-            "inner": Node({"file": filled}, origin),
-            "files": Node([filled, Node("a", origin)], origin),
-            "named": Node({"x": filled}, origin),
-            "word": filled,
-        },
-        origin,
-    )
     whole = str(tmp_path / "a")
-    assert with_shell_paths(node, Outer).plain() == {
-        "inner": {"file": whole},
-        "files": [whole, "a"],
-        "named": {"x": whole},
-        "word": "a",
-    }
+    for path in (("inner", "file"), ("files", 0), ("named", "x")):
+        assert with_absolute_path("a", [(0, 1)], types_at([Outer], path)) == whole
+    assert with_absolute_path("a", [(0, 1)], types_at([Outer], ("word",))) == "a"

@@ -21,12 +21,12 @@ def test_a_string_is_shorthand_for_use(load: Load) -> None:
 
 def test_a_recipe_may_omit_keys_with_defaults(load: Load) -> None:
     recipe = load(MINIMAL)
-    assert recipe.general.name == "r"
+    assert recipe.name == "r"
     assert recipe.describers == ()
     assert (recipe.descriptions, recipe.labels) == ((), ())
     assert [choice.spec.name for choice in recipe.reporters] == ["html", "model-card"]
     (main,) = recipe.learners
-    assert (main.settings.name, main.trainable.spec.name) == ("main", "all")
+    assert (main.name, main.trainable.spec.name) == ("main", "all")
     assert main.prototypes.spec.name == "templates"
     assert main.loss is None
 
@@ -48,10 +48,10 @@ def test_top_level_keys_make_the_learner_main(load: Load) -> None:
 def test_several_learners(load: Load) -> None:
     recipe = load(MINIMAL + LEARNERS)
     text, visual = recipe.learners
-    assert text.settings.optimizer is not None
-    assert (text.settings.name, text.settings.optimizer.name) == ("text", "sgd")
+    assert text.optimizer is not None
+    assert (text.name, text.optimizer.name) == ("text", "sgd")
     assert (text.prototypes.spec.name, visual.prototypes.spec.name) == ("templates", "momentum")
-    assert visual.settings.optimizer is None
+    assert visual.optimizer is None
     assert [*recipe.resolved["learners"][1]] == [
         "name",
         "optimizer",
@@ -200,7 +200,7 @@ def test_every_recipe_has_a_backbone_and_a_dataset(complaints: Complaints, key: 
 
 def test_required_packages_are_installed(load: Load) -> None:
     requires = ["pydantic>=2", f"PyYAML=={version('pyyaml')}", "nowhere; python_version < '3'"]
-    assert load(MINIMAL + f"requires: {requires}\n").general.requires == tuple(requires)
+    assert load(MINIMAL + f"requires: {requires}\n").requires == tuple(requires)
 
 
 @pytest.mark.parametrize(

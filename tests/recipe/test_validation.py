@@ -31,7 +31,6 @@ REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
         ("batch_size: 1.5", "batch_size: expected a whole number, got the number 1.5"),
         ("batch_size: many", 'batch_size: expected a whole number, got the text "many"'),
         ("batch_size: [1]", "batch_size: expected a whole number, got a list"),
-        ("augment: 3", "augment: expected a mapping (key: value), got the number 3"),
         ("optimizer: {betas: 0.9}", "betas: expected a list, got the number 0.9\n  Write it in br"),
         ("optimizer: {betas: [0.9]}", "betas: needs more items than the 1 that are given"),
         ("optimizer: {betas: [0, 0, 0]}", "betas: takes at most 2 items, got 3"),
@@ -158,7 +157,7 @@ def test_the_message_of_a_plugin_validator_is_quoted(complaints: Complaints) -> 
 
 
 def test_options_of_plugins_keep_their_own_defaults(load: Load) -> None:
-    resolved = load(MINIMAL + REMOTE.format("stops: [a], cache: x/y")).resolved["describer"]
+    resolved = load(MINIMAL + REMOTE.format("stops: [a], cache: x/y")).resolved["describers"][0]
     assert resolved["cache"] == "x/y"
     assert resolved["patience"] == "PT5S"
     assert resolved["stops"] == ["a"]

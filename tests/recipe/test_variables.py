@@ -3,11 +3,11 @@
 import pytest
 
 from latte.interfaces import LatteError
-from latte.recipe.node import Origin
+from latte.recipe.places import Place
 from latte.recipe.variables import escape, expand
 from tests.helpers.recipes import MINIMAL, Complaints, Load
 
-LINE = Origin("r.yaml", 1)
+LINE = Place("r.yaml", 1)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ LINE = Origin("r.yaml", 1)
 )
 def test_expansion(text: str, expanded: str) -> None:
     environment = {"A": "one", "EMPTY": "", "NESTED": "${A}"}
-    assert expand(text, environment, LINE).value == expanded
+    assert expand(text, environment, LINE)[0] == expanded
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1}", "${A", "${A-b}", "${B:-${A}}"])
@@ -39,13 +39,13 @@ def test_malformed_variables_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["${A}", "$${A}", "$$${", "$", "a"])
 def test_escaped_text_expands_to_itself(text: str) -> None:
-    assert expand(escape(text), {}, LINE).value == text
+    assert expand(escape(text), {}, LINE)[0] == text
 
 
 def test_variables_are_expanded_in_strings_and_stay_strings(load: Load) -> None:
     recipe = load(MINIMAL + 'output: "${OUT}/runs"\nname: ${N}\n', OUT="/big", N="12")
-    assert recipe.general.output == "/big/runs"
-    assert recipe.general.name == "12"
+    assert recipe.output == "/big/runs"
+    assert recipe.name == "12"
 
 
 def test_the_origin_names_the_variable_and_the_line(load: Load) -> None:

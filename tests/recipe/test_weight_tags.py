@@ -21,7 +21,7 @@ def test_the_default_tag_is_that_of_a_model_by_name(load: Load) -> None:
 def test_the_default_tag_is_left_out_for_a_model_with_weights(load: Load, model: str) -> None:
     recipe = load(RECIPE, MODEL=model)
     assert recipe.backbone.options.pretrained is None
-    assert recipe.resolved["backbone"] == {"model": model, "pretrained": None}
+    assert recipe.resolved["backbone"] == {"use": "open_clip", "model": model, "pretrained": None}
     assert load(RECIPE, f"backbone.model={model}").backbone.options.pretrained is None
 
 

@@ -7,30 +7,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError, RecipeErrors
+from latte.recipe.document import DocumentBuilder
+from latte.recipe.errors import Mistakes
 from latte.recipe.load import load_recipe
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import Node, find
-from latte.recipe.tree import LARGEST_FILE, TreeBuilder, compose
+from latte.recipe.places import Document
+from latte.recipe.syntax import LARGEST_FILE, compose
 from latte.registry.registry import Registry
 from tests.helpers.recipes import MINIMAL, Complaints, Load
 
 
-def tree(text: str) -> Node:
+def read(text: str) -> Document:
     mistakes = Mistakes()
-    document = compose(text, "r.yaml")
-    assert document is not None
-    node = TreeBuilder("r.yaml", {}, mistakes).build(document)
+    document = DocumentBuilder("r.yaml", {}, mistakes).build(compose(text, "r.yaml"))
     mistakes.raise_if_any()
-    return node
+    return document
 
 
 def value(text: str) -> object:
-    return tree(f"key: {text}").plain()["key"]
+    return read(f"key: {text}").data["key"]
 
 
 def refusal(text: str) -> LatteError:
     with pytest.raises(LatteError) as caught:
-        tree(text)
+        read(text)
     error = caught.value
     return error.errors[0] if isinstance(error, RecipeErrors) else error
 
@@ -65,8 +64,8 @@ def refusal(text: str) -> LatteError:
     ],
 )
 def test_scalars_follow_yaml_1_2(written: str, meant: object) -> None:
-    read = value(written)
-    assert (read, type(read)) == (meant, type(meant))
+    found = value(written)
+    assert (found, type(found)) == (meant, type(meant))
 
 
 @pytest.mark.parametrize("number", [".inf", "-.INF", ".nan", "1e999", "9" * 401])
@@ -75,7 +74,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
 
 
 def test_a_class_called_no_stays_a_string_as_a_key() -> None:
-    assert tree("no: 1\nyes: 2").plain() == {"no": 1, "yes": 2}
+    assert read("no: 1\nyes: 2").data == {"no": 1, "yes": 2}
 
 
 @pytest.mark.parametrize("key", ["1", "1.5", "true", "null", "~"])
@@ -106,21 +105,19 @@ def test_several_documents_are_refused() -> None:
 
 
 def test_every_value_has_the_line_of_its_key() -> None:
-    root = tree("a:\n  - b: 1\n    c:\n      d: >\n        text\n")
-    lines = {path: find(root, path).origin.line for path in [("a",), ("a", 0, "c", "d")]}  # type: ignore[union-attr]
+    document = read("a:\n  - b: 1\n    c:\n      d: >\n        text\n")
+    lines = {path: document.places[path].line for path in [("a",), ("a", 0, "c", "d")]}
     assert lines == {("a",): 1, ("a", 0, "c", "d"): 4}
 
 
 def test_aliases_copy_values_with_their_lines() -> None:
-    root = tree("a: &a\n  x: 1\nb: *a\n")
-    assert root.plain()["b"] == {"x": 1}
-    copied = find(root, ("b", "x"))
-    assert copied is not None
-    assert copied.origin.line == 2
+    document = read("a: &a\n  x: 1\nb: *a\n")
+    assert document.data["b"] == {"x": 1}
+    assert document.places[("b", "x")].line == 2
 
 
 def test_merge_keys_are_plain_keys_as_in_yaml_1_2() -> None:
-    assert tree("a: &a {x: 1}\nb: {<<: *a}\n").plain()["b"] == {"<<": {"x": 1}}
+    assert read("a: &a {x: 1}\nb: {<<: *a}\n").data["b"] == {"<<": {"x": 1}}
 
 
 @pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: {c: *a}}"])

@@ -11,11 +11,15 @@ from latte.interfaces import Verdict
 from latte.report.facts import method_facts, run_facts
 from tests.helpers.report_examples import run_results
 
+LEARNER = {
+    "name": "main",
+    "trainable": {"use": "all"},
+    "prototypes": {"use": "templates"},
+    "loss": {"use": "contrastive"},
+}
 RECIPE = {
     "labels": [{"use": "frozen"}],
-    "prototypes": {"use": "templates"},
-    "trainable": "all",
-    "loss": {"use": "contrastive"},
+    "learners": [LEARNER],
     "train": {"batch_size": 4, "max_steps": 7, "max_epochs": 2},
 }
 
@@ -31,7 +35,9 @@ def test_a_method_with_steps_says_what_trains() -> None:
 
 
 def test_options_of_what_trains_are_shown() -> None:
-    found = dict(method_facts(RECIPE | {"trainable": {"use": "lora", "rank": 4}}))
+    found = dict(
+        method_facts(RECIPE | {"learners": [LEARNER | {"trainable": {"use": "lora", "rank": 4}}]})
+    )
     assert found["Trained parameters"] == "lora (rank 4)"
 
 

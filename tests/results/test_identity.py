@@ -59,7 +59,7 @@ def test_version_of_a_backbone_of_a_plugin_changes_the_fingerprint(recipe_path: 
     found = set()
     for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
         backbone = replace(recipe.backbone, distribution=package, version=version)
-        other = replace(recipe, backbone=backbone)
+        other = recipe.model_copy(update={"backbone": backbone})
         found.add(stage_fingerprints(other, "images", "backbone")["zero-shot"])
     assert len(found) == 3
 
@@ -70,7 +70,9 @@ def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: 
     found = set()
     for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
         trainable = replace(learner.trainable, distribution=package, version=version)
-        other = replace(recipe, learners=(replace(learner, trainable=trainable),))
+        other = recipe.model_copy(
+            update={"learners": (learner.model_copy(update={"trainable": trainable}),)}
+        )
         found.add(stage_fingerprints(other, "images", "backbone")["train"])
     assert len(found) == 3
 
@@ -118,7 +120,7 @@ def test_edited_code_changes_the_stages_that_use_it_and_not_the_folder(
     recipe = load_recipe(recipe_path, load_registry())
     used = getattr(recipe, part)
     one = replace(used[0] if part == "labels" else used, distribution="latte-a")
-    recipe = replace(recipe, **{part: (one,) if part == "labels" else one})
+    recipe = recipe.model_copy(update={part: (one,) if part == "labels" else one})
     found = []
     for code in (None, "1", "2"):
         monkeypatch.setattr(

@@ -46,14 +46,9 @@ def recipe_of(text: str, folder: Path, *changes: str) -> Any:
     return load_recipe(path, registry(), changes)
 
 
-def test_the_budget_is_part_of_the_run_s_identity_only_if_a_labeler_asks(tmp_path: Path) -> None:
+def test_the_budget_is_part_of_the_run_s_identity(tmp_path: Path) -> None:
     recipe = recipe_of(RECIPE, tmp_path)
     assert run_hash(recipe, None) != run_hash(recipe_of(RECIPE, tmp_path, "budget=4"), None)
-    without = recipe_of(RECIPE.replace("budget: 3\n", "").replace("[asking]", "[frozen]"), tmp_path)
-    old = {name: value for name, value in without.resolved.items() if name != "budget"}
-    assert run_hash(without, None) == run_hash(replace(without, resolved=old), None)
-    unused = recipe_of(RECIPE.replace("[asking]", "[frozen]"), tmp_path)
-    assert run_hash(unused, None) == run_hash(without, None)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from latte.interfaces import (
     LatteError,
     NoOptions,
     PixelFormat,
-    RecipeErrors,
 )
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
@@ -77,17 +76,17 @@ def test_views_of_another_format_are_refused() -> None:
 
 def test_a_recipe_names_the_component(recipe: Path) -> None:
     plain, own = load(recipe), load(recipe, "augmentation=flips")
-    assert plain.augmentation is None
+    assert plain.augmentation is not None
+    assert plain.augmentation.spec.name == "random-crops"
     assert own.augmentation is not None
     assert own.resolved["augmentation"] == {"use": "latte-test/flips"}
-    assert "augment" not in own.resolved["train"]
     assert run_hash(plain, None) != run_hash(own, None)
 
 
 def test_another_version_of_the_component_trains_again(recipe: Path) -> None:
     own = load(recipe, "augmentation=flips")
     assert own.augmentation is not None
-    newer = replace(own, augmentation=replace(own.augmentation, version="2"))
+    newer = own.model_copy(update={"augmentation": replace(own.augmentation, version="2")})
     before, after = (stage_fingerprints(one, "images", "clip") for one in (own, newer))
     assert before["describe"] == after["describe"]
     assert before[CHECKPOINTS] != after[CHECKPOINTS]
@@ -99,44 +98,34 @@ def extending(recipe: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_augment_beside_the_component_is_refused(recipe: Path) -> None:
-    both = extending(recipe, "both.yaml", "augmentation: flips\ntrain: {augment: null}")
-    for path, overrides in ((both, ()), (recipe, ("augmentation=flips", "train.augment=null"))):
-        with pytest.raises(RecipeErrors, match='cannot stand beside "augmentation"') as refused:
-            load(path, *overrides)
-        assert 'Remove "augment" here, or write augmentation: null.' in str(refused.value)
-    assert load(recipe, "augmentation=null").augmentation is None
-
-
-@pytest.mark.parametrize("augment", ["null", "{crop_scale: [0.5, 1.0]}"])
-def test_a_component_replaces_the_augment_of_an_extended_recipe(recipe: Path, augment: str) -> None:
-    base = extending(recipe, "base.yaml", f"train: {{augment: {augment}}}")
+def test_a_component_replaces_that_of_an_extended_recipe(recipe: Path) -> None:
+    base = extending(recipe, "base.yaml", "augmentation: {crop_scale: [0.5, 1.0]}")
     own = extending(base, "own.yaml", "augmentation: flips")
-    expected = load(recipe, "augmentation=flips").resolved
     for path, *overrides in (
         (own,),
         (base, "augmentation=flips"),
         (base, "augmentation.use=flips"),
     ):
-        found = load(path, *overrides)
-        assert found.resolved["augmentation"] == expected["augmentation"]
-        assert found.resolved["train"] == expected["train"]
-        assert found.train == load(recipe).train
+        assert load(path, *overrides).resolved["augmentation"] == {"use": "latte-test/flips"}
 
 
-def test_augment_replaces_the_component_of_an_extended_recipe(recipe: Path) -> None:
+def test_options_without_a_component_are_those_of_random_crops(recipe: Path) -> None:
+    base = extending(recipe, "base.yaml", "augmentation: {crop_scale: [0.5, 1.0]}")
+    changed = extending(base, "own.yaml", "augmentation: {jitter_probability: 0}")
+    assert load(changed).resolved["augmentation"] == {
+        "use": "random-crops",
+        "crop_scale": [0.5, 1.0],
+        "jitter": [0.5, 0.5, 0.5, 0.1],
+        "jitter_probability": 0.0,
+        "grayscale_probability": 0.2,
+    }
+
+
+def test_null_is_the_evaluation_view(recipe: Path) -> None:
     base = extending(recipe, "base.yaml", "augmentation: flips")
-    own = extending(base, "own.yaml", "train: {augment: null}")
-    for found in (load(own), load(base, "train.augment=null")):
-        assert found.augmentation is None
-        assert found.train.augment is None
-
-
-def test_a_null_component_keeps_the_augment_of_an_extended_recipe(recipe: Path) -> None:
-    base = extending(recipe, "base.yaml", "train: {augment: null}")
     own = extending(base, "own.yaml", "augmentation: null")
-    for found in (load(own), load(base, "augmentation=null")):
-        assert found.train.augment is None
+    assert load(own).augmentation is None
+    assert load(base, "augmentation=null").augmentation is None
 
 
 @pytest.mark.thorough

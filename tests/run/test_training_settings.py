@@ -40,7 +40,7 @@ def test_text_features_of_a_frozen_tower_are_cached_across_runs(
 def test_outputs_of_a_frozen_trunk_are_cached_across_runs_and_used_by_evaluations(
     recipe: Path, tmp_path: Path
 ) -> None:
-    settings = (*QUICK, "trainable=projections", "train.augment=null", "train.evaluate_every=1")
+    settings = (*QUICK, "trainable=projections", "augmentation=null", "train.evaluate_every=1")
     first, _, progress = run(recipe, *settings, output=tmp_path / "first")
     second, _, again = run(recipe, *settings, output=tmp_path / "second")
     for name in ("encode training images", "evaluate"):

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from latte.evaluate.statistics import mean_interval
 from latte.interfaces import Options
-from latte.recipe.mistakes import Mistakes
-from latte.recipe.settings import Sections, Validator
-from latte.recipe.tree import read_nodes
+from latte.recipe.load import read_settings
 from latte.report.comparison.rows import Row
 from latte.results.summary import Run
 
@@ -28,7 +26,6 @@ _DEVIATIONS = 2
 
 _DIGITS = 6
 """Number of decimals to which fractions are rounded; papers print fewer decimals."""
-ModelT = TypeVar("ModelT", bound=Options)
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -99,15 +96,6 @@ def read_published(path: Path) -> Published:
     read = read_settings(path, PublishedSettings)
     rows = {method: _fractions(row) for method, row in read.rows.items()}
     return Published(read.source, read.note or "", rows, _fractions(read.averages))
-
-
-def read_settings(path: Path, model: type[ModelT]) -> ModelT:
-    """Read a YAML file. Raises `LatteError` that lists every mistake with its line."""
-    mistakes = Mistakes()
-    read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
-    mistakes.raise_if_any()
-    assert read is not None, "whatever is wrong with a file is reported"
-    return read
 
 
 def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:

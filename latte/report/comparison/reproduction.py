@@ -12,10 +12,11 @@ from pydantic import Field
 
 from latte.interfaces import LatteError, Options, Progress
 from latte.interfaces.errors import suggestion
+from latte.recipe.load import read_settings
 from latte.recipe.model import Recipe
 from latte.recipe.shipped import SUFFIXES, find_file, shipped_path, unknown_recipe
 from latte.registry.registry import Registry
-from latte.report.comparison.published import Published, read_published, read_settings
+from latte.report.comparison.published import Published, read_published
 from latte.run.sweep import PlannedRun, plan_sweep, split_values
 from latte.run.workspace import Workspace, run_folder
 

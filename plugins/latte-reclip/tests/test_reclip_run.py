@@ -24,12 +24,12 @@ learners:
     trainable: visual_layer_norms
     prototypes: from-labeler
     loss: masked-cross-entropy
+augmentation: null
 train:
   batch_size: 4
   max_epochs: 3
   checkpoint_every: 2
   schedule: constant
-  augment: null
   optimizer: {name: sgd, learning_rate: 1.0e-3, weight_decay: 1.0e-4}
 """
 LISTED = """\

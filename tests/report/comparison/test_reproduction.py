@@ -143,7 +143,7 @@ def test_the_tiny_changes_leave_each_method_what_it_is() -> None:
     recipes = {cell.row: cell.runs[0].recipe for cell in cells}
     assert all(recipe.backbone.options.model == "plugin:tiny" for recipe in recipes.values())
     assert recipes["zero-shot"].train.max_steps == 0
-    assert recipes["reclip"].train.augment is None
+    assert recipes["reclip"].augmentation is None
     assert recipes["latteclip"].describers[0].spec.name == "phrases"
 
 

@@ -32,7 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     started: list[tuple[int, float]] = []
 
     def run(recipe: Any, *_: Any, **__: Any) -> None:
-        started.append((recipe.general.seed, recipe.resolved["prototypes"]["momentum"]))
+        started.append((recipe.seed, recipe.resolved["learners"][0]["prototypes"]["momentum"]))
 
     monkeypatch.setattr(runner, "run_recipe", run)
     return started
@@ -45,7 +45,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], N
 
     def choose(seed: int, error: BaseException) -> None:
         def run(recipe: Any, *arguments: Any, **options: Any) -> Any:
-            if recipe.general.seed == seed:
+            if recipe.seed == seed:
                 raise error
             return real(recipe, *arguments, **options)
 

@@ -1,0 +1,174 @@
+"""Validate values as written in YAML by pydantic models, and find a model's fields by key path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from latte.interfaces.errors import nearest
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MESSAGE = "message"
+"""Key of the context of errors whose `loc` is a key path, without the names of union members."""
+
+
+def validated(
+    model: type[ModelT], values: Any, context: object = None, other_keys: Sequence[str] = ()
+) -> ModelT:
+    """Return `values` as an object of the class `model`; `other_keys` are allowed beside its own.
+
+    Values are checked in pydantic's strict JSON mode, which accepts a list for a tuple and text for
+    a path, but not text for a number or `true` for 1. Errors in defaults are ignored there:
+    defaults are Python values, which this mode refuses.
+
+    Raises `ValidationError` with key paths of `values` as `loc`. The context of an error has the
+    allowed keys as `keys` if the key is unknown, and the field as `field` if the key is missing.
+    """
+    try:
+        return model.model_validate_json(json.dumps(values), strict=True, context=context)
+    except ValidationError as error:
+        errors = _cleared(error, model, values, other_keys)
+        written = [one for one in errors if one["type"] == "missing" or has(values, one["loc"])]
+        if written:
+            raise combined(written) from None
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        raise combined(_cleared(error, model, values, other_keys)) from None
+
+
+def combined(errors: Iterable[ErrorDetails]) -> ValidationError:
+    """Return one pydantic error with all `errors`, which keep their types and messages."""
+    return ValidationError.from_exception_data("recipe", [_again(error) for error in errors])
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    context = {**error.get("ctx", {}), MESSAGE: error["msg"]}
+    again = PydanticCustomError(error["type"], "{message}", context)
+    return InitErrorDetails(type=again, loc=error["loc"], input=error["input"])
+
+
+def _cleared(
+    errors: ValidationError, model: type[BaseModel], values: Any, other_keys: Sequence[str]
+) -> list[ErrorDetails]:
+    """Return pydantic's errors with key paths and the context that messages need."""
+    cleared = []
+    for error in errors.errors(include_url=False):
+        context = {**error.get("ctx", {})}
+        if MESSAGE not in context:  # else it is cleared already, as an error of a component
+            error["loc"] = path = _written_path(error["loc"], model, values)
+            names = [*fields_at(model, path[:-1]), *(other_keys if len(path) == 1 else ())]
+            context["keys"] = names
+            context["field"] = fields_at(model, path[:-1]).get(str(path[-1])) if path else None
+            error["ctx"] = context
+        cleared.append(error)
+    unknown = [one for one in cleared if one["type"] == "extra_forbidden"]
+    return [one for one in cleared if not _is_misspelt(one, unknown)]
+
+
+def _is_misspelt(error: ErrorDetails, unknown: Iterable[ErrorDetails]) -> bool:
+    """Return True if a required key is probably missing because it is one of the unknown keys."""
+    above, key = error["loc"][:-1], error["loc"][-1:]
+    return error["type"] == "missing" and any(
+        other["loc"][:-1] == above
+        and (nearest(str(other["loc"][-1]), other["ctx"]["keys"]),) == key
+        for other in unknown
+    )
+
+
+def _written_path(loc: KeyPath, model: type[BaseModel], values: Any) -> KeyPath:
+    """Return the key path of a pydantic error's `loc`, without the names of union members."""
+    path: KeyPath = ()
+    for key in loc:
+        if has(values, (*path, key)):
+            path = (*path, key)
+        elif key in fields_at(model, path):
+            return (*path, key)
+    return path
+
+
+def fields_at(model: type[BaseModel], path: KeyPath) -> dict[str, FieldInfo]:
+    """Return the fields of the models that the value at `path` inside `model` may be, by name."""
+    models = [one for one in types_at([model], path) if is_model(one)]
+    return {name: about for one in models for name, about in one.model_fields.items()}
+
+
+def types_at(types: Iterable[Any], path: KeyPath) -> list[Any]:
+    """Return the types, and the metadata of types, at `path` inside a value of one of `types`."""
+    members = [member for one in types for member in _members(one)]
+    if not path:
+        return members
+    return types_at([below for one in members for below in _below(one, path[0])], path[1:])
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the pydantic model classes in a type annotation such as `list[Model] | None`."""
+    if is_model(annotation):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+def is_model(annotation: Any) -> bool:
+    """Return True for a pydantic model class."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield the members of a union, and the type and the metadata of `Annotated`."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        for argument in get_args(annotation):
+            yield from _members(argument)
+    else:
+        yield annotation
+
+
+def _below(annotation: Any, key: str | int) -> Iterator[Any]:
+    """Yield the types of the value at `key` of a model, a mapping or a list."""
+    if is_model(annotation):
+        if about := annotation.model_fields.get(key):
+            yield from (about.annotation, *about.metadata)
+        return
+    origin = get_origin(annotation)
+    wanted = (list, tuple, set, frozenset) if isinstance(key, int) else Mapping
+    if isinstance(origin, type) and issubclass(origin, wanted):
+        yield from get_args(annotation)
+
+
+def has(values: Any, path: KeyPath) -> bool:
+    """Return True if plain data have a value at the key path `path`, which may be null."""
+    return not path or (_has_key(values, path[0]) and has(values[path[0]], path[1:]))
+
+
+def value_at(values: Any, path: KeyPath) -> Any:
+    """Return the value of plain data at the key path `path`; None if there is none."""
+    for key in path:
+        if not _has_key(values, key):
+            return None
+        values = values[key]
+    return values
+
+
+def with_value(values: Any, path: KeyPath, value: Any) -> Any:
+    """Return a copy of plain data in which the value at the key path `path` is `value`."""
+    if not path:
+        return value
+    key, below = path[0], path[1:]
+    if isinstance(values, list):
+        return [
+            with_value(one, below, value) if at == key else one for at, one in enumerate(values)
+        ]
+    return {**(values or {}), key: with_value(value_at(values, (key,)), below, value)}
+
+
+def _has_key(values: Any, key: str | int) -> bool:
+    if isinstance(values, Mapping):
+        return key in values
+    return isinstance(values, list) and isinstance(key, int) and 0 <= key < len(values)

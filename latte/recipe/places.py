@@ -1,0 +1,88 @@
+"""Plain data of a recipe beside a map from each key path to the place where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latte.recipe.fields import KeyPath, value_at
+
+OVERRIDE = "--set"
+"""`Place.source` of values that come from the command line."""
+DEFAULT = "default"
+"""Origin of default values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Place where a value is written: a line of a file, or the command line."""
+
+    source: str
+    """A file's path as the user gave it, or `--set`."""
+    line: int | None = None
+    column: int = 0
+    text: str | None = None
+    """The scalar as it is written, such as `007` for the number 7; None for other values."""
+    variables: tuple[str, ...] = ()
+    """Names of the environment variables in the text."""
+    filled: tuple[tuple[int, int], ...] = ()
+    """Ranges (start, end) of characters of the value that come from environment variables."""
+    is_secret: bool = False
+    """True if a variable of the text holds a secret."""
+    is_broken: bool = False
+    """True if a mistake in this value was reported while it was read."""
+    is_short: bool = False
+    """True for the item of a list that a recipe writes in the short form, as in `loss: NAME`."""
+
+    @property
+    def position(self) -> str:
+        """The place for messages: `file:line`, or `--set`."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+    def __str__(self) -> str:
+        return " ".join([self.position, *(f"${{{name}}}" for name in self.variables)])
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain data (dicts, lists and scalars), and the place of each value by key path."""
+
+    data: Any
+    places: Mapping[KeyPath, Place]
+
+    def nearest(self, path: KeyPath) -> Place:
+        """Return the place of the value at `path`, or else of its nearest existing ancestor."""
+        return self.places.get(path) or self.nearest(path[:-1])
+
+    def below(self, path: KeyPath) -> Document:
+        """Return the value at `path` as a document of its own."""
+        data = value_at(self.data, path)
+        return Document(data, {key: self.nearest((*path, *key)) for key in paths(data)})
+
+    def without(self, keys: Container[str]) -> Document:
+        """Return a copy of a mapping without `keys`."""
+        data = {key: value for key, value in self.data.items() if key not in keys}
+        return self.changed(data, {})
+
+    def changed(self, data: Any, change: Mapping[KeyPath, Place]) -> Document:
+        """Return a document with these `data`, whose values are those of `change` or of this one.
+
+        A value that is in both is that of `change`.
+        """
+        return Document(
+            data, {path: change.get(path) or self.nearest(path) for path in paths(data)}
+        )
+
+
+def paths(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the key path of every value of plain data, mappings, lists and the root included."""
+    yield path
+    entries: Any = data.items() if isinstance(data, Mapping) else ()
+    for key, below in enumerate(data) if isinstance(data, list) else entries:
+        yield from paths(below, (*path, key))
+
+
+def dotted(path: KeyPath) -> str:
+    """Return the key path as text: `labels.0.use` for `("labels", 0, "use")`."""
+    return ".".join(str(key) for key in path)
