@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from latte.components.options import LastBlocksOptions
-from latte.components.trainable import LastBlocks
+from latte.components.trainable import LastBlocks, LastBlocksOptions
 from latte.interfaces import TrainableGroup
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels, with_parts
