@@ -77,9 +77,14 @@ class Package:
 
 LOSS_MODULE = """
     print("noise on stdout while the module is imported")
-    from latte.api import Loss
+    from pydantic import Field
+    from latte.api import Loss, NoOptions, Options
 
-    class Hinge(Loss):
+    class HingeOptions(Options):
+        margin: float = Field(default=0.2, ge=0.0, description="how far apart")
+        rows: int = Field(description="how many")
+
+    class Hinge(Loss[HingeOptions]):
         requires = "targets"
 
         def __call__(self, image_features, supervision, logit_scale):
@@ -92,17 +97,10 @@ LOSS_MODULE = """
         pass
 
     class Fussy(Hinge):
+        options_type = NoOptions
+
         def __init__(self, options, context):
             raise ValueError("no such margin")
-"""
-
-OPTIONS_MODULE = """
-    from pydantic import Field
-    from latte.api import Options
-
-    class HingeOptions(Options):
-        margin: float = Field(default=0.2, ge=0.0, description="how far apart")
-        rows: int = Field(description="how many")
 """
 
 MODELS_MODULE = """
@@ -135,13 +133,13 @@ ZOO = [
     Package(
         "Latte_Good",
         plugin(
-            loss("hinge", "losses:Hinge", options="PACKAGE.options:HingeOptions"),
+            loss("hinge", "losses:Hinge"),
             loss("fussy", "losses:Fussy"),
             loss("twin", "losses:Hinge"),
             spec("model", "folder", "PACKAGE.models:folder"),
             spec("model", "gone", "PACKAGE.models:gone"),
         ),
-        {"losses": LOSS_MODULE, "options": OPTIONS_MODULE, "models": MODELS_MODULE},
+        {"losses": LOSS_MODULE, "models": MODELS_MODULE},
         version="1.2",
     ),
     Package(
@@ -152,10 +150,8 @@ ZOO = [
             loss("unfinished", "losses:Unfinished"),
             loss("no-module", "nothing:Gone"),
             loss("no-class", "losses:Gone"),
-            loss("bad-options", "losses:Unfinished", options="PACKAGE.options:Any"),
-            loss("odd-options", "losses:Unfinished", options="PACKAGE.losses:NotALoss"),
         ),
-        {"losses": LOSS_MODULE, "options": "import a_package_that_nobody_has"},
+        {"losses": LOSS_MODULE},
     ),
     Package(
         "latte-talks",

@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="prototypes",
             name="flyp",
             target="latte_flyp.prototypes:FlypPrototypes",
-            options="latte_flyp.options:FlypOptions",
             summary="FLYP: the target is a random template of the label, with gradient",
         ),
     )

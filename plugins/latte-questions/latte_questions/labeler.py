@@ -35,6 +35,7 @@ class ChoicesLabeler(TransductiveLabeler):
     It asks the describer once, when the first epoch starts, using the first learner's features.
     """
 
+    options_type = ChoicesOptions
     options: ChoicesOptions
     interview: ClassVar[type[Interview]] = Interview
 

@@ -15,14 +15,12 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="labeler",
             name="label-propagation",
             target="latte_reclip.labeler:LabelPropagationLabeler",
-            options="latte_reclip.options:LabelPropagationOptions",
             summary="spreads class texts over a neighbour graph; keeps what all learners agree on",
         ),
         ComponentSpec(
             kind="loss",
             name="masked-cross-entropy",
             target="latte_reclip.loss:MaskedCrossEntropy",
-            options="latte_reclip.options:MaskedCrossEntropyOptions",
             summary="cross-entropy over all classes, weighted per image",
         ),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from latte.components.losses import ContrastiveLoss
+from latte.components.latteclip import ContrastiveLoss
 from latte.interfaces import NoOptions, Options
 from latte.testing import ComponentContract, ModelContract
 from tests.testing.mutants import Mutant, Mutants
