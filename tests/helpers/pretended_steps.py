@@ -21,10 +21,8 @@ from typing import Any
 from unittest import mock
 
 import torch
-from latte_flyp.options import FlypOptions
-from latte_flyp.prototypes import FlypPrototypes
-from latte_reclip.labeler import LabelPropagationLabeler
-from latte_reclip.options import LabelPropagationOptions
+from latte_flyp.flyp import FlypOptions, FlypPrototypes
+from latte_reclip.reclip import LabelPropagationLabeler, LabelPropagationOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 
