@@ -194,7 +194,7 @@ def test_single_class_name_is_an_error_that_says_how_to_give_several(
     assert "at least 2 are needed, as in --classes cat,dog" in said
     with pytest.raises(LatteError, match=r'as in classes=\["cat", "dog"\]'):
         latte.adapt(photos, "airplane", model="plugin:tiny")
-    with pytest.raises(LatteError, match="^classes: 1 class name; at least 2 are needed"):
+    with pytest.raises(LatteError, match=r"^classes: 1 class name; at least 2 are needed"):
         latte.adapt(photos, ["airplane"], model="plugin:tiny")
 
 
