@@ -40,16 +40,6 @@ def test_frozen_labels_are_looked_up_by_training_image() -> None:
     assert stream.weights.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_frozen_labels_ignore_the_prototypes() -> None:
-    labeler = FrozenLabeler(StreamOptions(), CONTEXT)
-    labeler.start(training_start(torch.eye(2), zero_shot_labels=torch.tensor([0, 1])))
-    swapped = prototypes(torch.eye(2).flip(0))
-
-    (stream,) = labeler.assign(batch_of(0, 1), torch.eye(2), swapped)
-
-    assert stream.labels.tolist() == [0, 1]
-
-
 def test_current_labels_are_the_nearest_prototypes_now() -> None:
     labeler = CurrentLabeler(StreamOptions(), CONTEXT)
     images = torch.eye(3)[[1, 2, 2]]
