@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
-from latte.interfaces.settings import EvaluateSettings, TrainSettings
-from latte.recipe.fields import KeyPath, has, models_in, value_at
-from latte.recipe.model import SHORT, TOP_KEYS, component_paths, item_names
-from latte.recipe.places import OVERRIDE, Document, Place, dotted
+from latte.recipe.fields import KeyPath, has, value_at
+from latte.recipe.places import OVERRIDE, Document, Place, dotted, shown_path
 from latte.recipe.syntax import resolve
 from latte.registry.registry import Registry
 
@@ -52,11 +49,6 @@ _SWITCHES = {
     **dict.fromkeys(("true", "yes", "on", "y"), "true"),
     **dict.fromkeys(("false", "no", "off", "n"), "false"),
 }
-
-
-_MOST_SECTIONS = 3
-_DEEPEST = 6
-"""Largest depth to which nested models are searched, because a model may contain itself."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +111,8 @@ class Check:
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` for a control."""
     mistakes: Mistakes = field(default_factory=Mistakes)
+    homes: Callable[[str], Sequence[str]] = lambda key: ()
+    """Returns the sections to which a key belongs that is unknown where it is."""
     wrong: set[KeyPath] = field(default_factory=set)
     """Key paths of values that pydantic refuses."""
 
@@ -179,50 +173,11 @@ class Check:
         hint = suggestion(key, names, "All keys here")
         if key == "<<":
             hint = "YAML 1.2 has no merge keys. Repeat the values, or extend another recipe."
-        elif homes := [*dict.fromkeys(self._homes(key))]:
-            hint = f"It belongs to {' or '.join(homes[:_MOST_SECTIONS])}."
+        elif homes := self.homes(key):
+            hint = f"It belongs to {' or '.join(homes)}."
         elif not names:
             hint = "There is nothing to set here; remove it."
         return f'unknown key "{key}"', hint
-
-    def _homes(self, key: str) -> Iterator[str]:
-        """Yield the sections of this recipe to which `key` belongs."""
-        if key in TOP_KEYS and self.registry.all():
-            yield "the top of the recipe"
-        sections: list[tuple[KeyPath, type[BaseModel]]] = [
-            (("train",), TrainSettings),
-            (("evaluate",), EvaluateSettings),
-        ]
-        for path, component in component_paths(self.document.data):
-            with suppress(LatteError):
-                value = value_at(self.document.data, path)
-                sections.append((path, component.found(value, self.registry)[1]))
-        for path, model in sections if self.registry.all() else ():
-            yield from _sections_with(key, model, shown_path(self.document, path))
-
-
-def shown_path(document: Document, path: KeyPath) -> KeyPath:
-    """Return a key path as the user wrote it, with names of list items in place of indices."""
-    named: list[str | int] = []
-    for at, key in enumerate(path):
-        names = item_names(value_at(document.data, path[:at])) if isinstance(key, int) else []
-        name = names[key] if isinstance(key, int) and key < len(names) else None
-        is_clear = name and "." not in name and names.count(name) == 1
-        named.append(name if name and is_clear else key)
-    for key, full in SHORT.items():
-        item = document.places.get(full[:2])
-        if path[: len(full)] == full and (item is None or item.is_short):
-            return (key, *named[len(full) :])
-    return tuple(named)
-
-
-def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterator[str]:
-    """Yield the sections at and below `section`, a `model`, that have the key `key`."""
-    if key in model.model_fields:
-        yield dotted(section)
-    for name, about in model.model_fields.items():
-        for below in models_in(about.annotation) if len(section) < _DEEPEST else ():
-            yield from _sections_with(key, below, (*section, name))
 
 
 def _missing(key: str, about: FieldInfo) -> tuple[str, str]:

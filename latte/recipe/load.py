@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,24 +13,36 @@ from pydantic import BaseModel, ValidationError
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
+from latte.interfaces.settings import EvaluateSettings, TrainSettings
 from latte.recipe.component import Choice, Component
 from latte.recipe.document import read_document
 from latte.recipe.errors import Check, Mistakes
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.fields import KeyPath, validated, with_value
+from latte.recipe.fields import (
+    KeyPath,
+    models_in,
+    validated,
+    value_at,
+    with_value,
+    without_value,
+)
 from latte.recipe.merge import apply_overrides, controls_of, merged, with_written_names
 from latte.recipe.model import (
-    LEARNERS,
-    PARTS,
-    SEVERAL,
-    SHORT,
-    LearnerChoice,
+    TOP_KEYS,
     Recipe,
     RecipeKeys,
     component_above,
-    item_names,
+    component_paths,
 )
-from latte.recipe.places import DEFAULT, Document, dotted, paths
+from latte.recipe.places import (
+    DEFAULT,
+    SHORT,
+    Document,
+    dotted,
+    item_names,
+    paths,
+    shown_path,
+)
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names
 from latte.recipe.variables import (
     Written,
@@ -43,10 +55,9 @@ from latte.registry.spec import NAME
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_UNREADABLE = LearnerChoice.model_construct(
-    None, name="", optimizer=None, **{key: part.unreadable("") for key, part in PARTS.items()}
-)
-"""Stand-in for a learner with mistakes."""
+_MOST_SECTIONS = 3
+_DEEPEST = 6
+"""Largest depth to which nested models are searched, because a model may contain itself."""
 
 
 def load_recipe(
@@ -109,6 +120,7 @@ def _with_controls(
 
 def _checked(check: Check, path: Path) -> Recipe | None:
     """Return the recipe or control in `check`; None if mistakes were reported."""
+    check.homes = lambda key: _homes(key, check)
     refuse_in_prompts(check)
     check.document = without_default_tag(check.document)
     data = {**with_shell_paths(check.document, check.registry)}
@@ -134,21 +146,16 @@ def _default_name(path: Path) -> str:
 
 
 def _with_stand_ins(data: Any, check: Check) -> Any:
-    """Return the data of a recipe with stand-ins or defaults in place of values with mistakes."""
+    """Return the data of a recipe with stand-ins for components with mistakes.
+
+    Other values with mistakes are left out.
+    """
     for path in sorted(check.wrong, key=len):
-        component, key = component_above(path), str(path[0])
-        if component is not None:
+        if component := component_above(path):
             head = path[: component[0]]
             data = with_value(data, head, _unreadable(component[1], check.document.below(head)))
-        elif key in SEVERAL:
-            data = {**data, key: [SEVERAL[key].unreadable("")]}
-        elif key != LEARNERS:
-            data = {name: value for name, value in data.items() if name != key}
-        elif len(path) > 2:  # a setting of one learner
-            learner = {name: value for name, value in data[key][path[1]].items() if name != path[2]}
-            data = with_value(data, path[:2], learner)
         else:
-            data = with_value(data, path, _UNREADABLE if len(path) == 2 else [_UNREADABLE])
+            data = without_value(data, path)
     return data
 
 
@@ -157,6 +164,31 @@ def _unreadable(component: Component, document: Document) -> Choice:
     is_broken = any(place.is_broken for place in document.places.values())
     (label,) = item_names([document.data])
     return component.unreadable("" if is_broken or label is None else label)
+
+
+def _homes(key: str, check: Check) -> list[str]:
+    """Return a few sections of the recipe to which `key` belongs."""
+    homes = ["the top of the recipe"] if key in TOP_KEYS else []
+    sections: list[tuple[KeyPath, type[BaseModel]]] = [
+        (("train",), TrainSettings),
+        (("evaluate",), EvaluateSettings),
+    ]
+    for path, component in component_paths(check.document.data):
+        with suppress(LatteError):
+            value = value_at(check.document.data, path)
+            sections.append((path, component.found(value, check.registry)[1]))
+    for path, model in sections:
+        homes += _sections_with(key, model, shown_path(check.document, path))
+    return [*dict.fromkeys(homes)][:_MOST_SECTIONS]
+
+
+def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterator[str]:
+    """Yield the sections at and below `section`, a `model`, that have the key `key`."""
+    if key in model.model_fields:
+        yield dotted(section)
+    for name, about in model.model_fields.items():
+        for below in models_in(about.annotation) if len(section) < _DEEPEST else ():
+            yield from _sections_with(key, below, (*section, name))
 
 
 def _without_secrets(plain: Any, document: Document, path: KeyPath = ()) -> Any:

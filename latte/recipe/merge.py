@@ -13,20 +13,21 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.component import is_label, unusable, written_name
-from latte.recipe.document import DocumentBuilder, full_path, spelled_out
+from latte.recipe.document import DocumentBuilder, spelled_out
 from latte.recipe.errors import EXPECTED, Mistakes, wrong_type
 from latte.recipe.fields import KeyPath, value_at, with_value
-from latte.recipe.model import (
-    CONTROL_KEYS,
+from latte.recipe.model import CONTROL_KEYS, SHARED, component_at
+from latte.recipe.places import (
     DESCRIBERS,
     LEARNERS,
     MAIN,
-    SEVERAL,
-    SHARED,
-    component_at,
+    OVERRIDE,
+    Document,
+    Place,
+    dotted,
+    full_path,
     item_names,
 )
-from latte.recipe.places import OVERRIDE, Document, Place, dotted
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME, USE
 
@@ -213,7 +214,7 @@ def _existing(data: Any, path: KeyPath) -> KeyPath:
             what = f"{dotted(found)} holds a single value, and nothing can be set below it"
             raise LatteError(what)
         found = (*found, str(key))
-        is_list = isinstance(below, int) or key in (*SEVERAL, LEARNERS)
+        is_list = isinstance(below, int) or key == LEARNERS or component_at((*found, 0))
         if below is not None and is_list and value_at(data, found) is None:
             what = f"the recipe has no list {dotted(found)}, so it has no item {below}"
             raise LatteError(what, hint=f"Set all of it: --set '{dotted(found)}=[...]'")

@@ -19,10 +19,10 @@ from latte.recipe.model import (
     CONTROL_KEYS,
     DEFAULT_AUGMENTATION,
     DEFAULT_BACKBONE,
-    SHORT,
     RecipeKeys,
     component_at,
 )
+from latte.recipe.places import SHORT
 from latte.recipe.shipped import shipped_names
 from latte.registry.registry import Registry
 from latte.registry.spec import BY, KINDS, NAME, USE, Kind, Registered, reserved_keys
