@@ -80,7 +80,7 @@ class Component:
         """Return the installed component that `value` names, and the class of its options."""
         use = value.get(USE, self.default) if isinstance(value, Mapping) else None
         if use is None:
-            names = (written_name(registry, one) for one in registry.all(self.kind))
+            names = (written_name(registry, registered) for registered in registry.all(self.kind))
             raise LatteError(
                 'the key "use" is missing: it names the component',
                 hint=f"Add use: NAME. All names: {', '.join(names)}.",
@@ -115,9 +115,10 @@ class Component:
             raise combined([_at(USE, mistake(error.what, error.hint))]) from error
         errors: list[ErrorDetails] = []
         reserved = reserved_keys(self.kind)
-        own = {key: below for key, below in value.items() if key not in reserved}
+        values = {key: below for key, below in value.items() if key not in reserved}
         names = {key: below for key, below in value.items() if key in reserved and key != USE}
-        options, labels = _checked(model, own, errors, reserved), _checked(_Labels, names, errors)
+        options = _checked(model, values, errors, reserved)
+        labels = _checked(_Labels, names, errors)
         if options is None or labels is None:
             raise combined(errors)
         label = labels.name or registered.spec.name
@@ -157,7 +158,7 @@ def written_name(registry: Registry, registered: Registered) -> str:
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
-    names = [one.spec.name for one in registry.all(registered.spec.kind)]
+    names = [component.spec.name for component in registry.all(registered.spec.kind)]
     is_unique = names.count(registered.spec.name) == 1
     return registered.spec.name if is_unique else registered.full_name
 

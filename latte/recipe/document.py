@@ -166,7 +166,7 @@ def spelled_out(document: Document, mistakes: Mistakes, path: KeyPath = ()) -> D
     `labels: [NAME]` becomes `labels: [{use: NAME}]`, and the keys in `SHORT` become items of the
     lists `learners` and `describers`. `path` is the key path of the document in the recipe.
     """
-    places = {full_path(at): place for at, place in document.places.items()}
+    places = {full_path(key_path): place for key_path, place in document.places.items()}
     data = _Speller(document.places, places, mistakes).full(document.data, path)
     return Document(data, places)
 

@@ -79,17 +79,23 @@ class Mistakes:
         where = f"{place.position} {dotted(path if shown is None else shown)}".rstrip()
         self.found.append(Mistake(place, path, LatteError(what, where=where, hint=hint or None)))
 
-    def adopt(self, others: Mistakes) -> None:
+    def adopt(self, control_mistakes: Mistakes) -> None:
         """Add the mistakes of a control (variant of the recipe), unless the recipe has them too."""
-        known = {(mistake.path, mistake.error.what) for mistake in self.found}
+        reported = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
-            mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
+            mistake
+            for mistake in control_mistakes.found
+            if (mistake.path, mistake.error.what) not in reported
         ]
 
     def forget_replaced(self, document: Document) -> None:
         """Drop the mistakes in values that the merged recipe `document` does not contain."""
         present = {*document.places.values()}
-        self.found = [one for one in self.found if not one.place.is_broken or one.place in present]
+        self.found = [
+            mistake
+            for mistake in self.found
+            if not mistake.place.is_broken or mistake.place in present
+        ]
 
     def raise_if_any(self) -> None:
         """Raise `RecipeErrors` if there are mistakes, sorted by file and line; `--set` is last."""
@@ -132,8 +138,8 @@ class Check:
             self.mistakes.add(place, path, what, hint, shown)
 
     def is_wrong(self, key: str) -> bool:
-        """Return True if pydantic refuses a value below the top-level `key`."""
-        return any(path[:1] == (key,) for path in self.wrong)
+        """Return True if pydantic refuses the value of a top-level `key`, or a value in it."""
+        return any(path[0] == key and len(path) <= 2 for path in self.wrong if path)
 
     def has_mistakes(self) -> bool:
         """Return True if any mistake was reported."""
@@ -146,27 +152,27 @@ class Check:
         another refuses a value inside it, only the second is reported.
         """
         groups: dict[KeyPath, list[ErrorDetails]] = {}
-        for one in error.errors(include_url=False):
-            groups.setdefault(one["loc"], []).append(one)
+        for detail in error.errors(include_url=False):
+            groups.setdefault(detail["loc"], []).append(detail)
         self.wrong |= {*groups}
         for path, group in groups.items():
-            is_inside = any(other[: len(path)] == path != other for other in groups)
-            if not (is_inside and all(one["type"] in EXPECTED for one in group)):
+            is_inside = any(other_path[: len(path)] == path != other_path for other_path in groups)
+            if not (is_inside and all(detail["type"] in EXPECTED for detail in group)):
                 self.add(path, *self._words(path, group))
 
     def _words(self, path: KeyPath, errors: Sequence[ErrorDetails]) -> tuple[str, str | None]:
         """Return message and hint for pydantic's `errors` about the value at `path`."""
-        value, (first, *_) = value_at(self.document.data, path), errors
-        about: FieldInfo | None = first["ctx"].get("field")
-        if first["type"] == "extra_forbidden":
-            return self._unknown_key(str(path[-1]), first["ctx"]["keys"])
-        if first["type"] == "no_component" and about and not about.is_required():
+        value, (detail, *_) = value_at(self.document.data, path), errors
+        about: FieldInfo | None = detail["ctx"].get("field")
+        if detail["type"] == "extra_forbidden":
+            return self._unknown_key(str(path[-1]), detail["ctx"]["keys"])
+        if detail["type"] == "no_component" and about and not about.is_required():
             return "names no component", "Remove the key for the default."
-        if first["type"] in ("missing", "no_component") and about and value is None:
+        if detail["type"] in ("missing", "no_component") and about and value is None:
             return _missing(str(path[-1]), about)
-        if has(self.document.data, path) or first["type"] == "mistake":
+        if has(self.document.data, path) or detail["type"] == "mistake":
             return explain(errors, value, self.document.nearest(path))
-        return f"its default is refused: {first['msg']}", "Give a value here."
+        return f"its default is refused: {detail['msg']}", "Give a value here."
 
     def _unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
@@ -206,52 +212,52 @@ def in_words(value: Any) -> str:
 
 def explain(errors: Sequence[ErrorDetails], value: Any, place: Place) -> tuple[str, str | None]:
     """Return message and hint for pydantic's `errors`, which are all about the same value."""
-    wanted = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
-    wanted += [error["ctx"]["expected"] for error in errors if error["type"] == "expected"]
+    types = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
+    types += [error["ctx"]["expected"] for error in errors if error["type"] == "expected"]
     choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
-    if wanted and len(wanted) + len(choices) == len(errors):
-        return wrong_type([*wanted, *(choice.strip("'") for choice in choices)], value, place)
-    first = next(error for error in errors if error["type"] not in EXPECTED)
-    context = first.get("ctx", {})
-    if first["type"] == "mistake":
+    if types and len(types) + len(choices) == len(errors):
+        return wrong_type([*types, *(choice.strip("'") for choice in choices)], value, place)
+    detail = next(error for error in errors if error["type"] not in EXPECTED)
+    context = detail.get("ctx", {})
+    if detail["type"] == "mistake":
         return context["what"], context["hint"]
-    if first["type"] in ("literal_error", "enum"):
+    if detail["type"] in ("literal_error", "enum"):
         names = (quoted or bare for quoted, bare in _CHOICE.findall(context["expected"]))
         choices = [choice for choice in names if choice != "or"]
         what = f"must be {' or '.join(choices)}, got {in_words(value)}"
         return what, did_you_mean(value, choices) if isinstance(value, str) else None
-    if first["type"] in ("value_error", "assertion_error"):
-        return str(context.get("error") or first["msg"]), None
-    if message := _MESSAGES.get(first["type"]):
+    if detail["type"] in ("value_error", "assertion_error"):
+        return str(context.get("error") or detail["msg"]), None
+    if message := _MESSAGES.get(detail["type"]):
         count = len(value) if isinstance(value, list | dict) else 0
         shown = _shortened(value) if isinstance(value, str) else value
         return message.format(value=shown, count=count, **context), None
-    return first["msg"][:1].lower() + first["msg"][1:], None
+    return detail["msg"][:1].lower() + detail["msg"][1:], None
 
 
-def wrong_type(wanted: Sequence[str], value: Any, place: Place) -> tuple[str, str | None]:
-    """Return message and hint for a value of the wrong type; `wanted` names the right types."""
-    types = [*dict.fromkeys(wanted)]
+def wrong_type(types: Sequence[str], value: Any, place: Place) -> tuple[str, str | None]:
+    """Return message and hint for a value of the wrong type; `types` names the right types."""
+    types = [*dict.fromkeys(types)]
     return f"expected {' or '.join(types)}, got {in_words(value)}", _retype(types, value, place)
 
 
-def _retype(wanted: Sequence[str], value: Any, place: Place) -> str | None:
-    """Return a hint on how to write the value in a wanted type, or None."""
+def _retype(types: Sequence[str], value: Any, place: Place) -> str | None:
+    """Return a hint on how to write the value in one of the `types`, or None."""
     if isinstance(value, str):
-        if "true or false" in wanted and value.lower() in _SWITCHES:
+        if "true or false" in types and value.lower() in _SWITCHES:
             return f"Write {_SWITCHES[value.lower()]}, without quotes."
-        if {"a number", "a whole number"} & {*wanted}:
+        if {"a number", "a whole number"} & {*types}:
             return _number_from_text(value, place)
-        return f"Write it in brackets: [{value}]." if "a list" in wanted else None
-    if wanted == ["a list"] and isinstance(value, dict | None):
+        return f"Write it in brackets: [{value}]." if "a list" in types else None
+    if types == ["a list"] and isinstance(value, dict | None):
         return "Put a - in front, or [ ] around it." if value else "Write []."
-    if isinstance(value, float) and "a whole number" in wanted and value.is_integer():
+    if isinstance(value, float) and "a whole number" in types and value.is_integer():
         return f"Write {int(value)}."
-    if "text" in wanted and isinstance(value, int | float):
+    if "text" in types and isinstance(value, int | float):
         quoted = f'"{place.text}"'
         in_shell = place.source == OVERRIDE  # a shell removes the outer quotes
         return f"Put it in quotes: {shlex.quote(quoted) if in_shell else quoted}."
-    if "a list" in wanted and isinstance(value, int | float):
+    if "a list" in types and isinstance(value, int | float):
         return "Write it in brackets, as a list."
     return None
 

@@ -104,9 +104,9 @@ def _with_controls(
     controls: dict[str, Recipe] = {}
     resolved: dict[str, Any] = {}
     for name, change in changes.items():
-        whole = Check(merged(base, change, registry), registry, ("controls", name))
-        control = _checked(whole, path)
-        mistakes.adopt(whole.mistakes)
+        check = Check(merged(base, change, registry), registry, ("controls", name))
+        control = _checked(check, path)
+        mistakes.adopt(check.mistakes)
         resolved[name] = _without_secrets(with_written_names(change.data, registry), change)
         if control is not None:
             controls[name] = control
@@ -151,9 +151,9 @@ def _with_stand_ins(data: Any, check: Check) -> Any:
     Other values with mistakes are left out.
     """
     for path in sorted(check.wrong, key=len):
-        if component := component_above(path):
-            head = path[: component[0]]
-            data = with_value(data, head, _unreadable(component[1], check.document.below(head)))
+        if above := component_above(path):
+            head, component = above
+            data = with_value(data, head, _unreadable(component, check.document.below(head)))
         else:
             data = without_value(data, path)
     return data
@@ -194,9 +194,13 @@ def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterat
 def _without_secrets(plain: Any, document: Document, path: KeyPath = ()) -> Any:
     """Replace each secret value in `plain` by the text in the recipe file, such as `${VAR}`."""
     if isinstance(plain, Mapping):
-        return {key: _without_secrets(one, document, (*path, key)) for key, one in plain.items()}
+        return {
+            key: _without_secrets(value, document, (*path, key)) for key, value in plain.items()
+        }
     if isinstance(plain, list | tuple):
-        return [_without_secrets(one, document, (*path, at)) for at, one in enumerate(plain)]
+        return [
+            _without_secrets(value, document, (*path, index)) for index, value in enumerate(plain)
+        ]
     place = document.places.get(path)
     is_secret = place is not None and place.is_secret and isinstance(plain, str)
     return Written(place.text) if place and is_secret else plain

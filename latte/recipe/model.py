@@ -26,7 +26,7 @@ from latte.interfaces.settings import (
 from latte.recipe.component import Choice, Component, Label, find_component, mistake
 from latte.recipe.errors import Check
 from latte.recipe.fields import KeyPath, types_at, value_at
-from latte.recipe.places import LEARNERS, MAIN, SHORT, paths
+from latte.recipe.places import DESCRIBERS, LEARNERS, MAIN, SHORT, paths
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, USE
@@ -173,11 +173,11 @@ class RecipeKeys(SharedKeys):
     def _items_of_a_list_have_different_names(self, info: ValidationInfo) -> Self:
         """Refuse a name that occurs twice: results and files are named after components."""
         lists = {
-            key: [one.label for one in getattr(self, key)]
+            key: [choice.label for choice in getattr(self, key)]
             for key in type(self).model_fields
             if component_at((key, 0))
         }
-        lists[LEARNERS] = [one.name for one in self.learners]
+        lists[LEARNERS] = [learner.name for learner in self.learners]
         for key, names in lists.items():
             for index, name in enumerate(names):
                 if name and name in names[:index]:
@@ -195,14 +195,14 @@ class RecipeKeys(SharedKeys):
             check.add((LEARNERS,), "needs at least one learner")
         if check.is_wrong("train") or not self.train.takes_steps:
             return self
-        if not self.labels:
+        if not self.labels and not check.is_wrong("labels"):
             check.add(
                 ("labels",),
                 "training needs pseudo-labels, and there are none",
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
         for index, learner in enumerate(self.learners):
-            if learner.loss is None:
+            if learner.loss is None and not check.is_wrong(LEARNERS):
                 check.add(
                     (LEARNERS, index, "loss"),
                     'training needs a loss, and the key "loss" is missing',
@@ -217,12 +217,13 @@ class RecipeKeys(SharedKeys):
         Without a describer, one mistake is reported: for the first description that needs one.
         """
         check, names = _check(info), self._describer_names
+        lacks_describer = not (self.describers or check.is_wrong(DESCRIBERS))
         for index, choice in enumerate(self.descriptions):
             path = ("descriptions", index)
             if choice.by is not None and choice.scope == "class":
                 what = f'"{choice.label}" is about classes, and asks no describer'
                 check.add((*path, BY), what, f'Remove "{BY}".')
-            elif not self.describers and choice.scope in ("image", "group"):
+            elif lacks_describer and choice.scope in ("image", "group"):
                 check.add(
                     path,
                     f'"{choice.label}" is about images, and there is no describer to look at them',
@@ -237,7 +238,11 @@ class RecipeKeys(SharedKeys):
     @model_validator(mode="after")
     def _questions_have_a_describer_and_a_budget(self, info: ValidationInfo) -> Self:
         check, names = _check(info), self._describer_names
-        asking = [at for at, one in enumerate(self.labels) if one.options.questions_to is not None]
+        asking = [
+            index
+            for index, labeler in enumerate(self.labels)
+            if labeler.options.questions_to is not None
+        ]
         if not asking:
             return self
         path, choice = ("labels", asking[0]), self.labels[asking[0]]
@@ -245,7 +250,7 @@ class RecipeKeys(SharedKeys):
         if len(asking) > 1:
             what = "only one labeler of a recipe may ask questions, as there is one budget"
             check.add(("labels", asking[1]), what, "Remove one of them.")
-        if not self.describers:
+        if not self.describers and not check.is_wrong(DESCRIBERS):
             what = f'"{choice.label}" asks questions about images, and there is no describer'
             check.add(path, what, "Add one that answers: latte components describer")
         elif name and names and name not in names:
@@ -295,16 +300,18 @@ class RecipeKeys(SharedKeys):
         mistakes, nothing is reported, because a labeler with mistakes may ask questions.
         """
         check = _check(info)
-        asked = [one.label for one in self.descriptions if one.scope != "class"]
-        obeys = any(one.options.questions_to is not None for one in self.labels)
+        described = [
+            description.label for description in self.descriptions if description.scope != "class"
+        ]
+        obeys = any(labeler.options.questions_to is not None for labeler in self.labels)
         is_set = self.budget is not None and not check.is_control
-        if obeys or not (is_set and asked and self.describers) or check.has_mistakes():
+        if obeys or not (is_set and described and self.describers) or check.has_mistakes():
             return self
         askers = ", ".join(_askers(check.registry)) or "none is installed"
         check.add(
             ("budget",),
             '"budget" limits the questions of a labeler, and no labeler here asks any: requests '
-            f'for the description "{asked[0]}" have no limit',
+            f'for the description "{described[0]}" have no limit',
             "Write budget: null, and count the requests with latte describe RECIPE --dry-run; or "
             f"add a labeler that obeys a budget: {askers}",
         )
@@ -313,16 +320,17 @@ class RecipeKeys(SharedKeys):
     @model_validator(mode="after")
     def _first_describer_is_the_default(self) -> Self:
         """Leave out `by` where it names the first describer: both mean the same run."""
-        first = self.describers[0].label if self.describers else None
+        default = self.describers[0].label if self.describers else None
         descriptions = [
-            replace(one, by=None) if one.by == first else one for one in self.descriptions
+            replace(description, by=None) if description.by == default else description
+            for description in self.descriptions
         ]
         return self.model_copy(update={"descriptions": tuple(descriptions)})
 
     @property
     def _describer_names(self) -> list[str]:
         """Names of the describers; empty if the name of one is not known."""
-        names = [one.label for one in self.describers]
+        names = [describer.label for describer in self.describers]
         return names if all(names) else []
 
 
@@ -355,16 +363,18 @@ class Recipe(RecipeKeys):
     @property
     def asked(self) -> dict[str, str]:
         """Name of each description, mapped to the name of the describer that writes its texts."""
-        first = next((one.label for one in self.describers), None)
-        asked = {choice.label: choice.by or first for choice in self.descriptions}
+        default = next((describer.label for describer in self.describers), None)
+        asked = {choice.label: choice.by or default for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}
 
     @property
     def questioned(self) -> Choice | None:
         """Describer that a labeler asks questions; None if no labeler asks questions."""
-        names = [one.options.questions_to for one in self.labels]
-        name = next((one for one in names if one is not None), None)
-        return next((one for one in self.describers if name in ("", one.label)), None)
+        names = [labeler.options.questions_to for labeler in self.labels]
+        name = next((name_asked for name_asked in names if name_asked is not None), None)
+        return next(
+            (describer for describer in self.describers if name in ("", describer.label)), None
+        )
 
 
 SHARED = tuple(SharedKeys.model_fields)
@@ -385,14 +395,14 @@ def component_at(path: KeyPath) -> Component | None:
 @lru_cache(maxsize=1000)
 def _component_at(path: KeyPath) -> Component | None:
     types = types_at([RecipeKeys], path)
-    return next((one for one in types if isinstance(one, Component)), None)
+    return next((mark for mark in types if isinstance(mark, Component)), None)
 
 
-def component_above(path: KeyPath) -> tuple[int, Component] | None:
-    """Return the component to which the key path `path` belongs, and the length of its own path."""
+def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
+    """Return the key path of the component to which the value at `path` belongs, and its kind."""
     for end in range(1, len(path) + 1):
         if component := component_at(path[:end]):
-            return end, component
+            return path[:end], component
     return None
 
 

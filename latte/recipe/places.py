@@ -124,14 +124,14 @@ def item_names(items: Any) -> list[str | None]:
 
 def shown_path(document: Document, path: KeyPath) -> KeyPath:
     """Return a key path as the user wrote it, with names of list items in place of indices."""
-    named: list[str | int] = []
-    for at, key in enumerate(path):
-        names = item_names(value_at(document.data, path[:at])) if isinstance(key, int) else []
+    keys: list[str | int] = []
+    for depth, key in enumerate(path):
+        names = item_names(value_at(document.data, path[:depth])) if isinstance(key, int) else []
         name = names[key] if isinstance(key, int) and key < len(names) else None
         is_clear = name and "." not in name and names.count(name) == 1
-        named.append(name if name and is_clear else key)
+        keys.append(name if name and is_clear else key)
     for key, full in SHORT.items():
         item = document.places.get(full[:2])
         if path[: len(full)] == full and (item is None or item.is_short):
-            return (key, *named[len(full) :])
-    return tuple(named)
+            return (key, *keys[len(full) :])
+    return tuple(keys)
