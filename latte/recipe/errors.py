@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,6 +50,9 @@ _SWITCHES = {
     **dict.fromkeys(("true", "yes", "on", "y"), "true"),
     **dict.fromkeys(("false", "no", "off", "n"), "false"),
 }
+
+
+_MOST_SECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,14 @@ class Check:
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` for a control."""
     mistakes: Mistakes = field(default_factory=Mistakes)
-    homes: Callable[[str], Sequence[str]] = lambda key: ()
-    """Returns the sections to which a key belongs that is unknown where it is."""
+    find_homes: Callable[[], Mapping[str, Sequence[str]]] = dict
+    """Returns the sections to which each key belongs, for hints about misplaced keys."""
     wrong: set[KeyPath] = field(default_factory=set)
     """Key paths of values that pydantic refuses."""
+
+    @cached_property
+    def _homes(self) -> Mapping[str, Sequence[str]]:
+        return self.find_homes()
 
     @property
     def is_control(self) -> bool:
@@ -155,9 +163,10 @@ class Check:
         for detail in error.errors(include_url=False):
             groups.setdefault(detail["loc"], []).append(detail)
         self.wrong |= {*groups}
+        collections = {path[:end] for path in groups for end in range(len(path))}
         for path, group in groups.items():
-            is_inside = any(other_path[: len(path)] == path != other_path for other_path in groups)
-            if not (is_inside and all(detail["type"] in EXPECTED for detail in group)):
+            is_wrong_type = all(detail["type"] in EXPECTED for detail in group)
+            if not (is_wrong_type and path in collections):
                 self.add(path, *self._words(path, group))
 
     def _words(self, path: KeyPath, errors: Sequence[ErrorDetails]) -> tuple[str, str | None]:
@@ -179,8 +188,8 @@ class Check:
         hint = suggestion(key, names, "All keys here")
         if key == "<<":
             hint = "YAML 1.2 has no merge keys. Repeat the values, or extend another recipe."
-        elif homes := self.homes(key):
-            hint = f"It belongs to {' or '.join(homes)}."
+        elif homes := self._homes.get(key):
+            hint = f"It belongs to {' or '.join([*dict.fromkeys(homes)][:_MOST_SECTIONS])}."
         elif not names:
             hint = "There is nothing to set here; remove it."
         return f'unknown key "{key}"', hint

@@ -173,14 +173,6 @@ def with_value(values: Any, path: KeyPath, value: Any) -> Any:
     return {**(values or {}), key: with_value(value_at(values, (key,)), below, value)}
 
 
-def without_value(values: Any, path: KeyPath) -> Any:
-    """Return a copy of plain data without the innermost key of a mapping on the way to `path`."""
-    end = max((index for index, key in enumerate(path) if isinstance(key, str)), default=0)
-    above, key = path[:end], path[end]
-    remaining = {name: value for name, value in value_at(values, above).items() if name != key}
-    return with_value(values, above, remaining) if has(values, path[: end + 1]) else values
-
-
 def _has_key(values: Any, key: str | int) -> bool:
     if isinstance(values, Mapping):
         return key in values

@@ -23,8 +23,6 @@ from latte.recipe.fields import (
     models_in,
     validated,
     value_at,
-    with_value,
-    without_value,
 )
 from latte.recipe.merge import apply_overrides, controls_of, merged, with_written_names
 from latte.recipe.model import (
@@ -55,7 +53,6 @@ from latte.registry.spec import NAME
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_MOST_SECTIONS = 3
 _DEEPEST = 6
 """Largest depth to which nested models are searched, because a model may contain itself."""
 
@@ -120,7 +117,7 @@ def _with_controls(
 
 def _checked(check: Check, path: Path) -> Recipe | None:
     """Return the recipe or control in `check`; None if mistakes were reported."""
-    check.homes = lambda key: _homes(key, check)
+    check.find_homes = lambda: _homes(check)
     refuse_in_prompts(check)
     check.document = without_default_tag(check.document)
     data = {**with_shell_paths(check.document, check.registry)}
@@ -148,15 +145,32 @@ def _default_name(path: Path) -> str:
 def _with_stand_ins(data: Any, check: Check) -> Any:
     """Return the data of a recipe with stand-ins for components with mistakes.
 
-    Other values with mistakes are left out.
+    Other values with mistakes are left out, with the key of the mapping to which they belong.
     """
-    for path in sorted(check.wrong, key=len):
-        if above := component_above(path):
-            head, component = above
-            data = with_value(data, head, _unreadable(component, check.document.below(head)))
-        else:
-            data = without_value(data, path)
-    return data
+    components = {path: component_above(path) for path in check.wrong}
+    stand_ins = {
+        head: _unreadable(component, check.document.below(head))
+        for head, component in filter(None, components.values())
+    }
+    left_out = {_key_of(path) for path, component in components.items() if component is None}
+
+    def changed(value: Any, path: KeyPath) -> Any:
+        if path in stand_ins:
+            return stand_ins[path]
+        if isinstance(value, list):
+            return [changed(item, (*path, index)) for index, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        paths_below = {key: (*path, key) for key in value if (*path, key) not in left_out}
+        return {key: changed(value[key], below) for key, below in paths_below.items()}
+
+    absent = {str(head[0]): stand_in for head, stand_in in stand_ins.items() if len(head) == 1}
+    return {**changed(data, ()), **absent}
+
+
+def _key_of(path: KeyPath) -> KeyPath:
+    """Return the key path of the innermost key of a mapping on the way to `path`."""
+    return path if not path or isinstance(path[-1], str) else _key_of(path[:-1])
 
 
 def _unreadable(component: Component, document: Document) -> Choice:
@@ -166,9 +180,9 @@ def _unreadable(component: Component, document: Document) -> Choice:
     return component.unreadable("" if is_broken or label is None else label)
 
 
-def _homes(key: str, check: Check) -> list[str]:
-    """Return a few sections of the recipe to which `key` belongs."""
-    homes = ["the top of the recipe"] if key in TOP_KEYS else []
+def _homes(check: Check) -> Mapping[str, Sequence[str]]:
+    """Return the sections of the recipe to which each key belongs."""
+    homes = {key: ["the top of the recipe"] for key in TOP_KEYS}
     sections: list[tuple[KeyPath, type[BaseModel]]] = [
         (("train",), TrainSettings),
         (("evaluate",), EvaluateSettings),
@@ -178,17 +192,17 @@ def _homes(key: str, check: Check) -> list[str]:
             value = value_at(check.document.data, path)
             sections.append((path, component.found(value, check.registry)[1]))
     for path, model in sections:
-        homes += _sections_with(key, model, shown_path(check.document, path))
-    return [*dict.fromkeys(homes)][:_MOST_SECTIONS]
+        for section, key in _keys_below(model, shown_path(check.document, path)):
+            homes.setdefault(key, []).append(section)
+    return homes
 
 
-def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterator[str]:
-    """Yield the sections at and below `section`, a `model`, that have the key `key`."""
-    if key in model.model_fields:
-        yield dotted(section)
+def _keys_below(model: type[BaseModel], section: KeyPath) -> Iterator[tuple[str, str]]:
+    """Yield the keys at and below `section`, a `model`, each with its section."""
     for name, about in model.model_fields.items():
+        yield dotted(section), name
         for below in models_in(about.annotation) if len(section) < _DEEPEST else ():
-            yield from _sections_with(key, below, (*section, name))
+            yield from _keys_below(below, (*section, name))
 
 
 def _without_secrets(plain: Any, document: Document, path: KeyPath = ()) -> Any:

@@ -179,8 +179,9 @@ class RecipeKeys(SharedKeys):
         }
         lists[LEARNERS] = [learner.name for learner in self.learners]
         for key, names in lists.items():
+            first_index = {name: index for index, name in reversed([*enumerate(names)])}
             for index, name in enumerate(names):
-                if name and name in names[:index]:
+                if name and first_index[name] < index:
                     _check(info).add(
                         (key, index),
                         f'a second item of this list is called "{name}"',

@@ -114,12 +114,16 @@ def full_path(path: KeyPath) -> KeyPath:
 
 def item_names(items: Any) -> list[str | None]:
     """Return the name of each item of a list: the key `name`, or else the component's name."""
-    names: list[str | None] = []
-    for item in items if isinstance(items, list) else ():
-        name, use = (value_at(item, (key,)) for key in (NAME, USE))
-        component = use.rpartition("/")[-1] if isinstance(use, str) else None
-        names.append(name if isinstance(name, str) else component)
-    return names
+    return [_item_name(item) for item in items] if isinstance(items, list) else []
+
+
+def _item_name(item: Any) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    name, component = item.get(NAME), item.get(USE)
+    if isinstance(name, str):
+        return name
+    return component.rpartition("/")[-1] if isinstance(component, str) else None
 
 
 def shown_path(document: Document, path: KeyPath) -> KeyPath:

@@ -17,7 +17,7 @@ from latte.interfaces import IsPath, LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.redaction import is_secret
 from latte.recipe.errors import Check
-from latte.recipe.fields import has, types_at, value_at, with_value
+from latte.recipe.fields import KeyPath, has, types_at, value_at, with_value
 from latte.recipe.model import BACKBONE, component_above
 from latte.recipe.places import Document, Place
 from latte.registry.registry import Registry
@@ -127,16 +127,30 @@ def with_shell_paths(document: Document, registry: Registry) -> Any:
     and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
     data = document.data
-    for path, place in document.places.items():
-        component = component_above(path) if place.filled else None
-        if component and has(data, path):
-            with suppress(LatteError):
-                head, mark = component
-                _, options = mark.found(value_at(data, head), registry)
-                types = types_at([options], path[len(head) :])
-                text = with_absolute_path(value_at(data, path), place.filled, types)
-                data = with_value(data, path, text)
+    filled = [path for path, place in document.places.items() if place.filled and has(data, path)]
+    for head, component in dict.fromkeys(filter(None, map(component_above, filled))):
+        value = value_at(data, head)
+        with suppress(LatteError):
+            _, options = component.found(value, registry)
+            value = _with_absolute_paths(value, head, document.places, [options])
+            data = with_value(data, head, value)
     return data
+
+
+def _with_absolute_paths(
+    value: Any, path: KeyPath, places: Mapping[KeyPath, Place], types: Sequence[Any]
+) -> Any:
+    """Return the value at `path`, which has one of the `types`, with absolute paths."""
+
+    def below(key: str | int, inner: Any) -> Any:
+        return _with_absolute_paths(inner, (*path, key), places, types_at(types, (key,)))
+
+    if isinstance(value, list):
+        return [below(index, item) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: below(key, inner) for key, inner in value.items()}
+    place = places.get(path)
+    return with_absolute_path(value, place.filled, types) if place and place.filled else value
 
 
 def with_absolute_path(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:

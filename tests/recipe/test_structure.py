@@ -245,7 +245,15 @@ def test_wrong_keys_hide_no_rule_about_others(complaints: Complaints) -> None:
     assert [message.split(": ")[0] for message in messages] == [
         "r.yaml:1 labels",
         "r.yaml:4 seed",
-        "r.yaml:5 learners.0.nam",
         "r.yaml:5 learners.0.loss",
+        "r.yaml:5 learners.0.nam",
         "r.yaml:5 learners.b.optimizer",
+    ]
+
+
+def test_a_missing_dataset_hides_no_rule(complaints: Complaints) -> None:
+    messages = complaints("backbone: {model: ViT-B-32}\nloss: latte-clip/contrastive\n")
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:1 dataset",
+        "r.yaml:1 labels",
     ]
