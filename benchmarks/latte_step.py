@@ -12,10 +12,14 @@ from benchmarks.measuring import no_clip, no_descriptions
 from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, NoOptions, TrainingStart
@@ -56,8 +60,8 @@ class LatteStep:
         )
         self.inputs = StepInputs(
             labelers=[
-                CurrentLabeler(CurrentOptions(), context),
-                FrozenLabeler(FrozenOptions(), context),
+                CurrentLabeler(StreamOptions(), context),
+                FrozenLabeler(StreamOptions(), context),
             ],
             bank=_bank(problem, context),
             descriptions=["class", "image", "group"],

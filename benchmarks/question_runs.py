@@ -148,13 +148,12 @@ class SimulatedChoices(ChoicesLabeler):
 def make_registry() -> Registry:
     """Return the registry of the installed plugins and the components of this module."""
 
-    def spec(kind: Kind, name: str, target: str, options: str) -> ComponentSpec:
-        target, options = f"{__name__}:{target}", f"{__name__}:{options}"
-        return ComponentSpec(kind, name, target, "simulated", options=options)
+    def spec(kind: Kind, name: str, target: str) -> ComponentSpec:
+        return ComponentSpec(kind, name, f"{__name__}:{target}", "simulated")
 
     specs = (
-        spec("describer", "simulated", "CaptionDescriber", "CaptionOptions"),
-        spec("labeler", "simulated-choices", "SimulatedChoices", "SimulatedChoicesOptions"),
+        spec("describer", "simulated", "CaptionDescriber"),
+        spec("labeler", "simulated-choices", "SimulatedChoices"),
     )
     own = Plugin("benchmarks", "latte-benchmarks", "1", status="ok", specs=specs)
     return Registry([*discover_plugins(), own])

@@ -14,8 +14,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.propagation import Propagated, class_directions, project, propagate
+from latte_reclip.reclip import (
+    LabelPropagationOptions,
+    Propagated,
+    class_directions,
+    project,
+    propagate,
+)
 from torch import Tensor
 from torch.nn.functional import normalize
 

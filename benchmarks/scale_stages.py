@@ -20,8 +20,7 @@ from benchmarks.latte_step import description_types
 from benchmarks.measuring import no_clip, no_descriptions, say
 from benchmarks.step_problem import TEMPLATE
 from latte.components.datasets.local import ListDataset, ListOptions
-from latte.components.options import MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import MomentumOptions, MomentumPrototypes
 from latte.data.batches import epoch_batches
 from latte.data.cache import DecodedImages
 from latte.data.images import open_image

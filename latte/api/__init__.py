@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
-    from latte.toolkit.mixer import margin_weights as margin_weights
-    from latte.toolkit.mixer import mix as mix
-    from latte.toolkit.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.labelers import JointLabeler as JointLabeler
+    from latte.toolkit.labelers import JointLabels as JointLabels
     from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
@@ -44,13 +43,12 @@ if TYPE_CHECKING:
 
 _AT_FIRST_USE = {
     "EstimatedPrototypes": "latte.toolkit.prototypes",
+    "JointLabeler": "latte.toolkit.labelers",
+    "JointLabels": "latte.toolkit.labelers",
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
     "fetch_repository": "latte.backbone.hub",
-    "margin_weights": "latte.toolkit.mixer",
-    "mix": "latte.toolkit.mixer",
     "mistakes_page": "latte.report.page.mistakes",
-    "mix_descriptions": "latte.toolkit.mixer",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
     "open_image": "latte.data.images",

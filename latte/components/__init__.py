@@ -1,7 +1,7 @@
 """Built-in components, which are declared and written like components of a plugin.
 
 Every module in this package imports only `latte.api`, `latte.api.sources` and this package. To
-write your own component, copy a class into a plugin; `FrozenLabeler` is a good first class to read.
+write your own component, copy a class into a plugin; `latteclip` is a good first module to read.
 """
 
 from __future__ import annotations
@@ -35,70 +35,60 @@ _OTHERS = (
         kind="backbone",
         name="open_clip",
         target="latte.backbone.component:OpenClip",
-        options="latte.interfaces.settings:BackboneSettings",
         summary="a CLIP that open_clip loads; the default, so that `use` may be left out",
     ),
     ComponentSpec(
         kind="dataset",
         name="folder",
         target="latte.components.datasets.local:ImageFolderDataset",
-        options="latte.components.datasets.local:FolderOptions",
         summary="every image below a folder; class names from a file, a list or sub-folders",
     ),
     ComponentSpec(
         kind="dataset",
         name="list",
         target="latte.components.datasets.local:ListDataset",
-        options="latte.components.datasets.local:ListOptions",
         summary="images named in a CSV or JSONL file",
     ),
     ComponentSpec(
         kind="dataset",
         name="coop",
         target="latte.components.datasets.local:CoopDataset",
-        options="latte.components.datasets.local:CoopOptions",
         summary="images and splits of a CoOp split_zhou_*.json file",
     ),
     ComponentSpec(
         kind="augmentation",
         name="random-crops",
         target="latte.data.augmentation:RandomCrops",
-        options="latte.interfaces.settings:AugmentSettings",
         summary="random crops with changed colours, as in LatteCLIP's released code; the default",
     ),
     ComponentSpec(
         kind="describer",
         name="phrases",
         target="latte.components.phrases:PhraseDescriber",
-        options="latte.components.options:PhraseOptions",
         summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
     ),
     ComponentSpec(
         kind="labeler",
         name="frozen",
-        target="latte.components.labelers:FrozenLabeler",
-        options="latte.components.options:FrozenOptions",
+        target="latte.components.latteclip:FrozenLabeler",
         summary="the zero-shot class of each image, constant",
     ),
     ComponentSpec(
         kind="labeler",
         name="current",
-        target="latte.components.labelers:CurrentLabeler",
-        options="latte.components.options:CurrentOptions",
+        target="latte.components.latteclip:CurrentLabeler",
         summary="the class of the nearest prototype in each step",
     ),
     ComponentSpec(
         kind="prototypes",
         name="templates",
         target="latte.components.prototypes:TemplatePrototypes",
-        options="latte.components.options:TemplateOptions",
         summary="text features of the class templates",
     ),
     ComponentSpec(
         kind="prototypes",
         name="momentum",
-        target="latte.components.prototypes:MomentumPrototypes",
-        options="latte.components.options:MomentumOptions",
+        target="latte.components.latteclip:MomentumPrototypes",
         summary="LatteCLIP: prototypes that follow mixed descriptions with momentum",
     ),
     ComponentSpec(
@@ -111,13 +101,12 @@ _OTHERS = (
         kind="prototypes",
         name="re-estimated",
         target="latte.components.prototypes:ReEstimatedPrototypes",
-        options="latte.components.options:ReEstimatedOptions",
         summary="from descriptions and frozen image features; needs no training",
     ),
     ComponentSpec(
         kind="loss",
         name="contrastive",
-        target="latte.components.losses:ContrastiveLoss",
+        target="latte.components.latteclip:ContrastiveLoss",
         summary="symmetric contrastive loss between images and their targets",
     ),
     ComponentSpec(
@@ -130,28 +119,24 @@ _OTHERS = (
         kind="trainable",
         name="last_blocks",
         target="latte.components.trainable:LastBlocks",
-        options="latte.components.options:LastBlocksOptions",
         summary="the last blocks of both towers, and the projections",
     ),
     ComponentSpec(
         kind="trainable",
         name="lora",
         target="latte.components.trainable:Lora",
-        options="latte.components.options:LoraOptions",
         summary="low-rank updates of linear layers, merged after training",
     ),
     ComponentSpec(
         kind="trainable",
         name="prompts",
         target="latte.components.trainable:Prompts",
-        options="latte.components.options:PromptsOptions",
         summary="embeddings of some words of the texts",
     ),
     ComponentSpec(
         kind="reporter",
         name="html",
         target="latte.components.reporters:HtmlReporter",
-        options="latte.components.options:HtmlOptions",
         summary="one self-contained page: accuracy, curves, classes, gallery",
     ),
     ComponentSpec(
@@ -173,9 +158,9 @@ def latte_components() -> Iterable[ComponentSpec]:
 def _tables() -> Iterator[ComponentSpec]:
     for name, summary in _DESCRIPTIONS.items():
         place = f"latte.api:{name.capitalize()}"
-        yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
+        yield ComponentSpec("description", name, f"{place}Description", summary)
     for name, summary in _GATES.items():
         place = f"latte.components.gates:{name.capitalize()}"
-        yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
+        yield ComponentSpec("gate", name, f"{place}Gate", summary)
     for name, (group, summary) in _GROUPS.items():
         yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)

@@ -9,18 +9,39 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import Context, Describer, DescribeRequest, LatteError, Refusal, did_you_mean, digest
+from latte.api import (
+    Context,
+    Describer,
+    DescribeRequest,
+    LatteError,
+    Options,
+    Refusal,
+    did_you_mean,
+    digest,
+)
 from latte.api.sources import read_text
-from latte.components.options import PhraseOptions
 
 VERSION = 1
 """Part of the fingerprint; increase it if a code change gives other sentences for equal inputs."""
 
 STANDS_OUT = 2.2
 """A phrase is used if its similarity to the image has at least this z-score within its section."""
+
+
+class PhraseOptions(Options):
+    """Options of describer `phrases`: the file of phrases, and the length of the sentences."""
+
+    bank: Path | None = Field(
+        default=None,
+        description="text file with the sections [objects], [materials], [colours], [textures], "
+        "[scenes] and one phrase per line; none: the built-in bank",
+    )
+    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
+    top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")
 
 
 class PhraseDescriber(Describer[PhraseOptions]):

@@ -1,33 +1,40 @@
-"""Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training."""
+"""Built-in prototypes: class texts, and estimates without training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from latte.api import (
+    ClassFeatureRefresh,
     Classifier,
     Context,
-    EpochInfo,
     EstimatedPrototypes,
     LabelStream,
+    Options,
     PrototypeAggregator,
     Supervision,
     TrainingStart,
-    mix_descriptions,
     row_blocks,
     shift_to_texts,
 )
-from latte.components.options import (
-    MomentumOptions,
-    ReEstimatedOptions,
-    TemplateOptions,
-)
+from latte.components.latteclip import MomentumOptions, MomentumPrototypes
 
-_ROUNDING_ERRORS = 8
-"""Norm of a mean of unit rows that cancel out, as a multiple of the number format's epsilon."""
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class TemplateOptions(Options):
+    """Options of the prototypes `templates`: how often the class texts are encoded again."""
+
+    refresh: ClassFeatureRefresh = Field(
+        default="start",
+        description="start: never again; epoch: before every epoch, without gradient; "
+        "step: before every step, with gradient into the text tower",
+    )
 
 
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
@@ -78,102 +85,33 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self.refresh_class_features(state["class_features"])
 
 
-class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
-    """Prototypes that move, with momentum, towards the texts about their images (LatteCLIP).
-
-    The target of an image is the prototype of its label, moved towards the weighted mean of the
-    image's text features. After a step, the prototype of a class becomes the mean of its targets,
-    scaled to unit length. `update` creates a new tensor of prototypes, so tensors that were
-    returned earlier do not change.
-    """
-
-    _prototypes: Tensor
-    _epoch_start_prototypes: Tensor
-    _owners: Tensor
-    _weights: Mapping[str, float]
-
-    def start(self, start: TrainingStart) -> None:
-        """Store the zero-shot classifier as the first prototypes."""
-        self._prototypes = start.class_features.detach().to(self.context.device)
-        self._epoch_start_prototypes = self._prototypes
-        self._owners = torch.arange(len(self._prototypes), device=self.context.device)
-        self._weights = start.description_weights
-
-    def classifier(self) -> Classifier:
-        """Return the current prototypes (C, D)."""
-        return Classifier(self._prototypes, self._owners)
-
-    def supervise(
-        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
-    ) -> Supervision:
-        """Return one target per image, (B, D): the prototype of its label, moved towards its texts.
-
-        A target is z = P[c] + alpha (u - P[c]). P[c] is the prototype of the image's label c, u is
-        the weighted mean of the image's text features, and alpha is 1 - momentum. The gradient
-        flows through u only. The norm of z is slightly below 1. Without texts, z is P[c], and
-        prototypes do not change.
-        """
-        own = self._prototypes[stream.labels]
-        targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
-        return Supervision(stream, targets, self.classifier())
-
-    def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted mean u (B, D) of each image's text features.
-
-        The result has the prototypes' dtype, because half precision would round small changes away.
-        """
-        features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
-        if self.options.mixer == "mean":
-            return mix_descriptions(features, self._weights, None)
-        now = self.options.margins == "current"
-        prototypes = self._prototypes if now else self._epoch_start_prototypes
-        classifier = Classifier(prototypes, self._owners)
-        return mix_descriptions(features, self._weights, classifier)
-
-    @torch.no_grad()
-    def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Set each class's prototype to the weighted mean of its targets, scaled to unit length.
-
-        The targets of all label streams (sources of labels) count: an image with the same class in
-        two streams counts twice. A class keeps its prototype if it has no image of positive weight,
-        or if its targets cancel out up to rounding.
-        """
-        sums = torch.zeros_like(self._prototypes)
-        totals = torch.zeros_like(sums[:, :1])
-        for supervision in supervisions:
-            assert supervision.targets is not None, "not a supervision of these prototypes"
-            weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
-            sums.index_add_(0, supervision.stream.labels, supervision.targets * weights)
-            totals.index_add_(0, supervision.stream.labels, weights)
-        # Mean and sum have the same direction.
-        lengths = sums.norm(dim=1, keepdim=True)
-        usable = lengths > _ROUNDING_ERRORS * torch.finfo(sums.dtype).eps * totals
-        self._prototypes = torch.where(usable, sums / lengths, self._prototypes)
-
-    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the current prototypes for the option `margins: epoch_start`."""
-        self._epoch_start_prototypes = self._prototypes
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D).
-
-        With `margins: epoch_start`, also return the prototypes at the start of the epoch.
-        """
-        state = {"prototypes": self._prototypes.clone()}
-        if self.options.margins == "epoch_start":
-            state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
-        return state
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors that `state` returned."""
-        self._prototypes = state["prototypes"].to(self.context.device)
-        if self.options.margins == "epoch_start":
-            stored = state["epoch_start_prototypes"]
-            self._epoch_start_prototypes = stored.to(self.context.device)
-
-
 _AT_REST = 1e-6
 """Updates stop when no entry of the prototypes changes by more than this value."""
+
+
+class ReEstimatedOptions(Options):
+    """Options of the prototypes `re-estimated`, which are computed before the first step."""
+
+    rounds: int = Field(
+        default=10,
+        ge=1,
+        description="largest number of updates over the whole training set; stops at a fixed point",
+    )
+    momentum: Share = Field(
+        default=0.5,
+        description="weight of the old prototype in a target; it changes how fast prototypes "
+        "move, but not the fixed point",
+    )
+    mixer: Literal["dynamic", "mean"] = Field(
+        default="dynamic",
+        description="how texts are averaged. dynamic: by the description's weight times the text's "
+        "margin between its two nearest classes; mean: by the description's weight alone",
+    )
+    image_weight: Share = Field(
+        default=0.4,
+        description="weight of the images themselves, shifted to the texts, beside their "
+        "descriptions; 0: descriptions only",
+    )
 
 
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):

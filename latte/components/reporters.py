@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from latte.api import (
     NoOptions,
+    Options,
     Reporter,
     RunResults,
     mistakes_page,
@@ -13,7 +16,15 @@ from latte.api import (
     run_page,
     write_text,
 )
-from latte.components.options import HtmlOptions
+
+
+class HtmlOptions(Options):
+    """Options of reporter `html`: number and size of the images in the report's gallery."""
+
+    gallery: int = Field(default=60, ge=0, description="training images in the gallery")
+    thumbnail: int = Field(
+        default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
+    )
 
 
 class HtmlReporter(Reporter[HtmlOptions]):

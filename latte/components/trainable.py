@@ -7,8 +7,9 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latte.api import Backbone, LatteError, NoOptions, OptionsT, Trainable, TrainableGroup
-from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
+from pydantic import Field
+
+from latte.api import Backbone, LatteError, NoOptions, Options, OptionsT, Trainable, TrainableGroup
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,6 +57,12 @@ class Nothing(_Group):
     """No parameter; only prototypes change."""
 
     group = "none"
+
+
+class LastBlocksOptions(Options):
+    """Options of `last_blocks`: the number of trained blocks."""
+
+    blocks: int = Field(default=2, ge=1, description="trained blocks at the end of each tower")
 
 
 class LastBlocks(Trainable[LastBlocksOptions]):
@@ -115,6 +122,12 @@ class _Peft(Trainable[OptionsT]):
         _with_modules(backbone).train_parameters(())
 
 
+class LoraOptions(Options):
+    """Options of `lora`: the rank of the low-rank updates."""
+
+    rank: int = Field(default=8, ge=1, description="rank of the update of each linear layer")
+
+
 class Lora(_Peft[LoraOptions]):
     """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
 
@@ -140,6 +153,16 @@ class Lora(_Peft[LoraOptions]):
         rank = self.options.rank
         config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers)
         return peft.LoraModel(backbone.model, {"default": config}, "default")
+
+
+class PromptsOptions(Options):
+    """Options of `prompts`: the words whose token embeddings are trained."""
+
+    words: str = Field(
+        default="a photo of a",
+        min_length=1,
+        description="the token embeddings of these words are trained",
+    )
 
 
 class Prompts(_Peft[PromptsOptions]):

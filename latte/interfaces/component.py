@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -137,12 +137,28 @@ class Context:
 class Component(ABC, Generic[OptionsT]):
     """Base class of all components; the engine creates one by `Class(options, context)`.
 
+    Attributes:
+        options_type: Class of the options: the type argument, such as `NoOptions` below; of a type
+            variable, its bound. A subclass with other options than its base class sets it.
+
     Example:
         >>> from latte.api import Component, NoOptions
         >>> class Plain(Component[NoOptions]):
         ...     def folder(self):
         ...         return self.context.base_dir
+        >>> Plain.options_type is NoOptions
+        True
     """
+
+    options_type: ClassVar[type[Options]] = NoOptions
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for base in vars(cls).get("__orig_bases__", ()):
+            for argument in get_args(base):
+                options = getattr(argument, "__bound__", argument)
+                if isinstance(options, type) and issubclass(options, Options):
+                    cls.options_type = NoOptions if options is Options else options
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from latte.backbone.hub import answers, cached_models
 from latte.backbone.names import licence_of, model_names, repository_of
@@ -40,14 +36,12 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return the device that `device: auto` chooses; import torch only if there may be a GPU."""
-    if _may_have_nvidia():
-        with suppress(ImportError):
-            import torch
+    """Return the device that `device: auto` chooses."""
+    import torch
 
-            if torch.cuda.is_available():
-                found = torch.cuda.get_device_properties(0)
-                return Machine("cuda", found.name, found.total_memory / 2**30)
+    if torch.cuda.is_available():
+        found = torch.cuda.get_device_properties(0)
+        return Machine("cuda", found.name, found.total_memory / 2**30)
     cores = usable_cpus()
     name = f"{cores} CPU core{'' if cores == 1 else 's'}, no GPU"
     return Machine("cpu", name, main_memory(), cores)
@@ -57,12 +51,6 @@ def usable_cpus() -> int:
     """Return the number of CPU cores that this process may use."""
     available = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if available else os.cpu_count() or 1
-
-
-def _may_have_nvidia() -> bool:
-    if platform.system() == "Darwin":
-        return False
-    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
 
 
 def main_memory() -> float | None:

@@ -230,7 +230,7 @@ def check_declarations(
     specs = [_component(spec) for spec in declared if not isinstance(spec, CommandSpec)]
     for command in commands:
         _check_version(command)
-        _check_words("command", command.name, [command.target], command.summary)
+        _check_words("command", command.name, command.target, command.summary)
     named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
     named += [f'commands named "{command.name}"' for command in commands]
     for name, count in Counter(named).items():
@@ -249,19 +249,15 @@ def _component(spec: object) -> ComponentSpec:
     if spec.kind not in KINDS:
         known = did_you_mean(str(spec.kind), KINDS) or f"Kinds: {', '.join(KINDS)}."
         raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {known}')
-    targets = [target for target in (spec.target, spec.options) if target is not None]
-    _check_words("component", spec.name, targets, spec.summary)
+    _check_words("component", spec.name, spec.target, spec.summary)
     return spec
 
 
-def _check_words(noun: str, name: str, targets: Sequence[str], summary: str) -> None:
+def _check_words(noun: str, name: str, target: str, summary: str) -> None:
     if not _NAME.fullmatch(name):
         raise LatteError(f'"{name}" is no {noun} name: lower-case letters, digits, - and _ only')
-    for target in targets:
-        if not _TARGET.fullmatch(target):
-            raise LatteError(
-                f'{noun} "{name}" has the target "{target}", not "package.module:Name"'
-            )
+    if not _TARGET.fullmatch(target):
+        raise LatteError(f'{noun} "{name}" has the target "{target}", not "package.module:Name"')
     if not summary.strip() or "\n" in summary:
         raise LatteError(f'the summary of {noun} "{name}" must be one line of text')
 

@@ -100,14 +100,13 @@ class Registry:
         raise LatteError(what, where=where, hint=hint)
 
     def options_model(self, registered: Registered) -> type[Options]:
-        """Return the pydantic class of a component's options; imports only the class's module."""
-        target = registered.spec.options
-        if target is None:
+        """Import the component, and return the pydantic class of its options.
+
+        Raises `LatteError` if the component cannot be used.
+        """
+        if registered.spec.kind == "model":
             return NoOptions
-        model = _import(registered, target)
-        if not (inspect.isclass(model) and issubclass(model, Options)):
-            raise broken_component(registered, f"{target} is not a subclass of Options")
-        return model
+        return self.load(registered).options_type
 
     def load(self, registered: Registered) -> type[Component[Any]]:
         """Import and return the component's class; components of kind `model` have no class.

@@ -43,13 +43,11 @@ hookimpl = pluggy.HookimplMarker("latte")
 class ComponentSpec:
     """Declaration of one component; reading it does not import the component.
 
-    `target` and `options` are texts of the form `"package.module:Name"`. For every kind except
-    `model`, `target` names the component's class, and `options` names the class of its options
-    (None if it has no options). Keep the options in a module that does not import torch, so that
-    recipes can be checked quickly. For kind `model`, `target` names a function without arguments
-    that returns the `Path` of a model folder. Recipes refer to the folder as `plugin:NAME`: in
-    `backbone.model` for a model of open_clip, or in the `model` option of a component that reads
-    the folder with another library.
+    `target` has the form `"package.module:Name"`. For every kind except `model`, it names the
+    component's class, which knows its options: see `Component`. For kind `model`, it names a
+    function without arguments that returns the `Path` of a model folder. Recipes refer to the
+    folder as `plugin:NAME`: in `backbone.model` for a model of open_clip, or in the `model` option
+    of a component that reads the folder with another library.
 
     Example:
         >>> from latte.api import ComponentSpec, hookimpl
@@ -58,7 +56,7 @@ class ComponentSpec:
         ...     return [
         ...         ComponentSpec(
         ...             kind="describer", name="echo", target="latte_echo.describer:Echo",
-        ...             options="latte_echo.options:EchoOptions", summary="repeats the question",
+        ...             summary="repeats the question",
         ...         )
         ...     ]
     """
@@ -67,7 +65,6 @@ class ComponentSpec:
     name: str
     target: str
     summary: str
-    options: str | None = None
     api_version: int = API_VERSION
     """Version of the plugin interface that the component was written for. Write the number, as in
     `api_version=2`: the default is the version of the installed latte, so it is never refused."""

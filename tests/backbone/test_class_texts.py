@@ -16,13 +16,6 @@ from latte.interfaces import LatteError
 TEMPLATES = ("a photo of a {class}.", "a drawing of a {class}.")
 
 
-@pytest.mark.parametrize(
-    "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "кот 猫", "long " * 100]
-)
-def test_template_contains_the_class_name_unchanged(name: str) -> None:
-    assert ClassTexts.of(["a {class}, {class}."], [(name,)]).sentences == [f"a {name}, {name}."]
-
-
 def test_template_without_class_raises_error() -> None:
     with pytest.raises(LatteError, match="does not mention the class"):
         ClassTexts.of(["a photo of a {}."], [("cat",)])

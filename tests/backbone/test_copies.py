@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from open_clip.factory import create_model_and_transforms, get_tokenizer
+from open_clip.factory import create_model_and_transforms
 from safetensors.torch import load_file, save_file
 
 from latte.backbone.open_clip import OpenClipBackbone
@@ -66,15 +66,6 @@ class TestSave:
                 assert torch.equal(found["images"], model.encode_image(pixels(backbone, 3))), name
                 assert torch.equal(found["texts"], model.encode_text(tokens)), name
 
-    def test_exported_config_names_the_activation(self, tmp_path: Path) -> None:
-        quick, plain = build_clip(clip_models.QUICK_GELU), build_clip(clip_models.TINY_CLIP)
-        assert not torch.allclose(
-            quick.encode_images(pixels(quick, 1)), plain.encode_images(pixels(plain, 1)), atol=1e-4
-        )
-        quick.save(tmp_path)
-        config = json.loads((tmp_path / "open_clip_config.json").read_text())
-        assert config["model_cfg"]["quick_gelu"] is True
-
     def test_exported_preprocessing_is_the_same(self, tmp_path: Path) -> None:
         backbone = build_clip(clip_models.TINY_CLIP)
         backbone.model.visual.preprocess_cfg |= {
@@ -88,10 +79,6 @@ class TestSave:
         reopened = open_model(f"local-dir:{tmp_path}", tmp_path).pixel_format
         assert (reopened.mean, reopened.resize_mode) == ((0.1, 0.2, 0.3), "squash")
         assert reopened.interpolation == "bilinear"
-
-    def test_the_tokenizer_keeps_the_context_length(self, tmp_path: Path) -> None:
-        build_clip(clip_models.TINY_CLIP).save(tmp_path)
-        assert get_tokenizer(f"local-dir:{tmp_path}")(["a"]).shape == (1, 32)
 
     def test_weights_that_share_storage_are_written_under_both_names(self, tmp_path: Path) -> None:
         backbone = build_clip(clip_models.TINY_CLIP)
@@ -171,12 +158,6 @@ class TestState:
 
 
 class TestFingerprint:
-    def test_equal_models_have_equal_fingerprints(self) -> None:
-        assert (
-            build_clip(clip_models.TINY_CLIP).fingerprint
-            == build_clip(clip_models.TINY_CLIP).fingerprint
-        )
-
     def test_fingerprint_is_the_same_after_save_and_load(self, tmp_path: Path) -> None:
         backbone = build_clip({k: v for k, v in clip_models.TINY_CLIP.items() if k != "quick_gelu"})
         backbone.save(tmp_path)

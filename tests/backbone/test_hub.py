@@ -67,19 +67,34 @@ def found(model: str, tag: str | None, cache: Path) -> ModelSource:
     )
 
 
+@pytest.mark.parametrize("offline", [False, True])
 def test_absent_model_is_asked_for_once_and_ways_on_are_named(
-    cache: Path, tmp_path: Path, asked: list[str]
+    cache: Path, tmp_path: Path, asked: list[str], offline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     weights = tmp_path / "open_clip_pytorch_model.bin"
     weights.touch()
     add_to_cache(cache, "timm/vit_base_patch32_clip_224.openai", weights)
     with pytest.raises(LatteError) as error:
         found("ViT-B-32", TAG, cache)
-    assert len(asked) == 1
-    assert REPOSITORY in asked[0]
-    assert "Name or service not known" in error.value.what
+    assert f"ViT-B-32 {TAG} ({REPOSITORY}/)" in error.value.what
+    if not offline:
+        (url,) = asked
+        assert REPOSITORY in url
+        assert "Name or service not known" in error.value.what
     for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32:openai"):
         assert way in str(error.value.hint)
+
+
+def test_absent_repository_names_its_files(
+    cache: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(LatteError) as error:
+        found("hf-hub:someone/clip", None, cache)
+    files = "open_clip_config.json and open_clip_model.safetensors"
+    assert f"{files} of someone/clip" in error.value.what
+    assert "local-dir:FOLDER" in str(error.value.hint)
 
 
 def test_gated_model_names_its_page_and_the_login(

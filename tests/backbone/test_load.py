@@ -180,62 +180,32 @@ class TestNames:
         backbone = open_model("tiny-vit", tmp_path, "weights.safetensors")
         assert same_images(backbone, build_clip(clip_models.TINY_CLIP))
 
-    def test_name_without_weights_lists_tags_and_the_option(self, tmp_path: Path) -> None:
-        hint = str(refusal("ViT-B-32", tmp_path).hint)
-        assert "set pretrained to a weights file or to one of openai, " in hint
-        assert "on the command line: --model ViT-B-32:PRETRAINED" in hint
-
     def test_a_file_of_a_model_folder_points_to_the_folder(self, folder: Path) -> None:
         error = refusal("tiny-vit", folder, pretrained=WEIGHTS)
         assert f"local-dir:{folder}" in str(error.hint)
+
+    @pytest.mark.parametrize(
+        ("model", "tag", "hint"),
+        [
+            ("ViT-B-32", None, "set pretrained to a weights file or to one of openai, "),
+            ("ViT-B-32", None, "on the command line: --model ViT-B-32:PRETRAINED"),
+            ("tiny-vit", "opnai", "did you mean openai?"),
+            ("tiny-vit", "no/such.pt", "one of web, openai"),
+            ("tiny-vti", "web", "tiny-vit"),
+            ("vit-b/32", "openai", "ViT-B-32"),
+            ("my-clip", None, "local-dir:my-clip"),
+            ("zzzzzzz", None, "hf-hub:REPO"),
+        ],
+    )
+    def test_wrong_names_and_tags_get_what_is_right(
+        self, tmp_path: Path, model: str, tag: str | None, hint: str
+    ) -> None:
+        assert hint in str(refusal(model, tmp_path, tag).hint)
 
     def test_random_weights_are_refused(self, tmp_path: Path) -> None:
         error = refusal("tiny-vit", tmp_path)
         assert "random weights" in error.what
         assert "web, openai" in str(error.hint)
-
-    def test_a_misspelt_tag_gets_the_nearest(self, tmp_path: Path) -> None:
-        assert refusal("tiny-vit", tmp_path, "opnai").hint == "did you mean openai?"
-
-    def test_an_unknown_tag_gets_the_list(self, tmp_path: Path) -> None:
-        assert "one of web, openai" in str(refusal("tiny-vit", tmp_path, "no/such.pt").hint)
-
-    def test_a_misspelt_name_gets_the_nearest(self, tmp_path: Path) -> None:
-        assert "tiny-vit" in str(refusal("tiny-vti", tmp_path, "web").hint)
-        assert "ViT-B-32" in str(refusal("vit-b/32", tmp_path, "openai").hint)
-
-    def test_a_folder_without_its_prefix_gets_the_prefix(self, folder: Path) -> None:
-        assert "local-dir:my-clip" in str(refusal("my-clip", folder.parent).hint)
-
-    def test_unknown_name_lists_the_four_kinds_of_names(self, tmp_path: Path) -> None:
-        assert "hf-hub:REPO" in str(refusal("zzzzzzz", tmp_path).hint)
-
-
-class TestDownloads:
-    @pytest.fixture(autouse=True)
-    def offline(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-
-    def refused(self, tmp_path: Path, model: str, pretrained: str | None) -> LatteError:
-        with pytest.raises(LatteError) as error:
-            load_backbone(
-                BackboneSettings(model=model, pretrained=pretrained),
-                device="cpu",
-                base_dir=tmp_path,
-                model_folder=lambda name: tmp_path,
-            )
-        return error.value
-
-    def test_without_a_network_the_tag_and_its_place_are_named(self, tmp_path: Path) -> None:
-        error = self.refused(tmp_path, "ViT-B-32", "laion2b_s34b_b79k")
-        assert "ViT-B-32 laion2b_s34b_b79k (laion/CLIP-ViT-B-32-laion2B-s34B-b79K/)" in error.what
-        assert "local-dir:FOLDER" in str(error.hint)
-
-    def test_without_a_network_the_repository_is_named(self, tmp_path: Path) -> None:
-        error = self.refused(tmp_path, "hf-hub:someone/clip", None)
-        assert f"{CONFIG} and {WEIGHTS} of someone/clip" in error.what
-        assert "local-dir:FOLDER" in str(error.hint)
 
 
 class TestHuggingFaceTexts:

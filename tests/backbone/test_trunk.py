@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from latte.components.options import LastBlocksOptions
-from latte.components.trainable import LastBlocks
+from latte.components.trainable import LastBlocks, LastBlocksOptions
 from latte.interfaces import TrainableGroup
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels, with_parts
@@ -19,6 +19,8 @@ from tests.helpers.training_driver import CONTEXT
 DROPPING_TRUNK = with_parts(
     {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_drop_path": 0.5}
 )
+PATCH_DROPOUT = with_parts({"patch_dropout": 0.5, "image_size": 64})
+WITHOUT_TRUNK = (clip_models.RESNET, clip_models.TIMM_CLASSIFIER, DROPPING_TRUNK, PATCH_DROPOUT)
 
 
 def sizes_of_parts(trunk: nn.Module) -> list[int]:
@@ -60,18 +62,18 @@ def test_no_part_has_fewer_than_32_images_of_a_larger_batch(images: int) -> None
     [
         (clip_models.TINY_CLIP, "all"),
         (clip_models.TINY_CLIP, "visual_layer_norms"),
-        (clip_models.RESNET, "projections"),
-        (clip_models.TIMM_CLASSIFIER, "projections"),
-        (DROPPING_TRUNK, "projections"),
-        (with_parts({"patch_dropout": 0.5, "image_size": 64}), "projections"),
+        *product(WITHOUT_TRUNK, ("projections", None)),
     ],
-    ids=["all", "layer norms", "residual network", "classifier", "drop path", "patch dropout"],
 )
 def test_a_trunk_that_trains_or_draws_random_numbers_is_not_offered(
-    config: dict[str, Any], group: TrainableGroup
+    config: dict[str, Any], group: TrainableGroup | None
 ) -> None:
+    """Without a group, the last block of each tower trains."""
     backbone = build_clip(config)
-    backbone.train_only(group)
+    if group is None:
+        LastBlocks(LastBlocksOptions(blocks=1), CONTEXT).select(backbone)
+    else:
+        backbone.train_only(group)
     assert backbone.image_trunk() is None
 
 
@@ -141,19 +143,3 @@ def test_outputs_of_frozen_blocks_give_the_bits_of_the_tower(
         backbone.recompute_activations()
     found = features_and_gradients(weights, trunk.features(states))
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        clip_models.RESNET,
-        clip_models.TIMM_CLASSIFIER,
-        DROPPING_TRUNK,
-        with_parts({"patch_dropout": 0.5, "image_size": 64}),
-    ],
-    ids=["residual network", "classifier", "drop path", "patch dropout"],
-)
-def test_outputs_of_blocks_are_not_offered(config: dict[str, Any]) -> None:
-    backbone = build_clip(config)
-    LastBlocks(LastBlocksOptions(blocks=1), CONTEXT).select(backbone)
-    assert backbone.image_trunk() is None

@@ -19,8 +19,7 @@ from benchmarks.folder_methods import (
     zero_shot,
 )
 from benchmarks.folder_rivals import RIVALS
-from latte.components.options import ReEstimatedOptions
-from latte.components.prototypes import ReEstimatedPrototypes
+from latte.components.prototypes import ReEstimatedOptions, ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.recipe.component import Choice
 from latte.registry.registry import load_registry

@@ -249,14 +249,8 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
 ) -> None:
     out, split = tmp_path / "out", split_of(tmp_path, "three", (3, 8, 21))
     common = ["folders", "--set", f"three={split}:{IMAGES}", "--images-per-class", "4"]
-    common += [
-        "--cells",
-        "25 images,Zipf 1",
-        "--methods",
-        "zero-shot,re-estimated",
-        "--out",
-        str(out),
-    ]
+    common += ["--cells", "25 images,Zipf 1", "--methods", "zero-shot,re-estimated"]
+    common += ["--out", str(out)]
     benchmark([*common, "--draws", "1"])
     first = (out / "rows.csv").read_text(encoding="utf-8")
     benchmark([*common, "--draws", "2"])
@@ -269,18 +263,21 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
+    ("arguments", "message"),
     [
-        (["--cells", "Zipf 3"], 'there is no cell "Zipf 3"'),
-        (["--methods", "re-estimatd"], 'Did you mean "re-estimated"'),
-        (["--method", "mine"], "is not NAME=RECIPE"),
-        (["--set", "a=absent.json:."], "absent.json"),
+        (["folders", "--cells", "Zipf 3"], 'there is no cell "Zipf 3"'),
+        (["folders", "--methods", "re-estimatd"], 'Did you mean "re-estimated"'),
+        (["folders", "--method", "mine"], "is not NAME=RECIPE"),
+        (["folders", "--set", "a=absent.json:."], "absent.json"),
+        (["trained", "--recipes", "dmeo"], '"dmeo" is none of adapt, demo'),
+        (["trained", "--seeds", "-1"], "whole numbers"),
+        (["trained", "--images", "0"], "--images: must be 1 or more"),
     ],
 )
 def test_mistakes_exit_with_2_and_no_traceback(
-    tmp_path: Path, option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        benchmark(["folders", "--out", str(tmp_path / "out"), *option])
+        benchmark([*arguments, "--out", str(tmp_path / "out")])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err

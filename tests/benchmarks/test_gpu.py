@@ -59,13 +59,13 @@ def test_part_that_takes_too_long_is_stopped(
     assert result == {"error": "took more than 0.1 s"}
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_small_parts_run_on_a_cpu(name: str, tmp_path: Path) -> None:
-    assert PARTS[name](Place("cpu", tmp_path))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*PARTS} - {*SMALL}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *SMALL,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in sorted({*PARTS} - {*SMALL})),
+    ],
+)
 def test_every_part_runs_on_a_cpu(name: str, tmp_path: Path) -> None:
     assert PARTS[name](Place("cpu", tmp_path))
 

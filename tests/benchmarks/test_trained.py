@@ -132,20 +132,3 @@ def test_command_writes_two_rows_per_run_and_goes_on(
     assert not candidate["strength"]
     assert not any((out / "runs").iterdir())
     assert (out / "summary.md").read_text(encoding="utf-8") in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        (["--recipes", "dmeo"], '"dmeo" is none of adapt, demo'),
-        (["--seeds", "-1"], "whole numbers"),
-        (["--images", "0"], "--images: must be 1 or more"),
-    ],
-)
-def test_mistakes_exit_with_2_and_no_traceback(
-    tmp_path: Path, option: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        benchmark(["trained", "--out", str(tmp_path / "out"), *option])
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err

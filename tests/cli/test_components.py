@@ -70,7 +70,7 @@ class TestPage:
     ) -> None:
         page = latte_in_zoo("components", "loss", "contrastive")
         assert page.returncode == 0
-        assert "defined  latte.components.losses:" in page.stdout
+        assert "defined  latte.components.latteclip:" in page.stdout
 
     def test_a_component_without_options_says_so(self, latte_in_zoo: LatteProcess) -> None:
         assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout
@@ -78,9 +78,9 @@ class TestPage:
     def test_options_that_cannot_be_imported_name_the_plugin(
         self, latte_in_zoo: LatteProcess
     ) -> None:
-        ended = latte_in_zoo("components", "loss", "bad-options")
+        ended = latte_in_zoo("components", "loss", "no-module")
         assert ended.returncode == 2
-        assert 'error: loss "bad-options" of latte-faulty 1.0 cannot be used' in ended.stderr
+        assert 'error: loss "no-module" of latte-faulty 1.0 cannot be used' in ended.stderr
         assert "Traceback" not in ended.stderr
 
     def test_a_clash_names_both_packages(self, latte_in_zoo: LatteProcess) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latte.components.losses import ContrastiveLoss
+from latte.components.latteclip import ContrastiveLoss
 from latte.interfaces import Classifier, LatteError, NoOptions, Supervision
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows

@@ -7,9 +7,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.interfaces import Batch
 from tests.helpers.training_driver import CONTEXT, training_start, unit_rows
 
@@ -25,7 +29,7 @@ def prototypes(class_features: Tensor) -> MomentumPrototypes:
 
 
 def test_frozen_labels_are_looked_up_by_training_image() -> None:
-    labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
+    labeler = FrozenLabeler(StreamOptions(), CONTEXT)
     classes = torch.eye(3)
     labeler.start(training_start(classes, zero_shot_labels=torch.tensor([2, 0, 1, 1, 0])))
 
@@ -36,18 +40,8 @@ def test_frozen_labels_are_looked_up_by_training_image() -> None:
     assert stream.weights.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_frozen_labels_ignore_the_prototypes() -> None:
-    labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
-    labeler.start(training_start(torch.eye(2), zero_shot_labels=torch.tensor([0, 1])))
-    swapped = prototypes(torch.eye(2).flip(0))
-
-    (stream,) = labeler.assign(batch_of(0, 1), torch.eye(2), swapped)
-
-    assert stream.labels.tolist() == [0, 1]
-
-
 def test_current_labels_are_the_nearest_prototypes_now() -> None:
-    labeler = CurrentLabeler(CurrentOptions(), CONTEXT)
+    labeler = CurrentLabeler(StreamOptions(), CONTEXT)
     images = torch.eye(3)[[1, 2, 2]]
 
     (before,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3)))
@@ -61,7 +55,7 @@ def test_current_labels_are_the_nearest_prototypes_now() -> None:
 
 def test_ties_go_to_the_lowest_class() -> None:
     twins = torch.eye(3)[[2, 0, 0, 1]]
-    labeler = CurrentLabeler(CurrentOptions(), CONTEXT)
+    labeler = CurrentLabeler(StreamOptions(), CONTEXT)
 
     (stream,) = labeler.assign(batch_of(0, 1), torch.eye(3)[[0, 0]], prototypes(twins))
 
@@ -70,9 +64,9 @@ def test_ties_go_to_the_lowest_class() -> None:
 
 def test_each_stream_has_its_own_scale() -> None:
     classes = torch.eye(2)
-    frozen = FrozenLabeler(FrozenOptions(weight=0.5), CONTEXT)
+    frozen = FrozenLabeler(StreamOptions(weight=0.5), CONTEXT)
     frozen.start(training_start(classes))
-    current = CurrentLabeler(CurrentOptions(weight=2.0), CONTEXT)
+    current = CurrentLabeler(StreamOptions(weight=2.0), CONTEXT)
 
     streams = [
         *frozen.assign(batch_of(0), classes[:1], prototypes(classes)),
@@ -84,15 +78,14 @@ def test_each_stream_has_its_own_scale() -> None:
 
 def test_a_stream_of_weight_zero_does_not_exist() -> None:
     classes = torch.eye(2)
-    frozen = FrozenLabeler(FrozenOptions(weight=0), CONTEXT)
+    frozen = FrozenLabeler(StreamOptions(weight=0), CONTEXT)
     frozen.start(training_start(classes))
-    current = CurrentLabeler(CurrentOptions(weight=0), CONTEXT)
+    current = CurrentLabeler(StreamOptions(weight=0), CONTEXT)
 
     assert frozen.assign(batch_of(0), classes[:1], prototypes(classes)) == []
     assert current.assign(batch_of(0), classes[:1], prototypes(classes)) == []
 
 
-@pytest.mark.parametrize("options", [FrozenOptions, CurrentOptions])
-def test_weights_are_not_negative(options: type[FrozenOptions] | type[CurrentOptions]) -> None:
+def test_weights_are_not_negative() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
-        options(weight=-0.1)
+        StreamOptions(weight=-0.1)

@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.components.options import MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import MomentumOptions, MomentumPrototypes
 from latte.interfaces import EpochInfo, LabelStream, Supervision
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.components.options import ReEstimatedOptions
-from latte.components.prototypes import ReEstimatedPrototypes
+from latte.components.latteclip import MARGIN_FLOOR
+from latte.components.prototypes import ReEstimatedOptions, ReEstimatedPrototypes
 from latte.interfaces import TrainingStart
-from latte.toolkit.mixer import MARGIN_FLOOR
 from latte.toolkit.prototypes import shift_to_texts
 from tests.helpers.property_inputs import QUICKLY
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows

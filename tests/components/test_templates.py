@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from latte.components.labelers import CurrentLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, TemplateOptions
-from latte.components.prototypes import TemplatePrototypes
+from latte.components.latteclip import ContrastiveLoss, CurrentLabeler, StreamOptions
+from latte.components.prototypes import TemplateOptions, TemplatePrototypes
 from latte.interfaces import Batch, ClassFeatureRefresh, NoOptions
 from tests.helpers.training_driver import CONTEXT, stream, take_step, training_start, unit_rows
 
@@ -76,7 +74,7 @@ def test_flyp_is_current_labels_on_templates_with_gradient() -> None:
     class_texts = unit_rows(4, 8, seed=7).requires_grad_()
 
     result = take_step(
-        [CurrentLabeler(CurrentOptions(), CONTEXT)],
+        [CurrentLabeler(StreamOptions(), CONTEXT)],
         templates("step"),
         ContrastiveLoss(NoOptions(), CONTEXT),
         Batch("main", torch.arange(6), epoch=0, step=0),

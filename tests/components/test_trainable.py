@@ -7,8 +7,14 @@ import importlib.util
 import pytest
 import torch
 
-from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
-from latte.components.trainable import LastBlocks, Lora, Prompts
+from latte.components.trainable import (
+    LastBlocks,
+    LastBlocksOptions,
+    Lora,
+    LoraOptions,
+    Prompts,
+    PromptsOptions,
+)
 from latte.interfaces import LatteError
 from latte.testing import StubClip
 from tests.helpers.clip_models import (

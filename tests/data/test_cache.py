@@ -18,14 +18,6 @@ from tests.helpers.pictures import picture, references
 BYTES = 40 * 30 * 3
 
 
-def test_cached_images_equal_their_files(tmp_path: Path) -> None:
-    cache = ImageCache(references(tmp_path, 5))
-    for _ in range(2):
-        assert [cache.get(i).tobytes() for i in range(5)] == [
-            picture(i).tobytes() for i in range(5)
-        ]
-
-
 def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
     images = references(tmp_path, 2)
     cache = ImageCache(images, PixelStore(BYTES))

@@ -195,29 +195,16 @@ def test_pixels_of_another_decoder_version_are_not_served(
     assert opened(tmp_path).get("a") is None
 
 
-def cut(data: bytes) -> bytes:
-    return data[:-1]
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[:-1],
+    "emptied": lambda data: b"",
+    "a changed pixel": lambda data: bytes([data[0] ^ 1]) + data[1:],
+    "a changed index": lambda data: data[:1005] + bytes([data[1005] ^ 1]) + data[1006:],
+    "zeros": lambda data: bytes(len(data)),
+}
 
 
-def emptied(data: bytes) -> bytes:
-    return b""
-
-
-def with_a_changed_pixel(data: bytes) -> bytes:
-    return bytes([data[0] ^ 1]) + data[1:]
-
-
-def with_a_changed_index(data: bytes) -> bytes:
-    return data[:1005] + bytes([data[1005] ^ 1]) + data[1006:]
-
-
-def with_zeros(data: bytes) -> bytes:
-    return bytes(len(data))
-
-
-@pytest.mark.parametrize(
-    "damaged", [cut, emptied, with_a_changed_pixel, with_a_changed_index, with_zeros]
-)
+@pytest.mark.parametrize("damaged", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_pixel_files_are_not_served(
     tmp_path: Path, damaged: Callable[[bytes], bytes]
 ) -> None:

@@ -69,11 +69,6 @@ def test_image_is_in_its_group_only_by_chance() -> None:
     assert inside < 20
 
 
-def test_single_image_of_a_class_fills_its_group() -> None:
-    labels = torch.tensor([3, 1, 3])
-    assert draw_groups(labels, 4, 0)[1].tolist() == [1, 1, 1, 1]
-
-
 def squares(count: int) -> list[Image.Image]:
     return [Image.new("RGB", (50, 50), (40 + 10 * i, 0, 0)) for i in range(count)]
 

@@ -59,7 +59,10 @@ def test_other_images_ignore_the_reduced_size(form: str) -> None:
     assert decode_image(data, at_least=29).tobytes() == decode_image(data).tobytes()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+NO_AVIF = pytest.mark.skipif("AVIF" not in Image.OPEN, reason="Pillow before 11.3 reads no AVIF")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", pytest.param("AVIF", marks=NO_AVIF)])
 def test_lossy_formats_decode_closely(form: str) -> None:
     decoded = numpy.asarray(decode_image(encoded(picture(), form, quality=95)), dtype=float)
     assert numpy.abs(decoded - numpy.asarray(picture(), dtype=float)).mean() < 6
@@ -92,13 +95,6 @@ def test_exif_orientation_is_applied(form: str, orientation: int) -> None:
 def test_damaged_exif_leaves_the_pixels_alone(exif: bytes) -> None:
     plain = decode_image(encoded(picture(), "JPEG"))
     assert decode_image(encoded(picture(), "JPEG", exif=exif)).tobytes() == plain.tobytes()
-
-
-@pytest.mark.skipif("AVIF" not in Image.OPEN, reason="Pillow before 11.3 reads no AVIF")
-def test_avif_is_decoded() -> None:
-    decoded = decode_image(encoded(picture(), "AVIF", quality=95))
-    difference = numpy.asarray(decoded, dtype=float) - numpy.asarray(picture(), dtype=float)
-    assert numpy.abs(difference).mean() < 6
 
 
 def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,15 +150,14 @@ def test_grey_with_alpha_becomes_grey() -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
-def test_sixteen_bit_grey_is_scaled_and_not_clipped(form: str) -> None:
-    grey = numpy.array([[0, 257, 128 * 257, 65535]], dtype=numpy.uint16)
-    assert values(decode_image(encoded(Image.fromarray(grey), form))) == [0, 1, 128, 255]
-
-
-def test_a_dark_sixteen_bit_image_stays_dark() -> None:
-    grey = numpy.full((2, 2), 200, dtype=numpy.uint16)
-    for form in ("PNG", "TIFF", "PPM"):
-        assert values(decode_image(encoded(Image.fromarray(grey), form))) == [1, 1, 1, 1]
+@pytest.mark.parametrize(
+    ("stored", "expected"), [([0, 257, 128 * 257, 65535], [0, 1, 128, 255]), ([200] * 4, [1] * 4)]
+)
+def test_sixteen_bit_grey_is_scaled_by_its_largest_value_and_not_clipped(
+    form: str, stored: list[int], expected: list[int]
+) -> None:
+    grey = numpy.array([stored], dtype=numpy.uint16)
+    assert values(decode_image(encoded(Image.fromarray(grey), form))) == expected
 
 
 @pytest.mark.parametrize(
@@ -209,18 +204,6 @@ def test_content_decides_the_format_not_the_suffix(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encoded(picture(), "PNG"))
     assert open_image(ImageReference("photo.jpg", path)).tobytes() == picture().tobytes()
-
-
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImageError) as caught:
-        open_image(ImageReference("a/gone.jpg", tmp_path / "gone.jpg"))
-    assert str(caught.value) == "a/gone.jpg: the file cannot be read: No such file or directory"
-
-
-def test_damaged_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "x.jpg").write_bytes(b"")
-    with pytest.raises(UnreadableImageError, match=r"^x\.jpg: the file is empty$"):
-        open_image(ImageReference("x.jpg", tmp_path / "x.jpg"))
 
 
 @pytest.mark.parametrize("form", FORMATS)

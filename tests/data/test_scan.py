@@ -50,14 +50,6 @@ def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> Non
     assert len(scan.cache) == 2
 
 
-def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
-    (tmp_path / "album.jpg").mkdir()
-    scan = scan_images(
-        [ImageReference("album.jpg", tmp_path / "album.jpg")], RecordedProgress(), "reading"
-    )
-    assert [image.id for image in scan.skipped] == ["album.jpg"]
-
-
 def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
     images = references(tmp_path, 4)
     spoil(images[1], b"")
@@ -91,16 +83,18 @@ def test_skipped_images_are_written_as_csv(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> None:
+def test_folders_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> None:
     """Reading a pipe or a device would never end."""
+    (tmp_path / "album.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(2**30 + 1)
-    names = ("pipe.jpg", "device.jpg", "huge.jpg")
+    names = ("album.jpg", "pipe.jpg", "device.jpg", "huge.jpg")
     images = [ImageReference(name, tmp_path / name) for name in names]
     skipped = scan_images(images, RecordedProgress(), "reading").skipped
     assert [one.reason for one in skipped] == [
+        "the file cannot be read: Is a directory",
         *["the file cannot be read: it is a pipe or a device"] * 2,
         "the file cannot be read: it has more than 1,073,741,824 bytes",
     ]

@@ -51,6 +51,7 @@ def test_own_texts_of_a_class_are_about_frozen_or_given_labels() -> None:
         return [bank.unique_texts[row] for row in bank.own_rows(label, class_labels)[:, 0].tolist()]
 
     assert said("class") == ["this is a cat.", "this is a dog.", "this is a dog."]
+    assert said("group") == ["group 0", "group 1", "group 2"]
     assert said("class", torch.tensor([2, 0, 1])) == [
         "this is a fish.",
         "this is a cat.",
@@ -102,19 +103,6 @@ def test_epochs_seeds_and_descriptions_draw_differently() -> None:
         for label, epoch, seed in [("a", 0, 0), ("a", 1, 0), ("a", 0, 1), ("b", 0, 0)]
     ]
     assert len({tuple(draw) for draw in draws}) == 4
-
-
-def test_own_rows_are_what_was_written_for_the_image_itself() -> None:
-    bank = bank_of([2, 0, 2])
-    own = {
-        label: [bank.unique_texts[row] for row in bank.own_rows(label)[:, 0]]
-        for label in ("class", "image", "group")
-    }
-    assert own == {
-        "class": ["this is a fish.", "this is a cat.", "this is a fish."],
-        "image": ["image 0", "image 1", "image 2"],
-        "group": ["group 0", "group 1", "group 2"],
-    }
 
 
 def test_a_refused_description_becomes_the_template_of_the_frozen_label() -> None:

@@ -210,13 +210,6 @@ def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:
     assert "1 choices: 0 reused, 0 written, 1 refused" in progress.lines[-1]
 
 
-def test_an_lmm_that_always_chooses_the_first_is_noticed_in_two_orders(tmp_path: Path) -> None:
-    stuck = ScriptedDescriber(lambda _: "A")
-    one, other = request(), request(options=OPTIONS[::-1])
-    assert [best(choice) for choice in ask(tmp_path, stuck, [one, other])] == [0, 0]
-    assert one.options[0] != other.options[0]
-
-
 def test_a_failed_batch_is_halved_and_failures_are_asked_in_the_next_run(tmp_path: Path) -> None:
     def fail(asked: Sequence[ChoiceRequest]) -> Chosen:
         if any(one.images[0].key[-1] == "1" for one in asked):

@@ -252,8 +252,10 @@ def test_error_of_the_describer_in_a_retry_is_a_warning(tmp_path: Path) -> None:
     first = run(tmp_path, ScriptedDescriber(failing_on("hash1")), images=3)
     again = run(tmp_path, ScriptedDescriber(no_server), images=3, is_retry=True)
     assert (again.texts, again.failed) == (first.texts, 1)
+    describer = ScriptedDescriber(no_server)
     with pytest.raises(LatteError, match="no server answers"):
-        run(tmp_path, ScriptedDescriber(no_server), images=3)
+        run(tmp_path / "new", describer)
+    assert describer.batches == [4]
 
 
 def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
@@ -271,16 +273,6 @@ def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
 def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:
     describer = ScriptedDescriber(lambda r: "last" if r.images[0].key == "hash99" else "")
     assert run(tmp_path, describer, images=100).refused == 99
-
-
-def test_latte_errors_of_a_describer_are_raised(tmp_path: Path) -> None:
-    def script(_: DescribeRequest) -> str:
-        raise LatteError("no key for this server")
-
-    describer = ScriptedDescriber(script)
-    with pytest.raises(LatteError, match="no key"):
-        run(tmp_path, describer)
-    assert describer.batches == [4]
 
 
 @pytest.mark.parametrize("texts", [[], ["only one"], ["one", None]])

@@ -31,12 +31,11 @@ from tests.helpers.describe_doubles import (
     echo,
     training_set,
 )
+from tests.helpers.describe_runs import NAMES, TEMPLATE
 from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough
 
-NAMES = ("cat", "dog", "fish")
-TEMPLATE = "a photo of a {class}."
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=30)
 seed_of = st.integers(0, 2**31 - 1)
 Kinds = Mapping[str, DescriptionType[Any]]

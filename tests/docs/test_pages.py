@@ -14,8 +14,6 @@ import pytest
 
 import latte.api
 import latte.api.sources
-from latte.recipe.load import load_recipe
-from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
 from tests.helpers.gains_picture import PICTURE, picture
 from tests.helpers.plugin_packages import run_python, write_package
@@ -70,13 +68,6 @@ def test_messages_of_faults_exist_in_the_code() -> None:
     messages = [*seen_by_users()]
     assert "another process is working on this run" in messages
     assert not [message for message in messages if not occurs(message)]
-
-
-def test_recipe_of_the_quick_start_is_valid(tmp_path: Path) -> None:
-    (recipe,) = blocks(ROOT / "docs/quickstart.md", "yaml")
-    path = tmp_path / "birds.yaml"
-    path.write_text(recipe, encoding="utf-8")
-    assert load_recipe(path, load_registry(), ()).name == "birds"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

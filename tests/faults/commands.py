@@ -46,7 +46,6 @@ class Command:
 
 COMMANDS = (
     Command("adapt images --classes classes.txt --model local-dir:clip -o made", images=True),
-    Command("choose images --classes classes.txt --models local-dir:clip", images=True),
     Command("new --images images --classes classes.txt -o new.yaml", images=True),
     Command("run recipe.yaml --set output=again", images=True),
     Command("check recipe.yaml"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from latte.cli.main import COMMANDS as NAMES
+from latte.cli.main import plugin_commands
 from tests.faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
 from tests.faults.commands import COMMANDS
 from tests.faults.outcome import NotPermittedError
@@ -28,8 +29,9 @@ def test_every_command_is_done_or_ends_with_one_line(
     assert [cell for cell in cells if cell.complaint] == []
 
 
-def test_every_command_of_latte_is_in_the_matrix() -> None:
-    assert set(NAMES) <= {command.arguments[0] for command in COMMANDS}
+def test_the_matrix_has_every_command_of_latte_and_no_other() -> None:
+    tried = {command.arguments[0] for command in COMMANDS}
+    assert {*NAMES} <= tried <= {*NAMES, *plugin_commands(), "--help"}
 
 
 def test_a_row_counts_exit_codes_and_is_bad_if_a_promise_is_broken() -> None:

@@ -133,10 +133,9 @@ class Asking(PseudoLabeler[AskingOptions]):
 
 def registry() -> Registry:
     here = "tests.helpers.asking"
-    options = f"{here}:AskingOptions"
     return registry_with(
         ComponentSpec("describer", "first", f"{here}:First", "test"),
-        ComponentSpec("labeler", "asking", f"{here}:Asking", "test", options=options),
+        ComponentSpec("labeler", "asking", f"{here}:Asking", "test"),
     )
 
 

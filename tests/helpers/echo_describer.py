@@ -48,9 +48,8 @@ class Echo(Describer[EchoOptions]):
 
 def echo_registry() -> Registry:
     """Return the registry of all installed plugins and the describer `echo`."""
-    here = "tests.helpers.echo_describer"
-    target, options = f"{here}:Echo", f"{here}:EchoOptions"
-    return registry_with(ComponentSpec("describer", "echo", target, "for tests", options=options))
+    target = "tests.helpers.echo_describer:Echo"
+    return registry_with(ComponentSpec("describer", "echo", target, "for tests"))
 
 
 def run_with_echo(recipe: Path, until: str = "report") -> tuple[Path, RecordedProgress]:

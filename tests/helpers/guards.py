@@ -21,7 +21,7 @@ class FixedOptions(Options):
     reason: str = "the options say so"
     stops: bool = False
 
-class Fixed(Guard):
+class Fixed(Guard[FixedOptions]):
     """Write the evidence to the file that JUDGED names."""
 
     def judge(self, evidence):
@@ -46,8 +46,7 @@ class Fixed(Guard):
 
 @hookimpl
 def latte_components():
-    target, options = "fixed_guard:Fixed", "fixed_guard:FixedOptions"
-    return [ComponentSpec("guard", "fixed", target, "for tests", options=options)]
+    return [ComponentSpec("guard", "fixed", "fixed_guard:Fixed", "for tests")]
 '''
 
 

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import TemplateOptions
-from latte.components.prototypes import TemplatePrototypes
+from latte.components.latteclip import ContrastiveLoss
+from latte.components.prototypes import TemplateOptions, TemplatePrototypes
 from latte.interfaces import (
     Batch,
     Classifier,

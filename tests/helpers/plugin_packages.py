@@ -11,15 +11,19 @@ from subprocess import CompletedProcess
 
 
 def write_package(
-    site: Path, distribution: str, entry_points: Mapping[str, str], files: Mapping[str, str]
+    site: Path,
+    distribution: str,
+    entry_points: Mapping[str, str],
+    files: Mapping[str, str],
+    version: str = "0.1.0",
 ) -> None:
     """Write a plugin of `files` (path -> text) as an installed distribution in `site`."""
-    stem = f"{distribution.replace('-', '_')}-0.1.0"
+    stem = f"{distribution.replace('-', '_')}-{version}"
     points = [f"{name} = {module}\n" for name, module in entry_points.items()]
     written = {
         **files,
         f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\n"
-        "Version: 0.1.0\n",
+        f"Version: {version}\n",
         f"{stem}.dist-info/entry_points.txt": f"[latte.plugins]\n{''.join(points)}",
     }
     for name, text in written.items():

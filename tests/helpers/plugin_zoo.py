@@ -1,15 +1,13 @@
-"""Small packages, working and broken, that pip installs into a folder."""
+"""Small packages, working and broken, installed in a folder."""
 
-import base64
-import hashlib
-import subprocess
-import sys
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from tests.helpers.plugin_packages import write_package
 
 PLUGIN = """
 from latte.api import ComponentSpec, hookimpl
@@ -62,42 +60,31 @@ class Package:
     plugin: str
     modules: dict[str, str] = field(default_factory=dict)
     version: str = "1.0"
-    entry_points: str = "PACKAGE = PACKAGE.plugin"
+    entry_points: Mapping[str, str] = field(default_factory=lambda: {"PACKAGE": "PACKAGE.plugin"})
     package: str = ""
 
-    def write_wheel(self, folder: Path) -> Path:
-        stem = f"{self.distribution.replace('-', '_')}-{self.version}"
+    def install(self, site: Path) -> None:
         package = self.package or self.distribution.replace("-", "_").lower()
+
+        def named(text: str) -> str:
+            return dedent(text).replace("PACKAGE", package)
+
         modules = {"__init__": "", "plugin": self.plugin} | self.modules
-        files = {f"{package}/{name}.py": dedent(text) for name, text in modules.items()}
-        files |= {
-            f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {self.distribution}\n"
-            f"Version: {self.version}\n",
-            f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: zoo\n"
-            "Root-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{stem}.dist-info/entry_points.txt": f"[latte.plugins]\n{self.entry_points}\n",
-        }
-        files = {name: text.replace("PACKAGE", package) for name, text in files.items()}
-        wheel = folder / f"{stem}-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            for name, text in files.items():
-                archive.writestr(name, text)
-            record = f"{stem}.dist-info/RECORD"
-            archive.writestr(record, "".join(map(_record, files.items())) + f"{record},,\n")
-        return wheel
-
-
-def _record(item: tuple[str, str]) -> str:
-    name, text = item
-    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-    return f"{name},sha256={digest},{len(text.encode())}\n"
+        files = {f"{package}/{name}.py": named(text) for name, text in modules.items()}
+        points = {named(key): named(target) for key, target in self.entry_points.items()}
+        write_package(site, self.distribution, points, files, self.version)
 
 
 LOSS_MODULE = """
     print("noise on stdout while the module is imported")
-    from latte.api import Loss
+    from pydantic import Field
+    from latte.api import Loss, NoOptions, Options
 
-    class Hinge(Loss):
+    class HingeOptions(Options):
+        margin: float = Field(default=0.2, ge=0.0, description="how far apart")
+        rows: int = Field(description="how many")
+
+    class Hinge(Loss[HingeOptions]):
         requires = "targets"
 
         def __call__(self, image_features, supervision, logit_scale):
@@ -110,17 +97,10 @@ LOSS_MODULE = """
         pass
 
     class Fussy(Hinge):
+        options_type = NoOptions
+
         def __init__(self, options, context):
             raise ValueError("no such margin")
-"""
-
-OPTIONS_MODULE = """
-    from pydantic import Field
-    from latte.api import Options
-
-    class HingeOptions(Options):
-        margin: float = Field(default=0.2, ge=0.0, description="how far apart")
-        rows: int = Field(description="how many")
 """
 
 MODELS_MODULE = """
@@ -153,13 +133,13 @@ ZOO = [
     Package(
         "Latte_Good",
         plugin(
-            loss("hinge", "losses:Hinge", options="PACKAGE.options:HingeOptions"),
+            loss("hinge", "losses:Hinge"),
             loss("fussy", "losses:Fussy"),
             loss("twin", "losses:Hinge"),
             spec("model", "folder", "PACKAGE.models:folder"),
             spec("model", "gone", "PACKAGE.models:gone"),
         ),
-        {"losses": LOSS_MODULE, "options": OPTIONS_MODULE, "models": MODELS_MODULE},
+        {"losses": LOSS_MODULE, "models": MODELS_MODULE},
         version="1.2",
     ),
     Package(
@@ -170,10 +150,8 @@ ZOO = [
             loss("unfinished", "losses:Unfinished"),
             loss("no-module", "nothing:Gone"),
             loss("no-class", "losses:Gone"),
-            loss("bad-options", "losses:Unfinished", options="PACKAGE.options:Any"),
-            loss("odd-options", "losses:Unfinished", options="PACKAGE.losses:NotALoss"),
         ),
-        {"losses": LOSS_MODULE, "options": "import a_package_that_nobody_has"},
+        {"losses": LOSS_MODULE},
     ),
     Package(
         "latte-talks",
@@ -199,29 +177,22 @@ ZOO = [
     Package("latte-bad-kind", plugin(spec("lose", "thing", "PACKAGE.losses:Thing"))),
     Package("latte-bad-name", plugin(loss("Big Thing"))),
     Package("latte-bad-target", plugin(loss("dotted", "losses.Thing"))),
-    Package("latte-bad-key", plugin(loss("keyed")), entry_points="bad-key = PACKAGE.plugin"),
+    Package("latte-bad-key", plugin(loss("keyed")), entry_points={"bad-key": "PACKAGE.plugin"}),
     Package(
         "latte-two-keys",
         plugin(loss("two")),
-        entry_points="PACKAGE = PACKAGE.plugin\nPACKAGE.plugin = PACKAGE.plugin",
+        entry_points={"PACKAGE": "PACKAGE.plugin", "PACKAGE.plugin": "PACKAGE.plugin"},
     ),
     Package("latte-twin-a", plugin(loss("a")), package="latte_twin"),
     Package("latte-twin-b", plugin(loss("b")), package="latte_twin"),
-    Package("latte-impostor", "", entry_points="latte = latte.components"),
+    Package("latte-impostor", "", entry_points={"latte": "latte.components"}),
 ]
-
-
-def install(packages: list[Package], folder: Path) -> Path:
-    """Install `packages` with pip into `folder`/site; returns it."""
-    wheels = [str(package.write_wheel(folder)) for package in packages]
-    site = folder / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    offline = ["--no-deps", "--no-index", "--no-compile", "--target", str(site)]
-    subprocess.run([*pip, *offline, *wheels], check=True, capture_output=True)
-    return site
 
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder for PYTHONPATH with every package of `ZOO`."""
-    return install(ZOO, tmp_path_factory.mktemp("zoo"))
+    site = tmp_path_factory.mktemp("zoo")
+    for package in ZOO:
+        package.install(site)
+    return site

@@ -21,20 +21,22 @@ from typing import Any
 from unittest import mock
 
 import torch
-from latte_flyp.options import FlypOptions
-from latte_flyp.prototypes import FlypPrototypes
-from latte_reclip.labeler import LabelPropagationLabeler
-from latte_reclip.options import LabelPropagationOptions
+from latte_flyp.flyp import FlypOptions, FlypPrototypes
+from latte_reclip.reclip import LabelPropagationLabeler, LabelPropagationOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 
 from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components import losses
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.data import batches
 from latte.interfaces import Batch, NoOptions
 from latte.interfaces.settings import Precision
@@ -143,8 +145,8 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
     given = {
         "parts": [part()],
         "labelers": [
-            CurrentLabeler(CurrentOptions(), ON_DEVICE),
-            FrozenLabeler(FrozenOptions(), ON_DEVICE),
+            CurrentLabeler(StreamOptions(), ON_DEVICE),
+            FrozenLabeler(StreamOptions(), ON_DEVICE),
         ],
         **TRAININGS[name](),
     }

@@ -21,7 +21,7 @@ class NotingOptions(Options):
     temperature: float = 0.0
     batch: int = 2
 
-class Noting(Describer):
+class Noting(Describer[NotingOptions]):
     """Returns the request as text; refuses images whose key begins with REFUSE, fails for FAIL.
 
     From the second batch on, answers wait while the file HOLD exists.
@@ -68,8 +68,7 @@ class Noting(Describer):
 
 @hookimpl
 def latte_components():
-    target, options = "noting_describer:Noting", "noting_describer:NotingOptions"
-    return [ComponentSpec("describer", "noting", target, "for tests", options=options)]
+    return [ComponentSpec("describer", "noting", "noting_describer:Noting", "for tests")]
 '''
 
 

@@ -1,13 +1,24 @@
 """A third-party plugin whose options have types that latte itself does not use."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from latte.interfaces import Options, Scope
-from latte.registry.spec import ComponentSpec, Plugin
+from latte.components.latteclip import ContrastiveLoss
+from latte.interfaces import (
+    Describer,
+    DescribeRequest,
+    DescriptionType,
+    NoOptions,
+    Options,
+    Reporter,
+    RunResults,
+    Scope,
+)
+from latte.registry.spec import ComponentSpec, Kind, Plugin
 
 
 class Retry(Options):
@@ -41,14 +52,34 @@ class ReservedOptions(Options):
     name: str = "x"
 
 
-def _spec(kind: str, name: str, options: str | None = None) -> ComponentSpec:
-    return ComponentSpec(
-        kind=kind,
-        name=name,
-        target="tests.helpers.third_party:never_imported",
-        options=options and f"tests.helpers.third_party:{options}",
-        summary="for tests",
-    )
+class Scene(DescriptionType[SceneOptions]):
+    def prompt(self, class_name: str) -> str:
+        return self.options.prompt
+
+
+class Remote(Describer[RemoteOptions]):
+    fingerprint = "remote"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        raise NotImplementedError
+
+
+class Reserved(Remote):
+    options_type = ReservedOptions
+
+
+class Silent(Reporter[NoOptions]):
+    def report(self, results: RunResults) -> list[Path]:
+        return []
+
+
+class Contrastive(ContrastiveLoss):
+    pass
+
+
+def _spec(kind: Kind, name: str) -> ComponentSpec:
+    target = f"tests.helpers.third_party:{name.capitalize()}"
+    return ComponentSpec(kind=kind, name=name, target=target, summary="for tests")
 
 
 LATTE_SCENES = Plugin(
@@ -57,9 +88,9 @@ LATTE_SCENES = Plugin(
     version="1.2",
     status="ok",
     specs=(
-        _spec("description", "scene", "SceneOptions"),
-        _spec("describer", "remote", "RemoteOptions"),
-        _spec("describer", "reserved", "ReservedOptions"),
+        _spec("description", "scene"),
+        _spec("describer", "remote"),
+        _spec("describer", "reserved"),
         _spec("reporter", "silent"),
         _spec("loss", "contrastive"),
         _spec("model", "small"),

@@ -11,16 +11,15 @@ import torch
 from torch import nn
 
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    CurrentOptions,
-    FrozenOptions,
-    LastBlocksOptions,
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
     MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
 )
-from latte.components.prototypes import MomentumPrototypes
-from latte.components.trainable import LastBlocks
+from latte.components.trainable import LastBlocks, LastBlocksOptions
 from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
@@ -85,8 +84,8 @@ def latteclip_part(name: str = "main", trainable: TrainableGroup | Trainable[Any
 
 def latteclip_labelers() -> list[PseudoLabeler[Any]]:
     return [
-        CurrentLabeler(CurrentOptions(), CONTEXT),
-        FrozenLabeler(FrozenOptions(), CONTEXT),
+        CurrentLabeler(StreamOptions(), CONTEXT),
+        FrozenLabeler(StreamOptions(), CONTEXT),
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import Field
 
 from latte.backbone.names import licence_of
-from latte.interfaces import LatteError, Options
+from latte.interfaces import Backbone, BackboneLoader, LatteError, NoOptions, Options
 from latte.new import models
 from latte.new.models import KNOWN, Machine, propose_model, refuse_backbone
 from latte.registry.registry import Registry
@@ -94,17 +96,25 @@ class ViewsOptions(Options):
     width: int = Field(default=8, description="width of the features")
 
 
+class Mine(BackboneLoader[NoOptions]):
+    def load(self) -> Backbone:
+        raise NotImplementedError
+
+    @classmethod
+    def load_saved(cls, folder: Path, device: str) -> Backbone:
+        raise NotImplementedError
+
+
+class Views(Mine):
+    options_type = ViewsOptions
+
+
 @pytest.fixture
 def registry() -> Registry:
     """Return a registry of one plugin with the backbones `mine`, `views` and `RN50`."""
-    options: dict[str, str | None] = {
-        "mine": None,
-        "views": f"{__name__}:ViewsOptions",
-        "RN50": None,
-    }
     specs = [
-        ComponentSpec("backbone", name, "json:loads", "a backbone", options=model)
-        for name, model in options.items()
+        ComponentSpec("backbone", name, f"{__name__}:{target}", "a backbone")
+        for name, target in (("mine", "Mine"), ("views", "Views"), ("RN50", "Mine"))
     ]
     return Registry([Plugin("latte_mine", "latte-mine", "0.1.0", "ok", specs=tuple(specs))])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -250,24 +248,6 @@ def test_command_writes_the_chosen_model(
     command = ["new", "--images", "images", "-o", "my.yaml", "--method", "zero-shot"]
     assert run_command_line([*command, "--model", "plugin:tiny"]) == 0
     assert load_recipe(Path("my.yaml"), load_registry()).backbone.options.model == "plugin:tiny"
-
-
-def test_torch_is_imported_only_if_there_may_be_a_gpu(
-    colour_images: Images, tmp_path: Path
-) -> None:
-    program = (
-        "import sys\n"
-        "from latte.new import models as machine\n"
-        "machine._may_have_nvidia = lambda: False\n"
-        "from latte.cli.main import run_command_line\n"
-        f"code = run_command_line(['new', '--images', {str(colour_images())!r}, '-o', "
-        f"{str(tmp_path / 'r.yaml')!r}])\n"
-        "sys.exit('torch was imported' if 'torch' in sys.modules else code)\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("method", ["mixture", "latteclip"])

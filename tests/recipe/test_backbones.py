@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.interfaces import RecipeErrors
+from latte.interfaces import Backbone, BackboneLoader, NoOptions, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.discovery import discover_plugins
@@ -18,9 +18,18 @@ REST = "dataset: {use: folder, root: a, classes: [b, c]}\ntrain: {max_steps: 0}\
 SHORT = "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}\n" + REST
 
 
+class Own(BackboneLoader[NoOptions]):
+    def load(self) -> Backbone:
+        raise NotImplementedError
+
+    @classmethod
+    def load_saved(cls, folder: Path, device: str) -> Backbone:
+        raise NotImplementedError
+
+
 def registry() -> Registry:
     """Return the installed components and the backbone `own` of another package."""
-    spec = ComponentSpec("backbone", "own", "latte_own:Loader", "for tests")
+    spec = ComponentSpec("backbone", "own", f"{__name__}:Own", "for tests")
     own = Plugin("latte_own", "latte-own", "1", status="ok", specs=(spec,))
     return Registry([*discover_plugins(), own])
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from latte.components.options import HtmlOptions
-from latte.components.reporters import HtmlReporter
+from latte.components.reporters import HtmlOptions, HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page

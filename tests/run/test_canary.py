@@ -73,10 +73,9 @@ class Hearing(Reporter[TellerOptions]):
 @hookimpl
 def latte_components():
     target = "latte_teller:"
-    options = target + "TellerOptions"
     return [
-        ComponentSpec("describer", "teller", target + "Teller", "tells", options),
-        ComponentSpec("reporter", "hearing", target + "Hearing", "hears", options),
+        ComponentSpec("describer", "teller", target + "Teller", "tells"),
+        ComponentSpec("reporter", "hearing", target + "Hearing", "hears"),
     ]
 '''
 RECIPE = """\

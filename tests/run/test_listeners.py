@@ -35,7 +35,6 @@ def latte_components():
             kind="reporter",
             name="diary",
             target="latte_diary:Diary",
-            options="latte_diary:DiaryOptions",
             summary="writes down what it hears",
         )
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from latte.components.labelers import CurrentLabeler
+from latte.components.latteclip import CurrentLabeler
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry

@@ -99,3 +99,7 @@ class TestScene(ExampleContract, DescriptionTypeContract):
 
 class TestClear(ExampleContract, PseudoLabelerContract):
     module = "latte_clear"
+
+
+class TestMeans(ExampleContract, PseudoLabelerContract):
+    module = "latte_means"

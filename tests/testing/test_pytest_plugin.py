@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte.api import Context, DescribeRequest, ImageReference
-from latte.testing import DescriberContract, StubClip
+from latte.testing import StubClip
 from latte.testing.doubles import EchoDescriber
 from latte.testing.fixtures import described_images
 
@@ -23,13 +23,6 @@ def test_assertions_are_rewritten(latte_context):
     import latte.testing.describer as rewritten
     assert "@pytest_ar" in vars(rewritten)
 """
-
-
-class TestEcho(DescriberContract):
-    def build(self) -> tuple[type[EchoDescriber], object]:  # type: ignore[override]
-        from latte.api import NoOptions
-
-        return EchoDescriber, NoOptions()
 
 
 def test_the_fixtures_fit_together(

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from latte.api import TrainingStart
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import MomentumPrototypes
 from latte.testing import RunContract, TinyRuns
 from latte.testing.tiny_runs import DATASET
 

@@ -11,10 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Backbone, Batch, NoOptions, PixelFormat, TrainableGroup
@@ -101,7 +105,7 @@ def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None
     )
     aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), CONTEXT)
     aggregator.start(start)
-    labelers = [CurrentLabeler(CurrentOptions(), CONTEXT), FrozenLabeler(FrozenOptions(), CONTEXT)]
+    labelers = [CurrentLabeler(StreamOptions(), CONTEXT), FrozenLabeler(StreamOptions(), CONTEXT)]
     for labeler in labelers:
         labeler.start(start)
     parameters = backbone.train_only("all")

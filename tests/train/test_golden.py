@@ -10,10 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.interfaces import Batch, EpochInfo, NoOptions
 from tests.helpers.reference_training import latteclip_step
 from tests.helpers.training_driver import CONTEXT, relative_error, take_step, training_start
@@ -71,9 +75,9 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
         recorded["image_features"],
         zero_shot_labels=recorded["frozen_labels"],
     )
-    frozen = FrozenLabeler(FrozenOptions(), CONTEXT)
+    frozen = FrozenLabeler(StreamOptions(), CONTEXT)
     frozen.start(start)
-    current = CurrentLabeler(CurrentOptions(), CONTEXT)
+    current = CurrentLabeler(StreamOptions(), CONTEXT)
     aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), CONTEXT)
     aggregator.start(start)
     aggregator.on_epoch_start(EpochInfo(), "main")

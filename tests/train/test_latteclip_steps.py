@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes import MomentumPrototypes
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
+    MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
+)
 from latte.interfaces import Batch, EpochInfo, NoOptions, PseudoLabeler
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.reference_training import latteclip_step
@@ -81,8 +85,8 @@ class LatteClip:
     def __init__(self, setting: Setting, class_features: Tensor, zero_shot_labels: Tensor) -> None:
         self.setting = setting
         self.labelers: list[PseudoLabeler[Any]] = [
-            FrozenLabeler(FrozenOptions(weight=setting.frozen_weight), CONTEXT),
-            CurrentLabeler(CurrentOptions(weight=setting.current_weight), CONTEXT),
+            FrozenLabeler(StreamOptions(weight=setting.frozen_weight), CONTEXT),
+            CurrentLabeler(StreamOptions(weight=setting.current_weight), CONTEXT),
         ]
         options = MomentumOptions(momentum=setting.momentum, margins=setting.margins)
         self.aggregator = MomentumPrototypes(options, CONTEXT)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from latte.components.options import TemplateOptions
-from latte.components.prototypes import TemplatePrototypes
+from latte.components.prototypes import TemplateOptions, TemplatePrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import ClassFeatureRefresh, NoOptions, Trainable, TrainableGroup

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from latte.components.losses import ContrastiveLoss
+from latte.components.latteclip import ContrastiveLoss
 from latte.interfaces import NoOptions
 from latte.train import timing
 from latte.train.timing import (

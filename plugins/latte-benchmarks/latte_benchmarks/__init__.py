@@ -16,7 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="dataset",
             name=facts.name,
             target=f"latte_benchmarks.dataset:{facts.target}",
-            options="latte_benchmarks.dataset:PublishedOptions",
             summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
         )
         for facts in all_facts().values()

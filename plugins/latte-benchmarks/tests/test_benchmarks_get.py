@@ -131,20 +131,6 @@ def test_archive_of_another_layout_is_kept_and_reported(server: Server, tmp_path
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["dtd.tar.gz"]
 
 
-def test_a_cut_archive_without_a_checksum_is_reported(server: Server, tmp_path: Path) -> None:
-    name = "fgvc-aircraft-2013b.tar.gz"
-    server.files[name] = pack("fgvc-aircraft", tmp_path / "made")
-    server.cut = 600
-    with pytest.raises(LatteError, match="cannot be unpacked") as caught:
-        get_images(
-            find_facts("fgvc-aircraft"),
-            tmp_path / "data",
-            lambda _: [RemoteFile(server.url(name), name, None)],
-        )
-    assert "delete it and get it again" in str(caught.value)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [name]
-
-
 @pytest.mark.parametrize("name", ["stanford-cars", "ucf101"])
 def test_a_dataset_that_torchvision_lacks_changes_nothing(name: str, tmp_path: Path) -> None:
     get_images(find_facts(name), tmp_path)

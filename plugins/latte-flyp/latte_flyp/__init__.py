@@ -14,8 +14,7 @@ def latte_components() -> Iterable[ComponentSpec]:
         ComponentSpec(
             kind="prototypes",
             name="flyp",
-            target="latte_flyp.prototypes:FlypPrototypes",
-            options="latte_flyp.options:FlypOptions",
+            target="latte_flyp.flyp:FlypPrototypes",
             summary="FLYP: the target is a random template of the label, with gradient",
         ),
     )

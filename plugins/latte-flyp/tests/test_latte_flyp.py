@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from latte_flyp.options import FlypOptions
-from latte_flyp.prototypes import FlypPrototypes
+from latte_flyp.flyp import FlypOptions, FlypPrototypes
 from torch import Tensor
 
 from latte.api import LabelStream, LatteError

@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="dataset",
             name="hf",
             target="latte_hf_datasets.dataset:HuggingFaceDataset",
-            options="latte_hf_datasets.options:HuggingFaceOptions",
             summary="a Hugging Face dataset: saved to disk, parquet files, or a name on the hub",
         ),
     )

@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="describer",
             name="llava",
             target="latte_llava.describer:LlavaDescriber",
-            options="latte_llava.options:LlavaOptions",
             summary="LLaVA and other image-text models of transformers, on this machine",
         ),
     )

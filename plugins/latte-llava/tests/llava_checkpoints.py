@@ -26,7 +26,7 @@ def checkpoint(family: str) -> Path:
     shape = SHAPES[family]()
     folder = Path(_session_folder().name) / family
     with torch.random.fork_rng():
-        model = shape.build("cpu", torch.float32)
+        model = shape.build()
     if family == "fast-vlm":
         # An untrained convolutional tower says next to nothing, which this makes audible.
         with torch.inference_mode():

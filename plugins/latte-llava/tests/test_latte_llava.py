@@ -166,25 +166,6 @@ def test_tokens_are_counted_without_padding(
     assert llava.counters == {"tokens": 12 + 2 + 4}
 
 
-def test_a_text_ends_where_the_model_ends_it(tmp_path: Path) -> None:
-    llava = describer(checkpoint("tiny-llava"), tmp_path, max_new_tokens=6)
-    asked = requests(tmp_path, 1)
-    llava.describe(asked)
-    assert llava._loaded is not None
-    model = llava._loaded.model.model
-    whole = model.generate
-    first = whole(**inputs(llava, asked)).tolist()[0][-6]
-    model.generation_config.eos_token_id = [first]
-    assert whole(**inputs(llava, asked)).tolist()[0][-1] == first
-
-
-def inputs(llava: LlavaDescriber, asked: Sequence[DescribeRequest]) -> Any:
-    assert llava._loaded is not None
-    text = llava._loaded.conversation.text(asked[0].prompt, 1)
-    image = llava._loaded.view.shown(asked[0].images[0].open())
-    return llava._loaded.view.processor(text=[text], images=[[image]], return_tensors="pt")
-
-
 class TestSampling:
     def sampled(self, tmp_path: Path, **options: Any) -> LlavaDescriber:
         return describer(checkpoint("tiny-llava-next"), tmp_path, temperature=1.0, **options)

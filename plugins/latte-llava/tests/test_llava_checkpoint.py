@@ -65,8 +65,16 @@ class TestNames:
         assert found.source == str(folder)
         assert found.name == "plugin:small"
 
-    def test_a_name_that_no_plugin_brings_is_a_mistake(self, tmp_path: Path) -> None:
-        assert "no plugin provides a model called small" in complaint("plugin:small", tmp_path)
+    @pytest.mark.parametrize(
+        ("model", "expected"),
+        [
+            ("plugin:small", "no plugin provides a model called small"),
+            ("./models/llava", "no folder {}/models/llava"),
+            ("my llava", "`my llava` is neither a folder nor the name of a model"),
+        ],
+    )
+    def test_what_names_no_model_is_said(self, tmp_path: Path, model: str, expected: str) -> None:
+        assert expected.format(tmp_path) in complaint(model, tmp_path)
 
 
 class TestFingerprint:
@@ -247,15 +255,6 @@ def test_a_broken_folder_is_an_error_that_names_it(
     said = complaint("model", tmp_path)
     assert "model" in said
     assert expected in said
-
-
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    assert f"no folder {tmp_path}/models/llava" in complaint("./models/llava", tmp_path)
-
-
-def test_what_can_be_no_model_is_said_to_be_none(tmp_path: Path) -> None:
-    said = complaint("my llava", tmp_path)
-    assert "`my llava` is neither a folder nor the name of a model" in said
 
 
 def test_a_folder_has_no_revision(folder: Path, tmp_path: Path) -> None:

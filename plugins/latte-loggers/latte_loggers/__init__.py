@@ -15,21 +15,18 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="reporter",
             name="tensorboard",
             target="latte_loggers.tensorboard:TensorBoardReporter",
-            options="latte_loggers.options:TensorBoardOptions",
             summary="metrics of training and evaluation as TensorBoard event files",
         ),
         ComponentSpec(
             kind="reporter",
             name="wandb",
             target="latte_loggers.wandb:WandbReporter",
-            options="latte_loggers.options:WandbOptions",
             summary="the same metrics for Weights & Biases; offline by default",
         ),
         ComponentSpec(
             kind="reporter",
             name="trackio",
             target="latte_loggers.trackio:TrackioReporter",
-            options="latte_loggers.options:TrackioOptions",
             summary="the same metrics in Trackio's database on this machine",
         ),
     )

@@ -15,14 +15,12 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="prototypes",
             name="multi-momentum",
             target="latte_multiproto.prototypes:MultiMomentumPrototypes",
-            options="latte_multiproto.options:MultiMomentumOptions",
             summary="several prototypes a class that follow mixed descriptions with momentum",
         ),
         ComponentSpec(
             kind="reporter",
             name="prototype-gallery",
             target="latte_multiproto.report:PrototypeGallery",
-            options="latte_multiproto.options:GalleryOptions",
             summary="one page: each class's prototypes, their nearest images, the class's variance",
         ),
     )

@@ -16,9 +16,9 @@ from latte.api import (
     PrototypeAggregator,
     Supervision,
     TrainingStart,
-    mix_descriptions,
 )
 from latte_multiproto.clusters import cluster_centres, moved, parted_prototypes
+from latte_multiproto.mixer import mix
 from latte_multiproto.options import MultiMomentumOptions
 
 
@@ -119,11 +119,10 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         """Return the weighted mean (B, D) of the features of each image's texts."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
-            return mix_descriptions(features, self._weights, None)
+            return mix(features, self._weights, None)
         now = self.options.margins == "current"
         prototypes = self._prototypes if now else self._epoch_start_prototypes
-        classifier = Classifier(prototypes, self._owners)
-        return mix_descriptions(features, self._weights, classifier)
+        return mix(features, self._weights, Classifier(prototypes, self._owners))
 
     @torch.no_grad()
     def update(self, supervisions: Sequence[Supervision]) -> None:

@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="describer",
             name="openai",
             target="latte_openai.describer:OpenAIDescriber",
-            options="latte_openai.options:OpenAIOptions",
             summary="asks an OpenAI-compatible server: vLLM, SGLang, Ollama, hosted ones",
         ),
     )

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 from latte_openai.describer import OpenAIDescriber
 from latte_openai.errors import RequestError
 from latte_openai.options import OpenAIOptions
 
-from latte.api import DescribeRequest, LatteError
+from latte.api import ChoiceRequest, DescribeRequest, LatteError
 from latte.testing.fixtures import described_images, make_context
 
 
@@ -54,12 +55,26 @@ class Reply:
 
 
 Behaviour = Callable[[Asked], Reply]
+FIELDS = ("choices", "message", "content", "error", "code", "type", "usage", "data")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda below: st.lists(below) | st.dictionaries(st.sampled_from(FIELDS), below),
+)
+"""Any data with the fields of replies."""
 
 
 def said(text: object, finish: str = "stop", **message: object) -> Reply:
     """A chat completion of 7 tokens."""
     choice = {"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
     return Reply({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 7}})
+
+
+def with_logprobs(text: str, tokens: Sequence[Mapping[str, Any]]) -> Reply:
+    """A chat completion with log probabilities of these tokens."""
+    reply = said(text)
+    assert isinstance(reply.body, dict)
+    reply.body["choices"][0]["logprobs"] = {"content": [*tokens]}
+    return reply
 
 
 def wrong(
@@ -206,6 +221,16 @@ def questions(folder: Path, *prompts: str) -> list[DescribeRequest]:
     """One request about one image for each prompt."""
     image = described_images(folder / "asked", 1)[0]
     return [DescribeRequest((image,), prompt) for prompt in prompts]
+
+
+def choice_requests(
+    folder: Path, count: int = 2, none_allowed: bool = False
+) -> list[ChoiceRequest]:
+    """One question with two options about each of `count` images."""
+    return [
+        ChoiceRequest((image,), f"Which in {number}?", ("cat", "dog"), none_allowed)
+        for number, image in enumerate(described_images(folder / "asked", count))
+    ]
 
 
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

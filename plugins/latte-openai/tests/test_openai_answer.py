@@ -7,20 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from latte_openai.answer import read_answer, read_models, without_reasoning
 from latte_openai.errors import excerpt, read_problem
-from openai_double import said
+from openai_double import JSON, said
 
 from latte.api import Refusal
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda below: (
-        st.lists(below)
-        | st.dictionaries(
-            st.sampled_from(["choices", "message", "content", "error", "code", "usage", "data"]),
-            below,
-        )
-    ),
-)
 
 
 def text_of(content: object, finish: str = "stop", **message: object) -> str | Refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from latte_openai.answer import read_answer
 from latte_openai.choice import read_choice
 from latte_openai.errors import RequestError
-from openai_double import Asked, Reply, chat_server, describer, said, wrong
+from openai_double import (
+    Asked,
+    Reply,
+    chat_server,
+    choice_requests,
+    describer,
+    said,
+    with_logprobs,
+    wrong,
+)
 
 from latte.api import Choice, ChoiceRequest, LatteError, Refusal
-from latte.testing.fixtures import described_images
 
 PETS = ChoiceRequest((), "Which?", ("cat", "dog"), none_allowed=True)
 SURE = {"B": 0.6, " B": 0.1, "A": 0.2, "C": 0.05, "The": 0.05}
@@ -26,13 +34,6 @@ def token(text: str, shares: Mapping[str, float]) -> dict[str, Any]:
     """Return a token in the format of OpenAI, vLLM, SGLang and llama.cpp."""
     others = [{"token": name, "logprob": math.log(share)} for name, share in shares.items()]
     return {"token": text, "logprob": math.log(shares.get(text, 0.9)), "top_logprobs": others}
-
-
-def with_logprobs(text: str, tokens: Sequence[dict[str, Any]]) -> Reply:
-    reply = said(text)
-    assert isinstance(reply.body, dict)
-    reply.body["choices"][0]["logprobs"] = {"content": [*tokens]}
-    return reply
 
 
 def sure(_: Asked) -> Reply:
@@ -50,21 +51,6 @@ def shares(choice: Choice | Refusal | BaseException) -> list[float]:
     return [*choice.probabilities, choice.none]
 
 
-def requests(folder: Path, count: int = 4) -> list[ChoiceRequest]:
-    return [
-        ChoiceRequest((image,), f"Which in {number}?", ("cat", "dog"), none_allowed=True)
-        for number, image in enumerate(described_images(folder / "asked", count))
-    ]
-
-
-def test_descriptions_ask_for_no_log_probabilities(tmp_path: Path) -> None:
-    with chat_server(sure) as server, describer(tmp_path, server.url) as lmm:
-        question = requests(tmp_path)[0].question()
-        assert lmm.describe([question]) == ["B"]
-        assert shares(lmm.choose(requests(tmp_path)[:1])[0])[1] == pytest.approx(0.7 / 0.95)
-    assert ["logprobs" in asked.body for asked in server.asked] == [False, True]
-
-
 def test_status_403_for_log_probabilities_is_no_wrong_key(tmp_path: Path) -> None:
     message = "You are not allowed to request logprobs from this model"
 
@@ -72,7 +58,7 @@ def test_status_403_for_log_probabilities_is_no_wrong_key(tmp_path: Path) -> Non
         return wrong(403, message) if "logprobs" in asked.body else said("B")
 
     with chat_server(strict) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
-        choices = lmm.choose(requests(tmp_path))
+        choices = lmm.choose(choice_requests(tmp_path, 4, none_allowed=True))
     assert choices == [Choice((0.0, 1.0), 0.0)] * 4
     assert ["logprobs" in one.body for one in server.asked] == [True, *[False] * 4]
 
@@ -82,7 +68,7 @@ def test_a_request_that_is_rejected_in_each_form_fails_alone(tmp_path: Path) -> 
         return wrong(400, "bad image") if asked.prompt.startswith("Which in 1") else sure(asked)
 
     with chat_server(small) as server, describer(tmp_path, server.url) as lmm:
-        first, rejected, *others = lmm.choose(requests(tmp_path))
+        first, rejected, *others = lmm.choose(choice_requests(tmp_path, 4, none_allowed=True))
     assert isinstance(rejected, RequestError)
     assert "bad image" in str(rejected)
     assert all(0 < shares(choice)[1] < 1 for choice in (first, *others))
@@ -95,7 +81,7 @@ def test_a_wrong_key_is_still_an_error_for_all(tmp_path: Path) -> None:
         describer(tmp_path, server.url) as lmm,
         pytest.raises(LatteError, match="403"),
     ):
-        lmm.choose(requests(tmp_path)[:1])
+        lmm.choose(choice_requests(tmp_path, 1))
     assert len(server.asked) == 1
 
 

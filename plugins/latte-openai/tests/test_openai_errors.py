@@ -167,11 +167,6 @@ def test_refusals_are_answers(tmp_path: Path, reply: Reply) -> None:
     assert len(server.asked) == 3
 
 
-def test_empty_text_is_returned(tmp_path: Path) -> None:
-    with chat_server(lambda _: said("")) as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a")) == [""]
-
-
 @pytest.mark.parametrize("status", [401, 403])
 def test_missing_or_rejected_key_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
@@ -281,19 +276,19 @@ def test_first_fatal_error_cancels_other_requests(tmp_path: Path) -> None:
     assert sorted(server.prompts) == ["a", "b"]
 
 
-def test_model_is_required_if_the_server_has_several(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        (("llava", "qwen"), r"serves 2 models: name one(.|\n)*llava, qwen"),
+        (None, "not an OpenAI-compatible address"),
+    ],
+)
+def test_model_is_required_unless_the_server_has_one(
+    tmp_path: Path, models: tuple[str, ...] | None, message: str
+) -> None:
     with (
-        chat_server(models=("llava", "qwen")) as server,
+        chat_server(models=models) as server,
         describer(tmp_path, server.url, model=None) as one,
-        pytest.raises(LatteError, match=r"serves 2 models: name one(.|\n)*llava, qwen"),
-    ):
-        _ = one.fingerprint
-
-
-def test_model_is_required_if_the_server_lists_none(tmp_path: Path) -> None:
-    with (
-        chat_server(models=None) as server,
-        describer(tmp_path, server.url, model=None) as one,
-        pytest.raises(LatteError, match="not an OpenAI-compatible address"),
+        pytest.raises(LatteError, match=message),
     ):
         _ = one.fingerprint

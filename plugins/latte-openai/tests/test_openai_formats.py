@@ -14,10 +14,19 @@ from typing import Any
 
 import pytest
 from latte_openai.errors import RequestError
-from openai_double import Asked, Behaviour, Reply, chat_server, describer, said, wrong
+from openai_double import (
+    Asked,
+    Behaviour,
+    Reply,
+    chat_server,
+    choice_requests,
+    describer,
+    said,
+    with_logprobs,
+    wrong,
+)
 
 from latte.api import Choice, ChoiceRequest, Refusal
-from latte.testing.fixtures import described_images
 
 SHARES = {"B": 0.6, " B": 0.1, "A": 0.2, "The": 0.1}
 PROBABLE = pytest.approx([0.2 / 0.9, 0.7 / 0.9])
@@ -48,10 +57,7 @@ class Format:
             }
             for name, share in shares.items()
         ]
-        reply = said(text)
-        assert isinstance(reply.body, dict)
-        reply.body["choices"][0]["logprobs"] = {"content": [{**found[0], "top_logprobs": found}]}
-        return reply
+        return with_logprobs(text, [{**found[0], "top_logprobs": found}])
 
     def rejection(self, message: str) -> Reply:
         return Reply(self.error(message), 400)
@@ -123,14 +129,6 @@ def server(form: Format, logprobs: str, structure: str, text: str) -> Behaviour:
     return reply
 
 
-def requests(folder: Path, count: int = 2) -> list[ChoiceRequest]:
-    images = described_images(folder / "asked", count)
-    return [
-        ChoiceRequest((image,), f"Which in {number}?", ("cat", "dog"))
-        for number, image in enumerate(images)
-    ]
-
-
 def fields(asked: Sequence[Asked]) -> list[str]:
     """Return `logprobs`, `json` or `letter` for each request."""
     names = {"logprobs": "logprobs", "response_format": "json"}
@@ -145,7 +143,7 @@ def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: Fo
         chat_server(server(server_format, "sent", "sent", "B")) as served,
         describer(tmp_path, served.url) as lmm,
     ):
-        choices = lmm.choose(requests(tmp_path))
+        choices = lmm.choose(choice_requests(tmp_path))
         assert lmm.counters == {"tokens": 14, "prompt tokens": 200}
     for choice in choices:
         assert isinstance(choice, Choice)
@@ -183,7 +181,7 @@ def test_json_replaces_log_probabilities_and_letters_replace_json(
         chat_server(server(VLLM, logprobs, structure, text)) as served,
         describer(tmp_path, served.url, concurrency=1) as lmm,
     ):
-        choices = lmm.choose(requests(tmp_path))
+        choices = lmm.choose(choice_requests(tmp_path))
         paid = lmm.counters["tokens"]
     assert fields(served.asked) == first + second
     assert choices == [chosen] * 2 if chosen else all(isinstance(one, Refusal) for one in choices)
@@ -197,7 +195,7 @@ def test_the_schema_names_the_letters(tmp_path: Path) -> None:
         chat_server(server(VLLM, "rejected", "sent", "B")) as served,
         describer(tmp_path, served.url) as lmm,
     ):
-        lmm.choose([ChoiceRequest(requests(tmp_path)[0].images, "?", ("cat", "dog"), True)])
+        lmm.choose([ChoiceRequest(choice_requests(tmp_path)[0].images, "?", ("cat", "dog"), True)])
     asked = served.asked[-1].body["response_format"]
     assert asked["type"] == "json_schema"
     assert asked["json_schema"]["strict"]
@@ -218,7 +216,7 @@ def test_log_probabilities_that_end_half_way_lose_no_answer(
         chat_server(behaviour) as served,
         describer(tmp_path, served.url, concurrency=1) as lmm,
     ):
-        choices = lmm.choose(requests(tmp_path, 4))
+        choices = lmm.choose(choice_requests(tmp_path, 4))
         assert lmm.counters["tokens"] == 4 * 7, "nothing is paid twice"
     assert all(isinstance(choice, Choice) for choice in choices)
     assert [choice == DOG for choice in choices] == [False, False, True, True]
@@ -232,7 +230,7 @@ def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
         too_long = asked.prompt.startswith("Which in 1")
         return server_format.overflow() if too_long else server(VLLM, "sent", "sent", "B")(asked)
 
-    asked = requests(tmp_path, 3)
+    asked = choice_requests(tmp_path, 3)
     with chat_server(behaviour) as served, describer(tmp_path, served.url) as lmm:
         first, error, last = lmm.choose(asked)
     assert isinstance(error, RequestError)
@@ -252,7 +250,7 @@ def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
 )
 def test_a_refusal_is_never_turned_into_a_letter(tmp_path: Path, refusal: Reply) -> None:
     with chat_server(lambda _: refusal) as served, describer(tmp_path, served.url) as lmm:
-        choices = lmm.choose(requests(tmp_path))
+        choices = lmm.choose(choice_requests(tmp_path))
     assert all(isinstance(choice, Refusal) for choice in choices)
     assert fields(served.asked) == ["logprobs"] * 2
 
@@ -260,6 +258,6 @@ def test_a_refusal_is_never_turned_into_a_letter(tmp_path: Path, refusal: Reply)
 @pytest.mark.parametrize("text", ['{"letter": "D"}', '{"letter": 1}', '{"letter"', '["B"]', '"B"'])
 def test_json_without_a_letter_of_the_options_is_a_refusal(tmp_path: Path, text: str) -> None:
     with chat_server(lambda _: said(text)) as served, describer(tmp_path, served.url) as lmm:
-        (refusal,) = lmm.choose(requests(tmp_path, 1))
+        (refusal,) = lmm.choose(choice_requests(tmp_path, 1))
     assert isinstance(refusal, Refusal)
     assert "no letter from A to B" in refusal.reason

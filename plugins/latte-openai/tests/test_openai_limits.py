@@ -27,7 +27,7 @@ from latte_openai.bounded import BoundedClient, UnreadableReplyError
 from latte_openai.client import ChatClient
 from latte_openai.errors import RequestError
 from latte_openai.options import OpenAIOptions
-from openai_double import Reply, chat_server, describer, failure, questions, said
+from openai_double import JSON, Reply, chat_server, describer, failure, questions, said
 from pydantic import SecretStr
 
 from latte.api import LatteError
@@ -271,18 +271,6 @@ def test_reply_is_read_as_utf_8_whatever_its_charset(tmp_path: Path, charset: st
     reply = Reply(text, headers={"Content-Type": f"application/json; charset={charset}"})
     with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
         assert one.describe(questions(tmp_path, "a")) == ["naïve"]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda below: (
-        st.lists(below)
-        | st.dictionaries(
-            st.sampled_from(["choices", "message", "content", "error", "code", "type", "data"]),
-            below,
-        )
-    ),
-)
 
 
 def test_no_reply_of_a_server_crashes_the_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,17 +79,6 @@ def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describ
     assert files_with(place, KEY) == []
 
 
-def test_same_model_on_another_server_is_not_asked_again(describe: Describe) -> None:
-    with chat_server(echo) as one:
-        assert describe(one.url)[0] == 0
-    with chat_server(echo) as other:
-        assert describe(other.url)[0] == 0
-        assert other.asked == []
-        code, printed = describe(other.url, "revision: awq")
-        assert code == 0, printed
-        assert len(other.asked) == len(one.asked)
-
-
 def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describe) -> None:
     kinds: dict[str, Reply] = {}
 
@@ -111,26 +100,6 @@ def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describ
     assert any("no people" in reason for reason in reasons)
     assert len(records) == len(server.asked)
     assert files_with(place, KEY) == []
-
-
-def test_failed_requests_are_not_waited_for_after_the_retries(
-    place: Path, describe: Describe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr("latte.describe.generate.FIRST_PAUSE", 0.5)
-    monkeypatch.setattr("latte.describe.generate.time.sleep", pauses.append)
-    first: list[str] = []
-
-    def behaviour(asked: Asked) -> Reply:
-        first[:] = first or [asked.content[0]["image_url"]["url"]]
-        return wrong(500) if asked.content[0]["image_url"]["url"] == first[0] else echo(asked)
-
-    with chat_server(behaviour) as server:
-        code, printed = describe(server.url, "concurrency: 1, retries: 0")
-    assert code == 0, printed
-    assert "1 failed" in printed
-    assert pauses == []
-    assert len(server.asked) == len(stored(place))
 
 
 def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe: Describe) -> None:
@@ -169,24 +138,20 @@ def test_error_of_all_requests_stops_the_run_and_hides_the_key(
 
 
 @pytest.mark.parametrize(
-    "options",
-    [f"key_env: {KEY}", f"api_key: {KEY}", f"extra_body: {{api_key: {KEY}}}"],
+    ("url", "options"),
+    [
+        ("http://localhost:1/v1", f"key_env: {KEY}"),
+        ("http://localhost:1/v1", f"api_key: {KEY}"),
+        ("http://localhost:1/v1", f"extra_body: {{api_key: {KEY}}}"),
+        (f"https://user:{KEY}@example.org/v1", "concurrency: 2"),
+    ],
 )
 def test_recipe_with_a_key_is_an_error_that_does_not_show_it(
-    describe: Describe, options: str
+    describe: Describe, url: str, options: str
 ) -> None:
-    code, printed = describe("http://localhost:1/v1", options)
+    code, printed = describe(url, options)
     assert code == 2
     assert "recipe.yaml:3" in printed
-    assert KEY not in printed
-
-
-def test_address_with_a_password_is_an_error_that_does_not_show_it(
-    describe: Describe,
-) -> None:
-    code, printed = describe(f"https://user:{KEY}@example.org/v1")
-    assert code == 2
-    assert "key_env" in printed
     assert KEY not in printed
 
 

@@ -15,14 +15,12 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="labeler",
             name="choices",
             target="latte_questions.labeler:ChoicesLabeler",
-            options="latte_questions.options:ChoicesOptions",
             summary="labels all images together, and asks a describer about clusters and images",
         ),
         ComponentSpec(
             kind="loss",
             name="partial-labels",
             target="latte_questions.candidates:PartialLabelLoss",
-            options="latte_questions.options:PartialLabelOptions",
             summary="cross-entropy with several candidate classes per image",
         ),
     )

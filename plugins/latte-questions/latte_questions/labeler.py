@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.api import (
     Batch,
-    Classifier,
+    JointLabels,
     LabelStream,
     LatteError,
     PrototypeAggregator,
@@ -29,13 +29,12 @@ FEWEST_QUESTIONS = 30
 reliable."""
 
 
-class ChoicesLabeler(TransductiveLabeler):
+class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
     """Labeler that fits the Gaussian mixture of `transductive`, with a describer's answers.
 
     It asks the describer once, when the first epoch starts, using the first learner's features.
     """
 
-    options: ChoicesOptions
     interview: ClassVar[type[Interview]] = Interview
 
     def start(self, start: TrainingStart) -> None:
@@ -52,18 +51,19 @@ class ChoicesLabeler(TransductiveLabeler):
                 hint=f"allow {FEWEST_QUESTIONS} questions or more, or write budget: 0 to ask none",
             )
 
-    def _label(
-        self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> Classifier:
-        questions = self._start.questions
-        if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
-            self._ask(questions, images, aggregator)
-        return super()._label(learner, images, aggregator)
+    def label(
+        self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> JointLabels:
+        """Label the images by a mixture; before that, ask the questions unless they were asked."""
+        questions = self.training.questions
+        if self._evidence is None and questions is not None and len(self.training.class_names) > 1:
+            self._ask(questions, features, aggregator)
+        return super().label(learner, features, aggregator)
 
     def _ask(
         self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> None:
-        start, scale = self._start, self._scale(images)
+        start, scale = self.training, self._scale(images)
 
         def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
             logits = self._text_logits(scale, texts, aggregator)
@@ -99,21 +99,22 @@ class ChoicesLabeler(TransductiveLabeler):
 
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
         counts = self._evidence is not None and bool(self._evidence.any())
-        heard, given = self._evidence if counts else None, self._start.corrections
+        heard, given = self._evidence if counts else None, self.training.corrections
         return fit_mixture(images, texts, text_logits, self.options, given, heard)
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         """Return the label stream of `transductive`, with five candidate classes per image."""
-        found, device = self._posteriors[batch.learner], image_features.device
+        posterior, device = self.posterior(batch.learner), image_features.device
+        assert posterior is not None, "labels are assigned after the start of an epoch"
         return [
             CandidateStream(
-                **vars(one),
-                candidates=found.labels[batch.indices].to(device),
-                probabilities=found.probabilities[batch.indices].to(device),
+                **vars(stream),
+                candidates=posterior.labels[batch.indices].to(device),
+                probabilities=posterior.probabilities[batch.indices].to(device),
             )
-            for one in super().assign(batch, image_features, aggregator)
+            for stream in super().assign(batch, image_features, aggregator)
         ]
 
     def state(self) -> dict[str, Tensor]:
@@ -137,7 +138,7 @@ class ChoicesLabeler(TransductiveLabeler):
         if (packed := state.get(_EVIDENCE)) is None:
             self._evidence = None
             return
-        images = self._start.image_features
+        images = self.training.image_features
         texts = state.get(_TEXTS)
         self._reworded = None if texts is None else texts.to(images)
         rows, classes, values = packed[:, 1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from latte_questions.interview import MIXED
@@ -144,7 +145,7 @@ def misnamed(noise: float = 0.12) -> TrainingStart:
 
 
 def labels(
-    labeler: TransductiveLabeler, start: TrainingStart, questions: Asked | None = None
+    labeler: TransductiveLabeler[Any], start: TrainingStart, questions: Asked | None = None
 ) -> Tensor:
     aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     aggregator.start(start)

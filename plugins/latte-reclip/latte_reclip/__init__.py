@@ -14,15 +14,13 @@ def latte_components() -> Iterable[ComponentSpec]:
         ComponentSpec(
             kind="labeler",
             name="label-propagation",
-            target="latte_reclip.labeler:LabelPropagationLabeler",
-            options="latte_reclip.options:LabelPropagationOptions",
+            target="latte_reclip.reclip:LabelPropagationLabeler",
             summary="spreads class texts over a neighbour graph; keeps what all learners agree on",
         ),
         ComponentSpec(
             kind="loss",
             name="masked-cross-entropy",
-            target="latte_reclip.loss:MaskedCrossEntropy",
-            options="latte_reclip.options:MaskedCrossEntropyOptions",
+            target="latte_reclip.reclip:MaskedCrossEntropy",
             summary="cross-entropy over all classes, weighted per image",
         ),
     )

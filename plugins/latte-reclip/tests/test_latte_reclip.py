@@ -9,9 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_reclip.labeler import LabelPropagationLabeler, class_centroids
-from latte_reclip.loss import MaskedCrossEntropy
-from latte_reclip.options import LabelPropagationOptions, MaskedCrossEntropyOptions
+from latte_reclip.reclip import (
+    LabelPropagationLabeler,
+    LabelPropagationOptions,
+    MaskedCrossEntropy,
+    MaskedCrossEntropyOptions,
+    class_centroids,
+)
 from torch import Tensor
 from torch.nn.functional import normalize
 

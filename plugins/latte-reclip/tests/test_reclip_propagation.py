@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.propagation import (
+from latte_reclip.reclip import (
+    LabelPropagationOptions,
     class_directions,
     class_scores,
     highest_scores,

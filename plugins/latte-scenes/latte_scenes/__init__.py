@@ -15,21 +15,18 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="description",
             name="scene",
             target="latte_scenes.types:SceneDescription",
-            options="latte_scenes.types:SceneOptions",
             summary="where an image was taken, and what surrounds its object",
         ),
         ComponentSpec(
             kind="description",
             name="objects",
             target="latte_scenes.types:ObjectsDescription",
-            options="latte_scenes.types:ObjectsOptions",
             summary="which things an image shows, the largest first",
         ),
         ComponentSpec(
             kind="description",
             name="attributes",
             target="latte_scenes.types:AttributesDescription",
-            options="latte_scenes.types:AttributesOptions",
             summary="colours, shapes and materials that a group's images share",
         ),
     )

@@ -40,7 +40,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="dataset",
             name="tiny-caltech",
             target="latte_tiny.dataset:TinyCaltech",
-            options="latte_tiny.dataset:TinyCaltechOptions",
             summary="1,600 photos of 100 classes from Caltech-101 (CC BY 4.0), train and test",
         ),
     )

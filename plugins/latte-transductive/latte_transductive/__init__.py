@@ -15,14 +15,12 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="labeler",
             name="transductive",
             target="latte_transductive.labeler:TransductiveLabeler",
-            options="latte_transductive.options:TransductiveOptions",
             summary="labels all images together: Gaussians that are anchored at the class texts",
         ),
         ComponentSpec(
             kind="guard",
             name="evidence",
             target="latte_transductive.guard:EvidenceGuard",
-            options="latte_transductive.options:EvidenceOptions",
             summary="keeps zero-shot CLIP if a score from features alone is low",
         ),
     )

@@ -63,7 +63,7 @@ def begun(
     prototypes: PrototypeAggregator[Any] | None = None,
     frozen: Tensor | None = None,
     **options: Any,
-) -> tuple[TransductiveLabeler, EpochInfo]:
+) -> tuple[TransductiveLabeler[Any], EpochInfo]:
     """A labeler after one round with these features of each learner."""
     labeler = TransductiveLabeler(TransductiveOptions(**options), CONTEXT)
     images = next(iter(banks.values())) if frozen is None else frozen
@@ -74,13 +74,13 @@ def begun(
     return labeler, labeler.on_epoch_start(features, dict.fromkeys(banks, aggregator), 0)
 
 
-def streams(labeler: TransductiveLabeler, learner: str, rows: list[int]) -> list[LabelStream]:
+def streams(labeler: TransductiveLabeler[Any], learner: str, rows: list[int]) -> list[LabelStream]:
     batch = Batch(learner, torch.tensor(rows), 0, 0)
     prototypes = GivenPrototypes(NoOptions(), CONTEXT)
     return labeler.assign(batch, torch.zeros(len(rows), 8), prototypes)
 
 
-def labels(labeler: TransductiveLabeler, learner: str = "main", count: int = 12) -> list[int]:
+def labels(labeler: TransductiveLabeler[Any], learner: str = "main", count: int = 12) -> list[int]:
     (only,) = streams(labeler, learner, [*range(count)])
     found: list[int] = only.labels.tolist()
     return found

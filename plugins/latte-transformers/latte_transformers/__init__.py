@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="backbone",
             name="transformers",
             target="latte_transformers.loader:TransformersLoader",
-            options="latte_transformers.options:TransformersOptions",
             summary="CLIP, SigLIP or a similar model of transformers, from a folder or the hub",
         ),
     )

@@ -150,15 +150,6 @@ def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-def test_a_wrong_checkpoint_ends_with_code_2(runs: TinyRuns) -> None:
-    (runs.folder / "model" / "processor_config.json").unlink()
-    (runs.folder / "r.yaml").write_text(TRANSDUCTIVE)
-    said = runs.latte("run", "r.yaml")
-    assert said.code == 2
-    assert "has no processor" in said.err
-    assert "Traceback" not in said.err
-
-
 def test_a_missing_download_is_refused_before_torch_is_imported(runs: TinyRuns) -> None:
     recipe = TRANSDUCTIVE.replace("./model", "someone/clip")
     (runs.folder / "r.yaml").write_text(recipe)

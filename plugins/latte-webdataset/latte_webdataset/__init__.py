@@ -15,7 +15,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="dataset",
             name="webdataset",
             target="latte_webdataset.dataset:WebDataset",
-            options="latte_webdataset.dataset:WebDatasetOptions",
             summary="images in WebDataset tars, in CLIP_benchmark's layout or another",
         ),
     )

@@ -205,13 +205,6 @@ def test_labels_from_a_tree_match_its_folder_names(
     assert source.evaluation_images()[0].image.read_bytes()
 
 
-def test_ids_of_both_splits_differ_even_if_names_agree(context: Context, tmp_path: Path) -> None:
-    for name in ("train/cat/1.png", "train/dog/1.png", "test/cat/1.png"):
-        write_picture(tmp_path / name)
-    source = dataset(context, root="train", classes="folders", evaluation="test")
-    assert {image.image.id for image in source.evaluation_images()}.isdisjoint(ids(source))
-
-
 def test_an_unknown_class_folder_is_answered_with_the_nearest(
     context: Context, photos: Path, tmp_path: Path
 ) -> None:

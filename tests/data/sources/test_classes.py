@@ -18,47 +18,39 @@ def names(context: Context, content: bytes) -> tuple[str, ...]:
     return read_class_names("classes.txt", context.base_dir, context)
 
 
-def test_text_file_has_one_class_name_per_line(context: Context) -> None:
-    assert names(context, b"cat\nsea horse\nthe # 1 fan\nno, no\n") == (
-        "cat",
-        "sea horse",
-        "the # 1 fan",
-        "no, no",
-    )
-
-
-def test_lines_that_start_with_a_hash_are_comments(context: Context) -> None:
-    assert names(context, b"# my pets\ncat\n  # old: cat\n#dog\ndog\n") == ("cat", "dog")
-
-
-@pytest.mark.parametrize("content", [b"cat, sea horse,dog\n", b"# pets\n\ncat,sea horse,dog,"])
-def test_class_file_may_have_all_names_in_one_line(context: Context, content: bytes) -> None:
-    assert names(context, content) == ("cat", "sea horse", "dog")
-
-
-def test_names_in_one_line_may_have_aliases(context: Context) -> None:
-    (context.base_dir / "classes.txt").write_text("couch | sofa, table")
-    found = read_classes("classes.txt", context.base_dir, context)
-    assert found == (("couch", "sofa"), ("table",))
-
-
-def test_class_file_may_have_bom_blank_lines_and_any_line_ends(context: Context) -> None:
-    assert names(context, b"\xef\xbb\xbfcat\r\n\r\n  \r\n dog \r\nf\xc3\xbc") == (
-        "cat",
-        "dog",
-        "fü",
-    )
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("cat\nsea horse\nthe # 1 fan\nno, no\n", ("cat", "sea horse", "the # 1 fan", "no, no")),
+        ("# my pets\ncat\n  # old: cat\n#dog\ndog\n", ("cat", "dog")),
+        ("cat, sea horse,dog\n", ("cat", "sea horse", "dog")),
+        ("# pets\n\ncat,sea horse,dog,", ("cat", "sea horse", "dog")),
+        ("\ufeffcat\r\n\r\n  \r\n dog \r\nfü", ("cat", "dog", "fü")),
+    ],
+    ids=["a name per line", "comments", "one line", "one line and a comment", "BOM and line ends"],
+)
+def test_text_file_of_class_names(
+    context: Context, content: str, expected: tuple[str, ...]
+) -> None:
+    assert names(context, content.encode()) == expected
 
 
 def test_class_names_from_a_list(context: Context) -> None:
     assert read_class_names(("b", "a_b"), context.base_dir, context) == ("b", "a_b")
 
 
-def test_duplicate_class_name_is_rejected_with_both_lines(context: Context) -> None:
+@pytest.mark.parametrize(
+    ("content", "twice", "line"),
+    [(b"cat\ndog\n\ncat\n", "cat", 4), (b"couch | sofa\ncat\nsofa\n", "sofa", 3)],
+    ids=["name", "alias"],
+)
+def test_duplicate_class_name_is_rejected_with_both_lines(
+    context: Context, content: bytes, twice: str, line: int
+) -> None:
     with pytest.raises(LatteError) as caught:
-        names(context, b"cat\ndog\n\ncat\n")
-    assert caught.value.what == "class 'cat' occurs twice"
-    assert str(caught.value.where).endswith("classes.txt:4")
+        names(context, content)
+    assert caught.value.what == f"class '{twice}' occurs twice"
+    assert str(caught.value.where).endswith(f"classes.txt:{line}")
     assert "classes.txt:1" in str(caught.value.hint)
 
 
@@ -71,7 +63,9 @@ def test_a_class_name_in_two_unicode_forms_is_rejected(context: Context) -> None
     assert ClassLookup(["K\u00e4fer", "cat"]).label("Ka\u0308fer", where="labels.csv:2") == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n", b"#a\n#b\n", b"cat,\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"cat\n", b"#a\n#b\n", b"cat,\n", b"couch | sofa\n"]
+)
 def test_fewer_than_two_classes_are_rejected(context: Context, content: bytes) -> None:
     with pytest.raises(LatteError, match="at least 2 are needed"):
         names(context, content)
@@ -130,34 +124,17 @@ def test_a_template_must_name_the_class(options: type[FolderOptions] | type[List
 
 
 def test_line_with_several_names_of_one_class(context: Context) -> None:
-    (context.base_dir / "classes.txt").write_text("couch | sofa\ncat\na|b\n")
+    assert names(context, b"couch | sofa\ncat\na|b\n") == ("couch", "cat", "a|b")
     classes = read_classes("classes.txt", context.base_dir, context)
     assert classes == (("couch", "sofa"), ("cat",), ("a|b",))
-    assert read_class_names("classes.txt", context.base_dir, context) == (
-        "couch",
-        "cat",
-        "a|b",
-    )
+    (context.base_dir / "classes.txt").write_text("couch | sofa, table")
+    found = read_classes("classes.txt", context.base_dir, context)
+    assert found == (("couch", "sofa"), ("table",))
 
 
 def test_an_alias_finds_its_class_in_other_spellings() -> None:
     lookup = ClassLookup(["couch", "cat"], [("couch", "Big_Sofa"), ("cat",)])
     assert [lookup.label(name, "here") for name in ("couch", "big sofa", "cat")] == [0, 0, 1]
-
-
-def test_an_alias_that_names_another_class_is_refused_with_both_lines(
-    context: Context,
-) -> None:
-    with pytest.raises(LatteError) as caught:
-        names(context, b"couch | sofa\ncat\nsofa\n")
-    assert caught.value.what == "class 'sofa' occurs twice"
-    assert str(caught.value.where).endswith("classes.txt:3")
-    assert "classes.txt:1" in str(caught.value.hint)
-
-
-def test_two_names_of_one_class_are_one_class(context: Context) -> None:
-    with pytest.raises(LatteError, match="1 class name; at least 2 are needed"):
-        names(context, b"couch | sofa\n")
 
 
 def test_names_in_one_line_without_commas_get_the_right_form_as_a_hint(context: Context) -> None:
@@ -207,12 +184,12 @@ def test_quotes_around_a_line_are_dropped_and_a_semicolon_is_refused(context: Co
 
 
 def test_comments_are_counted(context: Context) -> None:
-    given = names(context, b"# pets\ncat\n#dog\ncow\n")
-    (note,) = class_notes("classes.txt", given, context)
-    assert note.endswith("classes.txt: 2 lines start with # and are read as comments")
-    given = names(context, b"# pets\ncat\ncow\n")
-    (note,) = class_notes("classes.txt", given, context)
-    assert note.endswith("classes.txt: 1 line starts with # and is read as a comment")
+    for content, counted in (
+        (b"# pets\ncat\n#dog\ncow\n", "2 lines start with # and are read as comments"),
+        (b"# pets\ncat\ncow\n", "1 line starts with # and is read as a comment"),
+    ):
+        (note,) = class_notes("classes.txt", names(context, content), context)
+        assert note.endswith(f"classes.txt: {counted}")
 
 
 def test_tabs_separate_the_cells_of_a_tsv_file_with_commas(context: Context) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte.components.losses import ContrastiveLoss
+from latte.components.latteclip import ContrastiveLoss
 from latte.interfaces import Supervision
 
 

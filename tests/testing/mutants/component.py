@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from latte.components.losses import ContrastiveLoss
+from latte.components.latteclip import ContrastiveLoss
 from latte.interfaces import NoOptions, Options
 from latte.testing import ComponentContract, ModelContract
 from tests.testing.mutants import Mutant, Mutants
@@ -50,7 +50,7 @@ MUTANTS: Mutants = {
     ComponentContract: {
         "it_is_registered": absent("contrastive", kind="loss"),
         # `test_isolation.py` has packages that import torch.
-        "checking_a_recipe_does_not_import_torch": absent("contrastive", kind="loss"),
+        "listing_does_not_import_torch": absent("contrastive", kind="loss"),
         "an_unknown_option_is_refused": of_options(Loose()),
         "every_option_has_a_description": of_options(Outer()),
         "no_option_is_called_like_a_key_of_recipes": of_options(Named()),

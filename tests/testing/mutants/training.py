@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from latte.api import Backbone
-from latte.components.labelers import CurrentLabeler, FrozenLabeler
-from latte.components.losses import ContrastiveLoss
-from latte.components.options import (
-    CurrentOptions,
-    FrozenOptions,
+from latte.components.latteclip import (
+    ContrastiveLoss,
+    CurrentLabeler,
+    FrozenLabeler,
     MomentumOptions,
+    MomentumPrototypes,
+    StreamOptions,
 )
-from latte.components.prototypes import MomentumPrototypes
 from latte.components.trainable import Projections
 from latte.interfaces import (
     Batch,
@@ -40,7 +40,7 @@ NUMBERS = count(1)
 
 
 def frozen(**changes: Any) -> Mutant:
-    return mutant(FrozenLabeler, FrozenOptions(), **changes)
+    return mutant(FrozenLabeler, StreamOptions(), **changes)
 
 
 def streams(change: Callable[[LabelStream], LabelStream]) -> Callable[..., list[LabelStream]]:
@@ -187,7 +187,7 @@ MUTANTS: Mutants = {
         ),
         "labels_and_classifiers_fit_well_separated_classes": mutant(
             CurrentLabeler,
-            CurrentOptions(),
+            StreamOptions(),
             assign=lambda self, batch, images, prototypes: CurrentLabeler.assign(
                 self, batch, -images, prototypes
             ),
@@ -199,10 +199,10 @@ MUTANTS: Mutants = {
         ),
         "on_epoch_start_returns_valid_classifiers": frozen(on_epoch_start=lambda *_: None),
         "a_posterior_is_well_formed_and_survives_a_stop": mutant(
-            Opinion, FrozenOptions(), probabilities=(0.3, 0.6)
+            Opinion, StreamOptions(), probabilities=(0.3, 0.6)
         ),
         "a_stopped_run_goes_on_with_the_same_labels": replaced(
-            FrozenLabeler, Forgetful, FrozenOptions()
+            FrozenLabeler, Forgetful, StreamOptions()
         ),
     },
     PrototypeAggregatorContract: {

@@ -13,7 +13,6 @@ def latte_components() -> list[ComponentSpec]:
             kind="labeler",
             name="clear",
             target="latte_clear.labeler:ClearLabeler",
-            options="latte_clear.options:ClearOptions",
             summary="labels only images whose best class is clearly ahead",
         )
     ]

@@ -1,13 +1,20 @@
-"""The labeler."""
+"""The labeler and its options."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from latte.api import Batch, LabelStream, PrototypeAggregator, PseudoLabeler
+from latte.api import Batch, LabelStream, Options, PrototypeAggregator, PseudoLabeler
+from pydantic import Field
 from torch import Tensor
 
-from latte_clear.options import ClearOptions
+
+class ClearOptions(Options):
+    """Options of the labeler `clear`."""
+
+    margin: float = Field(
+        default=0.02, ge=0, le=2, description="least lead of the best class, in cosine"
+    )
 
 
 class ClearLabeler(PseudoLabeler[ClearOptions]):

@@ -8,8 +8,7 @@ from latte.api import Batch, NoOptions
 from latte.testing import PseudoLabelerContract, RunContract
 from latte.testing.doubles import FixedPrototypes
 from latte.testing.fixtures import make_context, training_start
-from latte_clear.labeler import ClearLabeler
-from latte_clear.options import ClearOptions
+from latte_clear.labeler import ClearLabeler, ClearOptions
 
 
 class TestClear(PseudoLabelerContract):

@@ -1,11 +1,25 @@
-"""FLYP's targets: one class template per image and step, sampled at random."""
+"""FLYP (Goyal et al., CVPR 2023), section 3, on pseudo-labels: the whole method, equations first.
+
+FLYP continues CLIP's own training. For an image x of a batch with the label c:
+
+    f    = image tower(augmented x)                       (D,), unit length
+    T    ~ uniform over the templates                     drawn again in each step
+    z    = text tower(T with the name of class c)         (D,), unit length, with gradient
+    loss = (CE(s f Z^T) + CE(s Z f^T)) / 2                s: logit scale; Z: targets of the batch
+
+The loss is latte's `contrastive`; both towers and s are trained. In latte, c is a pseudo-label of
+any labeler, and the templates are the recipe's descriptions of scope `class`. The classifier, which
+also gives `current` labels, consists of the class texts, encoded by the current text tower.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from latte.api import (
@@ -13,22 +27,34 @@ from latte.api import (
     Context,
     LabelStream,
     LatteError,
+    Options,
     PrototypeAggregator,
     Supervision,
     TrainingStart,
     did_you_mean,
 )
-from latte_flyp.options import FlypOptions
+
+
+class FlypOptions(Options):
+    """Options of `flyp`: the templates to sample from, and when to encode the classifier again."""
+
+    templates: tuple[str, ...] = Field(
+        default=(),
+        description="names of the descriptions from which texts are drawn; none: all descriptions "
+        "of the recipe or, if it has none, the dataset's template",
+    )
+    refresh: Literal["epoch", "step"] = Field(
+        default="step",
+        description="when the classifier is encoded again; it gives `current` labels and is "
+        "evaluated. epoch: not every step encodes every class",
+    )
 
 
 class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     """Prototypes that give each image the text feature of a random class template as target.
 
-    The features carry a gradient, so that the loss also trains the text tower. FLYP (Goyal et al.
-    2023, section 3) pairs each image with a text sampled uniformly from the texts of its label.
-    Here, these texts are the descriptions of the recipe, normally one per class (scope `class`).
-    The classifier consists of the class texts (the dataset's template with each class name),
-    encoded by the current text tower.
+    The texts are the descriptions of the recipe, normally one per class (scope `class`); without
+    descriptions, the dataset's template with the class name.
     """
 
     _features: Tensor

@@ -1,0 +1,148 @@
+"""Base class of labelers that label all training images together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from latte.interfaces import (
+    Batch,
+    Classifier,
+    EpochInfo,
+    FeatureBank,
+    LabelStream,
+    OptionsT,
+    Posterior,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Refresh,
+    TrainingStart,
+)
+
+
+@dataclass(frozen=True)
+class JointLabels:
+    """Labels that one learner's features give to all N training images.
+
+    Attributes:
+        labels: (N,) int64: the class of each image.
+        weights: (N,) floats in [0, 1]: 0 leaves the image out.
+        classifier: Classifier of new images, which the prototypes `from-labeler` use, if any.
+        posterior: Probable classes of each image, which latte stores and reports, if any.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import JointLabels
+        >>> JointLabels(torch.tensor([1, 0]), weights=torch.ones(2)).posterior is None
+        True
+    """
+
+    labels: Tensor
+    weights: Tensor
+    classifier: Classifier | None = None
+    posterior: Posterior | None = None
+
+
+class JointLabeler(PseudoLabeler[OptionsT]):
+    """Base class of labelers that label all images together, at the start of every epoch.
+
+    A subclass implements `label`. This class stores the labels, returns those of a batch, and
+    saves and restores them, so that a run can resume within an epoch.
+
+    Attributes:
+        stream: Name of the label stream.
+        training: Input of the labeler, which `start` stores.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import JointLabeler, JointLabels, NoOptions
+        >>> class Nearest(JointLabeler[NoOptions]):
+        ...     stream = "nearest"
+        ...
+        ...     def label(self, learner, features, aggregator):
+        ...         labels = aggregator.similarities(features).argmax(dim=1)
+        ...         return JointLabels(labels, torch.ones(len(labels)))
+    """
+
+    refresh: Refresh = "epoch"
+    needs_feature_banks = True
+    stream: ClassVar[str]
+    training: TrainingStart
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot classifier and the other inputs."""
+        self.training = start
+        self._joint: dict[str, JointLabels] = {}
+
+    @abstractmethod
+    def label(
+        self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> JointLabels:
+        """Return labels of all training images from a learner's features (N, D)."""
+
+    def combine(self, labels: Mapping[str, JointLabels]) -> Mapping[str, JointLabels]:
+        """Return the labels of each learner, after a comparison of all learners, if any."""
+        return labels
+
+    @torch.no_grad()
+    def on_epoch_start(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> EpochInfo:
+        """Label all images per learner; return the learners' classifiers."""
+        labels = self.combine(
+            {
+                name: self.label(name, bank.features, aggregators[name])
+                for name, bank in banks.items()
+            }
+        )
+        self._joint = {
+            name: JointLabels(joint.labels.cpu(), joint.weights.cpu(), posterior=joint.posterior)
+            for name, joint in labels.items()
+        }
+        named = {name: joint.classifier for name, joint in labels.items()}
+        return EpochInfo({name: one for name, one in named.items() if one is not None})
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return one label stream, `stream`, with the labels of the epoch's start."""
+        joint = self._joint[batch.learner]
+        labels = joint.labels[batch.indices].to(image_features.device, non_blocking=True)
+        weights = joint.weights[batch.indices].to(image_features, non_blocking=True)
+        return [LabelStream(self.stream, labels, weights)]
+
+    def posterior(self, learner: str) -> Posterior | None:
+        """Return the learner's posterior of all images, of the epoch's start; None without one."""
+        joint = self._joint.get(learner)
+        return None if joint is None else joint.posterior
+
+    def state(self) -> dict[str, Tensor]:
+        """Return each learner's labels (N,), weights (N,) and posterior (N, K) of this epoch."""
+        state: dict[str, Tensor] = {}
+        for name, joint in self._joint.items():
+            state |= {f"labels.{name}": joint.labels, f"weights.{name}": joint.weights}
+            if (posterior := joint.posterior) is not None:
+                state[f"classes.{name}"] = posterior.labels
+                state[f"probabilities.{name}"] = posterior.probabilities
+        return {key: tensor.clone() for key, tensor in state.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the tensors that `state` returned."""
+        names = [key.removeprefix("labels.") for key in state if key.startswith("labels.")]
+        self._joint = {name: _restored(name, state) for name in names}
+
+
+def _restored(name: str, state: Mapping[str, Tensor]) -> JointLabels:
+    labels, weights = state[f"labels.{name}"].cpu(), state[f"weights.{name}"].cpu()
+    if f"classes.{name}" not in state:
+        return JointLabels(labels, weights)
+    classes, probabilities = state[f"classes.{name}"], state[f"probabilities.{name}"]
+    return JointLabels(labels, weights, posterior=Posterior(classes.cpu(), probabilities.cpu()))
