@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +18,26 @@ from latte.components.gates import (
     RepetitionOptions,
     repeated_share,
 )
-from tests.helpers.gate_judging import ANY_TEXT, reason, reasons
+from latte.interfaces import Gate, GatedText, GateSubject
+from tests.helpers.describe_doubles import context
 
 LOOPS = RepetitionOptions(across=1.0)
 COPIES = RepetitionOptions(within=1.0, across=0.5)
+ANY_TEXT = st.text(min_size=1, max_size=200)
+"""Including lone surrogates, marks without letters, and what no font has."""
+
+
+def reasons(gate: type[Gate[Any]], options: Any, texts: Sequence[str]) -> list[str | None]:
+    """Return the verdicts on `texts` about images of the class `cat`."""
+    subject = GateSubject("image", "image", ("cat", "dog"))
+    written = [GatedText(text, "cat", "What is shown?") for text in texts]
+    return [*gate(options, context()).judge(written, subject)]
+
+
+def reason(gate: type[Gate[Any]], options: Any, text: str) -> str | None:
+    """Return the verdict on a single text."""
+    (verdict,) = reasons(gate, options, [text])
+    return verdict
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_options_that_do_not_fit_are_named_with_all_options() -> None:
     with pytest.raises(AssertionError) as raised:
         Contract().build()
     said = str(raised.value)
-    assert said.startswith("`options` of Contract do not fit CurrentOptions: margin: ")
+    assert said.startswith("`options` of Contract do not fit StreamOptions: margin: ")
     assert said.endswith("All options: weight")
 
 

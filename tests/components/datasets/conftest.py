@@ -4,19 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from latte.interfaces import Backbone, Context
-
-
-def _no_clip() -> Backbone:
-    raise AssertionError("datasets never need the CLIP")
+from latte.interfaces import Context
+from tests.helpers import describe_doubles
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    return Context(
-        base_dir=tmp_path,
-        cache_dir=tmp_path / "cache",
-        device="cpu",
-        seed=0,
-        frozen_clip=_no_clip,
-    )
+    return describe_doubles.context(tmp_path)
