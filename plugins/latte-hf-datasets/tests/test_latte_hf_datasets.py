@@ -13,7 +13,7 @@ datasets = pytest.importorskip("datasets")
 import hf_tables as tables  # noqa: E402
 from latte_hf_datasets.dataset import HuggingFaceDataset  # noqa: E402
 from latte_hf_datasets.images import references  # noqa: E402
-from latte_hf_datasets.options import HuggingFaceOptions  # noqa: E402
+from latte_hf_datasets.splits import HuggingFaceOptions  # noqa: E402
 
 from latte.api import Context, LatteError  # noqa: E402
 from latte.testing import DatasetContract, StubClip  # noqa: E402
