@@ -9,9 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from latte_questions.interview import Interview
+from latte_questions.interview import ChoicesOptions, Interview
 from latte_questions.labeler import ChoicesLabeler
-from latte_questions.options import ChoicesOptions
 
 from benchmarks.folder_cells import Folder
 from benchmarks.folder_methods import (

@@ -9,8 +9,13 @@ from pathlib import Path
 from latte.api import Context, ImageReference, LabelledImage, LatteError
 from latte.api.sources import ImageSource
 from latte_hf_datasets.images import references
-from latte_hf_datasets.options import HuggingFaceOptions
-from latte_hf_datasets.splits import Table, class_names, library_cache, open_split
+from latte_hf_datasets.splits import (
+    HuggingFaceOptions,
+    Table,
+    class_names,
+    library_cache,
+    open_split,
+)
 
 
 class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):

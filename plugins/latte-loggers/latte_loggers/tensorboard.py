@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latte.api import RunStart
+from pydantic import Field
+
+from latte.api import Options, RunStart
 from latte_loggers.logger import LoggingReporter
-from latte_loggers.options import TensorBoardOptions
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+class TensorBoardOptions(Options):
+    """Options of `tensorboard`, which writes event files to `tensorboard/` in the run folder."""
+
+    flush_seconds: int = Field(
+        default=30, ge=1, description="largest number of seconds before metrics are written to disk"
+    )
 
 
 class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):

@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from latte.api import LatteError, RunStart
+from pydantic import Field
+
+from latte.api import LatteError, Options, RunStart
 from latte_loggers.logger import LoggingReporter
-from latte_loggers.options import TrackioOptions
 
 _PATIENCE = 120
 """Largest number of seconds to wait until the process has written all buffered metrics."""
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_BUCKET_ID")
 """Environment variables with which Trackio would send metrics to other machines."""
+
+
+class TrackioOptions(Options):
+    """Options of `trackio`, which writes to `trackio/` in the run folder and uploads nothing."""
+
+    project: str = Field(
+        default="latte",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="the project: letters, digits, - and _",
+    )
 
 
 class TrackioReporter(LoggingReporter[TrackioOptions]):

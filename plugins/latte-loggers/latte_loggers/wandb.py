@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from latte.api import RunStart
+from pydantic import Field
+
+from latte.api import Options, RunStart
 from latte_loggers.logger import LoggingReporter
-from latte_loggers.options import WandbOptions
 
 if TYPE_CHECKING:
     import wandb
+
+
+class WandbOptions(Options):
+    """Options of `wandb`; the key is from WANDB_API_KEY or `wandb login`, never from a recipe."""
+
+    project: str = Field(default="latte", min_length=1, description="the project on W&B")
+    entity: str | None = Field(default=None, description="user or team; none: your default one")
+    mode: Literal["offline", "online"] = Field(
+        default="offline",
+        description="offline: files in the run folder that `wandb sync` uploads when you like; "
+        "online: metrics and recipe are sent to W&B during the run",
+    )
+    tags: tuple[str, ...] = Field(default=(), description="tags of the run")
+
+    @property
+    def sends_to(self) -> str | None:
+        """The address of W&B's server, if `mode` is `online`."""
+        if self.mode == "offline":
+            return None
+        return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
 
 
 class WandbReporter(LoggingReporter[WandbOptions]):

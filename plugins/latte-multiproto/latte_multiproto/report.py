@@ -14,9 +14,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
+from pydantic import Field
 
-from latte.api import ImageReference, LatteError, Reporter, RunResults, open_image, write_text
-from latte_multiproto.options import GalleryOptions
+from latte.api import (
+    ImageReference,
+    LatteError,
+    Options,
+    Reporter,
+    RunResults,
+    open_image,
+    write_text,
+)
 from latte_multiproto.run_files import ImagePaths, RunFiles, missing_files, read_run
 from latte_multiproto.variance import class_view
 
@@ -33,6 +41,15 @@ class Near:
     """`data:` URI of the thumbnail; None if the image cannot be found or read."""
     texts: dict[str, str]
     """The text about this image by the name of its description, without refusals."""
+
+
+class GalleryOptions(Options):
+    """Options of the report page `prototype-gallery`."""
+
+    images: int = Field(default=3, ge=1, le=12, description="nearest images of each prototype")
+    thumbnail: int = Field(
+        default=96, ge=32, le=512, description="longer side of an image, in pixels"
+    )
 
 
 class PrototypeGallery(Reporter[GalleryOptions]):

@@ -13,8 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latte_multiproto.clusters import cluster_centres, parted_prototypes
-from latte_multiproto.options import MultiMomentumOptions
-from latte_multiproto.prototypes import MultiMomentumPrototypes
+from latte_multiproto.prototypes import MultiMomentumOptions, MultiMomentumPrototypes
 from latte_multiproto.report import thumbnail
 from latte_multiproto.variance import class_view
 from PIL import Image

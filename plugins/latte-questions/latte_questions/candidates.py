@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
+from latte_transductive.options import Share
+from pydantic import Field
 from torch import Tensor
 
-from latte.api import LabelStream, LatteError, Loss, Supervision
-from latte_questions.options import PartialLabelOptions
+from latte.api import LabelStream, LatteError, Loss, Options, Supervision
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class CandidateStream(LabelStream):
     """(B, K) int64 classes, the most probable first."""
     probabilities: Tensor = field(kw_only=True)
     """(B, K): probabilities of `candidates`."""
+
+
+class PartialLabelOptions(Options):
+    """Options of the loss `partial-labels`."""
+
+    share: Share = Field(
+        default=0.9,
+        description="probability that the candidate classes of an image together reach; 0: only "
+        "the most probable class",
+    )
 
 
 class PartialLabelLoss(Loss[PartialLabelOptions]):

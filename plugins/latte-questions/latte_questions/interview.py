@@ -15,13 +15,14 @@ from typing import ClassVar
 import torch
 from latte_transductive.mixture import Mixture
 from latte_transductive.neighbours import neighbours_of
+from latte_transductive.options import TransductiveOptions
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
 from latte_questions.annotators import Pair, reliabilities
 from latte_questions.belief import NONE, Answer, Record, evidence
 from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
-from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import (
     DIFFERENCES,
     NAMES,
@@ -53,6 +54,34 @@ _NEIGHBOURS = 10
 
 Fit = Callable[[Tensor, Tensor | None], Mixture]
 """Function that fits the Gaussian mixture with the given class texts (C, D) and evidence (N, C)."""
+
+
+class ChoicesOptions(TransductiveOptions):
+    """Options of `choices`: the options of `transductive`, and the describer to ask."""
+
+    describer: str = Field(
+        default="", description="name of the describer to ask; default: the recipe's first"
+    )
+    names: bool = Field(
+        default=False,
+        description="ask for other names of the classes first; needs prior: zero_shot",
+    )
+    differences: bool = Field(
+        default=False,
+        description="ask what distinguishes confused classes, after the clusters; needs prior: "
+        "zero_shot",
+    )
+
+    @model_validator(mode="after")
+    def _has_texts(self) -> ChoicesOptions:
+        if self.prior != "zero_shot" and (self.names or self.differences):
+            raise ValueError("names and differences change the zero-shot texts: prior: zero_shot")
+        return self
+
+    @property
+    def questions_to(self) -> str:
+        """Name of the describer to ask; empty for the recipe's first describer."""
+        return self.describer
 
 
 @dataclass

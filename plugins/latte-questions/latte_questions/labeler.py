@@ -20,8 +20,7 @@ from latte.api import (
     TrainingStart,
 )
 from latte_questions.candidates import CandidateStream
-from latte_questions.interview import Interview
-from latte_questions.options import ChoicesOptions
+from latte_questions.interview import ChoicesOptions, Interview
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30

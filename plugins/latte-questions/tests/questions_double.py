@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from latte_questions.interview import MIXED
+from latte_questions.interview import MIXED, ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
-from latte_questions.options import ChoicesOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 from PIL import Image

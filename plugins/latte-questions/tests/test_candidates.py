@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from latte_questions.candidates import CandidateStream, PartialLabelLoss
-from latte_questions.options import PartialLabelOptions
+from latte_questions.candidates import CandidateStream, PartialLabelLoss, PartialLabelOptions
 from torch import Tensor
 
 from latte.api import Classifier, Context, LabelStream, Supervision

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from latte_questions.interview import ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
-from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import confused_pairs, read_differences, read_names
 from questions_double import (
     CLASSES,

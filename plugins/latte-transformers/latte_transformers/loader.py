@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from latte.api import BackboneLoader, LatteError, digest, fetch_repository
-from latte_transformers.options import TransformersOptions
+from pydantic import Field
+
+from latte.api import BackboneLoader, IsPath, LatteError, Options, digest, fetch_repository
 
 if TYPE_CHECKING:
     from latte_transformers.backbone import TransformersBackbone
@@ -27,6 +28,19 @@ _FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)
 """Patterns of the files that determine the model's outputs."""
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+class TransformersOptions(Options):
+    """Options of the backbone `transformers`: the checkpoint and its revision."""
+
+    model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
+        min_length=1,
+        description="a folder that `save_pretrained` or `hf download` wrote, relative to the "
+        "recipe; or a model of the Hugging Face hub",
+    )
+    revision: str | None = Field(
+        default=None, description="branch, tag or commit of a model of the hub; null: its newest"
+    )
 
 
 class TransformersLoader(BackboneLoader[TransformersOptions]):

@@ -13,8 +13,7 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError
 from latte_transformers.backbone import TransformersBackbone
-from latte_transformers.loader import TransformersLoader
-from latte_transformers.options import TransformersOptions
+from latte_transformers.loader import TransformersLoader, TransformersOptions
 from PIL import Image
 from torch.nn.functional import normalize
 from transformers_checkpoints import (
