@@ -11,8 +11,7 @@ from latte.interfaces import OWN_IMAGES, Evaluation, Interval, LatteError, Verdi
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.component import is_label
-from latte.recipe.model import SHORT
-from latte.recipe.places import dotted
+from latte.recipe.places import SHORT, dotted
 from latte.results.finished import FinishedRun
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle

@@ -75,24 +75,6 @@ class TestPage:
     def test_a_component_without_options_says_so(self, latte_in_zoo: LatteProcess) -> None:
         assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout
 
-    def test_options_that_cannot_be_imported_name_the_plugin(
-        self, latte_in_zoo: LatteProcess
-    ) -> None:
-        ended = latte_in_zoo("components", "loss", "no-module")
-        assert ended.returncode == 2
-        assert 'error: loss "no-module" of latte-faulty 1.0 cannot be used' in ended.stderr
-        assert "Traceback" not in ended.stderr
-
-    def test_a_clash_names_both_packages(self, latte_in_zoo: LatteProcess) -> None:
-        ended = latte_in_zoo("components", "loss", "twin")
-        assert ended.returncode == 2
-        assert 'Write "latte-faulty/twin" or "latte-good/twin".' in ended.stderr
-
-    def test_an_unknown_name_suggests_the_nearest(self, latte_in_zoo: LatteProcess) -> None:
-        ended = latte_in_zoo("components", "loss", "contrastve")
-        assert ended.returncode == 2
-        assert 'Did you mean "contrastive" (latte-clip' in ended.stderr
-
 
 class Inner(Options):
     rate: float = Field(default=0.1, gt=0.0, description="inner rate")

@@ -28,6 +28,7 @@ REFUSED = {
     "run r.yaml": "r.yaml:1 backbone.model",
     "adapt absent": "PHOTOS",
     "adapt photos --classes absent.txt": "--classes",
+    "adapt photos --classes cat,cat": "--classes.1",
     "adapt photos --classes c.txt --test absent": "--test",
     "adapt photos --classes c.txt --model ViT-B-33:openai": "--model",
     "adapt photos --classes c.txt --model local-dir:absent": "--model",

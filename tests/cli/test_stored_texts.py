@@ -69,19 +69,6 @@ def filled(image: Path) -> list[StoredText]:
     return records
 
 
-def test_stored_texts_are_counted_by_describer_and_prompt_in_80_columns(
-    call: Descriptions, filled: list[StoredText]
-) -> None:
-    lines = call("--stored").splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[0] == "llava 1.6"
-    assert lines[1].split() == ["texts", "refused", "failed", "newest", "prompt"]
-    rows = {line.split()[4]: line.split()[:3] for line in lines if line.strip()[:1].isdecimal()}
-    assert rows["What?"] == ["1", "0", "0"]
-    assert rows["Where?"] == ["0", "1", "0"]
-    assert rows["When?"] == ["0", "0", "1"]
-
-
 def test_about_identifies_an_image_by_content(
     call: Descriptions, filled: list[StoredText], image: Path
 ) -> None:
@@ -104,12 +91,20 @@ def test_about_reports_unreadable_and_unknown_images(call: Descriptions, image: 
     assert "--about: no such file: " in call("--about", "absent.png", code=2)
 
 
-def test_stored_texts_and_damage_are_counted(call: Descriptions, filled: list[StoredText]) -> None:
+def test_stored_texts_and_damage_are_counted_in_80_columns(
+    call: Descriptions, filled: list[StoredText]
+) -> None:
     part = next(Path("cache/descriptions").iterdir())
     with part.open("ab") as file:
         file.write(b"damaged\n" + b'{"schema": 1, "key"')
     lines = call("--stored").splitlines()
     assert max(map(len, lines)) <= 80
+    assert lines[0] == "llava 1.6"
+    assert lines[1].split() == ["texts", "refused", "failed", "newest", "prompt"]
+    rows = {line.split()[4]: line.split()[:3] for line in lines if line.strip()[:1].isdecimal()}
+    assert rows["What?"] == ["1", "0", "0"]
+    assert rows["Where?"] == ["0", "1", "0"]
+    assert rows["When?"] == ["0", "0", "1"]
     shown = {line[:16].strip(): line[16:].strip() for line in lines}
     assert (shown["texts"], shown["refused"], shown["failed"]) == ("3", "1", "1")
     assert shown["words per text"] == "mean 4.0, median 4, at most 6"

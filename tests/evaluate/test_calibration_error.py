@@ -30,12 +30,3 @@ def test_it_equals_a_loop_over_bins(answers: list[tuple[float, bool]]) -> None:
         torch.tensor([one[1] for one in answers]),
     )
     assert found == pytest.approx(error, abs=1e-9)
-
-
-def test_right_in_seven_of_ten_with_seventy_percent_is_calibrated() -> None:
-    correct = torch.tensor([True] * 7 + [False] * 3)
-    assert calibration_error(torch.full((10,), 0.7), correct) == pytest.approx(0, abs=1e-7)
-
-
-def test_sure_and_wrong_is_as_bad_as_it_gets() -> None:
-    assert calibration_error(torch.ones(4), torch.zeros(4, dtype=torch.bool)) == 1.0

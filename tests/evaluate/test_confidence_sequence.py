@@ -23,21 +23,6 @@ def test_95_percent_of_the_sequences_contain_the_mean_at_every_size() -> None:
     assert covered >= 76
 
 
-def test_one_look_too_many_would_break_a_fixed_interval() -> None:
-    """The same looks at an interval for a fixed size miss the mean far too often."""
-    population = np.array([1.0] * 60 + [-1.0] * 30 + [0.0] * 30)
-    random = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        drawn = random.permutation(population)
-        sizes = range(4, 121, 8)
-        reach = [1.96 * max(drawn[:size].std(), 0.01) / size**0.5 for size in sizes]
-        covered += all(
-            abs(drawn[:size].mean() - 0.25) <= one for size, one in zip(sizes, reach, strict=True)
-        )
-    assert covered < 180
-
-
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_each_end_may_be_wrong_with_half_of_the_error_probability(level: float) -> None:
     """At an end, the gambler's capital is the reciprocal of this probability."""

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from latte.evaluate.metrics import accuracy_interval
-from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+from latte.interfaces import ClassAccuracy, Evaluation, LatteError
 from tests.helpers.evaluated import evaluate_predictions, is_correct
 
 pytestmark = pytest.mark.thorough
@@ -93,11 +93,6 @@ class TestGain:
         assert gain is not None
         assert gain.value == 0.0
         assert gain.low == -gain.high < 0
-
-    @given(classified())
-    def test_gain_over_itself_is_zero(self, case: tuple[Tensor, Tensor]) -> None:
-        own = is_correct(*case)
-        assert evaluate_predictions("adapted", *case, own).gain == Interval(0.0, 0.0, 0.0)
 
     @given(classified(), st.randoms(use_true_random=False))
     def test_gain_is_the_difference_of_top1(self, case: tuple[Tensor, Tensor], random) -> None:  # type: ignore[no-untyped-def]

@@ -137,12 +137,3 @@ def test_large_weights_are_stored_beside_the_file(
 
 def readme_code(folder: Path) -> str:
     return (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
-
-
-def test_batch_size_is_dynamic(folder: Path) -> None:
-    pixels = torch.randn(17, 3, 32, 32, generator=torch.Generator().manual_seed(0)).numpy()
-    whole = session(folder)(pixels)
-    parts = [session(folder)(pixels[first : first + 1]) for first in range(17)]
-    for number in range(2):
-        single = numpy.concatenate([part[number] for part in parts])
-        assert numpy.allclose(whole[number], single, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ from tests.helpers.small_backbone import (
 )
 
 pytestmark = pytest.mark.thorough
+
+AS_ONNX = "export it to ONNX instead: latte export RUN --format onnx"
+AS_TRANSFORMERS = "export it to transformers instead: latte export RUN --format transformers"
+IN_PYTHON = 'in Python, latte.load("RUN"), and for files: latte predict RUN'
 
 
 class OfTransformers(SmallBackbone):
@@ -61,33 +66,19 @@ def exported(backbone: type[SmallBackbone]) -> Exported:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "hint"),
+    ("export", "backbone", "name", "hint"),
     [
-        (ExportableBackbone, "export it to ONNX instead: latte export RUN --format onnx"),
-        (SmallBackbone, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
+        (export_transformers, ExportableBackbone, "transformers", AS_ONNX),
+        (export_transformers, SmallBackbone, "transformers", IN_PYTHON),
+        (export_onnx, OfTransformers, "ONNX", AS_TRANSFORMERS),
+        (export_onnx, SmallBackbone, "ONNX", IN_PYTHON),
     ],
 )
-def test_without_an_export_to_transformers_the_error_names_another_way(
-    backbone: type[SmallBackbone], hint: str, tmp_path: Path
+def test_without_an_export_the_error_names_another_way(
+    export: Callable[..., Path], backbone: type[SmallBackbone], name: str, hint: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(LatteError, match="main has no export to transformers") as refused:
-        export_transformers(exported(backbone), tmp_path / "out", replace=False)
-    assert hint in (refused.value.hint or "")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("backbone", "hint"),
-    [
-        (OfTransformers, "export it to transformers instead: latte export RUN --format tr"),
-        (SmallBackbone, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
-    ],
-)
-def test_without_an_export_to_onnx_the_error_names_another_way(
-    backbone: type[SmallBackbone], hint: str, tmp_path: Path
-) -> None:
-    with pytest.raises(LatteError, match="main has no export to ONNX") as refused:
-        export_onnx(exported(backbone), tmp_path / "out", replace=False)
+    with pytest.raises(LatteError, match=f"main has no export to {name}") as refused:
+        export(exported(backbone), tmp_path / "out", replace=False)
     assert hint in (refused.value.hint or "")
     assert not (tmp_path / "out").exists()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.__main__ import FAULTS, main
+from tests.faults.__main__ import FAULTS
 from tests.faults.outcome import NotPermittedError, Outcome
 from tests.faults.site import Site
 
@@ -30,9 +30,3 @@ def test_nothing_is_lost_and_the_results_are_the_same(name: str, site: Site) -> 
         check(FAULTS[name](site, 16))
     except NotPermittedError as error:
         pytest.skip(str(error))
-
-
-def test_what_is_asked_for_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--only", "earthquake"])
-    assert "earthquake" in capsys.readouterr().err

@@ -144,7 +144,7 @@ def test_error_of_a_full_disk_names_the_file(tmp_path: Path, error: Exception) -
         raise error
     found = machine_error(caught.value)
     assert found is not None
-    assert found.where == str(tmp_path)
+    assert (found.what, found.where) == ("no space left on device", str(tmp_path))
 
 
 def test_other_errors_name_no_file(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 
 import pytest
 import torch
-from safetensors import SafetensorError
 
 from latte.interfaces import LatteError
 from latte.io.machine import machine_error, machine_errors
@@ -31,19 +30,6 @@ def test_system_errors_name_the_file_and_a_fix(error: OSError, what: str) -> Non
     assert found is not None
     assert (found.what, found.where) == (what, "/data/file")
     assert found.hint
-
-
-def test_a_temporary_file_is_named_by_its_folder() -> None:
-    found = machine_error(full("/data/runs/.state.json.12-ab.tmp"))
-    assert found is not None
-    assert found.where == "/data/runs"
-
-
-def test_a_safetensors_error_has_its_error_number_in_its_message() -> None:
-    said = "Error while serializing: I/O error: No space left on device (os error 28)"
-    found = machine_error(SafetensorError(said))
-    assert found is not None
-    assert found.what == "no space left on device"
 
 
 def test_the_cause_of_an_error_is_examined() -> None:

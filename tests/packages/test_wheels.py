@@ -70,13 +70,6 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
     assert not any("__pycache__" in one or one.startswith("tests/") for one in found)
 
 
-def test_the_core_wheel_has_its_data_files(wheels: dict[str, Path]) -> None:
-    found = {*names(wheels[CORE])}
-    assert "latte/components/phrase_bank.txt" in found
-    assert {"latte/_recipes/demo.yaml", "latte/report/page/templates/page.html"} <= found
-    assert "latte/report/comparison/templates/page.html" in found
-
-
 @pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
 def test_a_wheel_without_a_compiler_has_no_library(compiler: str, tmp_path: Path) -> None:
     found = names(build(SOURCES[VIEWS], tmp_path, CC=compiler))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +44,6 @@ def test_files_pillow_images_and_nested_iterables_mix(photos: Path) -> None:
     assert names(PICTURE) == ["0"]
 
 
-def test_missing_path_is_yielded() -> None:
-    assert names(["absent.jpg"]) == ["absent.jpg"]
-
-
-def test_images_are_found_lazily() -> None:
-    taken = []
-
-    def endless() -> Iterator[Image.Image]:
-        while True:
-            taken.append(1)
-            yield PICTURE
-
-    assert [one.name for one in islice(named_images(endless()), 3)] == ["0", "1", "2"]
-    assert len(taken) == 3
-
-
 @pytest.mark.parametrize(
     "wrong", [3, None, b"bytes", bytearray(3), io.BytesIO(b"1"), numpy.zeros((4, 4, 3)), [3], ""]
 )
@@ -76,24 +59,6 @@ def test_large_folders_are_listed_lazily(photos: Path, monkeypatch: pytest.Monke
     found = [Path(name).name for name in names(photos)]
     expected = ["1.jpg", "2.PNG", "3.webp", "b.jpg", *(f"x{number}.jpg" for number in range(5))]
     assert sorted(found) == expected
-
-
-def test_links_are_followed_once(photos: Path) -> None:
-    (photos / "a" / "again").symlink_to(photos, target_is_directory=True)
-    (photos / "0-link").symlink_to(photos / "c", target_is_directory=True)
-    assert names(photos) == [
-        str(photos / name) for name in ("a/1.jpg", "a/2.PNG", "b.jpg", "c/3.webp")
-    ]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_folder_that_cannot_be_listed_is_reported_or_an_error(photos: Path) -> None:
-    (photos / "a").chmod(0)
-    reported: list[LatteError] = []
-    assert len(list(named_images(photos, reported.append))) == 2
-    assert reported[0].where == str(photos / "a")
-    with pytest.raises(LatteError, match="cannot be listed"):
-        names(photos)
 
 
 def test_unlistable_folders_are_reported(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

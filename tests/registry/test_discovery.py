@@ -62,12 +62,6 @@ def test_a_broken_plugin_has_a_one_line_error(
     assert "\n" not in plugin.error
 
 
-def test_a_broken_plugin_keeps_its_traceback(registry: Registry) -> None:
-    detail = find(registry, "latte-unimportable").detail
-    assert detail is not None
-    assert "latte_unimportable/plugin.py" in detail
-
-
 def test_broken_plugins_do_not_affect_others(registry: Registry) -> None:
     providers = {registered.distribution for registered in registry.all()}
     in_zoo = {canonicalize_name(package.distribution) for package in ZOO}

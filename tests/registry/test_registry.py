@@ -1,6 +1,5 @@
 """Names, loading and errors of registered components."""
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from latte.interfaces import Context, LatteError, Loss, NoOptions
 from latte.registry.discovery import discover_plugins
-from latte.registry.registry import Registry, load_registry
+from latte.registry.registry import Registry
 from latte.registry.spec import KINDS
 
 pytestmark = pytest.mark.thorough
@@ -167,20 +166,6 @@ class TestLoading:
     def test_a_model_whose_folder_is_missing_names_the_plugin(self, registry: Registry) -> None:
         with pytest.raises(LatteError, match=r"latte-good 1\.2 .*nowhere does not exist"):
             registry.model_folder("gone")
-
-
-def test_the_registry_of_a_process_warns_of_each_broken_plugin_once(
-    zoo_on_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    load_registry.cache_clear()
-    try:
-        with caplog.at_level(logging.WARNING, logger="latte.plugins"):
-            assert load_registry() is load_registry()
-    finally:
-        load_registry.cache_clear()
-    (warning,) = [one for one in caplog.messages if one.startswith("plugin latte-exits 1.0 is")]
-    assert "is broken: SystemExit: 3. Show the traceback: set LATTE_STRICT_PLUGINS=1" in warning
-    assert not any("latte-good" in message.split(" is ")[0] for message in caplog.messages)
 
 
 def test_registry_does_not_import_torch_and_options_only_with_their_component(

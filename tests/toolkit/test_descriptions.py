@@ -138,11 +138,6 @@ def test_prompts_may_hold_json_and_the_class() -> None:
     assert ImageOptions(prompt=prompt).prompt == prompt
 
 
-def test_an_open_template_takes_the_datasets() -> None:
-    options = with_template(ClassOptions(), "a satellite photo of {class}.")
-    assert options == ClassOptions(template="a satellite photo of {class}.")
-
-
 def test_a_template_of_ones_own_stays() -> None:
     own = ClassOptions(template="{class}, from above")
     assert with_template(own, "a photo of a {class}.") is own

@@ -47,22 +47,14 @@ def test_they_take_the_whole_classifier_of_their_own_learner(biased: bool) -> No
     assert same(aggregator.classifier(), found)
 
 
-def test_targets_are_the_labels_rows_at_unit_length() -> None:
-    aggregator, found = centroids(), random()
-    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
-    supervision = aggregator.supervise(stream([1, 0]), {}, CLASSES[:2])
-    assert supervision.targets is not None and supervision.classifier is not None
-    torch.testing.assert_close(supervision.targets, found.weights[:2] / 3)
-    assert same(supervision.classifier, found)
-
-
 def test_of_several_rows_the_one_that_scores_highest_is_the_target() -> None:
     aggregator, found = centroids(), random(owners=(0, 1, 0, 1, 2))
     assert found.bias is not None
     aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
     images, labels = unit_rows(6, 3, seed=5), [0, 1, 2, 1, 0, 0]
     supervision = aggregator.supervise(stream(labels), {}, images)
-    assert supervision.targets is not None
+    assert supervision.targets is not None and supervision.classifier is not None
+    assert same(supervision.classifier, found)
     for image, label, target in zip(images, labels, supervision.targets, strict=True):
         own = [row for row, owner in enumerate(found.owners.tolist()) if owner == label]
         best = max(own, key=lambda row: float(image @ found.weights[row] + found.bias[row]))
