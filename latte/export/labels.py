@@ -1,7 +1,7 @@
 """`latte export`: write the labels of a run's training images for other tools.
 
 The labels are those of `pseudo_labels.csv`, column `adapted`: the predictions of the run's final
-classifier. Imports no torch.
+classifier.
 """
 
 from __future__ import annotations

@@ -215,12 +215,12 @@ def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without torch. Raises `LatteError` if its files are missing."""
+    """Build a recipe's dataset without a model. Raises `LatteError` if its files are missing."""
     return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
-    """Build a component of a recipe without a run, a model or torch."""
+    """Build a component of a recipe without a run or a model."""
     return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
 
 
