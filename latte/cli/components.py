@@ -16,7 +16,8 @@ from latte.cli.output import echo, results
 from latte.cli.shared import complete_component, complete_from, known_kind
 from latte.interfaces import Options
 from latte.recipe.fields import models_in
-from latte.recipe.model import SEVERAL, SHORT, SINGLE, component_at
+from latte.recipe.model import RecipeKeys, component_at
+from latte.recipe.places import SHORT
 from latte.registry.registry import load_registry
 from latte.registry.spec import KINDS, Kind
 from latte.report.terminal import fitted
@@ -55,11 +56,13 @@ def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
         return f"model: plugin:{name}"
     required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
     written = f"{{use: {name}{required}}}" if rows else name
-    short = {key: component_at(path) for key, path in SHORT.items()}
-    single = {key: one for key, one in {**SINGLE, **short}.items() if one and one.kind == kind}
-    if single:
-        return f"{next(iter(single))}: {written}"
-    return f"{next(key for key, one in SEVERAL.items() if one.kind == kind)}: [{written}]"
+    places = [*SHORT.items(), *((key, (key,)) for key in RecipeKeys.model_fields)]
+    lists = [(key, (key, 0)) for key in RecipeKeys.model_fields]
+    for key, path in (*places, *lists):
+        component = component_at(path)
+        if component is not None and component.kind == kind:
+            return f"{key}: [{written}]" if (key, path) in lists else f"{key}: {written}"
+    raise AssertionError(f"no key of a recipe names components of kind {kind}")
 
 
 def _show(kind: Kind, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from latte.interfaces import LatteError, NoOptions, Options
-from latte.recipe.fields import KeyPath, combined, validated
+from latte.recipe.errors import Check
+from latte.recipe.fields import combined, validated
 from latte.registry.registry import Registry
 from latte.registry.spec import (
     BUILTIN_DISTRIBUTION,
@@ -36,23 +37,6 @@ LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 """Pattern of valid names of list items and controls, which become parts of file names."""
 KIND = "latte kind"
 """Key that marks a component in the JSON schema of `Recipe`; its value is the kind."""
-
-
-@runtime_checkable
-class Reading(Protocol):
-    """The recipe that is being checked: pydantic's context of the rules."""
-
-    registry: Registry
-    is_control: bool
-
-    def add(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at the key path `path`."""
-
-    def is_wrong(self, key: str) -> bool:
-        """Return True if a mistake in the value of a top-level `key` was reported."""
-
-    def has_mistakes(self) -> bool:
-        """Return True if any mistake was reported."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +80,7 @@ class Component:
         """Return the installed component that `value` names, and the class of its options."""
         use = value.get(USE, self.default) if isinstance(value, Mapping) else None
         if use is None:
-            names = (written_name(registry, one) for one in registry.all(self.kind))
+            names = (written_name(registry, registered) for registered in registry.all(self.kind))
             raise LatteError(
                 'the key "use" is missing: it names the component',
                 hint=f"Add use: NAME. All names: {', '.join(names)}.",
@@ -124,27 +108,23 @@ class Component:
             raise expected("the name of a component or a mapping with use: NAME")
         if not isinstance(value.get(USE, ""), str):
             raise combined([_at(USE, expected("the name of a component"))])
+        assert isinstance(info.context, Check), "a recipe is checked by load_recipe"
         try:
-            registered, model = self.found(value, reading_of(info).registry)
+            registered, model = self.found(value, info.context.registry)
         except LatteError as error:
             raise combined([_at(USE, mistake(error.what, error.hint))]) from error
         errors: list[ErrorDetails] = []
         reserved = reserved_keys(self.kind)
-        own = {key: below for key, below in value.items() if key not in reserved}
+        values = {key: below for key, below in value.items() if key not in reserved}
         names = {key: below for key, below in value.items() if key in reserved and key != USE}
-        options, labels = _checked(model, own, errors, reserved), _checked(_Labels, names, errors)
+        options = _checked(model, values, errors, reserved)
+        labels = _checked(_Labels, names, errors)
         if options is None or labels is None:
             raise combined(errors)
         label = labels.name or registered.spec.name
         distribution, version = registered.distribution, registered.version
         by = labels.by or None
         return Choice(registered.spec, distribution, version, label, options, by)
-
-
-def reading_of(info: ValidationInfo) -> Reading:
-    """Return the recipe that is being checked."""
-    assert isinstance(info.context, Reading), "a recipe is checked by load_recipe"
-    return info.context
 
 
 def mistake(what: str, hint: str | None = None) -> PydanticCustomError:
@@ -178,7 +158,7 @@ def written_name(registry: Registry, registered: Registered) -> str:
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
-    names = [one.spec.name for one in registry.all(registered.spec.kind)]
+    names = [component.spec.name for component in registry.all(registered.spec.kind)]
     is_unique = names.count(registered.spec.name) == 1
     return registered.spec.name if is_unique else registered.full_name
 

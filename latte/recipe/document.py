@@ -15,8 +15,8 @@ from latte.interfaces import LatteError
 from latte.io.paths import read_text
 from latte.recipe.errors import Mistakes
 from latte.recipe.fields import KeyPath
-from latte.recipe.model import DESCRIBERS, LEARNERS, SHORT, component_at
-from latte.recipe.places import OVERRIDE, Document, Place
+from latte.recipe.model import component_at
+from latte.recipe.places import DESCRIBERS, LEARNERS, OVERRIDE, SHORT, Document, Place, full_path
 from latte.recipe.syntax import LARGEST_FILE, compose, position, resolve
 from latte.recipe.variables import expand
 from latte.registry.spec import USE
@@ -166,19 +166,9 @@ def spelled_out(document: Document, mistakes: Mistakes, path: KeyPath = ()) -> D
     `labels: [NAME]` becomes `labels: [{use: NAME}]`, and the keys in `SHORT` become items of the
     lists `learners` and `describers`. `path` is the key path of the document in the recipe.
     """
-    places = {full_path(at): place for at, place in document.places.items()}
+    places = {full_path(key_path): place for key_path, place in document.places.items()}
     data = _Speller(document.places, places, mistakes).full(document.data, path)
     return Document(data, places)
-
-
-def full_path(path: KeyPath) -> KeyPath:
-    """Return the key path of a value that is written in a short form, such as `loss`."""
-    match path:
-        case ("controls", str(name), *below):
-            return ("controls", name, *full_path(tuple(below)))
-        case (str(key), *below) if key in SHORT:
-            return (*SHORT[key], *below)
-    return path
 
 
 @dataclass

@@ -48,9 +48,9 @@ def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line
 
 def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
     if isinstance(key, int):  # the first line of an item has a dash in place of two spaces
-        first, *below = yaml_lines(value, path, indent + _INDENT)
-        dash = f"{' ' * indent}- {first.text[indent + _INDENT :]}"
-        yield from (replace(first, text=dash), *below)
+        first_line, *below = yaml_lines(value, path, indent + _INDENT)
+        dash = f"{' ' * indent}- {first_line.text[indent + _INDENT :]}"
+        yield from (replace(first_line, text=dash), *below)
         return
     start = f"{' ' * indent}{_scalar(key, is_key=True)}:"
     if _is_block(value, indent, start):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
-from latte.interfaces.settings import EvaluateSettings, TrainSettings
-from latte.recipe.fields import KeyPath, has, models_in, value_at
-from latte.recipe.model import SHORT, TOP_KEYS, component_paths, item_names
-from latte.recipe.places import OVERRIDE, Document, Place, dotted
+from latte.recipe.fields import KeyPath, has, value_at
+from latte.recipe.places import OVERRIDE, Document, Place, dotted, shown_path
 from latte.recipe.syntax import resolve
 from latte.registry.registry import Registry
 
@@ -55,8 +53,6 @@ _SWITCHES = {
 
 
 _MOST_SECTIONS = 3
-_DEEPEST = 6
-"""Largest depth to which nested models are searched, because a model may contain itself."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +83,23 @@ class Mistakes:
         where = f"{place.position} {dotted(path if shown is None else shown)}".rstrip()
         self.found.append(Mistake(place, path, LatteError(what, where=where, hint=hint or None)))
 
-    def adopt(self, others: Mistakes) -> None:
+    def adopt(self, control_mistakes: Mistakes) -> None:
         """Add the mistakes of a control (variant of the recipe), unless the recipe has them too."""
-        known = {(mistake.path, mistake.error.what) for mistake in self.found}
+        reported = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
-            mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
+            mistake
+            for mistake in control_mistakes.found
+            if (mistake.path, mistake.error.what) not in reported
         ]
 
     def forget_replaced(self, document: Document) -> None:
         """Drop the mistakes in values that the merged recipe `document` does not contain."""
         present = {*document.places.values()}
-        self.found = [one for one in self.found if not one.place.is_broken or one.place in present]
+        self.found = [
+            mistake
+            for mistake in self.found
+            if not mistake.place.is_broken or mistake.place in present
+        ]
 
     def raise_if_any(self) -> None:
         """Raise `RecipeErrors` if there are mistakes, sorted by file and line; `--set` is last."""
@@ -119,8 +121,14 @@ class Check:
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` for a control."""
     mistakes: Mistakes = field(default_factory=Mistakes)
+    find_homes: Callable[[], Mapping[str, Sequence[str]]] = dict
+    """Returns the sections to which each key belongs, for hints about misplaced keys."""
     wrong: set[KeyPath] = field(default_factory=set)
     """Key paths of values that pydantic refuses."""
+
+    @cached_property
+    def _homes(self) -> Mapping[str, Sequence[str]]:
+        return self.find_homes()
 
     @property
     def is_control(self) -> bool:
@@ -138,8 +146,8 @@ class Check:
             self.mistakes.add(place, path, what, hint, shown)
 
     def is_wrong(self, key: str) -> bool:
-        """Return True if pydantic refuses a value below the top-level `key`."""
-        return any(path[:1] == (key,) for path in self.wrong)
+        """Return True if pydantic refuses the value of a top-level `key`, or a value in it."""
+        return any(path[0] == key and len(path) <= 2 for path in self.wrong if path)
 
     def has_mistakes(self) -> bool:
         """Return True if any mistake was reported."""
@@ -152,77 +160,39 @@ class Check:
         another refuses a value inside it, only the second is reported.
         """
         groups: dict[KeyPath, list[ErrorDetails]] = {}
-        for one in error.errors(include_url=False):
-            groups.setdefault(one["loc"], []).append(one)
+        for detail in error.errors(include_url=False):
+            groups.setdefault(detail["loc"], []).append(detail)
         self.wrong |= {*groups}
+        collections = {path[:end] for path in groups for end in range(len(path))}
         for path, group in groups.items():
-            is_inside = any(other[: len(path)] == path != other for other in groups)
-            if not (is_inside and all(one["type"] in EXPECTED for one in group)):
+            is_wrong_type = all(detail["type"] in EXPECTED for detail in group)
+            if not (is_wrong_type and path in collections):
                 self.add(path, *self._words(path, group))
 
     def _words(self, path: KeyPath, errors: Sequence[ErrorDetails]) -> tuple[str, str | None]:
         """Return message and hint for pydantic's `errors` about the value at `path`."""
-        value, (first, *_) = value_at(self.document.data, path), errors
-        about: FieldInfo | None = first["ctx"].get("field")
-        if first["type"] == "extra_forbidden":
-            return self._unknown_key(str(path[-1]), first["ctx"]["keys"])
-        if first["type"] == "no_component" and about and not about.is_required():
+        value, (detail, *_) = value_at(self.document.data, path), errors
+        about: FieldInfo | None = detail["ctx"].get("field")
+        if detail["type"] == "extra_forbidden":
+            return self._unknown_key(str(path[-1]), detail["ctx"]["keys"])
+        if detail["type"] == "no_component" and about and not about.is_required():
             return "names no component", "Remove the key for the default."
-        if first["type"] in ("missing", "no_component") and about and value is None:
+        if detail["type"] in ("missing", "no_component") and about and value is None:
             return _missing(str(path[-1]), about)
-        if has(self.document.data, path) or first["type"] == "mistake":
+        if has(self.document.data, path) or detail["type"] == "mistake":
             return explain(errors, value, self.document.nearest(path))
-        return f"its default is refused: {first['msg']}", "Give a value here."
+        return f"its default is refused: {detail['msg']}", "Give a value here."
 
     def _unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
         hint = suggestion(key, names, "All keys here")
         if key == "<<":
             hint = "YAML 1.2 has no merge keys. Repeat the values, or extend another recipe."
-        elif homes := [*dict.fromkeys(self._homes(key))]:
-            hint = f"It belongs to {' or '.join(homes[:_MOST_SECTIONS])}."
+        elif homes := self._homes.get(key):
+            hint = f"It belongs to {' or '.join([*dict.fromkeys(homes)][:_MOST_SECTIONS])}."
         elif not names:
             hint = "There is nothing to set here; remove it."
         return f'unknown key "{key}"', hint
-
-    def _homes(self, key: str) -> Iterator[str]:
-        """Yield the sections of this recipe to which `key` belongs."""
-        if key in TOP_KEYS and self.registry.all():
-            yield "the top of the recipe"
-        sections: list[tuple[KeyPath, type[BaseModel]]] = [
-            (("train",), TrainSettings),
-            (("evaluate",), EvaluateSettings),
-        ]
-        for path, component in component_paths(self.document.data):
-            with suppress(LatteError):
-                value = value_at(self.document.data, path)
-                sections.append((path, component.found(value, self.registry)[1]))
-        for path, model in sections if self.registry.all() else ():
-            yield from _sections_with(key, model, shown_path(self.document, path))
-
-
-def shown_path(document: Document, path: KeyPath) -> KeyPath:
-    """Return a key path as the user wrote it, with names of list items in place of indices."""
-    named: list[str | int] = []
-    for at, key in enumerate(path):
-        names = item_names(value_at(document.data, path[:at])) if isinstance(key, int) else []
-        name = names[key] if isinstance(key, int) and key < len(names) else None
-        is_clear = name and "." not in name and names.count(name) == 1
-        named.append(name if name and is_clear else key)
-    for key, full in SHORT.items():
-        item = document.places.get(full[:2])
-        if path[: len(full)] == full and (item is None or item.is_short):
-            return (key, *named[len(full) :])
-    return tuple(named)
-
-
-def _sections_with(key: str, model: type[BaseModel], section: KeyPath) -> Iterator[str]:
-    """Yield the sections at and below `section`, a `model`, that have the key `key`."""
-    if key in model.model_fields:
-        yield dotted(section)
-    for name, about in model.model_fields.items():
-        for below in models_in(about.annotation) if len(section) < _DEEPEST else ():
-            yield from _sections_with(key, below, (*section, name))
 
 
 def _missing(key: str, about: FieldInfo) -> tuple[str, str]:
@@ -251,52 +221,52 @@ def in_words(value: Any) -> str:
 
 def explain(errors: Sequence[ErrorDetails], value: Any, place: Place) -> tuple[str, str | None]:
     """Return message and hint for pydantic's `errors`, which are all about the same value."""
-    wanted = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
-    wanted += [error["ctx"]["expected"] for error in errors if error["type"] == "expected"]
+    types = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
+    types += [error["ctx"]["expected"] for error in errors if error["type"] == "expected"]
     choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
-    if wanted and len(wanted) + len(choices) == len(errors):
-        return wrong_type([*wanted, *(choice.strip("'") for choice in choices)], value, place)
-    first = next(error for error in errors if error["type"] not in EXPECTED)
-    context = first.get("ctx", {})
-    if first["type"] == "mistake":
+    if types and len(types) + len(choices) == len(errors):
+        return wrong_type([*types, *(choice.strip("'") for choice in choices)], value, place)
+    detail = next(error for error in errors if error["type"] not in EXPECTED)
+    context = detail.get("ctx", {})
+    if detail["type"] == "mistake":
         return context["what"], context["hint"]
-    if first["type"] in ("literal_error", "enum"):
+    if detail["type"] in ("literal_error", "enum"):
         names = (quoted or bare for quoted, bare in _CHOICE.findall(context["expected"]))
         choices = [choice for choice in names if choice != "or"]
         what = f"must be {' or '.join(choices)}, got {in_words(value)}"
         return what, did_you_mean(value, choices) if isinstance(value, str) else None
-    if first["type"] in ("value_error", "assertion_error"):
-        return str(context.get("error") or first["msg"]), None
-    if message := _MESSAGES.get(first["type"]):
+    if detail["type"] in ("value_error", "assertion_error"):
+        return str(context.get("error") or detail["msg"]), None
+    if message := _MESSAGES.get(detail["type"]):
         count = len(value) if isinstance(value, list | dict) else 0
         shown = _shortened(value) if isinstance(value, str) else value
         return message.format(value=shown, count=count, **context), None
-    return first["msg"][:1].lower() + first["msg"][1:], None
+    return detail["msg"][:1].lower() + detail["msg"][1:], None
 
 
-def wrong_type(wanted: Sequence[str], value: Any, place: Place) -> tuple[str, str | None]:
-    """Return message and hint for a value of the wrong type; `wanted` names the right types."""
-    types = [*dict.fromkeys(wanted)]
+def wrong_type(types: Sequence[str], value: Any, place: Place) -> tuple[str, str | None]:
+    """Return message and hint for a value of the wrong type; `types` names the right types."""
+    types = [*dict.fromkeys(types)]
     return f"expected {' or '.join(types)}, got {in_words(value)}", _retype(types, value, place)
 
 
-def _retype(wanted: Sequence[str], value: Any, place: Place) -> str | None:
-    """Return a hint on how to write the value in a wanted type, or None."""
+def _retype(types: Sequence[str], value: Any, place: Place) -> str | None:
+    """Return a hint on how to write the value in one of the `types`, or None."""
     if isinstance(value, str):
-        if "true or false" in wanted and value.lower() in _SWITCHES:
+        if "true or false" in types and value.lower() in _SWITCHES:
             return f"Write {_SWITCHES[value.lower()]}, without quotes."
-        if {"a number", "a whole number"} & {*wanted}:
+        if {"a number", "a whole number"} & {*types}:
             return _number_from_text(value, place)
-        return f"Write it in brackets: [{value}]." if "a list" in wanted else None
-    if wanted == ["a list"] and isinstance(value, dict | None):
+        return f"Write it in brackets: [{value}]." if "a list" in types else None
+    if types == ["a list"] and isinstance(value, dict | None):
         return "Put a - in front, or [ ] around it." if value else "Write []."
-    if isinstance(value, float) and "a whole number" in wanted and value.is_integer():
+    if isinstance(value, float) and "a whole number" in types and value.is_integer():
         return f"Write {int(value)}."
-    if "text" in wanted and isinstance(value, int | float):
+    if "text" in types and isinstance(value, int | float):
         quoted = f'"{place.text}"'
         in_shell = place.source == OVERRIDE  # a shell removes the outer quotes
         return f"Put it in quotes: {shlex.quote(quoted) if in_shell else quoted}."
-    if "a list" in wanted and isinstance(value, int | float):
+    if "a list" in types and isinstance(value, int | float):
         return "Write it in brackets, as a list."
     return None
 

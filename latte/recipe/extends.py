@@ -46,27 +46,27 @@ class RecipeFiles:
             raise LatteError(what, where=place.position)
         return self._with_bases(document, path, (path,))
 
-    def _with_bases(self, own: Document, path: Path, chain: tuple[Path, ...]) -> Document:
-        """Return the content `own` of the file `path`, merged over the recipes that it extends."""
-        whole: Document | None = None
-        for reference, where in _references(own):
+    def _with_bases(self, document: Document, path: Path, chain: tuple[Path, ...]) -> Document:
+        """Return the `document` in the file `path`, merged over the recipes that it extends."""
+        bases: Document | None = None
+        for reference, where in _references(document):
             base = self._base(reference, path, chain, where)
-            whole = base if whole is None else merged(whole, base, self.registry)
-        own = own.without(["extends"])
-        return own if whole is None else merged(whole, own, self.registry)
+            bases = base if bases is None else merged(bases, base, self.registry)
+        changes = document.without(["extends"])
+        return changes if bases is None else merged(bases, changes, self.registry)
 
     def _base(self, reference: str, path: Path, chain: tuple[Path, ...], where: str) -> Document:
         """Return the recipe that `reference` in the file `path` names, without its key `name`."""
         file = _find(reference, path, where)
-        real = [one.resolve() for one in chain]
-        if file.resolve() in real:
-            circle = [*chain[real.index(file.resolve()) :], file]
+        real_chain = [link.resolve() for link in chain]
+        if file.resolve() in real_chain:
+            circle = [*chain[real_chain.index(file.resolve()) :], file]
             raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
         if len(chain) > DEEPEST:
             raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
         if file not in self.bases:
-            whole = self._with_bases(self._base_document(file, where), file, (*chain, file))
-            self.bases[file] = whole.without([NAME])
+            base = self._with_bases(self._base_document(file, where), file, (*chain, file))
+            self.bases[file] = base.without([NAME])
         return self.bases[file]
 
     def _base_document(self, path: Path, where: str) -> Document:
@@ -102,16 +102,16 @@ def _references(document: Document) -> Iterator[tuple[str, str]]:
     extends = document.data.get("extends")
     if extends is None:
         return
-    several = isinstance(extends, list)
-    for index, name in enumerate(extends if several else [extends]):
-        path: KeyPath = ("extends", index) if several else ("extends",)
+    is_list = isinstance(extends, list)
+    for index, name in enumerate(extends if is_list else [extends]):
+        path: KeyPath = ("extends", index) if is_list else ("extends",)
         place = document.places[path]
         where = f"{place.position} {dotted(path)}"
         if place.is_broken or place.variables:
             raise LatteError("takes no variables", where=where, hint="Write the name itself.")
         if not isinstance(name, str) or not name:
-            wanted = "the name of a recipe, a path, or a list of them"
-            raise LatteError(wrong_type([wanted], name, place)[0], where=where)
+            what, _ = wrong_type(["the name of a recipe, a path, or a list of them"], name, place)
+            raise LatteError(what, where=where)
         yield name, where
 
 
@@ -130,16 +130,18 @@ def _find(name: str, path: Path, where: str) -> Path:
     if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
         hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
         raise LatteError(f'"{name}" is not a relative path', where=where, hint=hint)
-    found = _beside(path, name)
-    if found is None:
+    file = _beside(path, name)
+    if file is None:
         target = path.parent / name
         try:
-            names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
+            names = [
+                sibling.name for sibling in target.parent.iterdir() if sibling.suffix in SUFFIXES
+            ]
         except (OSError, ValueError):
             names = []
         near = did_you_mean(target.name, names) or None
         raise LatteError(f"there is no recipe {target}", where=where, hint=near)
-    return found
+    return file
 
 
 def _beside(path: Path, name: str) -> Path | None:

@@ -36,7 +36,9 @@ def validated(
         return model.model_validate_json(json.dumps(values), strict=True, context=context)
     except ValidationError as error:
         errors = _cleared(error, model, values, other_keys)
-        written = [one for one in errors if one["type"] == "missing" or has(values, one["loc"])]
+        written = [
+            detail for detail in errors if detail["type"] == "missing" or has(values, detail["loc"])
+        ]
         if written:
             raise combined(written) from None
     try:
@@ -52,8 +54,8 @@ def combined(errors: Iterable[ErrorDetails]) -> ValidationError:
 
 def _again(error: ErrorDetails) -> InitErrorDetails:
     context = {**error.get("ctx", {}), MESSAGE: error["msg"]}
-    again = PydanticCustomError(error["type"], "{message}", context)
-    return InitErrorDetails(type=again, loc=error["loc"], input=error["input"])
+    copy = PydanticCustomError(error["type"], "{message}", context)
+    return InitErrorDetails(type=copy, loc=error["loc"], input=error["input"])
 
 
 def _cleared(
@@ -70,17 +72,17 @@ def _cleared(
             context["field"] = fields_at(model, path[:-1]).get(str(path[-1])) if path else None
             error["ctx"] = context
         cleared.append(error)
-    unknown = [one for one in cleared if one["type"] == "extra_forbidden"]
-    return [one for one in cleared if not _is_misspelt(one, unknown)]
+    unknown = [detail for detail in cleared if detail["type"] == "extra_forbidden"]
+    return [detail for detail in cleared if not _is_misspelt(detail, unknown)]
 
 
 def _is_misspelt(error: ErrorDetails, unknown: Iterable[ErrorDetails]) -> bool:
     """Return True if a required key is probably missing because it is one of the unknown keys."""
     above, key = error["loc"][:-1], error["loc"][-1:]
     return error["type"] == "missing" and any(
-        other["loc"][:-1] == above
-        and (nearest(str(other["loc"][-1]), other["ctx"]["keys"]),) == key
-        for other in unknown
+        unknown_key["loc"][:-1] == above
+        and (nearest(str(unknown_key["loc"][-1]), unknown_key["ctx"]["keys"]),) == key
+        for unknown_key in unknown
     )
 
 
@@ -97,16 +99,18 @@ def _written_path(loc: KeyPath, model: type[BaseModel], values: Any) -> KeyPath:
 
 def fields_at(model: type[BaseModel], path: KeyPath) -> dict[str, FieldInfo]:
     """Return the fields of the models that the value at `path` inside `model` may be, by name."""
-    models = [one for one in types_at([model], path) if is_model(one)]
-    return {name: about for one in models for name, about in one.model_fields.items()}
+    models = [part for part in types_at([model], path) if is_model(part)]
+    return {name: about for part in models for name, about in part.model_fields.items()}
 
 
 def types_at(types: Iterable[Any], path: KeyPath) -> list[Any]:
     """Return the types, and the metadata of types, at `path` inside a value of one of `types`."""
-    members = [member for one in types for member in _members(one)]
+    members = [member for member_type in types for member in _members(member_type)]
     if not path:
         return members
-    return types_at([below for one in members for below in _below(one, path[0])], path[1:])
+    return types_at(
+        [below for member_type in members for below in _below(member_type, path[0])], path[1:]
+    )
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -137,8 +141,8 @@ def _below(annotation: Any, key: str | int) -> Iterator[Any]:
             yield from (about.annotation, *about.metadata)
         return
     origin = get_origin(annotation)
-    wanted = (list, tuple, set, frozenset) if isinstance(key, int) else Mapping
-    if isinstance(origin, type) and issubclass(origin, wanted):
+    collections = (list, tuple, set, frozenset) if isinstance(key, int) else Mapping
+    if isinstance(origin, type) and issubclass(origin, collections):
         yield from get_args(annotation)
 
 
@@ -163,7 +167,8 @@ def with_value(values: Any, path: KeyPath, value: Any) -> Any:
     key, below = path[0], path[1:]
     if isinstance(values, list):
         return [
-            with_value(one, below, value) if at == key else one for at, one in enumerate(values)
+            with_value(item, below, value) if index == key else item
+            for index, item in enumerate(values)
         ]
     return {**(values or {}), key: with_value(value_at(values, (key,)), below, value)}
 

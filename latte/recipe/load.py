@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,24 +13,34 @@ from pydantic import BaseModel, ValidationError
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
+from latte.interfaces.settings import EvaluateSettings, TrainSettings
 from latte.recipe.component import Choice, Component
 from latte.recipe.document import read_document
 from latte.recipe.errors import Check, Mistakes
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.fields import KeyPath, validated, with_value
+from latte.recipe.fields import (
+    KeyPath,
+    models_in,
+    validated,
+    value_at,
+)
 from latte.recipe.merge import apply_overrides, controls_of, merged, with_written_names
 from latte.recipe.model import (
-    LEARNERS,
-    PARTS,
-    SEVERAL,
-    SHORT,
-    LearnerChoice,
+    TOP_KEYS,
     Recipe,
     RecipeKeys,
     component_above,
-    item_names,
+    component_paths,
 )
-from latte.recipe.places import DEFAULT, Document, dotted, paths
+from latte.recipe.places import (
+    DEFAULT,
+    SHORT,
+    Document,
+    dotted,
+    item_names,
+    paths,
+    shown_path,
+)
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names
 from latte.recipe.variables import (
     Written,
@@ -43,10 +53,8 @@ from latte.registry.spec import NAME
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_UNREADABLE = LearnerChoice.model_construct(
-    None, name="", optimizer=None, **{key: part.unreadable("") for key, part in PARTS.items()}
-)
-"""Stand-in for a learner with mistakes."""
+_DEEPEST = 6
+"""Largest depth to which nested models are searched, because a model may contain itself."""
 
 
 def load_recipe(
@@ -93,9 +101,9 @@ def _with_controls(
     controls: dict[str, Recipe] = {}
     resolved: dict[str, Any] = {}
     for name, change in changes.items():
-        whole = Check(merged(base, change, registry), registry, ("controls", name))
-        control = _checked(whole, path)
-        mistakes.adopt(whole.mistakes)
+        check = Check(merged(base, change, registry), registry, ("controls", name))
+        control = _checked(check, path)
+        mistakes.adopt(check.mistakes)
         resolved[name] = _without_secrets(with_written_names(change.data, registry), change)
         if control is not None:
             controls[name] = control
@@ -109,6 +117,7 @@ def _with_controls(
 
 def _checked(check: Check, path: Path) -> Recipe | None:
     """Return the recipe or control in `check`; None if mistakes were reported."""
+    check.find_homes = lambda: _homes(check)
     refuse_in_prompts(check)
     check.document = without_default_tag(check.document)
     data = {**with_shell_paths(check.document, check.registry)}
@@ -134,22 +143,34 @@ def _default_name(path: Path) -> str:
 
 
 def _with_stand_ins(data: Any, check: Check) -> Any:
-    """Return the data of a recipe with stand-ins or defaults in place of values with mistakes."""
-    for path in sorted(check.wrong, key=len):
-        component, key = component_above(path), str(path[0])
-        if component is not None:
-            head = path[: component[0]]
-            data = with_value(data, head, _unreadable(component[1], check.document.below(head)))
-        elif key in SEVERAL:
-            data = {**data, key: [SEVERAL[key].unreadable("")]}
-        elif key != LEARNERS:
-            data = {name: value for name, value in data.items() if name != key}
-        elif len(path) > 2:  # a setting of one learner
-            learner = {name: value for name, value in data[key][path[1]].items() if name != path[2]}
-            data = with_value(data, path[:2], learner)
-        else:
-            data = with_value(data, path, _UNREADABLE if len(path) == 2 else [_UNREADABLE])
-    return data
+    """Return the data of a recipe with stand-ins for components with mistakes.
+
+    Other values with mistakes are left out, with the key of the mapping to which they belong.
+    """
+    components = {path: component_above(path) for path in check.wrong}
+    stand_ins = {
+        head: _unreadable(component, check.document.below(head))
+        for head, component in filter(None, components.values())
+    }
+    left_out = {_key_of(path) for path, component in components.items() if component is None}
+
+    def changed(value: Any, path: KeyPath) -> Any:
+        if path in stand_ins:
+            return stand_ins[path]
+        if isinstance(value, list):
+            return [changed(item, (*path, index)) for index, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        paths_below = {key: (*path, key) for key in value if (*path, key) not in left_out}
+        return {key: changed(value[key], below) for key, below in paths_below.items()}
+
+    absent = {str(head[0]): stand_in for head, stand_in in stand_ins.items() if len(head) == 1}
+    return {**changed(data, ()), **absent}
+
+
+def _key_of(path: KeyPath) -> KeyPath:
+    """Return the key path of the innermost key of a mapping on the way to `path`."""
+    return path if not path or isinstance(path[-1], str) else _key_of(path[:-1])
 
 
 def _unreadable(component: Component, document: Document) -> Choice:
@@ -159,12 +180,41 @@ def _unreadable(component: Component, document: Document) -> Choice:
     return component.unreadable("" if is_broken or label is None else label)
 
 
+def _homes(check: Check) -> Mapping[str, Sequence[str]]:
+    """Return the sections of the recipe to which each key belongs."""
+    homes = {key: ["the top of the recipe"] for key in TOP_KEYS}
+    sections: list[tuple[KeyPath, type[BaseModel]]] = [
+        (("train",), TrainSettings),
+        (("evaluate",), EvaluateSettings),
+    ]
+    for path, component in component_paths(check.document.data):
+        with suppress(LatteError):
+            value = value_at(check.document.data, path)
+            sections.append((path, component.found(value, check.registry)[1]))
+    for path, model in sections:
+        for section, key in _keys_below(model, shown_path(check.document, path)):
+            homes.setdefault(key, []).append(section)
+    return homes
+
+
+def _keys_below(model: type[BaseModel], section: KeyPath) -> Iterator[tuple[str, str]]:
+    """Yield the keys at and below `section`, a `model`, each with its section."""
+    for name, about in model.model_fields.items():
+        yield dotted(section), name
+        for below in models_in(about.annotation) if len(section) < _DEEPEST else ():
+            yield from _keys_below(below, (*section, name))
+
+
 def _without_secrets(plain: Any, document: Document, path: KeyPath = ()) -> Any:
     """Replace each secret value in `plain` by the text in the recipe file, such as `${VAR}`."""
     if isinstance(plain, Mapping):
-        return {key: _without_secrets(one, document, (*path, key)) for key, one in plain.items()}
+        return {
+            key: _without_secrets(value, document, (*path, key)) for key, value in plain.items()
+        }
     if isinstance(plain, list | tuple):
-        return [_without_secrets(one, document, (*path, at)) for at, one in enumerate(plain)]
+        return [
+            _without_secrets(value, document, (*path, index)) for index, value in enumerate(plain)
+        ]
     place = document.places.get(path)
     is_secret = place is not None and place.is_secret and isinstance(plain, str)
     return Written(place.text) if place and is_secret else plain

@@ -13,20 +13,21 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.component import is_label, unusable, written_name
-from latte.recipe.document import DocumentBuilder, full_path, spelled_out
+from latte.recipe.document import DocumentBuilder, spelled_out
 from latte.recipe.errors import EXPECTED, Mistakes, wrong_type
 from latte.recipe.fields import KeyPath, value_at, with_value
-from latte.recipe.model import (
-    CONTROL_KEYS,
+from latte.recipe.model import CONTROL_KEYS, SHARED, component_at
+from latte.recipe.places import (
     DESCRIBERS,
     LEARNERS,
     MAIN,
-    SEVERAL,
-    SHARED,
-    component_at,
+    OVERRIDE,
+    Document,
+    Place,
+    dotted,
+    full_path,
     item_names,
 )
-from latte.recipe.places import OVERRIDE, Document, Place, dotted
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME, USE
 
@@ -44,9 +45,12 @@ def merged(base: Document, change: Document, registry: Registry) -> Document:
     in `change` removes all controls.
     """
     data = _merged(base.data, change.data, (), registry)
-    own, others = change.data.get("requires"), base.data.get("requires")
-    if isinstance(own, list) and isinstance(others, list):
-        data["requires"] = [*own, *(one for one in others if one not in own)]
+    requirements, inherited = change.data.get("requires"), base.data.get("requires")
+    if isinstance(requirements, list) and isinstance(inherited, list):
+        data["requires"] = [
+            *requirements,
+            *(requirement for requirement in inherited if requirement not in requirements),
+        ]
     return base.changed(data, change.places)
 
 
@@ -88,10 +92,12 @@ def _identity(value: Mapping[str, Any], path: KeyPath, registry: Registry) -> st
 def with_written_names(value: Any, registry: Registry, path: KeyPath = ()) -> Any:
     """Return a copy of plain data in which components have their unique names."""
     if isinstance(value, list):
-        return [with_written_names(one, registry, (*path, at)) for at, one in enumerate(value)]
+        return [
+            with_written_names(item, registry, (*path, index)) for index, item in enumerate(value)
+        ]
     if not isinstance(value, dict):
         return value
-    below = {key: with_written_names(one, registry, (*path, key)) for key, one in value.items()}
+    below = {key: with_written_names(item, registry, (*path, key)) for key, item in value.items()}
     name = _identity(value, path, registry) if component_at(path) else None
     return {**below, USE: name} if name else below
 
@@ -129,12 +135,12 @@ def _is_usable(document: Document, name: str, mistakes: Mistakes) -> bool:
 
 def _without_shared_keys(document: Document, name: str, mistakes: Mistakes) -> Document:
     control = document.below(("controls", name))
-    taken = [key for key in control.data if key in (*SHARED, "controls")]
-    for key in taken:
+    shared_keys = [key for key in control.data if key in (*SHARED, "controls")]
+    for key in shared_keys:
         what = f'a control cannot set "{key}"'
         hint = f"A control can set: {', '.join(CONTROL_KEYS)}."
         mistakes.add(control.places[(key,)], ("controls", name, key), what, hint)
-    return control.without(taken)
+    return control.without(shared_keys)
 
 
 def apply_overrides(
@@ -147,7 +153,7 @@ def apply_overrides(
     """
     for text in overrides:
         key, equals, value = text.partition("=")
-        path: KeyPath = tuple(int(one) if one.isdecimal() else one for one in key.split("."))
+        path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
         if not equals or "" in path:
             what, example = "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
             mistakes.add(_COMMAND_LINE, (text,), what, example)
@@ -203,36 +209,36 @@ def _existing(data: Any, path: KeyPath) -> KeyPath:
 
     Raises `LatteError` if a list or one of its items does not exist.
     """
-    found: KeyPath = ()
+    full: KeyPath = ()
     for key, below in zip(path, (*path[1:], None), strict=True):
-        value = value_at(data, found)
+        value = value_at(data, full)
         if isinstance(value, list):
-            found = (*found, _index(value, found, key))
+            full = (*full, _index(value, full, key))
             continue
         if not isinstance(value, dict | None):
-            what = f"{dotted(found)} holds a single value, and nothing can be set below it"
+            what = f"{dotted(full)} holds a single value, and nothing can be set below it"
             raise LatteError(what)
-        found = (*found, str(key))
-        is_list = isinstance(below, int) or key in (*SEVERAL, LEARNERS)
-        if below is not None and is_list and value_at(data, found) is None:
-            what = f"the recipe has no list {dotted(found)}, so it has no item {below}"
-            raise LatteError(what, hint=f"Set all of it: --set '{dotted(found)}=[...]'")
-    return found
+        full = (*full, str(key))
+        is_list = isinstance(below, int) or key == LEARNERS or component_at((*full, 0))
+        if below is not None and is_list and value_at(data, full) is None:
+            what = f"the recipe has no list {dotted(full)}, so it has no item {below}"
+            raise LatteError(what, hint=f"Set all of it: --set '{dotted(full)}=[...]'")
+    return full
 
 
 def _index(items: Sequence[Any], path: KeyPath, key: str | int) -> int:
     """Return the index of the list item that `key` names by index or by name."""
     names = item_names(items)
-    found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
-    if len(found) > 1:
-        paths = " or ".join(dotted((*path, index)) for index in found)
-        raise LatteError(f'{dotted(path)} has {len(found)} items "{key}"', hint=f"Write {paths}.")
-    if found and found[0] < len(names):
-        return found[0]
-    known = f"its items are 0 to {len(names) - 1}" if names else "it is empty"
-    named = [name for name in names if name]
-    by_name = f" {suggestion(str(key), named, 'By name')}" if named else ""
+    indices = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
+    if len(indices) > 1:
+        paths = " or ".join(dotted((*path, index)) for index in indices)
+        raise LatteError(f'{dotted(path)} has {len(indices)} items "{key}"', hint=f"Write {paths}.")
+    if indices and indices[0] < len(names):
+        return indices[0]
+    items_in_words = f"its items are 0 to {len(names) - 1}" if names else "it is empty"
+    known_names = [name for name in names if name]
+    by_name = f" {suggestion(str(key), known_names, 'By name')}" if known_names else ""
     raise LatteError(
         f"{dotted(path)} is a list without an item {key}",
-        hint=f"Items are counted from 0; {known}.{by_name}",
+        hint=f"Items are counted from 0; {items_in_words}.{by_name}",
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args, get_origin
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -22,28 +23,19 @@ from latte.interfaces.settings import (
     OptimizerSettings,
     TrainSettings,
 )
-from latte.recipe.component import Choice, Component, Label, find_component, mistake, reading_of
-from latte.recipe.fields import KeyPath, value_at
+from latte.recipe.component import Choice, Component, Label, find_component, mistake
+from latte.recipe.errors import Check
+from latte.recipe.fields import KeyPath, types_at, value_at
+from latte.recipe.places import DESCRIBERS, LEARNERS, MAIN, SHORT, paths
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
-from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, NAME, USE
+from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, USE
 
 BACKBONE = "backbone"
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone component of a recipe whose section `backbone` has no key `use`."""
 DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
 """Augmentation of a recipe whose section `augmentation` has no key `use`."""
-LEARNERS = "learners"
-DESCRIBERS = "describers"
-MAIN = "main"
-"""Name of a learner without the key `name`."""
-SHORT: dict[str, KeyPath] = {
-    "describer": (DESCRIBERS, 0),
-    "trainable": (LEARNERS, 0, "trainable"),
-    "prototypes": (LEARNERS, 0, "prototypes"),
-    "loss": (LEARNERS, 0, "loss"),
-}
-"""Short forms, for a single describer or learner, and the key paths for which they stand."""
 _PLUGIN_MODEL = "plugin:"
 
 
@@ -168,24 +160,29 @@ class RecipeKeys(SharedKeys):
 
     @model_validator(mode="after")
     def _models_of_plugins_are_installed(self, info: ValidationInfo) -> Self:
-        reading, options = reading_of(info), self.backbone.options
+        check, options = _check(info), self.backbone.options
         if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
             try:
                 name = options.model.removeprefix(_PLUGIN_MODEL)
-                find_component(reading.registry, "model", name)
+                find_component(check.registry, "model", name)
             except LatteError as error:
-                reading.add((BACKBONE, "model"), error.what, error.hint)
+                check.add((BACKBONE, "model"), error.what, error.hint)
         return self
 
     @model_validator(mode="after")
     def _items_of_a_list_have_different_names(self, info: ValidationInfo) -> Self:
         """Refuse a name that occurs twice: results and files are named after components."""
-        lists = {key: [one.label for one in getattr(self, key)] for key in SEVERAL}
-        lists[LEARNERS] = [one.name for one in self.learners]
+        lists = {
+            key: [choice.label for choice in getattr(self, key)]
+            for key in type(self).model_fields
+            if component_at((key, 0))
+        }
+        lists[LEARNERS] = [learner.name for learner in self.learners]
         for key, names in lists.items():
+            first_index = {name: index for index, name in reversed([*enumerate(names)])}
             for index, name in enumerate(names):
-                if name and name in names[:index]:
-                    reading_of(info).add(
+                if name and first_index[name] < index:
+                    _check(info).add(
                         (key, index),
                         f'a second item of this list is called "{name}"',
                         "Give it a name of its own, as in: name: second",
@@ -194,20 +191,20 @@ class RecipeKeys(SharedKeys):
 
     @model_validator(mode="after")
     def _training_needs_learners_labels_and_a_loss(self, info: ValidationInfo) -> Self:
-        reading = reading_of(info)
+        check = _check(info)
         if not self.learners:
-            reading.add((LEARNERS,), "needs at least one learner")
-        if reading.is_wrong("train") or not self.train.takes_steps:
+            check.add((LEARNERS,), "needs at least one learner")
+        if check.is_wrong("train") or not self.train.takes_steps:
             return self
-        if not self.labels:
-            reading.add(
+        if not self.labels and not check.is_wrong("labels"):
+            check.add(
                 ("labels",),
                 "training needs pseudo-labels, and there are none",
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
         for index, learner in enumerate(self.learners):
-            if learner.loss is None:
-                reading.add(
+            if learner.loss is None and not check.is_wrong(LEARNERS):
+                check.add(
                     (LEARNERS, index, "loss"),
                     'training needs a loss, and the key "loss" is missing',
                     "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
@@ -220,14 +217,15 @@ class RecipeKeys(SharedKeys):
 
         Without a describer, one mistake is reported: for the first description that needs one.
         """
-        reading, names = reading_of(info), self._describer_names
+        check, names = _check(info), self._describer_names
+        lacks_describer = not (self.describers or check.is_wrong(DESCRIBERS))
         for index, choice in enumerate(self.descriptions):
             path = ("descriptions", index)
             if choice.by is not None and choice.scope == "class":
                 what = f'"{choice.label}" is about classes, and asks no describer'
-                reading.add((*path, BY), what, f'Remove "{BY}".')
-            elif not self.describers and choice.scope in ("image", "group"):
-                reading.add(
+                check.add((*path, BY), what, f'Remove "{BY}".')
+            elif lacks_describer and choice.scope in ("image", "group"):
+                check.add(
                     path,
                     f'"{choice.label}" is about images, and there is no describer to look at them',
                     "Add describer: phrases, or another: latte components describer",
@@ -235,30 +233,34 @@ class RecipeKeys(SharedKeys):
                 break
             elif choice.by is not None and names and choice.by not in names:
                 what = f'no describer of this recipe is called "{choice.by}"'
-                reading.add((*path, BY), what, suggestion(choice.by, names, "Its describers"))
+                check.add((*path, BY), what, suggestion(choice.by, names, "Its describers"))
         return self
 
     @model_validator(mode="after")
     def _questions_have_a_describer_and_a_budget(self, info: ValidationInfo) -> Self:
-        reading, names = reading_of(info), self._describer_names
-        asking = [at for at, one in enumerate(self.labels) if one.options.questions_to is not None]
+        check, names = _check(info), self._describer_names
+        asking = [
+            index
+            for index, labeler in enumerate(self.labels)
+            if labeler.options.questions_to is not None
+        ]
         if not asking:
             return self
         path, choice = ("labels", asking[0]), self.labels[asking[0]]
         name = choice.options.questions_to
         if len(asking) > 1:
             what = "only one labeler of a recipe may ask questions, as there is one budget"
-            reading.add(("labels", asking[1]), what, "Remove one of them.")
-        if not self.describers:
+            check.add(("labels", asking[1]), what, "Remove one of them.")
+        if not self.describers and not check.is_wrong(DESCRIBERS):
             what = f'"{choice.label}" asks questions about images, and there is no describer'
-            reading.add(path, what, "Add one that answers: latte components describer")
+            check.add(path, what, "Add one that answers: latte components describer")
         elif name and names and name not in names:
             what = f'no describer of this recipe is called "{name}"'
-            reading.add((*path, "describer"), what, suggestion(name, names, "Its describers"))
-        if self.budget is None and not reading.is_wrong("budget"):
+            check.add((*path, "describer"), what, suggestion(name, names, "Its describers"))
+        if self.budget is None and not check.is_wrong("budget"):
             what = f'"{choice.label}" asks questions, and the key "budget" is missing'
             hint = "Add the largest number of questions, as in budget: 300."
-            reading.add(path, what, hint)
+            check.add(path, what, hint)
         return self
 
     @model_validator(mode="after")
@@ -268,21 +270,21 @@ class RecipeKeys(SharedKeys):
         An unneeded `oracle: true` is reported only if there are no other mistakes, because a
         description with mistakes may need it.
         """
-        reading = reading_of(info)
+        check = _check(info)
         paths = [
             ("descriptions", index, key)
             for index, choice in enumerate(self.descriptions)
             for key in choice.options.oracle_options
             if getattr(choice.options, key) is not None
         ]
-        if self.oracle and not paths and not reading.has_mistakes():
-            reading.add(
+        if self.oracle and not paths and not check.has_mistakes():
+            check.add(
                 ("oracle",),
                 "oracle is true, and nothing here uses ground-truth labels of training images",
                 "Write oracle: false, or set correct: NUMBER of a group description.",
             )
-        for path in paths if not (self.oracle or reading.is_wrong("oracle")) else ():
-            reading.add(
+        for path in paths if not (self.oracle or check.is_wrong("oracle")) else ():
+            check.add(
                 path,
                 f'"{path[-1]}" uses ground-truth labels of training images, and oracle: true is '
                 "missing",
@@ -298,17 +300,19 @@ class RecipeKeys(SharedKeys):
         Controls are not checked, because they inherit the recipe's budget. If the recipe has other
         mistakes, nothing is reported, because a labeler with mistakes may ask questions.
         """
-        reading = reading_of(info)
-        asked = [one.label for one in self.descriptions if one.scope != "class"]
-        obeys = any(one.options.questions_to is not None for one in self.labels)
-        is_set = self.budget is not None and not reading.is_control
-        if obeys or not (is_set and asked and self.describers) or reading.has_mistakes():
+        check = _check(info)
+        described = [
+            description.label for description in self.descriptions if description.scope != "class"
+        ]
+        obeys = any(labeler.options.questions_to is not None for labeler in self.labels)
+        is_set = self.budget is not None and not check.is_control
+        if obeys or not (is_set and described and self.describers) or check.has_mistakes():
             return self
-        askers = ", ".join(_askers(reading.registry)) or "none is installed"
-        reading.add(
+        askers = ", ".join(_askers(check.registry)) or "none is installed"
+        check.add(
             ("budget",),
             '"budget" limits the questions of a labeler, and no labeler here asks any: requests '
-            f'for the description "{asked[0]}" have no limit',
+            f'for the description "{described[0]}" have no limit',
             "Write budget: null, and count the requests with latte describe RECIPE --dry-run; or "
             f"add a labeler that obeys a budget: {askers}",
         )
@@ -317,16 +321,17 @@ class RecipeKeys(SharedKeys):
     @model_validator(mode="after")
     def _first_describer_is_the_default(self) -> Self:
         """Leave out `by` where it names the first describer: both mean the same run."""
-        first = self.describers[0].label if self.describers else None
+        default = self.describers[0].label if self.describers else None
         descriptions = [
-            replace(one, by=None) if one.by == first else one for one in self.descriptions
+            replace(description, by=None) if description.by == default else description
+            for description in self.descriptions
         ]
         return self.model_copy(update={"descriptions": tuple(descriptions)})
 
     @property
     def _describer_names(self) -> list[str]:
         """Names of the describers; empty if the name of one is not known."""
-        names = [one.label for one in self.describers]
+        names = [describer.label for describer in self.describers]
         return names if all(names) else []
 
 
@@ -359,42 +364,20 @@ class Recipe(RecipeKeys):
     @property
     def asked(self) -> dict[str, str]:
         """Name of each description, mapped to the name of the describer that writes its texts."""
-        first = next((one.label for one in self.describers), None)
-        asked = {choice.label: choice.by or first for choice in self.descriptions}
+        default = next((describer.label for describer in self.describers), None)
+        asked = {choice.label: choice.by or default for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}
 
     @property
     def questioned(self) -> Choice | None:
         """Describer that a labeler asks questions; None if no labeler asks questions."""
-        names = [one.options.questions_to for one in self.labels]
-        name = next((one for one in names if one is not None), None)
-        return next((one for one in self.describers if name in ("", one.label)), None)
+        names = [labeler.options.questions_to for labeler in self.labels]
+        name = next((name_asked for name_asked in names if name_asked is not None), None)
+        return next(
+            (describer for describer in self.describers if name in ("", describer.label)), None
+        )
 
 
-def _components_of(model: type[Options]) -> dict[str, tuple[Component, bool]]:
-    """Return the component of each field that names one, and if the field is a list."""
-    components = {}
-    for name, about in model.model_fields.items():
-        marks = [*about.metadata, *_metadata(about.annotation)]
-        for mark in marks:
-            if isinstance(mark, Component):
-                components[name] = (mark, get_origin(about.annotation) is tuple)
-    return components
-
-
-def _metadata(annotation: Any) -> Iterator[Any]:
-    yield from getattr(annotation, "__metadata__", ())
-    for argument in get_args(annotation):
-        yield from _metadata(argument)
-
-
-_COMPONENTS = _components_of(RecipeKeys)
-SINGLE = {key: one for key, (one, is_list) in _COMPONENTS.items() if not is_list}
-"""Component by key, for keys that hold a single component."""
-SEVERAL = {key: one for key, (one, is_list) in _COMPONENTS.items() if is_list}
-"""Component by key, for keys that hold a list of components."""
-PARTS = {key: one for key, (one, _) in _components_of(LearnerChoice).items()}
-"""Component by key of a learner."""
 SHARED = tuple(SharedKeys.model_fields)
 CONTROL_KEYS = tuple(key for key in RecipeKeys.model_fields if key not in SHARED)
 """Keys that a control may change."""
@@ -406,52 +389,34 @@ TOP_KEYS = (*RecipeKeys.model_fields, *SHORT, "controls", "extends")
 
 def component_at(path: KeyPath) -> Component | None:
     """Return the component that belongs at the key path `path`; None if none does."""
-    match path:
-        case ("controls", str(), *below):
-            return component_at(tuple(below))
-        case ("learners", int(), str(key)):
-            return PARTS.get(key)
-        case (str(key),):
-            return SINGLE.get(key)
-        case (str(key), int()):
-            return SEVERAL.get(key)
-    return None
+    below = path[2:] if path[:1] == ("controls",) else path
+    return _component_at(tuple(0 if isinstance(key, int) else key for key in below))
 
 
-def component_above(path: KeyPath) -> tuple[int, Component] | None:
-    """Return the component to which the key path `path` belongs, and the length of its own path."""
+@lru_cache(maxsize=1000)
+def _component_at(path: KeyPath) -> Component | None:
+    types = types_at([RecipeKeys], path)
+    return next((mark for mark in types if isinstance(mark, Component)), None)
+
+
+def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
+    """Return the key path of the component to which the value at `path` belongs, and its kind."""
     for end in range(1, len(path) + 1):
         if component := component_at(path[:end]):
-            return end, component
+            return path[:end], component
     return None
 
 
 def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
     """Yield the key paths at which the plain data of a recipe name components."""
-    for key, component in SINGLE.items():
-        if value_at(data, (key,)) is not None:
-            yield (key,), component
-    for key, component in SEVERAL.items():
-        yield from (((key, index), component) for index in _indices(data, key))
-    for index in _indices(data, LEARNERS):
-        for key, component in PARTS.items():
-            if value_at(data, (LEARNERS, index, key)) is not None:
-                yield (LEARNERS, index, key), component
+    for path in paths(data):
+        if (component := component_at(path)) and value_at(data, path) is not None:
+            yield path, component
 
 
-def item_names(items: Any) -> list[str | None]:
-    """Return the name of each item of a list: the key `name`, or else the component's name."""
-    names: list[str | None] = []
-    for item in items if isinstance(items, list) else ():
-        name, use = (value_at(item, (key,)) for key in (NAME, USE))
-        component = use.rpartition("/")[-1] if isinstance(use, str) else None
-        names.append(name if isinstance(name, str) else component)
-    return names
-
-
-def _indices(data: Any, key: str) -> range:
-    items = value_at(data, (key,))
-    return range(len(items) if isinstance(items, list) else 0)
+def _check(info: ValidationInfo) -> Check:
+    assert isinstance(info.context, Check), "a recipe is checked by load_recipe"
+    return info.context
 
 
 def _choices(values: Iterable[object]) -> Iterator[Choice]:

@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from latte.recipe.fields import KeyPath, value_at
+from latte.registry.spec import NAME, USE
 
 OVERRIDE = "--set"
 """`Place.source` of values that come from the command line."""
 DEFAULT = "default"
 """Origin of default values."""
+
+
+LEARNERS = "learners"
+DESCRIBERS = "describers"
+MAIN = "main"
+"""Name of a learner without the key `name`."""
+SHORT: dict[str, KeyPath] = {
+    "describer": (DESCRIBERS, 0),
+    "trainable": (LEARNERS, 0, "trainable"),
+    "prototypes": (LEARNERS, 0, "prototypes"),
+    "loss": (LEARNERS, 0, "loss"),
+}
+"""Short forms, for a single describer or learner, and the key paths for which they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +100,42 @@ def paths(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 def dotted(path: KeyPath) -> str:
     """Return the key path as text: `labels.0.use` for `("labels", 0, "use")`."""
     return ".".join(str(key) for key in path)
+
+
+def full_path(path: KeyPath) -> KeyPath:
+    """Return the key path of a value that is written in a short form, such as `loss`."""
+    match path:
+        case ("controls", str(name), *below):
+            return ("controls", name, *full_path(tuple(below)))
+        case (str(key), *below) if key in SHORT:
+            return (*SHORT[key], *below)
+    return path
+
+
+def item_names(items: Any) -> list[str | None]:
+    """Return the name of each item of a list: the key `name`, or else the component's name."""
+    return [_item_name(item) for item in items] if isinstance(items, list) else []
+
+
+def _item_name(item: Any) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    name, component = item.get(NAME), item.get(USE)
+    if isinstance(name, str):
+        return name
+    return component.rpartition("/")[-1] if isinstance(component, str) else None
+
+
+def shown_path(document: Document, path: KeyPath) -> KeyPath:
+    """Return a key path as the user wrote it, with names of list items in place of indices."""
+    keys: list[str | int] = []
+    for depth, key in enumerate(path):
+        names = item_names(value_at(document.data, path[:depth])) if isinstance(key, int) else []
+        name = names[key] if isinstance(key, int) and key < len(names) else None
+        is_clear = name and "." not in name and names.count(name) == 1
+        keys.append(name if name and is_clear else key)
+    for key, full in SHORT.items():
+        item = document.places.get(full[:2])
+        if path[: len(full)] == full and (item is None or item.is_short):
+            return (key, *keys[len(full) :])
+    return tuple(keys)

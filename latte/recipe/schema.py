@@ -19,10 +19,10 @@ from latte.recipe.model import (
     CONTROL_KEYS,
     DEFAULT_AUGMENTATION,
     DEFAULT_BACKBONE,
-    SHORT,
     RecipeKeys,
     component_at,
 )
+from latte.recipe.places import SHORT
 from latte.recipe.shipped import shipped_names
 from latte.registry.registry import Registry
 from latte.registry.spec import BY, KINDS, NAME, USE, Kind, Registered, reserved_keys
@@ -39,20 +39,27 @@ _RESERVED: dict[str, Schema] = {
 
 def recipe_schema(registry: Registry) -> Schema:
     """Return the JSON Schema, as plain data, of recipes that use the components in `registry`."""
-    options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
+    options = {
+        component: _options(registry, component)
+        for component in registry.all()
+        if component.spec.kind != "model"
+    }
     models: dict[type[Options], None] = dict.fromkeys([RecipeKeys, *options.values()])
-    places, found = models_json_schema(
+    references, generated = models_json_schema(
         [(model, "validation") for model in models], ref_template=f"{_REFERENCE}{{model}}"
     )
-    schemas = _adapted(found["$defs"])
+    schemas = _adapted(generated["$defs"])
     keys = {**schemas.pop(RecipeKeys.__name__)["properties"], **_short_keys()}
-    properties = {
-        one: schemas[str(places[(model, "validation")]["$ref"]).removeprefix(_REFERENCE)]
-        for one, model in options.items()
-    }
+    names = {model: str(references[(model, "validation")]["$ref"]) for model in models}
     for kind in KINDS:
-        known = {one: schema for one, schema in properties.items() if one.spec.kind == kind}
-        schemas[kind] = _component(kind, known)
+        schemas[kind] = _component(
+            kind,
+            {
+                component: schemas[names[model].removeprefix(_REFERENCE)].get("properties", {})
+                for component, model in options.items()
+                if component.spec.kind == kind
+            },
+        )
     base = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
     extends = {
         "anyOf": [base, {"type": "array", "items": base}, {"type": "null"}],
@@ -83,21 +90,25 @@ def _adapted(schema: Any) -> Any:
     No key is required, because an extended recipe may set it.
     """
     if isinstance(schema, list):
-        return [_adapted(one) for one in schema]
+        return [_adapted(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    about = {key: _adapted(one) for key, one in schema.items() if key not in ("required", KIND)}
+    about = {key: _adapted(value) for key, value in schema.items() if key not in ("required", KIND)}
     return {**about, **_refer(schema[KIND])} if KIND in schema else about
 
 
 def _short_keys() -> dict[str, Schema]:
     components = {key: component_at(path) for key, path in SHORT.items()}
-    return {key: _nullable(_refer(one.kind)) for key, one in components.items() if one}
+    return {
+        key: _nullable(_refer(component.kind)) for key, component in components.items() if component
+    }
 
 
 def _referred_to(body: Schema, schemas: Mapping[str, Schema]) -> dict[str, Schema]:
     text = json.dumps([body, schemas])
-    return {name: one for name, one in sorted(schemas.items()) if f'"{_REFERENCE}{name}"' in text}
+    return {
+        name: schema for name, schema in sorted(schemas.items()) if f'"{_REFERENCE}{name}"' in text
+    }
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
@@ -108,34 +119,32 @@ def _options(registry: Registry, registered: Registered) -> type[Options]:
 
 
 def _component(kind: Kind, options: Mapping[Registered, Schema]) -> Schema:
-    """Return the schema of a component: its name, or a mapping with `use` and options."""
+    """Return the schema of a component: its name, or a mapping with `use` and `options`."""
     if not options:
         return {"not": {}}
-    shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
-    short = Counter(one.spec.name for one in options)  # a name of two packages is ambiguous
-    names = {
-        one: [one.spec.name] * (short[one.spec.name] == 1) + [one.full_name] for one in options
-    }
-    every = [name for own in names.values() for name in own]
-    alternatives = []
-    known: set[str] = set()
-    for one, schema in options.items():
-        own = schema.get("properties", {})
-        known |= {*own}
-        chosen = {USE: {"enum": names[one], "description": one.spec.summary}}
-        then = {"description": one.spec.summary, **_closed({**chosen, **shared, **own})}
-        test = {"required": [USE], "properties": {USE: {"enum": names[one]}}}
-        alternatives.append({"if": test, "then": then})
-        if one.full_name in (DEFAULT_AUGMENTATION, DEFAULT_BACKBONE):
-            default = {"if": {"not": {"required": [USE]}}, "then": _closed({**shared, **own})}
-            alternatives.append(default)
+    labels = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
+    count = Counter(component.spec.name for component in options)
+    uses: list[str] = []
+    alternatives: list[Schema] = []
+    for component, properties in options.items():
+        is_unique = count[component.spec.name] == 1  # else a recipe needs the full name
+        names = [component.spec.name] * is_unique + [component.full_name]
+        uses += names
+        about = {"description": component.spec.summary}
+        named = _closed({USE: {"enum": names, **about}, **labels, **properties})
+        test = {"required": [USE], "properties": {USE: {"enum": names}}}
+        alternatives.append({"if": test, "then": {**about, **named}})
+        if component.full_name in (DEFAULT_AUGMENTATION, DEFAULT_BACKBONE):
+            unnamed = _closed({**labels, **properties})
+            alternatives.append({"if": {"not": {"required": [USE]}}, "then": unnamed})
+    keys = sorted({key for properties in options.values() for key in properties})
     mapping = {
         "type": "object",
-        "properties": {USE: {"enum": every}},
-        "propertyNames": {"enum": [USE, *shared, *sorted(known)]},
+        "properties": {USE: {"enum": uses}},
+        "propertyNames": {"enum": [USE, *labels, *keys]},
         "allOf": alternatives,
     }
-    return {"anyOf": [{"enum": every}, mapping]}
+    return {"anyOf": [{"enum": uses}, mapping]}
 
 
 def _refer(name: str) -> Schema:

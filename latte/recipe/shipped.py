@@ -73,16 +73,16 @@ def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
 
     If `parts` is True, include recipe parts, which can be extended but not run.
     """
-    found: dict[str, list[tuple[str, str]]] = {}
+    names_by_folder: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):
         if is_part(name) and not parts:
             continue
         folder = name.rpartition("/")[0]
         group = f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
-        first = find(name).read_text(encoding="utf-8").partition("\n")[0]
-        sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
-        found.setdefault(group, []).append((name, sentence.strip().rstrip(":.")))
-    return found
+        first_line = find(name).read_text(encoding="utf-8").partition("\n")[0]
+        sentence = first_line.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
+        names_by_folder.setdefault(group, []).append((name, sentence.strip().rstrip(":.")))
+    return names_by_folder
 
 
 def find(name: str) -> Path:
@@ -98,7 +98,7 @@ def find_file(path: Path) -> Path:
     if path.is_file():
         return path
     folder = recipe_folder()
-    shipped = {one.stem: one for one in (folder / DATA).glob("*.yaml")} if folder else {}
+    shipped = {table.stem: table for table in (folder / DATA).glob("*.yaml")} if folder else {}
     name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
     if name not in shipped:
         hint = suggestion(path.name, sorted(shipped), "Tables of latte")

@@ -100,8 +100,8 @@ def compose(text: str, source: str) -> Node | None:
     try:
         return _Composer(text, source).compose_only_document()
     except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+        text_above = text[: error.position]
+        line, column = text_above.count("\n") + 1, error.position - (text_above.rfind("\n") + 1) + 1
         raise LatteError(
             f"the character {error.character!r} is not allowed in YAML",
             where=f"{source}:{line}:{column}",

@@ -17,7 +17,7 @@ from latte.interfaces import IsPath, LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.redaction import is_secret
 from latte.recipe.errors import Check
-from latte.recipe.fields import has, types_at, value_at, with_value
+from latte.recipe.fields import KeyPath, has, types_at, value_at, with_value
 from latte.recipe.model import BACKBONE, component_above
 from latte.recipe.places import Document, Place
 from latte.registry.registry import Registry
@@ -94,19 +94,15 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 def refuse_in_prompts(check: Check) -> None:
     """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
     for path, place in check.document.places.items():
-        component = component_above(path)
-        if not (place.variables and component and has(check.document.data, path)):
+        if not (place.variables and has(check.document.data, path)):
             continue
-        end, one = component
-        is_prompt = len(path) > end and "prompt" in str(path[end])
-        for name in (
-            place.variables if is_prompt and one.kind in ("describer", "description") else ()
-        ):
-            what = (
-                f"a prompt cannot contain the variable {name}: prompts are stored and exported "
-                "with the texts"
-            )
-            check.add(path, what, "Write the text itself.")
+        head, component = component_above(path) or (path, None)
+        option = str(path[len(head)]) if len(path) > len(head) else ""
+        if component and component.kind in ("describer", "description") and "prompt" in option:
+            for name in place.variables:
+                what = f"a prompt cannot contain the variable {name}"
+                reason = "prompts are stored and exported with the texts"
+                check.add(path, f"{what}: {reason}", "Write the text itself.")
 
 
 def without_default_tag(document: Document) -> Document:
@@ -119,7 +115,7 @@ def without_default_tag(document: Document) -> Document:
     model = value_at(document.data, (BACKBONE, "model"))
     if not (tag and tag.variables and not tag.filled and str(model).startswith(BRING_WEIGHTS)):
         return document
-    backbone = {key: one for key, one in document.data[BACKBONE].items() if key != "pretrained"}
+    backbone = {key: value for key, value in document.data[BACKBONE].items() if key != "pretrained"}
     return document.changed({**document.data, BACKBONE: backbone}, {})
 
 
@@ -131,33 +127,47 @@ def with_shell_paths(document: Document, registry: Registry) -> Any:
     and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
     data = document.data
-    for path, place in document.places.items():
-        component = component_above(path)
-        if place.filled and component and has(data, path):
-            end, one = component
-            with suppress(LatteError):
-                _, options = one.found(value_at(data, path[:end]), registry)
-                types = types_at([options], path[end:])
-                text = with_absolute_path(value_at(data, path), place.filled, types)
-                data = with_value(data, path, text)
+    filled = [path for path, place in document.places.items() if place.filled and has(data, path)]
+    for head, component in dict.fromkeys(filter(None, map(component_above, filled))):
+        value = value_at(data, head)
+        with suppress(LatteError):
+            _, options = component.found(value, registry)
+            value = _with_absolute_paths(value, head, document.places, [options])
+            data = with_value(data, head, value)
     return data
+
+
+def _with_absolute_paths(
+    value: Any, path: KeyPath, places: Mapping[KeyPath, Place], types: Sequence[Any]
+) -> Any:
+    """Return the value at `path`, which has one of the `types`, with absolute paths."""
+
+    def below(key: str | int, inner: Any) -> Any:
+        return _with_absolute_paths(inner, (*path, key), places, types_at(types, (key,)))
+
+    if isinstance(value, list):
+        return [below(index, item) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: below(key, inner) for key, inner in value.items()}
+    place = places.get(path)
+    return with_absolute_path(value, place.filled, types) if place and place.filled else value
 
 
 def with_absolute_path(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:
     """Return `text` with an absolute path, if a type has a path that begins in a `filled` range."""
-    for found in path_matches(text, types):
-        if any(start <= found.start("path") < end for start, end in filled):
-            whole = _from_shell(found["path"])
-            return text[: found.start("path")] + whole + text[found.end("path") :]
+    for match in path_matches(text, types):
+        if any(start <= match.start("path") < end for start, end in filled):
+            absolute = _from_shell(match["path"])
+            return text[: match.start("path")] + absolute + text[match.end("path") :]
     return text
 
 
 def path_matches(text: str, types: Iterable[Any]) -> Iterator[re.Match[str]]:
     """Yield a match with the group `path` for each of the `types` by which `text` has a path."""
-    for one in types_at(types, ()):
-        marker = IsPath() if one is Path else one
-        if isinstance(marker, IsPath) and (found := re.fullmatch(marker.pattern, text, re.DOTALL)):
-            yield found
+    for type_or_mark in types_at(types, ()):
+        marker = IsPath() if type_or_mark is Path else type_or_mark
+        if isinstance(marker, IsPath) and (match := re.fullmatch(marker.pattern, text, re.DOTALL)):
+            yield match
 
 
 def _from_shell(text: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from latte.interfaces import Dataset, LatteError
 from latte.io.paths import exists, refuse_read_only
-from latte.recipe.model import LEARNERS, MAIN, Recipe
-from latte.recipe.places import DEFAULT, OVERRIDE
+from latte.recipe.model import Recipe
+from latte.recipe.places import DEFAULT, LEARNERS, MAIN, OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
@@ -49,7 +49,7 @@ def fetch_model(
 ) -> None:
     """Download the model for the stages up to `until`, unless it is cached or not needed."""
     needed = STAGES.index(until) >= STAGES.index("zero-shot")
-    if not needed or folder.finished("zero-shot") is not None:
+    if not needed or folder.results.finished("zero-shot") is not None:
         return
     with naming_line(recipe):
         unloaded(recipe, registry, recipe.backbone).fetch()

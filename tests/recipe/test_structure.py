@@ -224,3 +224,36 @@ def test_missing_packages(complaints: Complaints, requirement: str, message: str
     (found,) = complaints(MINIMAL + f'requires: [pydantic, "{requirement}"]\n')
     assert found.startswith("r.yaml:4 requires.1: ")
     assert message in found
+
+
+@pytest.mark.parametrize("key", ["labels", "describers", "learners"])
+def test_a_key_of_the_wrong_type_is_reported_once(complaints: Complaints, key: str) -> None:
+    text = "".join(
+        line
+        for line in TRAINING.splitlines(keepends=True)
+        if not line.startswith(
+            {"describers": "describer", "learners": ("prototypes", "loss")}.get(key, key)
+        )
+    )
+    (message,) = complaints(f"{text}{key}: 3\n")
+    assert f"{key}: expected a list, got the number 3" in message
+
+
+def test_wrong_keys_hide_no_rule_about_others(complaints: Complaints) -> None:
+    learners = "learners: [{nam: a}, {name: b, loss: latte-clip/contrastive, optimizer: 3}]\n"
+    messages = complaints(MINIMAL.replace("max_steps: 0", "max_steps: 1") + "seed: x\n" + learners)
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:1 labels",
+        "r.yaml:4 seed",
+        "r.yaml:5 learners.0.loss",
+        "r.yaml:5 learners.0.nam",
+        "r.yaml:5 learners.b.optimizer",
+    ]
+
+
+def test_a_missing_dataset_hides_no_rule(complaints: Complaints) -> None:
+    messages = complaints("backbone: {model: ViT-B-32}\nloss: latte-clip/contrastive\n")
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:1 dataset",
+        "r.yaml:1 labels",
+    ]
