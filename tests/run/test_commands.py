@@ -24,17 +24,6 @@ from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
 
-FIVE_MISTAKES = """\
-dataset: {use: foldr, root: images, classes: [red, green]}
-backbone: {model: "plugin:nothing"}
-descriptions: [class]
-labels: [current, frozen]
-prototypes: {use: momentum, momentum: 1.5}
-loss: contrastive
-trian: {batch_size: 4}
-train: {batch_size: "4", max_epochs: 2, lerning_rate: 0.1}
-"""
-
 
 @pytest.fixture
 def finished(recipe: Path, latte: Latte) -> Path:
@@ -278,22 +267,6 @@ def test_the_printed_command_adapts_without_the_guard(
     assert verdicts[0] is not None and verdicts[1] is None
     images = [(one / "data" / "training.jsonl").read_text() for one in (first, second)]
     assert images[0] == images[1]
-
-
-def test_five_mistakes_get_five_messages_with_lines(latte: Latte) -> None:
-    Path("bad.yaml").write_text(FIVE_MISTAKES)
-    said = latte("run", "bad.yaml", code=2)
-    for line, words in (
-        (1, 'Did you mean "folder"'),
-        (2, "nothing"),
-        (5, "momentum"),
-        (7, "trian"),
-        (8, "train.batch_size"),
-        (8, "lerning_rate"),
-    ):
-        assert any(f"bad.yaml:{line}" in row for row in said.err.splitlines()), (line, said.err)
-        assert words in said.err
-    assert not Path("runs").exists()
 
 
 def test_an_exported_model_opens_in_plain_open_clip_with_the_same_features(finished: Path) -> None:
