@@ -19,8 +19,9 @@ from pyarrow import parquet
 from torchvision.datasets import ImageFolder
 
 from latte.cli.main import run_command_line
-from latte.results.finished import open_run
+from latte.results.run import open_run
 from latte.review.session import Review
+from tests.helpers.records import recorded
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
 
@@ -98,7 +99,7 @@ def run(copied_run: Path) -> Path:
 @pytest.fixture
 def images(run: Path) -> Path:
     """The folder of the run's images."""
-    recipe = json.loads((run / "source.json").read_text())["recipe"]
+    recipe = recorded(run, "source", "recipe")
     return Path(recipe).parent / "images"
 
 
