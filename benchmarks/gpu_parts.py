@@ -65,7 +65,7 @@ class Place:
 def run_one(name: str, place: Place) -> Figures:
     """Run a recipe of the demo's kind on a few photos."""
     folder = _run(place, name, place.device, place.folder / "recipes")
-    records = [record for stage in STAGES if (record := folder.recorded(stage))]
+    records = [record for stage in STAGES if (record := folder.results.recorded(stage))]
     return {
         "seconds": sum(record.seconds for record in records),
         "peak GiB": max(record.peak_memory_mb or 0.0 for record in records) / 1024,

@@ -34,7 +34,7 @@ from latte.recipe.dump import dump_yaml
 from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec, Kind, Plugin
-from latte.results.finished import FinishedRun
+from latte.results.run import Run
 from latte.run.questions import StoredQuestions
 
 _TRUTH = "truth.json"
@@ -212,5 +212,5 @@ def run_accuracy(
         found = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
     counted = [(name, label) for name, _, label in own if label != NO_CLASS]
     correct = sum(found[name] == drawn.names[label] for name, label in counted)
-    unseen = {one.name: one for one in FinishedRun(run).evaluations}["adapted"]
+    unseen = {one.name: one for one in Run(run).record.evaluate.evaluations}["adapted"]
     return 100 * correct / len(counted), 100 * unseen.top1.value

@@ -5,7 +5,6 @@ The first line of a stage's docstring is its label in the printed table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +41,7 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.record import Source, StageRecord
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
@@ -91,6 +91,9 @@ class NamingDescriber(Describer[NoOptions]):
             "from above, in front of a plain wall, seen from the side."
             for one in requests
         ]
+
+
+_STAGE = StageRecord(fingerprint="", seconds=0.0)
 
 
 @dataclass
@@ -207,7 +210,9 @@ def identify(world: World) -> None:
 
 def write_lists(world: World) -> None:
     """training.jsonl, evaluation.jsonl."""
-    write_images(world.workspace, world.images)
+    written = write_images(world.workspace, world.images)
+    world.run.results.begin(Source(recipe="recipe.yaml"))
+    world.run.results.finish("data", _STAGE, written.facts)
 
 
 def label(world: World) -> None:
@@ -289,13 +294,13 @@ def evaluate_model(world: World) -> None:
     member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
     adapted = Adapted(world.class_names, (member,))
     save_classifiers(world.run, adapted)
-    evaluate(world.workspace, world.images, world.zero_shot, Outcome(adapted))
+    found = evaluate(world.workspace, world.images, world.zero_shot, Outcome(adapted))
+    world.run.results.finish("evaluate", _STAGE, found.facts)
 
 
 def collect(world: World) -> None:
     """Collect the input of a report."""
     del world.bank
-    world.run.environment.write_text(json.dumps({}))
     world.collected = collect_results(world.workspace, world.images, {})
 
 

@@ -31,10 +31,12 @@ from benchmarks.folder_methods import (
 )
 from benchmarks.folder_sets import load_sets, set_parser
 from benchmarks.measuring import say, table, table_row
+from latte.interfaces.record import TrainFacts
 from latte.registry.registry import load_registry
 from latte.results.answers import latest, read_answers
-from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.folder import RunFolder
+from latte.results.rows import PseudoLabels
+from latte.results.run import Run
 from latte.review.population import teaches
 from latte.review.queues import QueueName
 from latte.review.session import Review
@@ -86,14 +88,16 @@ class Case:
         run = SimpleNamespace(
             folder=RunFolder(path),
             class_names=tuple(map(str, range(len(self.folder.names)))),
-            training_keys=self.keys,
-            training_ids=self.keys,
-            pseudo_labels=PseudoLabels(*(tuple(one.tolist()) for one in columns)),
-            has_candidate=False,
+            rows=SimpleNamespace(
+                training_keys=self.keys,
+                training_ids=self.keys,
+                pseudo_labels=PseudoLabels(*(tuple(one.tolist()) for one in columns)),
+            ),
+            record=SimpleNamespace(train=TrainFacts()),
             recipe={},
-            source=SimpleNamespace(recipe=str(path / "recipe.yaml")),
+            recipe_path=path / "recipe.yaml",
         )
-        return Review(cast("FinishedRun", run))
+        return Review(cast("Run", run))
 
 
 def curves(case: Case) -> dict[str, list[Accuracy]]:

@@ -31,7 +31,6 @@ from latte.interfaces import Evaluation
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.report.progress import make_progress
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 
 MODEL = "plugin:tiny"
@@ -109,8 +108,9 @@ def rows_of(
     `labels` are the own images' labels by id; `place` is model, set, cell, seed and recipe.
     """
     *where, name = place
-    found = {one.name: one for one in FinishedRun(run).evaluations}
-    verdict = FinishedRun(run).verdict
+    record = run.results.read()
+    found = {one.name: one for one in record.evaluate.evaluations}
+    verdict = record.train.verdict
     assert verdict is not None, "each recipe has a guard"
     apart = "candidate" in found
     taken, before = found["adapted"], found["zero-shot"]

@@ -24,7 +24,7 @@ def evaluate(
     shared.require_run(run)
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
-    from latte.results.finished import open_run
+    from latte.results.run import open_run
     from latte.run.evaluating import named_classes
     from latte.run.reopen import evaluate_run
 

@@ -124,7 +124,7 @@ def predict(
     images together, the other training images get its class probabilities (the posterior). The
     column source is `own` for both exceptions, and `classifier` for all other images.
 
-    Scores are probabilities. If the run has a calibration.json, scores are calibrated without
+    Scores are probabilities. If the run was evaluated, scores are calibrated without
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
     sigmoid models, the column match is the probability that the best class fits the image.
     """

@@ -70,7 +70,7 @@ def review(
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     """
-    from latte.results.finished import open_finished
+    from latte.results.run import open_finished
     from latte.review.session import Review
 
     for option, is_given in {"--show": show, "--json": as_json}.items():
@@ -118,7 +118,7 @@ def _print(opened: Review, as_json: bool) -> None:
         return
     for line in found.lines:
         echo(in_lines(line))
-    if opened.run.has_candidate and found.estimate.better == "adapted":
+    if opened.run.record.train.has_candidate and found.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
         echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
     if step := opened.next_step(stored):
@@ -130,7 +130,7 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
     from latte.run.reopen import training_images
 
     images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, opened.run.training_keys, images)
+    return picture_of(opened.run.rows.training_ids, opened.run.rows.training_keys, images)
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:

@@ -91,7 +91,7 @@ def require_recipe(path: Path) -> None:
 
 def require_run(path: Path) -> None:
     """Raise `LatteError` if `path` is not a run folder."""
-    from latte.results.finished import open_run
+    from latte.results.run import open_run
 
     with naming("RUN"):
         open_run(path)

@@ -1,7 +1,7 @@
 """`latte export`: write the labels of a run's training images for other tools.
 
 The labels are those of `pseudo_labels.csv`, column `adapted`: the predictions of the run's final
-classifier. Imports no torch.
+classifier.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from latte.io.files import digest, write_atomically, write_text
 from latte.io.paths import distinct_names, refuse_read_only
 from latte.io.redaction import printable
 from latte.registry.registry import load_registry
-from latte.results.finished import FinishedRun, RankedClasses, open_finished
+from latte.results.rows import RankedClasses
+from latte.results.run import Run, open_finished
 from latte.run.workspace import naming_repair, saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
@@ -89,7 +90,7 @@ def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
             file.writelines(f"{_json(row)}\n" for row in rows)
 
 
-def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
+def _export_tasks(run: Run, output: Path, force: bool) -> ExportedLabels:
     """Write tasks for Label Studio, and the labelling interface for these tasks."""
     interface = output.with_name(f"{output.stem}-interface.xml")
     for path in (output, interface):
@@ -123,7 +124,7 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
 
 
 def _export_folder(
-    run: FinishedRun, format_: LabelFormat, output: Path, progress: Progress
+    run: Run, format_: LabelFormat, output: Path, progress: Progress
 ) -> ExportedLabels:
     """Copy the images into folders per class, or into a folder beside FiftyOne's `labels.json`."""
     with whole_folder(output, replace=False) as folder:
@@ -136,7 +137,7 @@ def _export_folder(
         else:
             places = [folder / "data"] * len(answers)
         with progress.task("copy", len(images), "images") as task:
-            copied = zip(images, run.training_keys, stems, places, strict=True)
+            copied = zip(images, run.rows.training_keys, stems, places, strict=True)
             for image, key, stem, place in copied:
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(image.id).suffix or image.path.suffix
@@ -152,11 +153,11 @@ def _export_folder(
     return ExportedLabels(len(answers), (output,))
 
 
-def _answers(run: FinishedRun) -> list[RankedClasses]:
-    return [answer for _, answer in run.pseudo_label_rows()]
+def _answers(run: Run) -> list[RankedClasses]:
+    return [answer for _, answer in run.rows.pseudo_label_rows()]
 
 
-def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
+def _images(run: Run, answers: Sequence[RankedClasses]) -> list[ImageReference]:
     """Return the image of each of `answers`. Raises `LatteError` if the dataset lacks an image."""
     registry = load_registry()
     with naming_repair():

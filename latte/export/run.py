@@ -30,11 +30,12 @@ def export_run(
     if output is not None:
         refuse_occupied(output)
     found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
-    source = found.candidate if candidate else found
-    exported = Exported(found.folder.path.name, adapted, source.calibration)
+    folder, facts = found.folder, found.record.evaluate
+    calibration = facts.candidate_calibration if candidate else facts.calibration
+    exported = Exported(folder.path.name, adapted, calibration)
     progress.say(f"exporting to {format_}")
     if output is None:
-        found.folder.refuse_links()
-    place = output or source.folder.path / "export" / format_
+        folder.refuse_links()
+    place = output or (folder.candidate if candidate else folder).path / "export" / format_
     export = export_onnx if format_ == "onnx" else export_transformers
     return export(exported, place, replace=output is None)

@@ -27,6 +27,14 @@ from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
+from latte.interfaces.measurements import (
+    OWN_IMAGES,
+    Calibration,
+    ClassAccuracy,
+    Evaluation,
+    Interval,
+    PresentNames,
+)
 from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
 from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
 from latte.interfaces.questions import (
@@ -40,18 +48,12 @@ from latte.interfaces.questions import (
     Refusal,
 )
 from latte.interfaces.results import (
-    OWN_IMAGES,
-    Calibration,
-    ClassAccuracy,
     ClassifiedImage,
     Confusion,
     Described,
-    Evaluation,
     GalleryEntry,
-    Interval,
     LabelFlow,
     LearnerPrototypes,
-    PresentNames,
     Reporter,
     RunResults,
 )

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from latte.interfaces.checked import CHECKED, Count, Positive
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.questions import Choice, ChoiceRequest, DescribeRequest, Refusal
 
@@ -177,7 +180,7 @@ class DescriptionType(Component[OptionsT]):
         return (self.prompt(class_name),)
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class CutTexts:
     """Number of a description's texts whose end the text tower cuts, because they are too long.
 
@@ -191,11 +194,17 @@ class CutTexts:
     """
 
     description: str
-    texts: int
-    cut: int
+    texts: Count
+    cut: Count
+
+    @model_validator(mode="after")
+    def _check(self) -> CutTexts:
+        if self.cut > self.texts:
+            raise ValueError("more texts are cut than there are")
+        return self
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class FailedRequests:
     """Number of requests to describers that failed, so that texts are missing.
 
@@ -210,6 +219,12 @@ class FailedRequests:
         2
     """
 
-    count: int
-    requests: int
+    count: Positive
+    requests: Count
     reason: str
+
+    @model_validator(mode="after")
+    def _check(self) -> FailedRequests:
+        if self.count > self.requests:
+            raise ValueError("more requests failed than there are")
+        return self

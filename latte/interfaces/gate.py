@@ -6,6 +6,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from latte.interfaces.checked import CHECKED, Count
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.descriptions import Scope
 
@@ -50,7 +54,7 @@ class GateSubject:
     class_names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class HeldBack:
     """Number of texts that one gate held back (filtered out), among the texts of a description.
 
@@ -70,10 +74,16 @@ class HeldBack:
 
     description: str
     gate: str
-    texts: int
-    held_back: int
+    texts: Count
+    held_back: Count
     reason: str | None = None
     example: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> HeldBack:
+        if self.held_back > self.texts:
+            raise ValueError("a gate held back more texts than there are")
+        return self
 
 
 class Gate(Component[OptionsT]):

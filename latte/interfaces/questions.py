@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from latte.interfaces.checked import CHECKED, Count
 from latte.interfaces.errors import LatteError
 
 if TYPE_CHECKING:
@@ -197,7 +201,7 @@ class ChoiceRequest:
         return tuple(" ".join(text.split()) for text in options)
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class QuestionCounts:
     """Counts of the questions that a labeler asked for one purpose, and of the answers.
 
@@ -221,16 +225,22 @@ class QuestionCounts:
     """
 
     purpose: str
-    questions: int
-    stored: int
-    unanswered: int
-    kept: int = 0
-    contradictory: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    questions: Count
+    stored: Count
+    unanswered: Count
+    kept: Count = 0
+    contradictory: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> QuestionCounts:
+        if max(self.stored, self.unanswered) > self.questions:
+            raise ValueError("more questions were answered or refused than asked")
+        return self
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class ExpectedGain:
     """Gain in accuracy that answers bring on the training images, estimated without labels.
 
@@ -250,9 +260,15 @@ class ExpectedGain:
     """
 
     value: float
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-1)]
+    high: Annotated[float, Field(le=1)]
     used: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> ExpectedGain:
+        if not self.low <= self.value <= self.high:
+            raise ValueError("the expected gain is not within its interval")
+        return self
 
     def __str__(self) -> str:
         if not self.used:

@@ -16,7 +16,7 @@ from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
-from latte.results.finished import FinishedRun
+from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_predicted
 from latte.run.reopen import load_adapted_run
@@ -39,7 +39,7 @@ class Predictor:
         calibration: Calibration | None,
         device: str,
         own: OwnImages | None,
-        run: FinishedRun,
+        run: Run,
     ) -> None:
         self.adapted = adapted
         """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
@@ -54,7 +54,7 @@ class Predictor:
         posterior, only those of images whose class a person gave. None if there are neither."""
         self.folder: Path = run.folder.path
         """The run folder; its report is `folder / "report" / "index.html"`."""
-        self.verdict: Verdict | None = run.verdict
+        self.verdict: Verdict | None = run.record.train.verdict
         """The guard's verdict: what the run uses (`verdict.outcome`), and why. None if the recipe
         has no guard."""
         self._forks = len(_FORKS)
@@ -208,5 +208,6 @@ def load(
         folder = given_path(run, "run")
         opened, adapted, found = load_adapted_run(folder, device, progress, candidate=candidate)
         own = read_predicted(opened, candidate=candidate)
-    calibration = (opened.candidate if candidate else opened).calibration
+    facts = opened.record.evaluate
+    calibration = facts.candidate_calibration if candidate else facts.calibration
     return Predictor(adapted, calibration, found, own, opened)

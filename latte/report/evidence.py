@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.review.sentences import Evidence
 from latte.review.session import Review, answers_file
 
@@ -18,8 +18,8 @@ def read_evidence(folder: Path) -> Evidence | None:
 
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
     """
-    run = FinishedRun(RunFolder(folder))
-    if not run.folder.recipe.exists() or not answers_file(run).exists():
+    run = Run(RunFolder(folder))
+    if not run.folder.results.exists() or not answers_file(run).exists():
         return None
     found = Review(run).evidence()
     return found if found.estimate.answered or found.unknown else None

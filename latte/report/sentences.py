@@ -16,9 +16,9 @@ from typing import Any, Literal
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval, PresentNames, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import is_oracle
+from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS, Evidence
 
 ZERO_SHOT = "zero-shot"
@@ -157,7 +157,7 @@ def failed_advice(results: RunResults, run: str) -> tuple[str, ...]:
     return (
         f"{count(found.count)} of {count(found.requests)} requests for descriptions failed, most "
         f"often with “{one_line(found.reason)}”. To send them again:",
-        FinishedRun(RunFolder(results.folder)).repeat_command(name=run),
+        Run(RunFolder(results.folder)).repeat_command(name=run),
     )
 
 
@@ -377,7 +377,7 @@ def _guard_words(results: RunResults, run: str) -> VerdictWords:
     reason = one_line(verdict.reason)
     reason = reason[0].upper() + reason[1:] + "."
     use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
-    saved = FinishedRun(RunFolder(results.folder))
+    saved = Run(RunFolder(results.folder))
     unguarded = (
         "To adapt without the guard",
         saved.repeat_command("--set", "guard=null", name=run),

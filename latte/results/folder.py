@@ -1,20 +1,21 @@
-"""The run folder: the paths of all its files, the records of finished stages, and its lock."""
+"""The run folder: the paths of all its files, and its lock."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
 from latte import distributed
-from latte.interfaces import FailedRequests, LatteError
+from latte.interfaces import LatteError
 from latte.io.files import remove_leftovers, write_json
-from latte.results.stored import explained, read_stored
+from latte.results.record import RECORD, RecordFile
+from latte.results.stored import read_stored
 
 try:
     import fcntl
@@ -26,26 +27,6 @@ PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
 _KEPT = (".lock", "review.jsonl", "controls", "checkpoints", "shards")
 """Entries that stay: a person's answers, and files that are checked before they are used."""
-_STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
-_LARGEST_FIGURE = 1e12
-"""Largest number of seconds, and of MiB of memory, that `state.json` may contain."""
-
-
-@dataclass(frozen=True)
-class StageRecord:
-    """The record of a finished stage."""
-
-    fingerprint: str
-    """A digest of everything that the stage's results depend on, including earlier stages."""
-    seconds: float
-    outputs: tuple[str, ...]
-    """Paths of files and folders that the stage wrote, relative to the run folder."""
-    peak_memory_mb: float | None = None
-    """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
-    code: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the plugin code that the stage used, by package; see `plugin_code`."""
-    failed: FailedRequests | None = None
-    """Failed requests of stage `describe`, which the next run sends again; None if none failed."""
 
 
 def open_no_link(path: str, flags: int) -> int:
@@ -65,16 +46,11 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder: its files (see docs/run-folder.md), records of its stages, and its lock."""
+    """A run folder: the paths of its files (see docs/run-folder.md), and its lock."""
 
     path: Path
 
-    state = _Below("state.json")
-    """The records of finished stages."""
     recipe = _Below("recipe.yaml")
-    source = _Below("source.json")
-    """The recipe's path, the limit of images, and the origins of the recipe's values."""
-    environment = _Below("environment.json")
     training_images = _Below("data/training.jsonl")
     """Id and content key of each training image, one JSON line each."""
     evaluation_images = _Below("data/evaluation.jsonl")
@@ -83,26 +59,21 @@ class RunFolder:
     """Images that could not be read, and the reasons."""
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
-    verdict = _Below("verdict.json")
     descriptions = _Below("descriptions.jsonl")
-    gates = _Below("gates.json")
-    cut_texts = _Below("cut_texts.json")
-    questions = _Below("questions.json")
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")
     """Trace of two training steps in the format of chrome://tracing, written by `--profile`."""
     metrics = _Below("metrics.jsonl")
     checkpoints = _Below("checkpoints")
+    asked_questions = _Below("checkpoints/questions.json")
+    """Questions that a labeler asked so far, for a run that resumes from a checkpoint."""
     model = _Below("model")
     prototypes = _Below("prototypes.safetensors")
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
     corrected = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
-    evaluation = _Below("evaluation.json")
-    calibration = _Below("calibration.json")
-    present = _Below("present.json")
     predictions = _Below("predictions.csv")
     pseudo_labels = _Below("pseudo_labels.csv")
     review = _Below("review.jsonl")
@@ -111,6 +82,11 @@ class RunFolder:
     """Run folders of control runs: variants of the recipe, run for comparison."""
     shards = _Below("shards")
     """Folders for the processes of `latte describe --shard`; each folder has a lock."""
+
+    @property
+    def results(self) -> RecordFile:
+        """The record of the run: its recipe, its finished stages and all facts about it."""
+        return RecordFile(self.path / RECORD)
 
     @property
     def candidate(self) -> RunFolder:
@@ -143,37 +119,15 @@ class RunFolder:
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
 
-    def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
-        record = self.recorded(stage)
-        # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
-        names = record.outputs if record else ()
-        return record if all(os.path.exists(self.path / one) for one in names) else None  # noqa: PTH110
-
-    def recorded(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage` if there is one, even if the outputs no longer exist."""
-        return self._state().get(stage)
-
     def wrote(self, stage: str, path: Path) -> bool:
         """Return True if `path` exists, or if the record of `stage` lists `path` as an output."""
         if path.exists():
             return True
-        record = self.recorded(stage)
+        record = self.results.recorded(stage)
         return record is not None and self.relative(path) in record.outputs
 
-    def finish(self, stage: str, record: StageRecord) -> None:
-        """Record that `stage` is finished. Does nothing outside the main process."""
-        if distributed.is_main_process():
-            self._write_state({**self._state(), stage: record})
-
-    def forget(self, stages: Sequence[str]) -> None:
-        """Delete the records of `stages`. Does nothing outside the main process."""
-        if distributed.is_main_process():
-            state = self._state()
-            self._write_state({name: state[name] for name in state if name not in stages})
-
     def relative(self, path: Path) -> str:
-        """Return `path` relative to the run folder, with `/` as separator, as in `state.json`."""
+        """Return `path` relative to the run folder, with `/`, as in the record of a stage."""
         return path.relative_to(self.path).as_posix()
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
@@ -207,16 +161,20 @@ class RunFolder:
             with self._locked():
                 yield
         except BaseException:
-            if new and not self._state():
+            if new and not self._has_finished_stages():
                 shutil.rmtree(self.path, ignore_errors=True)
                 with suppress(OSError):  # a parent folder may no longer be empty
                     for parent in new[1:]:
                         parent.rmdir()
             raise
 
+    def _has_finished_stages(self) -> bool:
+        return self.results.exists() and bool(self.results.read().stages)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.refuse_links()
+        self.results.refuse_earlier_layout()
         with open(self._lock, "a", encoding="ascii", opener=open_no_link) as file:
             if fcntl is not None:
                 try:
@@ -267,27 +225,6 @@ class RunFolder:
     def _lock(self) -> Path:
         return self.path / ".lock"
 
-    def _state(self) -> dict[str, StageRecord]:
-        if not self.state.exists():
-            return {}
-        found = read_stored(self.state, dict[str, StageRecord], _STATE_HINT)
-        with explained(self.state, _STATE_HINT):
-            figures = [(one.seconds, one.peak_memory_mb or 0) for one in found.values()]
-            if not all(0 <= figure < _LARGEST_FIGURE for pair in figures for figure in pair):
-                raise ValueError("a time or a memory is negative or too large")
-            failed = [one.failed for one in found.values() if one.failed]
-            if not all(0 < one.count <= one.requests for one in failed):
-                raise ValueError("more requests failed than there are")
-        return found
-
-    def _write_state(self, state: Mapping[str, StageRecord]) -> None:
-        plain = {stage: asdict(record) for stage, record in state.items()}
-        for record in plain.values():
-            for name in ("code", "failed"):
-                if not record[name]:
-                    del record[name]
-        write_json(self.state, plain)
-
 
 def _free(path: Path) -> Path:
     """Return `path`, with the suffix `.1`, `.2` or a later number if it exists."""
@@ -298,4 +235,6 @@ def _free(path: Path) -> Path:
 def _written() -> frozenset[str]:
     """Names of the entries of a run folder that latte writes, at its top."""
     found = [one.name for one in vars(RunFolder).values() if isinstance(one, _Below)]
-    return frozenset([*(name.split("/")[0] for name in found), "candidate", "report", "export"])
+    return frozenset(
+        [*(name.split("/")[0] for name in found), RECORD, "candidate", "report", "export"]
+    )

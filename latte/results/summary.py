@@ -12,9 +12,9 @@ from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.component import is_label
 from latte.recipe.places import SHORT, dotted
-from latte.results.finished import FinishedRun
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
+from latte.results.run import Run as RunFiles
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
 """Recipe keys that do not count as settings when runs are compared."""
@@ -68,10 +68,10 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""
-    files = FinishedRun(RunFolder(path))
+    files = RunFiles(RunFolder(path))
     try:
-        if files.folder.finished("evaluate") is None:
-            known = files.folder.source.exists()
+        if files.folder.results.finished("evaluate") is None:
+            known = files.folder.results.exists()
             hint = f"finish it: {files.repeat_command() if known else 'latte run RECIPE'}"
             raise LatteError("this run is not finished", where=str(path), hint=hint)
         return _summary(files)
@@ -124,9 +124,10 @@ def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file()
 
 
-def _summary(files: FinishedRun) -> Run:
-    recipe, records = files.recipe, files.records
-    scores = {one.name: one for one in files.evaluations}
+def _summary(files: RunFiles) -> Run:
+    recipe, record = files.recipe, files.record
+    records = record.stages
+    scores = {one.name: one for one in record.evaluate.evaluations}
     data, own = _data(files, scores), scores.get(f"adapted{OWN_IMAGES}")
     candidate = scores.get("candidate")
     memory = [one.peak_memory_mb for one in records.values() if one.peak_memory_mb is not None]
@@ -144,12 +145,12 @@ def _summary(files: FinishedRun) -> Run:
         peak_memory_mb=max(memory, default=None),
         own=_score(own) if own else None,
         own_images=own.images if own else 0,
-        verdict=files.verdict,
+        verdict=record.train.verdict,
         candidate=_score(candidate) if candidate else None,
     )
 
 
-def _data(files: FinishedRun, scores: Mapping[str, Evaluation]) -> Data:
+def _data(files: RunFiles, scores: Mapping[str, Evaluation]) -> Data:
     name = str(files.recipe["dataset"]["use"]).rpartition("/")[2]
     path = files.folder.evaluation_images
     lines = sorted(path.read_text(encoding="utf-8").splitlines())
@@ -170,19 +171,19 @@ def _score(found: Evaluation) -> Score:
     return Score(found.top1.value, found.gain)
 
 
-def _settings(files: FinishedRun) -> dict[str, Any]:
+def _settings(files: RunFiles) -> dict[str, Any]:
     compared = {key: value for key, value in files.recipe.items() if key not in NOT_COMPARED}
     return {
         **{_short(key, compared): one for key, one in flattened(without_secrets(compared)).items()},
-        "limit": files.source.limit,
-        "latte": files.environment["latte"],
-        **flattened(files.environment["plugins"], "plugins"),
+        "limit": files.record.source.limit,
+        "latte": files.record.environment["latte"],
+        **flattened(files.record.environment["plugins"], "plugins"),
         # This fingerprint covers images, labels and weights by their content.
-        INPUTS: files.records["zero-shot"].fingerprint,
+        INPUTS: files.record.stages["zero-shot"].fingerprint,
     }
 
 
-def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
+def _controls(files: RunFiles, data: Data) -> dict[str, Run]:
     """Return, by name, the finished control runs of a recipe that were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):

@@ -10,8 +10,8 @@ from latte.interfaces import ImageReference, LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.io.paths import existing_file, is_folder
 from latte.results.answers import Answer, Kind, Use, append_answers, now
-from latte.results.finished import FinishedRun
 from latte.results.given_labels import GivenLabel, NamedImages, read_labels
+from latte.results.run import Run
 from latte.review.population import teaches
 from latte.review.session import Review
 
@@ -26,7 +26,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     answers of the file contradict each other.
     """
     run, stored = review.run, review.stored()
-    keys = dict(zip(run.training_ids, run.training_keys, strict=True))
+    keys = dict(zip(run.rows.training_ids, run.rows.training_keys, strict=True))
     ids = {key: image for image, key in reversed(keys.items())}
     images = NamedImages(keys, lambda: _references(run))
     path = path if is_folder(path) else existing_file(path, "--import")
@@ -46,7 +46,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     return new
 
 
-def _references(run: FinishedRun) -> Sequence[ImageReference]:
+def _references(run: Run) -> Sequence[ImageReference]:
     """Return the images that the run's dataset has now."""
     from latte.registry.registry import load_registry
     from latte.run.reopen import training_images  # imports torch, which few files need

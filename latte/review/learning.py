@@ -12,8 +12,8 @@ from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.answers import teaching_labels
-from latte.results.finished import FinishedRun
 from latte.results.folder import PREVIOUS, RunFolder
+from latte.results.run import Run
 from latte.review.sentences import uses
 from latte.review.session import Review
 from latte.run.runner import run_recipe
@@ -34,10 +34,10 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
             where=str(review.file),
             hint=f"{review_command}, and choose a task that begins with Teach",
         )
-    path = Path(run.source.recipe)
+    path = run.recipe_path
     file = os.path.relpath(review.file, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
-    limit, output = run.source.limit, run.folder.path.parent
+    limit, output = run.record.source.limit, run.folder.path.parent
     recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
     results = run_recipe(recipe, registry, progress, limit=limit, output=output)
     assert results is not None, "the run goes to its last stage"
@@ -48,12 +48,12 @@ def learned_runs(review: Path) -> list[Path]:
     """Return the finished runs beside the reviewed run that were trained with its answers."""
     found = []
     for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
-        run = FinishedRun(RunFolder(path.parent))
+        run = Run(RunFolder(path.parent))
         with suppress(LatteError):
             file = run.recipe.get("corrections")
-            base = Path(run.source.recipe).parent
+            base = run.recipe_path.parent
             taught = bool(file) and (base / str(file)).resolve() == review.resolve()
             moved = path.parent.suffix == PREVIOUS
-            if taught and not moved and run.folder.evaluation.exists():
+            if taught and not moved and run.folder.results.recorded("evaluate"):
                 found.append(path.parent)
     return found

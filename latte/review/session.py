@@ -30,7 +30,7 @@ from latte.results.answers import (
     now,
     read_answers,
 )
-from latte.results.finished import FinishedRun
+from latte.results.run import Run
 from latte.results.stored import same_count
 from latte.review.estimate import estimate
 from latte.review.population import Population, ReviewImage, population, teaches
@@ -107,12 +107,12 @@ class Stored:
             raise LatteError(what, where=where, hint=hint)
 
 
-def answers_file(run: FinishedRun) -> Path:
+def answers_file(run: Run) -> Path:
     """Return a run's file of answers: `corrections` of its recipe, or else its `review.jsonl`."""
     learned = run.recipe.get("corrections")
     if not learned:
         return run.folder.review
-    return checked_corrections(Path(run.source.recipe).parent / str(learned))
+    return checked_corrections(run.recipe_path.parent / str(learned))
 
 
 class Review:
@@ -126,7 +126,7 @@ class Review:
     Raises `LatteError` if a file of the run is missing or damaged.
     """
 
-    def __init__(self, run: FinishedRun) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
         self.file = answers_file(run)
         self.population = _population(run)
@@ -178,7 +178,7 @@ class Review:
         answers, names = stored.answers, self.run.class_names
         return Evidence(
             estimate(self.population, answers, names),
-            "the candidate" if self.run.has_candidate else "the adapted model",
+            "the candidate" if self.run.record.train.has_candidate else "the adapted model",
             sum(one.use == "teaching" for one in answers.values()),
             unknown_classes(stored.unknown, names, self.file),
         )
@@ -242,7 +242,7 @@ class Review:
         answers = stored.answers
         if kind == "undo":
             keys = [key for key in keys if key in answers and answers[key].queue == queue]
-        ids = self.run.training_ids
+        ids = self.run.rows.training_ids
         said = [(key, kind, label) for key in keys]
         said += [(key, "unsure", None) for key in others]
         new = [
@@ -252,9 +252,9 @@ class Review:
         append_answers(self.file, new)
 
 
-def _population(run: FinishedRun) -> Population:
-    labels = (run.candidate if run.has_candidate else run).pseudo_labels
-    keys = run.training_keys
+def _population(run: Run) -> Population:
+    labels = (run.candidate_rows if run.record.train.has_candidate else run.rows).pseudo_labels
+    keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
     learned = bool(run.recipe.get("corrections"))
     return population(keys, labels.frozen, labels.adapted, labels.confidence, learned=learned)

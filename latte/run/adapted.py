@@ -20,12 +20,21 @@ from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
 from latte.interfaces.settings import Precision
 from latte.io.files import write_atomically
+from latte.recipe.component import is_label
 from latte.recipe.model import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
 from latte.registry.spec import USE
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import DO_AGAIN, LARGEST_SCALE, LARGEST_WEIGHT, open_tensors, same_count
+from latte.results.run import Run
+from latte.results.stored import (
+    DO_AGAIN,
+    LARGEST_SCALE,
+    LARGEST_WEIGHT,
+    checked_names,
+    metadata,
+    open_tensors,
+    same_count,
+)
 from latte.train.learner import Learner
 from latte.train.precision import Arithmetic, choose_arithmetic, encoding_in
 
@@ -164,7 +173,7 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
 
 
 def load_adapted(
-    run: FinishedRun, device: str, progress: Progress | None, *, candidate: bool = False
+    run: Run, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> Adapted:
     """Load the models and prototypes of a run, or of its `candidate`.
 
@@ -172,17 +181,15 @@ def load_adapted(
     model folder uses the frozen CLIP, which is in the run's model folder. Raises `LatteError` if
     the files are missing or damaged.
     """
-    source = run.candidate if candidate else run
-    classifiers = load_classifiers(source)
+    source = run.folder.candidate if candidate else run.folder
+    classifiers = load_classifiers(run, source)
     if progress is not None:
         what = "candidate" if candidate else "adapted model"
         progress.say(f"loading the {what} of {run.folder.path.name}")
-    if source.folder.model.exists() or not candidate:
-        models = {
-            name: _model_folder(source.folder, name, len(classifiers)) for name in classifiers
-        }
+    if source.model.exists() or not candidate:
+        models = {name: _model_folder(source, name, len(classifiers)) for name in classifiers}
     else:
-        own = run.learners
+        own = [*load_classifiers(run)]
         models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
     registry, section = load_registry(), run.recipe.get(BACKBONE)
     use = section.get(USE) if isinstance(section, dict) else None
@@ -194,11 +201,11 @@ def load_adapted(
         for name, classifier in classifiers.items()
     )
     for member in members:
-        refuse_other_width(source, classifiers, member.backbone.embedding_width)
-    return Adapted(source.class_names, members)
+        refuse_other_width(source.prototypes, classifiers, member.backbone.embedding_width)
+    return Adapted(run.class_names, members)
 
 
-def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
+def _arithmetic(run: Run, device: torch.device) -> Arithmetic:
     """Return the number format that the recipe's `precision` selects for `device`.
 
     If `device` lacks this format, return the format that `auto` selects.
@@ -212,17 +219,26 @@ def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
         return choose_arithmetic("auto", device)
 
 
-def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
-    """Return each learner's prototypes by name. Raises `LatteError` for a damaged file."""
-    names, classes = run.learners, len(run.class_names)
-    with open_tensors(run.folder.prototypes) as file:
-        return {name: _classifier(file, name, classes) for name in names}
+def load_classifiers(run: Run, folder: RunFolder | None = None) -> dict[str, Classifier]:
+    """Return each learner's prototypes by name, from `folder` or else from the run's folder.
+
+    Raises `LatteError` for a file that is damaged, or that is about other classes or learners.
+    """
+    class_names = run.class_names
+    with open_tensors((folder or run.folder).prototypes) as file:
+        about = metadata(file)
+        if about["class_names"] != [*class_names]:
+            raise ValueError("it is about other classes")
+        names = checked_names(about["learners"])
+        if not all(map(is_label, names)):
+            raise ValueError("a learner has a name that no recipe can give it")
+        return {name: _classifier(file, name, len(class_names)) for name in names}
 
 
-def refuse_other_width(run: FinishedRun, classifiers: Mapping[str, Classifier], width: int) -> None:
+def refuse_other_width(path: Path, classifiers: Mapping[str, Classifier], width: int) -> None:
     """Raise `LatteError` unless all prototypes have the `width` of the image features."""
     widths = [one.weights.shape[1] for one in classifiers.values()]
-    same_count(run.folder.prototypes, "numbers per prototype", [*widths, width])
+    same_count(path, "numbers per prototype", [*widths, width])
 
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:

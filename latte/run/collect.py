@@ -23,7 +23,8 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.results.finished import FinishedRun, PseudoLabels
+from latte.results.rows import PseudoLabels
+from latte.results.run import Run
 from latte.results.stored import explained, same_count
 from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
 from latte.run.describing import load_bank
@@ -47,44 +48,45 @@ def collect_results(
     `controls` has the evaluations of each control run. Raises `LatteError` if a file of the run is
     damaged, or belongs to other images or classes.
     """
-    folder, run = workspace.folder, FinishedRun(workspace.folder)
-    with explained(folder.prototypes):
+    folder, run = workspace.folder, Run(workspace.folder)
+    record = run.record
+    with explained(folder.results.path):
         if run.class_names != images.class_names:
             raise ValueError("it is about other classes")
-    labels = run.pseudo_labels
+    labels = run.rows.pseudo_labels
     counts = [len(labels.adapted), len(images.training.images)]
     same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
     zero_shot = load_zero_shot(folder.zero_shot, images)
     classifiers = load_classifiers(run)
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
-    refuse_other_width(run, classifiers, zero_shot.class_features.shape[1])
+    refuse_other_width(folder.prototypes, classifiers, zero_shot.class_features.shape[1])
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    done = {stage: record for stage, record in run.records.items() if stage != "report"}
+    done = {stage: record for stage, record in record.stages.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
         name=workspace.recipe.name,
         recipe=workspace.recipe.resolved,
-        environment=run.environment,
+        environment=record.environment,
         class_names=images.class_names,
         training_images=len(images.training.images),
         skipped_images=len(images.training.skipped) + len(images.evaluation.skipped),
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=(*run.evaluations, *_of_controls(controls)),
+        evaluations=(*record.evaluate.evaluations, *_of_controls(controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=tuple(
             (frozen[label], adapted[label]) for label in range(len(images.class_names))
         ),
-        verdict=run.verdict,
-        held_back=run.held_back,
-        cut_texts=run.cut_texts,
-        questions=run.questions,
-        expected_gain=run.expected_gain,
-        reliability=run.reliability,
-        failed=done["describe"].failed if "describe" in done else None,
-        calibration=run.calibration,
-        present=run.present,
+        verdict=record.train.verdict,
+        held_back=record.describe.held_back,
+        cut_texts=record.train.cut_texts,
+        questions=record.train.questions,
+        expected_gain=record.train.expected_gain,
+        reliability=record.train.reliability,
+        failed=record.describe.failed,
+        calibration=record.evaluate.calibration,
+        present=record.evaluate.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
@@ -127,7 +129,7 @@ def _gallery(
     ]
 
 
-def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
+def _mistakes(run: Run, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
     """Return the wrongly classified evaluation images, the most confident first."""
     if not images.labels:
         return ()
@@ -136,17 +138,15 @@ def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[Classif
             images.evaluation.image(row), answer.labels, answer.confidences, zero_shot, true
         )
         for row, (answer, zero_shot, true) in enumerate(
-            zip(run.prediction_rows(), before.tolist(), images.labels, strict=True)
+            zip(run.rows.prediction_rows(), before.tolist(), images.labels, strict=True)
         )
         if answer.labels[0] != true
     ]
     return tuple(sorted(found, key=lambda one: -one.confidences[0]))
 
 
-def _uncertain(
-    run: FinishedRun, images: Images, labels: PseudoLabels
-) -> tuple[ClassifiedImage, ...]:
-    wanted = {answer.image for answer in run.uncertain}
+def _uncertain(run: Run, images: Images, labels: PseudoLabels) -> tuple[ClassifiedImage, ...]:
+    wanted = {answer.image for answer in run.rows.uncertain}
     rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
     with explained(run.folder.uncertain):
         return tuple(
@@ -157,12 +157,12 @@ def _uncertain(
                 labels.frozen[rows[answer.image]],
                 None,
             )
-            for answer in run.uncertain
+            for answer in run.rows.uncertain
         )
 
 
 def _confusions(
-    run: FinishedRun,
+    run: Run,
     images: Images,
     zero_shot: ZeroShot,
     before: Tensor,
@@ -174,7 +174,7 @@ def _confusions(
     """
     if not images.labels:
         return {}
-    after = torch.tensor(run.predicted_labels)
+    after = torch.tensor(run.rows.predicted_labels)
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
     if len(answered):

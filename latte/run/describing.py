@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +23,7 @@ from latte.interfaces import (
     LatteError,
     Progress,
 )
-from latte.io.files import write_json
+from latte.interfaces.record import DescribeFacts
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
@@ -44,13 +43,13 @@ def describe(
     *,
     ask_again: bool = False,
     is_retry: bool = False,
-) -> tuple[DescriptionBank, FailedRequests | None] | None:
+) -> tuple[DescriptionBank, DescribeFacts] | None:
     """Read texts from the store, generate missing texts; return the run's description bank.
 
     The bank does not contain texts that gates filter out; the store does. Several processes each
-    generate a share of the texts; only the main process returns the bank, and the failed requests
-    if there are any. `ask_again` repeats requests that describers refused in an earlier run.
-    `is_retry` says that an earlier run finished this stage with failed requests.
+    generate a share of the texts; only the main process returns the bank, and the facts.
+    `ask_again` repeats requests that describers refused in an earlier run. `is_retry` says that an
+    earlier run finished this stage with failed requests.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
@@ -59,9 +58,9 @@ def describe(
     )
     if not distributed.is_main_process():
         return None
-    results = _hold_back(workspace, plans, found, descriptions)
+    results, held_back = _hold_back(workspace, plans, found, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
-    return bank, _failed_requests(found)
+    return bank, DescribeFacts(held_back=held_back, failed=_failed_requests(found))
 
 
 def _failed_requests(results: Results) -> FailedRequests | None:
@@ -163,17 +162,14 @@ def planned_requests(
 
 def _hold_back(
     workspace: Workspace, plans: Plans, results: Results, descriptions: Descriptions
-) -> dict[str, GenerateResult]:
-    path = workspace.folder.gates
+) -> tuple[dict[str, GenerateResult], tuple[HeldBack, ...]]:
     if not workspace.recipe.gates:
-        path.unlink(missing_ok=True)
-        return dict(results)
+        return dict(results), ()
     gates = {choice.label: workspace.build(choice) for choice in workspace.recipe.gates}
     passed, records = apply_gates(gates, plans, results, descriptions)
-    write_json(path, [asdict(record) for record in records])
     for line in _gate_lines(records):
         workspace.progress.say(line)
-    return passed
+    return passed, tuple(records)
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:

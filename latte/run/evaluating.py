@@ -30,13 +30,16 @@ from latte.evaluate.predictions import (
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, PresentNames
-from latte.io.files import write_atomically, write_json
-from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
+from latte.interfaces.record import EvaluateFacts
+from latte.io.files import write_atomically
 from latte.results.folder import RunFolder
+from latte.results.rows import PSEUDO_LABEL_COLUMNS
+from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.posterior import OwnImages, read_own_images
+from latte.run.result import StageResult
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -98,13 +101,13 @@ class _Answers:
 
 def evaluate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
-) -> list[Path]:
-    """Measure all models, label all images, and return the written files.
+) -> StageResult:
+    """Measure all models, label all images, and return the written files and the measurements.
 
     A candidate that the guard did not accept in full is measured too, and labels the training
     images.
     """
-    folder, run = workspace.folder, FinishedRun(workspace.folder)
+    folder, run = workspace.folder, Run(workspace.folder)
     trained, rejected = trains_clip(workspace), outcome.rejected
     models = [(outcome.adapted, trained and rejected is None)]
     models += [(rejected, trained)] if rejected else []
@@ -113,7 +116,7 @@ def evaluate(
         for model, encodes in models
     ]
     if not distributed.is_main_process():
-        return []
+        return StageResult([])
     taken, *others = (
         _Classified(
             model.logit_scale,
@@ -124,28 +127,28 @@ def evaluate(
     )
     measured = [one.evaluation for one in (taken, *others)]
     evaluations = compare(images, zero_shot, *measured) if images.labels else []
-    write_json(folder.evaluation, [named_classes(one, images.class_names) for one in evaluations])
-    for candidate in others:
-        _label_training(workspace, folder.candidate, images, zero_shot, candidate)
+    apart = [
+        _label_training(workspace, folder.candidate, images, zero_shot, candidate)[0]
+        for candidate in others
+    ]
     calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
     # Rounding puts some probabilities above 1.
     shares, names = answers.probabilities.clamp(max=1), images.class_names
     present = present_classes(answers.likeliest, shares, len(names))
     unsupported = tuple(names[label] for label in present.unsupported)
-    write_json(
-        folder.present, asdict(PresentNames(present.expected, *present.interval, unsupported))
-    )
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, zero_shot, taken.evaluation, calibration, top_k)
     columns = Columns(min(top_k, len(images.class_names)), true_class=True, zero_shot=True)
     write_predictions(folder.predictions, rows, columns=columns)
-    apart = [folder.candidate.calibration, folder.candidate.pseudo_labels]
-    return [
-        *(folder.evaluation, folder.calibration, folder.pseudo_labels),
-        *(folder.present, folder.uncertain, folder.predictions),
-        *(apart if others else []),
-    ]
+    facts = EvaluateFacts(
+        evaluations=tuple(evaluations),
+        calibration=calibration,
+        candidate_calibration=apart[0] if apart else None,
+        present=PresentNames(present.expected, *present.interval, unsupported),
+    )
+    written = [folder.pseudo_labels, folder.uncertain, folder.predictions]
+    return StageResult([*written, *([folder.candidate.pseudo_labels] if others else [])], facts)
 
 
 def compare(
@@ -227,7 +230,6 @@ def _label_training(
     workspace: Workspace, folder: RunFolder, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> tuple[Calibration, _Answers]:
     calibration = _calibrate(workspace, images, zero_shot, found)
-    write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration)
     if images.corrections is not None:
         answers = answers.corrected(torch.tensor(images.corrections))

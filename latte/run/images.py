@@ -24,10 +24,12 @@ from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
 from latte.results.answers import checked_corrections, teaching_labels
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.rows import Rows
+from latte.run.result import StageResult
 from latte.run.workspace import Workspace
 
 ItemT = TypeVar("ItemT")
@@ -108,11 +110,13 @@ def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
 
     A list that the earlier run lacks, or that is damaged, counts as unchanged.
     """
-    before, found = FinishedRun(folder), []
+    found, class_names = [], tuple[str, ...]()
+    if folder.results.exists():
+        class_names = folder.results.read().data.class_names
+    if class_names and class_names != images.class_names:
+        found.append("class names")
     with suppress(LatteError):
-        if before.class_names != images.class_names:
-            found.append("class names")
-    with suppress(LatteError):
+        before = Rows(folder, class_names)
         earlier = dict(zip(before.training_ids, before.training_keys, strict=True))
         now = [image.id for image in images.training.images]
         if earlier != dict(zip(now, images.training.keys, strict=True)):
@@ -120,8 +124,8 @@ def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
     return found
 
 
-def write_images(workspace: Workspace, images: Images) -> list[Path]:
-    """Write the lists of images to the run folder; return their paths."""
+def write_images(workspace: Workspace, images: Images) -> StageResult:
+    """Write the lists of images to the run folder; return their paths, and their numbers."""
     folder = workspace.folder
     write_lines(folder.training_images, _lines(images.training, None))
     write_lines(folder.evaluation_images, _lines(images.evaluation, images.labels))
@@ -129,7 +133,14 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
     write_skipped(folder.skipped, skipped)
     for line in _skipped_lines(skipped, folder.skipped):
         workspace.progress.say(line)
-    return [folder.training_images, folder.evaluation_images, folder.skipped]
+    return StageResult(
+        [folder.training_images, folder.evaluation_images, folder.skipped],
+        DataFacts(
+            class_names=images.class_names,
+            training_images=len(images.training.images),
+            skipped_images=len(skipped),
+        ),
+    )
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:

@@ -22,9 +22,8 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
-from latte.io.files import write_json
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.run.adapted import Adapted, Member, load_adapted, save_adapted, save_classifiers
 from latte.run.images import Images
 from latte.run.posterior import save_corrected, save_posterior
@@ -60,34 +59,33 @@ def judge_and_save(
     zero_shot: ZeroShot,
     candidate: Adapted,
     posterior: Posterior | None,
-) -> tuple[Outcome, list[Path]]:
-    """Let the guard judge the candidate, save the classifier that the run uses, and list the files.
+) -> tuple[Outcome, Verdict | None, list[Path]]:
+    """Let the guard judge the candidate, and save the classifier that the run uses.
 
-    Only the main process calls the guard and writes files. Without a guard, the candidate is
-    accepted.
+    Returns it, the guard's verdict (None without a guard: the candidate is then accepted), and the
+    written files. Only the main process calls the guard and writes files.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
-    strength, features = 1.0, None
+    verdict: Verdict | None = None
+    features = None
     unlike = None if posterior is None else unlike_posterior(candidate, zero_shot, posterior)
     if workspace.recipe.guard is not None:
         if trained:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = candidate.encode(images.training.cache, size, progress, "label images")
         evidence = (workspace, images, zero_shot, candidate, posterior, features)
-        strength = distributed.broadcast(lambda: _judge(*evidence, unlike).strength)
-        written.append(folder.verdict)
+        verdict = Verdict(**distributed.broadcast(lambda: asdict(_judge(*evidence, unlike))))
     elif unlike:
         workspace.progress.say(f"warning: {unlike}")
     outcome = Outcome(candidate, features=features)
-    if strength < 1:
-        outcome = Outcome(_blend(workspace, zero_shot, candidate, strength), candidate, features)
+    if verdict is not None and verdict.strength < 1:
+        mixed = _blend(workspace, zero_shot, candidate, verdict.strength)
+        outcome = Outcome(mixed, candidate, features)
     if distributed.is_main_process():
-        if workspace.recipe.guard is None:
-            folder.verdict.unlink(missing_ok=True)
         written += _save(folder, outcome, posterior, trained)
         written += save_corrected(folder, images)
-    return outcome, written
+    return outcome, verdict, written
 
 
 def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posterior) -> str | None:
@@ -111,10 +109,10 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
     )
 
 
-def load_outcome(run: FinishedRun, device: str, progress: Progress) -> Outcome:
+def load_outcome(run: Run, device: str, progress: Progress) -> Outcome:
     """Load the outcome that `judge_and_save` saved; features are not saved, so they are None."""
     adapted = load_adapted(run, device, progress)
-    if not run.has_candidate:
+    if not run.record.train.has_candidate:
         return Outcome(adapted)
     return Outcome(adapted, load_adapted(run, device, progress, candidate=True))
 
@@ -157,7 +155,6 @@ def _judge(
         ) from error
     if unlike:
         verdict = Verdict(0.0, unlike, signals=verdict.signals)
-    write_json(workspace.folder.verdict, asdict(verdict))
     workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
     return verdict
 

@@ -15,8 +15,8 @@ from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
 from latte.io.files import write_atomically, write_json
 from latte.io.tensor_files import load_tensors, save_tensors
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.results.stored import explained, read_stored, same_count
 from latte.run.images import Images
 
@@ -94,22 +94,22 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
     return [folder.posterior]
 
 
-def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
+def read_own_images(run: Run, *, candidate: bool = False) -> OwnImages | None:
     """Read the posterior of a run, or of its `candidate`; return None if there is none.
 
     The probabilities are not calibrated: stage `evaluate` calibrates them, and must not use an
     earlier calibration. Raises `LatteError` if the file is damaged, or belongs to other images or
     classes.
     """
-    path = (run.candidate if candidate else run).folder.posterior
+    path = (run.folder.candidate if candidate else run.folder).posterior
     if not run.folder.wrote("train", path):
         return None
     with explained(path):
         tensors = load_tensors(path)
         found = Posterior(tensors["labels"], tensors["probabilities"])
         check_posterior(found, len(run.class_names))
-    same_count(path, "training images", [len(found.labels), len(run.training_keys)])
-    return OwnImages(found, run.training_keys)
+    same_count(path, "training images", [len(found.labels), len(run.rows.training_keys)])
+    return OwnImages(found, run.rows.training_keys)
 
 
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
@@ -122,7 +122,7 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
     return [folder.corrected]
 
 
-def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
+def read_predicted(run: Run, *, candidate: bool = False) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
     In a run without a posterior, the result has only the images whose class a person gave. It is
@@ -134,12 +134,13 @@ def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | 
             return None
         labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
         return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(given))
-    calibration = (run.candidate if candidate else run).calibration
+    facts = run.record.evaluate
+    calibration = facts.candidate_calibration if candidate else facts.calibration
     exponent = None if calibration is None else calibration.own_exponent
     return OwnImages(_with_given(own, given), own.keys, exponent)
 
 
-def _read_corrected(run: FinishedRun) -> dict[str, int]:
+def _read_corrected(run: Run) -> dict[str, int]:
     path, classes = run.folder.corrected, len(run.class_names)
     if not run.folder.wrote("train", path):
         return {}

@@ -39,7 +39,7 @@ _NO_OTHER_WAY = "deterministic implementation"
 
 
 def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Return the content of `environment.json`, without host and user names, paths and secrets."""
+    """Return the environment of a run, without host and user names, paths and secrets."""
     import torch
 
     return {

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from latte.interfaces.record import StageRecord
 from latte.io.files import write_json
-from latte.results.folder import RunFolder, StageRecord
+from latte.results.folder import RunFolder
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
 from latte.train.precision import HALF, backward_in, choose_arithmetic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,16 @@ from latte.interfaces import (
 )
 from latte.io.files import write_json
 from latte.io.redaction import redact
-from latte.results.stored import AskedQuestions
+
+
+@dataclass(frozen=True)
+class AskedQuestions:
+    """Counts of a labeler's questions, and the gain that it expects of the answers."""
+
+    questions: tuple[QuestionCounts, ...] = ()
+    expected_gain: ExpectedGain | None = None
+    reliability: str | None = None
+    """Sentence on the reliability of the describer; None if there is none."""
 
 
 class StoredQuestions:
@@ -121,9 +130,12 @@ class StoredQuestions:
             self._progress.say(f"train: expected gain of the answers: {gain}")
 
     def save(self) -> None:
-        """Write counts, expected gain and reliability to `questions.json` of the run."""
+        """Write counts, expected gain and reliability beside the checkpoints of the run.
+
+        A run that resumes from a checkpoint does not ask again, and reads them there.
+        """
         if self._path is not None and distributed.is_main_process():
-            asked = AskedQuestions([*self.counts], self.expected_gain, self.reliability)
+            asked = AskedQuestions(self.counts, self.expected_gain, self.reliability)
             write_json(self._path, asdict(asked))
 
     def close(self) -> None:

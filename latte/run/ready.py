@@ -49,7 +49,7 @@ def fetch_model(
 ) -> None:
     """Download the model for the stages up to `until`, unless it is cached or not needed."""
     needed = STAGES.index(until) >= STAGES.index("zero-shot")
-    if not needed or folder.finished("zero-shot") is not None:
+    if not needed or folder.results.finished("zero-shot") is not None:
         return
     with naming_line(recipe):
         unloaded(recipe, registry, recipe.backbone).fetch()

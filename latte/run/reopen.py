@@ -8,7 +8,7 @@ from pathlib import Path
 from latte.interfaces import Evaluation, ImageReference, LatteError, Progress, RunResults
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
-from latte.results.finished import FinishedRun, open_finished
+from latte.results.run import Run, open_finished
 from latte.run.adapted import Adapted, load_adapted
 from latte.run.collect import collect_results
 from latte.run.evaluating import Measured, compare
@@ -24,7 +24,7 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
     """Open the run at `path` with its saved recipe."""
     run = open_finished(path)
     recipe = saved_recipe(run, registry)
-    return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
+    return Workspace(recipe, registry, progress, run.folder, limit=run.record.source.limit)
 
 
 def training_images(path: Path, registry: Registry, progress: Progress) -> Sequence[ImageReference]:
@@ -35,7 +35,7 @@ def training_images(path: Path, registry: Registry, progress: Progress) -> Seque
 
 def load_adapted_run(
     path: Path, device: str, progress: Progress | None, *, candidate: bool = False
-) -> tuple[FinishedRun, Adapted, str]:
+) -> tuple[Run, Adapted, str]:
     """Return a run, its adapted model (or `candidate`), and the device of the model.
 
     Needs neither the recipe's images nor its plugins, except the plugin of the backbone. Raises
@@ -43,7 +43,7 @@ def load_adapted_run(
     """
     keep_freed_memory()
     run, found = open_finished(path), find_device(device)
-    if candidate and not run.has_candidate:
+    if candidate and not run.record.train.has_candidate:
         raise LatteError(
             "this run has no candidate apart from its model: it took all that it adapted"
             if run.folder.prototypes.exists()
@@ -67,7 +67,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
             where=str(workspace.folder.recipe),
             hint="give it some with `dataset.evaluation`; labels are used for nothing else",
         )
-    run, size = FinishedRun(workspace.folder), workspace.recipe.evaluate.batch_size
+    run, size = Run(workspace.folder), workspace.recipe.evaluate.batch_size
     outcome = load_outcome(run, workspace.device, progress)
     zero_shot = compute_zero_shot(workspace, images)
     measured = [
@@ -89,7 +89,7 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
     changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
     if not changed:
         return
-    recipe, run = workspace.recipe, FinishedRun(workspace.folder)
+    recipe, run = workspace.recipe, Run(workspace.folder)
     values = [one for one in recipe.resolved["dataset"].values() if isinstance(one, str)]
     named = [recipe.base_dir / one for one in values]
     files = [relative(path) for path in named if exists(path) and not is_folder(path)]
@@ -103,17 +103,17 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:
     """Write a finished run's reports again; return the results and the written files."""
     workspace = open_workspace(path, registry, progress)
-    if not workspace.folder.evaluation.exists():
+    if workspace.folder.results.recorded("evaluate") is None:
         raise LatteError(
             "this run is not finished, so there is nothing to report",
             where=str(path),
-            hint=f"finish it: {FinishedRun(workspace.folder).repeat_command()}",
+            hint=f"finish it: {Run(workspace.folder).repeat_command()}",
         )
     controls = {}
     for name, recipe in workspace.recipe.controls.items():
         folder = run_folder(recipe, workspace.limit, workspace.folder.controls / name)
-        if folder.evaluation.exists():
-            controls[name] = FinishedRun(folder).evaluations
+        if folder.results.recorded("evaluate"):
+            controls[name] = folder.results.read().evaluate.evaluations
     with workspace.folder.lock():
         with naming_repair():
             images = find_images(workspace)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from latte import distributed
 from latte.data.few_images import warn_of_few
-from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart, StageEnd
-from latte.io.files import write_json, write_text
+from latte.interfaces import Evaluation, Progress, RunResults, RunStart, StageEnd
+from latte.interfaces.record import Source, StageRecord
+from latte.io.files import write_text
 from latte.io.paths import relative
 from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.results.finished import FinishedRun
-from latte.results.folder import StageRecord
 from latte.results.identity import STAGES, code_of_stage
-from latte.results.stored import read_stored
 from latte.results.summary import flattened
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
 from latte.run.process import (
@@ -41,7 +38,7 @@ from latte.run.stages import Job
 from latte.run.workspace import Workspace, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
-"""Keys of `environment.json` that do not affect results; no warning if they change."""
+"""Keys of the environment that do not affect results; no warning if they change."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def run_recipe(
         progress.say(f"{distributed.world_size()} processes; progress shows the first one's share")
     with deterministic(recipe.deterministic), folder.lock(), workspace.listeners.run():
         if ask_again:
-            folder.forget(["describe"])
+            folder.results.forget("describe")
         measured = RunProfile(workspace) if profile and distributed.is_main_process() else None
         results = _Runner(workspace, STAGES.index(until), ask_again, measured).run()
         if measured is not None:
@@ -96,8 +93,10 @@ def plan_run(
     job = Job(workspace, with_corrections(workspace, find_images(workspace)))
     planned = []
     for stage in STAGES:
-        record, before = job.reusable(stage), job.unchanged(stage)
-        failed = before.failed.count if before and before.failed else 0
+        record = job.reusable(stage)
+        failed = 0
+        if record is None and job.unchanged(stage) and (again := job.recorded.describe.failed):
+            failed = again.count
         planned.append(PlannedStage(stage, record.seconds if record else None, failed))
     return folder.path, planned
 
@@ -153,10 +152,15 @@ class _Runner:
             recipe, limit = self.workspace.recipe, self.workspace.limit
             write_text(self.folder.recipe, dump_yaml(recipe.resolved))
             path, origins = recipe.path.absolute(), dict(recipe.origins)
-            source = {"recipe": str(path), "limit": limit, "origins": origins}
-            if path.drive == self.folder.path.drive:
-                source["recipe_from_run"] = os.path.relpath(path, self.folder.path)
-            write_json(self.folder.source, source)
+            is_near = path.drive == self.folder.path.drive
+            source = Source(
+                recipe=str(path),
+                recipe_from_run=os.path.relpath(path, self.folder.path) if is_near else None,
+                limit=limit,
+                values=recipe.resolved,
+                origins=origins,
+            )
+            self.folder.results.begin(source)
             self._forget_changed(job)
             self._note_environment()
         return job
@@ -173,7 +177,7 @@ class _Runner:
     def _move_aside(self, images: Images) -> None:
         """Move a finished run to another folder if its images or class names have changed."""
         changed = changed_inputs(self.folder, images)
-        moves = bool(changed) and self.folder.finished("evaluate") is not None
+        moves = bool(changed) and self.folder.results.finished("evaluate") is not None
         moves = moves and self.workspace.parent is None
         self.folder.move_aside(wanted=moves)
         if changed:
@@ -188,23 +192,20 @@ class _Runner:
         for index, stage in enumerate(STAGES):
             if job.unchanged(stage):
                 continue
-            if before := self.folder.finished(stage):
+            if before := self.folder.results.finished(stage):
                 code = code_of_stage(self.workspace.recipe, stage)
                 edited = [name for name, old in before.code.items() if code.get(name, old) != old]
                 whose = f"the code of {' and '.join(edited)} has" if edited else "its inputs have"
                 self.progress.say(f"{stage}: {whose} changed, so it is done again")
-            self.folder.forget(STAGES[index:])
+            self.folder.results.forget(*STAGES[index:])
             return
 
     def _note_environment(self) -> None:
-        """Write `environment.json` unless training is finished; warn if the environment changed."""
-        path = self.folder.environment
+        """Record the environment unless training is finished; warn if it has changed."""
         now = describe_environment(self.workspace.recipe, self.workspace.device)
-        kept = [stage for stage in STAGES if self.folder.finished(stage)]
-        before: dict[str, Any] | None = None
-        with suppress(LatteError):  # a missing or damaged file is written again
-            before = read_stored(path, dict[str, Any])
-        if before is not None and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
+        kept = [stage for stage in STAGES if self.folder.results.finished(stage)]
+        before = self.folder.results.read().environment
+        if before and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
             one, other = flattened(before), flattened(now)
             common = [name for name in other if name in one and name not in _SAME_BITS]
             changed = [name for name in common if one[name] != other[name]]
@@ -214,8 +215,8 @@ class _Runner:
                     f"warning: this run started with {old} and resumed with {new}, so results may "
                     "not be bit-identical"
                 )
-        if before is None or "train" not in kept:
-            write_json(path, now)
+        if not before or "train" not in kept:
+            self.folder.results.note_environment(now)
 
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record it, or reuse it.
@@ -237,17 +238,16 @@ class _Runner:
         device = self.workspace.device
         start_measuring(device)
         with self.profile.stage(name) if self.profile else nullcontext():
-            outputs = [self.folder.relative(path) for path in job.run(name)]
+            done = job.run(name)
         seconds = round(time.perf_counter() - began, 3)
         record = StageRecord(
-            job.fingerprints[name],
-            seconds,
-            tuple(outputs),
-            peak_memory_mb(device),
-            code_of_stage(self.workspace.recipe, name),
-            job.failed if name == "describe" else None,
+            fingerprint=job.fingerprints[name],
+            seconds=seconds,
+            outputs=tuple(self.folder.relative(path) for path in done.outputs),
+            peak_memory_mb=peak_memory_mb(device),
+            code=code_of_stage(self.workspace.recipe, name),
         )
-        self.folder.finish(name, record)
+        self.folder.results.finish(name, record, done.facts)
         if is_retry and distributed.is_main_process():
             self._note_environment()  # later stages may be done again
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
@@ -275,5 +275,5 @@ class _Runner:
                 stopped.add_note(f"only control {name} was interrupted")
                 raise
             if distributed.is_main_process():
-                evaluations[name] = FinishedRun(folder).evaluations
+                evaluations[name] = folder.results.read().evaluate.evaluations
         return evaluations

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, FailedRequests, RunResults
+from latte.interfaces import Evaluation, RunResults
+from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
-from latte.results.finished import FinishedRun
-from latte.results.folder import StageRecord
 from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
+from latte.results.run import Run
+from latte.results.stored import read_stored
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, oracle_labels, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
+from latte.run.questions import AskedQuestions
+from latte.run.result import StageResult
 from latte.run.training import count_cut, train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
@@ -37,8 +39,6 @@ class Job:
     ask_again: bool = False
     controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """Evaluations of the recipe's controls (variants run for comparison), for the report."""
-    failed: FailedRequests | None = None
-    """Requests of stage `describe` that failed in this run."""
 
     def __post_init__(self) -> None:
         labels = oracle_labels(self.workspace, self.images)
@@ -53,11 +53,18 @@ class Job:
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage, or None if the stage must run (again)."""
         record = self.unchanged(stage)
-        return None if record is None or record.failed else record
+        if record is None or (stage == "describe" and self.recorded.describe.failed):
+            return None
+        return record
+
+    @property
+    def recorded(self) -> RunRecord:
+        """The record of the run so far."""
+        return self.workspace.folder.results.read()
 
     def unchanged(self, stage: str) -> StageRecord | None:
         """Return the record of a stage if its inputs are unchanged, even if requests failed."""
-        record = self.workspace.folder.finished(stage)
+        record = self.workspace.folder.results.finished(stage)
         if record is None or record.fingerprint != self.fingerprints[stage]:
             return None
         return record
@@ -75,7 +82,7 @@ class Job:
     @cached_property
     def outcome(self) -> Outcome:
         """The result of stage `train`: the adapted model, after the guard's decision."""
-        run = FinishedRun(self.workspace.folder)
+        run = Run(self.workspace.folder)
         return load_outcome(run, self.workspace.device, self.workspace.progress)
 
     @cached_property
@@ -88,47 +95,51 @@ class Job:
         for name in ("zero_shot", "bank", "outcome"):
             vars(self).pop(name, None)
 
-    def run(self, stage: str) -> Sequence[Path]:
-        """Run a stage; return all files that it wrote. The stage is finished only if they exist."""
+    def run(self, stage: str) -> StageResult:
+        """Run a stage; return all files that it wrote, and its facts."""
         return _RUN[stage](self)
 
 
-def _write_images(job: Job) -> Sequence[Path]:
-    return write_images(job.workspace, job.images) if distributed.is_main_process() else []
+def _write_images(job: Job) -> StageResult:
+    if not distributed.is_main_process():
+        return StageResult([])
+    return write_images(job.workspace, job.images)
 
 
-def _encode(job: Job) -> Sequence[Path]:
+def _encode(job: Job) -> StageResult:
     path, zero_shot = job.workspace.folder.zero_shot, compute_zero_shot(job.workspace, job.images)
     if distributed.is_main_process():
         save_zero_shot(path, zero_shot)
         job.zero_shot = zero_shot
-    return [path]
+    return StageResult([path])
 
 
-def _describe(job: Job) -> Sequence[Path]:
-    """Generate texts; write them, and the number of texts that gates filtered out."""
-    workspace, gates = job.workspace, job.workspace.recipe.gates
-    folder, before = workspace.folder, job.unchanged("describe")
+def _describe(job: Job) -> StageResult:
+    """Generate and write texts; the facts say what gates held back, and what failed."""
+    workspace, folder = job.workspace, job.workspace.folder
+    is_retry = job.unchanged("describe") is not None
     found = describe(
         workspace,
         job.images,
         job.zero_shot,
         ask_again=job.ask_again,
-        is_retry=before is not None,
+        is_retry=is_retry,
     )
-    if found is not None:
-        bank, job.failed = found
-        if before is not None:
-            _forget_outdated(job, bank, is_same_failure=job.failed == before.failed)
-        bank.save(folder.descriptions)
-        job.bank = bank
-    if job.failed is not None:
-        run = FinishedRun((workspace.parent or workspace).folder)
+    if found is None:
+        return StageResult([folder.descriptions])
+    bank, facts = found
+    if is_retry:
+        before = job.recorded.describe.failed
+        _forget_outdated(job, bank, is_same_failure=facts.failed == before)
+    bank.save(folder.descriptions)
+    job.bank = bank
+    if facts.failed is not None:
+        run = Run((workspace.parent or workspace).folder)
         workspace.progress.say(
-            f"warning: {job.failed.count:,} of {job.failed.requests:,} requests failed, most often "
-            f"with {job.failed.reason}; to send them again: {run.repeat_command()}"
+            f"warning: {facts.failed.count:,} of {facts.failed.requests:,} requests failed, most "
+            f"often with {facts.failed.reason}; to send them again: {run.repeat_command()}"
         )
-    return [folder.descriptions, *([folder.gates] if gates else [])]
+    return StageResult([folder.descriptions], facts)
 
 
 def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) -> None:
@@ -139,35 +150,40 @@ def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) 
     """
     if not load_bank(job.workspace, job.images).has_same_texts(bank):
         job.workspace.progress.say("describe: texts were added, so later stages must be done again")
-        job.workspace.folder.forget(STAGES[STAGES.index("train") :])
+        job.workspace.folder.results.forget(*STAGES[STAGES.index("train") :])
     elif not is_same_failure:
-        job.workspace.folder.forget(["report"])
+        job.workspace.folder.results.forget("report")
 
 
-def _train(job: Job) -> Sequence[Path]:
+def _train(job: Job) -> StageResult:
     workspace, folder = job.workspace, job.workspace.folder
     zero_shot, bank = job.zero_shot, job.bank
     # If texts are generated again, they can change although the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
-    cut = count_cut(workspace, bank) if distributed.is_main_process() else []
+    cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
-    job.outcome, written = judge_and_save(workspace, job.images, zero_shot, candidate, posterior)
-    asked = [folder.questions] if workspace.recipe.questioned else []
-    return [*written, folder.metrics, *asked, *cut]
+    job.outcome, verdict, written = judge_and_save(
+        workspace, job.images, zero_shot, candidate, posterior
+    )
+    asked = AskedQuestions()
+    if workspace.recipe.questioned and distributed.is_main_process():
+        asked = read_stored(folder.asked_questions, AskedQuestions)
+    facts = TrainFacts(verdict=verdict, cut_texts=cut, **vars(asked))
+    return StageResult([*written, folder.metrics], facts)
 
 
-def _evaluate(job: Job) -> Sequence[Path]:
+def _evaluate(job: Job) -> StageResult:
     if job.workspace.parent is not None:  # this run is a control, and the parent's report shows it
-        job.workspace.parent.folder.forget(["report"])
+        job.workspace.parent.folder.results.forget("report")
     return evaluate(job.workspace, job.images, job.zero_shot, job.outcome)
 
 
-def _report(job: Job) -> Sequence[Path]:
+def _report(job: Job) -> StageResult:
     reporters = job.workspace.listeners.reporters
-    return [file for one in reporters for file in one.report(job.run_results)]
+    return StageResult([file for one in reporters for file in one.report(job.run_results)])
 
 
-_RUN: Mapping[str, Callable[[Job], Sequence[Path]]] = dict(
+_RUN: Mapping[str, Callable[[Job], StageResult]] = dict(
     zip(STAGES, (_write_images, _encode, _describe, _train, _evaluate, _report), strict=True)
 )

@@ -48,7 +48,7 @@ class PlannedRun:
     def finished(self) -> bool:
         """True if the run has finished the stage `evaluate`; False if its folder is damaged."""
         try:
-            return self.folder.finished("evaluate") is not None
+            return self.folder.results.finished("evaluate") is not None
         except LatteError:
             return False
 

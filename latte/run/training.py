@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -25,7 +24,6 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.settings import AugmentSettings
-from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
 from latte.run.images import Images
@@ -89,7 +87,7 @@ def train_learners(
     finally:
         if questions is not None:
             questions.close()
-    if questions is not None and not workspace.folder.questions.exists():
+    if questions is not None and not workspace.folder.asked_questions.exists():
         questions.save()
     if recipe.train.takes_steps:
         for own, learner in zip(trainable, learners, strict=True):
@@ -126,8 +124,8 @@ def _posterior(workspace: Workspace, images: Images, training: Training) -> Post
     return posterior
 
 
-def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
-    """Count and report the texts that are too long for the text tower; return the written files."""
+def count_cut(workspace: Workspace, bank: DescriptionBank) -> tuple[CutTexts, ...]:
+    """Count and report the texts that are too long for the text tower, for each description."""
     counts = []
     for choice in workspace.recipe.descriptions:
         rows = bank.distinct_rows(choice.label)
@@ -137,18 +135,13 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
         )
         counts.append(CutTexts(choice.label, len(rows), cut))
     counts = [one for one in counts if one.cut]
-    path = workspace.folder.cut_texts
-    if not counts:
-        path.unlink(missing_ok=True)
-        return []
-    write_json(path, [asdict(one) for one in counts])
     for one in counts:
         workspace.progress.say(
             f"warning: {one.cut:,} of {one.texts:,} texts of {one.description} are longer than the "
             "text tower reads, and are cut; ask for shorter ones in their prompt, or hold them "
             "back with the gate length"
         )
-    return [path]
+    return tuple(counts)
 
 
 def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
@@ -228,7 +221,7 @@ def build_questions(
         workspace.recipe.budget or 0,
         description_folder(),
         workspace.progress,
-        workspace.folder.questions if ask else None,
+        workspace.folder.asked_questions if ask else None,
         ask=ask,
     )
 

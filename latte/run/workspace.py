@@ -21,9 +21,9 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
+from latte.results.run import Run
 from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ def find_device(wanted: str) -> str:
     return wanted
 
 
-def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
-    loaded, path = load_recipe(run.folder.recipe, registry, overrides), Path(run.source.recipe)
+    loaded, path = load_recipe(run.folder.recipe, registry, overrides), run.recipe_path
     facts = {"path": path, "saved_in": run.folder.recipe}
     controls = {name: one.model_copy(update=facts) for name, one in loaded.controls.items()}
     return loaded.model_copy(update={**facts, "controls": controls})
@@ -208,19 +208,19 @@ def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str
     If it is, new runs are written beside this run folder, unless `overrides` set `output`.
     """
     folder = RunFolder(path.absolute().parent)
-    if path.name != folder.recipe.name or not folder.source.is_file():
+    if path.name != folder.recipe.name or not folder.results.exists():
         return load_recipe(path, registry, overrides)
     beside = f"output={json.dumps(str(folder.path.parent), ensure_ascii=False)}"
-    return saved_recipe(FinishedRun(folder), registry, (beside, *overrides))
+    return saved_recipe(Run(folder), registry, (beside, *overrides))
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without torch. Raises `LatteError` if its files are missing."""
+    """Build a recipe's dataset without a model. Raises `LatteError` if its files are missing."""
     return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
-    """Build a component of a recipe without a run, a model or torch."""
+    """Build a component of a recipe without a run or a model."""
     return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
 
 

@@ -135,13 +135,16 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
 def hostile(results: RunResults) -> RunResults:
     """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
+    images = sum(one.images for one in accuracies)
     described = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
     before, after = (random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2))
     return replace(
         results,
         class_names=HOSTILE_NAMES,
-        evaluations=tuple(replace(one, classes=accuracies) for one in results.evaluations),
+        evaluations=tuple(
+            replace(one, images=images, classes=accuracies) for one in results.evaluations
+        ),
         gallery=tuple(replace(entry, descriptions=described) for entry in results.gallery),
         pseudo_label_counts=((1, 1),) * len(HOSTILE_NAMES),
         confusions={

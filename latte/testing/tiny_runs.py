@@ -178,10 +178,9 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the contents, by file name, of the result files that equal runs reproduce exactly."""
+    """Return the results that equal runs reproduce exactly, by the name of their file or fact."""
     names = (
         "descriptions.jsonl",
-        "evaluation.json",
         "metrics.jsonl",
         "predictions.csv",
         "prototypes.safetensors",
@@ -189,7 +188,9 @@ def results(run: Path) -> dict[str, bytes]:
     )
     found = [*run.glob("model/**/*.safetensors"), *run.glob("posterior.safetensors")]
     tensors = [path.relative_to(run).as_posix() for path in found]
-    return {name: (run / name).read_bytes() for name in sorted([*names, *tensors])}
+    files = {name: (run / name).read_bytes() for name in sorted([*names, *tensors])}
+    facts = json.loads((run / "results.json").read_bytes())["evaluate"]
+    return files | {name: json.dumps(value).encode() for name, value in facts.items()}
 
 
 class RunContract:
@@ -269,7 +270,7 @@ class RunContract:
             found = results(runs.run(self.recipe, output="swapped"))
         finally:
             swap(test / "red", test / "blue")
-        measured = {"evaluation.json", "metrics.jsonl", "predictions.csv"}
+        measured = {"evaluations", "calibration", "metrics.jsonl", "predictions.csv"}
         learned = {name: data for name, data in results(whole).items() if name not in measured}
         assert_same({name: found[name] for name in learned}, learned, "with other labels")
         runs.remove("swapped")

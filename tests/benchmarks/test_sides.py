@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks import reclip
 from benchmarks.__main__ import main
 from latte.api import DescribeRequest
+from latte.data.compiled_views import compiled_views
 
 DESCRIBE = [
     *("describe", "--images", "3", "--batch", "3"),
@@ -47,6 +48,15 @@ def test_both_sides_are_measured(
     printed = capsys.readouterr().out
     for one in ("ratio: ", *words):
         assert one in printed, one
+
+
+@pytest.mark.slow
+def test_each_loader_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["loader", "--images", "6", "--rounds", "2"])
+    printed = capsys.readouterr().out
+    compiled = "latte, compiled" if compiled_views() else "latte-views is not installed or not used"
+    for words in ("plain", "published", compiled, "images/s", "MiB for 6 images", "peak memory"):
+        assert words in printed, words
 
 
 @pytest.mark.parametrize(

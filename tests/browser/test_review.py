@@ -49,32 +49,6 @@ def asked_anew(page: Page, before: str) -> None:
     page.wait_for(f"document.getElementById('image').getAttribute('src') !== {before!r}")
 
 
-def test_the_whole_way_by_keyboard(page: Page, review: Review) -> None:
-    page.show(1280)
-    with served(review) as url:
-        ready(page, url)
-        for key in ("1", "1", "0", "-"):
-            before = row(page)
-            page.press(key)
-            asked_anew(page, before)
-        kinds = [one.kind for one in review.answers().values()]
-        assert sorted(kinds) == ["class", "class", "none", "unsure"]
-        before = row(page)
-        page.press("u")
-        asked_anew(page, before)
-        assert len(review.answers()) == 3
-        page.press("/")
-        for letter in "fis":
-            page.press(letter)
-        page.wait_for("document.querySelectorAll('#found button').length === 1")
-        before = row(page)
-        page.press("Enter")
-        asked_anew(page, before)
-        assert "fish" in {one.label for one in review.answers().values()}
-        assert page.evaluate("document.getElementById('gain').textContent").startswith("After 3")
-        assert page.complaints() == []
-
-
 CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
 
 
@@ -150,6 +124,10 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
         for key in "1uu":
             page.press(key)
         answers_saved(page, review, 5)
+        assert page.evaluate("document.getElementById('gain').textContent").startswith(
+            "After 4 answers"
+        )
+        assert page.complaints() == []
 
 
 def test_a_key_held_down_is_one_answer(page: Page, review: Review) -> None:

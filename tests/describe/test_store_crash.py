@@ -1,12 +1,14 @@
-"""Stored texts survive kill -9, and two processes can write at the same time."""
+"""Stored texts survive kill -9 and a limit of file sizes, and several processes can write."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,20 +22,31 @@ WRITER = """
 import sys
 from pathlib import Path
 from latte.describe.store import DescriptionStore, StoredText
+from latte.interfaces import LatteError
 
-folder, prefix, total, batch = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 7
+folder, prefix, total, limit = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+batch = 7
+if limit:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 with DescriptionStore(folder) as store:
     print("open", flush=True)
     todo = [key for key in (f"{prefix}{i}" for i in range(total)) if store.get(key) is None]
     for at in range(0, len(todo), batch):
         keys = todo[at : at + batch]
-        store.put_many([StoredText(key, f"text of {key}." * 9) for key in keys])
+        try:
+            store.put_many([StoredText(key, f"text of {key}." * 9) for key in keys])
+        except LatteError as error:
+            print(error)
+            sys.exit(1)
         print(*keys, flush=True)
 """
+LIMIT = 20_000
+"""Bytes of the largest file that a writer may write."""
 
 
-def start(folder: Path, prefix: str, total: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(folder), prefix, str(total)]
+def start(folder: Path, prefix: str, total: int, limit: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), prefix, str(total), str(limit)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -77,6 +90,31 @@ def test_two_processes_write_concurrently(tmp_path: Path) -> None:
     store = DescriptionStore(tmp_path)
     assert (len(store), store.skipped_lines) == (600, 0)
     assert len(list(tmp_path.glob("part-*.jsonl"))) == 2
+
+
+@pytest.mark.skipif(find_spec("resource") is None, reason="Unix alone has limits of this kind")
+def test_file_size_limit_error_keeps_stored_texts(tmp_path: Path) -> None:
+    """The run continues once the limit is lifted."""
+    writer = start(tmp_path, "k", 200, LIMIT)
+    printed = writer.communicate()[0]
+    assert writer.returncode == 1
+    assert "descriptions cannot be written" in printed
+    assert "allow larger files (ulimit -f) and run again" in printed
+    (part,) = tmp_path.glob("part-*.jsonl")
+    assert part.stat().st_size == LIMIT, "the limit was not met"
+    store = DescriptionStore(tmp_path)
+    acknowledged = re.findall(r"\bk\d+", printed)
+    assert 30 < len(acknowledged) < 200
+    assert all(store.get(key) == f"text of {key}." * 9 for key in acknowledged)
+    assert store.skipped_lines == 0
+
+    before = part.read_bytes()
+    rest = start(tmp_path, "k", 200)
+    printed = rest.communicate()[0]
+    assert rest.returncode == 0
+    assert part.read_bytes() == before, "a torn file was appended to"
+    assert not set(printed.split()) & set(acknowledged)
+    assert len(DescriptionStore(tmp_path)) == 200
 
 
 WORKER = """

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import latte.api
 import latte.api.sources
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
 from tests.helpers.gains_picture import PICTURE, picture
 from tests.helpers.plugin_packages import run_python, write_package
@@ -68,6 +71,34 @@ def test_messages_of_faults_exist_in_the_code() -> None:
     messages = [*seen_by_users()]
     assert "another process is working on this run" in messages
     assert not [message for message in messages if not occurs(message)]
+
+
+PARTS = [
+    pytest.param(block, id=f"{page.parent.name} {number}")
+    for page in PAGES
+    if page.is_relative_to(ROOT / "plugins")
+    for number, block in enumerate(blocks(page, "yaml"))
+]
+"""Recipes and parts of recipes on the pages of plugins."""
+REST = {
+    "dataset": "tiny-caltech",
+    "backbone": {"model": "plugin:tiny"},
+    "labels": ["frozen"],
+    "prototypes": "momentum",
+    "loss": "contrastive",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_recipe_of_a_plugin_is_valid(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_DATA", "data")
+    recipe = yaml.safe_load(part)
+    path = tmp_path / "recipe.yaml"
+    text = part if "train" in recipe else yaml.safe_dump({**REST, **recipe})
+    path.write_text(text, encoding="utf-8")
+    load_recipe(path, load_registry())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from tests.faults.outcome import NotPermittedError, Outcome, outcome
@@ -22,34 +22,33 @@ def full(site: Site, times: int) -> list[Outcome]:
     own_mounts()
     whole = _size(site.whole().folder)
     sizes = [int(whole * share) for share in (0.05, 0.4, 0.6, 0.7, 0.8, 0.9)]
-    places, last = [], Ended(0, "")
-    for size in sizes:
-        place = site.place()
-        ended = _on_small_disk(place, size)
-        if ended.code:
-            assert ended.code == 2, ended.output
-            assert _FULL in ended.output.lower(), ended.output
-            places.append(place)
-            last = ended
-        place.finish()
-    assert places, "no disk was small enough"
-    return [outcome("disk full", places, site.whole(), len(places), last)]
+    runs = [partial(_on_small_disk, size=size) for size in sizes]
+    return [_failures(site, "disk full", _FULL, runs)]
 
 
 def limited(site: Site, times: int) -> list[Outcome]:
     """Limit the file size by `ulimit -f`: a write fails half-way. No permission is needed."""
+    scripts = [f'ulimit -f {blocks}; exec "$0" "$@"' for blocks in (1, 4, 40, 400)]
+    runs = [partial(Place.run, wrapped=["bash", "-c", script]) for script in scripts]
+    return [_failures(site, "ulimit -f", _LIMIT, runs)]
+
+
+def _failures(
+    site: Site, fault: str, message: str, runs: Sequence[Callable[[Place], Ended]]
+) -> Outcome:
+    """Run each in a new place, then without the fault; those that failed must say `message`."""
     places, last = [], Ended(0, "")
-    for blocks in (1, 4, 40, 400):
+    for run in runs:
         place = site.place()
-        ended = place.run(wrapped=["bash", "-c", f'ulimit -f {blocks}; exec "$0" "$@"'])
+        ended = run(place)
         if ended.code:
             assert ended.code == 2, ended.output
-            assert _LIMIT in ended.output.lower(), ended.output
+            assert message in ended.output.lower(), ended.output
             places.append(place)
             last = ended
         place.finish()
-    assert places, "no limit was low enough"
-    return [outcome("ulimit -f", places, site.whole(), len(places), last)]
+    assert places, "no run failed"
+    return outcome(fault, places, site.whole(), len(places), last)
 
 
 def read_only(site: Site, times: int) -> list[Outcome]:

@@ -51,7 +51,9 @@ def _described(name: str, value: Any) -> Iterator[str]:
 def _members(owner: type) -> Iterator[str]:
     """Yield the public members that the class itself defines: fields, methods, properties."""
     made = dataclasses.is_dataclass(owner)
-    if made:
+    if made and hasattr(owner, "__pydantic_config__"):  # pydantic's signature has more
+        yield f"__init__({', '.join(_fields(owner))})"
+    elif made:
         yield f"__init__{_signature(owner)}"
     else:
         yield from _fields(owner)

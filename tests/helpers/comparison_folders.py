@@ -9,6 +9,7 @@ from typing import Any
 
 from latte.evaluate.metrics import accuracy_interval, paired_gain_interval
 from latte.recipe.dump import dump_yaml
+from tests.helpers.records import record, recorded
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 SECONDS = (1.0, 2.0, 30.0, 60.0, 4.0, 3.0)
@@ -67,17 +68,20 @@ def run_folder(
     ]
     scores = evaluation(*right, images, changed) if right else []
     write(path / "recipe.yaml", dump_yaml(resolved))
-    write(path / "source.json", json.dumps({"recipe": "animals.yaml", "limit": limit}))
-    environment = {"latte": version, "plugins": {"latte-clip": version}}
-    write(path / "environment.json", json.dumps(environment))
     write(path / "data" / "evaluation.jsonl", "".join(f"{line}\n" for line in lines))
-    write(path / "evaluation.json", json.dumps(scores))
-    state = {
+    records = {
         stage: {"fingerprint": inputs, "seconds": seconds, "outputs": _outputs(stage)}
         for stage, seconds in zip(STAGES, SECONDS, strict=True)
         if stage in stages
     }
-    write(path / "state.json", json.dumps(state))
+    whole = {
+        "source": {"recipe": "animals.yaml", "limit": limit, "values": resolved},
+        "environment": {"latte": version, "plugins": {"latte-clip": version}},
+        "stages": records,
+        "data": {"class_names": ["animal"]},
+        "evaluate": {"evaluations": scores},
+    }
+    write(path / "results.json", json.dumps(whole))
     return path
 
 
@@ -88,7 +92,7 @@ def write(path: Path, text: str) -> None:
 
 
 def _outputs(stage: str) -> list[str]:
-    return {"data": ["data/evaluation.jsonl"], "evaluate": ["evaluation.json"]}.get(stage, [])
+    return {"data": ["data/evaluation.jsonl"]}.get(stage, [])
 
 
 def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
@@ -105,7 +109,6 @@ def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
 
 def set_peak_memory(folder: Path, megabytes: float) -> None:
     """Record this peak memory for stage `train`, and half of it for the other stages."""
-    state = json.loads((folder / "state.json").read_text())
-    for stage, record in state.items():
-        record["peak_memory_mb"] = megabytes if stage == "train" else megabytes / 2
-    write(folder / "state.json", json.dumps(state))
+    for stage in recorded(folder, "stages"):
+        memory = megabytes if stage == "train" else megabytes / 2
+        record(folder, ["stages", stage, "peak_memory_mb"], memory)

@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 JSON_FILES = (
-    "source.json",
-    "state.json",
-    "environment.json",
-    "evaluation.json",
-    "verdict.json",
-    "gates.json",
-    "calibration.json",
-    "present.json",
+    "results.json",
     "profile.json",
     "metrics.jsonl",
     "descriptions.jsonl",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier
-from latte.io.files import write_json
+from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.results.folder import RunFolder
+from latte.results.identity import STAGES
 from latte.run.adapted import Adapted, Member, save_adapted
 from tests.helpers.clip_models import build_clip
 
@@ -52,8 +52,14 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
     folder.mkdir(parents=True)
     run.recipe.write_text("dataset: {}\n")
     save_adapted(run, model)
-    if scale is not None:
-        write_json(run.calibration, asdict(Calibration(scale, model.logit_scale, 0.5, 100)))
+    run.results.begin(Source(recipe=str(run.recipe), values={"dataset": {}}))
+    for stage in STAGES[:-1]:
+        calibration = scale and Calibration(scale, model.logit_scale, 0.5, 100)
+        facts = {
+            "data": DataFacts(class_names=model.class_names),
+            "evaluate": EvaluateFacts(calibration=calibration),
+        }
+        run.results.finish(stage, StageRecord(fingerprint="", seconds=0.0), facts.get(stage))
     return folder
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.results.answers import Answer, Kind, Use, append_answers, now
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from tests.helpers.recorded import write_colour_images
 
 RECIPE = """\
@@ -57,18 +57,18 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
         arguments = ["run", str(recipe), "--quiet", "--profile", "--set", f"output={place}/runs"]
         assert run_command_line(arguments) == 0
     (folder,) = (place / "runs").iterdir()
-    _answer(FinishedRun(RunFolder(folder)))
+    _answer(Run(RunFolder(folder)))
     return ExampleRun(folder, recipe, place / "cache")
 
 
-def _answer(run: FinishedRun) -> None:
+def _answer(run: Run) -> None:
     """Write `review.jsonl`: a class that measures the gain, an unsure answer, and a label."""
     answers: list[tuple[Kind, str | None, Use, str]] = [
         ("class", "red", "evidence", "evidence"),
         ("unsure", None, "evidence", "evidence"),
         ("class", "blue", "teaching", "images"),
     ]
-    images = zip(run.training_keys, run.training_ids, answers, strict=False)
+    images = zip(run.rows.training_keys, run.rows.training_ids, answers, strict=False)
     append_answers(
         run.folder.review,
         [
@@ -81,5 +81,5 @@ def _answer(run: FinishedRun) -> None:
 def copied(run: ExampleRun, to: Path) -> Path:
     """Copy the run folder below `to`, for a test that damages it."""
     copy = shutil.copytree(run.folder, to / "runs" / run.folder.name, symlinks=True)
-    assert os.path.lexists(copy / "state.json")
+    assert os.path.lexists(copy / "results.json")
     return copy

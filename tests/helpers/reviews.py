@@ -20,10 +20,11 @@ from safetensors.numpy import save_file
 from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.review.population import draw
 from latte.review.session import Review
+from tests.helpers.records import RECORD, record
 
 TOKEN = "token"
 
@@ -35,12 +36,13 @@ def made_up_review(
     corrections: str | None = None,
 ) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
+    recipe = {"name": "animals", **({} if corrections is None else {"corrections": corrections})}
+    write_text(folder / "recipe.yaml", dump_yaml(recipe))
+    record(folder, ["source"], {"recipe": str(folder / "recipe.yaml"), "values": recipe})
+    finished = {"fingerprint": "", "seconds": 1.0}
+    record(folder, ["stages"], dict.fromkeys(("data", "zero-shot", "describe", "train"), finished))
     write_labels(folder, names, images)
-    recipe = {} if corrections is None else {"corrections": corrections}
-    write_text(folder / "recipe.yaml", dump_yaml({"name": "animals", **recipe}))
-    source = {"recipe": str(folder / "recipe.yaml"), "limit": None}
-    write_text(folder / "source.json", json.dumps(source))
-    return Review(FinishedRun(RunFolder(folder)))
+    return Review(Run(RunFolder(folder)))
 
 
 def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
@@ -61,6 +63,8 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
     csv.writer(text).writerows(rows)
     write_text(folder / "pseudo_labels.csv", text.getvalue())
     write_text(folder / "data" / "training.jsonl", "".join(lines))
+    if (folder / RECORD).exists():
+        record(folder, ["data", "class_names"], [*names])
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
     path = folder / "prototypes.safetensors"
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})

@@ -40,7 +40,6 @@ RESULT_FILES = (
     "prototypes.safetensors",
     "metrics.jsonl",
     "descriptions.jsonl",
-    "evaluation.json",
     "predictions.csv",
     "pseudo_labels.csv",
     "model/open_clip_model.safetensors",

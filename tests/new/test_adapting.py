@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 import re
 import shlex
@@ -25,6 +24,7 @@ from latte.new.adapting import propose
 from latte.predict.predictor import Predictor
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
+from tests.helpers.records import recorded
 
 pytestmark = pytest.mark.thorough
 
@@ -72,7 +72,7 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert model.folder == folder.absolute()
     assert (model.folder / "report" / "index.html").is_file()
     assert model.verdict is not None
-    assert asdict(model.verdict) == json.loads((folder / "verdict.json").read_text())
+    assert asdict(model.verdict) == recorded(folder, "train", "verdict")
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from latte.report.summary import summary_table
 from latte.review.session import Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
+from tests.helpers.records import record
 from tests.helpers.report_examples import CLASSES, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels
 
@@ -93,7 +93,7 @@ def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Pat
     made_up_review(folder, CLASSES)
     write_labels(folder / "candidate", CLASSES)
     verdict = {"strength": 0.0, "reason": "so it is"}
-    (folder / "verdict.json").write_text(json.dumps(verdict))
+    record(folder, ("train", "verdict"), verdict)
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = parse(run_page(unlabelled(tmp_path, KEPT))).one("header").words
     gain = "Kept zero-shot CLIP. After 30 answers: the candidate is better by +25.0 points"
@@ -109,7 +109,7 @@ def compared(tmp_path: Path) -> Path:
         folder = run_folder(tmp_path / name, right=None, settings={"seed": seed})
         write_labels(folder, CLASSES)
     verdict = {"strength": 1.0, "reason": "so it is"}
-    (tmp_path / "first" / "verdict.json").write_text(json.dumps(verdict))
+    record(tmp_path / "first", ("train", "verdict"), verdict)
     return tmp_path
 
 

@@ -33,7 +33,7 @@ def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(-0.01, 0.03), (0.0, 0.03), (-0.03, 0.0)])
 def test_an_interval_with_zero_in_it_is_no_gain(low: float, high: float) -> None:
-    verdict = headline((ZERO_SHOT, adapted(0.01, low, high)))
+    verdict = headline((ZERO_SHOT, adapted((low + high) / 2, low, high)))
     assert verdict.tone == "same"
     assert "No measurable gain" in verdict.sentence
     assert "gained" not in verdict.sentence

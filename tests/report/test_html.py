@@ -310,7 +310,7 @@ def test_a_page_lists_at_most_so_many_classes(
 ) -> None:
     monkeypatch.setattr("latte.report.page.page.MOST_CLASSES", 2)
     found = document(run_results(tmp_path))
-    for section, file in (("classes", "evaluation.json"), ("labels", "pseudo_labels.csv")):
+    for section, file in (("classes", "results.json"), ("labels", "pseudo_labels.csv")):
         tables = found.by_id(section).all("table")
         assert 2 in [len(rows(table)) for table in tables]
         assert f"The first 2; {file} has all." in " ".join(found.by_id(section).text.split())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from latte.interfaces import Interval
+from latte.interfaces import ClassAccuracy, Interval
 from latte.io.redaction import one_line
 from latte.report.summary import cost_line, summary_table
 from latte.report.terminal import WIDTH, drawn, fitted, paragraph, table
@@ -30,7 +30,13 @@ def test_without_labels_there_is_no_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_fits_in_80_columns(name: str, tmp_path: Path) -> None:
-    odd = replace(CONTROL, name=name, images=1_000_000, gain=Interval(-0.5, -0.999, 0.999))
+    odd = replace(
+        CONTROL,
+        name=name,
+        images=1_000_000,
+        classes=(ClassAccuracy(0, 1_000_000),),
+        gain=Interval(-0.5, -0.999, 0.999),
+    )
     text = summary_table(run_results(tmp_path, evaluations=(ZERO_SHOT, ADAPTED, odd)))
     assert all(cell_len(line) <= WIDTH for line in text.split("\n"))
     assert "\x1b" not in text

@@ -37,13 +37,13 @@ def test_a_persons_own_files_stay_in_the_folder_of_the_previous_run(tmp_path: Pa
     folder = RunFolder(tmp_path / "run")
     previous = RunFolder(folder.previous)
     notes, plots = previous.path / "notes.txt", previous.path / "plots" / "loss.png"
-    for path in (folder.recipe, previous.recipe, previous.verdict, plots, notes):
+    for path in (folder.recipe, previous.recipe, previous.metrics, plots, notes):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(path))
     folder.move_aside(wanted=True)
     assert notes.read_text() == str(notes)
     assert plots.read_text() == str(plots)
-    assert not previous.verdict.exists()
+    assert not previous.metrics.exists()
 
 
 def test_a_move_replaces_no_file_of_a_person(tmp_path: Path) -> None:

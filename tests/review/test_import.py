@@ -14,8 +14,8 @@ from latte.interfaces import ImageReference, LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.registry.registry import load_registry
 from latte.results.answers import read_answers
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.review.importing import import_answers
 from latte.review.learning import learn
 from latte.review.population import teaches
@@ -103,7 +103,7 @@ def test_paths_and_names_in_another_unicode_form_are_the_same(tmp_path: Path) ->
     review = made_up_review(tmp_path / "run", names)
     path = review.run.folder.training_images
     path.write_text(path.read_text().replace('"3.jpg"', '"M\u00fcller/3.jpg"'))
-    review = Review(FinishedRun(RunFolder(tmp_path / "run")))
+    review = Review(Run(RunFolder(tmp_path / "run")))
     expected = {"M\u00fcller/3.jpg": ("class", "K\u00e4fer", review_use(3))}
     fiftyone = {"classes": ["ka\u0308fer"], "labels": {"Mu\u0308ller/3": 0}}
     for file in (

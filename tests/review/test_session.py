@@ -310,7 +310,7 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
 
 def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    images = dict(zip(review.run.training_keys, review.run.training_ids, strict=True))
+    images = dict(zip(review.run.rows.training_keys, review.run.rows.training_ids, strict=True))
     measured = [key for key in images if teaches(key)][::2]
     rows = (f"{images[key]},dog,evidence\n" for key in measured)
     sheet = tmp_path / "answers.csv"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 
 import latte
-from latte.results.finished import open_run
+from latte.results.run import open_run
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.thorough
 
 def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
     folder, results, _ = run(recipe)
-    found = open_run(folder).calibration
+    found = open_run(folder).record.evaluate.calibration
     assert found is not None
     assert results is not None
     assert results.calibration == found
@@ -42,7 +42,7 @@ def test_labels_do_not_change_the_calibration_scale(recipe: Path) -> None:
     (Path("test") / "blue").rename(Path("test") / "red")
     (Path("test") / "tmp").rename(Path("test") / "blue")
     other, _, _ = run(recipe, "name=other")
-    first, second = (open_run(folder).calibration for folder in (one, other))
+    first, second = (open_run(folder).record.evaluate.calibration for folder in (one, other))
     assert first is not None
     assert second is not None
     assert first.scale == second.scale
@@ -51,17 +51,13 @@ def test_labels_do_not_change_the_calibration_scale(recipe: Path) -> None:
 
 def test_calibration_error_is_unknown_without_labels(recipe: Path) -> None:
     folder, _, _ = run(recipe, "dataset.evaluation=null")
-    kept = json.loads((folder / "calibration.json").read_text())
+    kept = recorded(folder, "evaluate", "calibration")
     assert kept["error"] is None
     assert kept["scale"] > 0
 
 
-def test_a_run_of_an_earlier_version_keeps_the_logit_scale(recipe: Path) -> None:
-    folder, _, _ = run(recipe)
-    (folder / "calibration.json").unlink()
-    state = json.loads((folder / "state.json").read_text())
-    state["evaluate"]["outputs"].remove("calibration.json")
-    (folder / "state.json").write_text(json.dumps(state))
+def test_a_run_that_was_not_evaluated_has_the_logit_scale(recipe: Path) -> None:
+    folder, _, _ = run(recipe, until="train")
     model = latte.load(folder, device="cpu")
     assert model.calibration is None
     assert model.scale == model.adapted.logit_scale

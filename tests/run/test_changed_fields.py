@@ -192,28 +192,33 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
 
 
 @pytest.mark.parametrize(
-    ("file", "place", "value"),
+    ("place", "value"),
     [
-        ("calibration.json", ("scale",), 1e308),
-        ("calibration.json", ("scale",), float("nan")),
-        ("calibration.json", ("logit_scale",), 0.0),
-        ("calibration.json", ("error",), 1.5),
-        ("evaluation.json", (1, "name"), "other"),
-        ("evaluation.json", (1, "top1", "low"), 0.99),
-        ("evaluation.json", (0, "top5"), -0.5),
-        ("gates.json", (0, "held_back"), 10**6),
-        ("state.json", ("train", "seconds"), float("inf")),
-        ("state.json", ("train", "peak_memory_mb"), 1e308),
-        ("environment.json", ("threads",), float("nan")),
-        ("source.json", ("recipe",), "\0"),
+        (("evaluate", "calibration", "scale"), 1e308),
+        (("evaluate", "calibration", "scale"), float("nan")),
+        (("evaluate", "calibration", "logit_scale"), 0.0),
+        (("evaluate", "calibration", "error"), 1.5),
+        (("evaluate", "evaluations", 1, "name"), "other"),
+        (("evaluate", "evaluations", 1, "top1", "low"), 0.99),
+        (("evaluate", "evaluations", 0, "top5"), -0.5),
+        (("evaluate", "present", "unsupported"), ["purple"]),
+        (("describe", "held_back", 0, "held_back"), 10**6),
+        (("stages", "train", "seconds"), float("inf")),
+        (("stages", "train", "peak_memory_mb"), 1e308),
+        (("train", "verdict", "strength"), 1.5),
+        (("environment", "threads"), float("nan")),
+        (("source", "recipe"), "\0"),
+        (("source", "limit"), 0),
+        (("data", "class_names"), ["red", "red", "blue"]),
+        (("unknown",), 1),
     ],
 )
 def test_impossible_value_is_an_error_that_names_file_and_command(
-    trial: Trial, file: str, place: Place, value: object, capsys: pytest.CaptureFixture[str]
+    trial: Trial, place: Place, value: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = copied(trial.run, trial.place)
-    change(folder / file, place, value)
+    change(folder / "results.json", place, value)
     assert run_command_line(["report", str(folder)]) == 2
     error = capsys.readouterr().err.splitlines()
-    assert error[-2].startswith(f"error: {folder / file}: this file is damaged (")
+    assert error[-2].startswith(f"error: {folder}/results.json: this file is damaged (")
     assert "latte run" in error[-1] or "done again" in error[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from latte.registry.registry import load_registry
 from latte.run.workspace import load_recipe_or_saved, run_folder
 from tests.helpers.command_line import Latte
+from tests.helpers.records import record
 from tests.helpers.scripted_describer import Noting
 
 PRIVATE = "machine one.example\nlogin me\nsecret-3141 hunter2\n"
@@ -91,8 +91,7 @@ def test_a_run_folder_names_no_private_file(
     (tmp_path / "home").mkdir()
     private.rename(tmp_path / "home" / "private.txt")
     folder.recipe.write_text(folder.recipe.read_text().replace("names.txt", private.name))
-    source = json.loads(folder.source.read_text())
-    folder.source.write_text(json.dumps(source | {"recipe": str(tmp_path / "home" / "r.yaml")}))
+    record(folder.path, ("source", "recipe"), str(tmp_path / "home" / "r.yaml"))
     assert "dataset.classes" in latte("check", folder.recipe, code=2).err
     latte("check", folder.recipe, "--set", f"dataset.classes={names}")
 

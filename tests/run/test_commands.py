@@ -19,6 +19,7 @@ import pytest
 
 from latte.train import loop
 from tests.helpers.command_line import Latte
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
@@ -173,7 +174,12 @@ def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte)
 
 def test_evaluate_command_gives_the_accuracies_of_the_run(finished: Path, latte: Latte) -> None:
     measured = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
-    assert measured == json.loads((finished / "evaluation.json").read_text())
+    assert [one.pop("class") for score in measured for one in score["classes"]] == [
+        "red",
+        "green",
+        "blue",
+    ] * 2
+    assert measured == recorded(finished, "evaluate", "evaluations")
 
 
 def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latte) -> None:
@@ -268,7 +274,8 @@ def test_the_printed_command_adapts_without_the_guard(
     (command,) = re.findall("without the guard:\n  latte (run .+)", said.out)
     latte(*shlex.split(command))
     first, second = sorted(Path("my runs").iterdir(), key=lambda one: one.stat().st_mtime)
-    assert (first / "verdict.json").exists() and not (second / "verdict.json").exists()
+    verdicts = [recorded(folder, "train", "verdict") for folder in (first, second)]
+    assert verdicts[0] is not None and verdicts[1] is None
     images = [(one / "data" / "training.jsonl").read_text() for one in (first, second)]
     assert images[0] == images[1]
 

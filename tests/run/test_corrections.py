@@ -13,11 +13,12 @@ import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LabelStream, LatteError
 from latte.results.answers import Answer, append_answers
-from latte.results.finished import open_run
+from latte.results.run import open_run
 from latte.train.step import _corrected
 from tests.helpers.finished_runs import ExampleRun
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import write_colour_images
+from tests.helpers.records import recorded
 from tests.helpers.reviews import made_up_review
 from tests.helpers.whole_runs import run
 
@@ -55,7 +56,7 @@ train: {{max_epochs: 0}}
     assert run_command_line(run) == 0
     (plain,) = (tmp_path / "runs").iterdir()
     before = labels(plain)
-    first, second = open_run(plain).training_keys[:2]
+    first, second = open_run(plain).rows.training_keys[:2]
     other = {name: NAMES[(NAMES.index(name) + 1) % 3] for name in NAMES}
     answers = [
         Answer(first, "class", other[before[0]], "teaching", "images", plain.name, ""),
@@ -76,7 +77,9 @@ train: {{max_epochs: 0}}
     assert found["images"] < 9
     # The corrected image is certain, and has no second class.
     uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
-    corrected = next(one for one in uncertain if one["image"] == open_run(folder).training_ids[0])
+    corrected = next(
+        one for one in uncertain if one["image"] == open_run(folder).rows.training_ids[0]
+    )
     assert len(corrected["classes"]) == 1
 
 
@@ -88,20 +91,20 @@ def test_predict_gives_the_class_that_a_person_gave(
     settings = ("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0")
     recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings, fixed(strength))
     plain, _, _ = run(recipe, *recipe_of)
-    key, name = open_run(plain).training_keys[0], labels(plain)[0]
+    key, name = open_run(plain).rows.training_keys[0], labels(plain)[0]
     other = NAMES[(NAMES.index(name) + 1) % 3]
     answer = Answer(key, "class", other, "teaching", "images", plain.name, "")
     append_answers(plain / "review.jsonl", [answer])
     monkeypatch.setenv("JUDGED", str(recipe.parent / "judged.json"))
     taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
     found = latte.load(taught).predict(recipe.parent / "images")
-    row = open_run(taught).training_ids.index(open_run(plain).training_ids[0])
+    row = open_run(taught).rows.training_ids.index(open_run(plain).rows.training_ids[0])
     assert labels(taught)[row] == other
-    (own,) = (one for one in found if one.image.endswith(open_run(plain).training_ids[0]))
+    (own,) = (one for one in found if one.image.endswith(open_run(plain).rows.training_ids[0]))
     assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
     assert evidence["corrections"] == [NAMES.index(other), *[-1] * 11]
-    calibration = json.loads((taught / "calibration.json").read_text())
+    calibration = recorded(taught, "evaluate", "calibration")
     assert calibration["images"] == 11, "the image of known class is left out"
 
 
@@ -113,7 +116,7 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
     assert run_command_line(command) == 0
     assert "for teaching" not in capsys.readouterr().out
     (plain,) = Path("runs").iterdir()
-    key = open_run(plain).training_keys[0]
+    key = open_run(plain).rows.training_keys[0]
     append_answers(
         plain / "review.jsonl", [Answer(key, "class", "red", "teaching", "x", plain.name, "")]
     )
@@ -141,7 +144,7 @@ def test_damaged_classes_of_a_person_are_an_error(recipe: Path) -> None:
     path, photo = folder / "corrected.json", next((recipe.parent / "images").rglob("*.jpg"))
     assert json.loads(path.read_text()) == {}
     assert latte.load(folder).own is None, "no image needs the column `source`"
-    key = open_run(folder).training_keys[0]
+    key = open_run(folder).rows.training_keys[0]
     for damaged in (3, -1, 2**60, True, "red", None, 0.5):
         path.write_text(json.dumps({key: damaged}))
         with pytest.raises(LatteError, match="damaged") as caught:
@@ -164,7 +167,7 @@ def labels(folder: Path) -> list[str]:
 def test_unknown_names_and_missing_files_are_errors(
     finished_run: ExampleRun, fixed_guard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key = open_run(finished_run.folder).training_keys[0]
+    key = open_run(finished_run.folder).rows.training_keys[0]
     answer = Answer(key, "class", "gren", "teaching", "images", "squares", "")
     beside = made_up_review(tmp_path / "made up", NAMES).file
     for file in (beside, tmp_path / "review.jsonl"):

@@ -9,8 +9,8 @@ import pytest
 
 from latte.components.phrases import PhraseDescriber
 from latte.interfaces import CutTexts, DescribeRequest, LatteError
-from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from tests.helpers.records import record, recorded
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -32,7 +32,7 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
     monkeypatch.setattr(PhraseDescriber, "describe", describe)
     monkeypatch.setattr("latte.run.training._TEXTS_PER_COUNT", 4)
     folder, _, _ = run(recipe, until="describe")
-    assert not (folder / "cut_texts.json").exists()
+    assert recorded(folder, "train", "cut_texts") == []
     folder, results, progress = run(recipe)
     assert results is not None
     assert results.cut_texts[0] == CutTexts("image", texts=6, cut=4)
@@ -41,18 +41,14 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
     for page in ("report/index.html", "model/README.md"):
         text = " ".join((folder / page).read_text(encoding="utf-8").split())
         assert "Cut texts of image" in text
-    counts = folder / "cut_texts.json"
-    record = RunFolder(folder).finished("train")
-    assert record is not None
-    assert counts.name in record.outputs
-    counts.write_text('[{"description": "image", "texts": 1, "cut": 2}]')
+    record(folder, ("train", "cut_texts", 0, "cut"), 7)
     with pytest.raises(LatteError, match="more texts are cut than there are"):
-        _ = FinishedRun(RunFolder(folder)).cut_texts
+        RunFolder(folder).results.read()
 
 
-def test_nothing_is_written_if_all_texts_fit(recipe: Path) -> None:
+def test_nothing_is_recorded_if_all_texts_fit(recipe: Path) -> None:
     folder, results, progress = run(recipe)
     assert results is not None
     assert results.cut_texts == ()
-    assert not (folder / "cut_texts.json").exists()
+    assert recorded(folder, "train", "cut_texts") == []
     assert not any("longer than the text tower" in line for line in progress.lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from latte.cli.main import run_command_line
 from tests.faults.damage import cut, emptied
 from tests.helpers.damage import JSON_FILES, garbage, gone
 from tests.helpers.finished_runs import ExampleRun, copied
+from tests.helpers.records import record, recorded
 
 pytestmark = pytest.mark.thorough
 
@@ -54,8 +54,6 @@ def other_types(path: Path) -> None:
         save_file({"x": torch.zeros(1)}, path)
     elif path.suffix == ".csv":
         path.write_text("image,zero_shot\na,\n")
-    elif path.name in ("evaluation.json", "gates.json"):
-        path.write_text('[{"name": 1, "images": "many", "classes": {"a": null}}]')
     else:
         path.write_text(
             '{"recipe": 1, "model_cfg": 2, "event": 3, "data": [4], "a": {"b": [1e999]}}'
@@ -175,13 +173,13 @@ def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRu
 
 def test_error_of_a_damaged_file_names_the_file_and_the_fix(commands: Commands) -> None:
     with commands.copy() as folder:
-        evaluation = json.loads((folder / "evaluation.json").read_text())
-        evaluation[0]["classes"][0]["correct"] += 100
-        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+        place = ("evaluate", "evaluations", 0, "classes", 0, "correct")
+        record(folder, place, recorded(folder, *place) + 100)
         ended = commands("report", folder)
     assert ended.code == 2
     assert ended.err.splitlines()[-2:] == [
-        f"error: {folder}/evaluation.json: this file is damaged (zero-shot: its counts do not add "
-        "up)",
-        "  remove it and write it again: latte run RECIPE",
+        f"error: {folder}/results.json: this file is damaged (evaluate.evaluations.0: zero-shot: "
+        "its counts do not add up)",
+        "  remove it and write it again: latte run RECIPE; finished stages are then done again, "
+        "descriptions are kept",
     ]

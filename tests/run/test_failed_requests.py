@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,12 @@ from latte.io.paths import relative
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.summary import summary_table
-from latte.results.folder import RunFolder, StageRecord
+from latte.results.folder import RunFolder
+from latte.results.record import RecordFile
 from latte.run.runner import plan_run
 from tests.helpers.command_line import latte_in_process
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.records import record, recorded
 from tests.helpers.scripted_describer import Noting, describer, noting_first
 from tests.helpers.whole_runs import assert_same_results, run
 
@@ -146,7 +149,7 @@ def test_run_that_is_killed_when_it_saves_added_texts_trains_with_them(
         patch.setattr(DescriptionBank, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, describer())
-    assert RunFolder(failed).recorded("train") is None
+    assert RunFolder(failed).results.recorded("train") is None
     assert "train" not in reused(run(recipe, describer())[2])
 
 
@@ -155,9 +158,8 @@ def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
 ) -> None:
     folder, _, progress = run(recipe, *lacking_control)
     (control,) = (folder / "controls" / "no-groups").iterdir()
-    record = RunFolder(control).finished("describe")
-    assert record is not None
-    assert record.failed is None
+    assert RunFolder(control).results.finished("describe")
+    assert recorded(control, "describe", "failed") is None
     assert reused(progress)[-2:] == ["data", "zero-shot"], "of the control"
     assert "report" not in reused(progress)
 
@@ -165,15 +167,15 @@ def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
 def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
     recipe: Path, lacking_control: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = RunFolder.finish
+    finish = RecordFile.finish
 
-    def killed(folder: RunFolder, stage: str, record: StageRecord) -> None:
-        finish(folder, stage, record)
+    def killed(file: RecordFile, stage: str, *of_stage: Any) -> None:
+        finish(file, stage, *of_stage)
         if stage == "evaluate":
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", killed)
+        patch.setattr(RecordFile, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, *lacking_control)
     progress = run(recipe, *lacking_control)[2]
@@ -182,12 +184,6 @@ def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
 
 
 def test_impossible_number_of_failed_requests_is_an_error(failed: Path) -> None:
-    folder = RunFolder(failed)
-    record = folder.finished("describe")
-    assert record is not None
-    assert record.failed is not None
-    state = folder.state.read_text()
-    assert f'"count": {record.failed.count}' in state
-    folder.state.write_text(state.replace(f'"count": {record.failed.count}', '"count": 25'))
+    record(failed, ("describe", "failed", "count"), 25)
     with pytest.raises(LatteError, match="more requests failed than there are"):
-        folder.finished("describe")
+        RunFolder(failed).results.read()

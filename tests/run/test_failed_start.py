@@ -60,8 +60,8 @@ def test_folder_with_a_finished_stage_is_not_removed(
         with pytest.raises(LatteError, match="no"):
             run(recipe, output=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()
-    assert (folder / "state.json").exists()
+    assert (folder / "results.json").exists()
     (tmp_path / "images").rename(tmp_path / "moved")
     with pytest.raises(LatteError, match="no such folder"):
         run(recipe, output=tmp_path / "runs")
-    assert (folder / "state.json").exists()
+    assert (folder / "results.json").exists()

@@ -14,6 +14,7 @@ from latte.components.phrases import PhraseDescriber
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
 from latte.run.workspace import description_folder
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 pytestmark = pytest.mark.thorough
@@ -66,7 +67,7 @@ def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
         ("group", "refusal", 0),
         ("group", "short", 0),
     ]
-    assert json.loads((folder / "gates.json").read_text(encoding="utf-8"))[1] == {
+    assert recorded(folder, "describe", "held_back", 1) == {
         "description": "image",
         "gate": "short",
         "texts": 12,
@@ -134,7 +135,7 @@ def test_recipe_without_gates_leaves_no_gate_counts(recipe: Path) -> None:
     folder, _, progress = run(recipe)
     empty, _, _ = run(recipe, "gates=[]")
     assert folder == empty
-    assert not (folder / "gates.json").exists()
+    assert recorded(folder, "describe", "held_back") == []
     assert 'id="gates"' not in (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert not any(line.startswith("gates") for line in progress.lines)
 
@@ -152,7 +153,7 @@ def test_description_without_any_text_left_is_a_warning(
 
 def test_reused_run_reports_the_same_counts(recipe: Path) -> None:
     folder, first, _ = run(recipe, GATES)
-    before = {name: (folder / name).read_bytes() for name in (*RESULT_FILES, "gates.json")}
+    before = {name: (folder / name).read_bytes() for name in RESULT_FILES}
     _, second, progress = run(recipe, GATES)
     assert first is not None
     assert second is not None
@@ -161,19 +162,10 @@ def test_reused_run_reports_the_same_counts(recipe: Path) -> None:
     assert any(line.startswith("describe: reused") for line in progress.lines)
 
 
-def test_removed_gate_counts_are_counted_again(recipe: Path, asked: list[str]) -> None:
-    folder, _, _ = run(recipe, GATES)
-    content, so_far = (folder / "gates.json").read_bytes(), len(asked)
-    (folder / "gates.json").unlink()
-    run(recipe, GATES)
-    assert (folder / "gates.json").read_bytes() == content
-    assert len(asked) == so_far
-
-
 def test_a_control_may_have_gates_of_its_own(recipe: Path) -> None:
     recipe.write_text(recipe.read_text() + "controls: {gated: {gates: [refusal]}}\n")
     folder, _, _ = run(recipe)
-    assert not (folder / "gates.json").exists()
+    assert recorded(folder, "describe", "held_back") == []
     (control,) = (folder / "controls" / "gated").iterdir()
     assert bank(control)[:2] == [None, "red"]
     assert bank(folder)[:2] == [REFUSAL, "red"]

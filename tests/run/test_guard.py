@@ -17,11 +17,12 @@ from latte.cli.main import run_command_line
 from latte.evaluate.priors import present_classes
 from latte.interfaces import LatteError, Verdict
 from latte.registry.registry import load_registry
-from latte.results.finished import open_run
+from latte.results.run import open_run
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.records import record, recorded
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
@@ -88,7 +89,7 @@ class TestWhole:
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
         assert results.verdict == expected
         assert without.verdict is None
-        assert not (plain / "verdict.json").exists()
+        assert recorded(plain, "train", "verdict") is None
 
     def test_run_without_candidate_refuses_to_open_one(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
@@ -127,10 +128,14 @@ class TestKept:
         for name in (
             "prototypes.safetensors",
             "pseudo_labels.csv",
-            "calibration.json",
             "model/open_clip_model.safetensors",
         ):
             assert (kept / "candidate" / name).read_bytes() == (plain / name).read_bytes(), name
+        calibrations = [
+            recorded(kept, "evaluate", "candidate_calibration"),
+            recorded(plain, "evaluate", "calibration"),
+        ]
+        assert calibrations[0] == calibrations[1]
         frozen = load_file(kept / "model" / "open_clip_model.safetensors")
         trained = load_file(plain / "model" / "open_clip_model.safetensors")
         assert any(not torch.equal(frozen[name], trained[name]) for name in frozen)
@@ -164,7 +169,7 @@ class TestKept:
     def test_a_run_without_a_step_keeps_no_second_model(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, fixed(0))
         assert {one.name for one in (folder / "candidate").iterdir()} == {
-            *("prototypes.safetensors", "pseudo_labels.csv", "calibration.json")
+            *("prototypes.safetensors", "pseudo_labels.csv")
         }
         plain, _, _ = run(recipe, *ESTIMATED)
         images = recipe.parent / "test"
@@ -242,7 +247,7 @@ class TestAgain:
         folder, _, _ = run(recipe, verdict, until="train")
         run(recipe, verdict)
         _, results, progress = run(recipe, verdict)
-        names = [*RESULT_FILES, "verdict.json", "present.json", "calibration.json"]
+        names = [*RESULT_FILES]
         names += [
             path.relative_to(whole).as_posix()
             for path in (whole / "candidate").rglob("*")
@@ -250,6 +255,8 @@ class TestAgain:
         ]
         for name in names:
             assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+        for stage in ("data", "train", "evaluate"):
+            assert recorded(folder, stage) == recorded(whole, stage)
         assert results is not None
         assert results.verdict is not None
         assert any(line.startswith("train: reused") for line in progress.lines)
@@ -286,11 +293,6 @@ class TestAgain:
             line.startswith("train: continuing after step 6 of 6") for line in progress.lines
         )
 
-    def test_removed_verdict_is_an_error(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, KEEPS)
-        (folder / "verdict.json").unlink()
-        assert run_command_line(["report", str(folder)]) == 2
-
     def test_removed_candidate_repeats_the_stage(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
         first = (folder / "candidate" / "prototypes.safetensors").read_bytes()
@@ -307,7 +309,7 @@ class TestControls:
         found = {one.name: one.classes for one in results.evaluations}
         assert found["unguarded"] == found["candidate"]
         (control,) = (folder / "controls" / "unguarded").iterdir()
-        assert not (control / "verdict.json").exists()
+        assert recorded(control, "train", "verdict") is None
 
 
 class TestWords:
@@ -352,7 +354,7 @@ class TestPresent:
         assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
         said = " ".join(capsys.readouterr().out.split())
         (folder,) = Path("runs").iterdir()
-        missing = json.loads((folder / "present.json").read_text())["unsupported"]
+        missing = recorded(folder, "evaluate", "present", "unsupported")
         assert "of 31 classes occur (95 % interval " in said
         assert f"no image clearly shows: {missing[0]}, {missing[1]}, {missing[2]}" in said
         page = (folder / "report" / "index.html").read_text()
@@ -370,10 +372,10 @@ class TestPresent:
     )
     def test_a_damaged_estimate_is_refused(self, recipe: Path, damage: dict[str, object]) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, until="evaluate")
-        found = json.loads((folder / "present.json").read_text())
-        (folder / "present.json").write_text(json.dumps(found | damage))
+        place = ("evaluate", "present")
+        record(folder, place, recorded(folder, *place) | damage)
         with pytest.raises(LatteError, match="damaged"):
-            _ = open_run(folder).present
+            _ = open_run(folder).record
 
 
 def test_an_unknown_guard_is_a_mistake_in_the_recipe(recipe: Path) -> None:

@@ -29,7 +29,7 @@ def test_run_refuses_to_send_what_links_lead_to(linked: Path, tmp_path: Path) ->
         run(linked, FAR)
     assert f"holiday/1.png, which is {tmp_path}/private/1.png" in caught.value.what
     assert "https://192.0.2.1/v1" in caught.value.what
-    assert not list((tmp_path / "runs").rglob("state.json"))
+    assert not list((tmp_path / "runs").rglob("results.json"))
 
 
 @pytest.mark.parametrize("overrides", [(FAR, "dataset.follow_links=true"), (NEAR,), ()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -48,7 +48,7 @@ def test_an_alias_names_its_class_in_the_evaluation_folders(recipe: Path, tmp_pa
 
 def test_aliases_and_templates_change_what_the_images_stand_for(recipe: Path) -> None:
     prints = [
-        json.loads((run(recipe, *sets, until="data")[0] / "state.json").read_text())["data"]
+        recorded(run(recipe, *sets, until="data")[0], "stages", "data")
         for sets in ((), (TEMPLATES,), ('dataset.classes=["red | ruby", "green", "blue"]',))
     ]
     assert len({one["fingerprint"] for one in prints}) == 3

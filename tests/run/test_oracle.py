@@ -10,6 +10,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import assert_same_results, coop_split, run
 
 pytestmark = pytest.mark.thorough
@@ -88,10 +89,10 @@ def test_other_labels_describe_again_and_encode_nothing_again(
     labelled: Path, tmp_path: Path
 ) -> None:
     first, _, _ = run(labelled, *changes(1))
-    before = json.loads((first / "state.json").read_text())
+    before = recorded(first, "stages")
     write_split(tmp_path, random.Random(0).sample(TRUE, 12))
     second, _, progress = run(labelled, *changes(1))
-    after = json.loads((second / "state.json").read_text())
+    after = recorded(second, "stages")
     assert first == second
     assert after["zero-shot"]["fingerprint"] == before["zero-shot"]["fingerprint"]
     assert after["describe"]["fingerprint"] != before["describe"]["fingerprint"]

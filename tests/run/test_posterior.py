@@ -18,9 +18,10 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.report.summary import summary_table
 from latte.results.answers import Answer, append_answers
-from latte.results.finished import open_run
+from latte.results.run import open_run
 from tests.helpers.guards import fixed, installed, write_fixed_guard
 from tests.helpers.plugin_packages import write_package
+from tests.helpers.records import record, recorded
 from tests.helpers.reversed_labeler import PLUGIN, SETTINGS, add_own_images, reversed_labeler, rows
 from tests.helpers.whole_runs import assert_same_results, run
 
@@ -110,7 +111,7 @@ class TestArtifacts:
         labels = rows(folder / "pseudo_labels.csv")
         assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence"]
         assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
-        calibration = json.loads((folder / "calibration.json").read_text())
+        calibration = recorded(folder, "evaluate", "calibration")
         (confidence,) = {float(row["confidence"]) for row in labels}
         power = calibration["own_exponent"]
         assert confidence == pytest.approx(0.6**power / (0.6**power + 0.3**power), abs=1e-5)
@@ -147,7 +148,7 @@ class TestArtifacts:
         with installed(tmp_path / name):
             settings = [one.replace("[reversed]", "[single]") for one in SETTINGS]
             folder, _, _ = run(recipe, *settings)
-        assert json.loads((folder / "calibration.json").read_text())["own_exponent"] is None
+        assert recorded(folder, "evaluate", "calibration", "own_exponent") is None
         assert {row["confidence"] for row in rows(folder / "pseudo_labels.csv")} == {"0.6"}
         own = latte.load(folder).predict(recipe.parent / "images")
         assert own[0].confidence == pytest.approx(0.6)
@@ -157,11 +158,10 @@ class TestArtifacts:
         self, recipe: Path, exponent: float, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        path = folder / "calibration.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "own_exponent": exponent}))
+        record(folder, ("evaluate", "calibration", "own_exponent"), exponent)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
         said = capsys.readouterr().err
-        assert "calibration.json" in said and "exponent" in said
+        assert "results.json" in said and "exponent" in said
 
     def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
@@ -173,7 +173,7 @@ class TestArtifacts:
     def test_run_without_posterior_uses_confidence_of_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, "train.max_epochs=1")
         assert not (folder / "posterior.safetensors").exists()
-        scale = json.loads((folder / "calibration.json").read_text())["scale"]
+        scale = recorded(folder, "evaluate", "calibration", "scale")
         assert "main.bias" not in load_file(folder / "prototypes.safetensors")
         confidences = [float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")]
         predicted = latte.load(folder).predict(recipe.parent / "images")
@@ -250,7 +250,7 @@ class TestPredictions:
         names = ("red", "green", "blue")
         before = load_file(plain / "posterior.safetensors")["labels"].tolist()
         (absent,) = {0, 1, 2} - {*before[0]}
-        keys, given = open_run(plain).training_keys, {0: absent, 1: before[1][1]}
+        keys, given = open_run(plain).rows.training_keys, {0: absent, 1: before[1][1]}
         append_answers(
             plain / "review.jsonl",
             [

@@ -128,7 +128,7 @@ def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
     door.choose("images", [about(door, 2)])
     found = json.loads((tmp_path / "questions.json").read_text())
     assert found["expected_gain"] is None
-    assert [QuestionCounts(**one) for one in found["counts"]] == [
+    assert [QuestionCounts(**one) for one in found["questions"]] == [
         QuestionCounts("clusters", 2, stored=0, unanswered=1, kept=1, contradictory=2),
         QuestionCounts("images", 1, stored=0, unanswered=0),
     ]
@@ -142,7 +142,7 @@ def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -
     door.note_gain(gain)
     found = json.loads(path.read_text())
     assert ExpectedGain(**found["expected_gain"]) == gain
-    assert [QuestionCounts(**one) for one in found["counts"]] == [*door.counts]
+    assert [QuestionCounts(**one) for one in found["questions"]] == [*door.counts]
     said = (
         "train: expected gain of the answers: +22 points on the training images "
         "(between 0 and +38 in nine of ten simulated runs)"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.review import _picture
-from latte.results.finished import open_run
+from latte.results.run import open_run
 from latte.review.session import Review
 from tests.helpers.command_line import Latte
 from tests.helpers.html_document import parse
@@ -69,7 +69,7 @@ def test_no_hint_after_a_run_with_labelled_images(recipe: Path, latte: Latte) ->
 def test_damaged_answers_are_refused_without_torch(recipe: Path, latte: Latte) -> None:
     latte("run", recipe, "--quiet")
     (folder,) = Path("runs").iterdir()
-    first = open_run(folder).training_ids[0]
+    first = open_run(folder).rows.training_ids[0]
     Path("given.csv").write_text(f"image,label\n{first},redd\n")
     program = (
         "import sys\n"

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from latte.interfaces import LatteError
 from latte.registry import discovery
 from latte.testing import TinyRuns
+from tests.helpers.records import record, recorded
 from tests.helpers.reversed_labeler import SETTINGS, reversed_labeler
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
@@ -26,8 +27,7 @@ def test_run_folder_has_all_files(recipe: Path) -> None:
     expected = (
         *RESULT_FILES,
         "recipe.yaml",
-        "environment.json",
-        "state.json",
+        "results.json",
         "data/skipped.csv",
         "model/open_clip_config.json",
         "model/README.md",
@@ -257,11 +257,11 @@ def test_resume_with_other_packages_or_threads_says_that_bits_may_differ(
         "labels: [frozen]\nprototypes: momentum\nloss: contrastive\n"
         "train: {batch_size: 4, checkpoint_every: 1}"
     )
-    path = runs.run(recipe, stop_after=stop_after, until=until) / "environment.json"
-    now = json.loads(path.read_text())
+    folder = runs.run(recipe, stop_after=stop_after, until=until)
+    now = recorded(folder, "environment")
     threads, torch = now["torch_threads"], now["packages"]["torch"]
     before = {**now, "torch_threads": threads + 1, "packages": {**now["packages"], "torch": "1.0"}}
-    path.write_text(json.dumps({**before, "cpus": 1000}))
+    record(folder, ["environment"], {**before, "cpus": 1000})
     said = runs.latte("run", "recipe.yaml", "--set=output=runs")
     assert said.code == 0, said.err
     (warning,) = re.findall(r"warning: (.* bit-identical)$", said.err, re.MULTILINE | re.DOTALL)
@@ -270,17 +270,14 @@ def test_resume_with_other_packages_or_threads_says_that_bits_may_differ(
         f"packages.torch {torch}, torch_threads {threads}, so results may not be bit-identical"
     )
     is_trained = until == "train"
-    assert json.loads(path.read_text())["packages"]["torch"] == ("1.0" if is_trained else torch)
+    packages = recorded(folder, "environment", "packages")
+    assert packages["torch"] == ("1.0" if is_trained else torch)
 
 
 def test_finished_run_in_another_environment_is_reused_in_silence(tmp_path: Path) -> None:
     runs = TinyRuns(tmp_path)
     folder = runs.run("prototypes: templates\ntrain: {max_steps: 0}")
-    path = folder / "environment.json"
-    path.write_text(path.read_text().replace('"torch": "', '"torch": "1'))
+    record(folder, ["environment", "packages", "torch"], "1.0")
     said = runs.latte("run", "recipe.yaml", "--set=output=runs")
     assert said.code == 0, said.err
     assert "bit-identical" not in " ".join(said.err.split())
-    path.unlink()
-    assert runs.latte("run", "recipe.yaml", "--set=output=runs").code == 0
-    assert path.exists()

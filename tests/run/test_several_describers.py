@@ -19,6 +19,7 @@ from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import FrozenTexts, compute_zero_shot
 from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import assert_same_results
 
 pytestmark = pytest.mark.thorough
@@ -69,7 +70,7 @@ def test_one_describes_images_and_another_groups_each_closed_before_the_next(rec
     assert "(big)" in describers.replace("\\", "")
     assert "group by big" in card
     assert "and texts about the images" in card
-    assert {"latte-test"} <= {*json.loads((folder / "environment.json").read_text())["plugins"]}
+    assert {"latte-test"} <= {*recorded(folder, "environment", "plugins")}
 
 
 def test_a_describer_that_fails_is_closed_and_so_is_the_one_that_waits(

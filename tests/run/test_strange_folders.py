@@ -59,7 +59,7 @@ def assert_untouched(precious: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".lock", "data", "report", "model", "checkpoints", "state.json", "metrics.jsonl"]
+    "name", [".lock", "data", "report", "model", "checkpoints", "results.json", "metrics.jsonl"]
 )
 @pytest.mark.parametrize("command", ["run", "report"])
 def test_links_out_of_the_run_folder_are_never_written_through(
@@ -74,7 +74,7 @@ def test_links_out_of_the_run_folder_are_never_written_through(
     is_folder = path.is_dir()
     path.rename(copied_run.parent / f"was-{name}")
     path.symlink_to(precious if is_folder else precious / "letter.txt")
-    if name == "state.json":
+    if name == "results.json":
         path.unlink()
         path.symlink_to(copied_run.parent / f"was-{name}")
     of_run = [finished_run.recipe, "--set", f"output={copied_run.parent}"]

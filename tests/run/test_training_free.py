@@ -82,11 +82,11 @@ def test_results_of_a_run_are_freed_before_its_controls(
 ) -> None:
     outcomes: list[ReferenceType[Outcome]] = []
 
-    def judge(*arguments: Any) -> tuple[Outcome, list[Path]]:
+    def judge(*arguments: Any) -> tuple[Outcome, Any, list[Path]]:
         assert not any(one() for one in outcomes)
-        outcome, written = judge_and_save(*arguments)
+        outcome, verdict, written = judge_and_save(*arguments)
         outcomes.append(ref(outcome))
-        return outcome, written
+        return outcome, verdict, written
 
     monkeypatch.setattr(stages, "judge_and_save", judge)
     run(recipe, *TRAINING_FREE, "controls={other-texts: {descriptions: [class], describer: null}}")

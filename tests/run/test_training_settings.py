@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
@@ -50,7 +51,7 @@ def test_outputs_of_a_frozen_trunk_are_cached_across_runs_and_used_by_evaluation
         assert reused[0] not in progress.lines
     assert_same_results(first, second)
     rows = [json.loads(line) for line in (first / "metrics.jsonl").read_text().splitlines()]
-    measured = {one["name"]: one for one in json.loads((first / "evaluation.json").read_text())}
+    measured = {one["name"]: one for one in recorded(first, "evaluate", "evaluations")}
     assert rows[-1]["top1"] == pytest.approx(measured["adapted"]["top1"]["value"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from latte.run import process
 from latte.run.process import peak_memory_mb, start_measuring
+from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone")
@@ -50,5 +50,5 @@ def test_peak_memory_is_unknown_without_proc(
 
 def test_every_stage_records_its_peak_memory(recipe: Path) -> None:
     folder, _, _ = run(recipe)
-    state = json.loads((folder / "state.json").read_text())
-    assert all(record["peak_memory_mb"] > 50 for record in state.values())
+    records = recorded(folder, "stages").values()
+    assert all(one["peak_memory_mb"] > 50 for one in records)

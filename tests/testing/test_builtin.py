@@ -20,6 +20,7 @@ from latte.testing import (
     DescriberContract,
     DescriptionTypeContract,
     GateContract,
+    ImageAugmentationContract,
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
@@ -49,6 +50,10 @@ class TestPhrases(DescriberContract):
         sections = ("objects", "materials", "colours", "textures", "scenes")
         text = "\n".join(f"[{name}]\n{name[:-1]} one\n{name[:-1]} two" for name in sections)
         (folder / "bank.txt").write_text(text)
+
+
+class TestRandomCrops(ImageAugmentationContract):
+    component = "random-crops"
 
 
 class Flaky(EchoDescriber):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Options
 from latte.toolkit.descriptions import (
     ClassDescription,
     ClassOptions,
@@ -58,16 +58,6 @@ def test_default_prompts_do_not_leak_the_frozen_label() -> None:
     assert group.prompt("rose") == group.prompt("tulip")
 
 
-def test_a_group_has_the_size_of_its_options() -> None:
-    assert GroupDescription(GroupOptions(size=7), context()).group_size == 7
-
-
-def test_correct_images_are_those_of_the_options_and_none_for_others() -> None:
-    assert GroupDescription(GroupOptions(), context()).correct_images is None
-    assert GroupDescription(GroupOptions(correct=3), context()).correct_images == 3
-    assert ImageDescription(ImageOptions(), context()).correct_images is None
-
-
 def test_several_prompts_are_all_asked_and_the_first_is_the_prompt() -> None:
     options = GroupOptions(prompt=("What do the {class}s share?", "Where are they?"))
     description = GroupDescription(options, context())
@@ -78,8 +68,12 @@ def test_several_prompts_are_all_asked_and_the_first_is_the_prompt() -> None:
 def test_counts_and_weights_are_those_of_the_options() -> None:
     group = GroupDescription(GroupOptions(samples=3, weight=2.5, groups_per_class=7), context())
     assert (group.samples, group.weight, group.groups_per_class) == (3, 2.5, 7)
+    group = GroupDescription(GroupOptions(size=7, correct=3), context())
+    assert (group.group_size, group.correct_images) == (7, 3)
     image = ImageDescription(ImageOptions(), context())
     assert (image.samples, image.weight, image.groups_per_class) == (1, 1.0, None)
+    assert image.correct_images is None
+    assert GroupDescription(GroupOptions(), context()).correct_images is None
     template = ClassDescription(ClassOptions(template="a {class}.", weight=0.5), context())
     assert template.weight == 0.5
 
@@ -138,13 +132,8 @@ def test_prompts_may_hold_json_and_the_class() -> None:
     assert ImageOptions(prompt=prompt).prompt == prompt
 
 
-def test_a_template_of_ones_own_stays() -> None:
-    own = ClassOptions(template="{class}, from above")
-    assert with_template(own, "a photo of a {class}.") is own
-
-
-def test_other_options_are_left_alone() -> None:
-    options = ImageOptions()
+@pytest.mark.parametrize("options", [ClassOptions(template="{class}, from above"), ImageOptions()])
+def test_a_template_of_ones_own_and_other_options_stay(options: Options) -> None:
     assert with_template(options, "no placeholder at all") is options
 
 

@@ -47,8 +47,11 @@ def test_they_take_the_whole_classifier_of_their_own_learner(biased: bool) -> No
     assert same(aggregator.classifier(), found)
 
 
-def test_of_several_rows_the_one_that_scores_highest_is_the_target() -> None:
-    aggregator, found = centroids(), random(owners=(0, 1, 0, 1, 2))
+@pytest.mark.parametrize("owners", [(1, 0, 2), (0, 1, 0, 1, 2)])
+def test_targets_are_the_labels_rows_that_score_highest_at_unit_length(
+    owners: tuple[int, ...],
+) -> None:
+    aggregator, found = centroids(), random(owners=owners)
     assert found.bias is not None
     aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
     images, labels = unit_rows(6, 3, seed=5), [0, 1, 2, 1, 0, 0]

@@ -1,8 +1,7 @@
-"""Whole runs on coloured squares; the recipes of the README are valid."""
+"""Whole runs on coloured squares."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -73,12 +72,3 @@ def test_several_templates_teach_something_else(runs: TinyRuns, one: Path) -> No
         "metrics.jsonl",
         "model/open_clip_model.safetensors",
     } <= different
-
-
-def test_the_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    current, frozen, several = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
-    changed = re.sub(r"^labels: .*\n", frozen, current, flags=re.MULTILINE)
-    for name, text in {"current": current, "frozen": changed, "several": several}.items():
-        labels = latte_runs.check(text)["labels"]
-        assert labels[0]["use"] == ("frozen" if name == "frozen" else "current")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,9 @@ from latte_hf_datasets.images import references  # noqa: E402
 from latte_hf_datasets.splits import HuggingFaceOptions  # noqa: E402
 
 from latte.api import Context, LatteError  # noqa: E402
-from latte.testing import DatasetContract, StubClip, TinyRuns  # noqa: E402
+from latte.testing import DatasetContract, StubClip  # noqa: E402
 
 pytestmark = pytest.mark.thorough
-
-_README = Path(__file__).parents[1] / "README.md"
-_README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -218,12 +214,3 @@ def test_without_a_network_the_hub_is_one_error(
     dataset = opened(tmp_path, repository="some/set", revision="abc123")
     with pytest.raises(LatteError, match="some/set: split 'train' cannot be opened: Conn"):
         dataset.training_images()
-
-
-@pytest.mark.parametrize("block", _README_RECIPES)
-def test_the_recipes_of_the_readme_are_valid(
-    block: str, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LATTE_DATA", "data")
-    rest = 'backbone: {model: "local-dir:clip"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
-    assert latte_runs.check(block + rest)["dataset"]["use"] == "latte-hf-datasets/hf"

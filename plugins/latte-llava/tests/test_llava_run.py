@@ -1,9 +1,7 @@
-"""`latte run` with the describer, and the README's recipes."""
+"""`latte run` with the describer."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +22,6 @@ prototypes: momentum
 loss: contrastive
 train: {batch_size: 4, max_epochs: 1}
 """
-README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.mark.parametrize("family", ["tiny-llava-next", "onevision"])
@@ -42,15 +39,3 @@ def test_a_run_describes_trains_and_asks_only_once(
     monkeypatch.setattr(ImageTextModel, "answer", unused)
     again = latte_runs.run(recipe, output="second", until="evaluate") / "descriptions.jsonl"
     assert again.read_text(encoding="utf-8") == texts
-
-
-def test_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
-    found = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    recipes = [text for text in found if "dataset:" in text]
-    assert recipes
-    (latte_runs.folder / "images").rename(latte_runs.folder / "photos")
-    colours = sorted(one.name for one in (latte_runs.folder / "test").iterdir())
-    (latte_runs.folder / "classes.txt").write_text("\n".join(colours))
-    for text in recipes:
-        checked = latte_runs.check(text)
-        assert checked["describers"]

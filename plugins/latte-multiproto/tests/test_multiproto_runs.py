@@ -76,12 +76,3 @@ def test_the_page_shows_every_image_once_escaped_and_whole(
     texts = (folder / "descriptions.jsonl").read_text(encoding="utf-8").splitlines()
     written = {json.loads(line)["descriptions"]["image"]["text"] for line in texts}
     assert any(text in page for text in written)
-
-
-def test_the_recipe_of_the_readme_is_valid(latte_runs: TinyRuns) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    [text] = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)[:1]
-    assert (
-        latte_runs.check(text)["learners"][0]["prototypes"]["use"]
-        == "latte-multiproto/multi-momentum"
-    )

@@ -66,7 +66,7 @@ def test_transductive_is_to_list_the_test_images_without_classes(latte_runs: Tin
     write_list(folder / "test.csv", rows, "path,class")
     write_list(folder / "unlabelled.csv", names, "path")
     run = latte_runs.run(LISTED.format(images="unlabelled.csv") + RECIPE)
-    assert (run / "evaluation.json").exists()
+    assert (run / "predictions.csv").exists()
 
 
 def write_list(file: Path, rows: list[str], header: str) -> None:

@@ -126,7 +126,7 @@ def shown(folder: Path) -> str:
 
 
 def test_transductive_recipe_runs(runs: TinyRuns) -> None:
-    assert (runs.run(TRANSDUCTIVE) / "evaluation.json").exists()
+    assert (runs.run(TRANSDUCTIVE) / "predictions.csv").exists()
     run = runs.run(TRANSDUCTIVE, "guard=null")
     assert (run / "posterior.safetensors").exists()
     assert runs.latte("predict", str(run), "test", "--output", "labels.csv").code == 0

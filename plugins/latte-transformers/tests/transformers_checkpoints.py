@@ -30,43 +30,25 @@ _TEXT = {
     "num_attention_heads": 2,
     "max_position_embeddings": CONTEXT,
 }
+_SPECIAL = ("bos", "eos", "pad")
 _WORDS = "a an photo of the red green blue cat dog house small river seen from above beside . ,"
 
 
 def write_clip(folder: Path) -> None:
     """Write a `CLIPModel` with its processor."""
     tokenizer = _clip_tokenizer()
-    text = {
-        **_TEXT,
-        "vocab_size": len(tokenizer),
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    config = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=12)
-    images = transformers.CLIPImageProcessorPil(
-        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    config = transformers.CLIPConfig(
+        text_config=_text(tokenizer), vision_config=_VISION, projection_dim=12
     )
-    _write(folder, transformers.CLIPModel, config, transformers.CLIPProcessor(images, tokenizer))
+    _write(folder, transformers.CLIPModel, config, _clip_processor(tokenizer))
 
 
 def write_metaclip_2(folder: Path) -> None:
     """Write a `MetaClip2Model` with its processor."""
     tokenizer = _word_tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    text = {
-        **_TEXT,
-        "vocab_size": len(tokenizer),
-        "bos_token_id": None,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    config = transformers.MetaClip2Config(text_config=text, vision_config=_VISION)
-    images = transformers.CLIPImageProcessorPil(
-        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-    )
-    processor = transformers.CLIPProcessor(images, tokenizer)
-    _write(folder, transformers.MetaClip2Model, config, processor)
+    config = transformers.MetaClip2Config(text_config=_text(tokenizer), vision_config=_VISION)
+    _write(folder, transformers.MetaClip2Model, config, _clip_processor(tokenizer))
 
 
 def write_siglip(folder: Path) -> None:
@@ -78,19 +60,24 @@ def write_siglip_like(folder: Path, text: dict[str, Any]) -> None:
     """Write a `SiglipModel`; `text` changes the configuration of its text tower."""
     tokenizer = _word_tokenizer()
     config = transformers.SiglipConfig(
-        text_config={
-            **_TEXT,
-            "vocab_size": len(tokenizer),
-            "pad_token_id": tokenizer.pad_token_id,
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            **text,
-        },
-        vision_config=_VISION,
+        text_config={**_text(tokenizer), **text}, vision_config=_VISION
     )
     images = transformers.SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
     processor = transformers.SiglipProcessor(images, tokenizer)
     _write(folder, transformers.SiglipModel, config, processor, scale=4.77, bias=-12.9)
+
+
+def _text(tokenizer: Any) -> dict[str, Any]:
+    """Return the configuration of a text tower for `tokenizer`."""
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in _SPECIAL}
+    return {**_TEXT, "vocab_size": len(tokenizer), **special}
+
+
+def _clip_processor(tokenizer: Any) -> Any:
+    images = transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    return transformers.CLIPProcessor(images, tokenizer)
 
 
 def _write(

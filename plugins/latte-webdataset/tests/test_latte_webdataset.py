@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 import tracemalloc
 from collections.abc import Iterator
@@ -16,10 +15,7 @@ from latte_webdataset.dataset import WebDataset, WebDatasetOptions
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError
-from latte.testing import DatasetContract, StubClip, TinyRuns
-
-_README = Path(__file__).parents[1] / "README.md"
-_README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
+from latte.testing import DatasetContract, StubClip
 
 
 def opened(root: Path, **options: Any) -> WebDataset:
@@ -264,12 +260,3 @@ def test_class_names_are_read_below_root_only(root: Path) -> None:
 def test_a_template_without_class_is_refused() -> None:
     with pytest.raises(ValidationError, match="must contain"):
         WebDatasetOptions(root="x", template="a photo")
-
-
-@pytest.mark.parametrize("block", _README_RECIPES)
-def test_the_recipes_of_the_readme_are_valid(
-    block: str, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LATTE_DATA", "data")
-    rest = 'backbone: {model: "local-dir:clip"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
-    assert latte_runs.check(block + rest)["dataset"]["use"] == "latte-webdataset/webdataset"

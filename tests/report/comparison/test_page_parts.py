@@ -14,6 +14,7 @@ from latte.report.comparison.page import overview, page, report_link
 from latte.report.comparison.rows import Row
 from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.html_document import parse
+from tests.helpers.records import record
 
 
 def runs(path: Path, *changes: dict[str, Any]) -> tuple[Row, ...]:
@@ -77,12 +78,12 @@ def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
         folder = run_folder(
             place / f"{number}{text}".replace("/", "_"), right=right, settings=settings
         )
-        write(folder / "environment.json", json.dumps({"latte": text, "plugins": {text: text}}))
+        record(folder, ("environment",), {"latte": text, "plugins": {text: text}})
         write(folder / "report" / "index.html", "x")
         verdict = {"strength": 1.0, "reason": text, "signals": {text: 0.1}}
-        write(folder / "verdict.json", json.dumps(verdict))
+        record(folder, ("train", "verdict"), verdict)
     broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
-    write(broken / "evaluation.json", json.dumps([{text: text}]))
+    record(broken, ("evaluate", "evaluations"), [{text: text}])
     write(place / "page.yaml", json.dumps({"source": text, "rows": {f"0{text}": {text: 70.7}}}))
     return page(compare_runs([place], place / "page.yaml"), place / "page.html")
 

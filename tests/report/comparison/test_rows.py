@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -21,6 +20,7 @@ from latte.report.comparison.comparison import (
 )
 from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
+from tests.helpers.records import record
 
 pytestmark = pytest.mark.thorough
 
@@ -275,9 +275,7 @@ def test_times_are_means_and_memory_is_the_largest(tmp_path: Path) -> None:
     for seed, memory in enumerate((512.0, 700.5)):
         folder = run_folder(tmp_path / f"{seed}", settings={"seed": seed})
         set_peak_memory(folder, memory)
-    state = json.loads((tmp_path / "1" / "state.json").read_text())
-    state["train"]["seconds"] = 80.0
-    write(tmp_path / "1" / "state.json", json.dumps(state))
+    record(tmp_path / "1", ("stages", "train", "seconds"), 80.0)
     (row,) = compared(tmp_path).rows
     assert row.seconds["train"] == 70.0
     assert row.peak_memory_mb == 700.5
@@ -287,33 +285,26 @@ def damage(folder: Path, what: str) -> None:
     if what == "unfinished":
         run_folder(folder, stages=("data", "zero-shot"))
     elif what == "not a recipe":
-        write(folder / "recipe.yaml", "[1, 2")
-    elif what == "another kind of recipe":
-        write(folder / "recipe.yaml", "- 1\n")
+        record(folder, ("source", "values"), [1])
     elif what == "no name":
-        write(folder / "recipe.yaml", "seed: 0\n")
-    elif what == "no state":
-        (folder / "state.json").unlink()
-    elif what == "torn state":
-        write(folder / "state.json", '{"data": {"fing')
-    elif what == "foreign state":
-        write(folder / "state.json", '{"evaluate": 3}')
-    elif what == "torn evaluation":
-        write(folder / "evaluation.json", "[{")
-    elif what == "no evaluation":
-        (folder / "evaluation.json").unlink()
+        record(folder, ("source", "values"), {"seed": 0})
+    elif what == "no record":
+        (folder / "results.json").unlink()
+    elif what == "torn record":
+        write(folder / "results.json", '{"data": {"fing')
+    elif what == "foreign stages":
+        record(folder, ("stages", "evaluate"), 3)
     elif what == "foreign evaluation":
-        write(folder / "evaluation.json", '[{"name": "zero-shot"}]')
-    elif what == "no source":
-        (folder / "source.json").unlink()
+        record(folder, ("evaluate", "evaluations"), [{"name": "zero-shot"}])
+    elif what == "no versions":
+        record(folder, ("environment",), {})
     else:
         assert what == "binary"
-        (folder / "environment.json").write_bytes(b"\xff\xfe\0")
+        (folder / "results.json").write_bytes(b"\xff\xfe\0")
 
 
-DAMAGES = ["unfinished", "not a recipe", "another kind of recipe", "no name", "no state"]
-DAMAGES += ["torn state", "foreign state", "torn evaluation", "no evaluation"]
-DAMAGES += ["foreign evaluation", "no source", "binary"]
+DAMAGES = ["unfinished", "not a recipe", "no name", "no record", "torn record"]
+DAMAGES += ["foreign stages", "foreign evaluation", "no versions", "binary"]
 
 
 @pytest.mark.parametrize("what", DAMAGES)

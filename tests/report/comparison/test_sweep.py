@@ -225,10 +225,10 @@ def test_control_c_stops_the_sweep_and_says_how_to_go_on(
 def test_a_damaged_run_folder_is_not_finished(squares: Path, latte: Latte) -> None:
     (run,) = plan_sweep([squares], [], [0], load_registry())
     run.folder.path.mkdir(parents=True)
-    (run.folder.path / "state.json").write_text("{")
+    (run.folder.path / "results.json").write_text("{")
     assert not run.finished
     said = latte("sweep", squares, "--seeds", "0,1", "--quiet", code=1)
-    assert "state.json: this file is damaged" in said.err
+    assert "results.json: this file is damaged" in said.err
     assert [line.split()[1] for line in tables(said.out)] == ["1"]
 
 

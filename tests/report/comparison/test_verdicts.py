@@ -14,21 +14,22 @@ from latte.interfaces import LatteError
 from latte.report.comparison.comparison import compare_runs, notes
 from latte.report.comparison.output import as_csv, as_json, table
 from latte.report.comparison.page import page
-from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
+from tests.helpers.records import record, recorded
 
 
 def judged(folder: Path, strength: float) -> Path:
     """Give a run a verdict, and a candidate with 660 right if its strength is below 1."""
     verdict = {"strength": strength, "reason": "so it is"}
-    write(folder / "verdict.json", json.dumps(verdict))
+    record(folder, ("train", "verdict"), verdict)
     if strength < 1:
-        scores = json.loads((folder / "evaluation.json").read_text())
+        scores = recorded(folder, "evaluate", "evaluations")
         candidate = json.loads(json.dumps(scores[1]))
         candidate |= {"name": "candidate", "top1": {"value": 0.66, "low": 0.63, "high": 0.69}}
         candidate["classes"][0]["correct"] = 660
         candidate["gain"] = {"value": 0.06, "low": 0.04, "high": 0.08}
-        write(folder / "evaluation.json", json.dumps([*scores, candidate]))
+        record(folder, ("evaluate", "evaluations"), [*scores, candidate])
     return folder
 
 
@@ -89,7 +90,7 @@ def test_verdicts_of_several_seeds_are_counted(tmp_path: Path) -> None:
 )
 def test_a_damaged_verdict_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
     folder = judged(run_folder(tmp_path / "0"), 1)
-    found = json.loads((folder / "verdict.json").read_text())
-    write(folder / "verdict.json", json.dumps(found | damage))
+    place = ("train", "verdict")
+    record(folder, place, recorded(folder, *place) | damage)
     with pytest.raises(LatteError, match="damaged"):
         compare_runs([folder])

@@ -1,0 +1,166 @@
+"""Measurements of a run: accuracies, calibration, and the classes that occur."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from latte.interfaces.checked import CHECKED, ROUNDING, Count, Positive, Share
+
+OWN_IMAGES = ", own images"
+"""Suffix of an evaluation's name if it uses only test images that are also training images."""
+
+
+_Scale = Annotated[float, Field(ge=1e-6, le=1e6)]
+"""A plausible scale of similarities; CLIP's own is at most 100."""
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Interval:
+    """Measured value with its 95 % confidence interval, as fractions: 0.61 is 61 %.
+
+    Example:
+        >>> from latte.api import Interval
+        >>> Interval(value=0.61, low=0.58, high=0.64).value
+        0.61
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _check(self) -> Interval:
+        if not self.low - ROUNDING <= self.value <= self.high + ROUNDING:
+            raise ValueError("a value is outside its interval")
+        return self
+
+    def is_within(self, low: float, high: float) -> bool:
+        """Return True if the whole interval is between `low` and `high`, except for rounding."""
+        return low - ROUNDING <= self.low and self.high <= high + ROUNDING
+
+
+@dataclass(frozen=True, config=CHECKED)
+class ClassAccuracy:
+    """Number of correctly classified evaluation images of one class.
+
+    Example:
+        >>> from latte.api import ClassAccuracy
+        >>> accuracy = ClassAccuracy(correct=14, images=20)
+        >>> accuracy.correct / accuracy.images
+        0.7
+    """
+
+    correct: Count
+    images: Count
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Evaluation:
+    """Accuracy of one classifier on the evaluation split.
+
+    Attributes:
+        name: `zero-shot`, `adapted`, `candidate` or the name of a control run. With the suffix
+            `OWN_IMAGES`, only test images that are also training images are evaluated.
+        classes: Accuracy per class, in label order.
+        gain: Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself.
+
+    Example:
+        >>> from latte.api import ClassAccuracy, Evaluation, Interval
+        >>> evaluation = Evaluation(
+        ...     name="zero-shot", images=40, top1=Interval(0.6, 0.45, 0.75), top5=1.0,
+        ...     mean_per_class=0.6, classes=(ClassAccuracy(14, 20), ClassAccuracy(10, 20)),
+        ...     gain=None,
+        ... )
+        >>> evaluation.top1.value
+        0.6
+    """
+
+    name: str
+    images: Positive
+    top1: Interval
+    top5: Share
+    mean_per_class: Share
+    classes: tuple[ClassAccuracy, ...]
+    gain: Interval | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Evaluation:
+        counts_are_possible = all(one.correct <= one.images for one in self.classes)
+        if not counts_are_possible or sum(one.images for one in self.classes) != self.images:
+            raise ValueError(f"{self.name}: its counts do not add up")
+        if not self.top1.is_within(0, 1):
+            raise ValueError(f"{self.name}: a share is not between 0 and 1")
+        if self.gain is not None and not self.gain.is_within(-1, 1):
+            raise ValueError(f"{self.name}: a gain is not between -1 and 1")
+        return self
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Calibration:
+    """Calibration of a run's confidence, computed without labels.
+
+    With `scale` in place of the logit scale, the mean confidence equals an accuracy that latte
+    estimates without labels. Only the calibration error, on evaluation images, needs labels.
+
+    Attributes:
+        scale: Calibrated factor of similarities before softmax; replaces the model's logit scale.
+        logit_scale: Logit scale of the model.
+        expected_accuracy: Accuracy estimated as mean calibrated confidence on training images.
+        images: Number of training images used for calibration.
+        error: Expected calibration error on the evaluation images, which calibration does not use.
+        uncalibrated_error: Expected calibration error with the model's logit scale.
+        own_exponent: Exponent that calibrates the posterior (a labeler's class probabilities of the
+            training images). Each probability is raised to this exponent, then the probabilities
+            of an image are divided by their sum. None if there is no posterior, if it has one class
+            per image, or if a person gave the class of every image.
+
+    Example:
+        >>> from latte.api import Calibration
+        >>> Calibration(scale=50, logit_scale=100, expected_accuracy=0.7, images=200).temperature
+        2.0
+    """
+
+    scale: _Scale
+    logit_scale: _Scale
+    expected_accuracy: Share
+    images: Positive
+    error: Share | None = None
+    uncalibrated_error: Share | None = None
+    own_exponent: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
+
+    @property
+    def temperature(self) -> float:
+        """Number by which calibration divides the logits; above 1 if the model is overconfident."""
+        return self.logit_scale / self.scale
+
+
+@dataclass(frozen=True, config=CHECKED)
+class PresentNames:
+    """Estimate of how many classes have at least one training image.
+
+    Attributes:
+        expected: Estimated number of classes with at least one training image.
+        low: Lower end of the 95 % interval; `high` is its upper end.
+        unsupported: Classes with an estimate below 0.5 training images, in label order.
+
+    Example:
+        >>> from latte.api import PresentNames
+        >>> PresentNames(expected=12, low=10, high=15, unsupported=("okapi",)).expected
+        12
+    """
+
+    expected: int
+    low: Count
+    high: int
+    unsupported: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> PresentNames:
+        if not self.low <= self.expected <= self.high:
+            raise ValueError("its number of classes is not within its interval")
+        if len(set(self.unsupported)) < len(self.unsupported):
+            raise ValueError("a class without an image occurs twice")
+        return self

@@ -1,0 +1,200 @@
+"""The record of a run, which is the file `results.json` of a run folder.
+
+The facts of a stage are written together with the record of the stage. A new fact is a field of the
+class of its stage, which the stage fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from latte.interfaces.checked import Checked, Count, Positive
+from latte.interfaces.descriptions import CutTexts, FailedRequests
+from latte.interfaces.gate import HeldBack
+from latte.interfaces.guard import Verdict, check_verdict
+from latte.interfaces.measurements import OWN_IMAGES, Calibration, Evaluation, PresentNames
+from latte.interfaces.questions import ExpectedGain, QuestionCounts
+
+_Figure = Annotated[float, Field(ge=0, lt=1e12)]
+"""A number of seconds, or of MiB of memory."""
+
+
+def _checked_path(path: str) -> str:
+    if not path or "\0" in path:
+        raise ValueError("this is no path")
+    return path
+
+
+def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name occurs twice")
+    return names
+
+
+def _checked_verdict(verdict: Verdict) -> Verdict:
+    check_verdict(verdict)
+    return verdict
+
+
+_Path = Annotated[str, AfterValidator(_checked_path)]
+_Names = Annotated[tuple[str, ...], AfterValidator(_checked_names)]
+
+
+class Source(Checked):
+    """Origin of a run: the recipe's file and values, and the limit on the images.
+
+    Attributes:
+        recipe: Absolute path of the recipe's file.
+        recipe_from_run: The same path, relative to the run folder; None if they are on different
+            drives.
+        limit: Largest number of training images and of evaluation images; None means all.
+        values: The resolved recipe; environment variables in its values are not replaced.
+        origins: Place of each value of the recipe, by the value's key path.
+    """
+
+    recipe: _Path
+    recipe_from_run: _Path | None = None
+    limit: Positive | None = None
+    values: Mapping[str, Any] = {}
+    origins: Mapping[str, str] = {}
+
+
+class StageRecord(Checked):
+    """The record of a finished stage.
+
+    Attributes:
+        fingerprint: Digest of everything that the stage's results depend on, including earlier
+            stages.
+        outputs: Paths of files and folders that the stage wrote, relative to the run folder.
+        peak_memory_mb: Peak memory in MiB, of the GPU if there is one, else of the process; None
+            if unknown.
+        code: Digests of the plugin code that the stage used, by package.
+    """
+
+    fingerprint: str
+    seconds: _Figure
+    outputs: tuple[str, ...] = ()
+    peak_memory_mb: _Figure | None = None
+    code: Mapping[str, str] = {}
+
+
+class Facts(Checked):
+    """Base class of the facts of one stage; an unfinished stage has the default values."""
+
+
+class DataFacts(Facts):
+    """Facts of stage `data`: class names in label order, and numbers of images."""
+
+    class_names: _Names = ()
+    training_images: Count = 0
+    skipped_images: Count = 0
+
+
+class DescribeFacts(Facts):
+    """Facts of stage `describe`.
+
+    Attributes:
+        held_back: Numbers of texts that gates held back, per description and gate.
+        failed: Failed requests, which the next run sends again; None if no request failed.
+    """
+
+    held_back: tuple[HeldBack, ...] = ()
+    failed: FailedRequests | None = None
+
+
+class TrainFacts(Facts):
+    """Facts of stage `train`.
+
+    Attributes:
+        verdict: Verdict of the recipe's guard; None if the recipe has no guard.
+        cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
+        questions: Counts of a labeler's questions to a describer, per purpose.
+        expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
+        reliability: Sentence on the reliability of the describer that a labeler asked, or None.
+    """
+
+    verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
+    cut_texts: tuple[CutTexts, ...] = ()
+    questions: tuple[QuestionCounts, ...] = ()
+    expected_gain: ExpectedGain | None = None
+    reliability: str | None = None
+
+    @property
+    def has_candidate(self) -> bool:
+        """True if the guard did not accept the adapted model in full."""
+        return self.verdict is not None and self.verdict.strength < 1
+
+
+class EvaluateFacts(Facts):
+    """Facts of stage `evaluate`.
+
+    Attributes:
+        evaluations: Accuracies of all classifiers; empty without an evaluation split.
+        calibration: Calibration of the confidence of the model that the run uses.
+        candidate_calibration: Calibration of the adapted model, if the run does not use it in full.
+        present: Estimate of which classes occur among the training images.
+    """
+
+    evaluations: tuple[Evaluation, ...] = ()
+    calibration: Calibration | None = None
+    candidate_calibration: Calibration | None = None
+    present: PresentNames | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluateFacts:
+        names = [one.name for one in self.evaluations]
+        if len(set(names)) < len(names):
+            raise ValueError("a classifier occurs twice")
+        if names and not {"zero-shot", "adapted"} <= {*names}:
+            raise ValueError("zero-shot or adapted is missing")
+        for one in self.evaluations:
+            if one.gain is None and one.name.removesuffix(OWN_IMAGES) != "zero-shot":
+                raise ValueError(f"{one.name}: the gain is missing")
+            if len(one.classes) != len(self.evaluations[0].classes):
+                raise ValueError(f"{one.name}: it is about {len(one.classes)} classes")
+        return self
+
+
+class RunRecord(Checked):
+    """Everything that a run knows about itself, apart from rows per image and models.
+
+    Attributes:
+        source: The recipe of the run.
+        environment: Versions of packages, device and machine.
+        stages: The records of the finished stages.
+    """
+
+    source: Source
+    environment: Mapping[str, Any] = {}
+    stages: Mapping[str, StageRecord] = {}
+    data: DataFacts = DataFacts()
+    describe: DescribeFacts = DescribeFacts()
+    train: TrainFacts = TrainFacts()
+    evaluate: EvaluateFacts = EvaluateFacts()
+
+    @model_validator(mode="after")
+    def _check(self) -> RunRecord:
+        names = self.data.class_names
+        if self.evaluate.present is not None:
+            if self.evaluate.present.high > len(names):
+                raise ValueError("its number of classes is not within its interval")
+            if unknown := {*self.evaluate.present.unsupported} - {*names}:
+                raise ValueError(f"{min(unknown)} is none of the classes")
+        for one in self.evaluate.evaluations:
+            if len(one.classes) != len(names):
+                raise ValueError(f"{one.name}: it is about {len(one.classes)} classes")
+        return self
+
+    def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
+        """Return a copy in which `stage` is finished, with its `facts` if it has any."""
+        stages = {**self.stages, stage: record}
+        return RunRecord(**{**dict(self), "stages": stages, **({stage: facts} if facts else {})})
+
+    def without_stages(self, *names: str) -> RunRecord:
+        """Return a copy without the records of the stages `names`, and without their facts."""
+        kept = {name: value for name, value in self if name not in names}
+        stages = {name: record for name, record in self.stages.items() if name not in names}
+        return RunRecord(**{**kept, "stages": stages})

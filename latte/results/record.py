@@ -1,0 +1,87 @@
+"""Read and write `results.json`, the record of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latte import distributed
+from latte.interfaces import LatteError
+from latte.interfaces.record import Facts, RunRecord, Source, StageRecord
+from latte.io.files import write_json
+from latte.results.stored import read_stored
+
+RECORD = "results.json"
+_HINT = (
+    "remove it and write it again: latte run RECIPE; finished stages are then done again, "
+    "descriptions are kept"
+)
+_EARLIER_FILES = ("source.json", "state.json")
+"""Files of a run folder whose facts were not in one file."""
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """The file `results.json` of a run folder, which each write replaces as a whole.
+
+    Methods that write do nothing outside the main process.
+    """
+
+    path: Path
+
+    def exists(self) -> bool:
+        """Return True if there is a record. Raises `LatteError` for a folder with other files."""
+        self.refuse_earlier_layout()
+        return self.path.exists()
+
+    def refuse_earlier_layout(self) -> None:
+        """Raise `LatteError` if an earlier version of latte wrote this run folder."""
+        folder = self.path.parent
+        if not self.path.exists() and any((folder / one).is_file() for one in _EARLIER_FILES):
+            raise LatteError(
+                f"an earlier version of latte wrote this run folder, which has no {RECORD}",
+                where=str(folder),
+                hint="remove or rename it, and make the run again: latte run RECIPE",
+            )
+
+    def read(self) -> RunRecord:
+        """Return the record. Raises `LatteError` if the file is missing or damaged."""
+        self.refuse_earlier_layout()
+        return read_stored(self.path, RunRecord, _HINT)
+
+    def recorded(self, stage: str) -> StageRecord | None:
+        """Return the record of `stage` if there is one, even if its outputs no longer exist."""
+        return self.read().stages.get(stage) if self.exists() else None
+
+    def finished(self, stage: str) -> StageRecord | None:
+        """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
+        record = self.recorded(stage)
+        # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
+        outputs = [self.path.parent / name for name in record.outputs] if record else []
+        return record if all(os.path.exists(one) for one in outputs) else None  # noqa: PTH110
+
+    def begin(self, source: Source) -> None:
+        """Record the `source` of a run that begins; finished stages stay recorded."""
+        record = self.read() if self.exists() else RunRecord(source=source)
+        self._write(record.model_copy(update={"source": source}))
+
+    def note_environment(self, environment: Mapping[str, Any]) -> None:
+        """Record the environment of the run."""
+        self._write(self.read().model_copy(update={"environment": environment}))
+
+    def finish(self, stage: str, record: StageRecord, facts: Facts | None = None) -> None:
+        """Record that `stage` is finished, together with its `facts`."""
+        if distributed.is_main_process():
+            self._write(self.read().with_stage(stage, record, facts))
+
+    def forget(self, *stages: str) -> None:
+        """Delete the records of `stages`, and their facts."""
+        if distributed.is_main_process() and self.exists():
+            self._write(self.read().without_stages(*stages))
+
+    def _write(self, record: RunRecord) -> None:
+        if distributed.is_main_process():
+            write_json(self.path, record.model_dump(mode="json"))

@@ -1,0 +1,138 @@
+"""Read the files of a run folder that have a row per image. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_json_lines
+
+PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Labels that zero-shot CLIP and the adapted model give the N training images."""
+
+    frozen: tuple[int, ...]
+    adapted: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """The adapted model's probability of the adapted label."""
+
+
+class RankedClasses(NamedTuple):
+    """The one or two likeliest classes of an image."""
+
+    image: str
+    labels: tuple[int, ...]
+    """The likeliest class, then the second likeliest if the file has it."""
+    confidences: tuple[float, ...]
+
+
+class Rows:
+    """Rows about the images of a run; each file is read and checked when it is first used.
+
+    If a file is missing, damaged or belongs to other classes, a `LatteError` names the file and the
+    fix. `class_names` are the names in label order.
+    """
+
+    def __init__(self, folder: RunFolder, class_names: Sequence[str]) -> None:
+        self._folder = folder
+        self._label_of = {name: label for label, name in enumerate(class_names)}
+
+    @cached_property
+    def pseudo_labels(self) -> PseudoLabels:
+        """The zero-shot labels and the adapted labels of the training images."""
+        labels, confidences = array("l"), array("d")
+        for frozen, answer in self.pseudo_label_rows():
+            labels.extend((frozen, answer.labels[0]))
+            confidences.append(answer.confidences[0])
+        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
+
+    def pseudo_label_rows(self) -> Iterator[tuple[int, RankedClasses]]:
+        """Yield the zero-shot label and the adapted classes of each training image, in order."""
+        path, label_of = self._folder.pseudo_labels, self._label_of
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
+                raise ValueError("its first line does not name its columns")
+            for image, frozen, adapted, confidence in rows:
+                yield label_of[frozen], self._answer(image, [(adapted, float(confidence))])
+
+    @cached_property
+    def predicted_labels(self) -> tuple[int, ...]:
+        """The likeliest class (label) of each evaluation image, from `predictions.csv`."""
+        return tuple(answer.labels[0] for answer in self.prediction_rows())
+
+    def prediction_rows(self) -> Iterator[RankedClasses]:
+        """Yield the two likeliest classes of each evaluation image, from `predictions.csv`."""
+        path = self._folder.predictions
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, strict=True):
+                cells = ((row.get(f"class_{n}"), row.get(f"score_{n}")) for n in (1, 2))
+                classes = [(name, float(score)) for name, score in cells if name and score]
+                yield self._answer(row["image"], classes)
+
+    @cached_property
+    def uncertain(self) -> tuple[RankedClasses, ...]:
+        """The two likeliest classes of the least certain training images, least certain first."""
+        path = self._folder.uncertain
+        with explained(path):
+            return tuple(
+                self._answer(row.image, [(one.name, one.score) for one in row.classes])
+                for row in read_json_lines(path, _Row)
+            )
+
+    def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
+        if not classes:
+            raise ValueError("a line names no class")
+        # Rounding puts some probabilities above 1.
+        if not all(0 <= score <= 1 + 1e-4 for _, score in classes):
+            raise ValueError("a confidence is not between 0 and 1")
+        labels = tuple(self._label_of[name] for name, _ in classes)
+        return RankedClasses(image, labels, tuple(score for _, score in classes))
+
+    @cached_property
+    def training_keys(self) -> tuple[str, ...]:
+        """The content key of each training image."""
+        return tuple(one.key for one in self._training_images)
+
+    @cached_property
+    def training_ids(self) -> tuple[str, ...]:
+        """The id of each training image."""
+        return tuple(one.id for one in self._training_images)
+
+    @cached_property
+    def _training_images(self) -> list[_Image]:
+        return read_json_lines(self._folder.training_images, _Image)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The fields of a line of `data/training.jsonl`."""
+
+    id: str
+    key: str
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A class in a line of `uncertain.jsonl`."""
+
+    name: Annotated[str, Field(alias="class")]
+    score: float
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of `uncertain.jsonl`."""
+
+    image: str
+    classes: list[_Score]
