@@ -129,6 +129,8 @@ class CaptionDescriber(Describer[CaptionOptions]):
 class SimulatedChoices(ChoicesLabeler):
     """Labeler `choices` whose questions go to `SimulatedDescriber`."""
 
+    options_type = SimulatedChoicesOptions
+
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the simulated questions."""
         options = cast("SimulatedChoicesOptions", self.options)

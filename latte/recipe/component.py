@@ -94,16 +94,13 @@ class Component:
             )
         return registered, model
 
-    def unreadable(self, label: str, options: Options | None = None) -> Choice:
+    def unreadable(self) -> Choice:
         """Return a stand-in for a component with mistakes, for rules about the whole recipe."""
-        spec = ComponentSpec(self.kind, label, "", "")
-        return Choice(spec, "", "", label, options or NoOptions())
+        return Choice(ComponentSpec(self.kind, "", "", ""), "", "", "", NoOptions())
 
     def _choice(self, value: Any, info: ValidationInfo) -> Choice:
         if isinstance(value, Choice):
             return value
-        if value is None:
-            raise PydanticCustomError("no_component", "names no component")
         if not isinstance(value, Mapping):
             raise expected("the name of a component or a mapping with use: NAME")
         if not isinstance(value.get(USE, ""), str):

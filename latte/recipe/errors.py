@@ -175,10 +175,10 @@ class Check:
         about: FieldInfo | None = detail["ctx"].get("field")
         if detail["type"] == "extra_forbidden":
             return self._unknown_key(str(path[-1]), detail["ctx"]["keys"])
-        if detail["type"] == "no_component" and about and not about.is_required():
+        if about and value is None and detail["type"] in ("missing", "expected"):
+            if about.is_required():
+                return _missing(str(path[-1]), about)
             return "names no component", "Remove the key for the default."
-        if detail["type"] in ("missing", "no_component") and about and value is None:
-            return _missing(str(path[-1]), about)
         if has(self.document.data, path) or detail["type"] == "mistake":
             return explain(errors, value, self.document.nearest(path))
         return f"its default is refused: {detail['msg']}", "Give a value here."

@@ -19,6 +19,9 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 MESSAGE = "message"
 """Key of the context of errors whose `loc` is a key path, without the names of union members."""
 
+_IN_DEFAULT = "in default"
+"""Key of the context of errors: True for an error in a default value."""
+
 
 def validated(
     model: type[ModelT], values: Any, context: object = None, other_keys: Sequence[str] = ()
@@ -36,9 +39,7 @@ def validated(
         return model.model_validate_json(json.dumps(values), strict=True, context=context)
     except ValidationError as error:
         errors = _cleared(error, model, values, other_keys)
-        written = [
-            detail for detail in errors if detail["type"] == "missing" or has(values, detail["loc"])
-        ]
+        written = [detail for detail in errors if not detail["ctx"].get(_IN_DEFAULT)]
         if written:
             raise combined(written) from None
     try:
@@ -53,7 +54,7 @@ def combined(errors: Iterable[ErrorDetails]) -> ValidationError:
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:
-    context = {**error.get("ctx", {}), MESSAGE: error["msg"]}
+    context = {**error.get("ctx", {}), MESSAGE: error["msg"], _IN_DEFAULT: False}
     copy = PydanticCustomError(error["type"], "{message}", context)
     return InitErrorDetails(type=copy, loc=error["loc"], input=error["input"])
 
@@ -70,6 +71,7 @@ def _cleared(
             names = [*fields_at(model, path[:-1]), *(other_keys if len(path) == 1 else ())]
             context["keys"] = names
             context["field"] = fields_at(model, path[:-1]).get(str(path[-1])) if path else None
+            context[_IN_DEFAULT] = error["type"] != "missing" and not has(values, path)
             error["ctx"] = context
         cleared.append(error)
     unknown = [detail for detail in cleared if detail["type"] == "extra_forbidden"]

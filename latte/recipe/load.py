@@ -14,7 +14,6 @@ from pydantic import BaseModel, ValidationError
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
 from latte.interfaces.settings import EvaluateSettings, TrainSettings
-from latte.recipe.component import Choice, Component
 from latte.recipe.document import read_document
 from latte.recipe.errors import Check, Mistakes
 from latte.recipe.extends import RecipeFiles
@@ -37,7 +36,6 @@ from latte.recipe.places import (
     SHORT,
     Document,
     dotted,
-    item_names,
     paths,
     shown_path,
 )
@@ -149,8 +147,7 @@ def _with_stand_ins(data: Any, check: Check) -> Any:
     """
     components = {path: component_above(path) for path in check.wrong}
     stand_ins = {
-        head: _unreadable(component, check.document.below(head))
-        for head, component in filter(None, components.values())
+        head: component.unreadable() for head, component in filter(None, components.values())
     }
     left_out = {_key_of(path) for path, component in components.items() if component is None}
 
@@ -171,13 +168,6 @@ def _with_stand_ins(data: Any, check: Check) -> Any:
 def _key_of(path: KeyPath) -> KeyPath:
     """Return the key path of the innermost key of a mapping on the way to `path`."""
     return path if not path or isinstance(path[-1], str) else _key_of(path[:-1])
-
-
-def _unreadable(component: Component, document: Document) -> Choice:
-    """Return the stand-in for a component, with its name if the name can be read."""
-    is_broken = any(place.is_broken for place in document.places.values())
-    (label,) = item_names([document.data])
-    return component.unreadable("" if is_broken or label is None else label)
 
 
 def _homes(check: Check) -> Mapping[str, Sequence[str]]:

@@ -194,7 +194,7 @@ def _with_list(document: Document, path: KeyPath) -> Document:
         return document
     end = full.index(0)
     items = value_at(document.data, full[:end])
-    if isinstance(items, list) and len(items) > 1:
+    if isinstance(items, list) and len(items) > 1 and end + 1 < len(full):
         name, key = full[end - 1], full[end + 1 :]
         what = f"the recipe has {len(items)} {name}, and this does not name one of them"
         raise LatteError(what, hint=f"Write {dotted((*full[:end], 'NAME', *key))}.")

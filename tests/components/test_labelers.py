@@ -62,28 +62,21 @@ def test_ties_go_to_the_lowest_class() -> None:
     assert stream.labels.tolist() == [1, 1]
 
 
-def test_each_stream_has_its_own_scale() -> None:
+@pytest.mark.parametrize(("weights", "scales"), [((0.5, 2.0), [0.5, 2.0]), ((0, 0), [])])
+def test_each_stream_has_its_own_scale_and_none_of_weight_zero_exists(
+    weights: tuple[float, float], scales: list[float]
+) -> None:
     classes = torch.eye(2)
-    frozen = FrozenLabeler(StreamOptions(weight=0.5), CONTEXT)
+    frozen = FrozenLabeler(StreamOptions(weight=weights[0]), CONTEXT)
     frozen.start(training_start(classes))
-    current = CurrentLabeler(StreamOptions(weight=2.0), CONTEXT)
+    current = CurrentLabeler(StreamOptions(weight=weights[1]), CONTEXT)
 
     streams = [
         *frozen.assign(batch_of(0), classes[:1], prototypes(classes)),
         *current.assign(batch_of(0), classes[:1], prototypes(classes)),
     ]
 
-    assert [stream.scale for stream in streams] == [0.5, 2.0]
-
-
-def test_a_stream_of_weight_zero_does_not_exist() -> None:
-    classes = torch.eye(2)
-    frozen = FrozenLabeler(StreamOptions(weight=0), CONTEXT)
-    frozen.start(training_start(classes))
-    current = CurrentLabeler(StreamOptions(weight=0), CONTEXT)
-
-    assert frozen.assign(batch_of(0), classes[:1], prototypes(classes)) == []
-    assert current.assign(batch_of(0), classes[:1], prototypes(classes)) == []
+    assert [stream.scale for stream in streams] == scales
 
 
 def test_weights_are_not_negative() -> None:

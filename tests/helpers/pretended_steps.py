@@ -28,7 +28,6 @@ from latte_transductive.options import TransductiveOptions
 
 from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components import losses
 from latte.components.latteclip import (
     ContrastiveLoss,
     CurrentLabeler,
@@ -130,10 +129,10 @@ _TO_IMAGES = ".to(image_features.device, non_blocking=True)"
 _REMOVED, _READ = "removed = weights == 0", "bool(removed.any())"
 _COPY = ".to(device, non_blocking=True)"
 MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
-    "tensor on the wrong device in a loss": (losses, "_excluded", _DEVICE, ""),
+    "tensor on the wrong device in a loss": (ContrastiveLoss, "__call__", _DEVICE, ""),
     "class features left on the CPU": (MomentumPrototypes, "start", _TO_DEVICE, ".cpu()"),
     "labels left on the CPU": (FrozenLabeler, "assign", _TO_IMAGES, ""),
-    "tensor read in a loss": (losses, "_excluded", _REMOVED, f"{_REMOVED}; {_READ}"),
+    "tensor read in a loss": (ContrastiveLoss, "__call__", _REMOVED, f"{_REMOVED}; {_READ}"),
     "copy that waits in a labeler": (FrozenLabeler, "assign", ", non_blocking=True", ""),
     "copy of views that waits": (batches, "_on_device", _COPY, ".to(device)"),
 }

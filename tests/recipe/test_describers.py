@@ -146,3 +146,22 @@ def test_mistakes_in_the_options_of_descriptions(
     text = MINIMAL + f"describer: phrases\ndescriptions: [{{use: group, {options}}}]\n"
     (message,) = complaints(text)
     assert message.startswith(f"r.yaml:5 descriptions.group.{expected}")
+
+
+@pytest.mark.parametrize(("value", "names"), [("phrases", ["phrases"]), ("null", [])])
+def test_set_replaces_all_describers(load: Load, value: str, names: list[str]) -> None:
+    recipe = load(TWO.replace("BY", "phrases"), f"describer={value}", "descriptions=[class]")
+    assert [one.label for one in recipe.describers] == names
+
+
+def test_set_of_an_option_names_one_of_several_describers(
+    load: Load, complaints: Complaints
+) -> None:
+    text = TWO.replace("BY", "large")
+    (message,) = complaints(text, "describer.words=9")
+    assert message == (
+        "--set describer.words: the recipe has 2 describers, and this does not name one of them\n"
+        "  Write describers.NAME.words."
+    )
+    recipe = load(text, "describers.phrases.words=9")
+    assert recipe.resolved["describers"][0]["words"] == 9

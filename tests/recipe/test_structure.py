@@ -257,3 +257,26 @@ def test_a_missing_dataset_hides_no_rule(complaints: Complaints) -> None:
         "r.yaml:1 dataset",
         "r.yaml:1 labels",
     ]
+
+
+def test_a_component_without_use_is_reported_beside_other_mistakes(complaints: Complaints) -> None:
+    messages = complaints(MINIMAL + "describer: {model: x}\nlabels: [forzen]\nloss: {}\n")
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:4 describer.use",
+        "r.yaml:5 labels.forzen.use",
+        "r.yaml:6 loss.use",
+    ]
+
+
+def test_null_in_a_list_of_components_is_refused(complaints: Complaints) -> None:
+    (message,) = complaints(MINIMAL + "descriptions: [class, null]\n")
+    assert message == (
+        "r.yaml:4 descriptions.1: expected the name of a component or a mapping with use: NAME, "
+        "got nothing (null)"
+    )
+
+
+def test_a_describer_with_mistakes_may_have_any_name(complaints: Complaints) -> None:
+    text = "describers: [phrases, {use: phrases, nme: second}]\n"
+    (message,) = complaints(MINIMAL + text + "descriptions: [{use: image, by: second}]\n")
+    assert 'unknown key "nme"' in message

@@ -216,13 +216,26 @@ def test_an_unknown_class_folder_is_answered_with_the_nearest(
     assert caught.value.hint == 'Did you mean "dog"?'
 
 
-def test_labelled_images_in_no_class_folder_are_refused(
-    context: Context, photos: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("table", "evaluation", "message"),
+    [
+        ("", "test", r"beside the class folders: stray\.png"),
+        ("path,class\na.png,\n", "test.csv", r"test\.csv: no row has a class"),
+        (
+            "file,label\na.png,cat\n",
+            "test.csv",
+            r"no column 'path'(.|\n)*Rename the columns to path and class",
+        ),
+    ],
+)
+def test_labelled_images_without_classes_are_refused(
+    context: Context, photos: Path, tmp_path: Path, table: str, evaluation: str, message: str
 ) -> None:
     write_picture(tmp_path / "test" / "cat" / "1.png")
     write_picture(tmp_path / "test" / "stray.png")
-    with pytest.raises(LatteError, match=r"beside the class folders: stray\.png"):
-        dataset(context, evaluation="test").evaluation_images()
+    (tmp_path / "test.csv").write_text(table)
+    with pytest.raises(LatteError, match=message):
+        dataset(context, evaluation=evaluation).evaluation_images()
 
 
 @pytest.mark.parametrize("evaluation", ["photos", "photos/cat", "."])
@@ -247,12 +260,6 @@ def test_list_may_label_own_images_below_either_folder(
     assert source.audit_labels() == {}
 
 
-def test_list_without_any_class_is_refused(context: Context, photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "test.csv").write_text("path,class\na.png,\n")
-    with pytest.raises(LatteError, match=r"test\.csv: no row has a class"):
-        dataset(context, evaluation="test.csv").evaluation_images()
-
-
 def test_labels_can_come_from_a_list_with_paths_from_its_folder(
     context: Context, photos: Path, tmp_path: Path
 ) -> None:
@@ -267,12 +274,3 @@ def test_labels_can_come_from_a_list_with_paths_from_its_folder(
 def test_a_missing_evaluation_is_found_at_once(context: Context, photos: Path) -> None:
     with pytest.raises(LatteError, match="no such folder"):
         dataset(context, evaluation="tset")
-
-
-def test_columns_of_labelled_images_need_their_names(
-    context: Context, photos: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "test.csv").write_text("file,label\na.png,cat\n")
-    with pytest.raises(LatteError, match="no column 'path'") as caught:
-        dataset(context, evaluation="test.csv").evaluation_images()
-    assert "Rename the columns to path and class" in str(caught.value.hint)
