@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
+from latte_transductive.mixture import Mixture
 from torch import Tensor
 
 from latte.api import (
@@ -62,11 +62,11 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
     def _ask(
         self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> None:
-        start, scale = self.training, self._scale(images)
+        start = self.training
+        text = self._text_logits(images, aggregator)
 
         def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
-            logits = self._text_logits(scale, texts, aggregator)
-            return fit_mixture(images, texts, logits, self.options, start.corrections, evidence)
+            return super(ChoicesLabeler, self)._fit(images, texts, text, evidence)
 
         texts = self._texts(images, aggregator)
         interview = self.interview(
@@ -96,10 +96,11 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
             return self._reworded
         return super()._texts(images, aggregator)
 
-    def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
+    def _fit(
+        self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
+    ) -> Mixture:
         counts = self._evidence is not None and bool(self._evidence.any())
-        heard, given = self._evidence if counts else None, self.training.corrections
-        return fit_mixture(images, texts, text_logits, self.options, given, heard)
+        return super()._fit(images, texts, text, self._evidence if counts else None)
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]

@@ -55,7 +55,7 @@ def fit_frozen(
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """
-    return fit_mixture(images, texts, lambda block: logit_scale * (block @ texts.T), options, given)
+    return fit_mixture(images, texts, logit_scale, options, given)
 
 
 def stability(

@@ -18,7 +18,7 @@ from latte.api import (
     Posterior,
     PrototypeAggregator,
 )
-from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
+from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _STORED = 5
@@ -44,7 +44,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Label the images by a mixture, and return the mixture as classifier."""
         scale = self._scale(features)
         texts = self._texts(features, aggregator)
-        mixture = self._fit(features, texts, self._text_logits(scale, texts, aggregator))
+        mixture = self._fit(features, texts, self._text_logits(features, aggregator))
         best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         posterior = Posterior(best.indices.cpu(), best.values.cpu())
         # The classifier gives similarities: latte multiplies them by the logit scale.
@@ -57,19 +57,17 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _scale(self, images: Tensor) -> Tensor:
         return self.context.frozen_clip().logit_scale.to(images)
 
-    def _text_logits(
-        self, scale: Tensor, texts: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> TextLogits:
-        def text_logits(block: Tensor) -> Tensor:
-            if self.options.prior == "zero_shot":
-                return scale * (block @ texts.T)
-            return scale * aggregator.similarities(block)
+    def _text_logits(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor | None:
+        """Return the text logits (N, C), or None if they are those of the class texts."""
+        if self.options.prior == "zero_shot":
+            return None
+        return self._scale(images) * aggregator.similarities(images)
 
-        return text_logits
-
-    def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
-        given = self.training.corrections
-        return fit_mixture(images, texts, text_logits, self.options, given)
+    def _fit(
+        self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
+    ) -> Mixture:
+        scale, given = float(self._scale(images)), self.training.corrections
+        return fit_mixture(images, texts, scale, self.options, given, evidence, text)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).

@@ -3,13 +3,13 @@
 Likelihood, text prior, neighbour term and alternating updates are those of TransCLIP-ZS (Zanella,
 Gherin, Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). The fewer images
 support a class, the closer its mean is to its text, as in StatA (Zanella, Fuchs, De Vleeschouwer,
-Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025).
+Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025). Classes that a
+person gave to images change the trust in the texts and end in a logistic regression; see `taught`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,9 +17,15 @@ from torch.nn.functional import normalize, one_hot
 
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
-
-TextLogits = Callable[[Tensor], Tensor]
-"""Function from unit features (B, D) to text logits (B, C)."""
+from latte_transductive.taught import (
+    ANSWER,
+    NEIGHBOUR_SHARE,
+    ROUNDS,
+    answer_weights,
+    logistic_regression,
+    sure_examples,
+    trust_in_texts,
+)
 
 _NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
@@ -27,8 +33,6 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; larger numbers would have no effect."""
-_CORRECTION = 10.0
-"""An image whose class a person gave counts as this many images."""
 _EVIDENCE = 3.0
 """If the largest evidence logit of an image has this value, the certainty of its class is 63 % (1 -
 1/e)."""
@@ -52,10 +56,11 @@ class Mixture:
 def fit_mixture(
     images: Tensor,
     texts: Tensor,
-    text_logits: TextLogits,
+    logit_scale: float,
     options: MixtureOptions,
     given: Tensor | None = None,
     evidence: Tensor | None = None,
+    text: Tensor | None = None,
 ) -> Mixture:
     """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -69,7 +74,7 @@ def fit_mixture(
     with, for image i and class c:
 
         x_i, t_c    unit feature of the image, and of the class text
-        text_ic     logit of the class text: `text_logits(images)`
+        text_ic     logit of the class text, `text`; by default `logit_scale` x_i · t_c
         a_c         moved class text: unit(t_c + mean x - mean t)
         k_c         number of images that a_c counts as; `anchor_images` is (k_even, k_few)
         r           evenness of the labels: exp(entropy of the class counts) / C; 1 if all are equal
@@ -85,10 +90,12 @@ def fit_mixture(
     another label.
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. For such an image
-    of class c, z_i is fixed. The image counts as ten images in mean_c, in the variances and as a
-    neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. For all
-    images i, e_ic is raised by (1 - r) times a gap. The gap is the largest text logit minus the
-    text logit of c, averaged over the given images of class c.
+    of class c, z_i is fixed. The image counts as ten images or more in mean_c, in the variances and
+    as a neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. For
+    all images i, e_ic is raised by (1 - r) times a gap. The gap is the largest text logit minus the
+    text logit of c, averaged over the given images of class c. The text logits are multiplied by
+    the trust in the texts, v is a quarter, and the last iteration is followed by two logistic
+    regressions that start at the mixture's classifier; see `taught`.
 
     `evidence` (N, C) has logits that a describer's answers imply, and 0 elsewhere. They are added
     to e_ic. If the largest logit of an image in `evidence` is e > 0, its class has the certainty
@@ -96,32 +103,86 @@ def fit_mixture(
     logits of its class by the share b of the change that a person's answer would make.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
-    text = text_logits(images)
-    heard = text if evidence is None else text + evidence
+    prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
     fixed = _Fixed.of(given, evidence, len(texts), images)
-    return _fit(images, anchors, text, heard, fixed, options)
+    term = _NeighbourTerm.of(images, prior.zero_shot, len(texts), options)
+    if given is None or fixed is None or not fixed.given:
+        return _fit(images, anchors, prior, evidence, fixed, term, options)
+    rows = fixed.rows[: fixed.given]
+    trust = trust_in_texts(prior.logits[rows], given[rows], prior.logits.mean(dim=0))
+    damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
+    mixture = _fit(images, anchors, prior.trusted(trust), evidence, fixed, damped, options)
+    # The classifier of the mixture is relative to the text logits, of which only a part counts.
+    rows_of_texts = logit_scale * texts
+    start = replace(mixture, rows=mixture.rows + trust * rows_of_texts)
+    learned = _regressed(images, start, given, evidence, fixed, term)
+    return replace(learned, rows=learned.rows - rows_of_texts)
+
+
+def _regressed(
+    images: Tensor,
+    start: Mixture,
+    given: Tensor,
+    evidence: Tensor | None,
+    fixed: _Fixed,
+    term: _NeighbourTerm,
+) -> Mixture:
+    """Return the mixture after the logistic regressions; its rows include those of the texts."""
+    fixed = fixed.weighing(ANSWER)
+    mixture = start
+    for _ in range(ROUNDS):
+        examples = sure_examples(mixture.posteriors, given)
+        rows, bias = logistic_regression(images, examples, start.rows, start.bias)
+        logits = torch.addmm(bias if evidence is None else evidence + bias, images, rows.T)
+        mixture = Mixture(term.posteriors(logits, fixed), rows, bias)
+    return mixture
+
+
+@dataclass(frozen=True)
+class _TextPrior:
+    """Text logits (N, C) of the images, and what is derived from them before they are trusted."""
+
+    logits: Tensor
+    """(N, C): the text logits in every iteration."""
+    start: Tensor
+    """(N, C): the logits of the first labels."""
+    zero_shot: Tensor
+    """(N,): the zero-shot labels."""
+    spread: float
+    """Standard deviation of the text logits over the classes."""
+
+    @classmethod
+    def of(cls, logits: Tensor) -> _TextPrior:
+        spread = float(logits.var(dim=1, correction=0).mean().sqrt())
+        return cls(logits, logits, logits.argmax(dim=1), spread)
+
+    def trusted(self, trust: float) -> _TextPrior:
+        """Return the prior if the texts are trusted by the factor `trust`.
+
+        The less they are trusted, the more of each class's mean logit is left out of the start.
+        """
+        start = trust * (self.logits - (1 - trust) * self.logits.mean(dim=0))
+        return replace(self, logits=trust * self.logits, start=start)
 
 
 def _fit(
     images: Tensor,
     anchors: Tensor,
-    text: Tensor,
-    heard: Tensor,
+    prior: _TextPrior,
+    evidence: Tensor | None,
     fixed: _Fixed | None,
+    term: _NeighbourTerm,
     options: MixtureOptions,
 ) -> Mixture:
-    """Return the mixture after all iterations; see `fit_mixture`.
-
-    `anchors` are a_c (C, D), `text` are the text logits (N, C), `heard` is `text` plus evidence.
-    """
-    zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
-    spread = float(text.var(dim=1, correction=0).mean().sqrt())
+    """Return the mixture after all iterations; see `fit_mixture`. `anchors` are a_c (C, D)."""
+    zero_shot, middle = prior.zero_shot, prior.logits.mean(dim=0)
+    heard = prior.logits if evidence is None else prior.logits + evidence
+    started = (prior.start if evidence is None else prior.start + evidence).softmax(dim=1)
     moments = _Moments.of(images)
-    lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
+    lift = torch.zeros_like(middle) if fixed is None else fixed.lift(prior.logits)
     # In the variances, a given image has the weight that it has in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
-    term = _NeighbourTerm.of(images, zero_shot, len(anchors), options)
-    posteriors = heard.softmax(dim=1) if fixed is None else fixed.put(heard.softmax(dim=1))
+    posteriors = started if fixed is None else fixed.put(started)
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     rows, bias = torch.zeros_like(anchors), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
@@ -130,7 +191,7 @@ def _fit(
         means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
         if iteration:
             variances = _variances(counted, assigned, means)
-        rows, bias = _classifier(means, variances, moments, options.image_weight * spread)
+        rows, bias = _classifier(means, variances, moments, options.image_weight * prior.spread)
         bias = bias - evenness**2 * options.debias * (middle - middle.mean())
         if fixed is not None:
             bias = bias + (1 - evenness) * lift
@@ -163,16 +224,22 @@ class _Fixed:
         rows = (given >= 0).nonzero().squeeze(1)
         known = one_hot(given[rows], classes).to(images)
         weights = images.new_ones(len(images), 1)
-        weights[rows] = _CORRECTION
+        weights[rows, 0] = answer_weights(given[rows], classes, len(images)).to(weights)
         number = len(rows)
         if evidence is not None:
             most, label = evidence.max(dim=1)
             heard = ((most > 0) & (given < 0)).nonzero().squeeze(1)
             belief = -torch.expm1(-most[heard] / _EVIDENCE).unsqueeze(1)
-            weights[heard] = 1 + (_CORRECTION - 1) * belief
+            weights[heard] = 1 + (ANSWER - 1) * belief
             rows = torch.cat([rows, heard])
             known = torch.cat([known, belief * one_hot(label[heard], classes)])
         return cls(rows, known, weights, number)
+
+    def weighing(self, weight: float) -> _Fixed:
+        """Return the same images, where each image that a person gave counts as `weight` images."""
+        weights = self.weights.clone()
+        weights[self.rows[: self.given]] = weight
+        return replace(self, weights=weights)
 
     def put(self, posteriors: Tensor) -> Tensor:
         """Return `posteriors` (N, C) with probability 1 for each class that a person gave."""

@@ -132,9 +132,7 @@ def test_the_temperature_is_the_frozen_clips_own(
 ) -> None:
     monkeypatch.setattr(StubClip, "logit_scale", torch.tensor(scale))
     images = near(LABELS, noise=0.7)
-    mixture = fit_mixture(
-        images, TEXTS, lambda block: scale * block @ TEXTS.T, TransductiveOptions()
-    )
+    mixture = fit_mixture(images, TEXTS, scale, TransductiveOptions())
     expected = (scale * images @ TEXTS.T + images @ mixture.rows.T + mixture.bias).softmax(dim=1)
     labeler, info = begun({"main": images}, confidence=True)
     (only,) = streams(labeler, "main", [*range(12)])

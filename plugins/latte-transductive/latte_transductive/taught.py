@@ -1,0 +1,136 @@
+"""Steps that the mixture adds if a person gave the classes of some images.
+
+A few given classes are worth more than every guess of the texts. So they decide how far the texts
+are trusted, count as a share of their class, and end in a logistic regression that also learns from
+images with a sure class. The constants were chosen on eight labelled sets and judged on eight other
+sets (`python -m benchmarks answers`, docs/results.md).
+
+The regression starts at the mixture's classifier and stays near it, as few-shot probes of CLIP
+start at the class texts (Silva-Rodriguez, Hajimiri, Ben Ayed, Dolz: A Closer Look at the Few-Shot
+Adaptation of Large Vision-Language Models, CVPR 2024). Sure labels of other images are those of
+self-training (Lee: Pseudo-Label, ICML workshop 2013).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+ANSWER = 10.0
+"""In the regression and among neighbours, a given image counts as this many images."""
+NEIGHBOUR_SHARE = 0.25
+"""Share of the neighbours' weight while the Gaussians are fitted; the last update has all of it."""
+ROUNDS = 2
+"""Number of regressions; each has new labels of the images with a sure class."""
+_LEAST_SHARE = 0.2
+"""The given images of a class together count as this share of N / C images, or as more."""
+_TRUSTS = (0.0, 0.06, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
+_PRIOR = 2.0
+"""Log-likelihood that texts lose if they are not trusted at all, so that few answers decide less.
+"""
+_ANSWERS_PER_CLASS = 10.0
+"""With this number of answers per class, the trust in the texts is halved."""
+_SURE = 0.9
+"""An image with a larger probability of its class is an example of the regression."""
+_MOST_EXAMPLES = 20_000
+"""Largest number of examples with a sure class; more take longer and change little."""
+_NEAR_ROWS, _NEAR_BIAS = 0.0015, 0.001
+"""Weights of the squared distances to the mixture's classifier."""
+_STEPS = 60
+
+
+def trust_in_texts(text: Tensor, labels: Tensor, middle: Tensor) -> float:
+    """Return the factor t in [0, 1) of the text logits: small if they contradict the answers.
+
+        t = argmax over r of  sum_i log softmax(r (text_i - middle))[y_i] - 2 (1 - r)²,
+        divided by 1 + M / 10 C
+
+    Args:
+        text: (M, C): text logits of the M images whose classes were given.
+        labels: (M,): the given classes y.
+        middle: (C,): mean text logits of all images.
+    """
+    trusts = text.new_tensor(_TRUSTS)
+    scaled = trusts[:, None, None] * (text - middle)
+    likelihood = scaled.log_softmax(dim=2)[:, torch.arange(len(labels)), labels].sum(dim=1)
+    best = float(trusts[(likelihood - _PRIOR * (1 - trusts) ** 2).argmax()])
+    return best / (1 + len(labels) / len(middle) / _ANSWERS_PER_CLASS)
+
+
+def answer_weights(labels: Tensor, classes: int, images: int) -> Tensor:
+    """Return the number of images (M,) that each given image counts as in the Gaussians.
+
+    This is ten, or more if the answers of its class would else count as less than a fifth of the
+    N / C images that a class has on average. `labels` (M,) are the given classes.
+    """
+    answers = labels.bincount(minlength=classes)[labels]
+    return (_LEAST_SHARE * images / classes / answers).clamp_min(ANSWER)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images from which the regression learns."""
+
+    rows: Tensor
+    """(E,): indices of the images."""
+    labels: Tensor
+    """(E,): their classes."""
+    weights: Tensor
+    """(E,): numbers of images that they count as."""
+
+
+def sure_examples(posteriors: Tensor, given: Tensor) -> Examples:
+    """Return the given images, and images with a sure class, as examples.
+
+    `posteriors` are (N, C), and `given` (N,) has the given classes and -1 elsewhere. A given image
+    counts as ten images. The other images count as one each, or as less, so that no class has more
+    of them than the median class.
+    """
+    probabilities, labels = posteriors.max(dim=1)
+    is_given = given >= 0
+    sure = ((probabilities > _SURE) & ~is_given).nonzero().squeeze(1)
+    sure = sure[:: -(-len(sure) // _MOST_EXAMPLES) or 1]
+    counts = labels[sure].bincount(minlength=posteriors.shape[1]).to(posteriors)
+    median = counts[counts > 0].median() if len(sure) else counts.new_ones(())
+    answered = is_given.nonzero().squeeze(1)
+    return Examples(
+        torch.cat([answered, sure]),
+        torch.cat([given[answered], labels[sure]]),
+        torch.cat(
+            [
+                torch.full_like(probabilities[answered], ANSWER),
+                (median / counts[labels[sure]]).clamp_max(1),
+            ]
+        ),
+    )
+
+
+def logistic_regression(
+    images: Tensor, examples: Examples, start_rows: Tensor, start_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return rows (C, D) and bias (C,) of a classifier that fits the examples and stays near.
+
+    It minimises the weighted cross-entropy plus 0.0015 |rows - start|² + 0.001 |bias - start|².
+    """
+    features, weights = images[examples.rows], examples.weights.unsqueeze(1)
+    wanted = one_hot(examples.labels, len(start_rows)).to(features)
+    total = weights.sum()
+    rows, bias = start_rows.clone(), start_bias.clone()
+    optimizer = torch.optim.LBFGS([rows, bias], max_iter=_STEPS, history_size=10)
+
+    def loss() -> Tensor:
+        logits = torch.addmm(bias, features, rows.T)
+        moved_rows, moved_bias = rows - start_rows, bias - start_bias
+        errors = weights * (logits.softmax(dim=1) - wanted) / total
+        rows.grad = errors.T @ features + 2 * _NEAR_ROWS / total * moved_rows
+        bias.grad = errors.sum(dim=0) + 2 * _NEAR_BIAS / total * moved_bias
+        cross_entropy = -(weights * wanted * logits.log_softmax(dim=1)).sum()
+        near = _NEAR_ROWS * moved_rows.square().sum() + _NEAR_BIAS * moved_bias.square().sum()
+        return (cross_entropy + near) / total
+
+    with torch.no_grad():
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return rows, bias

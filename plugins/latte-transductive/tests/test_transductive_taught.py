@@ -1,0 +1,163 @@
+"""Steps of the mixture for given classes equal slow loops, and help where they should."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from latte_transductive.mixture import fit_mixture
+from latte_transductive.options import MixtureOptions
+from latte_transductive.taught import (
+    Examples,
+    answer_weights,
+    logistic_regression,
+    sure_examples,
+    trust_in_texts,
+)
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+pytestmark = pytest.mark.thorough
+
+SCALE = 25.0
+
+
+def unit(rows: int, seed: int, width: int = 12) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return normalize(torch.randn(rows, width, generator=generator, dtype=torch.float64), dim=1)
+
+
+def clusters_with_swapped_names(images: int = 240, classes: int = 6) -> tuple[Tensor, Tensor]:
+    """Texts and images in clear clusters, where the first two names belong to each other's."""
+    texts = unit(classes, seed=3)
+    points = normalize(texts + 0.7 * unit(classes, seed=4), dim=1)
+    rows = normalize(points[torch.arange(images) % classes] + 0.4 * unit(images, seed=5), dim=1)
+    return texts[[1, 0, *range(2, classes)]], rows
+
+
+def given_classes(images: int, classes: int, each: int) -> Tensor:
+    truth = torch.arange(images) % classes
+    return torch.where(torch.arange(images) < each * classes, truth, -1)
+
+
+def test_trust_is_the_likeliest_factor_of_a_slow_search() -> None:
+    text, labels = SCALE * unit(8, seed=1) @ unit(5, seed=2).T, torch.arange(8) % 5
+    middle = text.mean(dim=0)
+    scores = {}
+    for factor in (0, 0.06, 0.125, 0.25, 0.375, 0.5, 0.75, 1):
+        likelihood = 0.0
+        for row, label in zip(text.tolist(), labels.tolist(), strict=True):
+            logits = [factor * (value - mean) for value, mean in zip(row, middle, strict=True)]
+            likelihood += float(logits[label]) - math.log(sum(math.exp(one) for one in logits))
+        scores[factor] = likelihood - 2 * (1 - factor) ** 2
+    expected = max(scores, key=lambda factor: scores[factor]) / (1 + 8 / 50)
+    assert trust_in_texts(text, labels, middle) == pytest.approx(expected)
+
+
+def test_right_texts_are_trusted_more_than_wrong_ones() -> None:
+    text, labels = SCALE * torch.eye(6), torch.arange(6)
+    middle = text.mean(dim=0)
+    assert trust_in_texts(text, labels, middle) == pytest.approx(1 / 1.1)
+    assert trust_in_texts(text, labels.flip(0), middle) == 0
+
+
+@pytest.mark.parametrize("images", [30, 3000])
+def test_answers_of_a_class_count_ten_each_or_a_fifth_of_a_class_together(images: int) -> None:
+    weights = answer_weights(torch.tensor([0, 0, 0, 2]), 3, images)
+    assert bool((weights >= 10).all())
+    if images == 3000:
+        assert weights.tolist() == pytest.approx([200 / 3] * 3 + [200])
+
+
+def test_sure_images_are_examples_and_no_class_outweighs_the_median() -> None:
+    posteriors = torch.tensor([[0.95, 0.05]] * 6 + [[0.05, 0.95]] * 2 + [[0.6, 0.4]] * 3)
+    given = torch.full((11,), -1)
+    given[8] = 1  # the texts say otherwise
+    examples = sure_examples(posteriors, given)
+    assert examples.rows.tolist() == [8, *range(8)]
+    assert examples.labels.tolist() == [1, *[0] * 6, 1, 1]
+    assert examples.weights.tolist() == pytest.approx([10, *[2 / 6] * 6, 1, 1])
+
+
+def test_large_sets_are_thinned_but_every_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latte_transductive.taught._MOST_EXAMPLES", 10)
+    given = torch.where(torch.arange(100) % 9 == 0, 1, -1)
+    examples = sure_examples(torch.tensor([[1.0, 0.0]]).repeat(100, 1), given)
+    assert len(examples.rows) <= 10 + int((given >= 0).sum())
+    assert {*(given >= 0).nonzero().flatten().tolist()} <= {*examples.rows.tolist()}
+
+
+def test_no_sure_image_leaves_the_answers_alone() -> None:
+    examples = sure_examples(torch.full((4, 3), 1 / 3), torch.tensor([-1, 2, -1, -1]))
+    assert (examples.rows.tolist(), examples.labels.tolist()) == ([1], [2])
+
+
+def test_regression_finds_the_minimum_that_autograd_finds() -> None:
+    images, start_rows, start_bias = (
+        unit(40, seed=6),
+        SCALE * unit(4, seed=7),
+        torch.zeros(4).double(),
+    )
+    labels, weights = torch.arange(40) % 4, torch.arange(40).double() % 3 + 1
+    examples = Examples(torch.arange(40), labels, weights)
+    rows, bias = logistic_regression(images, examples, start_rows, start_bias)
+    free = [rows.clone().requires_grad_(), bias.clone().requires_grad_()]
+    losses = weights * cross_entropy(
+        torch.addmm(free[1], images, free[0].T), labels, reduction="none"
+    )
+    near = 0.0015 * (free[0] - start_rows).square().sum() + 0.001 * free[1].square().sum()
+    torch.autograd.backward((losses.sum() + near) / weights.sum())
+    assert all(float(one.grad.abs().max()) < 1e-4 for one in free if one.grad is not None)
+
+
+def test_regression_without_a_contradiction_stays_at_its_start() -> None:
+    images = torch.eye(3, dtype=torch.float64)
+    start = 1000 * torch.eye(3, dtype=torch.float64)
+    examples = Examples(torch.arange(3), torch.arange(3), torch.ones(3, dtype=torch.float64))
+    rows, bias = logistic_regression(images, examples, start, torch.zeros(3).double())
+    assert torch.allclose(rows, start)
+    assert torch.allclose(bias, torch.zeros(3).double())
+
+
+@pytest.mark.parametrize("each", [2, 5])
+def test_few_answers_per_class_put_swapped_names_right(each: int) -> None:
+    texts, images = clusters_with_swapped_names()
+    truth = torch.arange(len(images)) % len(texts)
+    given = given_classes(len(images), len(texts), each)
+    plain = fit_mixture(images, texts, SCALE, MixtureOptions())
+    taught = fit_mixture(images, texts, SCALE, MixtureOptions(), given)
+    unseen = (images @ (SCALE * texts + taught.rows).T + taught.bias).argmax(dim=1)
+    assert float((plain.posteriors.argmax(dim=1) == truth).double().mean()) < 0.75
+    assert float((taught.posteriors.argmax(dim=1) == truth).double().mean()) > 0.95
+    assert float((unseen == truth).double().mean()) > 0.95
+
+
+@pytest.mark.parametrize("each", [1, 40])
+def test_answers_for_one_class_or_for_every_image_are_sound(each: int) -> None:
+    texts, images = clusters_with_swapped_names()
+    given = given_classes(len(images), len(texts), each)
+    only_first = torch.where(given == 0, given, -1)
+    for classes in (given, only_first):
+        mixture = fit_mixture(images, texts, SCALE, MixtureOptions(), classes)
+        assert bool(mixture.rows.isfinite().all() and mixture.bias.isfinite().all())
+        kept = mixture.posteriors.argmax(dim=1)[classes >= 0]
+        assert torch.equal(kept, classes[classes >= 0])
+
+
+def test_equal_inputs_give_equal_bits() -> None:
+    texts, images = clusters_with_swapped_names()
+    given = given_classes(len(images), len(texts), 2)
+    one, other = (fit_mixture(images, texts, SCALE, MixtureOptions(), given) for _ in range(2))
+    assert torch.equal(one.posteriors, other.posteriors)
+    assert torch.equal(one.rows, other.rows)
+
+
+def test_answers_and_a_describers_evidence_count_together() -> None:
+    texts, images = clusters_with_swapped_names()
+    truth = torch.arange(len(images)) % len(texts)
+    given = given_classes(len(images), len(texts), 1)
+    evidence = torch.zeros(len(images), len(texts), dtype=torch.float64)
+    evidence[-30:].scatter_(1, truth[-30:, None], 8.0)
+    mixture = fit_mixture(images, texts, SCALE, MixtureOptions(), given, evidence)
+    assert torch.equal(mixture.posteriors.argmax(dim=1)[-30:], truth[-30:])
