@@ -1,0 +1,183 @@
+"""Accuracy by number of answers, for latte's mixture and for other ways to use answers.
+
+Each set's training images are a folder, and its test images are unseen. A simulated person gives
+the true classes of some images: `5 per class`, `30 random` images, or `2 per group`, the images
+nearest the centre of each group that the mixture finds without answers. With `--wrong`, a share of
+the answers names another class. Accuracy on own images leaves the answered images out.
+
+The constants of the mixture's steps for answers were chosen on sports22, weather6, grocery26,
+trash6, steel6, brain4, cifar10 and emotions6, and judged once on eight other sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from zlib import crc32
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
+from benchmarks.folder_cells import Images, LabelledSet
+from benchmarks.folder_sets import load_sets, positive, set_parser
+from benchmarks.measuring import say, table
+from latte.results.stored import open_tensors
+
+_PLANS = (
+    *("1 per class", "2 per class", "5 per class", "10 per class"),
+    *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
+)
+LATTE = "latte"
+METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
+_CONSIDERED = 0.7
+"""Share of a group's images that a draw considers, so that draws differ."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracies in per cent, on own images without an answer and on unseen images."""
+
+    own: float
+    unseen: float
+
+
+Measured = dict[tuple[str, str], dict[str, list[Accuracy]]]
+"""Accuracies of each method, one per draw, by name of the set and plan."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the accuracies by plan and method, and the differences to the best rival by set."""
+    parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="plugin:tiny")
+    parser.add_argument("--features", nargs="+", type=Path, metavar="FILE", default=[])
+    parser.add_argument("--plan", action="append", choices=_PLANS, help="default: all")
+    parser.add_argument("--draws", type=positive, default=5)
+    parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    sets = [read_features(path) for path in options.features] or load_sets(options)
+    plans = options.plan or _PLANS
+    measured: Measured = {}
+    for labelled in sets:
+        answered = AnsweredSet(labelled)
+        for plan in plans:
+            measured[labelled.name, plan] = accuracies(answered, plan, options.draws, options.wrong)
+    names = [one.name for one in sets]
+    for part in ("own", "unseen"):
+        say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
+        say(means_table(names, plans, measured, part), "")
+        say(*(against_best_rival(names, plan, measured, part) for plan in plans))
+
+
+def read_features(path: Path) -> LabelledSet:
+    """Read a set from a safetensors file of features and labels.
+
+    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
+    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
+    """
+    with open_tensors(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = file.metadata() or {}
+        parts = [
+            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
+            for name in ("training", "evaluation")
+        ]
+        names = tuple(json.loads(about["classes"]))
+        scale = float(about["logit_scale"])
+        texts = tensors["class_features"].float()
+    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts)
+
+
+def accuracies(
+    answered: AnsweredSet, plan: str, draws: int, wrong: float
+) -> dict[str, list[Accuracy]]:
+    """Return the accuracies of each method, one per draw; all methods get the same answers."""
+    measured: dict[str, list[Accuracy]] = {name: [] for name in METHODS}
+    for draw in range(draws):
+        generator = torch.Generator().manual_seed(crc32(f"{answered.name} {plan} {draw}".encode()))
+        true = answers(answered, plan, generator)
+        given = with_mistakes(true, wrong, answered.classes, generator)
+        for name, method in METHODS.items():
+            measured[name].append(accuracy(answered, given, method(answered, given)))
+    return measured
+
+
+def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Tensor:
+    """Return the true classes (N,) of the images that `plan` asks about, and -1 elsewhere."""
+    truth = answered.labelled.train.labels
+    number, kind = int(plan.split()[0]), plan.split()[-1]
+    order = torch.randperm(len(truth), generator=generator)
+    if kind == "random":
+        asked = order[:number]
+    elif kind == "class":
+        asked = torch.cat(
+            [order[truth[order] == label][:number] for label in range(answered.classes)]
+        )
+    else:
+        asked = torch.cat(nearest_centres(answered, number, generator))
+    return torch.full_like(truth, -1).index_copy(0, asked, truth[asked])
+
+
+def nearest_centres(answered: AnsweredSet, number: int, generator: torch.Generator) -> list[Tensor]:
+    """Return, per group that the mixture finds, the images nearest its centre, of a random part."""
+    groups = answered.without_answers.argmax(dim=1)
+    nearest = []
+    for label in groups.unique().tolist():
+        rows = (groups == label).nonzero().squeeze(1)
+        centre = normalize(answered.own[rows].mean(dim=0), dim=0)
+        ranked = rows[(answered.own[rows] @ centre).argsort(descending=True)]
+        considered = torch.rand(len(ranked), generator=generator) < _CONSIDERED
+        nearest.append(torch.cat([ranked[considered], ranked[~considered]])[:number])
+    return nearest
+
+
+def with_mistakes(true: Tensor, share: float, classes: int, generator: torch.Generator) -> Tensor:
+    """Return the answers, where each is another random class with the probability `share`."""
+    mistaken = (torch.rand(len(true), generator=generator) < share) & (true >= 0)
+    others = (true + torch.randint(1, max(2, classes), true.shape, generator=generator)) % classes
+    return torch.where(mistaken, others, true)
+
+
+def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
+    """Return the accuracies of the labels in per cent."""
+    own = (labels.own == answered.labelled.train.labels)[given < 0]
+    unseen = labels.unseen == answered.labelled.test.labels
+    return Accuracy(*(100 * float(right.float().mean()) for right in (own, unseen)))
+
+
+def means_table(names: Sequence[str], plans: Sequence[str], measured: Measured, part: str) -> str:
+    """Return a table of the mean over sets, with a row per method and a column per plan."""
+    rows = [
+        [method, *(f"{mean_of(names, plan, measured, part, method):.1f}" for plan in plans)]
+        for method in METHODS
+    ]
+    return table(["", *plans], rows)
+
+
+def against_best_rival(names: Sequence[str], plan: str, measured: Measured, part: str) -> str:
+    """Return a line on the differences to the rival with the highest mean, set by set.
+
+    A set is marked with `!` if latte is below by more than two standard errors of paired draws.
+    """
+    best = max(RIVALS, key=lambda method: mean_of(names, plan, measured, part, method))
+    cells = []
+    for name in names:
+        pairs = zip(measured[name, plan][LATTE], measured[name, plan][best], strict=True)
+        differences = [getattr(ours, part) - getattr(theirs, part) for ours, theirs in pairs]
+        draws = len(differences)
+        error = stdev(differences) / math.sqrt(draws) if draws > 1 else math.inf
+        mark = "!" if mean(differences) < -2 * error else ""
+        cells.append(f"{name} {mean(differences):+.1f}{mark}")
+    return f"{plan}, minus {best}: {', '.join(cells)}"
+
+
+def mean_of(names: Sequence[str], plan: str, measured: Measured, part: str, method: str) -> float:
+    """Return the mean over sets of the mean over draws."""
+    return mean(mean(getattr(one, part) for one in measured[name, plan][method]) for name in names)

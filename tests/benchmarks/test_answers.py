@@ -1,0 +1,100 @@
+"""The benchmark of answers asks what its plans say, and gives all methods the same answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from benchmarks import answers
+from benchmarks.answer_rivals import AnsweredSet, Labels
+from benchmarks.folder_cells import Images, LabelledSet
+
+
+def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
+    generator = torch.Generator().manual_seed(1)
+    texts = normalize(torch.randn(classes, 8, generator=generator), dim=1)
+    parts = []
+    for _ in range(2):
+        labels = torch.arange(images) % classes
+        noise = torch.randn(images, 8, generator=generator)
+        parts.append(Images(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
+    return LabelledSet("toy", "toy", ("a", "b", "c"), texts, 25.0, *parts)
+
+
+def asked(plan: str) -> Tensor:
+    answered = AnsweredSet(labelled_set())
+    return answers.answers(answered, plan, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("plan", "count"), [("2 per class", 6), ("10 random", 10)])
+def test_plan_asks_for_true_classes(plan: str, count: int) -> None:
+    given = asked(plan)
+    truth = labelled_set().train.labels
+    assert int((given >= 0).sum()) == count
+    assert torch.equal(given[given >= 0], truth[given >= 0])
+    if plan.endswith("class"):
+        assert given[given >= 0].bincount().tolist() == [2, 2, 2]
+
+
+def test_groups_are_asked_about_at_their_centres() -> None:
+    given = asked("1 per group")
+    assert 1 <= int((given >= 0).sum()) <= 3
+
+
+def test_mistakes_are_other_classes_of_the_wanted_share() -> None:
+    true = torch.arange(1000) % 3
+    generator = torch.Generator().manual_seed(0)
+    given = answers.with_mistakes(true, 0.2, 3, generator)
+    assert 150 < int((given != true).sum()) < 250
+    assert {*given.tolist()} == {0, 1, 2}
+    assert torch.equal(answers.with_mistakes(true, 0.0, 3, generator), true)
+
+
+def test_own_accuracy_leaves_answered_images_out() -> None:
+    answered = AnsweredSet(labelled_set())
+    truth = answered.labelled.train.labels
+    given = torch.where(torch.arange(60) < 30, truth, -1)
+    wrong_where_asked = torch.where(given >= 0, (truth + 1) % 3, truth)
+    labels = Labels(wrong_where_asked, answered.labelled.test.labels)
+    assert answers.accuracy(answered, given, labels) == answers.Accuracy(100.0, 100.0)
+
+
+@pytest.mark.parametrize("method", answers.METHODS)
+def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) -> None:
+    whole = labelled_set()
+    swapped = LabelledSet(
+        "toy", "toy", whole.names, whole.texts[[1, 0, 2]], 5.0, whole.train, whole.test
+    )
+    answered = AnsweredSet(swapped)
+    truth = whole.train.labels
+    given = torch.where(torch.arange(60) < 30, truth, -1)
+    labels = answers.METHODS[method](answered, given)
+    without = (swapped.test.features @ swapped.texts.T).argmax(dim=1)
+    before = float((without == whole.test.labels).float().mean())
+    assert float((labels.unseen == whole.test.labels).float().mean()) > before
+
+
+def test_command_prints_a_table_and_differences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy, path = labelled_set(), tmp_path / "toy.safetensors"
+    tensors = {
+        "training": toy.train.features,
+        "training_labels": toy.train.labels,
+        "evaluation": toy.test.features,
+        "evaluation_labels": toy.test.labels,
+        "class_features": toy.texts,
+    }
+    about = {"classes": json.dumps(toy.names), "logit_scale": str(toy.logit_scale)}
+    save_file(tensors, path, about)
+    answers.main(["--features", str(path), "--plan", "2 per class", "--draws", "2"])
+    printed = capsys.readouterr().out
+    assert "unseen images: mean accuracy of 1 sets, 2 draws" in printed
+    assert all(f"| {name} |" in printed for name in answers.METHODS)
+    assert "2 per class, minus" in printed
