@@ -1,7 +1,7 @@
 """Ways to use the classes that a person gave to a few images, as rivals of the mixture.
 
-Each has its published or usual form. Settings that a paper tunes on labelled images were chosen on
-the eight sets named in `answers`, as latte's own constants were.
+Each has its published or usual form. Their settings are usual values that were not tuned, while the
+constants of latte's mixture were chosen on the eight sets named in `answers`.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
         answered = AnsweredSet(labelled)
         for plan in plans:
             measured[labelled.name, plan] = accuracies(answered, plan, options.draws, options.wrong)
-    names = [one.name for one in sets]
+    names = [labelled.name for labelled in sets]
     for part in ("own", "unseen"):
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
         say(means_table(names, plans, measured, part), "")

@@ -177,15 +177,15 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
         """Return targets z (B, D), whose gradient flows through u only. Without texts, z is P_c."""
-        own = self._prototypes[stream.labels]
+        class_prototypes = self._prototypes[stream.labels]
         if not texts:
-            return Supervision(stream, own, self.classifier())
+            return Supervision(stream, class_prototypes, self.classifier())
         # In the prototypes' dtype, because half precision would round small changes away.
-        features = {name: text.to(own.dtype) for name, text in texts.items()}
+        features = {name: text.to(class_prototypes.dtype) for name, text in texts.items()}
         prototypes = self._prototypes if self.options.margins == "current" else self._epoch_start
         judge = Classifier(prototypes, self._owners) if self.options.mixer == "dynamic" else None
         mixed = mix(features, self._weights, judge)
-        targets = torch.lerp(own, mixed, 1 - self.options.momentum)
+        targets = torch.lerp(class_prototypes, mixed, 1 - self.options.momentum)
         return Supervision(stream, targets, self.classifier())
 
     @torch.no_grad()
@@ -249,8 +249,8 @@ class ContrastiveLoss(Loss[NoOptions]):
         weights = supervision.stream.weights
         removed = weights == 0
         # A removed image keeps the pair with itself, so that its cross-entropy is 0.
-        own = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
-        excluded = (removed.unsqueeze(0) | removed.unsqueeze(1)) & ~own
+        positives = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
+        excluded = (removed.unsqueeze(0) | removed.unsqueeze(1)) & ~positives
         logits = logit_scale * image_features @ supervision.targets.T
         logits = logits.masked_fill(excluded, -torch.inf)
         by_image, by_target = (each.log_softmax(dim=1).diagonal() for each in (logits, logits.T))

@@ -88,8 +88,8 @@ class Evaluation:
 
     @model_validator(mode="after")
     def _check(self) -> Evaluation:
-        counts_are_possible = all(one.correct <= one.images for one in self.classes)
-        if not counts_are_possible or sum(one.images for one in self.classes) != self.images:
+        counts_are_possible = all(counts.correct <= counts.images for counts in self.classes)
+        if not counts_are_possible or sum(counts.images for counts in self.classes) != self.images:
             raise ValueError(f"{self.name}: its counts do not add up")
         if not self.top1.is_within(0, 1):
             raise ValueError(f"{self.name}: a share is not between 0 and 1")

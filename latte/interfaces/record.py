@@ -145,16 +145,17 @@ class EvaluateFacts(Facts):
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:
-        names = [one.name for one in self.evaluations]
+        names = [evaluation.name for evaluation in self.evaluations]
         if len(set(names)) < len(names):
             raise ValueError("a classifier occurs twice")
         if names and not {"zero-shot", "adapted"} <= {*names}:
             raise ValueError("zero-shot or adapted is missing")
-        for one in self.evaluations:
-            if one.gain is None and one.name.removesuffix(OWN_IMAGES) != "zero-shot":
-                raise ValueError(f"{one.name}: the gain is missing")
-            if len(one.classes) != len(self.evaluations[0].classes):
-                raise ValueError(f"{one.name}: it is about {len(one.classes)} classes")
+        for evaluation in self.evaluations:
+            name, classes = evaluation.name, len(evaluation.classes)
+            if evaluation.gain is None and name.removesuffix(OWN_IMAGES) != "zero-shot":
+                raise ValueError(f"{name}: the gain is missing")
+            if classes != len(self.evaluations[0].classes):
+                raise ValueError(f"{name}: it is about {classes} classes")
         return self
 
 
@@ -183,9 +184,10 @@ class RunRecord(Checked):
                 raise ValueError("its number of classes is not within its interval")
             if unknown := {*self.evaluate.present.unsupported} - {*names}:
                 raise ValueError(f"{min(unknown)} is none of the classes")
-        for one in self.evaluate.evaluations:
-            if len(one.classes) != len(names):
-                raise ValueError(f"{one.name}: it is about {len(one.classes)} classes")
+        for evaluation in self.evaluate.evaluations:
+            classes = len(evaluation.classes)
+            if classes != len(names):
+                raise ValueError(f"{evaluation.name}: it is about {classes} classes")
         return self
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
@@ -195,6 +197,6 @@ class RunRecord(Checked):
 
     def without_stages(self, *names: str) -> RunRecord:
         """Return a copy without the records of the stages `names`, and without their facts."""
-        kept = {name: value for name, value in self if name not in names}
+        facts = {name: value for name, value in self if name not in names}
         stages = {name: record for name, record in self.stages.items() if name not in names}
-        return RunRecord(**{**kept, "stages": stages})
+        return RunRecord(**{**facts, "stages": stages})

@@ -97,20 +97,20 @@ class NamedImages:
     def _by_place(self) -> dict[str, str]:
         """Content keys by absolute path, without images in archives."""
         return {
-            _place(str(one.path)): self._keys[one.id]
-            for one in self._references()
-            if one.span is None and one.id in self._keys
+            _place(str(reference.path)): self._keys[reference.id]
+            for reference in self._references()
+            if reference.span is None and reference.id in self._keys
         }
 
     @cached_property
     def _by_stem(self) -> dict[str, str]:
         """Content keys by path and by file name without suffix, without ambiguous names."""
-        found: dict[str, set[str]] = {}
+        keys_by_name: dict[str, set[str]] = {}
         for image, key in self._keys.items():
             path = PurePosixPath(image)
             for name in (str(path.with_suffix("")), path.stem):
-                found.setdefault(_composed(name), set()).add(key)
-        return {name: keys.pop() for name, keys in found.items() if len(keys) == 1}
+                keys_by_name.setdefault(_composed(name), set()).add(key)
+        return {name: keys.pop() for name, keys in keys_by_name.items() if len(keys) == 1}
 
 
 def read_labels(
@@ -121,13 +121,13 @@ def read_labels(
     Raises `LatteError` for an unknown image or class, two labels of an image that differ, and
     malformed content; the error names the line or the place.
     """
-    lookup, found = ClassLookup(class_names), dict[str, GivenLabel]()
+    lookup, labels = ClassLookup(class_names), dict[str, GivenLabel]()
     for where, key, text, use in _entries(path, images, class_names):
         given = _given(text, use, where, lookup, class_names)
-        first = found.setdefault(key, given)
-        if (first.kind, first.label, first.use) != (given.kind, given.label, given.use):
-            raise LatteError(f"{first.where} has another answer for this image", where=where)
-    return found
+        earlier = labels.setdefault(key, given)
+        if (earlier.kind, earlier.label, earlier.use) != (given.kind, given.label, given.use):
+            raise LatteError(f"{earlier.where} has another answer for this image", where=where)
+    return labels
 
 
 def _given(
