@@ -91,7 +91,7 @@ def test_enter_saves_the_nearest_name_which_stands_beside_the_field(
 def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -> None:
     """Wait until the review has `count` answers and the page shows the next question."""
     end = time.monotonic() + seconds
-    while len(review.answers()) < count and time.monotonic() < end:
+    while len(review.answers()) != count and time.monotonic() < end:
         time.sleep(0.02)
     page.wait_for("!busy")
     assert len(review.answers()) == count
@@ -124,9 +124,7 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
         for key in "1uu":
             page.press(key)
         answers_saved(page, review, 5)
-        assert page.evaluate("document.getElementById('gain').textContent").startswith(
-            "After 4 answers"
-        )
+        page.wait_for("document.getElementById('gain').textContent.startsWith('After 4 answers')")
         assert page.complaints() == []
 
 
