@@ -1,7 +1,7 @@
 """Ways to use the classes that a person gave to a few images, as rivals of the mixture.
 
-Each has its published or usual form. Their settings were chosen on the eight sets named in `answers`, as
-the constants of latte's mixture were.
+Each has its published or usual form. Their settings were chosen on the eight sets named in
+`answers`, as the constants of latte's mixture were.
 """
 
 from __future__ import annotations
