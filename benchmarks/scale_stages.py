@@ -143,7 +143,8 @@ class World:
             descriptions=[
                 SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()
             ],
-            general=SimpleNamespace(name="scale", corrections=None),
+            name="scale",
+            corrections=None,
             resolved={},
         )
         return SimpleNamespace(

@@ -140,7 +140,7 @@ def complete_shipped_recipe(incomplete: str) -> list[str]:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Complete the path of a run folder, such as `runs/demo-ca7e1700`."""
+    """Complete the path of a run folder, such as `runs/demo-bd63cee5`."""
     return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
 
 

@@ -64,16 +64,24 @@ def enlarge_interned() -> None:
 def slopes() -> tuple[dict[str, float], dict[str, float]]:
     """Bytes an image, between 1,000 and 3,000 images of 20 classes.
 
-    Paths are part of what is kept, so that the folder's name has the same length in each run.
+    Paths are part of what is kept, so that the folder's name has the same length in each run. The
+    smaller of two differences counts: a cache that grows once, in one of the runs, is no cost of
+    an image.
     """
     enlarge_interned()
+    kept: list[dict[str, float]] = []
+    peaks: list[dict[str, float]] = []
     with TemporaryDirectory() as folder:
-        few, many = (measured(Path(folder, str(count)), count, 20) for count in (1_000, 3_000))
-    kept, peaks = (
-        {name: (large[name] - small[name]) / 2_000 for name in large}
-        for small, large in zip(few, many, strict=True)
-    )
-    return kept, peaks
+        for turn in range(2):
+            few, many = (
+                measured(Path(folder, f"{count}-{turn}"), count, 20) for count in (1_000, 3_000)
+            )
+            for sizes, small, large in zip((kept, peaks), few, many, strict=True):
+                sizes.append({name: (large[name] - small[name]) / 2_000 for name in large})
+    least = [
+        {name: min(one[name] for one in sizes) for name in sizes[0]} for sizes in (kept, peaks)
+    ]
+    return least[0], least[1]
 
 
 def test_kept_bytes_an_image_are_bounded(

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from latte.interfaces import LatteError, TrainableGroup
+from latte.io.tensor_files import save_tensors
 from latte.train.checkpoint import load_checkpoint, save_checkpoint
 from latte.train.training import Training
 from tests.faults.damage import cut, emptied, turned
@@ -60,7 +61,7 @@ def test_checkpoint_with_another_shape_raises_error(
     newest = max(path for path in folder.iterdir() if path.name.startswith("step-"))
     tensors = load_file(newest / "state.safetensors")
     name = next(name for name in tensors if "/weights/" in name and tensors[name].ndim == 2)
-    save_file(tensors | {name: torch.ones(1)}, newest / "state.safetensors")
+    save_tensors(newest / "state.safetensors", tensors | {name: torch.ones(1)})
     with pytest.raises(LatteError, match="does not fit this recipe") as error:
         load_checkpoint(folder, training.learners, training.inputs.labelers)
     assert str(newest) in str(error.value)

@@ -99,6 +99,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
                 model = self._model
                 self._run_loop().run(self._answer_all(requests, model, answers))
         except BaseException as error:  # Ctrl-C, too
+            if len(answers) == len(requests):
+                answers.popitem()  # Ctrl-C came after the last answer, and must not get lost
             if not answers:
                 raise
             return [answers.get(index, error) for index in range(len(requests))]

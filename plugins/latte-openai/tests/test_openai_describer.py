@@ -6,11 +6,13 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from latte_openai.errors import RequestError
+from latte_openai.loop import LoopThread
 from openai_double import (
     Asked,
     Reply,
@@ -186,6 +188,27 @@ def test_ctrl_c_stops_at_once_and_loses_no_answer_that_has_arrived(tmp_path: Pat
     assert first == "answer to a"
     assert all(isinstance(answer, KeyboardInterrupt) for answer in others)
     assert server.prompts == ["a", "b"]
+
+
+def test_ctrl_c_after_the_last_answer_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = LoopThread.run
+
+    def run_and_interrupt(self: LoopThread, work: Coroutine[Any, Any, Any]) -> None:
+        run(self, work)
+        raise KeyboardInterrupt
+
+    with (
+        chat_server() as server,
+        describer(tmp_path, server.url) as one,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(LoopThread, "run", run_and_interrupt)
+        answers = one.describe(questions(tmp_path, *"ab"))
+        with pytest.raises(KeyboardInterrupt):
+            one.describe(questions(tmp_path, "a"))
+    assert sorted(isinstance(answer, KeyboardInterrupt) for answer in answers) == [False, True]
 
 
 def _loops() -> list[threading.Thread]:
