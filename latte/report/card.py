@@ -55,7 +55,7 @@ def model_card(results: RunResults) -> str:
     evidence = read_evidence(results.folder)
     parts = (
         _header(results),
-        f"# {escaped(results.name)}",
+        f"# {escaped(results.record.name)}",
         *_notes(results, evidence),
         " ".join(escaped(line) for line in evidence_lines(evidence)),
         _summary(results),
@@ -64,12 +64,17 @@ def model_card(results: RunResults) -> str:
         "## Data",
         _listed(facts.run_facts(results)),
         "## Method",
-        _listed([*facts.method_facts(results.recipe), *facts.gate_facts(results.held_back)]),
+        _listed(
+            [
+                *facts.method_facts(results.record.recipe),
+                *facts.gate_facts(results.record.describe.held_back),
+            ]
+        ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Numbers",
         *_numbers(results, evidence),
         "## Confidence",
-        _confidence(results.calibration),
+        _confidence(results.record.evaluate.calibration),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results, evidence)),
         "## Licence",
@@ -77,7 +82,10 @@ def model_card(results: RunResults) -> str:
         "## Use",
         *_use(results),
         "## Classes",
-        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
+        "\n".join(
+            f"{label}. {escaped(name)}"
+            for label, name in enumerate(results.record.data.class_names)
+        ),
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -94,8 +102,8 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
-    repository, licence = _starting_model(results.recipe)
-    use = facts.backbone_use(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
+    use = facts.backbone_use(results.record.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
@@ -108,13 +116,13 @@ def _header(results: RunResults) -> str:
     if repository:
         lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
-    return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
+    return "\n".join([*lines, f"model_name: {quoted(results.record.name)}", "---"])
 
 
 def _notes(results: RunResults, evidence: Evidence | None) -> list[str]:
     words = sentences.verdict_words(results, results.folder.name, evidence)
     is_known = words.tone != "none"
-    strong = (words.sentence if is_known else None, sentences.oracle_note(results.recipe))
+    strong = (words.sentence if is_known else None, sentences.oracle_note(results.record.recipe))
     normal = words.lines[1:] if is_known else words.lines
     return [
         *(f"**{escaped(note)}**" for note in strong if note),
@@ -123,16 +131,16 @@ def _notes(results: RunResults, evidence: Evidence | None) -> list[str]:
 
 
 def _summary(results: RunResults) -> str:
-    classes = f"{count(len(results.class_names))} classes"
-    if results.verdict is not None and not results.verdict.adapt:
+    classes = f"{count(len(results.record.data.class_names))} classes"
+    if results.record.train.verdict is not None and not results.record.train.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
     if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
-    images = plural(results.training_images, "image")
-    described = results.recipe.get("describers")
+    images = plural(results.record.data.training_images, "image")
+    described = results.record.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
     labels = f"pseudo-labels that came from the CLIP itself{texts}"
-    if is_oracle(results.recipe):
+    if is_oracle(results.record.recipe):
         groups = "in groups that were formed by ground-truth labels"
         return f"A CLIP adapted to {images}, for {classes}. It was trained on {labels}, {groups}."
     adapted = f"A CLIP adapted to {images} without labels, for {classes}."
@@ -144,7 +152,7 @@ def _listed(pairs: list[facts.Fact]) -> str:
 
 
 def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
-    measured = sentences.headline(results.evaluations, results.verdict, evidence)
+    measured = sentences.headline(results.evaluations, results.record.train.verdict, evidence)
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
@@ -204,7 +212,7 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
     present = sentences.known_present(results)
-    if missing := sentences.present_sentence(present, len(results.class_names)):
+    if missing := sentences.present_sentence(present, len(results.record.data.class_names)):
         limits.append(f"{escaped(missing)}. {sentences.CHECK_NAMES}")
     elif present is not None:
         limits.append(sentences.ALL_OCCUR)
@@ -216,7 +224,7 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
 
 
 def _licence(results: RunResults) -> str:
-    repository, licence = _starting_model(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
     known = (
         f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
         if repository and licence
@@ -227,13 +235,13 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    use = facts.backbone_use(results.recipe)
+    use = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
     if use is None:
         exports = "if its CLIP supports these towers"
-        several = len(facts.learner_names(results.recipe)) > 1
+        several = len(facts.learner_names(results.record.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
-        code = facts.loading_code(results.folder, results.recipe)
+        code = facts.loading_code(results.folder, results.record.recipe)
         alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
@@ -252,7 +260,7 @@ def _package(results: RunResults, use: str) -> list[str]:
     distribution, slash, _ = use.rpartition("/")
     if not slash:
         return [f"{name} of the recipe saved this model, and must be installed to load it."]
-    plugins = results.environment.get("plugins")
+    plugins = results.record.environment.get("plugins")
     version = plugins.get(distribution) if isinstance(plugins, Mapping) else None
     saved = f" {escaped(str(version))}" if version else ""
     return [

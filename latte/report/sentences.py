@@ -145,13 +145,16 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
 
 def answers_note(results: RunResults) -> str | None:
     """Return sentences on the describer's reliability and the gain from its answers, or None."""
-    known = [results.reliability and one_line(results.reliability), gain_sentence(results)]
+    known = [
+        results.record.train.reliability and one_line(results.record.train.reliability),
+        gain_sentence(results),
+    ]
     return " ".join(filter(None, known)) or None
 
 
 def failed_advice(results: RunResults, run: str) -> tuple[str, ...]:
     """Return a sentence on failed requests and the command that sends them again, or nothing."""
-    found = results.failed
+    found = results.record.describe.failed
     if found is None:
         return ()
     return (
@@ -167,10 +170,10 @@ def gain_sentence(results: RunResults) -> str | None:
     If the adapted model is used in full, the sentence is followed by the measured gain over the
     control run `no-questions`.
     """
-    if results.expected_gain is None:
+    if results.record.train.expected_gain is None:
         return None
-    sentence = f"Expected gain of the answers: {results.expected_gain}."
-    evaluations, verdict = results.evaluations, results.verdict
+    sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
+    evaluations, verdict = results.evaluations, results.record.train.verdict
     with_answers, without = named(evaluations, ADAPTED), named(evaluations, NO_QUESTIONS)
     if with_answers is None or without is None or (verdict and verdict.strength < 1):
         return sentence
@@ -294,7 +297,11 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
 
 def known_present(results: RunResults) -> PresentNames | None:
     """Return the estimate of which classes occur; None if there are too few images for it."""
-    return results.present if results.training_images >= MIN_IMAGES else None
+    return (
+        results.record.evaluate.present
+        if results.record.data.training_images >= MIN_IMAGES
+        else None
+    )
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
@@ -322,7 +329,9 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
     """Return advice on class names without an image, and a command for the run folder `run`."""
-    if results.recipe.get("corrections"):  # its review asks only for answers that measure the gain
+    if results.record.recipe.get(
+        "corrections"
+    ):  # its review asks only for answers that measure the gain
         return (CHECK_NAMES,)
     return (
         f"{CHECK_NAMES} If images show them, these images have labels of other classes. To correct "
@@ -340,12 +349,12 @@ def verdict_words(results: RunResults, run: str, evidence: Evidence | None = Non
     """
     words = _guard_words(results, run)
     if evidence is not None and evidence.estimate.answered:
-        return _measured_words(words, results.verdict, evidence)
+        return _measured_words(words, results.record.train.verdict, evidence)
     if results.evaluations:
         return words
     measure = (_MEASURE, f"latte review {shlex.quote(run)}")
     words = replace(words, commands=(measure, *words.commands))
-    if results.verdict is None or results.recipe.get("corrections"):
+    if results.record.train.verdict is None or results.record.recipe.get("corrections"):
         return words
     if words.tone == "kept":
         unknown = "Whether adapting would help is not known: features alone cannot tell."
@@ -371,7 +380,7 @@ def _measured_words(
 
 
 def _guard_words(results: RunResults, run: str) -> VerdictWords:
-    verdict = results.verdict
+    verdict = results.record.train.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)
     reason = one_line(verdict.reason)

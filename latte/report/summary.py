@@ -30,12 +30,12 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
-    measured = sentences.headline(results.evaluations, results.verdict, evidence)
+    measured = sentences.headline(results.evaluations, results.record.train.verdict, evidence)
     is_repeated = evidence is not None and evidence.estimate.answered and not results.evaluations
     present = sentences.known_present(results)
-    absent = sentences.present_sentence(present, len(results.class_names))
+    absent = sentences.present_sentence(present, len(results.record.data.class_names))
     advice, *commands = sentences.absent_advice(results, folder)
-    asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
+    asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.record.train.questions]
     lines += _paragraphs(
         None if is_repeated else measured.sentence,
         measured.control,
@@ -50,7 +50,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     lines += _paragraphs(
         f"Questions about {', '.join(asking)}." if asking else None,
         sentences.answers_note(results),
-        sentences.oracle_note(results.recipe),
+        sentences.oracle_note(results.record.recipe),
     )
     return "\n".join(lines)
 
@@ -63,9 +63,9 @@ def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
 def cost_line(results: RunResults, seconds: float) -> str:
     """Return a line with the `seconds` that a command took, and the run's peak memory if known."""
     time = f"time: {duration(seconds)}"
-    if not results.peak_memory_mb:
+    if not results.record.peak_memory_mb:
         return time
-    return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
+    return f"{time}; peak memory: {peak_memory(results.record.peak_memory_mb)}"
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:

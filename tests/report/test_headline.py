@@ -11,7 +11,14 @@ from latte.interfaces import OWN_IMAGES, Evaluation, ExpectedGain, Interval, Ver
 from latte.report.page.page import run_page
 from latte.report.sentences import gain_sentence, headline, main_name, own_note
 from latte.report.summary import summary_table
-from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation, run_results
+from tests.helpers.report_examples import (
+    ADAPTED,
+    CONTROL,
+    ZERO_SHOT,
+    changed,
+    evaluation,
+    run_results,
+)
 
 
 def adapted(value: float, low: float, high: float) -> Evaluation:
@@ -144,5 +151,5 @@ def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None
         f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
         "400 labelled images."
     )
-    mixed = replace(measured, verdict=Verdict(0.5, "halves agree"))
+    mixed = changed(measured, verdict=Verdict(0.5, "halves agree"))
     assert gain_sentence(mixed) == EXPECTED

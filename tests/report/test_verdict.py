@@ -21,6 +21,7 @@ from tests.helpers.report_examples import (
     BEFORE,
     CONTROL,
     ZERO_SHOT,
+    changed,
     evaluation,
     run_results,
 )
@@ -34,7 +35,7 @@ NOT_KNOWN = "is not known: features alone cannot tell."
 
 
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
-    return replace(run_results(folder, **changes), verdict=verdict)
+    return changed(run_results(folder, **changes), verdict=verdict)
 
 
 def unlabelled(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
@@ -110,7 +111,9 @@ class TestWords:
         self, tmp_path: Path
     ) -> None:
         learned = unlabelled(tmp_path, WHOLE)
-        learned = replace(learned, recipe={**learned.recipe, "corrections": "a/review.jsonl"})
+        learned = changed(
+            learned, recipe={**learned.record.recipe, "corrections": "a/review.jsonl"}
+        )
         sentence, reason, measure, _ = verdict_words(learned, "runs/a").lines
         assert (sentence, reason) == ("Adapted.", "The texts and the groups of images agree.")
         assert measure.endswith("latte review runs/a")
@@ -226,7 +229,7 @@ class TestPresent:
     def test_names_without_an_image_name_the_task_that_corrects_groups(
         self, tmp_path: Path
     ) -> None:
-        results = replace(run_results(tmp_path), present=PresentNames(2, 2, 2, ("fox",)))
+        results = changed(run_results(tmp_path), present=PresentNames(2, 2, 2, ("fox",)))
         task = made_up_review(tmp_path / "made up", ("a", "b")).queues["clusters"].title
         summary = summary_table(results, "runs/my photos")
         assert f"choose the task \"{task}\" of: latte review 'runs/my photos'" in squashed(summary)
@@ -236,12 +239,14 @@ class TestPresent:
         )
         long = f"latte review '{'a folder/' * 12}Herbst – {'x' * 90}'"
         assert f"\n{long}\n" in f"{summary_table(results, long[14:-1])}\n"
-        learned = replace(results, recipe={**results.recipe, "corrections": "a/review.jsonl"})
+        learned = changed(
+            results, recipe={**results.record.recipe, "corrections": "a/review.jsonl"}
+        )
         assert "latte review" not in summary_table(learned)
 
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
         for present in (None, PresentNames(3, 3, 3, ())):
-            results = replace(run_results(tmp_path), present=present)
+            results = changed(run_results(tmp_path), present=present)
             assert "classes occur" not in summary_table(results)
 
     def test_nothing_says_which_classes_occur_among_fewer_than_25_images(
@@ -249,8 +254,8 @@ class TestPresent:
     ) -> None:
         some, every = PresentNames(1, 1, 1, ("dog",)), PresentNames(3, 3, 3, ())
         for present, words in ((some, "1 of 3 classes occur"), (every, "for every class name")):
-            results = replace(run_results(tmp_path), present=present, training_images=25)
-            few = replace(results, training_images=24)
+            results = changed(run_results(tmp_path), present=present, training_images=25)
+            few = changed(results, training_images=24)
             for show in (run_page, model_card):
                 assert words in show(results)
                 assert words not in show(few)
@@ -258,7 +263,7 @@ class TestPresent:
 
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
-        results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
+        results = changed(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
         document = parse(run_page(results))
         words = document.by_id("result").words
         assert "names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
@@ -270,6 +275,6 @@ class TestPresent:
         assert "About 2 of 3 classes occur" in squashed(summary_table(results))
 
     def test_page_and_card_say_in_a_few_words_that_all_occur(self, tmp_path: Path) -> None:
-        results = replace(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))
+        results = changed(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))
         for text in (run_page(results), model_card(results)):
             assert "Images were found for every class name." in text

@@ -47,11 +47,11 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    evidence, recipe = read_evidence(results.folder), results.recipe
+    evidence, recipe = read_evidence(results.folder), results.record.recipe
     content = {
         "results": results,
         "title": facts.page_title(results),
-        "headline": sentences.headline(results.evaluations, results.verdict, evidence),
+        "headline": sentences.headline(results.evaluations, results.record.train.verdict, evidence),
         "own": sentences.own_note(results.evaluations),
         "verdict": sentences.verdict_words(results, results.folder.name, evidence),
         "evidence": evidence_lines(evidence),
@@ -65,18 +65,18 @@ def run_page(
         "curves": curves(results),
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
-        "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "labels": label_counts(results.record.data.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
         "prototypes": moved_prototypes(results),
-        "gates": results.held_back,
+        "gates": results.record.describe.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
         if facts.backbone_use(recipe) is None
         else None,
         "recipe": as_yaml(recipe),
-        "environment": as_yaml(results.environment),
+        "environment": as_yaml(results.record.environment),
         "mistakes": mistakes,
     }
     return filled(_TEMPLATES, "filter.js", content)
@@ -86,7 +86,7 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     present = sentences.known_present(results)
     if present is None:
         return None
-    sentence = sentences.present_sentence(present, len(results.class_names))
+    sentence = sentences.present_sentence(present, len(results.record.data.class_names))
     return {
         "sentence": sentence or sentences.ALL_OCCUR,
         "unsupported": present.unsupported,
