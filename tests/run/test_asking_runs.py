@@ -108,7 +108,7 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
     again = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "others")
     assert again is not None
     assert len(First.sent) == 3
-    assert [one.stored for one in again.questions] == [1, 2]
+    assert [one.stored for one in again.record.train.questions] == [1, 2]
     assert results.record.train.expected_gain is None
 
 

@@ -88,7 +88,7 @@ class TestWhole:
         assert results is not None and without is not None
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
         assert results.record.train.verdict == expected
-        assert without.verdict is None
+        assert without.record.train.verdict is None
         assert recorded(plain, "train", "verdict") is None
 
     def test_run_without_candidate_refuses_to_open_one(
