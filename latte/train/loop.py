@@ -62,7 +62,7 @@ def train(training: Training, progress: Progress) -> None:
     total = training.total_steps
     if step:
         progress.say(f"train: continuing after step {step} of {total}")
-    for note in dict.fromkeys(note for one in training.learners for note in _notes(one)):
+    for note in dict.fromkeys(note for learner in training.learners for note in _notes(learner)):
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
@@ -96,8 +96,13 @@ def own_posterior(training: Training) -> tuple[int, Posterior] | None:
     if training.total_steps:
         return None
     learner = training.learners[0].name
-    found = [(at, one.posterior(learner)) for at, one in enumerate(training.labelers)]
-    return next(((at, one) for at, one in reversed(found) if one is not None), None)
+    posteriors = [
+        (index, labeler.posterior(learner)) for index, labeler in enumerate(training.labelers)
+    ]
+    return next(
+        ((index, posterior) for index, posterior in reversed(posteriors) if posterior is not None),
+        None,
+    )
 
 
 def _start(training: Training, progress: Progress) -> None:
@@ -121,13 +126,13 @@ def _epoch(
     waiting: Waiting,
 ) -> int:
     per_epoch, total = training.steps_per_epoch, training.total_steps
-    epoch, done = divmod(step, per_epoch)
-    if done == 0:
+    epoch, steps_done = divmod(step, per_epoch)
+    if steps_done == 0:
         with timed(EPOCH_STARTS):
             _start_epoch(training, epoch, progress)
-    batches = _batches(training, epoch)[done : done + total - step]
+    batches = _batches(training, epoch)[steps_done : steps_done + total - step]
     rows: list[Mapping[str, Any]] = []
-    shown = _ShownLoss()
+    shown_loss = _ShownLoss()
     settings = training.settings
     with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in timed_items(WAITING, waiting.measured(views)):
@@ -135,14 +140,14 @@ def _epoch(
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
-            task.advance(1, epoch=epoch, loss=shown.of(figures))
-            last, due = step % per_epoch == 0 or step == total, checkpoints.is_due(step)
-            if last or due:
+            task.advance(1, epoch=epoch, loss=shown_loss.of(figures))
+            is_last, is_due = step % per_epoch == 0 or step == total, checkpoints.is_due(step)
+            if is_last or is_due:
                 log.append([_without_tensors(row) for row in rows])
                 rows = []
-            if last:
+            if is_last:
                 _end_epoch(training, step, epoch, log)
-            if due:
+            if is_due:
                 checkpoints.save(step)
     return step
 
@@ -165,9 +170,9 @@ def _views(
 def _pixels(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    own = [distributed.share(indices) for indices in batches]
+    process_batches = [distributed.share(indices) for indices in batches]
     device = training.learners[0].device
-    views = training_batches(training.images, training.view, own, epoch, device)
+    views = training_batches(training.images, training.view, process_batches, epoch, device)
     with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
@@ -176,16 +181,23 @@ def _pixels(
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     if epoch:
         _refresh_class_features(training)
-    due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
+    due_labelers = [
+        labeler for labeler in training.labelers if epoch == 0 or labeler.refresh == "epoch"
+    ]
     banks: Mapping[str, FeatureBank] = {}
-    if any(labeler.needs_feature_banks for labeler in due):
-        banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
-    aggregators = {one.name: one.aggregator for one in training.learners}
+    if any(labeler.needs_feature_banks for labeler in due_labelers):
+        banks = {
+            learner.name: _feature_bank(training, learner, progress)
+            for learner in training.learners
+        }
+    aggregators = {learner.name: learner.aggregator for learner in training.learners}
     infos = [
         labeler.on_epoch_start(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
-        for labeler in due
+        for labeler in due_labelers
     ]
-    classifiers = {name: value for info in infos for name, value in info.classifiers.items()}
+    classifiers = {
+        name: classifier for info in infos for name, classifier in info.classifiers.items()
+    }
     for learner in training.learners:
         learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
 
@@ -203,20 +215,20 @@ def _step(
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
-        own: Figures = {"loss": outcome.loss}
+        learner_figures: Figures = {"loss": outcome.loss}
         if outcome.agreement is not None:
-            own["agreement"] = outcome.agreement
+            learner_figures["agreement"] = outcome.agreement
         # Cloned, as a backbone may return the tensor that the optimiser changes in place.
-        own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
-        own |= {
-            name: value.detach().clone()
-            for name, value in loss_parameters(learner.loss).items()
-            if value.numel() == 1
+        learner_figures["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+        learner_figures |= {
+            name: parameter.detach().clone()
+            for name, parameter in loss_parameters(learner.loss).items()
+            if parameter.numel() == 1
         }
-        own |= learner.scaler.figures()
-        own["learning_rate"] = rate
+        learner_figures |= learner.scaler.figures()
+        learner_figures["learning_rate"] = rate
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."
-        figures |= {prefix + name: value for name, value in own.items()}
+        figures |= {prefix + name: value for name, value in learner_figures.items()}
     return figures
 
 
@@ -234,16 +246,16 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            found = figures.items()
-            total = sum(float(value) for name, value in found if name.split(".")[-1] == "loss")
+            losses = [value for name, value in figures.items() if name.split(".")[-1] == "loss"]
+            total = sum(float(loss) for loss in losses)
             self._fetched, self._text = now, f"{total:.3f}"
         return self._text
 
 
 def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> None:
     figures: Mapping[str, float] = {}
-    every = training.settings.evaluate_every
-    if training.evaluate is not None and every and (epoch + 1) % every == 0:
+    interval = training.settings.evaluate_every
+    if training.evaluate is not None and interval and (epoch + 1) % interval == 0:
         _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)
