@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from latte.cli import shared
-from latte.cli.output import echo, print_json, write_file
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
+from latte.report.output import echo, print_json, write_file
 from latte.report.progress import make_progress
 
 
@@ -172,11 +172,11 @@ def _published(against: Path, runs: Sequence[Path]) -> Path:
     Raises `LatteError` if the file does not exist. If `against` is a folder, the hint of the error
     is the command that compares run folders.
     """
-    from latte.recipe.shipped import find_file
+    from latte.recipe.shipped import find_table
 
     with shared.naming("--against"):
         try:
-            return find_file(against)
+            return find_table(against)
         except LatteError as error:
             if not is_folder(against):
                 raise

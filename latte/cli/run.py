@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latte.cli import shared, waited
-from latte.cli.output import echo, results
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes, plural
+from latte.report.output import echo, results
 from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
 

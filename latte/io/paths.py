@@ -170,6 +170,11 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
 
     A file may be overwritten if it is empty, or begins with one of `starts`: the beginnings of
     files that the command writes. `force` allows any file, but no folder, device or pipe.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.output import refuse_other_kind
+        >>> refuse_other_kind(Path("table.csv"), "method,dataset", force=False)
     """
     refuse_read_only(path)
     if is_folder(path):

@@ -98,7 +98,13 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return `text` as one printable line, or `(empty)` if nothing is left."""
+    r"""Return `text` as one printable line, or `(empty)` if nothing is left.
+
+    Example:
+        >>> from latte.api.output import one_line
+        >>> one_line("a\n  cat\x1b")
+        'a cat\ufffd'
+    """
     return " ".join(printable(text).split()) or "(empty)"
 
 

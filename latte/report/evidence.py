@@ -17,6 +17,12 @@ def read_evidence(folder: Path) -> Evidence | None:
     result is None if no answer measures the gain and none names an unknown class.
 
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.runs import read_evidence
+        >>> read_evidence(Path("runs/demo-1a2b3c4d")) is None
+        True
     """
     run = Run(RunFolder(folder))
     if not run.folder.results.exists() or not answers_file(run).exists():

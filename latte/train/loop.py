@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress, ProgressTask
+from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.caching import choose_encoders
@@ -59,22 +60,12 @@ def train(training: Training, progress: Progress) -> None:
     _start(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
-    total = training.total_steps
     if step:
-        progress.say(f"train: continuing after step {step} of {total}")
+        progress.say(f"train: continuing after step {step} of {training.total_steps}")
     for note in dict.fromkeys(note for learner in training.learners for note in _notes(learner)):
         progress.say(f"train: {note}")
-    if total:
-        with progress.task("train", total, "step", done=step) as task:
-            checkpoints, waiting = Checkpoints(training, step), Waiting(training.view)
-            try:
-                while step < total:
-                    step = _epoch(training, step, log, task, progress, checkpoints, waiting)
-                    if advice := waiting.advice():
-                        progress.say(f"train: {advice}")
-            except KeyboardInterrupt as stopped:
-                stopped.add_note(checkpoints.continuation())
-                raise
+    if training.total_steps:
+        _train_steps(training, step, log, progress)
     else:
         with timed(EPOCH_STARTS):
             _start_epoch(training, 0, progress)
@@ -116,40 +107,71 @@ def _start(training: Training, progress: Progress) -> None:
         labeler.start(training.start)
 
 
-def _epoch(
-    training: Training,
-    step: int,
-    log: MetricsLog,
-    task: ProgressTask,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    waiting: Waiting,
-) -> int:
-    per_epoch, total = training.steps_per_epoch, training.total_steps
-    epoch, steps_done = divmod(step, per_epoch)
-    if steps_done == 0:
-        with timed(EPOCH_STARTS):
-            _start_epoch(training, epoch, progress)
-    batches = _batches(training, epoch)[steps_done : steps_done + total - step]
-    rows: list[Mapping[str, Any]] = []
-    shown_loss = _ShownLoss()
-    settings = training.settings
-    with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in timed_items(WAITING, waiting.measured(views)):
-            with timed_step(len(indices)), explain_out_of_memory(settings, len(indices)):
-                figures = _step(training, indices, pixels, epoch, step)
-            step += 1
-            rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
-            task.advance(1, epoch=epoch, loss=shown_loss.of(figures))
-            is_last, is_due = step % per_epoch == 0 or step == total, checkpoints.is_due(step)
-            if is_last or is_due:
-                log.append([_without_tensors(row) for row in rows])
-                rows = []
-            if is_last:
-                _end_epoch(training, step, epoch, log)
-            if is_due:
-                checkpoints.save(step)
-    return step
+def _train_steps(training: Training, step: int, log: MetricsLog, progress: Progress) -> None:
+    """Train from step `step` to the last step: write metrics and checkpoints, evaluate epochs.
+
+    A `KeyboardInterrupt` gets a note that says where the training would continue.
+    """
+    checkpoints, shown_loss = Checkpoints(training, step), _ShownLoss()
+    unwritten_steps: list[_FinishedStep] = []
+    total, steps = training.total_steps, _steps(training, step, progress)
+    with progress.task("train", total, "step", done=step) as task, contextlib.closing(steps):
+        try:
+            for finished in steps:
+                unwritten_steps.append(finished)
+                task.advance(1, epoch=finished.epoch, loss=shown_loss.of(finished.figures))
+                ends_epoch = training.ends_epoch(finished.step)
+                is_due = checkpoints.is_due(finished.step)
+                if ends_epoch or is_due:
+                    log.append([unwritten.row() for unwritten in unwritten_steps])
+                    unwritten_steps = []
+                if ends_epoch:
+                    _end_epoch(training, finished, log)
+                if is_due:
+                    checkpoints.save(finished.step)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(checkpoints.continuation())
+            raise
+
+
+@dataclass(frozen=True)
+class _FinishedStep:
+    """A training step that is done: its number in the run (from 1), its epoch and figures."""
+
+    step: int
+    epoch: int
+    figures: Figures
+
+    def row(self) -> dict[str, Any]:
+        """Return the row for `metrics.jsonl`. Waits for figures that are still on the device."""
+        figures = {
+            name: value.item() if isinstance(value, Tensor) else value
+            for name, value in self.figures.items()
+        }
+        return {"event": "step", "step": self.step, "epoch": self.epoch, **figures}
+
+
+def _steps(
+    training: Training, step: int, progress: Progress
+) -> Generator[_FinishedStep, None, None]:
+    """Train epoch after epoch from step `step` on; yield each step when it is done."""
+    waiting = Waiting(training.view)
+    while step < training.total_steps:
+        epoch, step_in_epoch = divmod(step, training.steps_per_epoch)
+        if step_in_epoch == 0:
+            with timed(EPOCH_STARTS):
+                _start_epoch(training, epoch, progress)
+        steps_left = training.total_steps - step
+        batches = _batches(training, epoch)[step_in_epoch : step_in_epoch + steps_left]
+        with contextlib.closing(_views(training, batches, epoch)) as views:
+            for indices, pixels in timed_items(WAITING, waiting.measured(views)):
+                size = len(indices)
+                with timed_step(size), explain_out_of_memory(training.settings, size):
+                    figures = _step(training, indices, pixels, epoch, step)
+                step += 1
+                yield _FinishedStep(step, epoch, figures)
+        if advice := waiting.advice():
+            progress.say(f"train: {advice}")
 
 
 def _batches(training: Training, epoch: int) -> list[Tensor]:
@@ -232,12 +254,6 @@ def _step(
     return figures
 
 
-def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.item() if isinstance(value, Tensor) else value for name, value in row.items()
-    }
-
-
 class _ShownLoss:
     def __init__(self) -> None:
         self._fetched = -math.inf
@@ -252,14 +268,14 @@ class _ShownLoss:
         return self._text
 
 
-def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> None:
+def _end_epoch(training: Training, finished: _FinishedStep, log: MetricsLog) -> None:
     figures: Mapping[str, float] = {}
-    interval = training.settings.evaluate_every
+    epoch, interval = finished.epoch, training.settings.evaluate_every
     if training.evaluate is not None and interval and (epoch + 1) % interval == 0:
         _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)
-    log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
+    log.append([{"event": "epoch", "epoch": epoch, "step": finished.step, **figures}])
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:

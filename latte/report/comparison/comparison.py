@@ -10,7 +10,7 @@ from pathlib import Path
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.recipe.shipped import find_file
+from latte.recipe.shipped import find_table
 from latte.report.comparison.published import Published, match, read_published
 from latte.report.comparison.rows import ORACLE, Row, make_rows
 from latte.report.evidence import read_evidence
@@ -50,7 +50,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
     Raises:
         LatteError: no run is usable, a file of answers is damaged, or `against` has mistakes.
     """
-    published = read_published(find_file(against)) if against else None
+    published = read_published(find_table(against)) if against else None
     runs, skipped = read_runs(paths)
     rows, repeated = make_rows(runs)
     if published:

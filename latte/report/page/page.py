@@ -13,7 +13,7 @@ from latte.io.redaction import as_yaml, printable
 from latte.report import facts, sentences
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.html import filled
+from latte.report.html import html_page
 from latte.report.numbers import percent, points
 from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
@@ -79,7 +79,7 @@ def run_page(
         "environment": as_yaml(results.environment),
         "mistakes": mistakes,
     }
-    return filled(_TEMPLATES, "filter.js", content)
+    return html_page(_TEMPLATES, "filter.js", content)
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
