@@ -51,12 +51,12 @@ def reused(progress: RecordedProgress) -> list[str]:
     return [line.partition(":")[0] for line in progress.lines if ": reused" in line]
 
 
-def planned(recipe: Path) -> dict[str, tuple[bool, int]]:
-    """Return for each stage of a dry run if it is reused, and how many requests it repeats."""
+def planned(recipe: Path) -> dict[str, tuple[bool, str | None]]:
+    """Return for each stage of a dry run if it is reused, and what it repeats."""
     registry = load_registry()
     loaded = load_recipe(recipe, registry, (describer(),))
     stages = plan_run(loaded, registry, RecordedProgress(), None)[1]
-    return {one.name: (one.seconds is not None, one.failed) for one in stages}
+    return {one.name: (one.seconds is not None, one.repeats) for one in stages}
 
 
 @pytest.mark.usefixtures("failed")
@@ -71,7 +71,7 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
 ) -> None:
     missing = 24 - len(noting.asked)
     assert missing > 0
-    assert planned(recipe)["describe"] == (False, missing)
+    assert planned(recipe)["describe"] == (False, f"{missing} failed requests")
     monkeypatch.delenv("FAIL")
     latte_in_process(capsys)(command, recipe, "--set", describer(), "--quiet")
     assert len(noting.asked) == len(set(noting.asked)) == 24
@@ -89,13 +89,13 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
 def test_requests_that_fail_again_leave_later_stages_reused(
     recipe: Path, failed: Path, noting: Noting
 ) -> None:
-    assert planned(recipe)["train"] == (True, 0)
+    assert planned(recipe)["train"] == (True, None)
     for _ in range(2):
         folder, results, progress = run(recipe, describer())
         assert folder == failed
         assert results is not None
         assert results.failed is not None
-        assert any(line.startswith("describe: requests failed") for line in progress.lines)
+        assert any(line.startswith("describe: repeats ") for line in progress.lines)
         assert reused(progress) == ["data", "zero-shot", *LATER]
         assert len(noting.asked) == 24 - results.failed.count
 
