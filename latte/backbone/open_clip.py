@@ -191,10 +191,10 @@ class OpenClipBackbone(ModuleBackbone):
         lengths = text_lengths(self.model, tokens)
         order = lengths.argsort(stable=True)
         encode = partial(packed_outputs, self.model, count=count)
-        parts = torch.split(order, self._texts_per_pass)
-        outputs = torch.cat([encode(tokens[part], lengths[part]) for part in parts])
-        back = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
-        return outputs.index_select(0, back.to(self.device, non_blocking=True))
+        batches = torch.split(order, self._texts_per_pass)
+        outputs = torch.cat([encode(tokens[batch], lengths[batch]) for batch in batches])
+        rows = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
+        return outputs.index_select(0, rows.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
         self.choose_mode()
@@ -305,13 +305,13 @@ def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) 
 def _exported_weights(model: Any) -> dict[str, Tensor]:
     """Return all weights by name; weights that share memory are copied, as safetensors requires."""
     exported: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    storages: set[int] = set()
     for name, tensor in model.state_dict().items():
-        value = tensor.detach().cpu()
-        value = (value.float() if value.is_floating_point() else value).contiguous()
-        storage = value.untyped_storage().data_ptr()
-        exported[name] = value.clone() if storage in seen else value
-        seen.add(storage)
+        weight = tensor.detach().cpu()
+        weight = (weight.float() if weight.is_floating_point() else weight).contiguous()
+        storage = weight.untyped_storage().data_ptr()
+        exported[name] = weight.clone() if storage in storages else weight
+        storages.add(storage)
     return exported
 
 

@@ -55,8 +55,10 @@ def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
         return 0
     tokens = tokenizer(list(texts))
     context = tokens.shape[1]
-    longer = tokenizer(list(texts), context_length=context + 1)
-    padded = (longer[:, :context] == tokens).all(dim=1) | (longer[:, 1:] == tokens).all(dim=1)
+    longer_tokens = tokenizer(list(texts), context_length=context + 1)
+    padded = (longer_tokens[:, :context] == tokens).all(dim=1) | (
+        longer_tokens[:, 1:] == tokens
+    ).all(dim=1)
     return int((~padded).sum())
 
 
@@ -81,20 +83,20 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
         marks = tokens if pooling == "argmax" else (tokens == end_token).int()
-        ends: Tensor = marks.argmax(dim=-1)
-        return ends + 1
+        end_positions: Tensor = marks.argmax(dim=-1)
+        return end_positions + 1
     context = tokens.shape[1]
     if _masks_padding(text):
         real = tokens != text.config.pad_token_id
-        last: Tensor = (real * torch.arange(1, context + 1)).amax(dim=-1)
-        return last.clamp_min(1)
+        lengths: Tensor = (real * torch.arange(1, context + 1)).amax(dim=-1)
+        return lengths.clamp_min(1)
     return torch.full((len(tokens),), context)
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
     """Return True if all layers before the text projection are frozen and texts are not padded."""
-    others = ("visual.", "logit_", "text_projection", "text.text_projection")
-    return path == "packed" and not any(trained_parameters(model, others))
+    later_layers = ("visual.", "logit_", "text_projection", "text.text_projection")
+    return path == "packed" and not any(trained_parameters(model, later_layers))
 
 
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
@@ -106,8 +108,8 @@ def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
     if path != "packed":
         return 0
     prefix = "" if type(model) is CLIP else "text."
-    after = ("visual.", "logit_", f"{prefix}ln_final.", f"{prefix}text_projection")
-    return min(trained_blocks(model, f"{prefix}transformer.resblocks.", after), default=0)
+    later_layers = ("visual.", "logit_", f"{prefix}ln_final.", f"{prefix}text_projection")
+    return min(trained_blocks(model, f"{prefix}transformer.resblocks.", later_layers), default=0)
 
 
 def text_width(model: nn.Module) -> int:
@@ -131,8 +133,8 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
         return model.encode_text(tokens, normalize=False)  # type: ignore[operator, no-any-return]
     states = text.token_embedding(tokens) + text.positional_embedding[:longest]
     states = text.transformer(states, attn_mask=text.attn_mask[:longest, :longest])
-    ends = (lengths - 1).to(device, non_blocking=True)
-    pooled = text.ln_final(states[torch.arange(len(ends), device=device), ends])
+    end_positions = (lengths - 1).to(device, non_blocking=True)
+    pooled = text.ln_final(states[torch.arange(len(end_positions), device=device), end_positions])
     return project_text(model, pooled)
 
 
@@ -162,7 +164,7 @@ def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
     real = places < lengths[:, None]
-    flat, positions = (each[real].to(device, non_blocking=True) for each in (tokens, places))
+    flat, positions = (matrix[real].to(device, non_blocking=True) for matrix in (tokens, places))
     embeddings: Tensor = text.token_embedding(flat)
     return embeddings + functional.embedding(positions, text.positional_embedding)
 
@@ -170,8 +172,8 @@ def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
 def _packing(lengths: Tensor, device: torch.device) -> Packing:
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
-    ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
-    return Packing(groups, ends, causal=True)
+    last_rows = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
+    return Packing(groups, last_rows, causal=True)
 
 
 def project_text(model: nn.Module, pooled: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class LengthGate(Gate[LengthOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        return [self._verdict(len(one.text.split())) for one in texts]
+        return [self._verdict(len(gated_text.text.split())) for gated_text in texts]
 
     def _verdict(self, words: int) -> str | None:
         least, most = self.options.at_least, self.options.at_most
@@ -93,9 +93,9 @@ class RepetitionGate(Gate[RepetitionOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        split = [tuple(words(one.text)) or (one.text,) for one in texts]
-        counts = Counter(split)
-        return [self._verdict(one, counts[one], len(texts)) for one in split]
+        word_lists = [tuple(words(gated_text.text)) or (gated_text.text,) for gated_text in texts]
+        counts = Counter(word_lists)
+        return [self._verdict(word_list, counts[word_list], len(texts)) for word_list in word_lists]
 
     def _verdict(self, written: Sequence[str], equal: int, total: int) -> str | None:
         share = repeated_share(written)
@@ -173,10 +173,12 @@ class RefusalGate(Gate[RefusalOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        also = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
-        refusal = re.compile("|".join((*PATTERNS, *(rf"(?<!\w){one}(?!\w)" for one in also))))
-        found = (refusal.search(_spaced(folded(one.text))) for one in texts)
-        return [f"it says `{one[0].strip()}`" if one else None for one in found]
+        phrase_patterns = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
+        refusal = re.compile(
+            "|".join((*PATTERNS, *(rf"(?<!\w){pattern}(?!\w)" for pattern in phrase_patterns)))
+        )
+        matches = (refusal.search(_spaced(folded(gated_text.text))) for gated_text in texts)
+        return [f"it says `{match[0].strip()}`" if match else None for match in matches]
 
 
 def _spaced(text: str) -> str:

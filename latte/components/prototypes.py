@@ -132,7 +132,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         images = features + shift_to_texts(features, prototypes)
         blocks = [*row_blocks(len(features), len(prototypes))]
         for _ in range(self.options.rounds):
-            before = prototypes
+            previous_prototypes = prototypes
             current = torch.cat([moving.similarities(features[rows]).argmax(1) for rows in blocks])
             streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
             supervisions = [
@@ -142,7 +142,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             ]
             moving.update(supervisions)
             prototypes = moving.classifier().weights
-            if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
+            if torch.allclose(prototypes, previous_prototypes, rtol=0.0, atol=_AT_REST):
                 break
         return prototypes
 
@@ -167,8 +167,8 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             stream = LabelStream(name, labels, images.new_full((len(labels),), 1 - share))
             supervisions.append(moving.supervise(stream, texts, images))
         if share > 0:
-            own = moving.classifier().weights[labels]
-            targets = torch.lerp(own, images, 1 - self.options.momentum)
+            label_prototypes = moving.classifier().weights[labels]
+            targets = torch.lerp(label_prototypes, images, 1 - self.options.momentum)
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions

@@ -46,8 +46,8 @@ def evaluation_batches(
     def write(index: int, out: Tensor) -> None:
         out.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
 
-    chosen = range(len(cache)) if only is None else only
-    indices = torch.tensor(chosen, dtype=torch.int64)
+    image_indices = range(len(cache)) if only is None else only
+    indices = torch.tensor(image_indices, dtype=torch.int64)
     batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     return _prefetched(batches, write, torch.uint8, cache, pixel_format, device)
 

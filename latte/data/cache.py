@@ -62,8 +62,8 @@ class ImageCache:
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
         """Return the evaluation view of image `index` before normalisation: (3, S, S) uint8."""
         # All fields of the pixel format that change 8-bit pixels, so not the normalisation.
-        parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
-        name = f"{self._name(index)}:{digest_json(parts)[:8]}"
+        fields = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
+        name = f"{self._name(index)}:{digest_json(fields)[:8]}"
         cached = self.store.get(name)
         if cached is not None:
             return cached
@@ -95,8 +95,8 @@ class PixelStore:
 
     def get(self, name: str) -> Pixels | None:
         """Return the pixels stored as `name`: read-only and not copied; None if there are none."""
-        found = None if self._disk is None else self._disk.get(name)
-        return self._pixels.get(name) if found is None else found
+        disk_pixels = None if self._disk is None else self._disk.get(name)
+        return self._pixels.get(name) if disk_pixels is None else disk_pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
         """Store `pixels`, which must not change afterwards. Returns False if there is no room."""

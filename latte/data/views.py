@@ -98,11 +98,11 @@ class TrainingView:
         if isinstance(self.augment, AugmentSettings) and self._compiled is not None:
             height, width, _ = pixels.shape
             augmentation = self.augmentation(width, height, index, epoch)
-            made = torch.empty(out.shape) if in_8_bits else out
+            view = torch.empty(out.shape) if in_8_bits else out
             values = UNCHANGED if in_8_bits else self._normalised_values
-            if self._compiled.write(pixels, augmentation, values, made.numpy()):
+            if self._compiled.write(pixels, augmentation, values, view.numpy()):
                 if in_8_bits:
-                    out.copy_(made)
+                    out.copy_(view)
                 return
         make = self.pixels if in_8_bits else self
         out.copy_(make(Image.fromarray(pixels), index, epoch))

@@ -41,17 +41,17 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
     return Start(int(rank), int(world_size), patience)
 
 
-def local_device(wanted: str) -> str:
-    """Return the device for the recipe's setting `wanted`.
+def local_device(device: str) -> str:
+    """Return the device for the recipe's setting `device`.
 
-    It is `wanted` itself, except under torchrun with GPUs: then `auto` and `cuda` become
+    It is `device` itself, except under torchrun with GPUs: then `auto` and `cuda` become
     `cuda:LOCAL_RANK`. Raises `LatteError` if there are more processes than GPUs.
     """
     import torch
 
     rank = os.environ.get("LOCAL_RANK", "")
-    if wanted not in ("auto", "cuda") or not rank.isdecimal() or not torch.cuda.is_available():
-        return wanted
+    if device not in ("auto", "cuda") or not rank.isdecimal() or not torch.cuda.is_available():
+        return device
     gpus = torch.cuda.device_count()
     if int(rank) >= gpus:
         raise LatteError(

@@ -47,9 +47,9 @@ def error_to_report(store: Any, rank: int, error: BaseException) -> BaseExceptio
 
 def _is_first_to_end(store: Any, rank: int) -> bool:
     """Record in the store that process `rank` ends; return True if no process ended before."""
-    mine = str(rank)
+    rank_text = str(rank)
     try:
-        return bool(store.compare_set(ENDED, "", mine).decode() == mine)
+        return bool(store.compare_set(ENDED, "", rank_text).decode() == rank_text)
     except RuntimeError:
         return True
 
@@ -116,8 +116,8 @@ class Watchdog:
     def _a_peer_has_ended(self) -> bool:
         try:
             self._exchange_heartbeats()
-            found, now = self._heartbeats.values(), time.monotonic()
-            silent = any(now - since > self._patience for _, since in found)
+            heartbeats, now = self._heartbeats.values(), time.monotonic()
+            silent = any(now - since > self._patience for _, since in heartbeats)
             return silent or bool(self._store.check([ENDED]))
         except RuntimeError:
             return True
@@ -129,10 +129,10 @@ class Watchdog:
         self._next_beat = now + min(_HEARTBEAT_SECONDS, self._patience / 4)
         self._beats += 1
         self._store.set(_key(self._rank), str(self._beats))
-        for other in range(self._world_size):
-            found = self._store.get(_key(other)) if self._store.check([_key(other)]) else b""
-            if found != self._heartbeats[other][0]:
-                self._heartbeats[other] = (found, now)
+        for peer in range(self._world_size):
+            beat = self._store.get(_key(peer)) if self._store.check([_key(peer)]) else b""
+            if beat != self._heartbeats[peer][0]:
+                self._heartbeats[peer] = (beat, now)
 
     def _abort(self) -> None:
         if _is_first_to_end(self._store, self._rank):

@@ -36,8 +36,8 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     the zero-shot class, else 1 - p. The estimate is the mean over images, but at most the fraction
     of images whose label is the zero-shot class, because nothing shows that other labels are right.
     """
-    confidence, own = zero_shot.double().max(dim=1)
-    agrees = own == labels
+    confidence, zero_shot_labels = zero_shot.double().max(dim=1)
+    agrees = zero_shot_labels == labels
     believed = torch.where(agrees, confidence, 1 - confidence).mean()
     return min(float(believed), float(agrees.double().mean()))
 
@@ -61,8 +61,10 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
     """
     if probabilities.shape[1] == 1:
         return 1.0
-    found = probabilities.double()
-    return _matching(lambda power: float(calibrated(found, power)[:, 0].mean()), accuracy, 1.0)
+    double_probabilities = probabilities.double()
+    return _matching(
+        lambda power: float(calibrated(double_probabilities, power)[:, 0].mean()), accuracy, 1.0
+    )
 
 
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
@@ -74,7 +76,9 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
     ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
-    low, high = bisect(*ends, lambda one: confidence(math.exp(one)) < accuracy, _HALVINGS)
+    low, high = bisect(
+        *ends, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
+    )
     return math.exp((low + high) / 2)
 
 

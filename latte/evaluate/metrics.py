@@ -21,25 +21,26 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
     `similarities` (M, C) may have any positive scale. Raises `LatteError` with the name of the
     classifier if there are no images, a similarity is not finite, or a label is not a class.
     """
-    found = in_blocks(similarities)
+    similarity_blocks = in_blocks(similarities)
     labels = labels.cpu()
-    if found.images != len(labels):
-        raise ValueError(f"{found.images} rows of similarities, {len(labels)} labels")
+    if similarity_blocks.images != len(labels):
+        raise ValueError(f"{similarity_blocks.images} rows of similarities, {len(labels)} labels")
     if not len(labels):
         raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= found.classes:
-        classes = f"but there are {found.classes} classes"
+    if low < 0 or high >= similarity_blocks.classes:
+        classes = f"but there are {similarity_blocks.classes} classes"
         raise LatteError(f"{name}: labels go from {low} to {high}, {classes}")
-    ranks, broken, first = torch.empty_like(labels), 0, 0
-    for block in found:
-        rows = slice(first, first + len(block))
+    ranks, broken, start = torch.empty_like(labels), 0, 0
+    for block in similarity_blocks:
+        rows = slice(start, start + len(block))
         ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
         broken += int((~block.isfinite()).any(dim=1).sum())
-        first += len(block)
+        start += len(block)
     if broken:
         raise LatteError(
-            f"{name}: the similarities of {broken} of {found.images} images are not finite numbers",
+            f"{name}: the similarities of {broken} of {similarity_blocks.images} images are not "
+            "finite numbers",
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
     return ranks
@@ -59,9 +60,9 @@ def evaluate_ranks(
         won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
         gain = paired_gain_interval(won, lost, len(correct))
     images = torch.bincount(labels.cpu(), minlength=number_of_classes).tolist()
-    right = torch.bincount(labels.cpu()[correct], minlength=number_of_classes).tolist()
-    classes = tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
-    shares = [one.correct / one.images for one in classes if one.images]
+    correct_counts = torch.bincount(labels.cpu()[correct], minlength=number_of_classes).tolist()
+    classes = tuple(ClassAccuracy(*counts) for counts in zip(correct_counts, images, strict=True))
+    shares = [accuracy.correct / accuracy.images for accuracy in classes if accuracy.images]
     return Evaluation(
         name=name,
         images=len(labels),
@@ -74,9 +75,11 @@ def evaluate_ranks(
 
 
 def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
-    own = similarities.gather(1, labels[:, None])
+    label_similarity = similarities.gather(1, labels[:, None])
     earlier = torch.arange(similarities.shape[1]) < labels[:, None]
-    return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
+    return ((similarities > label_similarity) | ((similarities == label_similarity) & earlier)).sum(
+        dim=1
+    )
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:
@@ -104,7 +107,7 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     value = (won - lost) / images
     if won == lost == 0:
         return Interval(0.0, 0.0, 0.0)
-    gained, given = (won + 1) / (images + 2), (lost + 1) / (images + 2)
-    centre = gained - given
-    reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
+    won_share, lost_share = (won + 1) / (images + 2), (lost + 1) / (images + 2)
+    centre = won_share - lost_share
+    reach = _Z * math.sqrt((won_share + lost_share - centre**2) / (images + 2))
     return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))

@@ -78,16 +78,18 @@ def predict_rows(
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
-    found: list[float | None] = [None] * len(images)
+    label_matches: list[float | None] = [None] * len(images)
     if matches is not None:
-        found = matches.gather(1, labels[:, :1]).flatten().tolist()
+        label_matches = matches.gather(1, labels[:, :1]).flatten().tolist()
     return [
         Prediction(
             image,
             tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True)),
             match=match,
         )
-        for image, match, *best in zip(images, found, labels.tolist(), scores.tolist(), strict=True)
+        for image, match, *best in zip(
+            images, label_matches, labels.tolist(), scores.tolist(), strict=True
+        )
     ]
 
 
@@ -131,7 +133,10 @@ def stream_predictions(
         _stream_csv(stream, rows, columns)
         return
     for row in rows:
-        classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
+        classes = [
+            {"class": class_score.name, "score": _rounded(class_score.score)}
+            for class_score in row.classes
+        ]
         record = {**_about_image(row, columns), "classes": classes}
         stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
@@ -145,10 +150,14 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
         if not started:
             writer.writerow(_header(columns, width))
             started = True
-        scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
+        scores = [
+            field
+            for class_score in row.classes
+            for field in (class_score.name, _rounded(class_score.score))
+        ]
         empty = [""] * (2 * (width - len(row.classes)))
-        last = [row.zero_shot] if columns.zero_shot else []
-        writer.writerow([*_about_image(row, columns).values(), *scores, *empty, *last])
+        zero_shot_cells = [row.zero_shot] if columns.zero_shot else []
+        writer.writerow([*_about_image(row, columns).values(), *scores, *empty, *zero_shot_cells])
     if not started:
         writer.writerow(_header(columns, width or 0))
 
@@ -156,16 +165,16 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
 def _header(columns: Columns, classes: int) -> list[str]:
     ranks = range(1, classes + 1)
     names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
-    last = ["zero_shot"] if columns.zero_shot else []
-    return [*_about_image(Prediction("", ()), columns), *names, *last]
+    zero_shot_columns = ["zero_shot"] if columns.zero_shot else []
+    return [*_about_image(Prediction("", ()), columns), *names, *zero_shot_columns]
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
     match = None if row.match is None else _rounded(row.match)
     values: dict[str, str | float | None]
     values = {"source": row.source, "true_class": row.true_class, "match": match}
-    chosen = {name: value for name, value in values.items() if getattr(columns, name)}
-    return {"image": row.image, **chosen}
+    chosen_fields = {name: value for name, value in values.items() if getattr(columns, name)}
+    return {"image": row.image, **chosen_fields}
 
 
 class _LineFeeds:

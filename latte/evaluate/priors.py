@@ -33,8 +33,8 @@ def estimate_priors(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
         for rows in row_blocks(images, width):
             shares = reweighted(posteriors[rows], priors[labels[rows]])
             total.index_add_(0, labels[rows].flatten(), shares.flatten())
-        before, priors = priors, total / images
-        if float((priors - before).abs().max()) <= _TOLERANCE:
+        previous_priors, priors = priors, total / images
+        if float((priors - previous_priors).abs().max()) <= _TOLERANCE:
             break
     return priors
 
@@ -45,10 +45,12 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     `weights`, (C,) or (B, C), are new priors divided by old priors. A row whose products are all 0
     is returned unchanged.
     """
-    given = posteriors.double()
-    scaled = given * weights.double()
+    double_posteriors = posteriors.double()
+    scaled = double_posteriors * weights.double()
     total = scaled.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), given)
+    return torch.where(
+        total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), double_posteriors
+    )
 
 
 _SUPPORT = 0.5

@@ -33,9 +33,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
     """Return the mean of at least two values with Student's 95 % t-interval."""
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
-    found = spread(values)
+    moments = spread(values)
     reach = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(found.mean, found.mean - reach, found.mean + reach)
+    return Interval(moments.mean, moments.mean - reach, moments.mean + reach)
 
 
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:

@@ -52,19 +52,21 @@ class ImageClassifier(nn.Module):
                 saves = member.backbone.saves_transformers
                 raise shared.no_export(member, "ONNX", "transformers" if saves else None)
             self.towers.append(tower)
-            found = member.classifier
-            rows, present = _by_class(found.weights, found.owners)
+            classifier = member.classifier
+            rows, present = _by_class(classifier.weights, classifier.owners)
             self.register_buffer(f"rows_{number}", rows)
             self.register_buffer(f"absent_{number}", ~present)
             bias = None
-            if found.bias is not None:
-                bias = _by_class(found.bias.unsqueeze(1), found.owners)[0].squeeze(1)
+            if classifier.bias is not None:
+                bias = _by_class(classifier.bias.unsqueeze(1), classifier.owners)[0].squeeze(1)
             self.register_buffer(f"bias_{number}", bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (B, C) and unit features (B, D) of `pixels` (B, 3, S, S)."""
         features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
-        similarities = torch.stack([self._similar(*one) for one in enumerate(features)]).mean(0)
+        similarities = torch.stack(
+            [self._similar(number, rows) for number, rows in enumerate(features)]
+        ).mean(0)
         joint = torch.cat(features, dim=1) / len(features) ** 0.5
         return (similarities * self.scale).softmax(dim=1), joint
 

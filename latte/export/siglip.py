@@ -65,11 +65,11 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     copied: Any = Tokenizer.from_str(backend.to_str())
     copied.no_padding()
     copied.no_truncation()
-    own = [] if copied.normalizer is None else [copied.normalizer]
-    marks = "".join(f"\\{one}" for one in string.punctuation)
+    original_normalizers = [] if copied.normalizer is None else [copied.normalizer]
+    marks = "".join(f"\\{mark}" for mark in string.punctuation)
     bare = [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{marks}]"), "")]
     copied.normalizer = normalizers.Sequence(
-        [*cleaning(), *bare, *lower_case(), normalizers.Strip(), *own]
+        [*cleaning(), *bare, *lower_case(), normalizers.Strip(), *original_normalizers]
     )
     build: Any = PreTrainedTokenizerFast
     exported = build(
@@ -83,8 +83,10 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
     )
-    found = exported(list(_PROBES), padding="max_length", truncation=True, return_tensors="pt")
-    if not torch.equal(found.input_ids, tokenizer(list(_PROBES))):
+    probe_tokens = exported(
+        list(_PROBES), padding="max_length", truncation=True, return_tensors="pt"
+    )
+    if not torch.equal(probe_tokens.input_ids, tokenizer(list(_PROBES))):
         raise no_tokenizer(tokenizer)
     return exported
 
@@ -160,6 +162,6 @@ def _weights(model: Any) -> dict[str, Tensor]:
     for number, block in enumerate(tower.blocks):
         layer = f"vision_model.encoder.layers.{number}"
         joint = block.attn.qkv.weight, block.attn.qkv.bias
-        parts = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
-        weights |= clip.layer_weights(layer, *joint, *parts)
+        modules = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
+        weights |= clip.layer_weights(layer, *joint, *modules)
     return weights

@@ -78,7 +78,7 @@ def _backend(tokenizer: Any) -> Any:
     letters = splitters.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.pre_tokenizer = splitters.Sequence([words, letters])
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
-    backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
+    backend.add_special_tokens([AddedToken(token, normalized=True) for token in (START, END)])
     backend.post_processor = processors.RobertaProcessing(
         (END, tokenizer.eot_token_id), (START, tokenizer.sot_token_id), False, False
     )

@@ -40,10 +40,10 @@ class Classifier:
     @property
     def classes(self) -> int:
         """Number of classes C; cached, because reading `owners` waits for the GPU."""
-        known = _known_numbers()
-        if self.owners not in known:
-            known[self.owners] = int(self.owners.max()) + 1
-        return known[self.owners]
+        class_numbers = _known_numbers()
+        if self.owners not in class_numbers:
+            class_numbers[self.owners] = int(self.owners.max()) + 1
+        return class_numbers[self.owners]
 
     @property
     def directions(self) -> Tensor:

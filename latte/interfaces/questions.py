@@ -178,12 +178,12 @@ class ChoiceRequest:
 
         Return None if `text` is not of this form, for example if other text follows the letter.
         """
-        found = _LETTER.fullmatch(" ".join(text.split()))
-        if found is None or found[1] not in self.letters:
+        match = _LETTER.fullmatch(" ".join(text.split()))
+        if match is None or match[1] not in self.letters:
             return None
-        own = self._shown[self.letters.index(found[1])]
-        is_own = found[2] is None or found[2].rstrip(".") == own.rstrip(".")
-        return found[1] if is_own else None
+        option = self._shown[self.letters.index(match[1])]
+        is_own = match[2] is None or match[2].rstrip(".") == option.rstrip(".")
+        return match[1] if is_own else None
 
     def read(self, text: str) -> Choice | Refusal:
         """Return a `Choice` with probability 1 for the option whose letter is in `text`.
@@ -193,7 +193,7 @@ class ChoiceRequest:
         letter = self.letter(text)
         if letter is None:
             return Refusal(f"the answer is no letter from A to {self.letters[-1]}: {text[:80]}")
-        return self.choice([float(letter == one) for one in self.letters])
+        return self.choice([float(letter == option_letter) for option_letter in self.letters])
 
     @property
     def _shown(self) -> tuple[str, ...]:
@@ -283,8 +283,8 @@ class ExpectedGain:
 
 
 def _points(fraction: float) -> str:
-    whole = round(100 * fraction)
-    return f"{whole:+d}" if whole else "0"
+    points = round(100 * fraction)
+    return f"{points:+d}" if points else "0"
 
 
 class Questions(Protocol):

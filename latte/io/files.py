@@ -58,14 +58,14 @@ def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _TEMPORARY.fullmatch(entry.name)
-            if found is None:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None:
                 continue
             with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
-                    if _is_abandoned(entry, found):
+                    if _is_abandoned(entry, match):
                         shutil.rmtree(entry.path, ignore_errors=True)
-                elif locked or _is_abandoned(entry, found):
+                elif locked or _is_abandoned(entry, match):
                     Path(entry.path).unlink()
 
 

@@ -108,7 +108,7 @@ def path_from_text(text: str, folder: Path = Path()) -> str:
     os.fsencode(text)
     if "\\x" not in text or is_file(folder / text):
         return text
-    name = _ESCAPED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    name = _ESCAPED_BYTE.sub(lambda match: bytes([int(match[1], 16)]), text.encode())
     return os.fsdecode(name)
 
 
@@ -221,8 +221,8 @@ def some(names: Sequence[str]) -> str:
         >>> some(["a", "b", "c", "d", "e", "f", "g"])
         'a, b, c, d, e and 2 more'
     """
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    further_names = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + further_names
 
 
 def _missing(path: Path, kind: str, where: str) -> NoReturn:
@@ -238,9 +238,9 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
 
 def _nearest(path: Path, parent: Path, kind: str) -> str | None:
     names = [entry.name for entry in visible_entries(parent)]
-    first, *inner = path.relative_to(parent).parts
-    test = is_folder if inner or kind == "folder" else is_file
-    close = get_close_matches(first, [name for name in names if test(parent / name)], n=1)
+    first_name, *inner_names = path.relative_to(parent).parts
+    test = is_folder if inner_names or kind == "folder" else is_file
+    close = get_close_matches(first_name, [name for name in names if test(parent / name)], n=1)
     if close and parent / close[0] != path:
         return f"Did you mean {parent / close[0]}?"
     return None
@@ -274,8 +274,8 @@ def safe_name(text: str) -> str:
     Path separators, unprintable characters and characters that Windows forbids become `_`.
     """
     name = "".join(
-        one if one.isprintable() and one not in _FORBIDDEN else "_"
-        for one in unicodedata.normalize("NFC", text)
+        character if character.isprintable() and character not in _FORBIDDEN else "_"
+        for character in unicodedata.normalize("NFC", text)
     )
     name = shortened(name.strip(" "), LONGEST_NAME).rstrip(". ")
     device = name.partition(".")[0].rstrip().lower() in _DEVICES
@@ -287,17 +287,17 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
 
     Names that differ only in case count as equal; a name in use gets a number, as in `cat-2`.
     """
-    taken = {_folded(name) for name in reserved}
+    used_names = {_folded(name) for name in reserved}
     numbers: Counter[str] = Counter()
-    found = []
+    safe_names = []
     for text in texts:
         base = name = safe_name(text)
-        while _folded(name) in taken:
+        while _folded(name) in used_names:
             numbers[_folded(base)] += 1
             name = f"{base}-{numbers[_folded(base)] + 1}"
-        taken.add(_folded(name))
-        found.append(name)
-    return found
+        used_names.add(_folded(name))
+        safe_names.append(name)
+    return safe_names
 
 
 def shortened(name: str, most: int) -> str:

@@ -116,7 +116,7 @@ def on_terminal(text: str) -> str:
 def json_on_terminal(text: str) -> str:
     """Escape the characters in the JSON `text` that `on_terminal` would replace."""
     for pattern in (_UNPRINTABLE, _BIDIRECTIONAL):
-        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        text = pattern.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
 
 

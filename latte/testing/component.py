@@ -59,12 +59,12 @@ class ComponentContract:
         """Return the component's entry in the registry; skip the test if `component` is empty."""
         if not self.component:
             pytest.skip("`component` is not set: the registration is not tested")
-        known = load_registry()
+        registry = load_registry()
         try:
-            return known.get(self.kind, self.component)
+            return registry.get(self.kind, self.component)
         except LatteError as error:
             short = self.component.rpartition("/")[2]
-            if any(one.spec.name == short for one in known.all(self.kind)):
+            if any(registered.spec.name == short for registered in registry.all(self.kind)):
                 raise AssertionError(f"`component` of {type(self).__name__}: {error}") from None
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
@@ -77,10 +77,12 @@ class ComponentContract:
         try:
             return model.model_validate(dict(options))
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+            problems = [
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()
+            ]
             raise AssertionError(
                 f"`options` of {type(self).__name__} do not fit {model.__name__}: "
-                f"{'; '.join(wrong)}. All options: {', '.join(model.model_fields) or 'none'}"
+                f"{'; '.join(problems)}. All options: {', '.join(model.model_fields) or 'none'}"
             ) from None
 
     def test_it_is_registered(self) -> None:
@@ -98,7 +100,7 @@ class ComponentContract:
         try:
             model.model_validate(unknown)
         except ValidationError as error:
-            assert any(one["type"] == "extra_forbidden" for one in error.errors()), error
+            assert any(detail["type"] == "extra_forbidden" for detail in error.errors()), error
         else:
             raise AssertionError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
 
@@ -111,25 +113,29 @@ class ComponentContract:
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
         """No option may have the name of a recipe key, such as `use`: no recipe could set it."""
         _, options = self.build()
-        taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
-        assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
+        reserved_options = {*reserved_keys(self.kind)} & {*type(options).model_fields}
+        assert not reserved_options, (
+            f"recipes keep the key {', '.join(sorted(reserved_options))} for themselves"
+        )
 
     def test_options_survive_a_resolved_recipe(self) -> None:
         """Options must not change when a run folder's recipe is written and read again."""
         _, options = self.build()
-        again = type(options).model_validate(options.model_dump(mode="json"))
-        assert again == options, f"{options!r} comes back from JSON as {again!r}"
+        restored_options = type(options).model_validate(options.model_dump(mode="json"))
+        assert restored_options == options, (
+            f"{options!r} comes back from JSON as {restored_options!r}"
+        )
 
 
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield name and value of each trainable tensor of a component, also inside its modules."""
-    for name, value in vars(component).items():
-        if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
-            yield name, value
-        elif isinstance(value, nn.Module):
-            for inner, one in value.named_parameters():
-                if one.requires_grad:
-                    yield f"{name}.{inner}", one
+    for name, attribute in vars(component).items():
+        if isinstance(attribute, Tensor) and attribute.is_leaf and attribute.requires_grad:
+            yield name, attribute
+        elif isinstance(attribute, nn.Module):
+            for inner_name, parameter in attribute.named_parameters():
+                if parameter.requires_grad:
+                    yield f"{name}.{inner_name}", parameter
 
 
 def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:
@@ -154,9 +160,9 @@ print("torch" in sys.modules)
 @cache
 def listing_imports_torch(distribution: str) -> bool:
     """Return True if a new interpreter that lists the package's components imports torch."""
-    ended = run_program(_PROGRAM, LATTE_PLUGINS=distribution)
-    assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
-    return ended.stdout.strip() == "True"
+    process = run_program(_PROGRAM, LATTE_PLUGINS=distribution)
+    assert process.returncode == 0, f"listing {distribution} failed:\n{process.stderr}"
+    return process.stdout.strip() == "True"
 
 
 def run_program(

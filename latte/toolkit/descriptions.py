@@ -16,9 +16,11 @@ _ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
 
 def check_placeholders(text: str) -> str:
     """Return `text`; raise `ValueError` if it has a placeholder other than `{class}`."""
-    for found in _ANY_PLACEHOLDER.findall(text):
-        if found != CLASS_PLACEHOLDER:
-            raise ValueError(f"unknown placeholder {found}; the only one is {CLASS_PLACEHOLDER}")
+    for placeholder in _ANY_PLACEHOLDER.findall(text):
+        if placeholder != CLASS_PLACEHOLDER:
+            raise ValueError(
+                f"unknown placeholder {placeholder}; the only one is {CLASS_PLACEHOLDER}"
+            )
     if not text.strip():
         raise ValueError("must not be empty")
     return text

@@ -107,8 +107,10 @@ class JointLabeler(PseudoLabeler[OptionsT]):
             name: JointLabels(joint.labels.cpu(), joint.weights.cpu(), posterior=joint.posterior)
             for name, joint in labels.items()
         }
-        named = {name: joint.classifier for name, joint in labels.items()}
-        return EpochInfo({name: one for name, one in named.items() if one is not None})
+        classifiers = {name: joint.classifier for name, joint in labels.items()}
+        return EpochInfo(
+            {name: classifier for name, classifier in classifiers.items() if classifier is not None}
+        )
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]

@@ -102,11 +102,11 @@ class ModuleBackbone(Backbone):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the architecture, the pixel format and the weights before training."""
-        parts = [digest_json([self.architecture(), asdict(self.pixel_format)])]
+        digests = [digest_json([self.architecture(), asdict(self.pixel_format)])]
         for name, weight in self.state().items():
             data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            parts.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
-        return digest(*parts)
+            digests.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
+        return digest(*digests)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -140,18 +140,18 @@ class ModuleBackbone(Backbone):
 
         Parameters that were frozen in the module when it was wrapped stay frozen.
         """
-        chosen = {
+        trainable_weights = {
             name: weight
             for name, weight in self.model.named_parameters()
             if name in names and name not in self._constants
         }
-        if chosen:
+        if trainable_weights:
             _ = self.fingerprint  # computed before training changes the weights
         self._freeze()
-        for weight in chosen.values():
+        for weight in trainable_weights.values():
             weight.requires_grad_(True)
-        self._trains = bool(chosen)
-        return chosen
+        self._trains = bool(trainable_weights)
+        return trainable_weights
 
     def blocks(self) -> list[list[str]]:
         """Return the module paths of the blocks of each tower, in order.
@@ -166,7 +166,7 @@ class ModuleBackbone(Backbone):
                 {f"{path}.{name}": block for name, block in _blocks(module).items()}
                 for path, module in child.named_modules(prefix=tower)
             ]
-            largest = max(lists, key=lambda one: sum(map(_size, one.values())))
+            largest = max(lists, key=lambda modules: sum(map(_size, modules.values())))
             if largest and tower != "text_decoder":
                 towers.append([*largest])
         return towers
@@ -217,10 +217,10 @@ class ModuleBackbone(Backbone):
 
 
 def _blocks(module: nn.Module) -> dict[str, nn.Module]:
-    below = dict(module.named_children())
+    children = dict(module.named_children())
     if isinstance(module, nn.ModuleList | nn.Sequential):
-        return below if len({type(one) for one in below.values()}) == 1 else {}
-    return {name: one for name, one in below.items() if re.fullmatch(r"layer\d+", name)}
+        return children if len({type(child) for child in children.values()}) == 1 else {}
+    return {name: child for name, child in children.items() if re.fullmatch(r"layer\d+", name)}
 
 
 def _size(module: nn.Module) -> int:

@@ -87,8 +87,13 @@ def own_posterior(training: Training) -> tuple[int, Posterior] | None:
     if training.total_steps:
         return None
     learner = training.learners[0].name
-    found = [(at, one.posterior(learner)) for at, one in enumerate(training.labelers)]
-    return next(((at, one) for at, one in reversed(found) if one is not None), None)
+    posteriors = [
+        (index, labeler.posterior(learner)) for index, labeler in enumerate(training.labelers)
+    ]
+    return next(
+        ((index, posterior) for index, posterior in reversed(posteriors) if posterior is not None),
+        None,
+    )
 
 
 def _start(training: Training, progress: Progress) -> None:
@@ -187,9 +192,9 @@ def _views(
 def _pixels(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    own = [distributed.share(indices) for indices in batches]
+    process_batches = [distributed.share(indices) for indices in batches]
     device = training.learners[0].device
-    views = training_batches(training.images, training.view, own, epoch, device)
+    views = training_batches(training.images, training.view, process_batches, epoch, device)
     with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
@@ -198,16 +203,23 @@ def _pixels(
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     if epoch:
         _refresh_class_features(training)
-    due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
+    due_labelers = [
+        labeler for labeler in training.labelers if epoch == 0 or labeler.refresh == "epoch"
+    ]
     banks: Mapping[str, FeatureBank] = {}
-    if any(labeler.needs_feature_banks for labeler in due):
-        banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
-    aggregators = {one.name: one.aggregator for one in training.learners}
+    if any(labeler.needs_feature_banks for labeler in due_labelers):
+        banks = {
+            learner.name: _feature_bank(training, learner, progress)
+            for learner in training.learners
+        }
+    aggregators = {learner.name: learner.aggregator for learner in training.learners}
     infos = [
         labeler.on_epoch_start(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
-        for labeler in due
+        for labeler in due_labelers
     ]
-    classifiers = {name: value for info in infos for name, value in info.classifiers.items()}
+    classifiers = {
+        name: classifier for info in infos for name, classifier in info.classifiers.items()
+    }
     for learner in training.learners:
         learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
 
@@ -225,20 +237,20 @@ def _step(
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
-        own: Figures = {"loss": outcome.loss}
+        learner_figures: Figures = {"loss": outcome.loss}
         if outcome.agreement is not None:
-            own["agreement"] = outcome.agreement
+            learner_figures["agreement"] = outcome.agreement
         # Cloned, as a backbone may return the tensor that the optimiser changes in place.
-        own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
-        own |= {
-            name: value.detach().clone()
-            for name, value in loss_parameters(learner.loss).items()
-            if value.numel() == 1
+        learner_figures["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+        learner_figures |= {
+            name: parameter.detach().clone()
+            for name, parameter in loss_parameters(learner.loss).items()
+            if parameter.numel() == 1
         }
-        own |= learner.scaler.figures()
-        own["learning_rate"] = rate
+        learner_figures |= learner.scaler.figures()
+        learner_figures["learning_rate"] = rate
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."
-        figures |= {prefix + name: value for name, value in own.items()}
+        figures |= {prefix + name: value for name, value in learner_figures.items()}
     return figures
 
 
@@ -250,16 +262,16 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            found = figures.items()
-            total = sum(float(value) for name, value in found if name.split(".")[-1] == "loss")
+            losses = [value for name, value in figures.items() if name.split(".")[-1] == "loss"]
+            total = sum(float(loss) for loss in losses)
             self._fetched, self._text = now, f"{total:.3f}"
         return self._text
 
 
 def _end_epoch(training: Training, finished: _FinishedStep, log: MetricsLog) -> None:
     figures: Mapping[str, float] = {}
-    epoch, every = finished.epoch, training.settings.evaluate_every
-    if training.evaluate is not None and every and (epoch + 1) % every == 0:
+    epoch, interval = finished.epoch, training.settings.evaluate_every
+    if training.evaluate is not None and interval and (epoch + 1) % interval == 0:
         _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.thorough
 
 LATER = ("train", "evaluate", "report")
 CONTROL = "controls={no-groups: {descriptions: [class, image]}}"
+FAILED = "requests for descriptions failed"
 
 
 @pytest.fixture
@@ -113,11 +114,12 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
     assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
     assert warning.endswith(command)
-    assert command in summary_table(results, relative(failed)).splitlines()
+    assert f"  {command}" in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{found.count} of 24 requests for descriptions failed" in page
-    assert f"To send them again: latte run {failed.name}/recipe.yaml</p>" in page
-    assert "Failed requests" in (failed / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"To send them again: <code>latte run {failed.name}/recipe.yaml</code></p>" in page
+    card = (failed / "model" / "README.md").read_text(encoding="utf-8")
+    assert FAILED in card
 
 
 def test_refusals_in_place_of_failures_repeat_only_the_report(
@@ -125,11 +127,11 @@ def test_refusals_in_place_of_failures_repeat_only_the_report(
 ) -> None:
     monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
     monkeypatch.delenv("FAIL")
-    assert "Failed requests" in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    assert FAILED in (failed / "report" / "index.html").read_text(encoding="utf-8")
     _, results, progress = run(recipe, describer())
     assert results is not None
     assert reused(progress) == ["data", "zero-shot", "train", "evaluate"]
-    assert "Failed requests" not in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    assert FAILED not in (failed / "report" / "index.html").read_text(encoding="utf-8")
     asked = len(noting.asked)
     assert "describe" in reused(run(recipe, describer())[2])
     assert len(noting.asked) == asked, "refused requests are not sent again"

@@ -125,15 +125,15 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
     Raises `LatteError` if an image occurs twice.
     """
-    first: dict[str, str] = {}
+    first_places: dict[str, str] = {}
     for image, where in images:
-        if image.id in first:
+        if image.id in first_places:
             raise LatteError(
                 f"{image.id} is listed twice",
                 where=where,
-                hint=f"It was named first at {first[image.id]}: remove one of the two.",
+                hint=f"It was named first at {first_places[image.id]}: remove one of the two.",
             )
-        first[image.id] = where
+        first_places[image.id] = where
     return [image for image, _ in images]
 
 
@@ -167,18 +167,18 @@ def labelled_tree(
         [1]
     """
     paths = list_images(folder, str(folder), left_out)
-    inner = [path.relative_to(folder).parts for path in paths]
-    stray = [parts[0] for parts in inner if len(parts) == 1]
-    if stray:
+    inner_names = [path.relative_to(folder).parts for path in paths]
+    stray_files = [names[0] for names in inner_names if len(names) == 1]
+    if stray_files:
         raise LatteError(
-            f"images lie beside the class folders: {some(sorted(stray))}",
+            f"images lie beside the class folders: {some(sorted(stray_files))}",
             where=str(folder),
             hint="Every labelled image belongs in the folder of its class.",
         )
-    labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner}
-    found = zip(paths, inner, strict=True)
+    labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner_names}
+    pairs = zip(paths, inner_names, strict=True)
     return labelled_by_id(
-        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in found]
+        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in pairs]
     )
 
 

@@ -71,15 +71,15 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
         datasets.disable_progress_bars()
     where = options.repository or str(path)
     try:
-        if path and any((path / one).is_file() for one in ("dataset_dict.json", "state.json")):
+        if path and any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
             table = _saved(path, split)
         else:
             table = _loaded(options, path, split, cache)
     except LatteError:
         raise
     except Exception as error:  # `datasets` and its dependencies raise many types
-        first = next(iter(str(error).strip().splitlines()), "")
-        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first}"
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first_line}"
         raise LatteError(what, where=where) from error
     if options.image not in table.column_names:
         raise LatteError(

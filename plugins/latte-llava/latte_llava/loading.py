@@ -23,14 +23,14 @@ image tower has one of these names in each model family; LLaVA does not quantise
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence transformers' progress bar and its report of loaded weights."""
-    before = transformers.logging.get_verbosity()
+    verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(before)
+        transformers.logging.set_verbosity(verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
 

@@ -99,7 +99,7 @@ class ImageTextModel:
             letter = str(token).removeprefix(SENTENCEPIECE_SPACE).removeprefix(BYTE_LEVEL_SPACE)
             if letter in ids:
                 ids[letter].append(id_)
-        if missing := [letter for letter, found in ids.items() if not found]:
+        if missing := [letter for letter, token_ids in ids.items() if not token_ids]:
             raise LatteError(
                 f"the checkpoint's tokenizer has no token for the letter {missing[0]}",
                 where="describer.model",

@@ -32,12 +32,12 @@ def cluster_centres(features: Tensor, count: int) -> Tensor:
 def _farthest_points(features: Tensor, count: int) -> Tensor:
     if not len(features):
         return features
-    chosen = [int((features @ features.mean(dim=0)).argmax())]
-    nearest = features @ features[chosen[0]]
-    while len(chosen) < count and float(nearest.min()) < 1 - SAME:
-        chosen.append(int(nearest.argmin()))
-        nearest = torch.maximum(nearest, features @ features[chosen[-1]])
-    return features[chosen]
+    indices = [int((features @ features.mean(dim=0)).argmax())]
+    nearest = features @ features[indices[0]]
+    while len(indices) < count and float(nearest.min()) < 1 - SAME:
+        indices.append(int(nearest.argmin()))
+        nearest = torch.maximum(nearest, features @ features[indices[-1]])
+    return features[indices]
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
@@ -66,7 +66,7 @@ def parted_prototypes(
     fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
     fillers = fillers.view(len(templates), count, -1)
     rows = []
-    for template, own, filler in zip(templates, centres, fillers, strict=True):
-        towards = normalize(template + weight * own, dim=1)
+    for template, class_centres, filler in zip(templates, centres, fillers, strict=True):
+        towards = normalize(template + weight * class_centres, dim=1)
         rows.append(torch.cat([towards, template.unsqueeze(0), filler])[:count])
     return torch.cat(rows)

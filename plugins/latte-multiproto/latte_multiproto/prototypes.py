@@ -159,8 +159,12 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         is 1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k].
         """
         rows = self._chosen(stream.labels, image_features)
-        own = self._prototypes[rows]
-        targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
+        nearest_prototypes = self._prototypes[rows]
+        targets = (
+            torch.lerp(nearest_prototypes, self._mix(texts), 1 - self.options.momentum)
+            if texts
+            else nearest_prototypes
+        )
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
@@ -179,8 +183,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix(features, self._weights, None)
-        now = self.options.margins == "current"
-        prototypes = self._prototypes if now else self._epoch_start_prototypes
+        is_current = self.options.margins == "current"
+        prototypes = self._prototypes if is_current else self._epoch_start_prototypes
         return mix(features, self._weights, Classifier(prototypes, self._owners))
 
     @torch.no_grad()

@@ -84,11 +84,11 @@ class _Pages:
         ]
 
     def _class(self, learner: str, label: int) -> dict[str, Any]:
-        found = self._run.classifiers[learner]
-        own = found.owners == label
-        bias = None if found.bias is None else found.bias[own]
+        classifier = self._run.classifiers[learner]
+        is_of_class = classifier.owners == label
+        bias = None if classifier.bias is None else classifier.bias[is_of_class]
         rows = (self._run.labels == label).nonzero().squeeze(1)
-        view = class_view(found.weights[own], self._run.features, rows, bias)
+        view = class_view(classifier.weights[is_of_class], self._run.features, rows, bias)
         return {
             "name": self._results.class_names[label],
             "images": len(rows),

@@ -82,11 +82,11 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
 def _written(content: object) -> str:
     """Return the text of `content`, which may be a list of parts or missing."""
     if isinstance(content, list):
-        parts = (
+        texts = (
             part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
             for part in content
         )
-        return "".join(part for part in parts if isinstance(part, str))
+        return "".join(part for part in texts if isinstance(part, str))
     if content is None or isinstance(content, str):
         return content or ""
     raise TypeError("content is neither text nor parts")
@@ -101,11 +101,14 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
     try:
         return tuple(
             Token(
-                str(one["token"]),
-                float(one["logprob"]),
-                {str(other["token"]): float(other["logprob"]) for other in one["top_logprobs"]},
+                str(token["token"]),
+                float(token["logprob"]),
+                {
+                    str(alternative["token"]): float(alternative["logprob"])
+                    for alternative in token["top_logprobs"]
+                },
             )
-            for one in logprobs["content"]
+            for token in logprobs["content"]
         )
     except (ValueError, LookupError, TypeError, OverflowError):
         return ()

@@ -29,10 +29,10 @@ def question_forms(request: ChoiceRequest) -> Mapping[str, Mapping[str, Any]]:
         "required": ["letter"],
         "additionalProperties": False,
     }
-    named = {"name": "choice", "strict": True, "schema": schema}
+    named_schema = {"name": "choice", "strict": True, "schema": schema}
     return {
         "log probabilities": {"logprobs": True, "top_logprobs": 20},
-        "JSON": {"response_format": {"type": "json_schema", "json_schema": named}},
+        "JSON": {"response_format": {"type": "json_schema", "json_schema": named_schema}},
         "letter": {},
     }
 

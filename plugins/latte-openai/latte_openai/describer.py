@@ -172,13 +172,15 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         """
         answer: Answer | None = None
         rejected: set[str] = set()
-        for form, more in question_forms(request).items():
-            if form in self._rejected or (answer and (is_readable(request, answer) or not more)):
+        for form, form_fields in question_forms(request).items():
+            if form in self._rejected or (
+                answer and (is_readable(request, answer) or not form_fields)
+            ):
                 continue
             try:
-                latest = await self._complete({**fields, **more})
+                latest = await self._complete({**fields, **form_fields})
             except RejectedError:
-                if not more:
+                if not form_fields:
                     raise
                 rejected.add(form)
                 continue

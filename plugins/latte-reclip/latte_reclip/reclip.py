@@ -174,11 +174,11 @@ def highest_scores(
     best = matrix.values().new_zeros(nodes)
     labels = torch.zeros(nodes, dtype=torch.int64, device=best.device)
     size = max(1, column_bytes // (nodes * best.element_size()))
-    for first in range(0, classes, size):
-        sources = torch.arange(first, min(first + size, classes), device=best.device)
+    for start in range(0, classes, size):
+        sources = torch.arange(start, min(start + size, classes), device=best.device)
         highest, column = class_scores(matrix, sources, options).max(dim=1)
         better = highest > best
-        labels = torch.where(better, first + column, labels)
+        labels = torch.where(better, start + column, labels)
         best = torch.maximum(best, highest)
     return Propagated(labels, best > 0)
 
@@ -205,8 +205,8 @@ def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptio
         step = (squares / (direction * product).sum(dim=0)).where(unsolved, 0.0)
         solution.addcmul_(direction, step)
         residual.addcmul_(product, step, value=-1)
-        before, squares = squares, residual.square().sum(dim=0)
-        direction.mul_((squares / before).where(unsolved, 0.0)).add_(residual)
+        previous_squares, squares = squares, residual.square().sum(dim=0)
+        direction.mul_((squares / previous_squares).where(unsolved, 0.0)).add_(residual)
     return solution
 
 
@@ -242,8 +242,8 @@ class LabelPropagationLabeler(JointLabeler[LabelPropagationOptions]):
                 f"{learner!r}: the nearest neighbours of texts are texts, and of images images",
                 hint="raise `neighbours`, or keep `projection: true`",
             )
-        both = torch.cat([texts, features])
-        centroids = class_centroids(both, nodes.labels, nodes.reached, texts)
+        node_features = torch.cat([texts, features])
+        centroids = class_centroids(node_features, nodes.labels, nodes.reached, texts)
         classifier = Classifier(centroids, torch.arange(classes, device=centroids.device))
         return JointLabels(nodes.labels[classes:], reached.float(), classifier)
 

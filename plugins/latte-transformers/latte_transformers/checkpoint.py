@@ -62,10 +62,12 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
         _lower_case(tokenizer)
     try:
         size = _image_size(images, name)
-        own = module.config
-        text = getattr(own, "text_config", own)
+        model_config = module.config
+        text = getattr(model_config, "text_config", model_config)
         length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
-        width = getattr(own, "projection_dim", None) or own.vision_config.hidden_size
+        width = (
+            getattr(model_config, "projection_dim", None) or model_config.vision_config.hidden_size
+        )
         backbone = TransformersBackbone(
             module.to(device),
             Processor(processor, length),
@@ -85,8 +87,8 @@ def _lower_case(tokenizer: Any) -> None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
         return
-    own = [] if backend.normalizer is None else [backend.normalizer]
-    backend.normalizer = Sequence([Lowercase(), *own])
+    original_normalizers = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = Sequence([Lowercase(), *original_normalizers])
 
 
 def _refuse_other_models(model: str, module: Any) -> None:
@@ -106,9 +108,9 @@ def _refuse_other_models(model: str, module: Any) -> None:
 def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
     missing = sorted(loaded.get("missing_keys", ()))
     if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        ending = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise LatteError(
-            f"the weights of {model} do not fill its architecture: {missing[0]} is missing{more}",
+            f"the weights of {model} do not fill its architecture: {missing[0]} is missing{ending}",
             where=_WHERE,
             hint="download the whole checkpoint again",
         )

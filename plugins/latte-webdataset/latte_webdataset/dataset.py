@@ -55,7 +55,7 @@ class WebDatasetOptions(SourceOptions):
     @field_validator("images")
     @classmethod
     def _without_dots(cls, images: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(one.removeprefix(".").lower() for one in images)
+        return tuple(extension.removeprefix(".").lower() for extension in images)
 
 
 _Listed = tuple[ImageReference, Sample]
@@ -96,7 +96,8 @@ class WebDataset(ImageSource[WebDatasetOptions]):
     def audit_labels(self) -> Mapping[str, int]:
         """Return the labels, by image id, of the training images that have a label."""
         labels = {
-            image.id: self._labels.read(one, image.path) for image, one in self._listed_training
+            image.id: self._labels.read(sample, image.path)
+            for image, sample in self._listed_training
         }
         return {image: label for image, label in labels.items() if label is not None}
 
@@ -126,7 +127,8 @@ class WebDataset(ImageSource[WebDatasetOptions]):
 
     def _listed(self, shards: Sequence[Path], where: str) -> list[_Listed]:
         listed = sorted(
-            (one for shard in shards for one in self._of_shard(shard)), key=lambda one: one[0].id
+            (pair for shard in shards for pair in self._of_shard(shard)),
+            key=lambda pair: pair[0].id,
         )
         if not listed:
             raise LatteError(
@@ -139,7 +141,7 @@ class WebDataset(ImageSource[WebDatasetOptions]):
     def _of_shard(self, shard: Path) -> Iterator[_Listed]:
         name = shard.relative_to(self._root).as_posix()
         for sample in read_index(shard):
-            found = sample.image(self.options.images, shard)
-            if found is not None:
-                extension, span = found
+            image_file = sample.image(self.options.images, shard)
+            if image_file is not None:
+                extension, span = image_file
                 yield ImageReference(f"{name}/{sample.key}.{extension}", shard, span), sample
