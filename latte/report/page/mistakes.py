@@ -88,7 +88,8 @@ def _mistakes_sentence(results: RunResults, images: int) -> str:
 def _uncertain_sentence(results: RunResults, images: int) -> str:
     number = min(images, len(results.uncertain))
     return (
-        f"The {count(number)} of {plural(results.record.data.training_images, 'training image')} "
-        "with the lowest confidence, the least certain first, with their two likeliest classes. "
+        f"The {count(number)} of "
+        f"{plural(results.record.data.training_images, 'training image')} with the "
+        "lowest confidence, the least certain first, with their two likeliest classes. "
         "pseudo_labels.csv has the confidence of all of them."
     )
