@@ -167,9 +167,9 @@ class OpenClipBackbone(ModuleBackbone):
         with torch.no_grad():
             shape = states(torch.zeros(1, 3, side, side)).shape[1:]
 
-        def features(flat: Tensor) -> Tensor:
+        def features(flat_outputs: Tensor) -> Tensor:
             self.choose_mode()
-            outputs = flat.view(-1, *shape).contiguous(memory_format=self._memory_format)
+            outputs = flat_outputs.view(-1, *shape).contiguous(memory_format=self._memory_format)
             return self._image_features(states_after(visual, outputs, count))
 
         return Trunk(shape.numel(), lambda pixels: states(pixels).flatten(1), features)

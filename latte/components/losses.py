@@ -33,10 +33,12 @@ class SigmoidLoss(Loss[NoOptions]):
         """
         stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias
         if targets is None or bias is None:
-            missing = "the prototypes give none" if targets is None else "the backbone has no bias"
+            missing_input = (
+                "the prototypes give none" if targets is None else "the backbone has no bias"
+            )
             raise LatteError(
                 "the loss `sigmoid` needs a target for each image and the logit bias of a sigmoid "
-                f"model such as SigLIP: {missing}",
+                f"model such as SigLIP: {missing_input}",
                 hint="loss: contrastive" if bias is None else "prototypes: momentum",
             )
         counts = stream.weights > 0

@@ -126,10 +126,10 @@ class DecodedImages:
 
     def note(self, keys: Collection[str]) -> None:
         """Record `keys` for later runs. A write error is ignored: later runs decode again."""
-        new = sorted({*keys} - self.keys)
-        if new:
+        new_keys = sorted({*keys} - self.keys)
+        if new_keys:
             with contextlib.suppress(OSError):
-                write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
+                write_text(self._folder / f"{digest(*new_keys)}.txt", "\n".join(new_keys) + "\n")
 
 
 def _read_keys(path: Path) -> list[str]:

@@ -39,17 +39,17 @@ def ordered_map(
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)
-    with ThreadPoolExecutor(threads, thread_name_prefix="latte-images") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="latte-images") as threads_pool:
         try:
             for item in islice(remaining, ahead):
-                pending.append(pool.submit(function, item))
+                pending.append(threads_pool.submit(function, item))
             while pending:
                 result = pending.popleft().result()
                 for item in islice(remaining, 1):
-                    pending.append(pool.submit(function, item))
+                    pending.append(threads_pool.submit(function, item))
                 yield result
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            threads_pool.shutdown(wait=True, cancel_futures=True)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

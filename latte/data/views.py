@@ -37,23 +37,23 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
     if pixel_format.resize_mode == "squash":
-        resized = vision.resize(image, [size, size], mode)
+        view = vision.resize(image, [size, size], mode)
     elif pixel_format.resize_mode == "longest":
-        resized = _padded(image, size, mode)
+        view = _padded(image, size, mode)
     elif max(image.size) > _EXTREME_ASPECT * min(image.size):
-        resized = _central_square(image, size, mode)
+        view = _central_square(image, size, mode)
     else:
-        resized = vision.center_crop(vision.resize(image, [size], mode), [size, size])
-    pixels: Tensor = vision.pil_to_tensor(resized)
+        view = vision.center_crop(vision.resize(image, [size], mode), [size, size])
+    pixels: Tensor = vision.pil_to_tensor(view)
     return pixels
 
 
 def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
     """Normalise pixels (B, 3, S, S) from 0 to 255 to contiguous float32 of the same shape."""
-    scaled = pixels.contiguous().to(torch.float32).div_(255)
+    scaled_pixels = pixels.contiguous().to(torch.float32).div_(255)
     moments = torch.tensor([pixel_format.mean, pixel_format.std]).view(2, 3, 1, 1)
     mean, std = moments.to(pixels.device, non_blocking=True)
-    return scaled.sub_(mean).div_(std)
+    return scaled_pixels.sub_(mean).div_(std)
 
 
 class TrainingView:
@@ -144,9 +144,9 @@ class TrainingView:
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:
     ratio = max(image.size) / size
     width, height = (max(1, round(side / ratio)) for side in image.size)
-    resized = vision.resize(image, [height, width], mode)
+    view = vision.resize(image, [height, width], mode)
     canvas = Image.new("RGB", (size, size))
-    canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
+    canvas.paste(view, ((size - width) // 2, (size - height) // 2))
     return canvas
 
 

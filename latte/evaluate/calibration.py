@@ -75,9 +75,9 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    logarithm_bounds = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
     low, high = bisect(
-        *ends, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
+        *logarithm_bounds, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
     )
     return math.exp((low + high) / 2)
 

@@ -31,16 +31,16 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
     if low < 0 or high >= similarity_blocks.classes:
         classes = f"but there are {similarity_blocks.classes} classes"
         raise LatteError(f"{name}: labels go from {low} to {high}, {classes}")
-    ranks, broken, start = torch.empty_like(labels), 0, 0
+    ranks, broken_rows, start = torch.empty_like(labels), 0, 0
     for block in similarity_blocks:
         rows = slice(start, start + len(block))
         ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
-        broken += int((~block.isfinite()).any(dim=1).sum())
+        broken_rows += int((~block.isfinite()).any(dim=1).sum())
         start += len(block)
-    if broken:
+    if broken_rows:
         raise LatteError(
-            f"{name}: the similarities of {broken} of {similarity_blocks.images} images are not "
-            "finite numbers",
+            f"{name}: the similarities of {broken_rows} of {similarity_blocks.images} images are "
+            "not finite numbers",
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
     return ranks
@@ -76,10 +76,9 @@ def evaluate_ranks(
 
 def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
     label_similarity = similarities.gather(1, labels[:, None])
-    earlier = torch.arange(similarities.shape[1]) < labels[:, None]
-    return ((similarities > label_similarity) | ((similarities == label_similarity) & earlier)).sum(
-        dim=1
-    )
+    is_earlier_class = torch.arange(similarities.shape[1]) < labels[:, None]
+    is_earlier_tie = (similarities == label_similarity) & is_earlier_class
+    return ((similarities > label_similarity) | is_earlier_tie).sum(dim=1)
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:

@@ -88,10 +88,10 @@ def _inside(angle: float, degrees_of_freedom: int) -> float:
     Abramowitz and Stegun (1964), equations 26.7.3 and 26.7.4.
     """
     sine, cosine = math.sin(angle), math.cos(angle)
-    odd = degrees_of_freedom % 2
-    term = cosine if odd else 1.0
+    is_odd = degrees_of_freedom % 2
+    term = cosine if is_odd else 1.0
     total = 0.0
-    for power in range(1 + odd, degrees_of_freedom, 2):
+    for power in range(1 + is_odd, degrees_of_freedom, 2):
         total += term
         term *= cosine**2 * power / (power + 1)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return 2 / math.pi * (angle + sine * total) if is_odd else sine * total

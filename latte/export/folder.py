@@ -98,8 +98,8 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
     except PackageNotFoundError:
         installed_version = None
     if installed_version is None or installed_version < Version(oldest):
-        needed = package if oldest == "0" else f"{package} {oldest} or newer"
-        what = f"this export needs the package {needed}"
+        requirement = package if oldest == "0" else f"{package} {oldest} or newer"
+        what = f"this export needs the package {requirement}"
         hint = f"pip install 'latte-clip[{extra}]'"
         raise LatteError(
             what, where=f"{package} {installed_version}" if installed_version else None, hint=hint

@@ -64,11 +64,10 @@ class ImageClassifier(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (B, C) and unit features (B, D) of `pixels` (B, 3, S, S)."""
         features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
-        similarities = torch.stack(
-            [self._similar(number, rows) for number, rows in enumerate(features)]
-        ).mean(0)
-        joint = torch.cat(features, dim=1) / len(features) ** 0.5
-        return (similarities * self.scale).softmax(dim=1), joint
+        similarities = [self._similar(number, rows) for number, rows in enumerate(features)]
+        mean_similarities = torch.stack(similarities).mean(0)
+        joint_features = torch.cat(features, dim=1) / len(features) ** 0.5
+        return (mean_similarities * self.scale).softmax(dim=1), joint_features
 
     def _similar(self, number: int, features: Tensor) -> Tensor:
         rows: Tensor = getattr(self, f"rows_{number}")
@@ -107,9 +106,9 @@ def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     which some ONNX runtimes lack. The mask is False for padding.
     """
     counts = owners.bincount()
-    most = int(counts.max())
-    present = torch.arange(most) < counts[:, None]
-    rows = weights.new_zeros(len(counts), most, weights.shape[1])
+    most_prototypes = int(counts.max())
+    present = torch.arange(most_prototypes) < counts[:, None]
+    rows = weights.new_zeros(len(counts), most_prototypes, weights.shape[1])
     rows[present] = weights[owners.argsort(stable=True)]
     return rows.flatten(0, 1), present
 

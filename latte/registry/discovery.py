@@ -150,18 +150,18 @@ def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool)
     except BaseException as error:
         if strict or package.builtin:
             raise_plugin_error(f"{package.distribution} {package.version}", error)
-        usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
+        components = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
         if isinstance(error, LatteError):
             incompatible = isinstance(error, IncompatiblePluginError)
             status: Status = "incompatible" if incompatible else "broken"
-            return package.plugin(status, error=error.what, specs=usable)
+            return package.plugin(status, error=error.what, specs=components)
         what, detail = error_line(error), "".join(traceback.format_exception(error))
         if isinstance(error, ImportError) and error.name in ("latte.api", "latte.testing"):
             what += (
                 f". This latte has version {API_VERSION} of the plugin interface; "
                 "if the plugin was written for another version, upgrade the plugin or latte-clip"
             )
-        return package.plugin("broken", error=what, detail=detail, specs=usable)
+        return package.plugin("broken", error=what, detail=detail, specs=components)
     return package.plugin("ok", specs=specs, commands=commands)
 
 
@@ -172,9 +172,9 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     if isinstance(error, Exception):
         error.add_note(f"In plugin {package}.")
         raise error
-    stopped = RuntimeError(f"a plugin raised {error_line(error)}")
-    stopped.add_note(f"In plugin {package}.")
-    raise stopped from error
+    runtime_error = RuntimeError(f"a plugin raised {error_line(error)}")
+    runtime_error.add_note(f"In plugin {package}.")
+    raise runtime_error from error
 
 
 def _check_entry_point(package: _Installed, installed: Sequence[_Installed]) -> None:
@@ -212,9 +212,9 @@ def _declarations(plugin: ModuleType) -> tuple[object, ...]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(plugin) or []
-        unknown = next(caller.name for caller in callers if not caller.has_spec())
-        hint = did_you_mean(unknown, hook_names) or f"Hooks: {', '.join(hook_names)}."
-        raise LatteError(f"latte has no hook {unknown}(). {hint}") from error
+        unknown_hook = next(caller.name for caller in callers if not caller.has_spec())
+        hint = did_you_mean(unknown_hook, hook_names) or f"Hooks: {', '.join(hook_names)}."
+        raise LatteError(f"latte has no hook {unknown_hook}(). {hint}") from error
     callers = manager.get_hookcallers(plugin) or []
     if not callers:
         raise LatteError(f"it implements no hook: mark {hook_names[0]}() with @hookimpl")

@@ -59,8 +59,8 @@ class PrototypeAggregatorContract(ComponentContract):
         assert similarities.shape == (size, classes), (
             f"similarities are {tuple(similarities.shape)}, not (B, C)"
         )
-        expected = aggregator.classifier().similarities(start.image_features[:size])
-        assert torch.allclose(similarities, expected, atol=1e-5), (
+        expected_similarities = aggregator.classifier().similarities(start.image_features[:size])
+        assert torch.allclose(similarities, expected_similarities, atol=1e-5), (
             "similarities must be the classifier's"
         )
 
@@ -120,8 +120,8 @@ class PrototypeAggregatorContract(ComponentContract):
         original_weights = aggregator.classifier().weights.clone()
         take_step(aggregator, start, 0, weight=0.0)
         check_classifier(aggregator.classifier(), 4)
-        same = torch.allclose(aggregator.classifier().weights, original_weights, atol=1e-6)
-        assert same, "prototypes moved, although every weight is 0"
+        is_unchanged = torch.allclose(aggregator.classifier().weights, original_weights, atol=1e-6)
+        assert is_unchanged, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
         """`update` must not write into tensors that the aggregator returned or received."""
@@ -178,9 +178,14 @@ class PrototypeAggregatorContract(ComponentContract):
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
-        plain = Classifier(rows, torch.arange(4))
-        biased = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
-        for classifiers in ({}, {"another": plain}, {LEARNER: plain}, {LEARNER: biased}):
+        unbiased_classifier = Classifier(rows, torch.arange(4))
+        biased_classifier = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
+        for classifiers in (
+            {},
+            {"another": unbiased_classifier},
+            {LEARNER: unbiased_classifier},
+            {LEARNER: biased_classifier},
+        ):
             aggregator.on_epoch_start(EpochInfo(classifiers), LEARNER)
             check_classifier(aggregator.classifier(), 4)
 

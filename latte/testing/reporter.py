@@ -51,9 +51,9 @@ class ReporterContract(ComponentContract):
     ) -> Iterator[Reporter[Any]]:
         """Yield a new reporter; fail if it writes outside of the run folder."""
         reporter: Reporter[Any] = self.make(folder / "recipe")
-        current = folder / "current"
-        current.mkdir(exist_ok=True)
-        monkeypatch.chdir(current)
+        working_folder = folder / "current"
+        working_folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(working_folder)
         files_before = _outside(folder, results.folder)
         yield reporter
         assert _outside(folder, results.folder) == files_before, "it wrote outside results.folder"

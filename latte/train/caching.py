@@ -94,9 +94,11 @@ def _constant_features(
     with encoding_in(learner.arithmetic, learner.device):
         if training.bank_features is not None and training.inputs.descriptions:
             feature_blocks.append(training.bank_features().cpu())
-        if missing := texts[sum(map(len, feature_blocks)) :]:
+        if missing_texts := texts[sum(map(len, feature_blocks)) :]:
             title = "encode descriptions"
-            feature_blocks.append(encode_many_texts(learner.backbone, missing, progress, title))
+            feature_blocks.append(
+                encode_many_texts(learner.backbone, missing_texts, progress, title)
+            )
     return torch.cat(feature_blocks)
 
 

@@ -142,8 +142,8 @@ class LossScaler(torch.amp.GradScaler):
         """Restore the tensors of `state`. Raises `KeyError` if they were not saved with fp16."""
         if not self.is_enabled():
             return
-        restored = self.state_dict()
-        restored["scale"] = state["scale"].item()
-        restored["_growth_tracker"] = int(state["steps_since_change"])
-        self.load_state_dict(restored)
+        scaler_state = self.state_dict()
+        scaler_state["scale"] = state["scale"].item()
+        scaler_state["_growth_tracker"] = int(state["steps_since_change"])
+        self.load_state_dict(scaler_state)
         self.skipped = int(state["skipped"])

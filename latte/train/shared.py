@@ -91,12 +91,15 @@ def keep_once(parameters: Mapping[str, nn.Parameter]) -> None:
 def sum_gradients(parameters: Mapping[str, nn.Parameter]) -> None:
     """Sum each gradient over all processes; it stays None if it is None in every process."""
     weights = list(parameters.values())
-    have_gradients = distributed.any_process([weight.grad is not None for weight in weights])
-    moving = [weight for weight, has in zip(weights, have_gradients, strict=True) if has]
-    gradients = [
-        torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in moving
+    gradient_flags = distributed.any_process([weight.grad is not None for weight in weights])
+    moving_weights = [
+        weight for weight, has_gradient in zip(weights, gradient_flags, strict=True) if has_gradient
     ]
-    for weight, total in zip(moving, distributed.all_reduce(gradients), strict=True):
+    gradients = [
+        torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for weight in moving_weights
+    ]
+    for weight, total in zip(moving_weights, distributed.all_reduce(gradients), strict=True):
         weight.grad = total
 
 

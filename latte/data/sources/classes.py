@@ -158,9 +158,9 @@ def class_notes(
             plural = f"{comments:,} lines start with # and are read as comments"
             yield f"{file}: {singular if comments == 1 else plural}"
     folded_names = {name: name.partition("/")[0].strip().casefold() for name in names}
-    if vague := [name for name, folded_name in folded_names.items() if folded_name in _VAGUE]:
+    if vague_names := [name for name, folded_name in folded_names.items() if folded_name in _VAGUE]:
         yield (
-            f"class names that no image looks like: {some(vague)}. Leave them out, and use "
+            f"class names that no image looks like: {some(vague_names)}. Leave them out, and use "
             "`latte predict --unknown-below` for images of no class"
         )
 
@@ -188,9 +188,9 @@ def _entries(file: Path) -> list[tuple[str, str]]:
 
 
 def _unquoted(line: str) -> str:
-    inner = line[1:-1]
-    quoted = inner and line[0] == line[-1] == '"' and '"' not in inner.replace('""', "")
-    return inner.replace('""', '"') if quoted else line
+    quoted_text = line[1:-1]
+    quoted = quoted_text and line[0] == line[-1] == '"' and '"' not in quoted_text.replace('""', "")
+    return quoted_text.replace('""', '"') if quoted else line
 
 
 def _table_entries(file: Path) -> list[tuple[str, str]]:
@@ -325,8 +325,8 @@ class ClassLookup:
                 hint="Write it exactly as in the class names.",
             )
         hint = f"The classes are {some(self._names)}."
-        if close := nearest(loose, self._loose):
-            hint = f'Did you mean "{self._loose[close][0]}"?'
+        if nearest_name := nearest(loose, self._loose):
+            hint = f'Did you mean "{self._loose[nearest_name][0]}"?'
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
@@ -393,10 +393,13 @@ class ImageSource(Dataset[SourceOptionsT]):
     def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
         """Raise `LatteError` if a labelled image is a training image too."""
         training_ids = {image.id for image in self.training_images()}
-        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in training_ids]
-        if shared:
+        shared_ids = [
+            labelled.image.id for labelled in evaluation if labelled.image.id in training_ids
+        ]
+        if shared_ids:
             raise LatteError(
-                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                f"{len(shared_ids)} evaluation images are training images too, such as "
+                f"{shared_ids[0]}",
                 where=where,
                 hint="Take them out of one of the two.",
             )

@@ -187,7 +187,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
 
     def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:
         paths = ListedPaths(self._root, absolute=False)
-        listed = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
-        images = unique([(image, entry.where) for image, entry in listed])
+        listed_entries = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
+        images = unique([(image, entry.where) for image, entry in listed_entries])
         refuse_all_missing(images, self._root, str(self._file))
-        return listed
+        return listed_entries

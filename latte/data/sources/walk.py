@@ -87,10 +87,10 @@ class LeftOut:
 
 
 def _counted(counts: Counter[str], kind: str) -> str:
-    shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
+    kinds = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
-        shown.append(f"{len(counts) - _SHOWN} more kinds")
-    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(shown)})"
+        kinds.append(f"{len(counts) - _SHOWN} more kinds")
+    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(kinds)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
