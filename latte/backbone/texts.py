@@ -128,16 +128,18 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths))
     device = next(model.parameters()).device
-    longest = int(lengths[-1])
-    tokens = tokens[:, :longest].to(device, non_blocking=True)
+    longest_text = int(lengths[-1])
+    tokens = tokens[:, :longest_text].to(device, non_blocking=True)
     text = _tower(model)
     if path == "full" or isinstance(text, HFTextEncoder):
         return model.encode_text(tokens, normalize=False)  # type: ignore[operator, no-any-return]
-    states = text.token_embedding(tokens) + text.positional_embedding[:longest]
-    states = text.transformer(states, attn_mask=text.attn_mask[:longest, :longest])
+    states = text.token_embedding(tokens) + text.positional_embedding[:longest_text]
+    states = text.transformer(states, attn_mask=text.attn_mask[:longest_text, :longest_text])
     end_positions = (lengths - 1).to(device, non_blocking=True)
-    pooled = text.ln_final(states[torch.arange(len(end_positions), device=device), end_positions])
-    return project_text(model, pooled)
+    pooled_states = text.ln_final(
+        states[torch.arange(len(end_positions), device=device), end_positions]
+    )
+    return project_text(model, pooled_states)
 
 
 def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -164,10 +166,10 @@ def states_after_blocks(model: nn.Module, rows: Tensor, lengths: Tensor, start: 
 
 def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
     text, device = _tower(model), next(model.parameters()).device
-    places = torch.arange(tokens.shape[1]).expand_as(tokens)
-    is_token = places < lengths[:, None]
+    positions_in_text = torch.arange(tokens.shape[1]).expand_as(tokens)
+    is_token = positions_in_text < lengths[:, None]
     token_ids, positions = (
-        matrix[is_token].to(device, non_blocking=True) for matrix in (tokens, places)
+        matrix[is_token].to(device, non_blocking=True) for matrix in (tokens, positions_in_text)
     )
     embeddings: Tensor = text.token_embedding(token_ids)
     return embeddings + functional.embedding(positions, text.positional_embedding)
@@ -180,14 +182,14 @@ def _packing(lengths: Tensor, device: torch.device) -> Packing:
     return Packing(groups, last_rows, causal=True)
 
 
-def project_text(model: nn.Module, pooled: Tensor) -> Tensor:
+def project_text(model: nn.Module, pooled_states: Tensor) -> Tensor:
     """Project outputs (M, W) of the text tower to features (M, D), which are not normalised."""
     projection = _tower(model).text_projection
     if projection is None:
-        return pooled
+        return pooled_states
     if isinstance(projection, nn.Linear):
-        return projection(pooled)  # type: ignore[no-any-return]
-    return pooled @ projection  # type: ignore[no-any-return]
+        return projection(pooled_states)  # type: ignore[no-any-return]
+    return pooled_states @ projection  # type: ignore[no-any-return]
 
 
 def _tower(model: nn.Module) -> Any:

@@ -115,8 +115,8 @@ def repeated_share(words: Sequence[str]) -> float:
     total = len(words) - _SEQUENCE + 1
     if total < 1:
         return 0.0
-    distinct = {tuple(words[i : i + _SEQUENCE]) for i in range(total)}
-    return 1 - len(distinct) / total
+    distinct_sequences = {tuple(words[i : i + _SEQUENCE]) for i in range(total)}
+    return 1 - len(distinct_sequences) / total
 
 
 _PICTURE = r"(?:images?|photos?|pictures?|photographs?|attachments?|files?)"
@@ -174,10 +174,10 @@ class RefusalGate(Gate[RefusalOptions]):
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
         phrase_patterns = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
-        refusal = re.compile(
+        refusal_pattern = re.compile(
             "|".join((*PATTERNS, *(rf"(?<!\w){pattern}(?!\w)" for pattern in phrase_patterns)))
         )
-        matches = (refusal.search(_spaced(folded(gated_text.text))) for gated_text in texts)
+        matches = (refusal_pattern.search(_spaced(folded(gated_text.text))) for gated_text in texts)
         return [f"it says `{match[0].strip()}`" if match else None for match in matches]
 
 

@@ -125,14 +125,14 @@ def distinctive(features: Tensor) -> Tensor:
 
     With this component, phrases near the mean of all phrases would rank first for every image.
     """
-    common = normalize(features.mean(0), dim=0)
-    return normalize(features - (features @ common)[:, None] * common, dim=1)
+    common_direction = normalize(features.mean(0), dim=0)
+    return normalize(features - (features @ common_direction)[:, None] * common_direction, dim=1)
 
 
 def standard_scores(similarities: Tensor) -> Tensor:
     """Return similarities (P,) as z-scores: the number of standard deviations above the mean."""
-    deviation = similarities.std(correction=0).clamp_min(1e-6)
-    return (similarities - similarities.mean()) / deviation
+    standard_deviation = similarities.std(correction=0).clamp_min(1e-6)
+    return (similarities - similarities.mean()) / standard_deviation
 
 
 def threshold_score(phrases: int) -> float:
@@ -263,17 +263,17 @@ def with_article(phrase: str) -> str:
     is_plural = head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
     if first_word in _DETERMINERS or is_plural:
         return phrase
-    vowel = first_word.startswith(_TAKES_AN) or (
+    takes_an = first_word.startswith(_TAKES_AN) or (
         first_word[0] in "aeiou" and not first_word.startswith(_TAKES_A)
     )
-    return f"{'an' if vowel else 'a'} {phrase}"
+    return f"{'an' if takes_an else 'a'} {phrase}"
 
 
 def _render(phrases: Mapping[str, Sequence[str]]) -> str:
-    name, *similar = phrases["objects"]
+    name, *similar_names = phrases["objects"]
     clauses = [with_article(" ".join([*phrases["colours"], *phrases["materials"], name]))]
-    if similar:
-        clauses.append("like " + _either([with_article(name) for name in similar]))
+    if similar_names:
+        clauses.append("like " + _either([with_article(name) for name in similar_names]))
     if phrases["textures"]:
         clauses.append(" and ".join(phrases["textures"]))
     return ", ".join([*clauses, *phrases["scenes"]]) + "."

@@ -39,11 +39,11 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
     """
     counts = labels.bincount()
     groups_per_label = counts.clamp(max=groups)
-    of_group = torch.arange(len(counts)).repeat_interleave(groups_per_label)
-    group_images = _draw_with_labels(labels, of_group, size, seed_from("class groups", seed))
+    label_of_group = torch.arange(len(counts)).repeat_interleave(groups_per_label)
+    group_images = _draw_with_labels(labels, label_of_group, size, seed_from("class groups", seed))
     generator = torch.Generator().manual_seed(seed_from("deal out class groups", seed))
-    shuffled = torch.randperm(len(labels), generator=generator)
-    order = shuffled[labels[shuffled].argsort(stable=True)]
+    shuffled_images = torch.randperm(len(labels), generator=generator)
+    order = shuffled_images[labels[shuffled_images].argsort(stable=True)]
     ordered_labels = labels[order]
     rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[ordered_labels]
     group_index = torch.empty_like(labels)

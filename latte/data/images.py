@@ -234,8 +234,8 @@ def _value_range(image: Image.Image, low: float, high: float) -> tuple[float, fl
     # Pillow opens a PGM of 16 bits as mode "I", already scaled to their full range.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return 0.0, 65535.0
-    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    for top in tops:
-        if low >= 0 and high <= top:
-            return 0.0, top
+    range_ends = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    for range_end in range_ends:
+        if low >= 0 and high <= range_end:
+            return 0.0, range_end
     return low, max(high, low + 1)

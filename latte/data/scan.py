@@ -61,13 +61,13 @@ def scan_images(
     images raise no error; they are listed in `skipped`. In a distributed run, each process reads
     some of the images, and returns the scan of all images.
     """
-    store, share = PixelStore(max_bytes, disk), distributed.share(images)
+    store, process_images = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
     read_image_file = partial(_read, verified=verified, store=store)
     process_outcomes: list[_Outcome] = []
-    with progress.task(name, len(share), "images") as task:
+    with progress.task(name, len(process_images), "images") as task:
         for key, reason, pixels in ordered_map(
-            read_image_file, share, threads=threads, ahead=4 * threads
+            read_image_file, process_images, threads=threads, ahead=4 * threads
         ):
             if key is not None and pixels is not None:
                 store.put(key, pixels)

@@ -94,17 +94,17 @@ class TrainingView:
         A float32 `out` gets the values that `__call__` returns, bit for bit; a uint8 `out` gets the
         view before normalisation.
         """
-        in_8_bits = out.dtype == torch.uint8
+        is_8_bit = out.dtype == torch.uint8
         if isinstance(self.augment, AugmentSettings) and self._compiled is not None:
             height, width, _ = pixels.shape
             augmentation = self.augmentation(width, height, index, epoch)
-            view = torch.empty(out.shape) if in_8_bits else out
-            values = UNCHANGED if in_8_bits else self._normalised_values
+            view = torch.empty(out.shape) if is_8_bit else out
+            values = UNCHANGED if is_8_bit else self._normalised_values
             if self._compiled.write(pixels, augmentation, values, view.numpy()):
-                if in_8_bits:
+                if is_8_bit:
                     out.copy_(view)
                 return
-        make = self.pixels if in_8_bits else self
+        make = self.pixels if is_8_bit else self
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
@@ -137,8 +137,10 @@ class TrainingView:
     def _normalised_values(self) -> NDArray[numpy.float32]:
         """Table (3, 256) of the normalised value for each channel and 8-bit value."""
         values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
-        normalised: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
-        return normalised
+        normalised_values: NDArray[numpy.float32] = normalise(values, self.pixel_format)[
+            0, :, 0
+        ].numpy()
+        return normalised_values
 
 
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:

@@ -145,25 +145,25 @@ def stream_predictions(
 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(_LineFeeds(stream))
-    width = columns.classes
+    class_count = columns.classes
     started = False
     for row in rows:
-        width = len(row.classes) if width is None else width
+        class_count = len(row.classes) if class_count is None else class_count
         if not started:
-            writer.writerow(_header(columns, width))
+            writer.writerow(_header(columns, class_count))
             started = True
         scores = [
             field
             for class_score in row.classes
             for field in (class_score.name, _rounded(class_score.score))
         ]
-        empty_cells = [""] * (2 * (width - len(row.classes)))
+        empty_cells = [""] * (2 * (class_count - len(row.classes)))
         zero_shot_cells = [row.zero_shot] if columns.zero_shot else []
         writer.writerow(
             [*_about_image(row, columns).values(), *scores, *empty_cells, *zero_shot_cells]
         )
     if not started:
-        writer.writerow(_header(columns, width or 0))
+        writer.writerow(_header(columns, class_count or 0))
 
 
 def _header(columns: Columns, classes: int) -> list[str]:

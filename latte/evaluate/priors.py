@@ -29,11 +29,11 @@ def estimate_priors(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
     images, width = posteriors.shape
     priors = torch.full((classes,), 1 / max(1, classes), dtype=torch.float64)
     for _ in range(_ITERATIONS if images else 0):
-        total = torch.zeros_like(priors)
+        class_totals = torch.zeros_like(priors)
         for rows in row_blocks(images, width):
             shares = reweighted(posteriors[rows], priors[labels[rows]])
-            total.index_add_(0, labels[rows].flatten(), shares.flatten())
-        previous_priors, priors = priors, total / images
+            class_totals.index_add_(0, labels[rows].flatten(), shares.flatten())
+        previous_priors, priors = priors, class_totals / images
         if float((priors - previous_priors).abs().max()) <= _TOLERANCE:
             break
     return priors

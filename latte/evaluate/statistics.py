@@ -34,8 +34,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
     moments = spread(values)
-    reach = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(moments.mean, moments.mean - reach, moments.mean + reach)
+    half_width = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(moments.mean, moments.mean - half_width, moments.mean + half_width)
 
 
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
@@ -52,11 +52,16 @@ def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
     """
     if len(gains) == 1:
         return gains[0]
-    over_seeds = mean_interval([gain.value for gain in gains])
-    value, reach = over_seeds.value, over_seeds.high - over_seeds.value
-    below = statistics.fmean((gain.value - gain.low) ** 2 for gain in gains)
-    above = statistics.fmean((gain.high - gain.value) ** 2 for gain in gains)
-    return Interval(value, value - math.sqrt(reach**2 + below), value + math.sqrt(reach**2 + above))
+    interval_over_seeds = mean_interval([gain.value for gain in gains])
+    value = interval_over_seeds.value
+    half_width = interval_over_seeds.high - value
+    mean_square_below = statistics.fmean((gain.value - gain.low) ** 2 for gain in gains)
+    mean_square_above = statistics.fmean((gain.high - gain.value) ** 2 for gain in gains)
+    return Interval(
+        value,
+        value - math.sqrt(half_width**2 + mean_square_below),
+        value + math.sqrt(half_width**2 + mean_square_above),
+    )
 
 
 @cache

@@ -150,8 +150,8 @@ def _export_folder(
                 stem: {"label": answer.labels[0], "confidence": answer.confidences[0]}
                 for stem, answer in zip(stems, answers, strict=True)
             }
-            about = {"classes": run.class_names, "labels": labels}
-            (folder / "labels.json").write_text(_json(about), encoding="utf-8")
+            content = {"classes": run.class_names, "labels": labels}
+            (folder / "labels.json").write_text(_json(content), encoding="utf-8")
     return ExportedLabels(len(answers), (output,))
 
 

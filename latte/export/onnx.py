@@ -49,13 +49,15 @@ class ImageClassifier(nn.Module):
         for number, member in enumerate(members):
             tower = member.backbone.image_tower()
             if tower is None:
-                saves = member.backbone.saves_transformers
-                raise shared.no_export(member, "ONNX", "transformers" if saves else None)
+                saves_transformers = member.backbone.saves_transformers
+                raise shared.no_export(
+                    member, "ONNX", "transformers" if saves_transformers else None
+                )
             self.towers.append(tower)
             classifier = member.classifier
-            rows, present = _by_class(classifier.weights, classifier.owners)
+            rows, is_present = _by_class(classifier.weights, classifier.owners)
             self.register_buffer(f"rows_{number}", rows)
-            self.register_buffer(f"absent_{number}", ~present)
+            self.register_buffer(f"absent_{number}", ~is_present)
             bias = None
             if classifier.bias is not None:
                 bias = _by_class(classifier.bias.unsqueeze(1), classifier.owners)[0].squeeze(1)
@@ -71,11 +73,11 @@ class ImageClassifier(nn.Module):
 
     def _similar(self, number: int, features: Tensor) -> Tensor:
         rows: Tensor = getattr(self, f"rows_{number}")
-        absent: Tensor = getattr(self, f"absent_{number}")
+        is_absent: Tensor = getattr(self, f"absent_{number}")
         bias: Tensor | None = getattr(self, f"bias_{number}")
         scores = features @ rows.T if bias is None else features @ rows.T + bias
-        by_row = scores.reshape(-1, self._classes, absent.shape[1])
-        return by_row.masked_fill(absent, torch.finfo(by_row.dtype).min).amax(dim=2)
+        row_scores = scores.reshape(-1, self._classes, is_absent.shape[1])
+        return row_scores.masked_fill(is_absent, torch.finfo(row_scores.dtype).min).amax(dim=2)
 
 
 def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
@@ -107,10 +109,10 @@ def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     """
     counts = owners.bincount()
     most_prototypes = int(counts.max())
-    present = torch.arange(most_prototypes) < counts[:, None]
+    is_present = torch.arange(most_prototypes) < counts[:, None]
     rows = weights.new_zeros(len(counts), most_prototypes, weights.shape[1])
-    rows[present] = weights[owners.argsort(stable=True)]
-    return rows.flatten(0, 1), present
+    rows[is_present] = weights[owners.argsort(stable=True)]
+    return rows.flatten(0, 1), is_present
 
 
 def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:

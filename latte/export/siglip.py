@@ -59,10 +59,10 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    wrapped: Any = getattr(tokenizer, "tokenizer", None)
-    backend = getattr(wrapped, "backend_tokenizer", None)
-    canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
-    if backend is None or not canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
+    hf_tokenizer: Any = getattr(tokenizer, "tokenizer", None)
+    backend = getattr(hf_tokenizer, "backend_tokenizer", None)
+    is_canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
+    if backend is None or not is_canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
         raise no_tokenizer(tokenizer)
     fast_tokenizer: Any = Tokenizer.from_str(backend.to_str())
     fast_tokenizer.no_padding()
@@ -83,23 +83,23 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
         ]
     )
     build: Any = PreTrainedTokenizerFast
-    exported = build(
+    exported_tokenizer = build(
         tokenizer_object=fast_tokenizer,
-        eos_token=wrapped.eos_token,
-        pad_token=wrapped.pad_token,
-        unk_token=wrapped.unk_token,
-        padding_side=wrapped.padding_side,
+        eos_token=hf_tokenizer.eos_token,
+        pad_token=hf_tokenizer.pad_token,
+        unk_token=hf_tokenizer.unk_token,
+        padding_side=hf_tokenizer.padding_side,
         model_max_length=context_length,
         model_input_names=["input_ids"],
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
     )
-    probe_tokens = exported(
+    probe_tokens = exported_tokenizer(
         list(_PROBES), padding="max_length", truncation=True, return_tensors="pt"
     )
     if not torch.equal(probe_tokens.input_ids, tokenizer(list(_PROBES))):
         raise no_tokenizer(tokenizer)
-    return exported
+    return exported_tokenizer
 
 
 def _require_towers(model: Any) -> None:

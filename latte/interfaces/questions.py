@@ -173,8 +173,8 @@ class ChoiceRequest:
         zeros.
         """
         total = sum(weights)
-        valid = len(weights) == len(self.letters) and min(weights) >= 0
-        if not (valid and 0 < total < math.inf):
+        is_valid = len(weights) == len(self.letters) and min(weights) >= 0
+        if not (is_valid and 0 < total < math.inf):
             raise ValueError(f"{list(weights)} are no weights of the letters {self.letters}")
         shares = tuple(weight / total for weight in weights)
         return Choice(shares[:-1], shares[-1]) if self.none_allowed else Choice(shares)

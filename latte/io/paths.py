@@ -189,10 +189,10 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
         return
     try:
         with path.open("rb") as file:
-            begin = file.read(max(map(len, starts), default=1))
+            beginning = file.read(max(map(len, starts), default=1))
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if begin and not begin.startswith(tuple(map(str.encode, starts))):
+    if beginning and not beginning.startswith(tuple(map(str.encode, starts))):
         raise LatteError(
             "this is another kind of file, and is not overwritten",
             where=str(path),

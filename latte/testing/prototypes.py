@@ -66,10 +66,11 @@ class PrototypeAggregatorContract(ComponentContract):
 
     def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
         """The aggregator must hold no trainable tensor, as the optimiser trains no prototypes."""
-        idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
-        assert not idle, (
-            f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
-            "selects and what a loss returns from parameters(); change prototypes in update()"
+        untrained_names = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
+        assert not untrained_names, (
+            f"{', '.join(untrained_names)} would never be trained: an optimiser trains only what "
+            "`trainable` selects and what a loss returns from parameters(); change prototypes in "
+            "update()"
         )
 
     @SIZES
@@ -128,10 +129,10 @@ class PrototypeAggregatorContract(ComponentContract):
         start = training_start()
         aggregator = self.started(tmp_path, start)
         weights = aggregator.classifier().weights
-        original_weights, frozen = weights.clone(), start.class_features.clone()
+        original_weights, class_features = weights.clone(), start.class_features.clone()
         take_step(aggregator, start, 0)
         assert torch.equal(weights, original_weights), "update() wrote into an earlier classifier"
-        assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
+        assert torch.equal(start.class_features, class_features), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
         """Repeating the same steps must give bit-identical prototypes."""

@@ -157,10 +157,10 @@ def load_checkpoint(
 def _checkpoints(folder: Path, step: int | None = None) -> list[Path]:
     """Return the folders of complete checkpoints (those with tensors), oldest first."""
     candidates = folder.glob("step-*" if step is None else _name(step))
-    numbered = [
+    numbered_folders = [
         checkpoint for checkpoint in candidates if checkpoint.name.removeprefix("step-").isdecimal()
     ]
-    return sorted(checkpoint for checkpoint in numbered if (checkpoint / _FILE).exists())
+    return sorted(checkpoint for checkpoint in numbered_folders if (checkpoint / _FILE).exists())
 
 
 def _name(step: int) -> str:

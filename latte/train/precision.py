@@ -89,8 +89,8 @@ def _read_modes() -> _Modes:
     if hasattr(matmul, "fp32_precision"):
         conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
         return matmul.fp32_precision, conv, rnn
-    allowed = (matmul.allow_tf32, cudnn.allow_tf32)
-    matmul_mode, cudnn_mode = ("tf32" if is_allowed else "ieee" for is_allowed in allowed)
+    tf32_flags = (matmul.allow_tf32, cudnn.allow_tf32)
+    matmul_mode, cudnn_mode = ("tf32" if is_allowed else "ieee" for is_allowed in tf32_flags)
     return matmul_mode, cudnn_mode, cudnn_mode
 
 

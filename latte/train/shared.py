@@ -42,13 +42,13 @@ class Shared(Encoder[InputT]):
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D) of all inputs; every process must pass the same inputs."""
         share = self._share(inputs)
-        of_share = torch.empty(0, self._width, device=self._device)
+        share_features = torch.empty(0, self._width, device=self._device)
         if len(share):
             with _own_random_numbers(self._device, len(self._encoded)):
-                of_share = self._encoder.encode(share)
-        features = distributed.all_gather_rows(of_share, len(inputs))
+                share_features = self._encoder.encode(share)
+        features = distributed.all_gather_rows(share_features, len(inputs))
         if self.trains and torch.is_grad_enabled():
-            self._encoded.append(_Encoded(of_share, features.requires_grad_()))
+            self._encoded.append(_Encoded(share_features, features.requires_grad_()))
         return features
 
     def backward(self) -> None:

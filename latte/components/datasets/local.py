@@ -139,11 +139,11 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             return ()
         if is_folder(path):
             _refuse_nesting(path, self._root)
-            labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
+            labelled_images = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             with _naming_columns("Rename the columns to path and class."):
-                labelled = self._listed.labelled(path, self.lookup, "path", "class")
-        return labelled
+                labelled_images = self._listed.labelled(path, self.lookup, "path", "class")
+        return labelled_images
 
 
 class _FromEither(ListedPaths):

@@ -84,7 +84,7 @@ class ListedPaths:
         Rows without a class are left out, and counted in `without_class`. Raises `LatteError` with
         the line of an unknown class, a bad path or an image listed twice.
         """
-        labelled, places = [], []
+        labelled_images, places = [], []
         for row in iterate_rows(file):
             row.require(class_column)
             image = self.reference(row.text(path_column), row.where)
@@ -92,12 +92,12 @@ class ListedPaths:
             if not name:
                 self.without_class += 1
                 continue
-            labelled.append(LabelledImage(image, lookup.label(name, row.where)))
+            labelled_images.append(LabelledImage(image, lookup.label(name, row.where)))
             places.append((image, row.where))
-        if self.without_class and not labelled:
+        if self.without_class and not labelled_images:
             raise LatteError(f"no row has a {class_column}", where=str(file))
         refuse_all_missing(unique(places), self.root, str(file))
-        return labelled_by_id(labelled)
+        return labelled_by_id(labelled_images)
 
     def stays_inside(self, path: Path) -> bool:
         """Return True if `path` is still below the root after all links are resolved."""
