@@ -84,6 +84,11 @@ class StageRecord(Checked):
 class Facts(Checked):
     """Base class of the facts of one stage; an unfinished stage has the default values."""
 
+    @property
+    def to_repeat(self) -> str | None:
+        """The part of the stage that the next run repeats with the same inputs; None if nothing."""
+        return None
+
 
 class DataFacts(Facts):
     """Facts of stage `data`: class names in label order, and numbers of images."""
@@ -103,6 +108,13 @@ class DescribeFacts(Facts):
 
     held_back: tuple[HeldBack, ...] = ()
     failed: FailedRequests | None = None
+
+    @property
+    def to_repeat(self) -> str | None:
+        """The failed requests, such as `2 failed requests`; None if no request failed."""
+        if self.failed is None:
+            return None
+        return f"{self.failed.count:,} failed request{'s' if self.failed.count > 1 else ''}"
 
 
 class TrainFacts(Facts):
@@ -189,6 +201,11 @@ class RunRecord(Checked):
             if classes != len(names):
                 raise ValueError(f"{evaluation.name}: it is about {classes} classes")
         return self
+
+    def to_repeat(self, stage: str) -> str | None:
+        """Return what the next run repeats of a finished stage; None if nothing."""
+        facts = dict(self).get(stage)
+        return facts.to_repeat if isinstance(facts, Facts) else None
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
         """Return a copy in which `stage` is finished, with its `facts` if it has any."""
