@@ -205,8 +205,8 @@ class RunRecord(Checked):
         if self.evaluate.present is not None:
             if self.evaluate.present.high > len(names):
                 raise ValueError("its number of classes is not within its interval")
-            if unknown := {*self.evaluate.present.unsupported} - {*names}:
-                raise ValueError(f"{min(unknown)} is none of the classes")
+            if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
+                raise ValueError(f"{min(unknown_names)} is none of the classes")
         for evaluation in self.evaluate.evaluations:
             classes = len(evaluation.classes)
             if classes != len(names):
