@@ -22,8 +22,8 @@ def evaluate(
 ) -> None:
     """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
-    from latte.report.sentences import oracle_note
-    from latte.report.summary import evaluation_lines
+    from latte.report.statements import label_use
+    from latte.report.summary import evaluation_lines, statement_lines
     from latte.results.run import open_run
     from latte.run.evaluating import named_classes
     from latte.run.reopen import evaluate_run
@@ -33,9 +33,8 @@ def evaluate(
         print_json([named_classes(one, found.class_names) for one in evaluations])
     else:
         echo("\n".join(evaluation_lines(evaluations)))
-    note = oracle_note({**found.recipe, "controls": {}})
-    if note:
-        echo(note, err=as_json)
+    for statement in label_use({**found.recipe, "controls": {}}):
+        echo("\n".join(statement_lines(statement)), err=as_json)
 
 
 def export(

@@ -27,13 +27,5 @@ def read_evidence(folder: Path) -> Evidence | None:
     run = Run(RunFolder(folder))
     if not run.folder.results.exists() or not answers_file(run).exists():
         return None
-    found = Review(run).evidence()
-    return found if found.estimate.answered or found.unknown else None
-
-
-def evidence_lines(found: Evidence | None) -> tuple[str, ...]:
-    """Return the reason why no answer measures the gain yet; empty if there are no answers.
-
-    The result is empty if answers measure the gain: `verdict_words` then shows this gain.
-    """
-    return () if found is None or found.estimate.answered else found.lines
+    evidence = Review(run).evidence()
+    return evidence if evidence.estimate.answered or evidence.unknown else None

@@ -6,6 +6,7 @@ from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
+PERCENT = f"{NARROW_SPACE}%"
 MINUS = "\u2212"
 ABSENT = "–"
 """Text in place of a missing number."""
@@ -75,7 +76,7 @@ def bare_percent(fraction: float, images: int) -> str:
 
 def percent(fraction: float, images: int) -> str:
     """Return a fraction in percent, such as 0.6512 as `65.1 %`."""
-    return bare_percent(fraction, images) + NARROW_SPACE + "%"
+    return bare_percent(fraction, images) + PERCENT
 
 
 def percent_range(interval: Interval, images: int) -> str:

@@ -51,9 +51,9 @@ class ReporterContract(ComponentContract):
     ) -> Iterator[Reporter[Any]]:
         """Yield a new reporter; fail if it writes outside of the run folder."""
         reporter: Reporter[Any] = self.make(folder / "recipe")
-        current = folder / "current"
-        current.mkdir(exist_ok=True)
-        monkeypatch.chdir(current)
+        working_folder = folder / "current"
+        working_folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(working_folder)
         files_before = _outside(folder, results.folder)
         yield reporter
         assert _outside(folder, results.folder) == files_before, "it wrote outside results.folder"
@@ -136,7 +136,7 @@ def hostile(results: RunResults) -> RunResults:
     """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
     images = sum(accuracy.images for accuracy in accuracies)
-    described = {"image": Described(" ".join(HOSTILE_NAMES))}
+    descriptions = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
     frozen_classifier, adapted_classifier = (
         random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2)
@@ -148,7 +148,7 @@ def hostile(results: RunResults) -> RunResults:
             replace(evaluation, images=images, classes=accuracies)
             for evaluation in results.evaluations
         ),
-        gallery=tuple(replace(entry, descriptions=described) for entry in results.gallery),
+        gallery=tuple(replace(entry, descriptions=descriptions) for entry in results.gallery),
         pseudo_label_counts=((1, 1),) * len(HOSTILE_NAMES),
         confusions={
             name: tuple(Confusion(label, label // 2, 3) for label in labels)
@@ -165,8 +165,8 @@ def _check(files: object, folder: Path) -> None:
     for file in files:
         assert isinstance(file, Path), f"{file!r} is no Path"
         assert file.exists(), f"{file} does not exist"
-        inside = file.resolve().is_relative_to(folder.resolve())
-        assert inside, f"{file} is not in results.folder"
+        is_inside = file.resolve().is_relative_to(folder.resolve())
+        assert is_inside, f"{file} is not in results.folder"
 
 
 def _outside(folder: Path, run: Path) -> dict[Path, str]:

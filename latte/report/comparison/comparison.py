@@ -15,7 +15,8 @@ from latte.report.comparison.published import Published, match, read_published
 from latte.report.comparison.rows import ORACLE, Row, make_rows
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, mean_percent, plural
-from latte.report.sentences import ORACLE_STATEMENT, verdict_label
+from latte.report.statements import ORACLE_STATEMENT
+from latte.report.verdict import verdict_label
 from latte.results.summary import read_runs
 from latte.review.sentences import Evidence
 
