@@ -25,7 +25,7 @@ for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
 
-_STRONG = ("oracle", "verdict")
+_STRONG = ("oracle", "ask", "verdict")
 """Kinds of statements in bold."""
 
 _INTENDED_USE = (
