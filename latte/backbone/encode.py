@@ -59,19 +59,21 @@ class ClassTexts:
         the normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
         section 3.1.4).
         """
-        encoded = encode(self.sentences)
-        if len(encoded) == len(self.of_class):
-            return encoded
+        sentence_features = encode(self.sentences)
+        if len(sentence_features) == len(self.of_class):
+            return sentence_features
         # On a GPU, `index_add` would add in an order that differs from run to run.
-        rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
+        rows = torch.cat(
+            [sentence_features, sentence_features.new_zeros(1, sentence_features.shape[1])]
+        )
         return normalize(rows[self._places.to(rows.device, non_blocking=True)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
         """Indices (C, V) of each class's sentences; unused entries refer to a row of zeros."""
-        most = max(len(sentences) for sentences in self.of_class)
-        places = torch.full((len(self.of_class), most), len(self.sentences))
-        is_used = torch.arange(most) < torch.tensor(
+        most_sentences = max(len(sentences) for sentences in self.of_class)
+        places = torch.full((len(self.of_class), most_sentences), len(self.sentences))
+        is_used = torch.arange(most_sentences) < torch.tensor(
             [[len(sentences)] for sentences in self.of_class]
         )
         places[is_used] = torch.arange(len(self.sentences))
@@ -196,10 +198,10 @@ def encode_text_states(
             block = process_indices[start : start + _TEXTS_PER_PASS]
             indices = torch.tensor(block)
             rows = rows_of(starts[indices], lengths[indices]).to(device)
-            encoded = trunk.states([texts[index] for index in block]).float()
+            block_states = trunk.states([texts[index] for index in block]).float()
             # Checking all states at once would need twice their memory.
-            check_features(encoded, "text")
-            states[rows] = encoded
+            check_features(block_states, "text")
+            states[rows] = block_states
             task.advance(len(block))
     distributed.barrier()
     (states,) = distributed.all_reduce([states])

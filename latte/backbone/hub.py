@@ -25,8 +25,10 @@ def weights_files(place: str) -> tuple[str, Sequence[str]]:
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
     path = Path(file)
-    safe = [path.with_suffix(".safetensors").name] if path.suffix in (".bin", ".pth") else []
-    return repository, (*safe, file)
+    safetensors_names = (
+        [path.with_suffix(".safetensors").name] if path.suffix in (".bin", ".pth") else []
+    )
+    return repository, (*safetensors_names, file)
 
 
 def cached_file(repository: str, files: Sequence[str]) -> Path | None:

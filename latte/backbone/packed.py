@@ -111,13 +111,13 @@ def _run(
 
 
 def _block(block: Any, states: Tensor, packing: Packing) -> Tensor:
-    attended = _attention(block.attn, block.ln_1(states), packing)
-    return _after_attention(block, states, attended)
+    attention_outputs = _attention(block.attn, block.ln_1(states), packing)
+    return _after_attention(block, states, attention_outputs)
 
 
 def _last_block(block: Any, states: Tensor, packing: Packing) -> Tensor:
-    attended = _attention_of_read(block.attn, block.ln_1(states), packing)
-    return _after_attention(block, states.index_select(0, packing.read), attended)
+    attention_outputs = _attention_of_read(block.attn, block.ln_1(states), packing)
+    return _after_attention(block, states.index_select(0, packing.read), attention_outputs)
 
 
 def _is_plain(block: nn.Module) -> bool:
@@ -134,15 +134,15 @@ def _is_plain(block: nn.Module) -> bool:
     )
 
 
-def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
-    states = states + block.ls_1(attended)
+def _after_attention(block: Any, states: Tensor, attention_outputs: Tensor) -> Tensor:
+    states = states + block.ls_1(attention_outputs)
     return states + block.ls_2(block.mlp(block.ln_2(states)))  # type: ignore[no-any-return]
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
+    projected_states = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
     outputs = []
-    for rows, (count, length) in _groups(projected, packing):
+    for rows, (count, length) in _groups(projected_states, packing):
         queries, keys, values = _heads(rows, count, length, 3, attention.num_heads)
         output = attend(queries, keys, values, causal=packing.causal)
         outputs.append(output.transpose(1, 2).reshape(count * length, -1))

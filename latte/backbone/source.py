@@ -124,14 +124,14 @@ def _in_folder(folder: Path) -> ModelSource:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
+        is_complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
     except FileNotFoundError:
         raise LatteError(
             f"{path.parent} is no open_clip model folder: {path.name} is missing", where=_WHERE
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        complete = False
-    if not complete:
+        is_complete = False
+    if not is_complete:
         raise LatteError(
             f"{path} does not describe an open_clip model",
             where=_WHERE,
@@ -226,16 +226,16 @@ def _download_tag(name: str, tag: str) -> Path:
 
 def _not_downloaded(files: str, error: Exception) -> LatteError:
     reason = error_line(error, with_type=False)
-    cached = cached_models()
-    ways = [
+    cached_names = cached_models()
+    ways_without_download = [
         f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
         "plugin:tiny, a tiny CLIP to try latte with",
-        *([f"in the cache of this machine: {some(cached)}"] if cached else []),
+        *([f"in the cache of this machine: {some(cached_names)}"] if cached_names else []),
     ]
     return LatteError(
         f"cannot download {files}: {reason}",
         where=_WHERE,
-        hint="\n    ".join(["models that need no download:", *ways]),
+        hint="\n    ".join(["models that need no download:", *ways_without_download]),
     )
 
 

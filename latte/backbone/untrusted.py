@@ -32,10 +32,10 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
     ):
         raise LatteError(f"{name} describes a model that is too large", where=where)
     options = text.get("tokenizer_kwargs") or {}
-    unknown = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
-    if unknown:
+    unknown_options = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
+    if unknown_options:
         raise LatteError(
-            f"{name} sets {unknown[0]} for its tokenizer, which latte does not pass on",
+            f"{name} sets {unknown_options[0]} for its tokenizer, which latte does not pass on",
             where=where,
             hint="take it out of tokenizer_kwargs: only open_clip's own options are safe there",
         )

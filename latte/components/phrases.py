@@ -98,11 +98,15 @@ class PhraseDescriber(Describer[PhraseOptions]):
         # Score one image at a time, because rounding in a batched product depends on the batch.
         # Round the scores, so that kernels and machines rarely rank phrases differently.
         scores = standard_scores(self._phrase_features[section] @ feature).round(decimals=4)
-        best = scores.sort(descending=True, stable=True)
+        ranked_scores = scores.sort(descending=True, stable=True)
         threshold = threshold_score(len(phrases))
-        picked = zip(best.values[:at_most].tolist(), best.indices[:at_most].tolist(), strict=True)
-        names = [phrases[row] for score, row in picked if score >= threshold]
-        return names or ([phrases[int(best.indices[0])]] if section == "objects" else [])
+        top_scores = zip(
+            ranked_scores.values[:at_most].tolist(),
+            ranked_scores.indices[:at_most].tolist(),
+            strict=True,
+        )
+        names = [phrases[row] for score, row in top_scores if score >= threshold]
+        return names or ([phrases[int(ranked_scores.indices[0])]] if section == "objects" else [])
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
@@ -110,8 +114,10 @@ class PhraseDescriber(Describer[PhraseOptions]):
         clip = self.context.frozen_clip()
         prompts = {name: texts for name, texts in _prompts(self._bank).items() if texts}
         with torch.inference_mode():
-            encoded = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
-        return {name: distinctive(features.float().cpu()) for name, features in encoded.items()}
+            section_features = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
+        return {
+            name: distinctive(features.float().cpu()) for name, features in section_features.items()
+        }
 
 
 def distinctive(features: Tensor) -> Tensor:
@@ -119,14 +125,14 @@ def distinctive(features: Tensor) -> Tensor:
 
     With this component, phrases near the mean of all phrases would rank first for every image.
     """
-    common = normalize(features.mean(0), dim=0)
-    return normalize(features - (features @ common)[:, None] * common, dim=1)
+    common_direction = normalize(features.mean(0), dim=0)
+    return normalize(features - (features @ common_direction)[:, None] * common_direction, dim=1)
 
 
 def standard_scores(similarities: Tensor) -> Tensor:
     """Return similarities (P,) as z-scores: the number of standard deviations above the mean."""
-    deviation = similarities.std(correction=0).clamp_min(1e-6)
-    return (similarities - similarities.mean()) / deviation
+    standard_deviation = similarities.std(correction=0).clamp_min(1e-6)
+    return (similarities - similarities.mean()) / standard_deviation
 
 
 def threshold_score(phrases: int) -> float:
@@ -182,14 +188,14 @@ def parse_bank(text: str, source: str) -> PhraseBank:
     Raises `LatteError` with `source` and line number for invalid content.
     """
     sections: dict[str, dict[str, None]] = {name: {} for name in SECTIONS}
-    current: str | None = None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = " ".join(raw.split())
+    section: str | None = None
+    for number, raw_line in enumerate(text.splitlines(), 1):
+        line = " ".join(raw_line.split())
         if not line or line.startswith("#"):
             continue
         if line.startswith("["):
-            current = _section(line, f"{source}:{number}")
-        elif current is None:
+            section = _section(line, f"{source}:{number}")
+        elif section is None:
             raise LatteError(
                 f"{line!r} stands before the first section",
                 where=f"{source}:{number}",
@@ -202,7 +208,7 @@ def parse_bank(text: str, source: str) -> PhraseBank:
                     where=f"{source}:{number}",
                     hint="a phrase is a few words; the describer makes the sentence",
                 )
-            sections[current][line] = None
+            sections[section][line] = None
     if not sections["objects"]:
         raise LatteError("there is no phrase in [objects]", where=source)
     return PhraseBank({name: tuple(phrases) for name, phrases in sections.items()})
@@ -257,17 +263,17 @@ def with_article(phrase: str) -> str:
     is_plural = head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
     if first_word in _DETERMINERS or is_plural:
         return phrase
-    vowel = first_word.startswith(_TAKES_AN) or (
+    takes_an = first_word.startswith(_TAKES_AN) or (
         first_word[0] in "aeiou" and not first_word.startswith(_TAKES_A)
     )
-    return f"{'an' if vowel else 'a'} {phrase}"
+    return f"{'an' if takes_an else 'a'} {phrase}"
 
 
 def _render(phrases: Mapping[str, Sequence[str]]) -> str:
-    name, *similar = phrases["objects"]
+    name, *similar_names = phrases["objects"]
     clauses = [with_article(" ".join([*phrases["colours"], *phrases["materials"], name]))]
-    if similar:
-        clauses.append("like " + _either([with_article(name) for name in similar]))
+    if similar_names:
+        clauses.append("like " + _either([with_article(name) for name in similar_names]))
     if phrases["textures"]:
         clauses.append(" and ".join(phrases["textures"]))
     return ", ".join([*clauses, *phrases["scenes"]]) + "."

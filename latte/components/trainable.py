@@ -82,8 +82,10 @@ class LastBlocks(Trainable[LastBlocksOptions]):
                 where=f"{_WHERE}.blocks",
                 hint=f"blocks: {fewest}" if fewest else "trainable: projections",
             )
-        starts = tuple(f"{name}." for tower in towers for name in tower[-count:])
-        block_parameters = [name for name in model.parameters_of("all") if name.startswith(starts)]
+        prefixes = tuple(f"{name}." for tower in towers for name in tower[-count:])
+        block_parameters = [
+            name for name in model.parameters_of("all") if name.startswith(prefixes)
+        ]
         return model.train_parameters({*block_parameters, *model.parameters_of("projections")})
 
 
@@ -140,11 +142,11 @@ class Lora(_Peft[LoraOptions]):
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
         """Add two matrices of rank `rank` to each linear layer."""
-        starts = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
+        prefixes = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
         layers = [
             name
             for name, module in backbone.model.named_modules()
-            if _is_linear(module) and name.startswith(starts)
+            if _is_linear(module) and name.startswith(prefixes)
         ]
         if not layers:
             raise LatteError(

@@ -21,8 +21,10 @@ def warn_of_few(images: int, names: int, all_images: int | None = None) -> str |
             f"{counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
             "remove names that cannot occur, or add images; with so few, adapting helps less"
         )
-    least = _rounded_up(names)
-    advice = f"use --limit {least} or more" if least < all_images else "leave --limit out"
+    least_limit = _rounded_up(names)
+    advice = (
+        f"use --limit {least_limit} or more" if least_limit < all_images else "leave --limit out"
+    )
     return (
         f"{counted(images, 'image')} for {names:,} names is {images / names:.2g} per name; "
         f"results at this size say little about the whole folder; {advice}"

@@ -38,16 +38,18 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
     each group gets at least one. A group need not contain the images that are assigned to it.
     """
     counts = labels.bincount()
-    shared = counts.clamp(max=groups)
-    of_group = torch.arange(len(counts)).repeat_interleave(shared)
-    group_images = _draw_with_labels(labels, of_group, size, seed_from("class groups", seed))
+    groups_per_label = counts.clamp(max=groups)
+    label_of_group = torch.arange(len(counts)).repeat_interleave(groups_per_label)
+    group_images = _draw_with_labels(labels, label_of_group, size, seed_from("class groups", seed))
     generator = torch.Generator().manual_seed(seed_from("deal out class groups", seed))
-    shuffled = torch.randperm(len(labels), generator=generator)
-    order = shuffled[labels[shuffled].argsort(stable=True)]
+    shuffled_images = torch.randperm(len(labels), generator=generator)
+    order = shuffled_images[labels[shuffled_images].argsort(stable=True)]
     ordered_labels = labels[order]
     rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[ordered_labels]
     group_index = torch.empty_like(labels)
-    group_index[order] = (shared.cumsum(0) - shared)[ordered_labels] + rank % shared[ordered_labels]
+    first_groups = groups_per_label.cumsum(0) - groups_per_label
+    rank_in_label = rank % groups_per_label[ordered_labels]
+    group_index[order] = first_groups[ordered_labels] + rank_in_label
     return group_images, group_index
 
 
@@ -114,8 +116,8 @@ def _groups_of_class(
     """Sample groups (R, size) for R images with zero-shot label `label`, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right_images, confused_images, other_images = (
-        pool.nonzero().squeeze(1)
-        for pool in (is_right, ~is_right & is_labelled, ~is_right & ~is_labelled)
+        is_in_pool.nonzero().squeeze(1)
+        for is_in_pool in (is_right, ~is_right & is_labelled, ~is_right & ~is_labelled)
     )
     if not len(right_images):
         correct = 0

@@ -61,12 +61,14 @@ def scan_images(
     images raise no error; they are listed in `skipped`. In a distributed run, each process reads
     some of the images, and returns the scan of all images.
     """
-    store, share = PixelStore(max_bytes, disk), distributed.share(images)
+    store, process_images = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
-    read = partial(_read, verified=verified, store=store)
+    read_image_file = partial(_read, verified=verified, store=store)
     process_outcomes: list[_Outcome] = []
-    with progress.task(name, len(share), "images") as task:
-        for key, reason, pixels in ordered_map(read, share, threads=threads, ahead=4 * threads):
+    with progress.task(name, len(process_images), "images") as task:
+        for key, reason, pixels in ordered_map(
+            read_image_file, process_images, threads=threads, ahead=4 * threads
+        ):
             if key is not None and pixels is not None:
                 store.put(key, pixels)
             process_outcomes.append((key, reason))
@@ -83,7 +85,7 @@ def scan_images(
     pairs = list(zip(images, outcomes, strict=True))
     readable = tuple(image for image, (key, _) in pairs if key is not None)
     keys = tuple(key for key, _ in outcomes if key is not None)
-    skipped = tuple(SkippedImage(image.id, why) for image, (key, why) in pairs if key is None)
+    skipped = tuple(SkippedImage(image.id, reason) for image, (key, reason) in pairs if key is None)
     return Scan(readable, keys, skipped, ImageCache(readable, store=store, keys=keys))
 
 

@@ -118,11 +118,11 @@ def all_gather_rows(process_rows: Tensor, total: int) -> Tensor:
         return process_rows
     import torch
 
-    padded = process_rows.new_zeros(-(-total // _group.world_size), *process_rows.shape[1:])
-    padded[: len(process_rows)] = process_rows.detach()
-    rows_by_rank = [torch.empty_like(padded) for _ in range(_group.world_size)]
+    padded_rows = process_rows.new_zeros(-(-total // _group.world_size), *process_rows.shape[1:])
+    padded_rows[: len(process_rows)] = process_rows.detach()
+    rows_by_rank = [torch.empty_like(padded_rows) for _ in range(_group.world_size)]
     with _peer_lost_on_error():
-        torch.distributed.all_gather(rows_by_rank, padded)
+        torch.distributed.all_gather(rows_by_rank, padded_rows)
     return torch.stack(rows_by_rank, dim=1).flatten(0, 1)[:total]
 
 
@@ -132,11 +132,13 @@ def all_gather_object(process_value: ValueT) -> list[ValueT]:
         return [process_value]
     import torch
 
-    data = torch.frombuffer(bytearray(json.dumps(process_value), "utf-8"), dtype=torch.uint8)
-    sizes = all_gather_rows(torch.tensor([len(data)]), _group.world_size).tolist()
-    padded = data.new_zeros(1, max(sizes))
-    padded[0, : len(data)] = data
-    rows = all_gather_rows(padded, _group.world_size)
+    encoded_value = torch.frombuffer(
+        bytearray(json.dumps(process_value), "utf-8"), dtype=torch.uint8
+    )
+    sizes = all_gather_rows(torch.tensor([len(encoded_value)]), _group.world_size).tolist()
+    padded_bytes = encoded_value.new_zeros(1, max(sizes))
+    padded_bytes[0, : len(encoded_value)] = encoded_value
+    rows = all_gather_rows(padded_bytes, _group.world_size)
     return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
@@ -166,10 +168,10 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 
     sums: list[Tensor] = []
     for bucket in _buckets(tensors):
-        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        flat_bucket = torch.cat([tensor.reshape(-1) for tensor in bucket])
         with _peer_lost_on_error():
-            torch.distributed.all_reduce(flat)
-        flat_sums = torch.split(flat, [tensor.numel() for tensor in bucket])
+            torch.distributed.all_reduce(flat_bucket)
+        flat_sums = torch.split(flat_bucket, [tensor.numel() for tensor in bucket])
         sums += [
             flat_sum.view(tensor.shape) for flat_sum, tensor in zip(flat_sums, bucket, strict=True)
         ]

@@ -78,10 +78,10 @@ def joined(start: Start) -> Iterator[None]:
                 yield
                 barrier()
         except BaseException as error:
-            reported = error_to_report(store, start.rank, error)
-            if reported is error:
+            reported_error = error_to_report(store, start.rank, error)
+            if reported_error is error:
                 raise
-            raise reported from error
+            raise reported_error from error
     torch_distributed.destroy_process_group()
     # The main process ends last, because it hosts the store unless torchrun does.
     if start.rank:
@@ -116,6 +116,8 @@ def _join(start: Start) -> Any:
             f"networks, name one with GLOO_SOCKET_IFNAME; {PATIENCE_VARIABLE} says how many "
             "seconds to wait",
         ) from error
-    started = [environment.get(f"TORCHELASTIC_{name}", "") for name in ("RUN_ID", "RESTART_COUNT")]
-    prefix = "/".join(["latte", *started])
+    restart_identity = [
+        environment.get(f"TORCHELASTIC_{name}", "") for name in ("RUN_ID", "RESTART_COUNT")
+    ]
+    prefix = "/".join(["latte", *restart_identity])
     return torch_distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]

@@ -102,8 +102,8 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._finished.is_set():
-            ready, _, _ = select.select([self._wake], [], [], _POLL_SECONDS)
-            signals = os.read(self._wake, 4096) if ready else b""
+            readable_files, _, _ = select.select([self._wake], [], [], _POLL_SECONDS)
+            signals = os.read(self._wake, 4096) if readable_files else b""
             if self._ending_since is None:
                 if {signal.SIGTERM, signal.SIGINT} & {*signals}:
                     self._ending_since = time.monotonic()
@@ -117,8 +117,8 @@ class Watchdog:
         try:
             self._exchange_heartbeats()
             heartbeats, now = self._heartbeats.values(), time.monotonic()
-            silent = any(now - since > self._patience for _, since in heartbeats)
-            return silent or bool(self._store.check([ENDED]))
+            has_silent_peer = any(now - last_beat > self._patience for _, last_beat in heartbeats)
+            return has_silent_peer or bool(self._store.check([ENDED]))
         except RuntimeError:
             return True
 

@@ -24,9 +24,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
     (M,) is True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
-    excess = confidence.double() - correct.double()
-    by_bin = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, excess)
-    return float(by_bin.abs().sum()) / len(confidence)
+    excess_confidence = confidence.double() - correct.double()
+    excess_of_bins = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, excess_confidence)
+    return float(excess_of_bins.abs().sum()) / len(confidence)
 
 
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
@@ -37,9 +37,9 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     of images whose label is the zero-shot class, because nothing shows that other labels are right.
     """
     confidence, zero_shot_labels = zero_shot.double().max(dim=1)
-    agrees = zero_shot_labels == labels
-    believed = torch.where(agrees, confidence, 1 - confidence).mean()
-    return min(float(believed), float(agrees.double().mean()))
+    is_zero_shot_label = zero_shot_labels == labels
+    mean_probability = torch.where(is_zero_shot_label, confidence, 1 - confidence).mean()
+    return min(float(mean_probability), float(is_zero_shot_label.double().mean()))
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
@@ -75,9 +75,9 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    logarithm_bounds = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
     low, high = bisect(
-        *ends, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
+        *logarithm_bounds, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
     )
     return math.exp((low + high) / 2)
 

@@ -73,9 +73,8 @@ def log_wealth(
     remaining_mean = np.minimum(
         (population * mean - earlier_sums) / (population - np.arange(len(values))), high
     )
-    gains = 1 + _FRACTIONS[:, None] * (values - remaining_mean) / np.maximum(
-        remaining_mean - low, 1e-12
-    )
+    largest_losses = np.maximum(remaining_mean - low, 1e-12)
+    gains = 1 + _FRACTIONS[:, None] * (values - remaining_mean) / largest_losses
     shares = np.log(gains).cumsum(axis=1)
     return np.asarray(np.logaddexp.reduce(shares, axis=0) - math.log(len(gains)))
 
@@ -84,10 +83,10 @@ def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
     threshold = math.log(2 / (1 - level))
-    # The mean is at least `possible`, which it is if all other images have the value `low`.
-    possible = (float(values.sum()) + (population - len(values)) * low) / population
+    # The mean is at least `lowest_possible`, which it is if all other images have the value `low`.
+    lowest_possible = (float(values.sum()) + (population - len(values)) * low) / population
 
     def rejected(mean: float) -> bool:
         return bool(log_wealth(values, population, low, high, mean).max() >= threshold)
 
-    return bisect(possible, float(values.mean()), rejected, _HALVINGS)[0]
+    return bisect(lowest_possible, float(values.mean()), rejected, _HALVINGS)[0]

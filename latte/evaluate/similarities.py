@@ -64,8 +64,8 @@ def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Ten
     """
     similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
-    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
-    return confidences, best[:, 0] - best[:, -1]
+    top_similarities = similarities.topk(min(2, similarities.shape[1]), dim=1).values
+    return confidences, top_similarities[:, 0] - top_similarities[:, -1]
 
 
 def agreement(labels: Tensor, other_labels: Tensor) -> float:

@@ -109,8 +109,8 @@ def text_tower(model: Any) -> Any:
 def _require_plain_image_tower(visual: Any) -> None:
     kind: Any = type(visual)
     if kind is not towers.VisionTransformer:
-        inner = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
-        what = f"its image tower ({kind.__name__}{inner}) is not CLIP's own"
+        trunk_text = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
+        what = f"its image tower ({kind.__name__}{trunk_text}) is not CLIP's own"
         raise no_counterpart(what, "image")
     pool, normalised = visual.pool_type, not isinstance(visual.ln_pre, nn.Identity)
     refuse_unless(visual.attn_pool is None, "its image tower pools by attention", "image")
@@ -121,14 +121,14 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
     """Return the configuration of a tower's transformer blocks: sizes and activation."""
-    plain = type(transformer) is towers.Transformer and all(
+    is_plain = type(transformer) is towers.Transformer and all(
         type(block) is towers.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")
         and isinstance(block.ls_1, nn.Identity)
         and isinstance(block.ls_2, nn.Identity)
         for block in transformer.resblocks
     )
-    refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
+    refuse_unless(is_plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]
     return {
         "hidden_size": transformer.width,

@@ -98,8 +98,8 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
     except PackageNotFoundError:
         installed_version = None
     if installed_version is None or installed_version < Version(oldest):
-        needed = package if oldest == "0" else f"{package} {oldest} or newer"
-        what = f"this export needs the package {needed}"
+        requirement = package if oldest == "0" else f"{package} {oldest} or newer"
+        what = f"this export needs the package {requirement}"
         hint = f"pip install 'latte-clip[{extra}]'"
         raise LatteError(
             what, where=f"{package} {installed_version}" if installed_version else None, hint=hint
@@ -109,9 +109,9 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
 def no_export(member: Member, format_: str, other_format: str | None) -> LatteError:
     """Return the error for a backbone with an export to `other_format`, but not to `format_`."""
     command = f"latte export RUN --format {(other_format or '').lower()}"
-    instead = f"export it to {other_format} instead: {command}"
+    advice = f"export it to {other_format} instead: {command}"
     what = f"the backbone of learner {member.name} has no export to {format_}"
-    return LatteError(what, hint=instead if other_format else NO_EXPORT_NEEDED)
+    return LatteError(what, hint=advice if other_format else NO_EXPORT_NEEDED)
 
 
 _INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."
@@ -233,7 +233,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
         )
         further_sections = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
     model, processor = f"{family}Model", f"{family}Processor"
-    where = " (a folder for each learner)" if is_ensemble else ""
+    folder_note = " (a folder for each learner)" if is_ensemble else ""
     code = _TRANSFORMERS.format(
         folder=folder,
         opened=OPENED,
@@ -243,7 +243,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
         processor=processor,
     )
     sections = (
-        f"A model for transformers{where}, and the class prototypes that belong to it.",
+        f"A model for transformers{folder_note}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
         f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {READING}",
     )
@@ -269,12 +269,12 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
 
 
 def _page(exported: Exported, *sections: str) -> str:
-    calibrated = (
+    calibration_sentence = (
         "Probabilities are calibrated on unlabelled images: they are closer to the accuracy than "
         "CLIP's own, without a guarantee."
         if exported.calibration
         else "Probabilities follow CLIP's logit scale, and are often overconfident."
     )
     head, *other_sections = sections
-    page = (f"# {escaped(exported.name)}", f"{head} {calibrated}", *other_sections)
+    page = (f"# {escaped(exported.name)}", f"{head} {calibration_sentence}", *other_sections)
     return "\n\n".join(page) + "\n"

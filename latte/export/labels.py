@@ -139,8 +139,8 @@ def _export_folder(
         else:
             places = [folder / "data"] * len(answers)
         with progress.task("copy", len(images), "images") as task:
-            copied = zip(images, run.rows.training_keys, stems, places, strict=True)
-            for image, key, stem, place in copied:
+            image_copies = zip(images, run.rows.training_keys, stems, places, strict=True)
+            for image, key, stem, place in image_copies:
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(image.id).suffix or image.path.suffix
                 (place / f"{stem}{suffix}").write_bytes(_content(image, key))
@@ -150,8 +150,8 @@ def _export_folder(
                 stem: {"label": answer.labels[0], "confidence": answer.confidences[0]}
                 for stem, answer in zip(stems, answers, strict=True)
             }
-            about = {"classes": run.class_names, "labels": labels}
-            (folder / "labels.json").write_text(_json(about), encoding="utf-8")
+            content = {"classes": run.class_names, "labels": labels}
+            (folder / "labels.json").write_text(_json(content), encoding="utf-8")
     return ExportedLabels(len(answers), (output,))
 
 
@@ -165,9 +165,11 @@ def _images(run: Run, answers: Sequence[RankedClasses]) -> list[ImageReference]:
     with naming_repair():
         dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     images_by_id = {image.id: image for image in dataset.training_images()}
-    if missing := [answer.image for answer in answers if answer.image not in images_by_id]:
-        what = f"{len(missing)} images of this run are not in its dataset any more"
-        raise LatteError(what, where=missing[0], hint="put them back, or run the recipe again")
+    if missing_images := [answer.image for answer in answers if answer.image not in images_by_id]:
+        what = f"{len(missing_images)} images of this run are not in its dataset any more"
+        raise LatteError(
+            what, where=missing_images[0], hint="put them back, or run the recipe again"
+        )
     return [images_by_id[answer.image] for answer in answers]
 
 

@@ -66,8 +66,8 @@ class Classifier:
         if self.bias is not None:
             rows = rows + self.bias
         owners = self.owners.expand_as(rows)
-        lowest = rows.new_full((rows.shape[0], self.classes), -float("inf"))
-        return lowest.scatter_reduce(1, owners, rows, "amax", include_self=True)
+        lowest_score = rows.new_full((rows.shape[0], self.classes), -float("inf"))
+        return lowest_score.scatter_reduce(1, owners, rows, "amax", include_self=True)
 
 
 @cache

@@ -135,16 +135,22 @@ class ChoiceRequest:
 
     def __post_init__(self) -> None:
         """Raise `LatteError` for too few, too many, empty or equal options."""
-        shown, most = self._shown, len(ascii_uppercase)
-        if len(self.options) < 2 or len(shown) > most:
+        shown_options, most_options = self._shown, len(ascii_uppercase)
+        if len(self.options) < 2 or len(shown_options) > most_options:
             raise LatteError(
-                f"a choice needs 2 to {most} options, and there are {len(self.options)}",
+                f"a choice needs 2 to {most_options} options, and there are {len(self.options)}",
                 where="options",
-                hint=f"'{NONE_OF_THESE}' counts as one of {most}, but not as one of 2",
+                hint=f"'{NONE_OF_THESE}' counts as one of {most_options}, but not as one of 2",
             )
-        repeated = [text for text, count in Counter(shown).items() if count > 1 or not text]
-        if repeated:
-            problem = f"`{repeated[0]}` is there twice" if repeated[0] else "an option is empty"
+        repeated_options = [
+            text for text, count in Counter(shown_options).items() if count > 1 or not text
+        ]
+        if repeated_options:
+            problem = (
+                f"`{repeated_options[0]}` is there twice"
+                if repeated_options[0]
+                else "an option is empty"
+            )
             raise LatteError(f"the options of a choice must differ: {problem}", where="options")
 
     @property
@@ -167,8 +173,8 @@ class ChoiceRequest:
         zeros.
         """
         total = sum(weights)
-        valid = len(weights) == len(self.letters) and min(weights) >= 0
-        if not (valid and 0 < total < math.inf):
+        is_valid = len(weights) == len(self.letters) and min(weights) >= 0
+        if not (is_valid and 0 < total < math.inf):
             raise ValueError(f"{list(weights)} are no weights of the letters {self.letters}")
         shares = tuple(weight / total for weight in weights)
         return Choice(shares[:-1], shares[-1]) if self.none_allowed else Choice(shares)

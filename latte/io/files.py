@@ -136,8 +136,10 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
         # The name of the file tells users which disk is full.
-        full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
-        if full or type(error).__name__ == "SafetensorError":
+        disk_is_full = (
+            isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+        )
+        if disk_is_full or type(error).__name__ == "SafetensorError":
             error.filename = str(temporary)  # type: ignore[attr-defined]
         raise
     finally:

@@ -54,10 +54,10 @@ def machine_error(error: BaseException) -> LatteError | None:
 
     Examples are a full disk, missing permission, too little memory, and missing torch.
     """
-    seen: set[int] = set()
+    seen_ids: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and id(cause) not in seen_ids:
+        seen_ids.add(id(cause))
         if readable_error := _explained(cause):
             return readable_error
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
@@ -66,8 +66,14 @@ def machine_error(error: BaseException) -> LatteError | None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return True if this machine or its GPU has too little memory."""
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or refused or type(error).__name__ == _GPU_LACKS_MEMORY
+    is_refused_allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(
+        error
+    )
+    return (
+        isinstance(error, MemoryError)
+        or is_refused_allocation
+        or type(error).__name__ == _GPU_LACKS_MEMORY
+    )
 
 
 def _explained(error: BaseException) -> LatteError | None:

@@ -91,8 +91,10 @@ def is_folder(path: Path) -> bool:
 
 def relative(path: Path) -> str:
     """Return `path` relative to the working directory, or unchanged if it is outside of it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    working_folder = Path.cwd()
+    return (
+        str(path.relative_to(working_folder)) if path.is_relative_to(working_folder) else str(path)
+    )
 
 
 def path_as_text(path: str) -> str:
@@ -187,10 +189,10 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
         return
     try:
         with path.open("rb") as file:
-            begin = file.read(max(map(len, starts), default=1))
+            beginning = file.read(max(map(len, starts), default=1))
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if begin and not begin.startswith(tuple(map(str.encode, starts))):
+    if beginning and not beginning.startswith(tuple(map(str.encode, starts))):
         raise LatteError(
             "this is another kind of file, and is not overwritten",
             where=str(path),
@@ -209,8 +211,8 @@ def refuse_read_only(path: Path, where: str | None = None) -> None:
         folder = folder.parent
     if is_folder(folder) and os.access(folder, os.W_OK | os.X_OK):
         return
-    why = "read-only" if is_folder(folder) else "not a folder"
-    raise LatteError(f"cannot be written, because {folder} is {why}", where=where or str(path))
+    reason = "read-only" if is_folder(folder) else "not a folder"
+    raise LatteError(f"cannot be written, because {folder} is {reason}", where=where or str(path))
 
 
 def some(names: Sequence[str]) -> str:
@@ -240,9 +242,11 @@ def _nearest(path: Path, parent: Path, kind: str) -> str | None:
     names = [entry.name for entry in visible_entries(parent)]
     first_name, *inner_names = path.relative_to(parent).parts
     test = is_folder if inner_names or kind == "folder" else is_file
-    close = get_close_matches(first_name, [name for name in names if test(parent / name)], n=1)
-    if close and parent / close[0] != path:
-        return f"Did you mean {parent / close[0]}?"
+    close_names = get_close_matches(
+        first_name, [name for name in names if test(parent / name)], n=1
+    )
+    if close_names and parent / close_names[0] != path:
+        return f"Did you mean {parent / close_names[0]}?"
     return None
 
 
@@ -300,10 +304,10 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
     return safe_names
 
 
-def shortened(name: str, most: int) -> str:
-    """Return the longest start of `name` that has at most `most` bytes."""
-    name = name[:most]
-    while len(name.encode("utf-8", "surrogateescape")) > most:
+def shortened(name: str, max_bytes: int) -> str:
+    """Return the longest start of `name` that has at most `max_bytes` bytes."""
+    name = name[:max_bytes]
+    while len(name.encode("utf-8", "surrogateescape")) > max_bytes:
         name = name[:-1]
     return name
 

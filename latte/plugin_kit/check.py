@@ -69,9 +69,9 @@ def _check_options(registry: Registry, component: Registered) -> None:
     except PydanticInvalidForJsonSchema as error:
         raise LatteError(error_line(error)) from error
     fields = model.model_fields.items()
-    silent = [name for name, field in fields if not (field.description or "").strip()]
-    if silent:
-        raise LatteError(f"no description= for {', '.join(silent)}")
+    undescribed_options = [name for name, field in fields if not (field.description or "").strip()]
+    if undescribed_options:
+        raise LatteError(f"no description= for {', '.join(undescribed_options)}")
     if schema.get("additionalProperties", True):
         raise LatteError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
 
@@ -118,10 +118,10 @@ def _dependencies(name: str) -> Iterator[Finding]:
     }
     problem = None
     if not latte_requirements:
-        problem = f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
-    elif not operators & {"<", "<=", "==", "~="}:
-        problem = "give an upper bound, as in latte-clip>=0.1,<0.2"
-    yield Finding(name, "bounds the versions of latte-clip", problem)
+        problem = f'add "{BUILTIN_DISTRIBUTION}>=0.1" to its dependencies'
+    elif not operators & {">=", "==", "~="}:
+        problem = f"give a lower bound, as in {BUILTIN_DISTRIBUTION}>=0.1"
+    yield Finding(name, "names the oldest latte-clip that it needs", problem)
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
@@ -156,8 +156,8 @@ def _contract(registry: Registry, component: Registered, progress: Progress) -> 
     model = NoOptions if component.spec.kind == "model" else registry.options_model(component)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     if required:
-        why = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
-        return Finding(subject, check, skipped=why)
+        reason = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
+        return Finding(subject, check, skipped=reason)
     name = component.spec.name if component.spec.kind == "model" else component.full_name
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_contract.py"

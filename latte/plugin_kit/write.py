@@ -153,21 +153,23 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
     )
     major, minor, *_ = __version__.split(".")
     class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
-    used = {key: value.replace("NAME", names.component) for key, value in _USES[kind].items()}
-    recipe = {**_RECIPE, **used}
-    placed = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
+    component_keys = {
+        key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
+    }
+    recipe = {**_RECIPE, **component_keys}
+    keys_of_tiny_runs = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
     values = {
         "names": names,
         "kind": kind,
         "contract": contract_of(kind),
         "summary": SUMMARIES[kind],
-        "latte": f">={major}.{minor},<{major}.{int(minor) + 1}",
+        "latte": f">={major}.{minor}",
         "api_version": API_VERSION,
         "class_name": class_name,
         "component": "" if kind == "model" else example_module(kind, class_name),
         "recipe": _lines(recipe),
         "rate": "1.0e-2" if kind == "trainable" else "1.0e-3",
-        "run": _lines({key: value for key, value in recipe.items() if key not in placed})
+        "run": _lines({key: value for key, value in recipe.items() if key not in keys_of_tiny_runs})
         if kind in _WHOLE_RUNS
         else "",
     }

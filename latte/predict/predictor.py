@@ -61,8 +61,8 @@ class Predictor:
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
-        shown = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
-        return f"Predictor({len(self.classes)} classes: {shown}; device={self.device!r})"
+        class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
+        return f"Predictor({len(self.classes)} classes: {class_list}; device={self.device!r})"
 
     @property
     def scale(self) -> float:

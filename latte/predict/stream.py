@@ -123,11 +123,11 @@ def encode_stream(
         LatteError: if a feature is not finite, as after training that diverged.
     """
     formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
-    read = partial(_read, formats=formats)
+    read_image = partial(_read, formats=formats)
     device = adapted.members[0].backbone.logit_scale.device
     threads = image_threads(alone=device.type == "cuda")
     ahead = max(threads, BATCHES_AHEAD * batch_size)
-    results = ordered_map(read, images, threads=threads, ahead=ahead)
+    results = ordered_map(read_image, images, threads=threads, ahead=ahead)
 
     def read_views() -> Iterator[_Views]:
         for outcome in results:

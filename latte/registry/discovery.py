@@ -75,13 +75,13 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
-    disabled = read_disabled(environment) if setting is None else frozenset()
-    allowed = _allowed(installed, setting) - disabled
+    disabled_names = read_disabled(environment) if setting is None else frozenset()
+    allowed_names = _allowed(installed, setting) - disabled_names
     plugins = []
     for package in installed:
-        if package.builtin or package.distribution in allowed:
+        if package.builtin or package.distribution in allowed_names:
             plugins.append(_load(package, installed, strict=is_strict(environment)))
-        elif package.distribution in disabled:
+        elif package.distribution in disabled_names:
             hint = f"use it again: latte plugins enable {package.distribution}"
             plugins.append(package.plugin("disabled", error=hint))
         else:
@@ -129,39 +129,39 @@ def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
     if setting is None:
         return names
     allowed_names = {canonicalize_name(name.strip()) for name in setting.split(",") if name.strip()}
-    for missing in sorted(allowed_names - names):
+    for missing_name in sorted(allowed_names - names):
         raise LatteError(
-            f'no installed plugin is called "{missing}"',
+            f'no installed plugin is called "{missing_name}"',
             where="LATTE_PLUGINS",
-            hint=suggestion(missing, sorted(names), "Installed"),
+            hint=suggestion(missing_name, sorted(names), "Installed"),
         )
     return allowed_names | {BUILTIN_DISTRIBUTION}
 
 
 def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool) -> Plugin:
-    declared: tuple[object, ...] = ()
+    declarations: tuple[object, ...] = ()
     try:
         _check_entry_point(package, installed)
         with contextlib.redirect_stdout(sys.stderr):
-            declared = _declarations(package.entry_point.load())
-        specs, commands = check_declarations(declared)
+            declarations = _declarations(package.entry_point.load())
+        specs, commands = check_declarations(declarations)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if strict or package.builtin:
             raise_plugin_error(f"{package.distribution} {package.version}", error)
-        usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
+        components = tuple(spec for spec in declarations if isinstance(spec, ComponentSpec))
         if isinstance(error, LatteError):
-            incompatible = isinstance(error, IncompatiblePluginError)
-            status: Status = "incompatible" if incompatible else "broken"
-            return package.plugin(status, error=error.what, specs=usable)
+            is_incompatible = isinstance(error, IncompatiblePluginError)
+            status: Status = "incompatible" if is_incompatible else "broken"
+            return package.plugin(status, error=error.what, specs=components)
         what, detail = error_line(error), "".join(traceback.format_exception(error))
         if isinstance(error, ImportError) and error.name in ("latte.api", "latte.testing"):
             what += (
                 f". This latte has version {API_VERSION} of the plugin interface; "
                 "if the plugin was written for another version, upgrade the plugin or latte-clip"
             )
-        return package.plugin("broken", error=what, detail=detail, specs=usable)
+        return package.plugin("broken", error=what, detail=detail, specs=components)
     return package.plugin("ok", specs=specs, commands=commands)
 
 
@@ -172,9 +172,9 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     if isinstance(error, Exception):
         error.add_note(f"In plugin {package}.")
         raise error
-    stopped = RuntimeError(f"a plugin raised {error_line(error)}")
-    stopped.add_note(f"In plugin {package}.")
-    raise stopped from error
+    runtime_error = RuntimeError(f"a plugin raised {error_line(error)}")
+    runtime_error.add_note(f"In plugin {package}.")
+    raise runtime_error from error
 
 
 def _check_entry_point(package: _Installed, installed: Sequence[_Installed]) -> None:
@@ -212,19 +212,19 @@ def _declarations(plugin: ModuleType) -> tuple[object, ...]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(plugin) or []
-        unknown = next(caller.name for caller in callers if not caller.has_spec())
-        hint = did_you_mean(unknown, hook_names) or f"Hooks: {', '.join(hook_names)}."
-        raise LatteError(f"latte has no hook {unknown}(). {hint}") from error
+        unknown_hook = next(caller.name for caller in callers if not caller.has_spec())
+        hint = did_you_mean(unknown_hook, hook_names) or f"Hooks: {', '.join(hook_names)}."
+        raise LatteError(f"latte has no hook {unknown_hook}(). {hint}") from error
     callers = manager.get_hookcallers(plugin) or []
     if not callers:
         raise LatteError(f"it implements no hook: mark {hook_names[0]}() with @hookimpl")
-    declared: list[object] = []
+    declarations: list[object] = []
     for caller in callers:
-        answers = caller()
-        if not answers:
+        spec_lists = caller()
+        if not spec_lists:
             raise LatteError(f"its {caller.name}() returned None, not a list of specs")
-        declared += [spec for specs in answers for spec in specs]
-    return tuple(declared)
+        declarations += [spec for specs in spec_lists for spec in specs]
+    return tuple(declarations)
 
 
 class IncompatiblePluginError(LatteError):
@@ -232,11 +232,11 @@ class IncompatiblePluginError(LatteError):
 
 
 def check_declarations(
-    declared: Sequence[object],
+    declarations: Sequence[object],
 ) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
     """Return the declared components and commands. Raises `LatteError` at the first mistake."""
-    commands = [spec for spec in declared if isinstance(spec, CommandSpec)]
-    specs = [_component(spec) for spec in declared if not isinstance(spec, CommandSpec)]
+    commands = [spec for spec in declarations if isinstance(spec, CommandSpec)]
+    specs = [_component(spec) for spec in declarations if not isinstance(spec, CommandSpec)]
     for command in commands:
         _check_version(command)
         _check_words("command", command.name, command.target, command.summary)
@@ -310,8 +310,8 @@ def plugin_code(registered: Registered) -> str | None:
         if module_spec
         else []
     )
-    outside = (place for place in places if place and not _INSTALLED & {*Path(place).parts})
-    return _digest_of_code(tuple(outside))
+    editable_places = (place for place in places if place and not _INSTALLED & {*Path(place).parts})
+    return _digest_of_code(tuple(editable_places))
 
 
 @functools.cache

@@ -78,8 +78,8 @@ class Registry:
         Raises `LatteError` unless exactly one package provides it; the error names `where`.
         """
         components = self.all(kind)
-        distribution, slash, short = name.rpartition("/")
-        providers = [component for component in components if component.spec.name == short]
+        distribution, slash, short_name = name.rpartition("/")
+        providers = [component for component in components if component.spec.name == short_name]
         if slash:
             providers = [
                 component
@@ -124,13 +124,17 @@ class Registry:
         """
         interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
-        loaded = _import(registered, target)
-        if not (inspect.isclass(loaded) and issubclass(loaded, interface)):
+        component_class = _import(registered, target)
+        if not (inspect.isclass(component_class) and issubclass(component_class, interface)):
             raise broken_component(registered, f"{target} is not a {interface.__name__}")
-        missing = sorted(cast("frozenset[str]", getattr(loaded, "__abstractmethods__", ())))
-        if missing:
-            raise broken_component(registered, f"{target} does not define {', '.join(missing)}")
-        return loaded
+        missing_methods = sorted(
+            cast("frozenset[str]", getattr(component_class, "__abstractmethods__", ()))
+        )
+        if missing_methods:
+            raise broken_component(
+                registered, f"{target} does not define {', '.join(missing_methods)}"
+            )
+        return component_class
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
         """Create the component; add the package's name as a note to errors except `LatteError`."""
@@ -182,22 +186,24 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
     """Return the error for a component whose code raised `error`; in strict mode, raise `error`."""
     if is_strict():
         raise_plugin_error(registered.package, error)
-    broken = broken_component(registered, cause)
-    return LatteError(broken.what, hint=f"{broken.hint}\n  {STRICT_HINT}")
+    broken_error = broken_component(registered, cause)
+    return LatteError(broken_error.what, hint=f"{broken_error.hint}\n  {STRICT_HINT}")
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
     """Return hints about plugins that are not loaded and may declare the component `name`."""
-    missing = [plugin for plugin in plugins if plugin.status != "ok"]
-    certain = [
+    unloaded_plugins = [plugin for plugin in plugins if plugin.status != "ok"]
+    declaring_plugins = [
         plugin
-        for plugin in missing
+        for plugin in unloaded_plugins
         if name.startswith(f"{plugin.distribution}/")
         or any((spec.kind, spec.name) == (kind, name) for spec in plugin.specs)
     ]
-    likely = certain or [plugin for plugin in missing if not plugin.specs]
-    start = "It comes from" if certain else "It may come from"
+    likely_plugins = declaring_plugins or [
+        plugin for plugin in unloaded_plugins if not plugin.specs
+    ]
+    start = "It comes from" if declaring_plugins else "It may come from"
     return [
         f"{start} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"
-        for plugin in likely
+        for plugin in likely_plugins
     ]

@@ -108,9 +108,9 @@ class BackboneContract(ComponentContract):
             pytest.skip(f"a new process cannot import {name}")
         assert process.returncode == 0, f"loading in a new process failed:\n{process.stderr}"
         with torch.no_grad():
-            expected = loader.load_saved(tmp_path / "saved", "cpu").encode_texts(TEXTS)
+            expected_features = loader.load_saved(tmp_path / "saved", "cpu").encode_texts(TEXTS)
         features = torch.tensor(json.loads(process.stdout.splitlines()[-1]))
-        assert torch.allclose(features, expected, atol=1e-5), (
+        assert torch.allclose(features, expected_features, atol=1e-5), (
             "a new process computes other text features. Does the tokenizer use Python's `hash`, "
             "which is salted in each process? Use `hashlib`"
         )
@@ -361,29 +361,29 @@ def _check_trunks(backbone: Backbone, trained_group: str) -> None:
         )
 
 
-def _check_same(features: Tensor, expected: Tensor, subject: str) -> None:
-    assert features.requires_grad == expected.requires_grad, (
+def _check_same(features: Tensor, expected_features: Tensor, subject: str) -> None:
+    assert features.requires_grad == expected_features.requires_grad, (
         f"{subject}: gradient is missing, or wrong"
     )
-    assert torch.allclose(features, expected, atol=1e-5), f"{subject}: features differ"
+    assert torch.allclose(features, expected_features, atol=1e-5), f"{subject}: features differ"
 
 
 def _check_image_tower(backbone: Backbone, difference: str) -> None:
     tower = backbone.image_tower()
     assert tower is not None, "image_tower() returns a module or None, but not both"
     with torch.no_grad():
-        expected, features_of_tower = (
+        expected_features, features_of_tower = (
             backbone.encode_images(noise(backbone)),
             tower.eval()(noise(backbone)),
         )
     assert isinstance(features_of_tower, Tensor), (
         f"image_tower() returns a {type(features_of_tower).__name__}"
     )
-    assert features_of_tower.shape == expected.shape, (
+    assert features_of_tower.shape == expected_features.shape, (
         f"image_tower() has outputs of shape {features_of_tower.shape}"
     )
     features = nn.functional.normalize(features_of_tower.float(), dim=1)
-    assert torch.allclose(features, expected, atol=1e-5), (
+    assert torch.allclose(features, expected_features, atol=1e-5), (
         f"{difference}, so the ONNX export would be wrong"
     )
 

@@ -36,11 +36,18 @@ def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
         ]
         for block in listed_blocks
     }
-    members = {block: parameters for block, parameters in block_parameters.items() if parameters}
-    orders = {tower: _order(members, encode) for tower, encode in encoders.items()}
+    trainable_blocks = {
+        block: parameters for block, parameters in block_parameters.items() if parameters
+    }
+    orders = {tower: _order(trainable_blocks, encode) for tower, encode in encoders.items()}
     backbone.train_only("none")
-    towers = {name: [tower for tower, order in orders.items() if name in order] for name in members}
-    _check_towers([[name for name in blocks if name in members] for blocks in lists], towers)
+    towers = {
+        name: [tower for tower, order in orders.items() if name in order]
+        for name in trainable_blocks
+    }
+    _check_towers(
+        [[name for name in blocks if name in trainable_blocks] for blocks in lists], towers
+    )
     for tower, order in orders.items():
         for blocks in lists:
             tower_blocks = [name for name in blocks if name in order]
@@ -54,7 +61,7 @@ def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
 
 
 def _order(
-    members: Mapping[str, Sequence[nn.Parameter]], encode: Callable[[], Tensor]
+    trainable_blocks: Mapping[str, Sequence[nn.Parameter]], encode: Callable[[], Tensor]
 ) -> list[str]:
     """Return the blocks on which the features depend, in the order of the forward pass.
 
@@ -69,7 +76,7 @@ def _order(
 
     handles = [
         parameter.register_hook(partial(note, block))  # type: ignore[no-untyped-call]
-        for block, parameters in members.items()
+        for block, parameters in trainable_blocks.items()
         for parameter in parameters
     ]
     features = encode()

@@ -63,8 +63,8 @@ class ComponentContract:
         try:
             return registry.get(self.kind, self.component)
         except LatteError as error:
-            short = self.component.rpartition("/")[2]
-            if any(registered.spec.name == short for registered in registry.all(self.kind)):
+            short_name = self.component.rpartition("/")[2]
+            if any(registered.spec.name == short_name for registered in registry.all(self.kind)):
                 raise AssertionError(f"`component` of {type(self).__name__}: {error}") from None
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
@@ -96,9 +96,9 @@ class ComponentContract:
     def test_an_unknown_option_is_refused(self) -> None:
         """A misspelt option in a recipe must raise an error."""
         _, options = self.build()
-        model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
+        model, options_with_unknown = type(options), {**options.model_dump(), "no_such_option": 1}
         try:
-            model.model_validate(unknown)
+            model.model_validate(options_with_unknown)
         except ValidationError as error:
             assert any(detail["type"] == "extra_forbidden" for detail in error.errors()), error
         else:
@@ -107,8 +107,8 @@ class ComponentContract:
     def test_every_option_has_a_description(self) -> None:
         """Each option must have a description, which `latte components` shows."""
         _, options = self.build()
-        silent = [*_undescribed(type(options))]
-        assert not silent, f"no description= for {', '.join(silent)}"
+        undescribed_options = [*_undescribed(type(options))]
+        assert not undescribed_options, f"no description= for {', '.join(undescribed_options)}"
 
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
         """No option may have the name of a recipe key, such as `use`: no recipe could set it."""
@@ -142,9 +142,9 @@ def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         if not (field.description or "").strip():
             yield prefix + name
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, Options):
-                yield from _undescribed(inner, f"{prefix}{name}.")
+        for annotation in (field.annotation, *get_args(field.annotation)):
+            if isinstance(annotation, type) and issubclass(annotation, Options):
+                yield from _undescribed(annotation, f"{prefix}{name}.")
 
 
 HOOK_IMPORTS_TORCH = "the module with `latte_components` imports torch: components belong elsewhere"

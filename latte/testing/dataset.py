@@ -67,8 +67,8 @@ class DatasetContract(ComponentContract):
         evaluation = [labelled_image.image.id for labelled_image in dataset.evaluation_images()]
         assert len({*training}) == len(training), "training images share an id"
         assert len({*evaluation}) == len(evaluation), "evaluation images share an id"
-        shared = {*training} & {*evaluation}
-        assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
+        shared_ids = {*training} & {*evaluation}
+        assert not shared_ids, f"in both splits: {', '.join(sorted(shared_ids)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
         """Ids must be relative paths with `/` that do not change if the dataset's folder moves."""

@@ -215,8 +215,8 @@ class DescriberContract(ComponentContract):
             f"it wrote {unfounded_answers} about an image that cannot be read"
         )
         texts = describer.describe(requests)
-        expected = self.make(tmp_path).describe(requests)
-        assert texts == expected, "after a failure it writes other texts"
+        expected_texts = self.make(tmp_path).describe(requests)
+        assert texts == expected_texts, "after a failure it writes other texts"
 
     def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
         """Ctrl-C while an image is opened must end `describe`; `close` must work afterwards.
@@ -235,12 +235,12 @@ class DescriberContract(ComponentContract):
             answers = describer.describe(requests)
             # Python may handle the signal shortly after `describe` returns.
             time.sleep(0.5 if opened_keys else 0)
-            stopped = any(isinstance(answer, KeyboardInterrupt) for answer in answers)
+            was_stopped = any(isinstance(answer, KeyboardInterrupt) for answer in answers)
         except KeyboardInterrupt:
-            stopped = True
+            was_stopped = True
         finally:
             signal.signal(signal.SIGINT, previous_handler)
-        assert stopped or not opened_keys, "it swallows KeyboardInterrupt"
+        assert was_stopped or not opened_keys, "it swallows KeyboardInterrupt"
         if opened_keys:
             describer.close()
 

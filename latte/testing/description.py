@@ -50,8 +50,10 @@ class DescriptionTypeContract(ComponentContract):
         if correct is not None:
             has_oracle = any(getattr(options, key) is not None for key in oracle_keys)
             assert has_oracle, "correct_images is set, and none of the oracle_options is"
-            most = description.group_size if description.scope == "group" else 0
-            assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
+            largest_group = description.group_size if description.scope == "group" else 0
+            assert 0 <= correct <= largest_group, (
+                f"correct_images is {correct}, in a group of {largest_group}"
+            )
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
         """The prompt must not be empty for any class name, and must be equal in each call."""

@@ -77,8 +77,8 @@ class StubClip(Backbone):
         """Encode M texts to unit features (M, D)."""
         width = self.embedding_width
         rows = [_hashed(text, width) for text in texts]
-        stacked = torch.stack(rows) if rows else torch.zeros(0, width)
-        return normalize(stacked @ self._parameters["text"], dim=1)
+        matrix = torch.stack(rows) if rows else torch.zeros(0, width)
+        return normalize(matrix @ self._parameters["text"], dim=1)
 
     @property
     def logit_scale(self) -> Tensor:

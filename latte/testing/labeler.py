@@ -164,8 +164,10 @@ class PseudoLabelerContract(ComponentContract):
         labeler.on_epoch_start(banks, _aggregators(labeler, start), 0)
         self.assign(labeler, start, 5)
         labeler.posterior(LEARNERS[0])
-        changed = [name for name in inputs if not torch.equal(inputs[name], originals[name])]
-        assert not changed, f"the labeler writes into {changed[0]}: change a clone() instead"
+        changed_inputs = [name for name in inputs if not torch.equal(inputs[name], originals[name])]
+        assert not changed_inputs, (
+            f"the labeler writes into {changed_inputs[0]}: change a clone() instead"
+        )
 
     def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
         """Classifiers that `on_epoch_start` returns must be valid and belong to known learners."""
@@ -261,8 +263,8 @@ def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
     assert all(len({*row}) == len(row) for row in labels.tolist()), "an image has a class twice"
     assert probabilities.shape == labels.shape, "a posterior has one probability for each label"
     assert probabilities.is_floating_point(), f"probabilities are {probabilities.dtype}"
-    inside = (probabilities >= 0) & (probabilities <= 1 + 1e-5)
-    assert bool(inside.all()), "probabilities outside [0, 1]"
+    is_probability = (probabilities >= 0) & (probabilities <= 1 + 1e-5)
+    assert bool(is_probability.all()), "probabilities outside [0, 1]"
     assert bool((probabilities.sum(dim=1) <= 1 + 1e-4).all()), "probabilities sum to more than 1"
     assert bool((probabilities.diff(dim=1) <= 0).all()), "the most probable class comes first"
     on_cpu = labels.device.type == "cpu" and probabilities.device.type == "cpu"

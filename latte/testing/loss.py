@@ -94,10 +94,12 @@ class LossContract(ComponentContract):
         weights[2] = 0
         labels = supervision.stream.labels.clone()
         labels[2] = (labels[2] + 1) % 4
-        moved = images.detach().clone()
-        moved[2] = -moved[2]
+        moved_images = images.detach().clone()
+        moved_images[2] = -moved_images[2]
         loss_value = loss(images, _with(supervision, weights=weights), SCALE)
-        moved_loss_value = loss(moved, _with(supervision, weights=weights, labels=labels), SCALE)
+        moved_loss_value = loss(
+            moved_images, _with(supervision, weights=weights, labels=labels), SCALE
+        )
         assert torch.allclose(loss_value, moved_loss_value, rtol=1e-5, atol=1e-5), (
             "a sample of weight 0 counts"
         )
@@ -106,8 +108,8 @@ class LossContract(ComponentContract):
         """Loss and gradient must be finite if all weights are 0."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
-        nothing = torch.zeros_like(supervision.stream.weights)
-        loss_value = loss(images, _with(supervision, weights=nothing), SCALE)
+        zero_weights = torch.zeros_like(supervision.stream.weights)
+        loss_value = loss(images, _with(supervision, weights=zero_weights), SCALE)
         assert bool(loss_value.isfinite()), (
             f"the loss is {loss_value.item()} where all weights are 0"
         )

@@ -59,17 +59,18 @@ class PrototypeAggregatorContract(ComponentContract):
         assert similarities.shape == (size, classes), (
             f"similarities are {tuple(similarities.shape)}, not (B, C)"
         )
-        expected = aggregator.classifier().similarities(start.image_features[:size])
-        assert torch.allclose(similarities, expected, atol=1e-5), (
+        expected_similarities = aggregator.classifier().similarities(start.image_features[:size])
+        assert torch.allclose(similarities, expected_similarities, atol=1e-5), (
             "similarities must be the classifier's"
         )
 
     def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
         """The aggregator must hold no trainable tensor, as the optimiser trains no prototypes."""
-        idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
-        assert not idle, (
-            f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
-            "selects and what a loss returns from parameters(); change prototypes in update()"
+        untrained_names = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
+        assert not untrained_names, (
+            f"{', '.join(untrained_names)} would never be trained: an optimiser trains only what "
+            "`trainable` selects and what a loss returns from parameters(); change prototypes in "
+            "update()"
         )
 
     @SIZES
@@ -120,18 +121,18 @@ class PrototypeAggregatorContract(ComponentContract):
         original_weights = aggregator.classifier().weights.clone()
         take_step(aggregator, start, 0, weight=0.0)
         check_classifier(aggregator.classifier(), 4)
-        same = torch.allclose(aggregator.classifier().weights, original_weights, atol=1e-6)
-        assert same, "prototypes moved, although every weight is 0"
+        is_unchanged = torch.allclose(aggregator.classifier().weights, original_weights, atol=1e-6)
+        assert is_unchanged, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
         """`update` must not write into tensors that the aggregator returned or received."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         weights = aggregator.classifier().weights
-        original_weights, frozen = weights.clone(), start.class_features.clone()
+        original_weights, class_features = weights.clone(), start.class_features.clone()
         take_step(aggregator, start, 0)
         assert torch.equal(weights, original_weights), "update() wrote into an earlier classifier"
-        assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
+        assert torch.equal(start.class_features, class_features), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
         """Repeating the same steps must give bit-identical prototypes."""
@@ -178,9 +179,14 @@ class PrototypeAggregatorContract(ComponentContract):
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
-        plain = Classifier(rows, torch.arange(4))
-        biased = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
-        for classifiers in ({}, {"another": plain}, {LEARNER: plain}, {LEARNER: biased}):
+        unbiased_classifier = Classifier(rows, torch.arange(4))
+        biased_classifier = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
+        for classifiers in (
+            {},
+            {"another": unbiased_classifier},
+            {LEARNER: unbiased_classifier},
+            {LEARNER: biased_classifier},
+        ):
             aggregator.on_epoch_start(EpochInfo(classifiers), LEARNER)
             check_classifier(aggregator.classifier(), 4)
 

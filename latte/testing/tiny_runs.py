@@ -133,8 +133,10 @@ class TinyRuns:
         options = [f"--set={change}" for change in (f"output={output}", *changes)]
         with stopped_after(stop_after):
             outcome = self.latte("run", self._written(recipe), "--until", until, *options)
-        expected = 0 if stop_after is None else _INTERRUPTED
-        assert outcome.code == expected, f"exit code {outcome.code}, not {expected}\n{outcome.err}"
+        expected_code = 0 if stop_after is None else _INTERRUPTED
+        assert outcome.code == expected_code, (
+            f"exit code {outcome.code}, not {expected_code}\n{outcome.err}"
+        )
         (line,) = [line for line in outcome.out.splitlines() if line.startswith("run folder: ")]
         return self.folder / line.removeprefix("run folder: ")
 
@@ -282,11 +284,11 @@ class RunContract:
         runs.remove("swapped")
 
 
-def assert_same(results: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:
+def assert_same(results: dict[str, bytes], expected: dict[str, bytes], situation: str) -> None:
     """Raise an `AssertionError` that names the files whose content differs."""
-    assert results.keys() == expected.keys(), f"{when} there are other files"
-    different = [name for name in results if results[name] != expected[name]]
-    assert not different, f"{when} these differ: {', '.join(different)}"
+    assert results.keys() == expected.keys(), f"{situation} there are other files"
+    differing_names = [name for name in results if results[name] != expected[name]]
+    assert not differing_names, f"{situation} these differ: {', '.join(differing_names)}"
 
 
 def swap(folder: Path, other_folder: Path) -> None:

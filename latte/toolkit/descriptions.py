@@ -239,8 +239,8 @@ class AskedDescription(DescriptionType[AskedT]):
     def prompts(self, class_name: str) -> Sequence[str]:
         """Return all questions for the zero-shot label `class_name`."""
         prompts = self.options.prompt
-        written = (prompts,) if isinstance(prompts, str) else prompts
-        return tuple(fill(prompt, class_name) for prompt in written)
+        templates = (prompts,) if isinstance(prompts, str) else prompts
+        return tuple(fill(prompt, class_name) for prompt in templates)
 
 
 class ImageDescription(AskedDescription[ImageT]):

@@ -48,11 +48,13 @@ class ModuleBackbone(Backbone):
                 "the logit scale of this model is not a finite number",
                 hint="its weights are damaged: get the model again",
             )
-        self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
+        self._constants = {
+            name for name, weight in model.named_parameters() if not weight.requires_grad
+        }
         self._largest_logit_scale = _LARGEST_LOGIT_SCALE
         if self.logit_bias is not None:
-            loaded = float(model.logit_scale.detach())
-            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded)
+            loaded_scale = float(model.logit_scale.detach())
+            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded_scale)
         self._freeze()
 
     @abstractmethod
@@ -80,8 +82,8 @@ class ModuleBackbone(Backbone):
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
-        back = order.argsort().to(self.device, non_blocking=True)
-        return features.index_select(0, back)
+        original_order = order.argsort().to(self.device, non_blocking=True)
+        return features.index_select(0, original_order)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
@@ -91,8 +93,8 @@ class ModuleBackbone(Backbone):
         features = self.encode_distinct_texts(list(rows))
         if len(rows) == len(texts):
             return features
-        gathered = torch.tensor([rows[text] for text in texts])
-        return features.index_select(0, gathered.to(self.device, non_blocking=True))
+        feature_rows = torch.tensor([rows[text] for text in texts])
+        return features.index_select(0, feature_rows.to(self.device, non_blocking=True))
 
     @property
     def device(self) -> torch.device:
@@ -174,10 +176,10 @@ class ModuleBackbone(Backbone):
     def fork(self) -> Self:
         """Return an independent, frozen copy with the same weights and fingerprint."""
         _ = self.fingerprint
-        twin = copy.copy(self)
-        twin.model = copy.deepcopy(self.model)
-        twin._freeze()
-        return twin
+        fork = copy.copy(self)
+        fork.model = copy.deepcopy(self.model)
+        fork._freeze()
+        return fork
 
     def state(self) -> dict[str, Tensor]:
         """Return weights and buffers by name. They are not copies, so training changes them."""

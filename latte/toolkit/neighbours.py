@@ -47,12 +47,12 @@ def nearest_neighbours(
         [[1], [0], [1]]
     """
     neighbours = max(0, min(count, len(rows) - 1))
-    searched = len(rows) if queries is None else len(queries)
-    cosines = rows.new_empty(searched, neighbours)
-    indices = torch.empty(searched, neighbours, dtype=torch.int64, device=rows.device)
+    query_count = len(rows) if queries is None else len(queries)
+    cosines = rows.new_empty(query_count, neighbours)
+    indices = torch.empty(query_count, neighbours, dtype=torch.int64, device=rows.device)
     size = max(1, block_bytes // max(1, len(rows) * rows.element_size()))
-    for start in range(0, searched, size):
-        block = slice(start, min(searched, start + size))
+    for start in range(0, query_count, size):
+        block = slice(start, min(query_count, start + size))
         if queries is None:
             query_indices, query_rows = (
                 torch.arange(block.start, block.stop, device=rows.device),
@@ -99,10 +99,10 @@ def symmetric_graph(weights: Tensor, indices: Tensor) -> Tensor:
         check_invariants=False,
     ).coalesce()
     row, column = graph.indices()
-    ends = row.bincount(minlength=rows).cumsum(0)
+    row_ends = row.bincount(minlength=rows).cumsum(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        starts = torch.cat([ends.new_zeros(1), ends])
+        starts = torch.cat([row_ends.new_zeros(1), row_ends])
         return torch.sparse_csr_tensor(
             starts, column, graph.values(), (rows, rows), check_invariants=False
         )

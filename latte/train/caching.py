@@ -59,22 +59,22 @@ def _reuses_texts(training: Training) -> bool:
     An epoch uses one text per image and description, so a short training may not need all texts.
     """
     inputs = training.inputs
-    variants = [
+    texts_per_image = [
         inputs.bank.own_rows(name).shape[1]
         for name in inputs.descriptions
         if name not in inputs.bank.of_class
     ]
     trained_images = training.total_steps * training.settings.batch_size
-    return trained_images >= len(training.images) * max(variants, default=1)
+    return trained_images >= len(training.images) * max(texts_per_image, default=1)
 
 
 def _texts_of_steps(training: Training, learner: Learner) -> list[str]:
     """Return all distinct texts that steps may encode: first descriptions, then class texts."""
     inputs = training.inputs
-    described = inputs.bank.unique_texts if inputs.descriptions else ()
-    in_steps = learner.aggregator.class_features_refresh == "step"
-    classes = inputs.class_texts.sentences if in_steps else ()
-    return [*dict.fromkeys([*described, *classes])]
+    description_texts = inputs.bank.unique_texts if inputs.descriptions else ()
+    is_encoded_in_steps = learner.aggregator.class_features_refresh == "step"
+    class_texts = inputs.class_texts.sentences if is_encoded_in_steps else ()
+    return [*dict.fromkeys([*description_texts, *class_texts])]
 
 
 def _cache_image_states(training: Training, learner: Learner, progress: Progress) -> None:
@@ -94,9 +94,11 @@ def _constant_features(
     with encoding_in(learner.arithmetic, learner.device):
         if training.bank_features is not None and training.inputs.descriptions:
             feature_blocks.append(training.bank_features().cpu())
-        if missing := texts[sum(map(len, feature_blocks)) :]:
+        if missing_texts := texts[sum(map(len, feature_blocks)) :]:
             title = "encode descriptions"
-            feature_blocks.append(encode_many_texts(learner.backbone, missing, progress, title))
+            feature_blocks.append(
+                encode_many_texts(learner.backbone, missing_texts, progress, title)
+            )
     return torch.cat(feature_blocks)
 
 

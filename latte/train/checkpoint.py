@@ -62,11 +62,11 @@ class Checkpoints:
 
     def save(self, step: int) -> None:
         """Save the checkpoint after `step` steps."""
-        started = self._training.clock()
+        start_time = self._training.clock()
         with timed(CHECKPOINTS):
             save_and_broadcast(self._folder, step, self._training.learners, self._training.labelers)
         self.step, self._saved_at = step, self._training.clock()
-        self._seconds = max(_SECONDS, (self._saved_at - started) / _LARGEST_SHARE)
+        self._seconds = max(_SECONDS, (self._saved_at - start_time) / _LARGEST_SHARE)
 
     def continuation(self) -> str:
         """Return a sentence that says from which step a stopped training would continue."""
@@ -99,7 +99,7 @@ def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
     is_other_process = step and not distributed.is_main_process()
-    if is_other_process and load_checkpoint(folder, learners, labelers, only=step) != step:
+    if is_other_process and load_checkpoint(folder, learners, labelers, step=step) != step:
         raise LatteError(
             f"a process does not find the checkpoint of step {step}",
             where=str(folder),
@@ -124,19 +124,19 @@ def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Label
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     kept_folders = _checkpoints(folder)[-KEPT:]
-    for old in folder.glob("step-*"):
-        if old not in kept_folders:
-            shutil.rmtree(old)
+    for checkpoint in folder.glob("step-*"):
+        if checkpoint not in kept_folders:
+            shutil.rmtree(checkpoint)
 
 
 def load_checkpoint(
-    folder: Path, learners: Learners, labelers: Labelers, only: int | None = None
+    folder: Path, learners: Learners, labelers: Labelers, step: int | None = None
 ) -> int:
-    """Restore the newest undamaged checkpoint, or the one of step `only`.
+    """Restore the newest undamaged checkpoint, or that of `step`.
 
     Returns its step, or 0 if there is none.
     """
-    for checkpoint in reversed(_checkpoints(folder, only)):
+    for checkpoint in reversed(_checkpoints(folder, step)):
         try:
             tensors = load_tensors(checkpoint / _FILE)
         except (OSError, DamagedTensorsError) as error:
@@ -154,13 +154,13 @@ def load_checkpoint(
     return 0
 
 
-def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
+def _checkpoints(folder: Path, step: int | None = None) -> list[Path]:
     """Return the folders of complete checkpoints (those with tensors), oldest first."""
-    candidates = folder.glob("step-*" if only is None else _name(only))
-    numbered = [
+    candidates = folder.glob("step-*" if step is None else _name(step))
+    numbered_folders = [
         checkpoint for checkpoint in candidates if checkpoint.name.removeprefix("step-").isdecimal()
     ]
-    return sorted(checkpoint for checkpoint in numbered if (checkpoint / _FILE).exists())
+    return sorted(checkpoint for checkpoint in numbered_folders if (checkpoint / _FILE).exists())
 
 
 def _name(step: int) -> str:

@@ -140,8 +140,8 @@ class ImagesFromStates(Encoder[StepImages]):
         """
         blocks = torch.split(self.states, size or rows_per_block(self.trunk.width))
         with torch.no_grad(), encoding_in(self._arithmetic, self._device):
-            encoded = [self.trunk.features(block.to(self._device)).cpu() for block in blocks]
-        features = torch.cat(encoded)
+            feature_blocks = [self.trunk.features(block.to(self._device)).cpu() for block in blocks]
+        features = torch.cat(feature_blocks)
         check_features(features, "image")
         return features
 

@@ -101,8 +101,8 @@ def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
 def _without_loss(
     parameters: Mapping[str, nn.Parameter], loss: Loss[Any] | None
 ) -> Mapping[str, nn.Parameter]:
-    of_loss = loss_parameters(loss)
-    return {name: parameter for name, parameter in parameters.items() if name not in of_loss}
+    loss_names = loss_parameters(loss)
+    return {name: parameter for name, parameter in parameters.items() if name not in loss_names}
 
 
 @torch.enable_grad()

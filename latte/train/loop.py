@@ -295,5 +295,7 @@ def _refresh_class_features(training: Training) -> None:
         for learner in training.learners:
             if learner.aggregator.class_features_refresh in ("epoch", "step"):
                 with encoding_in(learner.arithmetic, learner.device):
-                    fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
-                learner.aggregator.refresh_class_features(fresh)
+                    class_features = training.inputs.class_texts.features(
+                        learner.backbone.encode_texts
+                    )
+                learner.aggregator.refresh_class_features(class_features)

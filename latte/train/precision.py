@@ -89,8 +89,8 @@ def _read_modes() -> _Modes:
     if hasattr(matmul, "fp32_precision"):
         conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
         return matmul.fp32_precision, conv, rnn
-    allowed = (matmul.allow_tf32, cudnn.allow_tf32)
-    matmul_mode, cudnn_mode = ("tf32" if is_allowed else "ieee" for is_allowed in allowed)
+    tf32_flags = (matmul.allow_tf32, cudnn.allow_tf32)
+    matmul_mode, cudnn_mode = ("tf32" if is_allowed else "ieee" for is_allowed in tf32_flags)
     return matmul_mode, cudnn_mode, cudnn_mode
 
 
@@ -142,8 +142,8 @@ class LossScaler(torch.amp.GradScaler):
         """Restore the tensors of `state`. Raises `KeyError` if they were not saved with fp16."""
         if not self.is_enabled():
             return
-        restored = self.state_dict()
-        restored["scale"] = state["scale"].item()
-        restored["_growth_tracker"] = int(state["steps_since_change"])
-        self.load_state_dict(restored)
+        scaler_state = self.state_dict()
+        scaler_state["scale"] = state["scale"].item()
+        scaler_state["_growth_tracker"] = int(state["steps_since_change"])
+        self.load_state_dict(scaler_state)
         self.skipped = int(state["skipped"])

@@ -80,14 +80,14 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Add the time of the `with` block to the part named `name`."""
-        outer = self._open
+        outer_part = self._open
         self._charge()
         self._open = name
         try:
             yield
         finally:
             self._charge()
-            self._open = outer
+            self._open = outer_part
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
@@ -103,8 +103,8 @@ class Stopwatch:
             self._counter, self._counted = None, 0
             if number == _TRACED_STEPS[-1]:
                 self.close()
-        looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
-        times = self.looked_into if looked_into else self.measured
+        is_inspected = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
+        times = self.looked_into if is_inspected else self.measured
         times.cpu_seconds += self._pending_cpu
         times.steps += 1
         times.images += images

@@ -89,11 +89,11 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         folders: dict[str, int] = {}
         image_labels = {}
         for image in self._training_images:
-            inner = image.path.relative_to(self._root).parts
-            if len(inner) > 1:
-                if inner[0] not in folders:
-                    folders[inner[0]] = labels[folder_class_name(Path(inner[0]))]
-                image_labels[image.id] = folders[inner[0]]
+            path_parts = image.path.relative_to(self._root).parts
+            if len(path_parts) > 1:
+                if path_parts[0] not in folders:
+                    folders[path_parts[0]] = labels[folder_class_name(Path(path_parts[0]))]
+                image_labels[image.id] = folders[path_parts[0]]
         return image_labels
 
     def warnings(self) -> Sequence[str]:
@@ -139,11 +139,11 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             return ()
         if is_folder(path):
             _refuse_nesting(path, self._root)
-            labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
+            labelled_images = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             with _naming_columns("Rename the columns to path and class."):
-                labelled = self._listed.labelled(path, self.lookup, "path", "class")
-        return labelled
+                labelled_images = self._listed.labelled(path, self.lookup, "path", "class")
+        return labelled_images
 
 
 class _FromEither(ListedPaths):
@@ -164,7 +164,7 @@ class _FromEither(ListedPaths):
         return image_at_id_root if is_file(image_at_id_root.path) else image
 
 
-def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
+def _notes(source: ImageSource[Any], listed_paths: ListedPaths) -> Iterator[str]:
     """Yield warnings if test images are also training images, or if rows have no class."""
     training_ids = {image.id for image in source.training_images()}
     test_ids = [labelled_image.image.id for labelled_image in source.evaluation_images()]
@@ -174,13 +174,14 @@ def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
             "images): they measure the result for these images. Their labels are not used for "
             "training"
         )
-    if listed.without_class:
-        yield f"rows of test images without a class, which are left out: {listed.without_class:,}"
+    if listed_paths.without_class:
+        rows = listed_paths.without_class
+        yield f"rows of test images without a class, which are left out: {rows:,}"
 
 
 def _refuse_nesting(evaluation: Path, root: Path) -> None:
-    inner, outer = evaluation.resolve(), root.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+    evaluation_path, root_path = evaluation.resolve(), root.resolve()
+    if evaluation_path.is_relative_to(root_path) or root_path.is_relative_to(evaluation_path):
         raise LatteError(
             f"{evaluation} and root {root} lie inside each other: training would see the "
             "evaluation images",
@@ -300,7 +301,7 @@ class CoopDataset(SplitDataset[CoopOptions]):
         root = existing_folder(context.path(options.root), "dataset.root")
 
         def spell(name: str) -> str:
-            spaced = name.replace("_", " ")
-            return spaced.lower() if options.lower else spaced
+            spaced_name = name.replace("_", " ")
+            return spaced_name.lower() if options.lower else spaced_name
 
         super().__init__(options, context, read_splits(file), file=file, root=root, spell=spell)

@@ -158,9 +158,9 @@ def class_notes(
             plural = f"{comments:,} lines start with # and are read as comments"
             yield f"{file}: {singular if comments == 1 else plural}"
     folded_names = {name: name.partition("/")[0].strip().casefold() for name in names}
-    if vague := [name for name, folded_name in folded_names.items() if folded_name in _VAGUE]:
+    if vague_names := [name for name, folded_name in folded_names.items() if folded_name in _VAGUE]:
         yield (
-            f"class names that no image looks like: {some(vague)}. Leave them out, and use "
+            f"class names that no image looks like: {some(vague_names)}. Leave them out, and use "
             "`latte predict --unknown-below` for images of no class"
         )
 
@@ -188,9 +188,11 @@ def _entries(file: Path) -> list[tuple[str, str]]:
 
 
 def _unquoted(line: str) -> str:
-    inner = line[1:-1]
-    quoted = inner and line[0] == line[-1] == '"' and '"' not in inner.replace('""', "")
-    return inner.replace('""', '"') if quoted else line
+    quoted_text = line[1:-1]
+    is_quoted = (
+        quoted_text and line[0] == line[-1] == '"' and '"' not in quoted_text.replace('""', "")
+    )
+    return quoted_text.replace('""', '"') if is_quoted else line
 
 
 def _table_entries(file: Path) -> list[tuple[str, str]]:
@@ -233,11 +235,11 @@ def _words_column(file: Path) -> int:
 def _with_aliases(
     entries: Sequence[tuple[str, str]], where: str, hint: str | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    split = [
+    split_entries = [
         ([name.strip() for name in entry.split(ALIAS_SEPARATOR)], place) for entry, place in entries
     ]
-    distinct([(name, place) for names, place in split for name in names], where, hint)
-    classes = tuple(tuple(filter(None, names)) for names, _ in split if any(names))
+    distinct([(name, place) for names, place in split_entries for name in names], where, hint)
+    classes = tuple(tuple(filter(None, names)) for names, _ in split_entries if any(names))
     refuse_fewer_than_two(len(classes), where, hint)
     return classes
 
@@ -264,15 +266,17 @@ def distinct(
     """
     first_mentions: dict[str, tuple[str, str]] = {}
     for name, place in ((name.strip(), place) for name, place in names):
-        composed = unicodedata.normalize("NFC", name)  # other systems may write it in another form
-        if composed in first_mentions:
+        # Other systems may write the name in another Unicode form.
+        composed_name = unicodedata.normalize("NFC", name)
+        if composed_name in first_mentions:
+            first_place = first_mentions[composed_name][1]
             raise LatteError(
                 f"class {name!r} occurs twice",
                 where=place,
-                hint=f"It was named first at {first_mentions[composed][1]}: rename or remove one.",
+                hint=f"It was named first at {first_place}: rename or remove one.",
             )
         if name:
-            first_mentions[composed] = name, place
+            first_mentions[composed_name] = name, place
     refuse_fewer_than_two(len(first_mentions), where, hint)
     return tuple(name for name, _ in first_mentions.values())
 
@@ -314,8 +318,8 @@ class ClassLookup:
         """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
-        loose = _loosely(name)
-        candidates = self._loose.get(loose) or self._folders.get(loose, [])
+        loose_name = _loosely(name)
+        candidates = self._loose.get(loose_name) or self._folders.get(loose_name, [])
         if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
         if candidates:
@@ -325,8 +329,8 @@ class ClassLookup:
                 hint="Write it exactly as in the class names.",
             )
         hint = f"The classes are {some(self._names)}."
-        if close := nearest(loose, self._loose):
-            hint = f'Did you mean "{self._loose[close][0]}"?'
+        if nearest_name := nearest(loose_name, self._loose):
+            hint = f'Did you mean "{self._loose[nearest_name][0]}"?'
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
@@ -393,10 +397,13 @@ class ImageSource(Dataset[SourceOptionsT]):
     def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
         """Raise `LatteError` if a labelled image is a training image too."""
         training_ids = {image.id for image in self.training_images()}
-        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in training_ids]
-        if shared:
+        shared_ids = [
+            labelled.image.id for labelled in evaluation if labelled.image.id in training_ids
+        ]
+        if shared_ids:
             raise LatteError(
-                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                f"{len(shared_ids)} evaluation images are training images too, such as "
+                f"{shared_ids[0]}",
                 where=where,
                 hint="Take them out of one of the two.",
             )

@@ -175,19 +175,19 @@ class SplitDataset(ImageSource[SourceOptionsT]):
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if not self._test:
             return ()
-        labelled = []
+        labelled_images = []
         for image, entry in self._listed(self._test):
             if entry.label is None:
                 raise LatteError(
                     "an image of the test split has no label", where=entry.where, hint=SHAPE
                 )
-            labelled.append(LabelledImage(image, self._labels[entry.label]))
-        self.refuse_overlap(labelled, str(self._file))
-        return labelled_by_id(labelled)
+            labelled_images.append(LabelledImage(image, self._labels[entry.label]))
+        self.refuse_overlap(labelled_images, str(self._file))
+        return labelled_by_id(labelled_images)
 
     def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:
         paths = ListedPaths(self._root, absolute=False)
-        listed = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
-        images = unique([(image, entry.where) for image, entry in listed])
+        listed_entries = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
+        images = unique([(image, entry.where) for image, entry in listed_entries])
         refuse_all_missing(images, self._root, str(self._file))
-        return listed
+        return listed_entries

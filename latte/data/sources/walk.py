@@ -87,10 +87,10 @@ class LeftOut:
 
 
 def _counted(counts: Counter[str], kind: str) -> str:
-    shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
+    kinds = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
-        shown.append(f"{len(counts) - _SHOWN} more kinds")
-    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(shown)})"
+        kinds.append(f"{len(counts) - _SHOWN} more kinds")
+    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(kinds)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
@@ -168,10 +168,10 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
     raised.
     """
     # Linked folders come last, so that a folder below `root` is found by its real path.
-    linked = deque([root])
+    linked_folders = deque([root])
     visited: set[tuple[int, int]] = set()
-    while linked:
-        open_folders = [_entries(linked.popleft(), visited, unlisted)]
+    while linked_folders:
+        open_folders = [_entries(linked_folders.popleft(), visited, unlisted)]
         while open_folders:
             entry = next(open_folders[-1], None)
             if entry is None:
@@ -181,7 +181,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
             if entry.is_dir(follow_symlinks=False):
                 open_folders.append(_entries(path, visited, unlisted))
             elif entry.is_symlink() and is_folder(path):
-                linked.append(path)
+                linked_folders.append(path)
             else:
                 yield path
 

@@ -59,14 +59,14 @@ def gallery(results: RunResults, images: int, size: int) -> dict[str, Any]:
     on the number of correct pseudo-labels, or None if no true label is known.
     """
     thumbnails = cache(thumbnail)  # an image may be in many groups
-    names = results.class_names
+    names = results.record.data.class_names
     cards = [_card(entry, names, thumbnails, size) for entry in results.gallery[:images]]
     labels = {label for card in cards for label in card["labels"]}
     classes = ((label, one_line(names[label])) for label in labels)
     return {
         "cards": cards,
         "classes": sorted(classes, key=lambda item: (item[1].lower(), item[0])),
-        "audit": _audit(results.gallery, use_of_true_labels(results.recipe)),
+        "audit": _audit(results.gallery, use_of_true_labels(results.record.recipe)),
     }
 
 

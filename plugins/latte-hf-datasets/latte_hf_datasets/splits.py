@@ -104,20 +104,20 @@ def library_cache() -> Path:
 
 
 def _saved(path: Path, split: str) -> Table:
-    loaded = datasets.load_from_disk(str(path))
-    if isinstance(loaded, datasets.DatasetDict):
-        if split not in loaded:
+    dataset = datasets.load_from_disk(str(path))
+    if isinstance(dataset, datasets.DatasetDict):
+        if split not in dataset:
             raise LatteError(
-                f"no split {split!r}", where=str(path), hint=f"There are {', '.join(loaded)}."
+                f"no split {split!r}", where=str(path), hint=f"There are {', '.join(dataset)}."
             )
-        return loaded[split]
-    if split != str(loaded.split or "train"):
+        return dataset[split]
+    if split != str(dataset.split or "train"):
         raise LatteError(
-            f"holds one split, {loaded.split or 'train'}, and not {split!r}",
+            f"holds one split, {dataset.split or 'train'}, and not {split!r}",
             where=str(path),
             hint="Without labelled images: evaluation: null",
         )
-    return loaded
+    return dataset
 
 
 def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:

@@ -130,9 +130,11 @@ class LlavaDescriber(Describer[LlavaOptions]):
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()
-        of_each = letters or [""] * len(requests)
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            questions = list(pool.map(partial(_question, loaded), requests, of_each))
+        letters_of_requests = letters or [""] * len(requests)
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+            questions = list(
+                executor.map(partial(_question, loaded), requests, letters_of_requests)
+            )
         return answer_all(loaded.model, questions, ask, self._count)
 
     def close(self) -> None:

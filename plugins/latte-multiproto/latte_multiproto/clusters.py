@@ -22,8 +22,8 @@ def cluster_centres(features: Tensor, count: int) -> Tensor:
     """
     centres = _farthest_points(features, count)
     for _ in range(ITERATIONS if len(centres) else 0):
-        nearest = (features @ centres.T).argmax(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, features)
+        nearest_centres = (features @ centres.T).argmax(dim=1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest_centres, features)
         lengths = sums.norm(dim=1, keepdim=True)
         centres = torch.where(lengths > 0, sums / lengths, centres)
     return centres
@@ -33,10 +33,10 @@ def _farthest_points(features: Tensor, count: int) -> Tensor:
     if not len(features):
         return features
     indices = [int((features @ features.mean(dim=0)).argmax())]
-    nearest = features @ features[indices[0]]
-    while len(indices) < count and float(nearest.min()) < 1 - SAME:
-        indices.append(int(nearest.argmin()))
-        nearest = torch.maximum(nearest, features @ features[indices[-1]])
+    nearest_cosines = features @ features[indices[0]]
+    while len(indices) < count and float(nearest_cosines.min()) < 1 - SAME:
+        indices.append(int(nearest_cosines.argmin()))
+        nearest_cosines = torch.maximum(nearest_cosines, features @ features[indices[-1]])
     return features[indices]
 
 

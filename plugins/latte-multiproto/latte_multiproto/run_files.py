@@ -75,11 +75,11 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             fields: dict[str, Any] = json.loads(line)
-            written = fields["descriptions"].items()
+            descriptions = fields["descriptions"].items()
             # A description has a list of texts, or a single text.
             texts = {
                 name: content["texts"] if "texts" in content else [content["text"]]
-                for name, content in written
+                for name, content in descriptions
             }
             first_texts = {
                 name: next(filter(None, variants), None) for name, variants in texts.items()

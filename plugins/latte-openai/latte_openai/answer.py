@@ -43,8 +43,11 @@ def read_answer(reply: Any) -> Answer | None:
         return None
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    written, read = _count(usage, "completion_tokens"), _count(usage, "prompt_tokens")
-    return Answer(text, written, read, _tokens(choice.get("logprobs")))
+    output_tokens, prompt_tokens = (
+        _count(usage, "completion_tokens"),
+        _count(usage, "prompt_tokens"),
+    )
+    return Answer(text, output_tokens, prompt_tokens, _tokens(choice.get("logprobs")))
 
 
 def read_models(reply: Any) -> tuple[str, ...] | None:
@@ -68,9 +71,9 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
         return Refusal(f"the model refuses: {refusal}")
     if finish == "content_filter":
         return Refusal("content filter")
-    written = _written(message.get("content"))
-    text = without_reasoning(written)
-    reasoning = written or message.get("reasoning_content") or message.get("reasoning")
+    content_text = _written(message.get("content"))
+    text = without_reasoning(content_text)
+    reasoning = content_text or message.get("reasoning_content") or message.get("reasoning")
     if not text.strip() and reasoning and finish == "length":
         return Refusal(
             "only reasoning within max_tokens, no text: raise `max_tokens`, or switch reasoning "

@@ -75,8 +75,8 @@ def _without_structure(text: str) -> str:
 
 def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:
     """Return the token of the first `letter` in the answer `text`; None if there is none."""
-    written = "".join(token.text for token in tokens)
-    start = written.find(text, max(0, written.rfind(THINK_END)))
+    generated_text = "".join(token.text for token in tokens)
+    start = generated_text.find(text, max(0, generated_text.rfind(THINK_END)))
     if start < 0:
         return None
     place = start + text.index(letter)

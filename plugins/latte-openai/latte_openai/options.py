@@ -76,10 +76,10 @@ def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")
     try:
-        written = json.dumps(extra, ensure_ascii=False, allow_nan=False)
+        body_text = json.dumps(extra, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         raise ValueError("must be plain data: texts, finite numbers, lists, mappings") from None
-    if _SECRET.search(written):
+    if _SECRET.search(body_text):
         raise ValueError("must not hold keys or headers; `key_env` names the key's variable")
     return dict(extra)
 

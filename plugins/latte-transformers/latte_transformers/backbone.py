@@ -106,8 +106,10 @@ class TransformersBackbone(ModuleBackbone):
         return self.processor.count_cut(texts)
 
     def _encode(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tokens.items()}
-        return _unit(self.model.get_text_features(**moved))
+        device_tokens = {
+            name: tensor.to(self.device, non_blocking=True) for name, tensor in tokens.items()
+        }
+        return _unit(self.model.get_text_features(**device_tokens))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Return the parameters of `group` by name. Raises `LatteError` if there are none."""
@@ -144,8 +146,8 @@ class TransformersBackbone(ModuleBackbone):
         if not self.model.supports_gradient_checkpointing:
             return False
         # The name in transformers before 5.20 is deprecated in later versions.
-        old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
-        enable = getattr(self.model, new, None) or getattr(self.model, old)
+        old_name, new_name = "gradient_checkpointing_enable", "activation_checkpointing_enable"
+        enable = getattr(self.model, new_name, None) or getattr(self.model, old_name)
         enable({"use_reentrant": False})
         return True
 

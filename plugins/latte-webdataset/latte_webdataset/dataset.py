@@ -77,10 +77,10 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         self._test: list[Path] = []
         if options.evaluation is not None:
             self._test = find_shards(self._root, options.evaluation, "dataset.evaluation")
-        shared = {*self._train} & {*self._test}
-        if shared:
+        shared_shards = {*self._train} & {*self._test}
+        if shared_shards:
             raise LatteError(
-                f"{min(shared)} has both training and evaluation images",
+                f"{min(shared_shards)} has both training and evaluation images",
                 where="dataset.evaluation",
                 hint="Training would see what it is measured on: name other shards.",
             )
@@ -111,8 +111,10 @@ class WebDataset(ImageSource[WebDatasetOptions]):
 
     @cached_property
     def _evaluation(self) -> list[LabelledImage]:
-        listed = self._listed(self._test, "dataset.evaluation") if self._test else []
-        return [LabelledImage(image, self._known_label(image, sample)) for image, sample in listed]
+        test_pairs = self._listed(self._test, "dataset.evaluation") if self._test else []
+        return [
+            LabelledImage(image, self._known_label(image, sample)) for image, sample in test_pairs
+        ]
 
     def _known_label(self, image: ImageReference, sample: Sample) -> int:
         label = self._labels.read(sample, image.path)
@@ -126,17 +128,17 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         return label
 
     def _listed(self, shards: Sequence[Path], where: str) -> list[_Listed]:
-        listed = sorted(
+        pairs = sorted(
             (pair for shard in shards for pair in self._of_shard(shard)),
             key=lambda pair: pair[0].id,
         )
-        if not listed:
+        if not pairs:
             raise LatteError(
                 f"no images in {len(shards)} shards, such as {shards[0]}",
                 where=where,
                 hint=f"Images end in {', '.join(self.options.images)}: see the option images.",
             )
-        return listed
+        return pairs
 
     def _of_shard(self, shard: Path) -> Iterator[_Listed]:
         name = shard.relative_to(self._root).as_posix()

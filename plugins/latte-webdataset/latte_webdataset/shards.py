@@ -13,8 +13,8 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
     """Return the sorted paths of the shards below `root`; each pattern must match a shard."""
-    listed = [patterns] if isinstance(patterns, str) else patterns
-    return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
+    pattern_list = [patterns] if isinstance(patterns, str) else patterns
+    return sorted({shard for pattern in pattern_list for shard in _matching(root, pattern, where)})
 
 
 def _matching(root: Path, pattern: str, where: str) -> list[Path]:
@@ -38,8 +38,8 @@ def _existing(root: Path, name: str, where: str) -> list[Path]:
 
 def _refusal(what: str, root: Path, where: str) -> LatteError:
     tars = sorted(tar.relative_to(root).as_posix() for tar in root.rglob("*.tar"))
-    held = f"{len(tars)} tars, such as {tars[0]}" if tars else "no *.tar"
-    return LatteError(what, where=where, hint=f"{root} holds {held}.")
+    tar_list = f"{len(tars)} tars, such as {tars[0]}" if tars else "no *.tar"
+    return LatteError(what, where=where, hint=f"{root} holds {tar_list}.")
 
 
 def _numbered(pattern: str) -> list[str]:
@@ -50,4 +50,4 @@ def _numbered(pattern: str) -> list[str]:
     numbers = range(int(match[1]), int(match[2]) + 1)
     head, tail = pattern[: match.start()], pattern[match.end() :]
     width = len(match[1])
-    return [name for n in numbers for name in _numbered(f"{head}{n:0{width}}{tail}")]
+    return [name for number in numbers for name in _numbered(f"{head}{number:0{width}}{tail}")]
