@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
+from latte.data.groups import draw_checked_groups, draw_class_groups, draw_groups, grid
 from latte.data.images import CheckedImage
 from latte.describe.requests import Questions, Ragged, Requests
 from latte.describe.store import GRID, SEPARATE, SINGLE, StoredText, request_key
@@ -45,8 +45,8 @@ class TrainingSet:
     class_names: Sequence[str]
     template: str
     open: Callable[[ImageReference], Image.Image]
-    oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, from which recipes with `oracle: true` sample groups; else None."""
+    true_labels: Tensor | None = None
+    """(N,) int64: true classes, if descriptions may sample groups by them; otherwise None."""
 
 
 def plan_requests(
@@ -296,10 +296,10 @@ def _group_of_each_image(
 ) -> Tensor:
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
-    if training.oracle_labels is None:
+    if training.true_labels is None:
         raise LatteError(
             f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
             hint="write `oracle: true` at the top of the recipe, if this is an ablation",
         )
     labels, correct = training.zero_shot_labels, kind.correct_images
-    return draw_oracle_groups(labels, training.oracle_labels, kind.group_size, correct, seed)
+    return draw_checked_groups(labels, training.true_labels, kind.group_size, correct, seed)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["oracle", "verdict", "accuracies", "result", "caution", "names", "note"]
-"""Kind of a statement: `oracle`, `verdict` and `result` are shown in bold or in a frame, a
+Kind = Literal["label-use", "verdict", "accuracies", "result", "caution", "names", "note"]
+"""Kind of a statement: `label-use`, `verdict` and `result` are shown in bold or in a frame, a
 `caution` in a frame, `accuracies` as a table, `names` with its list of class names."""
 
 Tone = Literal["better", "same", "worse", "unknown"]

@@ -12,23 +12,19 @@ from typing import Any
 
 from latte.interfaces import PresentNames, QuestionCounts, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import oracle_mark
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
-from latte.results.identity import is_oracle
 from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
 smaller folders, so the factors of the interval are not known for them."""
-ORACLE_STATEMENT = (
-    "group descriptions used ground-truth labels of the training images; "
-    "not an unsupervised result."
-)
 
 _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
@@ -46,12 +42,12 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     is_measured = bool(models.evaluations)
     is_answered = evidence is not None and evidence.estimate.answered > 0
     return [
-        *_oracle(results.recipe),
+        *_oracle(results.record.recipe),
         *verdict_statements(results, folder, evidence, is_measured=is_measured),
         *([] if is_measured or is_answered else [_measure(folder)]),
-        *_corrected(results.recipe),
-        *accuracy_statements(models, results.verdict, evidence),
-        *([Statement("note", NO_GUARD)] if results.verdict is None else []),
+        *_corrected(results.record.recipe),
+        *accuracy_statements(models, results.record.train.verdict, evidence),
+        *([Statement("note", NO_GUARD)] if results.record.train.verdict is None else []),
         *_changes(results),
         *_names(results, folder),
         *_failed_requests(results, folder),
@@ -79,17 +75,8 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
-    controls = recipe.get("controls")
-    is_own = is_oracle(recipe)
-    uses_labels = {"adapted": is_own} | {
-        one_line(str(name)): is_oracle({"oracle": is_own, **control})
-        for name, control in (controls.items() if isinstance(controls, Mapping) else ())
-    }
-    oracles = [name for name, oracle in uses_labels.items() if oracle]
-    if not oracles:
-        return []
-    which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
-    return [Statement("oracle", f"Oracle{which}: {ORACLE_STATEMENT}")]
+    mark = oracle_mark(recipe)
+    return [Statement("label-use", mark)] if mark else []
 
 
 def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
@@ -108,7 +95,9 @@ def _measure(run: str) -> Statement:
 def _changes(results: RunResults) -> list[Statement]:
     """Return the number of training images with another label; nothing if zero-shot was kept."""
     total = sum(flow.images for flow in results.label_flows)
-    if not total or (results.verdict is not None and not results.verdict.adapt):
+    if not total or (
+        results.record.train.verdict is not None and not results.record.train.verdict.adapt
+    ):
         return []
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     text = (
@@ -120,14 +109,16 @@ def _changes(results: RunResults) -> list[Statement]:
 
 def _names(results: RunResults, run: str) -> list[Statement]:
     """Return which class names occur among the training images, with advice on the others."""
-    present = results.present
-    if present is None or results.training_images < MIN_IMAGES:
+    present = results.record.evaluate.present
+    if present is None or results.record.data.training_images < MIN_IMAGES:
         return []
     if not present.unsupported:
         return [Statement("note", _ALL_OCCUR)]
-    text = f"{_occurring(present, len(results.class_names))}. {_CHECK_NAMES}"
+    text = f"{_occurring(present, len(results.record.data.class_names))}. {_CHECK_NAMES}"
     commands: tuple[Command, ...] = ()
-    if not results.recipe.get("corrections"):  # its review only asks for what measures the gain
+    if not results.record.recipe.get(
+        "corrections"
+    ):  # its review only asks for what measures the gain
         text += " If images show them, these images have labels of other classes."
         purpose = f"To correct whole groups of images, choose the task “{NAME_GROUPS}” of"
         commands = (Command(purpose, f"latte review {shlex.quote(run)}"),)
@@ -155,7 +146,7 @@ def _occurring(present: PresentNames, classes: int) -> str:
 
 def _failed_requests(results: RunResults, run: str) -> list[Statement]:
     """Return the number of failed requests, and the command that sends them again."""
-    failed = results.failed
+    failed = results.record.describe.failed
     if failed is None:
         return []
     text = (
@@ -168,10 +159,10 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
 
 def _questions(results: RunResults) -> list[Statement]:
     """Return the describer's questions, its reliability, and the gain expected from its answers."""
-    counts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
+    counts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.record.train.questions]
     texts: Sequence[str | None] = (
         f"Questions about {', '.join(counts)}." if counts else None,
-        results.reliability and one_line(results.reliability),
+        results.record.train.reliability and one_line(results.record.train.reliability),
         gain_sentence(results),
     )
     return [Statement("note", text) for text in texts if text]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from latte.review.session import Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
 from tests.helpers.records import record
-from tests.helpers.report_examples import CLASSES, run_results
+from tests.helpers.report_examples import CLASSES, changed, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels
 
 ADAPTED = Verdict(1.0, "the texts and the groups of images agree")
@@ -35,7 +34,7 @@ def review(tmp_path: Path) -> Review:
 
 
 def unlabelled(folder: Path, verdict: Verdict | None = ADAPTED, **changes: Any) -> RunResults:
-    return replace(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
+    return changed(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
 
 
 def squashed(text: str) -> str:

@@ -20,6 +20,7 @@ from tests.helpers.report_examples import (
     BEFORE,
     CONTROL,
     ZERO_SHOT,
+    changed,
     evaluation,
     run_results,
 )
@@ -32,7 +33,7 @@ NOT_KNOWN = "is not known: features alone cannot tell."
 
 
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
-    return replace(run_results(folder, **changes), verdict=verdict)
+    return changed(run_results(folder, **changes), verdict=verdict)
 
 
 def unlabelled(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
@@ -123,7 +124,9 @@ class TestWords:
         self, tmp_path: Path
     ) -> None:
         learned = unlabelled(tmp_path, WHOLE)
-        learned = replace(learned, recipe={**learned.recipe, "corrections": "a/review.jsonl"})
+        learned = changed(
+            learned, recipe={**learned.record.recipe, "corrections": "a/review.jsonl"}
+        )
         sentence, reason, _, measure, *_ = lines(learned)
         assert (sentence, reason) == ("Adapted.", "The texts and the groups of images agree.")
         assert measure.endswith("latte review runs/a")
