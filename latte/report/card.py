@@ -9,13 +9,13 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import is_oracle
 from latte.report import facts
 from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.report.statement import Statement
 from latte.report.statements import statements
-from latte.results.identity import is_oracle
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -25,7 +25,7 @@ for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
 
-_STRONG = ("oracle", "ask", "verdict")
+_STRONG = ("label-use", "ask", "verdict")
 """Kinds of statements in bold."""
 
 _INTENDED_USE = (

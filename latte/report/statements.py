@@ -12,23 +12,19 @@ from typing import Any
 
 from latte.interfaces import PresentNames, QuestionCounts, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import oracle_mark
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
-from latte.results.identity import is_oracle
 from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
 smaller folders, so the factors of the interval are not known for them."""
-ORACLE_STATEMENT = (
-    "group descriptions used ground-truth labels of the training images; "
-    "not an unsupervised result."
-)
 
 _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
@@ -87,17 +83,8 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
-    controls = recipe.get("controls")
-    is_own = is_oracle(recipe)
-    uses_labels = {"adapted": is_own} | {
-        one_line(str(name)): is_oracle({"oracle": is_own, **control})
-        for name, control in (controls.items() if isinstance(controls, Mapping) else ())
-    }
-    oracles = [name for name, oracle in uses_labels.items() if oracle]
-    if not oracles:
-        return []
-    which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
-    return [Statement("oracle", f"Oracle{which}: {ORACLE_STATEMENT}")]
+    mark = oracle_mark(recipe)
+    return [Statement("label-use", mark)] if mark else []
 
 
 def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
