@@ -7,7 +7,7 @@ from pathlib import Path
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.review.sentences import Evidence
-from latte.review.session import Review, answers_file
+from latte.review.session import Review
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -19,7 +19,7 @@ def read_evidence(folder: Path) -> Evidence | None:
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
     """
     run = Run(RunFolder(folder))
-    if not run.folder.results.exists() or not answers_file(run).exists():
+    if not run.folder.results.exists() or not run.folder.review.exists():
         return None
     found = Review(run).evidence()
     return found if found.estimate.answered or found.unknown else None

@@ -17,6 +17,7 @@ from latte.interfaces import OWN_IMAGES, Evaluation, Interval, PresentNames, Run
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.results.folder import RunFolder
+from latte.results.given_labels import label_files
 from latte.results.identity import is_oracle
 from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS, Evidence
@@ -277,8 +278,8 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     """Return a line that says which models used labels of training images; None if none did."""
     notes = []
     if recipe.get("corrections"):
-        file = one_line(str(recipe["corrections"]))
-        notes.append(f"Corrected: labels that a person gave were used, from {file}.")
+        files = one_line(", ".join(label_files(recipe)))
+        notes.append(f"Corrected: labels that a person gave were used, from {files}.")
     written = recipe.get("controls")
     own = is_oracle(recipe)
     uses_labels = {ADAPTED: own} | {
@@ -322,8 +323,6 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
     """Return advice on class names without an image, and a command for the run folder `run`."""
-    if results.recipe.get("corrections"):  # its review asks only for answers that measure the gain
-        return (CHECK_NAMES,)
     return (
         f"{CHECK_NAMES} If images show them, these images have labels of other classes. To correct "
         f"whole groups of images, choose the task “{NAME_GROUPS}” of:",

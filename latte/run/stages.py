@@ -19,6 +19,7 @@ from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, oracle_labels, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
+from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.training import count_cut, train_learners
@@ -47,7 +48,7 @@ class Job:
             self.images.fingerprint,
             self.workspace.backbone.identity(),
             None if labels is None else labels.tolist(),
-            self.images.corrections,
+            self.images.corrections.every_label if self.images.corrections else None,
         )
 
     def reusable(self, stage: str) -> StageRecord | None:
@@ -77,7 +78,7 @@ class Job:
     @cached_property
     def bank(self) -> DescriptionBank:
         """The result of stage `describe`: the texts about training images."""
-        return load_bank(self.workspace, self.images)
+        return load_bank(self.workspace, self.images.joined)
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -120,8 +121,8 @@ def _describe(job: Job) -> StageResult:
     is_retry = job.unchanged("describe") is not None
     found = describe(
         workspace,
-        job.images,
-        job.zero_shot,
+        job.images.joined,
+        job.zero_shot.joined,
         ask_again=job.ask_again,
         is_retry=is_retry,
     )
@@ -148,7 +149,7 @@ def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) 
     If its texts differ from the saved texts, these are `train` and all later stages. If only the
     failed requests differ, only `report` is outdated.
     """
-    if not load_bank(job.workspace, job.images).has_same_texts(bank):
+    if not load_bank(job.workspace, job.images.joined).has_same_texts(bank):
         job.workspace.progress.say("describe: texts were added, so later stages must be done again")
         job.workspace.folder.results.forget(*STAGES[STAGES.index("train") :])
     elif not is_same_failure:
@@ -162,7 +163,8 @@ def _train(job: Job) -> StageResult:
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
-    candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
+    candidate, posterior = train_learners(workspace, job.images.joined, zero_shot.joined, bank)
+    posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(
         workspace, job.images, zero_shot, candidate, posterior
     )

@@ -80,9 +80,6 @@ def _supervise(
         for labeler in inputs.labelers
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
-    if inputs.corrections is not None:
-        given = inputs.corrections[batch.indices].to(image_features.device, non_blocking=True)
-        streams = [_corrected(stream, given) for stream in streams]
     columns = [
         inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed)
         for labels in _labels_for_texts(inputs, streams)
@@ -111,12 +108,6 @@ def _labels_for_texts(
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
         return [None] * len(streams)
     return torch.stack([stream.labels for stream in streams]).cpu().unbind()
-
-
-def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    known = given >= 0
-    labels = given.where(known, stream.labels)
-    return replace(stream, labels=labels, weights=stream.weights.masked_fill(known, 1.0))
 
 
 def _in_step(

@@ -236,8 +236,6 @@ class TestPresent:
         )
         long = f"latte review '{'a folder/' * 12}Herbst – {'x' * 90}'"
         assert f"\n{long}\n" in f"{summary_table(results, long[14:-1])}\n"
-        learned = replace(results, recipe={**results.recipe, "corrections": "a/review.jsonl"})
-        assert "latte review" not in summary_table(learned)
 
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
         for present in (None, PresentNames(3, 3, 3, ())):
