@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.output import echo, print_json
 from latte.cli.run import print_results
 from latte.cli.shared import JsonOption, complete_run, naming
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
+from latte.report.output import echo, print_json
 from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 

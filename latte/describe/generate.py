@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import traceback
 from array import array
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
-from latte.describe.store import NO_REASON, DescriptionStore, StoredText, clean
+from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import (
     Describer,
+    FailedRequests,
     LatteError,
     Progress,
     ProgressTask,
@@ -69,9 +69,10 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Result of `generate`: texts for all requests, and numbers of requests by outcome.
+    """Result of `generate`: texts for all requests, and numbers of answered requests.
 
-    If a shard was given, the numbers count only its requests.
+    If a shard was given, the numbers count only its requests. The store knows the failed requests:
+    see `DescriptionStore.failed_requests`.
     """
 
     texts: tuple[str | None, ...]
@@ -81,15 +82,6 @@ class GenerateResult:
     generated: int
     refused: int
     """Number of requests that the describer refused, in this run or an earlier run."""
-    failed: int = 0
-    """Number of requests that failed; the next run repeats them."""
-    reason: str | None = None
-    """Most frequent reason why requests failed; None if none failed."""
-
-    @property
-    def requests(self) -> int:
-        """Number of all requests, with any outcome."""
-        return self.served + self.generated + self.refused + self.failed
 
 
 Results = Mapping[str, GenerateResult]
@@ -103,7 +95,6 @@ def generate(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
-    is_retry: bool = False,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
@@ -114,9 +105,9 @@ def generate(
     Raises `LatteError` if the describer does, or if too many new requests fail in a row. Also
     raises `LatteError` if no request has a text. For a shard, or if `plan.needs_text` is False, a
     refusal counts as a text here. Exceptions of the types `BUGS` count as failures. But if
-    `MOST_BUGS` of them occur before the first answer, the last one is raised unchanged. If
-    `is_retry` is true (an earlier run finished with failed requests), a `LatteError` of the
-    describer is printed, and ends only the requests.
+    `MOST_BUGS` of them occur before the first answer, the last one is raised unchanged. If there
+    are texts, and all requests to send failed in an earlier run, a `LatteError` of the describer is
+    printed, and ends only the requests.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -125,7 +116,7 @@ def generate(
     own, processes, before = rows, distributed.world_size(), {**describer.counters}
     if processes > 1:
         own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
-    written = _Pass(describer, plan, store, progress, ask_again, is_retry).answer(own)
+    written = _Pass(describer, plan, store, progress, ask_again).answer(own)
     total = describer.counters
     new = {name: value - before.get(name, 0) for name, value in total.items()}
     written, spent = wait_for_answers(
@@ -147,7 +138,7 @@ def generate(
         )
     if rows:
         cost, in_all = map(_cost, spent)
-        line = _summary(plan.noun, result)
+        line = _summary(plan, rows, store, result)
         if any(spent[0].values()):
             line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
         progress.say(f"{line}; see {store.folder}")
@@ -161,10 +152,7 @@ def _read_result(
     texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
     answered = sum(texts[row] is not None for row in rows)
     refused = sum(store.refusal(plan.key(row)) is not None for row in rows)
-    failed = [key for key in map(plan.key, rows) if not store.is_answered(key)]
-    reasons = Counter(store.failure(key) or NO_REASON for key in failed)
-    reason = reasons.most_common(1)[0][0] if failed else None
-    return GenerateResult(texts, answered - written, written, refused, len(failed), reason)
+    return GenerateResult(texts, answered - written, written, refused)
 
 
 def _cost(spent: Mapping[str, int]) -> str:
@@ -174,12 +162,19 @@ def _cost(spent: Mapping[str, int]) -> str:
     return ", ".join(f"{value:,} {names.get(name, name)}" for name, value in counts)
 
 
-def _summary(noun: str, result: GenerateResult) -> str:
+def _summary(
+    plan: Planned[Any], rows: Sequence[int], store: DescriptionStore, result: GenerateResult
+) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
-    unanswered = {"refused": result.refused, "failed": result.failed}
-    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
-    return f"{result.requests:,} {noun}: {', '.join(counts)}"
+    unanswered = without_text(result.refused, store.failed_requests(map(plan.key, rows)))
+    return f"{len(rows):,} {plan.noun}: {', '.join([*counts, *unanswered])}"
+
+
+def without_text(refused: int, failed: FailedRequests | None) -> list[str]:
+    """Return phrases such as `3 refused` and `2 failed`, without those about no request."""
+    counts = {"refused": refused, "failed": failed.count if failed else 0}
+    return [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
 
 
 @dataclass(frozen=True)
@@ -189,7 +184,6 @@ class _Pass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
-    is_retry: bool
     failures: _Failures = field(default_factory=lambda: _Failures())
 
     def answer(self, rows: Sequence[int]) -> int:
@@ -208,7 +202,7 @@ class _Pass:
                 try:
                     answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
                 except LatteError as error:
-                    if not self.is_retry:
+                    if new or not self._has_texts():
                         raise
                     self.progress.say(f"warning: {error}")
                     break
@@ -241,6 +235,10 @@ class _Pass:
                 failed = self.store.failure(key) and not self.store.is_answered(key)
                 (failed_before if failed else new).append(row)
         return new, failed_before
+
+    def _has_texts(self) -> bool:
+        keys = map(self.plan.key, range(len(self.plan)))
+        return any(self.store.get(key) is not None for key in keys)
 
     def _needs_asking(self, key: str) -> bool:
         if self.store.get(key) is not None:

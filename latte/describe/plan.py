@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -109,6 +109,11 @@ class Plan:
     def key(self, index: int) -> str:
         """Return the key under which the answer to request `index` is stored."""
         return self.requests.key(index)
+
+    @property
+    def keys(self) -> Iterator[str]:
+        """The keys of all requests."""
+        return map(self.key, range(len(self)))
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index`, whose answer is still missing."""

@@ -13,7 +13,8 @@ import secrets
 import shutil
 import socket
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Self
 
-from latte.interfaces import LatteError
+from latte.interfaces import FailedRequests, LatteError
 from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
@@ -205,6 +206,20 @@ class DescriptionStore:
     def is_answered(self, key: str) -> bool:
         """Return True if the request `key` got a text or was refused."""
         return key in self._texts or key in self._refusals
+
+    def failed_requests(self, keys: Iterable[str]) -> FailedRequests | None:
+        """Return how many of the requests `keys` got no answer, and why; None if all have one.
+
+        The next run with these requests sends the failed ones again, after all others.
+        """
+        requests, reasons = 0, Counter[str]()
+        for key in keys:
+            requests += 1
+            if not self.is_answered(key):
+                reasons[self._failures.get(key, NO_REASON)] += 1
+        if not reasons:
+            return None
+        return FailedRequests(reasons.total(), requests, reasons.most_common(1)[0][0])
 
     def prepare(self) -> None:
         """Raise `LatteError` if the folder cannot be written or the disk is full."""

@@ -84,6 +84,11 @@ class StageRecord(Checked):
 class Facts(Checked):
     """Base class of the facts of one stage; an unfinished stage has the default values."""
 
+    @property
+    def to_repeat(self) -> str | None:
+        """The part of the stage that the next run repeats with the same inputs; None if nothing."""
+        return None
+
 
 class DataFacts(Facts):
     """Facts of stage `data`: class names in label order, and numbers of images."""
@@ -103,6 +108,13 @@ class DescribeFacts(Facts):
 
     held_back: tuple[HeldBack, ...] = ()
     failed: FailedRequests | None = None
+
+    @property
+    def to_repeat(self) -> str | None:
+        """The failed requests, such as `2 failed requests`; None if no request failed."""
+        if self.failed is None:
+            return None
+        return f"{self.failed.count:,} failed request{'s' if self.failed.count > 1 else ''}"
 
 
 class TrainFacts(Facts):
@@ -182,13 +194,18 @@ class RunRecord(Checked):
         if self.evaluate.present is not None:
             if self.evaluate.present.high > len(names):
                 raise ValueError("its number of classes is not within its interval")
-            if unknown := {*self.evaluate.present.unsupported} - {*names}:
-                raise ValueError(f"{min(unknown)} is none of the classes")
+            if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
+                raise ValueError(f"{min(unknown_names)} is none of the classes")
         for evaluation in self.evaluate.evaluations:
             classes = len(evaluation.classes)
             if classes != len(names):
                 raise ValueError(f"{evaluation.name}: it is about {classes} classes")
         return self
+
+    def to_repeat(self, stage: str) -> str | None:
+        """Return what the next run repeats of a finished stage; None if nothing."""
+        facts = dict(self).get(stage)
+        return facts.to_repeat if isinstance(facts, Facts) else None
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
         """Return a copy in which `stage` is finished, with its `facts` if it has any."""

@@ -58,14 +58,14 @@ def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _TEMPORARY.fullmatch(entry.name)
-            if found is None:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None:
                 continue
             with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
-                    if _is_abandoned(entry, found):
+                    if _is_abandoned(entry, match):
                         shutil.rmtree(entry.path, ignore_errors=True)
-                elif locked or _is_abandoned(entry, found):
+                elif locked or _is_abandoned(entry, match):
                     Path(entry.path).unlink()
 
 
@@ -136,8 +136,10 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
         # The name of the file tells users which disk is full.
-        full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
-        if full or type(error).__name__ == "SafetensorError":
+        disk_is_full = (
+            isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+        )
+        if disk_is_full or type(error).__name__ == "SafetensorError":
             error.filename = str(temporary)  # type: ignore[attr-defined]
         raise
     finally:

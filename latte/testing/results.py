@@ -27,8 +27,8 @@ def run_results(folder: Path) -> RunResults:
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     images = tiny_images(folder / "photos", 3)
-    before = _evaluation("zero-shot", (10, 8, 12), None)
-    after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
+    zero_shot = _evaluation("zero-shot", (10, 8, 12), None)
+    adapted = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
         folder=run,
         name="pets",
@@ -55,7 +55,7 @@ def run_results(folder: Path) -> RunResults:
             {"event": "step", "step": 2, "epoch": 0, "loss": 1.0},
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
-        evaluations=(before, after),
+        evaluations=(zero_shot, adapted),
         gallery=(
             GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
             GalleryEntry(
@@ -95,25 +95,33 @@ def without_evaluation(results: RunResults) -> RunResults:
     )
 
 
-def _confusions(*right: int) -> tuple[Confusion, ...]:
+def _confusions(*correct_counts: int) -> tuple[Confusion, ...]:
     """Return the confusions of a model that is tested on 20 images per class.
 
     Of class c, `right[c]` images are classified correctly; all others are classified as the next
     class.
     """
-    own = [Confusion(label, label, images) for label, images in enumerate(right)]
-    wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
-    return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))
+    hits = [Confusion(label, label, images) for label, images in enumerate(correct_counts)]
+    errors = [
+        Confusion(label, (label + 1) % 3, 20 - images)
+        for label, images in enumerate(correct_counts)
+    ]
+    return tuple(
+        sorted(
+            (*hits, *errors),
+            key=lambda confusion: (-confusion.images, confusion.true, confusion.predicted),
+        )
+    )
 
 
-def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:
-    top1 = sum(right) / 60
+def _evaluation(name: str, correct_counts: tuple[int, ...], gain: Interval | None) -> Evaluation:
+    top1 = sum(correct_counts) / 60
     return Evaluation(
         name=name,
         images=60,
         top1=Interval(top1, top1 - 0.1, top1 + 0.1),
         top5=1.0,
         mean_per_class=top1,
-        classes=tuple(ClassAccuracy(correct, 20) for correct in right),
+        classes=tuple(ClassAccuracy(correct, 20) for correct in correct_counts),
         gain=gain,
     )

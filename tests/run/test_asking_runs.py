@@ -104,7 +104,7 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
     said = " ".join(summary_table(results).split())
     assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in said
     page = (results.folder / "report" / "index.html").read_text()
-    assert "Questions about images" in page
+    assert "Questions about sheets 1" in page
     again = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "others")
     assert again is not None
     assert len(First.sent) == 3

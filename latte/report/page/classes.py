@@ -8,9 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from latte.interfaces import RunResults
+from latte.report.accuracy import measured_models
 from latte.report.charts import change_bar
 from latte.report.numbers import bare_percent, points
-from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
 MOST_CLASSES = 1_000
@@ -36,7 +36,8 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
 
     The classes with the largest gain come first.
     """
-    before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
+    models = measured_models(results.evaluations)
+    before, after = models.zero_shot, models.adapted
     if before is None or after is None:
         return None
     rows = [

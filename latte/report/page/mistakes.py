@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
-from latte.report.html import filled
+from latte.report.html import html_page
 from latte.report.numbers import count, percent, plural
 from latte.report.page.gallery import thumbnail
 
@@ -43,7 +43,7 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
         "uncertain_sentence": _uncertain_sentence(results, images),
     }
-    return filled(_TEMPLATES, None, content, "mistakes.html")
+    return html_page(_TEMPLATES, None, content, "mistakes.html")
 
 
 def _cards(

@@ -57,11 +57,11 @@ class PrototypeGallery(Reporter[GalleryOptions]):
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the page and return its path; the page lists files that the run folder lacks."""
-        missing = missing_files(results.folder)
-        run = None if missing else read_run(results.folder, results.class_names)
+        missing_names = missing_files(results.folder)
+        run = None if missing_names else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
         path = results.folder / "report" / "prototypes.html"
-        write_text(path, _render(results, learners, missing))
+        write_text(path, _render(results, learners, missing_names))
         return [path]
 
 
@@ -84,11 +84,11 @@ class _Pages:
         ]
 
     def _class(self, learner: str, label: int) -> dict[str, Any]:
-        found = self._run.classifiers[learner]
-        own = found.owners == label
-        bias = None if found.bias is None else found.bias[own]
+        classifier = self._run.classifiers[learner]
+        is_of_class = classifier.owners == label
+        bias = None if classifier.bias is None else classifier.bias[is_of_class]
         rows = (self._run.labels == label).nonzero().squeeze(1)
-        view = class_view(found.weights[own], self._run.features, rows, bias)
+        view = class_view(classifier.weights[is_of_class], self._run.features, rows, bias)
         return {
             "name": self._results.class_names[label],
             "images": len(rows),
@@ -127,7 +127,7 @@ def thumbnail(image: Image.Image, size: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[str]) -> str:
+def _render(results: RunResults, learners: list[dict[str, Any]], missing_names: list[str]) -> str:
     style = (_TEMPLATES / "prototypes.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     environment = Environment(
@@ -140,7 +140,7 @@ def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[s
     page = environment.get_template("prototypes.html").render(
         name=results.name,
         learners=learners,
-        missing=missing,
+        missing=missing_names,
         style=Markup(style),
         style_hash=f"sha256-{digest}",
     )
