@@ -118,10 +118,10 @@ def _dependencies(name: str) -> Iterator[Finding]:
     }
     problem = None
     if not latte_requirements:
-        problem = f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
-    elif not operators & {"<", "<=", "==", "~="}:
-        problem = "give an upper bound, as in latte-clip>=0.1,<0.2"
-    yield Finding(name, "bounds the versions of latte-clip", problem)
+        problem = f'add "{BUILTIN_DISTRIBUTION}>=0.1" to its dependencies'
+    elif not operators & {">=", "==", "~="}:
+        problem = f"give a lower bound, as in {BUILTIN_DISTRIBUTION}>=0.1"
+    yield Finding(name, "names the oldest latte-clip that it needs", problem)
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:

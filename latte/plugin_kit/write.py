@@ -163,7 +163,7 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         "kind": kind,
         "contract": contract_of(kind),
         "summary": SUMMARIES[kind],
-        "latte": f">={major}.{minor},<{major}.{int(minor) + 1}",
+        "latte": f">={major}.{minor}",
         "api_version": API_VERSION,
         "class_name": class_name,
         "component": "" if kind == "model" else example_module(kind, class_name),
