@@ -71,17 +71,16 @@ class TestOutcome:
 
 class TestWords:
     def test_adapted(self, tmp_path: Path) -> None:
-        assert lines(unlabelled(tmp_path, WHOLE))[:5] == (
+        assert lines(unlabelled(tmp_path, WHOLE))[2:6] == (
             f"Adapted. Whether this helps {NOT_KNOWN}",
             "On image sets that nobody had tuned latte to, about one in four adapted folders lost "
             "more than a point of accuracy.",
             "The texts and the groups of images agree.",
             "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot.",
-            "To measure the gain with a few dozen answers: latte review runs/a",
         )
 
     def test_kept(self, tmp_path: Path) -> None:
-        assert lines(unlabelled(tmp_path, KEPT), "my runs/a")[:6] == (
+        assert lines(unlabelled(tmp_path, KEPT), "my runs/a")[2:7] == (
             f"Kept zero-shot CLIP. Whether adapting would help {NOT_KNOWN}",
             "On image sets that nobody had tuned latte to, about one large gain in three was given "
             "up in this way.",
@@ -89,7 +88,6 @@ class TestWords:
             "To use the candidate, the adapted model that the guard did not accept: "
             "latte predict 'my runs/a' IMAGES --candidate",
             "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
-            "To measure the gain with a few dozen answers: latte review 'my runs/a'",
         )
 
     def test_a_command_has_a_line_of_its_own_in_the_terminal(self, tmp_path: Path) -> None:
@@ -105,7 +103,7 @@ class TestWords:
         assert summary.isascii()
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
-        sentence, _, _, use, *_ = lines(unlabelled(tmp_path, PART))
+        _, _, sentence, _, _, use, *_ = lines(unlabelled(tmp_path, PART))
         assert sentence == (
             "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). "
             f"Whether this helps {NOT_KNOWN}"
