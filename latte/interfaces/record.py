@@ -121,7 +121,8 @@ class TrainFacts(Facts):
     """Facts of stage `train`.
 
     Attributes:
-        verdict: Verdict of the recipe's guard; None if the recipe has no guard.
+        verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
+            below 1, the adapted model is in the run's folder `candidate/`.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
@@ -144,7 +145,13 @@ class EvaluateFacts(Facts):
     """Facts of stage `evaluate`.
 
     Attributes:
-        evaluations: Accuracies of all classifiers; empty without an evaluation split.
+        evaluations: Accuracies of zero-shot CLIP and of the adapted model; empty if the dataset has
+            no evaluation split. The evaluation `candidate` shows an adapted model that the guard
+            did not accept in full. A run with a posterior (class probabilities of training images)
+            may have evaluations whose names end with `OWN_IMAGES`. These compare the posterior and
+            zero-shot CLIP on test images that are also training images. The evaluations `zero-shot`
+            and `adapted` then use only the other test images. They use all test images if there are
+            no others, or if there is a `candidate`.
         calibration: Calibration of the confidence of the model that the run uses.
         candidate_calibration: Calibration of the adapted model, if the run does not use it in full.
         present: Estimate of which classes occur among the training images.
@@ -172,12 +179,16 @@ class EvaluateFacts(Facts):
 
 
 class RunRecord(Checked):
-    """Everything that a run knows about itself, apart from rows per image and models.
+    """All facts that a run records: the content of `results.json`.
 
     Attributes:
-        source: The recipe of the run.
         environment: Versions of packages, device and machine.
-        stages: The records of the finished stages.
+        stages: The records of the finished stages, in order.
+
+    Example:
+        >>> from latte.api import RunRecord
+        >>> def line(record: RunRecord) -> str:
+        ...     return f"{record.name}: {len(record.data.class_names)} classes"
     """
 
     source: Source
@@ -201,6 +212,30 @@ class RunRecord(Checked):
             if classes != len(names):
                 raise ValueError(f"{evaluation.name}: it is about {classes} classes")
         return self
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return str(self.source.values["name"])
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The resolved recipe as plain data; environment variables are not replaced."""
+        return self.source.values
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds of each finished stage; a reused stage keeps its earlier time."""
+        return {stage: one.seconds for stage, one in self.stages.items()}
+
+    @property
+    def peak_memory_mb(self) -> dict[str, float]:
+        """Peak memory per stage in MiB, of the GPU, or of the process if there is no GPU.
+
+        Memory of the process may include memory that earlier stages freed.
+        """
+        known = {stage: one.peak_memory_mb for stage, one in self.stages.items()}
+        return {stage: one for stage, one in known.items() if one is not None}
 
     def to_repeat(self, stage: str) -> str | None:
         """Return what the next run repeats of a finished stage; None if nothing."""

@@ -115,10 +115,10 @@ def gain_sentence(results: RunResults) -> str | None:
     If the adapted model is used in full, the sentence is followed by the measured gain over the
     control run `no-questions`.
     """
-    if results.expected_gain is None:
+    if results.record.train.expected_gain is None:
         return None
-    sentence = f"Expected gain of the answers: {results.expected_gain}."
-    models, verdict = measured_models(results.evaluations), results.verdict
+    sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
+    models, verdict = measured_models(results.evaluations), results.record.train.verdict
     with_answers = models.adapted
     without = next((one for one in models.controls if one.name == NO_QUESTIONS), None)
     if with_answers is None or without is None or (verdict and verdict.strength < 1):

@@ -9,13 +9,13 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import is_oracle
 from latte.report import facts
 from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.report.statement import Statement
 from latte.report.statements import statements
-from latte.results.identity import is_oracle
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -25,7 +25,7 @@ for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
 
-_STRONG = ("oracle", "verdict")
+_STRONG = ("label-use", "ask", "verdict")
 """Kinds of statements in bold."""
 
 _INTENDED_USE = (
@@ -58,7 +58,7 @@ def model_card(results: RunResults) -> str:
     """
     parts = (
         _header(results),
-        f"# {escaped(results.name)}",
+        f"# {escaped(results.record.name)}",
         *(_statement(stated) for stated in statements(results)),
         "## Model",
         _summary(results),
@@ -67,10 +67,15 @@ def model_card(results: RunResults) -> str:
         "## Data",
         _listed(facts.run_facts(results)),
         "## Method",
-        _listed([*facts.method_facts(results.recipe), *facts.gate_facts(results.held_back)]),
+        _listed(
+            [
+                *facts.method_facts(results.record.recipe),
+                *facts.gate_facts(results.record.describe.held_back),
+            ]
+        ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Confidence",
-        _confidence(results.calibration),
+        _confidence(results.record.evaluate.calibration),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results)),
         "## Licence",
@@ -78,7 +83,10 @@ def model_card(results: RunResults) -> str:
         "## Use",
         *_use(results),
         "## Classes",
-        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
+        "\n".join(
+            f"{label}. {escaped(name)}"
+            for label, name in enumerate(results.record.data.class_names)
+        ),
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -95,8 +103,8 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
-    repository, licence = _starting_model(results.recipe)
-    use = facts.backbone_use(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
+    use = facts.backbone_use(results.record.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
@@ -109,7 +117,7 @@ def _header(results: RunResults) -> str:
     if repository:
         lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
-    return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
+    return "\n".join([*lines, f"model_name: {quoted(results.record.name)}", "---"])
 
 
 def _statement(statement: Statement) -> str:
@@ -131,16 +139,16 @@ def _scores(statement: Statement) -> str:
 
 
 def _summary(results: RunResults) -> str:
-    classes = f"{count(len(results.class_names))} classes"
-    if results.verdict is not None and not results.verdict.adapt:
+    classes = f"{count(len(results.record.data.class_names))} classes"
+    if results.record.train.verdict is not None and not results.record.train.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
     if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
-    images = plural(results.training_images, "image")
-    described = results.recipe.get("describers")
+    images = plural(results.record.data.training_images, "image")
+    described = results.record.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
     labels = f"pseudo-labels that came from the CLIP itself{texts}"
-    if is_oracle(results.recipe):
+    if is_oracle(results.record.recipe):
         groups = "in groups that were formed by ground-truth labels"
         return f"A CLIP adapted to {images}, for {classes}. It was trained on {labels}, {groups}."
     adapted = f"A CLIP adapted to {images} without labels, for {classes}."
@@ -202,7 +210,7 @@ def _limits(results: RunResults) -> list[str]:
 
 
 def _licence(results: RunResults) -> str:
-    repository, licence = _starting_model(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
     known = (
         f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
         if repository and licence
@@ -213,13 +221,13 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    use = facts.backbone_use(results.recipe)
+    use = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
     if use is None:
         exports = "if its CLIP supports these towers"
-        several = len(facts.learner_names(results.recipe)) > 1
+        several = len(facts.learner_names(results.record.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
-        code = facts.loading_code(results.folder, results.recipe)
+        code = facts.loading_code(results.folder, results.record.recipe)
         alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
@@ -238,7 +246,7 @@ def _package(results: RunResults, use: str) -> list[str]:
     distribution, slash, _ = use.rpartition("/")
     if not slash:
         return [f"{name} of the recipe saved this model, and must be installed to load it."]
-    plugins = results.environment.get("plugins")
+    plugins = results.record.environment.get("plugins")
     version = plugins.get(distribution) if isinstance(plugins, Mapping) else None
     saved = f" {escaped(str(version))}" if version else ""
     return [

@@ -82,21 +82,21 @@ print(class_names[similarities.argmax()])
 def run_facts(results: RunResults) -> list[Fact]:
     """Return facts about a run: numbers of images and classes, seed, time and memory."""
     facts = [
-        ("Training images", count(results.training_images)),
-        ("Skipped images", count(results.skipped_images)),
-        ("Classes", count(len(results.class_names))),
+        ("Training images", count(results.record.data.training_images)),
+        ("Skipped images", count(results.record.data.skipped_images)),
+        ("Classes", count(len(results.record.data.class_names))),
         ("Training steps", count(steps(results))),
-        *_signals(results.verdict),
-        ("Seed", str(results.recipe.get("seed", "not recorded"))),
+        *_signals(results.record.train.verdict),
+        ("Seed", str(results.record.recipe.get("seed", "not recorded"))),
     ]
     facts += [
         (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
-        for one in results.cut_texts
+        for one in results.record.train.cut_texts
     ]
-    if results.seconds:
-        facts.append(("Time", duration(sum(results.seconds.values()))))
-    if results.peak_memory_mb:
-        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
+    if results.record.seconds:
+        facts.append(("Time", duration(sum(results.record.seconds.values()))))
+    if results.record.peak_memory_mb:
+        facts.append(("Peak memory", peak_memory(results.record.peak_memory_mb)))
     return facts
 
 
@@ -110,12 +110,14 @@ def _signals(verdict: Verdict | None) -> list[Fact]:
 
 def page_title(results: RunResults) -> str:
     """Return a run's name with its model and data, as in `birds: ViT-B-32 on folder photos`."""
-    dataset, backbone = (_mapping(results.recipe.get(key)) for key in ("dataset", "backbone"))
+    dataset, backbone = (
+        _mapping(results.record.recipe.get(key)) for key in ("dataset", "backbone")
+    )
     use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
     data = use if root in ("", use) else f"{use} {root}"
     model = str(backbone.get("model") or backbone.get(USE) or "")
     about = " on ".join(one for one in (model, data) if one)
-    return f"{results.name}: {about}" if about else results.name
+    return f"{results.record.name}: {about}" if about else results.record.name
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:

@@ -42,9 +42,9 @@ def statement_lines(statement: Statement) -> list[str]:
 def cost_line(results: RunResults, seconds: float) -> str:
     """Return a line with the `seconds` that a command took, and the run's peak memory if known."""
     time = f"time: {duration(seconds)}"
-    if not results.peak_memory_mb:
+    if not results.record.peak_memory_mb:
         return time
-    return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
+    return f"{time}; peak memory: {peak_memory(results.record.peak_memory_mb)}"
 
 
 def _statement(statement: Statement) -> list[str]:

@@ -42,14 +42,14 @@ def verdict_statements(
     Commands name the run folder `run`. Without answers and without labelled images (`is_measured`),
     the statements say that it is not known if adapting helps.
     """
-    verdict = results.verdict
+    verdict = results.record.train.verdict
     if evidence is not None and evidence.estimate.answered:
         return _answered(results, run, evidence)
     not_counted = [Statement("note", line) for line in evidence.lines] if evidence else []
     if verdict is None:
         return not_counted
     sentence, doubts = _used_model(verdict), []
-    if not is_measured and not results.recipe.get("corrections"):
+    if not is_measured and not results.record.recipe.get("corrections"):
         helps = "this helps" if verdict.adapt else "adapting would help"
         sentence += f" Whether {helps} is not known: features alone cannot tell."
         doubts = [Statement("note", _LOSSES if verdict.adapt else _FORGONE)]
@@ -64,7 +64,7 @@ def verdict_statements(
 
 def _answered(results: RunResults, run: str, evidence: Evidence) -> list[Statement]:
     """Return the gain that a person's answers measure, and the guard's verdict below it."""
-    verdict, better = results.verdict, evidence.estimate.better
+    verdict, better = results.record.train.verdict, evidence.estimate.better
     sentence, *details = evidence.lines
     tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}
     stated = [

@@ -28,7 +28,7 @@ from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.results.stored import DO_AGAIN
-from latte.run.images import Images, find_images, oracle_labels
+from latte.run.images import Images, find_images, true_labels
 from latte.run.process import keep_freed_memory
 from latte.run.sending import check_sending
 from latte.run.workspace import Workspace, description_folder, run_folder
@@ -68,14 +68,14 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the run's description bank (texts about its images).
+    """Load the run's description bank (texts about its images, then about examples, if any).
 
     Raises `LatteError` if the file is damaged or belongs to other images.
     """
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
     bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
-    if bank.ids != tuple(image.id for image in images.training.images):
+    if bank.ids[: len(images.training.images)] != tuple(i.id for i in images.training.images):
         raise LatteError("this file is not about this run's images", where=str(path), hint=DO_AGAIN)
     return bank
 
@@ -98,7 +98,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
         class_names=images.class_names,
         template=images.template,
         open=open_image,
-        oracle_labels=oracle_labels(workspace, images),
+        true_labels=true_labels(workspace, images),
     )
 
 

@@ -23,6 +23,7 @@ from latte.api import (
     RunStart,
     StageEnd,
 )
+from latte.interfaces.record import EvaluateFacts
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import HOSTILE_NAMES, random_classifier
 from latte.testing.results import run_results, without_evaluation
@@ -114,7 +115,13 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
         for row in map(dict, results.metrics)
     ]
     steps = [figures for event, figures in rows if event == "step"]
-    start = RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
+    start = RunStart(
+        results.record.name,
+        results.folder,
+        results.record.recipe,
+        0,
+        results.record.data.class_names,
+    )
     reporter.on_run_start(start)
     reporter.on_stage_end(StageEnd("data", 0.5, reused=True))
     reporter.on_stage_start("train")
@@ -141,13 +148,16 @@ def hostile(results: RunResults) -> RunResults:
     frozen_classifier, adapted_classifier = (
         random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2)
     )
+    evaluations = tuple(
+        replace(evaluation, images=images, classes=accuracies) for evaluation in results.evaluations
+    )
+    facts = {
+        "data": results.record.data.model_copy(update={"class_names": HOSTILE_NAMES}),
+        "evaluate": EvaluateFacts(evaluations=evaluations),
+    }
     return replace(
         results,
-        class_names=HOSTILE_NAMES,
-        evaluations=tuple(
-            replace(evaluation, images=images, classes=accuracies)
-            for evaluation in results.evaluations
-        ),
+        record=results.record.model_copy(update=facts),
         gallery=tuple(replace(entry, descriptions=descriptions) for entry in results.gallery),
         pseudo_label_counts=((1, 1),) * len(HOSTILE_NAMES),
         confusions={

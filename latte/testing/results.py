@@ -15,11 +15,26 @@ from latte.interfaces import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    RunRecord,
     RunResults,
 )
+from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.testing.fixtures import random_classifier, tiny_images
 
 CLASSES = ("cat", "dog", "fish")
+_RECIPE = {
+    "name": "pets",
+    "seed": 0,
+    "backbone": {"model": "ViT-B-32", "pretrained": None},
+    "dataset": {"use": "folder", "root": "photos"},
+    "describers": [{"use": "phrases"}],
+    "descriptions": [{"use": "class"}, {"use": "image"}],
+    "labels": [{"use": "frozen"}],
+    "learners": [
+        {"name": "main", "prototypes": {"use": "momentum"}, "loss": {"use": "contrastive"}}
+    ],
+    "train": {"batch_size": 4, "max_steps": 2},
+}
 
 
 def run_results(folder: Path) -> RunResults:
@@ -31,31 +46,21 @@ def run_results(folder: Path) -> RunResults:
     adapted = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
         folder=run,
-        name="pets",
-        recipe={
-            "name": "pets",
-            "seed": 0,
-            "backbone": {"model": "ViT-B-32", "pretrained": None},
-            "dataset": {"use": "folder", "root": "photos"},
-            "describers": [{"use": "phrases"}],
-            "descriptions": [{"use": "class"}, {"use": "image"}],
-            "labels": [{"use": "frozen"}],
-            "learners": [
-                {"name": "main", "prototypes": {"use": "momentum"}, "loss": {"use": "contrastive"}}
-            ],
-            "train": {"batch_size": 4, "max_steps": 2},
-        },
-        environment={"latte": "0.1.0"},
-        class_names=CLASSES,
-        training_images=6,
-        skipped_images=0,
-        seconds={"describe": 1.5, "train": 2.5},
+        record=RunRecord(
+            source=Source(recipe="/recipes/pets.yaml", values=_RECIPE),
+            environment={"latte": "0.1.0"},
+            stages={
+                "describe": StageRecord(fingerprint="", seconds=1.5),
+                "train": StageRecord(fingerprint="", seconds=2.5, peak_memory_mb=512.0),
+            },
+            data=DataFacts(class_names=CLASSES, training_images=6),
+            evaluate=EvaluateFacts(evaluations=(zero_shot, adapted)),
+        ),
         metrics=(
             {"event": "step", "step": 1, "epoch": 0, "loss": 2.0},
             {"event": "step", "step": 2, "epoch": 0, "loss": 1.0},
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
-        evaluations=(zero_shot, adapted),
         gallery=(
             GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
             GalleryEntry(
@@ -74,24 +79,22 @@ def run_results(folder: Path) -> RunResults:
         mistakes=(ClassifiedImage(images[0], (1, 0), (0.8, 0.1), 2, 0),),
         uncertain=(ClassifiedImage(images[1], (2, 1), (0.4, 0.35), 1, None),),
         prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
-        peak_memory_mb={"train": 512.0},
     )
 
 
 def without_evaluation(results: RunResults) -> RunResults:
     """Return a copy of `results` without evaluations, training steps and gallery."""
+    record = results.record.model_copy(update={"stages": {}, "evaluate": EvaluateFacts()})
     return replace(
         results,
-        evaluations=(),
+        record=record,
         gallery=(),
         metrics=(),
-        seconds={},
         confusions={},
         label_flows=(),
         mistakes=(),
         uncertain=(),
         prototypes=(),
-        peak_memory_mb={},
     )
 
 

@@ -11,7 +11,14 @@ from latte.interfaces import OWN_IMAGES, Evaluation, ExpectedGain, Interval, Ver
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models, role
 from latte.report.statement import Statement
 from latte.report.statements import statements
-from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation, run_results
+from tests.helpers.report_examples import (
+    ADAPTED,
+    CONTROL,
+    ZERO_SHOT,
+    changed,
+    evaluation,
+    run_results,
+)
 
 
 def adapted(value: float, low: float, high: float) -> Evaluation:
@@ -145,5 +152,5 @@ def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None
         f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
         "400 labelled images."
     )
-    mixed = replace(measured, verdict=Verdict(0.5, "halves agree"))
+    mixed = changed(measured, verdict=Verdict(0.5, "halves agree"))
     assert gain_sentence(mixed) == EXPECTED

@@ -21,6 +21,7 @@ from tests.helpers.report_examples import (
     ADAPTED,
     HOSTILE,
     ZERO_SHOT,
+    changed,
     evaluation,
     run_results,
     steps,
@@ -212,7 +213,7 @@ def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     said = Described("a fox", (), ("an animal", "something <red>"))
     entry = replace(results.gallery[0], descriptions={"image": said})
-    html = run_page(replace(results, gallery=(entry,)))
+    html = run_page(changed(results, gallery=(entry,)))
     for text in ("a fox", "an animal", "something &lt;red&gt;"):
         assert f'<p dir="auto">{text}</p>' in html
 
@@ -277,13 +278,13 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         image=ImageReference(text, results.gallery[0].image.path),
         descriptions={text: Described(text), "group": results.gallery[0].descriptions["group"]},
     )
-    hostile = replace(
+    hostile = changed(
         results,
         name=text,
-        class_names=(text, *results.class_names[1:]),
+        class_names=(text, *results.record.data.class_names[1:]),
         environment={text: text},
-        recipe={**results.recipe, "dataset": {"use": text}},
-        seconds=dict(zip((text, "train"), results.seconds.values(), strict=True)),
+        recipe={**results.record.recipe, "dataset": {"use": text}},
+        seconds=dict(zip((text, "train"), results.record.seconds.values(), strict=True)),
         evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
         gallery=(described, *results.gallery[1:]),
     )

@@ -78,7 +78,7 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
     assert len(noting.asked) == len(set(noting.asked)) == 24
     folder, results, progress = run(recipe, describer())
     assert results is not None
-    assert results.failed is None
+    assert results.record.describe.failed is None
     assert "describe" in reused(progress)
     assert ("train" in reused(progress)) is (command == "run")
     assert len(noting.asked) == 24
@@ -95,10 +95,10 @@ def test_requests_that_fail_again_leave_later_stages_reused(
         folder, results, progress = run(recipe, describer())
         assert folder == failed
         assert results is not None
-        assert results.failed is not None
+        assert results.record.describe.failed is not None
         assert any(line.startswith("describe: repeats ") for line in progress.lines)
         assert reused(progress) == ["data", "zero-shot", *LATER]
-        assert len(noting.asked) == 24 - results.failed.count
+        assert len(noting.asked) == 24 - results.record.describe.failed.count
 
 
 def test_terminal_and_report_name_failed_requests_and_the_command(
@@ -106,7 +106,7 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
 ) -> None:
     _, results, progress = run(recipe, describer())
     assert results is not None
-    found = results.failed
+    found = results.record.describe.failed
     assert found is not None
     assert 0 < found.count < found.requests == 24
     assert found.reason.startswith("RuntimeError: 503")

@@ -44,7 +44,9 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
         class_row(name, now.images, was.correct / now.images, now.correct / now.images)
         if now.images
         else ClassRow(name, 0, 0.0)
-        for name, was, now in zip(results.class_names, before.classes, after.classes, strict=True)
+        for name, was, now in zip(
+            results.record.data.class_names, before.classes, after.classes, strict=True
+        )
     ]
     rows.sort(key=lambda row: (row.images == 0, -row.change))
     better = [row for row in rows if row.change > 0]

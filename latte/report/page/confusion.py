@@ -37,7 +37,7 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
         Counter({(one.true, one.predicted): one.images for one in results.confusions[name]})
         for name in _MODELS
     )
-    names = [one_line(name) for name in results.class_names]
+    names = [one_line(name) for name in results.record.data.class_names]
     pairs = _pairs(before, after, names)
     frequent = sorted(pairs, key=lambda pair: -pair["after"])
     changed = sorted(pairs, key=lambda pair: -abs(pair["after"] - pair["before"]))

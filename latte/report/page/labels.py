@@ -60,7 +60,7 @@ def flows(results: RunResults) -> dict[str, Any] | None:
     recorded = results.label_flows
     if not recorded:
         return None
-    names = [one_line(name) for name in results.class_names]
+    names = [one_line(name) for name in results.record.data.class_names]
     started: Counter[int] = Counter()
     for one in recorded:
         started[one.frozen] += one.images
@@ -90,7 +90,7 @@ def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
     nearest class after adapting; `before` and `after` are cosines to it. `still` is true if no
     prototype moved.
     """
-    names = [one_line(name) for name in results.class_names]
+    names = [one_line(name) for name in results.record.data.class_names]
     several = len(results.prototypes) > 1
     return [_moved(one, names, several) for one in results.prototypes]
 

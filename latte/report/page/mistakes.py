@@ -37,7 +37,7 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
             return [path]
     """
     content = {
-        "name": results.name,
+        "name": results.record.name,
         "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
@@ -53,7 +53,7 @@ def _cards(
         {
             "id": one.image.id,
             "picture": thumbnail(one.image, size, square=False),
-            "facts": _facts(one, results.class_names),
+            "facts": _facts(one, results.record.data.class_names),
         }
         for one in entries
     ]
@@ -88,7 +88,8 @@ def _mistakes_sentence(results: RunResults, images: int) -> str:
 def _uncertain_sentence(results: RunResults, images: int) -> str:
     number = min(images, len(results.uncertain))
     return (
-        f"The {count(number)} of {plural(results.training_images, 'training image')} with the "
+        f"The {count(number)} of "
+        f"{plural(results.record.data.training_images, 'training image')} with the "
         "lowest confidence, the least certain first, with their two likeliest classes. "
         "pseudo_labels.csv has the confidence of all of them."
     )

@@ -47,7 +47,7 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    recipe = results.recipe
+    recipe = results.record.recipe
     content = {
         "results": results,
         "title": facts.page_title(results),
@@ -57,18 +57,18 @@ def run_page(
         "curves": curves(results),
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
-        "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "labels": label_counts(results.record.data.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
         "prototypes": moved_prototypes(results),
-        "gates": results.held_back,
+        "gates": results.record.describe.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
         if facts.backbone_use(recipe) is None
         else None,
         "recipe": as_yaml(recipe),
-        "environment": as_yaml(results.environment),
+        "environment": as_yaml(results.record.environment),
         "mistakes": mistakes,
     }
     return html_page(_TEMPLATES, "filter.js", content)

@@ -106,9 +106,9 @@ class LoggingReporter(Reporter[OptionsT]):
         return any(name.encode() in content for content in contents for name in values)
 
     def _catch_up(self, results: RunResults) -> None:
-        recipe = without_secrets(results.recipe)
-        seed = int(results.recipe.get("seed", 0))
-        run = RunStart(results.name, results.folder, recipe, seed, results.class_names)
+        record = results.record
+        recipe, seed = without_secrets(record.recipe), int(record.recipe.get("seed", 0))
+        run = RunStart(record.name, results.folder, recipe, seed, record.data.class_names)
         self._run = run
         rows = results.metrics if self.supersedes or not self.files(results.folder) else ()
         self._begin(run, 1)
@@ -150,5 +150,6 @@ def summary(results: RunResults) -> dict[str, float]:
             }
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     if results.label_flows:
-        metrics["result/changed_pseudo_labels"] = changed / results.training_images
-    return metrics | {f"seconds/{stage}": value for stage, value in results.seconds.items()}
+        changed_share = changed / results.record.data.training_images
+        metrics["result/changed_pseudo_labels"] = changed_share
+    return metrics | {f"seconds/{stage}": value for stage, value in results.record.seconds.items()}

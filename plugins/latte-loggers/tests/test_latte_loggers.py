@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from latte_loggers import latte_components
 
-from latte.api import ComponentSpec, Figures, LatteError, RunStart
+from latte.api import ComponentSpec, Figures, LatteError, RunResults, RunStart
 from latte.testing import ReporterContract
 from latte.testing.reporter import call_hooks
 from latte.testing.results import run_results
@@ -170,7 +170,7 @@ def test_a_run_trained_again_has_its_own_result(tmp_path: Path) -> None:
     training.on_run_start(RunStart("pets", results.folder, {}, 0, ("cat",)))
     training.on_steps([Figures(step, 0, {"loss": 4.0 / step}) for step in (1, 2)])
     training.on_run_end()
-    reporter("tensorboard", tmp_path).report(replace(results, seconds={"train": 9.0}))
+    reporter("tensorboard", tmp_path).report(_lasting(results, 9.0))
     assert scalars(results.folder)["seconds/train"] == [(2, 9.0)]
 
 
@@ -206,8 +206,8 @@ def test_a_run_without_training_has_a_log_of_its_result(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("tensorboard")
 def test_secrets_of_the_recipe_are_not_logged(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    recipe = {**results.recipe, "describer": {"use": "remote", "api_key": KEY}}
-    reporter("tensorboard", tmp_path).report(replace(results, recipe=recipe))
+    recipe = {**results.record.recipe, "describer": {"use": "remote", "api_key": KEY}}
+    reporter("tensorboard", tmp_path).report(_with_recipe(results, recipe))
     assert '"api_key": "(hidden)"' in texts(results.folder)
     assert KEY not in texts(results.folder)
 
@@ -232,7 +232,7 @@ def records(path: Path) -> Iterator[Any]:
 def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     results = run_results(tmp_path)
-    recipe = {**results.recipe, "describer": {"use": "remote", "token": KEY}}
+    recipe = {**results.record.recipe, "describer": {"use": "remote", "token": KEY}}
     (file,) = call_hooks(reporter("wandb", tmp_path), results)
     log_records = [*records(file)]
     rows = [
@@ -251,7 +251,7 @@ def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
     assert [row["epoch/top1"] for row in rows if "epoch/top1" in row] == [0.6]
     (run,) = [record.run for record in log_records if record.WhichOneof("record_type") == "run"][:1]
     assert (run.run_id, run.project, run.host) == ("run", "latte", "hidden")
-    other_results = replace(results, recipe=recipe, folder=tmp_path / "other")
+    other_results = replace(_with_recipe(results, recipe), folder=tmp_path / "other")
     reporter("wandb", tmp_path).report(other_results)
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
@@ -290,3 +290,13 @@ def test_trackio_has_the_figures_and_stays_here(
     assert [step for step, row in figures if "train/loss" in row] == [1, 1, 2]
     assert figures[-1][1]["result/adapted/top1"] == 0.6
     assert json.loads(config)["name"] == "pets"
+
+
+def _with_recipe(results: RunResults, recipe: dict[str, Any]) -> RunResults:
+    source = results.record.source.model_copy(update={"values": recipe})
+    return replace(results, record=results.record.model_copy(update={"source": source}))
+
+
+def _lasting(results: RunResults, seconds: float) -> RunResults:
+    train = results.record.stages["train"].model_copy(update={"seconds": seconds})
+    return replace(results, record=results.record.model_copy(update={"stages": {"train": train}}))

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
 from latte.api import (
     ImageReference,
@@ -58,7 +59,8 @@ class PrototypeGallery(Reporter[GalleryOptions]):
     def report(self, results: RunResults) -> list[Path]:
         """Write the page and return its path; the page lists files that the run folder lacks."""
         missing_names = missing_files(results.folder)
-        run = None if missing_names else read_run(results.folder, results.class_names)
+        class_names = results.record.data.class_names
+        run = None if missing_names else read_run(results.folder, class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
         path = results.folder / "report" / "prototypes.html"
         write_text(path, _render(results, learners, missing_names))
@@ -77,7 +79,7 @@ class _Pages:
 
     def learners(self) -> list[dict[str, Any]]:
         """Return the name and the prototypes of each learner."""
-        classes = range(len(self._results.class_names))
+        classes = range(len(self._results.record.data.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}
             for name in self._run.classifiers
@@ -90,21 +92,22 @@ class _Pages:
         rows = (self._run.labels == label).nonzero().squeeze(1)
         view = class_view(classifier.weights[is_of_class], self._run.features, rows, bias)
         return {
-            "name": self._results.class_names[label],
+            "name": self._results.record.data.class_names[label],
             "images": len(rows),
             "view": view,
             "prototypes": [
-                {
-                    "images": len(nearest),
-                    "near": [
-                        Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
-                        for row in nearest[: self._options.images].tolist()
-                        for image in [self._run.ids[row]]
-                    ],
-                }
-                for nearest in view.nearest
+                {"images": len(image_rows), "near": self._near(image_rows)}
+                for image_rows in view.nearest
             ],
         }
+
+    def _near(self, image_rows: Tensor) -> list[Near]:
+        """Return the nearest images of a prototype, from all its `image_rows`, nearest first."""
+        images = [self._run.ids[row] for row in image_rows[: self._options.images].tolist()]
+        return [
+            Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+            for image in images
+        ]
 
     def _make_thumbnail(self, image: str) -> str | None:
         path = self._paths.find(image)
@@ -138,7 +141,7 @@ def _render(results: RunResults, learners: list[dict[str, Any]], missing_names: 
         lstrip_blocks=True,
     )
     page = environment.get_template("prototypes.html").render(
-        name=results.name,
+        name=results.record.name,
         learners=learners,
         missing=missing_names,
         style=Markup(style),
