@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latte.cli import shared, waited
-from latte.cli.output import echo, results
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.numbers import duration, mebibytes, plural
+from latte.report.numbers import duration, mebibytes
+from latte.report.output import echo, results
 from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
 
@@ -79,8 +79,8 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
     unless = ""
     for stage in stages:
         what = "to do"
-        if stage.failed:
-            what = f"to do: sends {plural(stage.failed, 'failed request')} again"
+        if stage.repeats:
+            what = f"to do: repeats {stage.repeats}"
             unless = " unless texts are added"
         elif stage.seconds is not None:
             what = f"reused (took {stage.seconds:.1f} s){unless}"
@@ -90,9 +90,8 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
 def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, summary_table
-    from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
-    from latte.review.learning import learned_runs
+    from latte.review.learning import learned_runs, teaching_answers
     from latte.review.sentences import next_step
 
     echo(summary_table(measured, relative(folder)))
@@ -110,9 +109,9 @@ def print_results(measured: RunResults, folder: Path) -> None:
         command = shlex.join(["latte", "predict", relative(previous), "IMAGES"])
         echo(f"the run before your images or class names changed: {command}")
     review = RunFolder(folder).review
-    if answers := len(teaching_labels(review)):
+    if answers := len(teaching_answers(review)):
         for run in learned_runs(review):
-            echo(f"run with your corrections: {relative(run)}")
+            echo(f"run with your answers: {relative(run)}")
         echo(next_step(answers, folder))
 
 

@@ -232,7 +232,7 @@ def _label_training(
     calibration = _calibrate(workspace, images, zero_shot, found)
     answers = _answers(found, calibration)
     if images.corrections is not None:
-        answers = answers.corrected(torch.tensor(images.corrections))
+        answers = answers.corrected(images.corrections.given)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
     return calibration, answers
 
@@ -251,7 +251,7 @@ def _calibrate(
     rows = slice(None, None, every)
     kept = torch.ones(found.training.images, dtype=torch.bool)[rows]
     if images.corrections is not None:
-        free = torch.tensor(images.corrections)[rows] < 0
+        free = images.corrections.given[rows] < 0
         kept = free if bool(free.any()) else kept
     training = found.training.block(rows)[kept]
     frozen = zero_shot.training[rows] @ zero_shot.class_features.T

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from latte import distributed
@@ -25,8 +24,9 @@ from latte.interfaces.guard import check_verdict
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.run.adapted import Adapted, Member, load_adapted, save_adapted, save_classifiers
+from latte.run.corrections import save_corrected
 from latte.run.images import Images
-from latte.run.posterior import save_corrected, save_posterior
+from latte.run.posterior import save_posterior
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -84,7 +84,7 @@ def judge_and_save(
         outcome = Outcome(mixed, candidate, features)
     if distributed.is_main_process():
         written += _save(folder, outcome, posterior, trained)
-        written += save_corrected(folder, images)
+        written += save_corrected(folder, images.training.keys, images.corrections)
     return outcome, verdict, written
 
 
@@ -142,7 +142,7 @@ def _judge(
         },
         labels=candidate.in_blocks(own).labels() if posterior is None else posterior.labels[:, 0],
         trained=features is not None,
-        corrections=None if images.corrections is None else torch.tensor(images.corrections),
+        corrections=None if images.corrections is None else images.corrections.given,
     )
     verdict: Verdict = workspace.build(choice).judge(evidence)
     try:

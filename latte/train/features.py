@@ -17,7 +17,7 @@ from latte.train.timing import TEXTS, timed
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Labelers, texts and corrections that all training steps of a run use."""
+    """Labelers and texts that all training steps of a run use."""
 
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
@@ -25,8 +25,6 @@ class StepInputs:
     class_texts: ClassTexts
     """Sentences of each class, for aggregators that encode them again in training."""
     seed: int
-    corrections: Tensor | None = None
-    """(N,) int64, on the CPU: class that a person gave to the image, or -1."""
 
 
 class StepTexts:
@@ -39,12 +37,12 @@ class StepTexts:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the unit features (M, D) of M > 0 texts; encode each distinct text once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if new:
-            for text in new:
+        new_texts = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new_texts:
+            for text in new_texts:
                 self._rows[text] = len(self._rows)
             with timed(TEXTS):
-                self._features = [torch.cat([*self._features, self._encode(new)])]
+                self._features = [torch.cat([*self._features, self._encode(new_texts)])]
         (features,) = self._features
         rows = torch.tensor([self._rows[text] for text in texts])
         return features.index_select(0, rows.to(features.device, non_blocking=True))

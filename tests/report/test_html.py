@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from latte.components.reporters import HtmlOptions, HtmlReporter
-from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
+from latte.interfaces import (
+    ClassifiedImage,
+    Described,
+    GalleryEntry,
+    ImageReference,
+    Interval,
+    RunResults,
+)
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page
 from tests.helpers.describe_doubles import context
@@ -21,7 +28,9 @@ from tests.helpers.report_examples import (
     ADAPTED,
     HOSTILE,
     ZERO_SHOT,
+    changed,
     evaluation,
+    picture,
     run_results,
     steps,
 )
@@ -130,28 +139,57 @@ def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
     assert "Top-5" not in document(run_results(tmp_path)).by_id("result").one("thead").text
 
 
-def test_the_verdict_opens_the_result(tmp_path: Path) -> None:
+def test_the_result_has_the_colour_of_its_tone(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     worse = replace(ADAPTED, gain=Interval(-0.03, -0.05, -0.01))
-    tone = "verdict"
 
-    assert "better" in document(results).one("p", tone).attributes["class"].split()
-    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse)))
-    assert "worse" in harmed.one("p", tone).attributes["class"].split()
-    assert "lost 3.0 points" in harmed.one("p", tone).words
+    assert "better" in document(results).one("div", "result").attributes["class"].split()
+    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse))).one("div", "result")
+    assert "worse" in harmed.attributes["class"].split()
+    assert "lost 3.0 points" in harmed.words
 
 
 def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     results = run_results(tmp_path, evaluations=(), metrics=tuple(steps(10, agreement=0.9)))
     found = document(results)
 
-    assert "accuracy is unknown" in found.one("p", "verdict").text
+    assert "accuracy is unknown" in found.one("div", "result").text
     result = found.by_id("result")
     assert not list(result.all("table"))
     assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
     assert "Top-1" not in found.by_id("curves").text
     assert "Label agreement" in found.by_id("curves").text
-    assert "needs labelled images" in found.by_id("classes").text
+
+
+def test_without_labels_the_page_has_no_empty_sections_and_no_cosines(tmp_path: Path) -> None:
+    results = run_results(tmp_path, evaluations=(), confusions={}, metrics=(), gallery=())
+    found = document(results, gallery_images=0)
+    assert [one.attributes["id"] for one in found.all("section")] == ["result", "labels", "recipe"]
+    links = [link.attributes["href"] for link in found.one("nav").all("a")]
+    assert links == ["#result", "#labels", "#recipe"]
+
+
+def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) -> None:
+    pictures = [picture(tmp_path, f"{number}.png", "red") for number in range(12)]
+    surest, doubtful = (0.9,) * 8, (0.4,) * 4
+    examples = [
+        ClassifiedImage(image, (1,), (confidence,), 0, None)
+        for image, confidence in zip(pictures, (*surest, *doubtful), strict=True)
+    ]
+    examples += [ClassifiedImage(pictures[0], (2,), (0.5,), 0, None)]
+    results = run_results(tmp_path, evaluations=(), examples=tuple(examples))
+    found = document(results)
+    assert next(iter(found.all("section"))).attributes["id"] == "images"
+    section = found.by_id("images")
+    assert [one.words for one in section.all("h3")] == [
+        "red fox 7,345 images",
+        "barn owl 0 images",
+    ]
+    images = list(section.all("img"))
+    assert len(images) == 13
+    assert images[0].attributes["alt"] == "0.png, 90\u202f%"
+    assert len(list(section.all("li", "doubtful"))) == 4
+    assert not [*document(run_results(tmp_path, examples=tuple(examples))).all("ul", "sheet")]
 
 
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
@@ -166,9 +204,7 @@ def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_run_without_steps_has_no_curves(tmp_path: Path) -> None:
-    section = document(run_results(tmp_path, metrics=())).by_id("curves")
-    assert not list(section.all("svg"))
-    assert "no training steps" in section.text
+    assert 'id="curves"' not in run_page(run_results(tmp_path, metrics=()))
 
 
 def test_a_class_without_evaluation_images_claims_nothing(tmp_path: Path) -> None:
@@ -213,7 +249,7 @@ def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     said = Described("a fox", (), ("an animal", "something <red>"))
     entry = replace(results.gallery[0], descriptions={"image": said})
-    html = run_page(replace(results, gallery=(entry,)))
+    html = run_page(changed(results, gallery=(entry,)))
     for text in ("a fox", "an animal", "something &lt;red&gt;"):
         assert f'<p dir="auto">{text}</p>' in html
 
@@ -224,7 +260,7 @@ def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
     (card,) = section.all("li", "card")
     sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
     assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
-    assert "no gallery" in document(run_results(tmp_path), gallery_images=0).by_id("gallery").text
+    assert 'id="gallery"' not in run_page(run_results(tmp_path), gallery_images=0)
 
 
 @pytest.mark.parametrize(("size", "shown"), [((600, 1), ("40", "1")), ((1, 600), ("1", "40"))])
@@ -278,13 +314,13 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         image=ImageReference(text, results.gallery[0].image.path),
         descriptions={text: Described(text), "group": results.gallery[0].descriptions["group"]},
     )
-    hostile = replace(
+    hostile = changed(
         results,
         name=text,
-        class_names=(text, *results.class_names[1:]),
+        class_names=(text, *results.record.data.class_names[1:]),
         environment={text: text},
-        recipe={**results.recipe, "dataset": {"use": text}},
-        seconds=dict(zip((text, "train"), results.seconds.values(), strict=True)),
+        recipe={**results.record.recipe, "dataset": {"use": text}},
+        seconds=dict(zip((text, "train"), results.record.seconds.values(), strict=True)),
         evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
         gallery=(described, *results.gallery[1:]),
     )
