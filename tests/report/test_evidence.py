@@ -15,7 +15,7 @@ from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
 from latte.report.page.page import run_page
 from latte.report.summary import summary_table
-from latte.review.session import Review
+from latte.review.session import Mark, Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
 from tests.helpers.records import record
@@ -50,7 +50,7 @@ def test_page_and_card_without_answers_show_one_line(tmp_path: Path, review: Rev
     assert summary_table(results, "my runs/a").count("latte review 'my runs/a'") == 1
     # An answer about an image on which the models agree measures no gain.
     agreed = review.population.agreements[0][0]
-    review.answer([agreed.key], "none", None, "evidence")
+    review.save("evidence", [Mark(agreed.key, "none")])
     assert HINT in model_card(results)
 
 
