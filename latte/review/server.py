@@ -195,8 +195,8 @@ class _Server:
             "classes": [[label, old[label], new[label]] for label in sorted({*old, *new})],
             "changes": len(comparison.changed),
             "changed": [
-                {**self._described(after), "old": before.adapted, "new": after.adapted}
-                for before, after in comparison.changed[:_SHOWN_CHANGES]
+                {**self._described(new_image), "old": old_image.adapted, "new": new_image.adapted}
+                for old_image, new_image in comparison.changed[:_SHOWN_CHANGES]
             ],
         }
 

@@ -93,8 +93,8 @@ class Review:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.file = run.folder.review
-        self._given = _given(run)
-        self.population = _population(run, self._given)
+        self._labelled = _labelled(run)
+        self.population = _population(run, self._labelled)
         self.images = self.population.images
         """The images in random order, with the labels by the newest model."""
         self.since = ""
@@ -107,7 +107,7 @@ class Review:
 
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
-        self.images, self.since = _population(taught, self._given).images, since
+        self.images, self.since = _population(taught, self._labelled).images, since
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -228,14 +228,14 @@ def _labels(lines: Iterable[Answer]) -> dict[str, str]:
     return {key: answer.label for key, answer in answers if answer.label is not None}
 
 
-def _population(run: Run, given: frozenset[str]) -> Population:
+def _population(run: Run, labelled: frozenset[str]) -> Population:
     labels = (run.candidate_rows if run.record.train.has_candidate else run.rows).pseudo_labels
     keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
-    return population(keys, labels.frozen, labels.adapted, labels.confidence, given)
+    return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
 
 
-def _given(run: Run) -> frozenset[str]:
+def _labelled(run: Run) -> frozenset[str]:
     """Return the content keys of the images whose class a person gave before the run."""
     path = run.folder.corrected
     if not run.folder.wrote("train", path):

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latte.results.answers import MEASURING, Answer
+from latte.results.answers import Answer
 from latte.review.population import Population, ReviewImage
 from latte.review.sentences import NAME_GROUPS
 
@@ -55,7 +55,7 @@ TASKS: Mapping[TaskName, Task] = {
             "n",
             "Which class do most of these images show? Deselect the images of other classes.",
         ),
-        Task(MEASURING, "Measure", "m", "What does this image show?"),
+        Task("evidence", "Measure", "m", "What does this image show?"),
         Task("images", "Look through", "o", "Select images with a wrong label, and correct it."),
     )
 }
@@ -92,8 +92,8 @@ def groups(
     ]
     doubt = {id(group): sum(1 - image.confidence for image in group) for group in open_groups}
     for group in sorted(filter(None, open_groups), key=lambda group: -doubt[id(group)]):
-        last = group[_TYPICAL:]
-        yield (*group[:_TYPICAL], *last[max(0, len(last) - _DOUBTFUL) :])
+        doubtful = group[_TYPICAL:]
+        yield (*group[:_TYPICAL], *doubtful[max(0, len(doubtful) - _DOUBTFUL) :])
 
 
 def measurements(population: Population, answers: Answers) -> Iterator[ReviewImage]:

@@ -106,9 +106,9 @@ def compare(
     labels = {image.key: image for image in old}
     pairs = [(labels[image.key], image) for image in new if image.key in labels]
     return Comparison(
-        Counter(before.adapted for before, _ in pairs),
-        Counter(after.adapted for _, after in pairs),
-        tuple((one, two) for one, two in pairs if one.adapted != two.adapted),
+        Counter(old_image.adapted for old_image, _ in pairs),
+        Counter(new_image.adapted for _, new_image in pairs),
+        tuple(pair for pair in pairs if pair[0].adapted != pair[1].adapted),
         tuple(lines),
     )
 
@@ -140,5 +140,5 @@ class _Counted:
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         self._done += amount
-        of = "" if self._total is None else f"/{self._total:,}"
-        self._show(f"{self._name}: {self._done:,}{of} {self._unit}")
+        total = "" if self._total is None else f"/{self._total:,}"
+        self._show(f"{self._name}: {self._done:,}{total} {self._unit}")
