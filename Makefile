@@ -6,7 +6,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test thorough lint check slow pages browser dist release-check versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages browser dist release release-check versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -46,6 +46,10 @@ browser: install
 dist: install
 	rm -rf dist
 	printf '%s\n' . $(PLUGINS) | xargs -P 2 -I{} $(BIN)/python -m build --no-isolation --outdir dist {}
+
+# The address of the repository is written nowhere here; see scripts/release.py.
+release: install
+	$(BIN)/python scripts/release.py "$(REPOSITORY)" dist
 
 release-check: dist
 	LATTE_DIST=dist $(PYTEST) --dist loadfile -m "slow or not slow" tests/packages

@@ -14,6 +14,8 @@ import pytest
 import torch
 
 import latte.api
+import latte.api.output
+import latte.api.runs
 import latte.api.sources
 import latte.testing
 
@@ -23,7 +25,7 @@ EXAMPLE = re.compile(r"^Example:\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 def public() -> dict[str, Any]:
     """Exported classes and functions by their full name."""
-    modules = (latte.api, latte.api.sources, latte.testing)
+    modules = (latte.api, latte.api.output, latte.api.runs, latte.api.sources, latte.testing)
     found = {
         f"{module.__name__}.{name}": getattr(module, name)
         for module in modules

@@ -28,13 +28,13 @@ class OpenClip(BackboneLoader[BackboneSettings]):
 
     def identity(self) -> str:
         """Return a digest of the options and, for a model folder, of the files in it."""
-        scheme, _, rest = self.options.model.partition(":")
-        parts = [self.options.model_dump_json()]
+        scheme, _, location = self.options.model.partition(":")
+        contents = [self.options.model_dump_json()]
         if scheme == "local-dir":
-            parts += _contents(self.context.path(rest))
+            contents += _contents(self.context.path(location))
         elif scheme == "plugin":
-            parts = [*_contents(self.context.model_folder(rest))]
-        return digest(*parts)
+            contents = [*_contents(self.context.model_folder(location))]
+        return digest(*contents)
 
     def load(self) -> Backbone:
         """Return the model that the options name."""

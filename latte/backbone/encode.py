@@ -41,8 +41,11 @@ class ClassTexts:
                     f"the template {template!r} does not mention the class",
                     hint='write {class} where the name belongs, as in "a photo of a {class}."',
                 )
-        filled = ([fill(one, name) for name in of_class for one in templates] for of_class in names)
-        return cls(tuple(map(tuple, filled)))
+        sentences = (
+            [fill(template, name) for name in class_names for template in templates]
+            for class_names in names
+        )
+        return cls(tuple(map(tuple, sentences)))
 
     @property
     def sentences(self) -> list[str]:
@@ -56,20 +59,24 @@ class ClassTexts:
         the normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
         section 3.1.4).
         """
-        encoded = encode(self.sentences)
-        if len(encoded) == len(self.of_class):
-            return encoded
+        sentence_features = encode(self.sentences)
+        if len(sentence_features) == len(self.of_class):
+            return sentence_features
         # On a GPU, `index_add` would add in an order that differs from run to run.
-        rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
+        rows = torch.cat(
+            [sentence_features, sentence_features.new_zeros(1, sentence_features.shape[1])]
+        )
         return normalize(rows[self._places.to(rows.device, non_blocking=True)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
         """Indices (C, V) of each class's sentences; unused entries refer to a row of zeros."""
-        most = max(len(sentences) for sentences in self.of_class)
-        places = torch.full((len(self.of_class), most), len(self.sentences))
-        there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
-        places[there] = torch.arange(len(self.sentences))
+        most_sentences = max(len(sentences) for sentences in self.of_class)
+        places = torch.full((len(self.of_class), most_sentences), len(self.sentences))
+        is_used = torch.arange(most_sentences) < torch.tensor(
+            [[len(sentences)] for sentences in self.of_class]
+        )
+        places[is_used] = torch.arange(len(self.sentences))
         return places
 
 
@@ -91,14 +98,14 @@ def encode_image_batches(
     width = backbone.embedding_width if trunk is None else trunk.width
     encode = backbone.encode_images if trunk is None else trunk.states
     features = torch.zeros(total, width)
-    seen = torch.zeros(total, dtype=torch.bool)
+    is_encoded = torch.zeros(total, dtype=torch.bool)
     with torch.inference_mode(), progress.task(name, total, "images") as task:
         for indices, pixels in batches:
             features[indices] = encode(pixels).float().cpu()
-            seen[indices] = True
+            is_encoded[indices] = True
             task.advance(len(indices))
-    if not seen.all():
-        raise ValueError(f"{int((~seen).sum())} of {total} images did not come")
+    if not is_encoded.all():
+        raise ValueError(f"{int((~is_encoded).sum())} of {total} images did not come")
     check_features(features, "image")
     return features
 
@@ -130,37 +137,37 @@ def encode_cached_images(
     If `only` is given, encode only the images with these indices, in this order. `trunk` is
     described at `encode_image_batches`. If the run has several processes, they divide the images.
     """
-    chosen = range(len(images)) if only is None else only
-    own = distributed.share(chosen)
+    indices = range(len(images)) if only is None else only
+    process_indices = distributed.share(indices)
     device = backbone.logit_scale.device
     batches = _renumbered(
-        evaluation_batches(images, backbone.pixel_format, batch_size, own, device)
+        evaluation_batches(images, backbone.pixel_format, batch_size, process_indices, device)
     )
-    features = encode_image_batches(backbone, batches, len(own), progress, name, trunk)
+    features = encode_image_batches(backbone, batches, len(process_indices), progress, name, trunk)
     distributed.barrier()
-    return distributed.all_gather_rows(features, len(chosen))
+    return distributed.all_gather_rows(features, len(indices))
 
 
 def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    first = 0
+    start = 0
     for indices, pixels in batches:
-        yield torch.arange(first, first + len(indices)), pixels
-        first += len(indices)
+        yield torch.arange(start, start + len(indices)), pixels
+        start += len(indices)
 
 
 def encode_many_texts(
     backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient."""
-    own = distributed.share(texts)
-    parts = [torch.empty(0, backbone.embedding_width)]
-    with torch.no_grad(), progress.task(name, len(own), "texts") as task:
-        for first in range(0, len(own), _TEXTS_PER_PASS):
-            part = own[first : first + _TEXTS_PER_PASS]
-            parts.append(backbone.encode_texts(part).float().cpu())
-            task.advance(len(part))
+    process_texts = distributed.share(texts)
+    blocks = [torch.empty(0, backbone.embedding_width)]
+    with torch.no_grad(), progress.task(name, len(process_texts), "texts") as task:
+        for start in range(0, len(process_texts), _TEXTS_PER_PASS):
+            block = process_texts[start : start + _TEXTS_PER_PASS]
+            blocks.append(backbone.encode_texts(block).float().cpu())
+            task.advance(len(block))
     distributed.barrier()
-    features = distributed.all_gather_rows(torch.cat(parts), len(texts))
+    features = distributed.all_gather_rows(torch.cat(blocks), len(texts))
     check_features(features, "text")
     return features
 
@@ -168,7 +175,7 @@ def encode_many_texts(
 def count_rows(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
     """Return the number (M,) of rows that the frozen layers output for each of M > 0 texts."""
     blocks = range(0, len(texts), _TEXTS_PER_PASS)
-    return torch.cat([trunk.lengths(texts[first : first + _TEXTS_PER_PASS]) for first in blocks])
+    return torch.cat([trunk.lengths(texts[start : start + _TEXTS_PER_PASS]) for start in blocks])
 
 
 def encode_text_states(
@@ -184,18 +191,18 @@ def encode_text_states(
     the run has several processes, they divide the texts, and each gets all outputs. Raises
     `LatteError` if an output is zero or not finite.
     """
-    own, starts = distributed.share(range(len(texts))), starts_of(lengths)
+    process_indices, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)
-    with torch.no_grad(), progress.task("encode texts", len(own), "texts") as task:
-        for first in range(0, len(own), _TEXTS_PER_PASS):
-            part = own[first : first + _TEXTS_PER_PASS]
-            chosen = torch.tensor(part)
-            rows = rows_of(starts[chosen], lengths[chosen]).to(device)
-            encoded = trunk.states([texts[index] for index in part]).float()
+    with torch.no_grad(), progress.task("encode texts", len(process_indices), "texts") as task:
+        for start in range(0, len(process_indices), _TEXTS_PER_PASS):
+            block = process_indices[start : start + _TEXTS_PER_PASS]
+            indices = torch.tensor(block)
+            rows = rows_of(starts[indices], lengths[indices]).to(device)
+            block_states = trunk.states([texts[index] for index in block]).float()
             # Checking all states at once would need twice their memory.
-            check_features(encoded, "text")
-            states[rows] = encoded
-            task.advance(len(part))
+            check_features(block_states, "text")
+            states[rows] = block_states
+            task.advance(len(block))
     distributed.barrier()
     (states,) = distributed.all_reduce([states])
     return states

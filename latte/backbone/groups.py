@@ -51,14 +51,14 @@ def _names(model: Any, group: TrainableGroup) -> Iterable[str]:
         case "none":
             return ()
         case "all":
-            unused = set(_below(names, _NEVER_TRAINED))
-            return (name for name in names if name not in unused)
+            unused_names = set(_below(names, _NEVER_TRAINED))
+            return (name for name in names if name not in unused_names)
         case "visual_layer_norms":
             layer_norms = list(_affine(model.visual, "visual", nn.LayerNorm))
             return layer_norms or _affine(model.visual, "visual", nn.BatchNorm2d)
         case "text_layer_norms":
             towers = ("text",) if hasattr(model, "text") else ("transformer", "ln_final")
-            affine = (_affine(getattr(model, one), one, nn.LayerNorm) for one in towers)
+            affine = (_affine(getattr(model, tower), tower, nn.LayerNorm) for tower in towers)
             return chain.from_iterable(affine)
         case "projections":
             heads = list(_below(names, _VISUAL_PROJECTIONS)) or _classifier(model.visual)

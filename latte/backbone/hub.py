@@ -25,8 +25,10 @@ def weights_files(place: str) -> tuple[str, Sequence[str]]:
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
     path = Path(file)
-    safe = [path.with_suffix(".safetensors").name] if path.suffix in (".bin", ".pth") else []
-    return repository, (*safe, file)
+    safetensors_names = (
+        [path.with_suffix(".safetensors").name] if path.suffix in (".bin", ".pth") else []
+    )
+    return repository, (*safetensors_names, file)
 
 
 def cached_file(repository: str, files: Sequence[str]) -> Path | None:
@@ -35,9 +37,9 @@ def cached_file(repository: str, files: Sequence[str]) -> Path | None:
 
     with suppress(ValueError):  # not a name of a repository
         for file in files:
-            found = try_to_load_from_cache(repository, file)
-            if isinstance(found, str):
-                return Path(found)
+            path = try_to_load_from_cache(repository, file)
+            if isinstance(path, str):
+                return Path(path)
     return None
 
 
@@ -86,19 +88,19 @@ def fetch_repository(
     from huggingface_hub import snapshot_download
 
     def folder(*, cached: bool) -> Path:
-        found = snapshot_download(
+        path = snapshot_download(
             repository,
             revision=revision,
             allow_patterns=[*patterns],
             ignore_patterns=["*/*"],
             local_files_only=cached,
         )
-        return Path(found)
+        return Path(path)
 
     with suppress(OSError, ValueError):  # not in the cache, or not a name of a repository
-        found = folder(cached=True)
-        if is_complete(found):
-            return found
+        cached_folder = folder(cached=True)
+        if is_complete(cached_folder):
+            return cached_folder
     with _in_one_line(repository):
         _ask(repository, "config.json", revision)
         return folder(cached=False)
@@ -137,22 +139,22 @@ def cached_models() -> list[str]:
     """Return the models that need no download, as `NAME:PRETRAINED` or `hf-hub:REPOSITORY`."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    found, named = [], set()
+    models, repositories = [], set()
     for name, tag in pretrained().list_pretrained():
         place = pretrained().get_pretrained_cfg(name, tag).get("hf_hub")
         if not place or name.endswith("-quickgelu"):
             continue
         repository, files = weights_files(place)
         if cached_file(repository, files):
-            found.append(f"{name}:{tag}")
-            named.add(repository)
+            models.append(f"{name}:{tag}")
+            repositories.add(repository)
     configs = Path(HF_HUB_CACHE).glob(f"models--*/snapshots/*/{CONFIG_FILE}")
     for config in sorted(configs):
         repository = config.parts[-4].removeprefix("models--").replace("--", "/")
-        if repository not in named and cached_file(repository, WEIGHTS_FILES):
-            found.append(f"{HUB}{repository}")
-            named.add(repository)
-    return found
+        if repository not in repositories and cached_file(repository, WEIGHTS_FILES):
+            models.append(f"{HUB}{repository}")
+            repositories.add(repository)
+    return models
 
 
 def _ask(repository: str, file: str, revision: str | None = None) -> None:
@@ -182,7 +184,7 @@ def _call_within(seconds: float, call: Callable[[], object]) -> None:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        what = f"no answer within {seconds:g} s"
-        raise TimeoutError(f"{what} (the variable {_PATIENCE_VARIABLE} changes this time)")
+        reason = f"no answer within {seconds:g} s"
+        raise TimeoutError(f"{reason} (the variable {_PATIENCE_VARIABLE} changes this time)")
     if errors:
         raise errors[0]

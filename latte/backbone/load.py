@@ -62,14 +62,14 @@ def _create(source: ModelSource) -> Any:
 
 def _not_loaded(settings: BackboneSettings, source: ModelSource, error: Exception) -> LatteError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    what = f"open_clip cannot load {settings.model}: {type(error).__name__}"
+    message = f"open_clip cannot load {settings.model}: {type(error).__name__}"
     hint = lines[0] if lines else None
     if brings_code(error):
-        what = f"{settings.model} brings code of its own, which latte never runs"
+        message = f"{settings.model} brings code of its own, which latte never runs"
         hint = "use a model whose towers and tokenizer transformers itself has"
     elif lines and lines[0].startswith("Error(s) in loading state_dict"):
         weights = source.weights or f"of {settings.model}"
-        what = f"the weights {weights} do not fit the architecture"
+        message = f"the weights {weights} do not fit the architecture"
         hint = lines[min(1, len(lines) - 1)]
         hint += f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
-    return LatteError(what, where="backbone", hint=hint)
+    return LatteError(message, where="backbone", hint=hint)

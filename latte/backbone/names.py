@@ -32,8 +32,10 @@ def model_config(name: str) -> dict[str, Any] | None:
     """Return the configuration (`model_cfg`) of a model; None if open_clip has no such model."""
     folder = _config_folder()
     if folder is None:
-        found: dict[str, Any] | None = importlib.import_module("open_clip").get_model_config(name)
-        return found
+        named_config: dict[str, Any] | None = importlib.import_module("open_clip").get_model_config(
+            name
+        )
+        return named_config
     if name not in model_names():
         return None
     config = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -42,8 +44,8 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
     """Return open_clip's entry for pretrained weights (source, pixel format); empty if unknown."""
-    found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
-    return found
+    tag_config: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
+    return tag_config
 
 
 def weight_tags(name: str) -> list[str]:
@@ -54,9 +56,9 @@ def weight_tags(name: str) -> list[str]:
 def pretrained() -> ModuleType:
     """Return the module `open_clip.pretrained`, if possible without importing all of open_clip."""
     if "open_clip" not in sys.modules:
-        alone = _loaded_alone()
-        if alone is not None:
-            return alone
+        module = _loaded_alone()
+        if module is not None:
+            return module
     return importlib.import_module("open_clip.pretrained")
 
 
@@ -84,7 +86,7 @@ def _loaded_alone() -> ModuleType | None:
     package = ModuleType(_ALONE)
     package.__path__ = [str(_package_folder())]
     modules = cast("dict[str, Any]", sys.modules)
-    before = {name: modules[name] for name in _SLOW_IMPORTS if name in modules}
+    imported_modules = {name: modules[name] for name in _SLOW_IMPORTS if name in modules}
     modules.update({_ALONE: package, **dict.fromkeys(_SLOW_IMPORTS)})
     try:
         module = importlib.import_module(f"{_ALONE}.pretrained")
@@ -96,7 +98,7 @@ def _loaded_alone() -> ModuleType | None:
             del modules[name]
         for name in _SLOW_IMPORTS:
             del modules[name]
-        modules.update(before)
+        modules.update(imported_modules)
 
 
 HUB = "hf-hub:"
@@ -116,11 +118,11 @@ def repository_of(model: str, pretrained: str | None) -> str | None:
         return model.removeprefix(HUB)
     if ":" in model or pretrained is None:
         return None
-    found = weight_tag(model.replace("/", "-"), pretrained) or {}
-    return str(found.get("hf_hub") or "").strip("/") or None
+    tag_config = weight_tag(model.replace("/", "-"), pretrained) or {}
+    return str(tag_config.get("hf_hub") or "").strip("/") or None
 
 
 def licence_of(repository: str | None) -> str | None:
     """Return the licence of a repository's weights; None if it is unknown."""
-    found = (name for start, name in _LICENCES.items() if re.match(start, repository or ""))
-    return next(found, None)
+    licences = (name for start, name in _LICENCES.items() if re.match(start, repository or ""))
+    return next(licences, None)

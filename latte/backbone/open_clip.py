@@ -167,9 +167,9 @@ class OpenClipBackbone(ModuleBackbone):
         with torch.no_grad():
             shape = states(torch.zeros(1, 3, side, side)).shape[1:]
 
-        def features(flat: Tensor) -> Tensor:
+        def features(flat_outputs: Tensor) -> Tensor:
             self.choose_mode()
-            outputs = flat.view(-1, *shape).contiguous(memory_format=self._memory_format)
+            outputs = flat_outputs.view(-1, *shape).contiguous(memory_format=self._memory_format)
             return self._image_features(states_after(visual, outputs, count))
 
         return Trunk(shape.numel(), lambda pixels: states(pixels).flatten(1), features)
@@ -191,10 +191,10 @@ class OpenClipBackbone(ModuleBackbone):
         lengths = text_lengths(self.model, tokens)
         order = lengths.argsort(stable=True)
         encode = partial(packed_outputs, self.model, count=count)
-        parts = torch.split(order, self._texts_per_pass)
-        outputs = torch.cat([encode(tokens[part], lengths[part]) for part in parts])
-        back = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
-        return outputs.index_select(0, back.to(self.device, non_blocking=True))
+        batches = torch.split(order, self._texts_per_pass)
+        outputs = torch.cat([encode(tokens[batch], lengths[batch]) for batch in batches])
+        rows = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
+        return outputs.index_select(0, rows.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
         self.choose_mode()
@@ -304,23 +304,23 @@ def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) 
 
 def _exported_weights(model: Any) -> dict[str, Tensor]:
     """Return all weights by name; weights that share memory are copied, as safetensors requires."""
-    exported: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    weights_by_name: dict[str, Tensor] = {}
+    storages: set[int] = set()
     for name, tensor in model.state_dict().items():
-        value = tensor.detach().cpu()
-        value = (value.float() if value.is_floating_point() else value).contiguous()
-        storage = value.untyped_storage().data_ptr()
-        exported[name] = value.clone() if storage in seen else value
-        seen.add(storage)
-    return exported
+        weight = tensor.detach().cpu()
+        weight = (weight.float() if weight.is_floating_point() else weight).contiguous()
+        storage = weight.untyped_storage().data_ptr()
+        weights_by_name[name] = weight.clone() if storage in storages else weight
+        storages.add(storage)
+    return weights_by_name
 
 
 def _save_hugging_face_files(model: Any, tokenizer: Any, folder: Path) -> None:
     text_config = getattr(getattr(model, "text", None), "config", None)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for owner in (text_config, tokenizer):
             save = getattr(owner, "save_pretrained", None)
             if save is not None:
-                save(scratch)
-        for path in Path(scratch).iterdir():
+                save(temporary)
+        for path in Path(temporary).iterdir():
             path.replace(folder / path.name)

@@ -34,8 +34,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Te
 def _as_products(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     if causal:
-        ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu_(1)
-        scores = scores.masked_fill(ahead, -torch.inf)
+        is_later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu_(1)
+        scores = scores.masked_fill(is_later, -torch.inf)
     weights: Tensor = scores.softmax(dim=-1)
     return weights @ values
 
@@ -68,11 +68,11 @@ def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 
     first `start` blocks; only later blocks are run. If the transformer's `grad_checkpointing` is
     true, each block stores only its input.
     """
-    *blocks, last = transformer.resblocks[start:]
-    again = transformer.grad_checkpointing and torch.is_grad_enabled()
+    *blocks, last_block = transformer.resblocks[start:]
+    recompute = transformer.grad_checkpointing and torch.is_grad_enabled()
     for block in blocks:
-        states = _run(_block, block, states, packing, again=again)
-    return _run(_last_block, last, states, packing, again=again)
+        states = _run(_block, block, states, packing, recompute=recompute)
+    return _run(_last_block, last_block, states, packing, recompute=recompute)
 
 
 def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: int) -> Tensor:
@@ -103,21 +103,21 @@ def _run(
     states: Tensor,
     packing: Packing,
     *,
-    again: bool,
+    recompute: bool,
 ) -> Tensor:
-    if not again:
+    if not recompute:
         return function(block, states, packing)
     return checkpoint(function, block, states, packing, use_reentrant=False)  # type: ignore[no-any-return]
 
 
 def _block(block: Any, states: Tensor, packing: Packing) -> Tensor:
-    attended = _attention(block.attn, block.ln_1(states), packing)
-    return _after_attention(block, states, attended)
+    attention_outputs = _attention(block.attn, block.ln_1(states), packing)
+    return _after_attention(block, states, attention_outputs)
 
 
 def _last_block(block: Any, states: Tensor, packing: Packing) -> Tensor:
-    attended = _attention_of_read(block.attn, block.ln_1(states), packing)
-    return _after_attention(block, states.index_select(0, packing.read), attended)
+    attention_outputs = _attention_of_read(block.attn, block.ln_1(states), packing)
+    return _after_attention(block, states.index_select(0, packing.read), attention_outputs)
 
 
 def _is_plain(block: nn.Module) -> bool:
@@ -134,19 +134,19 @@ def _is_plain(block: nn.Module) -> bool:
     )
 
 
-def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
-    states = states + block.ls_1(attended)
+def _after_attention(block: Any, states: Tensor, attention_outputs: Tensor) -> Tensor:
+    states = states + block.ls_1(attention_outputs)
     return states + block.ls_2(block.mlp(block.ln_2(states)))  # type: ignore[no-any-return]
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
-    parts = []
-    for part, (count, length) in _groups(projected, packing):
-        queries, keys, values = _heads(part, count, length, 3, attention.num_heads)
-        seen = attend(queries, keys, values, causal=packing.causal)
-        parts.append(seen.transpose(1, 2).reshape(count * length, -1))
-    return attention.out_proj(torch.cat(parts))  # type: ignore[no-any-return]
+    projected_states = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
+    outputs = []
+    for rows, (count, length) in _groups(projected_states, packing):
+        queries, keys, values = _heads(rows, count, length, 3, attention.num_heads)
+        output = attend(queries, keys, values, causal=packing.causal)
+        outputs.append(output.transpose(1, 2).reshape(count * length, -1))
+    return attention.out_proj(torch.cat(outputs))  # type: ignore[no-any-return]
 
 
 def _attention_of_read(
@@ -156,22 +156,24 @@ def _attention_of_read(
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"
-    read = states.index_select(0, packing.read)
-    asking = functional.linear(read, weight[:width], bias[:width])
-    asked = functional.linear(states, weight[width:], bias[width:])
-    parts = []
+    read_states = states.index_select(0, packing.read)
+    projected_queries = functional.linear(read_states, weight[:width], bias[:width])
+    projected_keys_values = functional.linear(states, weight[width:], bias[width:])
+    outputs = []
     counts = [count for count, _ in packing.groups]
-    own_groups = torch.split(asking, counts)
-    for own, (part, (count, length)) in zip(own_groups, _groups(asked, packing), strict=True):
-        (queries,) = _heads(own, count, 1, 1, heads)
-        keys, values = _heads(part, count, length, 2, heads)
-        parts.append(attend(queries, keys, values, causal=False).reshape(count, -1))
-    return attention.out_proj(torch.cat(parts))  # type: ignore[no-any-return]
+    query_groups = torch.split(projected_queries, counts)
+    for query_group, (key_value_group, (count, length)) in zip(
+        query_groups, _groups(projected_keys_values, packing), strict=True
+    ):
+        (queries,) = _heads(query_group, count, 1, 1, heads)
+        keys, values = _heads(key_value_group, count, length, 2, heads)
+        outputs.append(attend(queries, keys, values, causal=False).reshape(count, -1))
+    return attention.out_proj(torch.cat(outputs))  # type: ignore[no-any-return]
 
 
 def _groups(rows: Tensor, packing: Packing) -> Sequence[tuple[Tensor, tuple[int, int]]]:
-    parts = torch.split(rows, [count * length for count, length in packing.groups])
-    return list(zip(parts, packing.groups, strict=True))
+    group_rows = torch.split(rows, [count * length for count, length in packing.groups])
+    return list(zip(group_rows, packing.groups, strict=True))
 
 
 def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tuple[Tensor, ...]:
@@ -215,5 +217,7 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
     """Return `states` (B, L, W) as rows (B * L, W), with a `Packing` that reads class tokens."""
     count, length, width = states.shape
-    first = torch.arange(0, count * length, length, device=states.device)
-    return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)
+    class_token_rows = torch.arange(0, count * length, length, device=states.device)
+    return states.reshape(count * length, width), Packing(
+        [(count, length)], class_token_rows, causal=False
+    )

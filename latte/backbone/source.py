@@ -61,7 +61,7 @@ def find_model(
     Raises `LatteError` if a name, tag, folder or file does not exist, a download fails, or the
     model's configuration is unsafe.
     """
-    schema, _, rest = settings.model.partition(":")
+    schema, _, location = settings.model.partition(":")
     brings_weights = settings.model.startswith(BRING_WEIGHTS)
     if brings_weights and settings.pretrained is not None:
         raise LatteError(
@@ -73,12 +73,12 @@ def find_model(
     match schema:
         case "local-dir":
             # `normpath` makes `new/../clip` a valid path even if the folder `new` does not exist.
-            folder = (base_dir / Path(rest).expanduser()).absolute()
+            folder = (base_dir / Path(location).expanduser()).absolute()
             source = _in_folder(Path(os.path.normpath(folder)))
         case "plugin":
-            source = _in_folder(model_folder(rest))
+            source = _in_folder(model_folder(location))
         case "hf-hub":
-            source = _on_hub(rest)
+            source = _on_hub(location)
         case _:
             source = _by_name(settings, base_dir)
     if brings_weights:
@@ -124,14 +124,14 @@ def _in_folder(folder: Path) -> ModelSource:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
+        is_complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
     except FileNotFoundError:
         raise LatteError(
             f"{path.parent} is no open_clip model folder: {path.name} is missing", where=_WHERE
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        complete = False
-    if not complete:
+        is_complete = False
+    if not is_complete:
         raise LatteError(
             f"{path} does not describe an open_clip model",
             where=_WHERE,
@@ -145,8 +145,8 @@ def _on_hub(repository: str) -> ModelSource:
         config = fetch(repository, [CONFIG_FILE])
         fetch(repository, WEIGHTS_FILES)
     except OSError as error:
-        what = f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}"
-        raise _not_downloaded(what, error) from error
+        files = f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}"
+        raise _not_downloaded(files, error) from error
     return ModelSource(f"{HUB}{repository}", _read_config(config))
 
 
@@ -178,10 +178,10 @@ def _unknown_name(model: str, base_dir: Path) -> LatteError:
         hint = f"to open a folder write local-dir:{model}"
     else:
         names = {name.lower(): name for name in model_names()}
-        near = difflib.get_close_matches(model.replace("/", "-").lower(), names, n=3)
+        close_names = difflib.get_close_matches(model.replace("/", "-").lower(), names, n=3)
         hint = (
-            f"did you mean {' or '.join(names[name] for name in near)}?"
-            if near
+            f"did you mean {' or '.join(names[name] for name in close_names)}?"
+            if close_names
             else "it is an open_clip name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
         )
     return LatteError(f"open_clip knows no model {model}", where=_WHERE, hint=hint)
@@ -195,11 +195,11 @@ def _tags(name: str) -> str:
 def _weights_file(name: str, tag: str, base_dir: Path) -> Path:
     path = (base_dir / Path(tag).expanduser()).absolute()
     if not path.is_file():
-        near = difflib.get_close_matches(tag.lower(), weight_tags(name), n=1)
+        close_tags = difflib.get_close_matches(tag.lower(), weight_tags(name), n=1)
         raise LatteError(
             f"{tag} is neither a weight tag of {name} nor a file",
             where="backbone.pretrained",
-            hint=f"did you mean {near[0]}?" if near else f"set it to {_tags(name)}",
+            hint=f"did you mean {close_tags[0]}?" if close_tags else f"set it to {_tags(name)}",
         )
     if (path.parent / CONFIG_FILE).is_file():
         raise LatteError(
@@ -220,31 +220,31 @@ def _download_tag(name: str, tag: str) -> Path:
 
         return Path(download_pretrained(dict(config)))
     except (OSError, RuntimeError) as error:
-        what = f"{name} {tag} ({place or config.get('url')})"
-        raise _not_downloaded(what, error) from error
+        weights = f"{name} {tag} ({place or config.get('url')})"
+        raise _not_downloaded(weights, error) from error
 
 
-def _not_downloaded(what: str, error: Exception) -> LatteError:
+def _not_downloaded(files: str, error: Exception) -> LatteError:
     reason = error_line(error, with_type=False)
-    cached = cached_models()
-    ways = [
+    cached_names = cached_models()
+    ways_without_download = [
         f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
         "plugin:tiny, a tiny CLIP to try latte with",
-        *([f"in the cache of this machine: {some(cached)}"] if cached else []),
+        *([f"in the cache of this machine: {some(cached_names)}"] if cached_names else []),
     ]
     return LatteError(
-        f"cannot download {what}: {reason}",
+        f"cannot download {files}: {reason}",
         where=_WHERE,
-        hint="\n    ".join(["models that need no download:", *ways]),
+        hint="\n    ".join(["models that need no download:", *ways_without_download]),
     )
 
 
 def _require_transformers(source: ModelSource) -> None:
     text = source.config["text_cfg"]
-    wanted = text.get("hf_model_name") or text.get("hf_tokenizer_name")
-    if wanted and importlib.util.find_spec("transformers") is None:
+    repository = text.get("hf_model_name") or text.get("hf_tokenizer_name")
+    if repository and importlib.util.find_spec("transformers") is None:
         raise LatteError(
-            f"{source.name} reads texts with {wanted}, which needs the package transformers",
+            f"{source.name} reads texts with {repository}, which needs the package transformers",
             where=_WHERE,
             hint='pip install "transformers>=5.4,<6"',
         )

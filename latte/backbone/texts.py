@@ -36,9 +36,11 @@ class TokenCache:
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Return tokens (M, context length) of M > 0 distinct texts, truncated if necessary."""
-        missing = [text for text in texts if text not in self._rows]
-        if missing:
-            self._rows.update(zip(missing, self._tokenizer(missing).unbind(), strict=True))
+        missing_texts = [text for text in texts if text not in self._rows]
+        if missing_texts:
+            self._rows.update(
+                zip(missing_texts, self._tokenizer(missing_texts).unbind(), strict=True)
+            )
         tokens = torch.stack([self._rows[text] for text in texts])
         while len(self._rows) > self._capacity:
             del self._rows[next(iter(self._rows))]
@@ -55,9 +57,11 @@ def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
         return 0
     tokens = tokenizer(list(texts))
     context = tokens.shape[1]
-    longer = tokenizer(list(texts), context_length=context + 1)
-    padded = (longer[:, :context] == tokens).all(dim=1) | (longer[:, 1:] == tokens).all(dim=1)
-    return int((~padded).sum())
+    longer_tokens = tokenizer(list(texts), context_length=context + 1)
+    is_only_padded = (longer_tokens[:, :context] == tokens).all(dim=1) | (
+        longer_tokens[:, 1:] == tokens
+    ).all(dim=1)
+    return int((~is_only_padded).sum())
 
 
 def text_path_of(model: nn.Module) -> TextPath:
@@ -81,20 +85,20 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
         marks = tokens if pooling == "argmax" else (tokens == end_token).int()
-        ends: Tensor = marks.argmax(dim=-1)
-        return ends + 1
+        end_positions: Tensor = marks.argmax(dim=-1)
+        return end_positions + 1
     context = tokens.shape[1]
     if _masks_padding(text):
-        real = tokens != text.config.pad_token_id
-        last: Tensor = (real * torch.arange(1, context + 1)).amax(dim=-1)
-        return last.clamp_min(1)
+        is_token = tokens != text.config.pad_token_id
+        lengths: Tensor = (is_token * torch.arange(1, context + 1)).amax(dim=-1)
+        return lengths.clamp_min(1)
     return torch.full((len(tokens),), context)
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
     """Return True if all layers before the text projection are frozen and texts are not padded."""
-    others = ("visual.", "logit_", "text_projection", "text.text_projection")
-    return path == "packed" and not any(trained_parameters(model, others))
+    later_layers = ("visual.", "logit_", "text_projection", "text.text_projection")
+    return path == "packed" and not any(trained_parameters(model, later_layers))
 
 
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
@@ -106,8 +110,8 @@ def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
     if path != "packed":
         return 0
     prefix = "" if type(model) is CLIP else "text."
-    after = ("visual.", "logit_", f"{prefix}ln_final.", f"{prefix}text_projection")
-    return min(trained_blocks(model, f"{prefix}transformer.resblocks.", after), default=0)
+    later_layers = ("visual.", "logit_", f"{prefix}ln_final.", f"{prefix}text_projection")
+    return min(trained_blocks(model, f"{prefix}transformer.resblocks.", later_layers), default=0)
 
 
 def text_width(model: nn.Module) -> int:
@@ -124,16 +128,18 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths))
     device = next(model.parameters()).device
-    longest = int(lengths[-1])
-    tokens = tokens[:, :longest].to(device, non_blocking=True)
+    longest_text = int(lengths[-1])
+    tokens = tokens[:, :longest_text].to(device, non_blocking=True)
     text = _tower(model)
     if path == "full" or isinstance(text, HFTextEncoder):
         return model.encode_text(tokens, normalize=False)  # type: ignore[operator, no-any-return]
-    states = text.token_embedding(tokens) + text.positional_embedding[:longest]
-    states = text.transformer(states, attn_mask=text.attn_mask[:longest, :longest])
-    ends = (lengths - 1).to(device, non_blocking=True)
-    pooled = text.ln_final(states[torch.arange(len(ends), device=device), ends])
-    return project_text(model, pooled)
+    states = text.token_embedding(tokens) + text.positional_embedding[:longest_text]
+    states = text.transformer(states, attn_mask=text.attn_mask[:longest_text, :longest_text])
+    end_positions = (lengths - 1).to(device, non_blocking=True)
+    pooled_states = text.ln_final(
+        states[torch.arange(len(end_positions), device=device), end_positions]
+    )
+    return project_text(model, pooled_states)
 
 
 def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -160,28 +166,30 @@ def states_after_blocks(model: nn.Module, rows: Tensor, lengths: Tensor, start: 
 
 def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
     text, device = _tower(model), next(model.parameters()).device
-    places = torch.arange(tokens.shape[1]).expand_as(tokens)
-    real = places < lengths[:, None]
-    flat, positions = (each[real].to(device, non_blocking=True) for each in (tokens, places))
-    embeddings: Tensor = text.token_embedding(flat)
+    positions_in_text = torch.arange(tokens.shape[1]).expand_as(tokens)
+    is_token = positions_in_text < lengths[:, None]
+    token_ids, positions = (
+        matrix[is_token].to(device, non_blocking=True) for matrix in (tokens, positions_in_text)
+    )
+    embeddings: Tensor = text.token_embedding(token_ids)
     return embeddings + functional.embedding(positions, text.positional_embedding)
 
 
 def _packing(lengths: Tensor, device: torch.device) -> Packing:
-    different, counts = torch.unique_consecutive(lengths, return_counts=True)
-    groups = list(zip(counts.tolist(), different.tolist(), strict=True))
-    ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
-    return Packing(groups, ends, causal=True)
+    distinct_lengths, counts = torch.unique_consecutive(lengths, return_counts=True)
+    groups = list(zip(counts.tolist(), distinct_lengths.tolist(), strict=True))
+    last_rows = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
+    return Packing(groups, last_rows, causal=True)
 
 
-def project_text(model: nn.Module, pooled: Tensor) -> Tensor:
+def project_text(model: nn.Module, pooled_states: Tensor) -> Tensor:
     """Project outputs (M, W) of the text tower to features (M, D), which are not normalised."""
     projection = _tower(model).text_projection
     if projection is None:
-        return pooled
+        return pooled_states
     if isinstance(projection, nn.Linear):
-        return projection(pooled)  # type: ignore[no-any-return]
-    return pooled @ projection  # type: ignore[no-any-return]
+        return projection(pooled_states)  # type: ignore[no-any-return]
+    return pooled_states @ projection  # type: ignore[no-any-return]
 
 
 def _tower(model: nn.Module) -> Any:

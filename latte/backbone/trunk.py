@@ -38,8 +38,10 @@ def trunk_width(visual: Any) -> int:
 
 def trunk_is_constant(visual: Any) -> bool:
     """Return True if all parameters of the trunk are frozen and it has no dropout."""
-    after = ("head.",) if type(visual) is TimmModel else ("proj",)
-    return not any(trained_parameters(visual, after)) and not _has_dropout(visual, after)
+    later_layers = ("head.",) if type(visual) is TimmModel else ("proj",)
+    return not any(trained_parameters(visual, later_layers)) and not _has_dropout(
+        visual, later_layers
+    )
 
 
 def frozen_blocks(visual: Any) -> int:
@@ -49,30 +51,32 @@ def frozen_blocks(visual: Any) -> int:
     layer is trained or has dropout, or if the tower is not supported. Supported are open_clip's
     vision transformers that output the class token, and timm's EfficientNets.
     """
-    after: tuple[str, ...]
+    later_layers: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
-        blocks, after = "trunk.blocks.", ("trunk.conv_head.", "trunk.bn2.", "head.")
+        blocks, later_layers = "trunk.blocks.", ("trunk.conv_head.", "trunk.bn2.", "head.")
     elif type(visual) is not TimmModel and reads_class_token(visual):
-        blocks, after = "transformer.resblocks.", ("ln_post.", "proj")
+        blocks, later_layers = "transformer.resblocks.", ("ln_post.", "proj")
     else:
         return 0
-    trained = trained_blocks(visual, blocks, after)
-    if not trained:
+    trained_indices = trained_blocks(visual, blocks, later_layers)
+    if not trained_indices:
         return 0
-    later = tuple(f"{blocks}{number}." for number in range(min(trained), max(trained) + 1))
-    return 0 if _has_dropout(visual, (*after, *later)) else min(trained)
+    trained_prefixes = tuple(
+        f"{blocks}{number}." for number in range(min(trained_indices), max(trained_indices) + 1)
+    )
+    return 0 if _has_dropout(visual, (*later_layers, *trained_prefixes)) else min(trained_indices)
 
 
-def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
+def trained_blocks(tower: nn.Module, blocks: str, later_layers: tuple[str, ...]) -> set[int]:
     """Return the indices of the trained blocks; empty if a layer before the blocks is trained.
 
     Parameter names of blocks start with `blocks`; names of layers after the blocks start with a
-    prefix in `after`.
+    prefix in `later_layers`.
     """
-    trained = list(trained_parameters(tower, after))
-    if not all(name.startswith(blocks) for name in trained):
+    trained_names = list(trained_parameters(tower, later_layers))
+    if not all(name.startswith(blocks) for name in trained_names):
         return set()
-    return {int(name.removeprefix(blocks).split(".")[0]) for name in trained}
+    return {int(name.removeprefix(blocks).split(".")[0]) for name in trained_names}
 
 
 def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
@@ -89,18 +93,18 @@ def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
         return class_token_of(visual, states, count)
     trunk: Any = visual.trunk
     blocks = trunk.blocks[count:]
-    again = trunk.grad_checkpointing and torch.is_grad_enabled()
-    states = checkpoint_seq(blocks, states, flatten=True) if again else blocks(states)
+    recompute = trunk.grad_checkpointing and torch.is_grad_enabled()
+    states = checkpoint_seq(blocks, states, flatten=True) if recompute else blocks(states)
     return trunk.forward_head(trunk.bn2(trunk.conv_head(states)))  # type: ignore[no-any-return]
 
 
 def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
     """Return the trunk's outputs (B, W), before the projection, for pixels (B, 3, S, S)."""
-    whole = torch.is_grad_enabled() and not trunk_is_constant(visual)
-    if whole or pixels.device.type != "cpu":
+    in_one_pass = torch.is_grad_enabled() and not trunk_is_constant(visual)
+    if in_one_pass or pixels.device.type != "cpu":
         return _states(visual, pixels)
-    parts = pixels.tensor_split(max(1, len(pixels) // _FEWEST_IMAGES))
-    return torch.cat([_states(visual, part) for part in parts])
+    batches = pixels.tensor_split(max(1, len(pixels) // _FEWEST_IMAGES))
+    return torch.cat([_states(visual, batch) for batch in batches])
 
 
 def project(visual: Any, states: Tensor) -> Tensor:
@@ -116,14 +120,14 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
     return class_token_of(visual, visual._embeds(pixels))
 
 
-def trained_parameters(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of trained parameters, without names that start with a prefix in `after`."""
+def trained_parameters(tower: nn.Module, later_layers: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of trained parameters that start with no prefix in `later_layers`."""
     for name, weight in tower.named_parameters():
-        if weight.requires_grad and not name.startswith(after):
+        if weight.requires_grad and not name.startswith(later_layers):
             yield name
 
 
-def _has_dropout(visual: nn.Module, after: tuple[str, ...]) -> bool:
-    trunk = [one for name, one in visual.named_modules() if not name.startswith(after)]
-    rates = [getattr(one, name, None) for one in trunk for name in _RATES]
+def _has_dropout(visual: nn.Module, later_layers: tuple[str, ...]) -> bool:
+    trunk = [module for name, module in visual.named_modules() if not name.startswith(later_layers)]
+    rates = [getattr(module, name, None) for module in trunk for name in _RATES]
     return any(isinstance(rate, float) and rate > 0 for rate in rates)

@@ -25,15 +25,17 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
-    if any(abs(one) > _LARGEST_SIZE for one in _numbers(config)) or any(
-        one > _MOST_LAYERS for tower in (text, vision) for one in _numbers(tower.get("layers"))
+    if any(abs(number) > _LARGEST_SIZE for number in _numbers(config)) or any(
+        number > _MOST_LAYERS
+        for tower in (text, vision)
+        for number in _numbers(tower.get("layers"))
     ):
         raise LatteError(f"{name} describes a model that is too large", where=where)
     options = text.get("tokenizer_kwargs") or {}
-    unknown = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
-    if unknown:
+    unknown_options = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
+    if unknown_options:
         raise LatteError(
-            f"{name} sets {unknown[0]} for its tokenizer, which latte does not pass on",
+            f"{name} sets {unknown_options[0]} for its tokenizer, which latte does not pass on",
             where=where,
             hint="take it out of tokenizer_kwargs: only open_clip's own options are safe there",
         )
@@ -48,8 +50,8 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, Mapping | list):
-        for below in value.values() if isinstance(value, Mapping) else value:
-            yield from _numbers(below)
+        for nested in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(nested)
     elif isinstance(value, int | float):
         yield value
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from latte.cli.output import echo
 from latte.cli.shared import (
     ClassesOption,
     MethodOption,
@@ -17,6 +16,7 @@ from latte.cli.shared import (
 )
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
+from latte.report.output import echo
 from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from latte.cli.output import echo, results
 from latte.cli.shared import complete_component, complete_from, known_kind
 from latte.interfaces import Options
 from latte.recipe.fields import models_in
@@ -20,6 +19,7 @@ from latte.recipe.model import RecipeKeys, component_at
 from latte.recipe.places import SHORT
 from latte.registry.registry import load_registry
 from latte.registry.spec import KINDS, Kind
+from latte.report.output import echo, results
 from latte.report.terminal import fitted
 
 

@@ -12,12 +12,12 @@ import typer
 from rich.text import Text
 
 from latte.cli import shared
-from latte.cli.output import echo, results
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
+from latte.report.output import echo, results
 from latte.report.progress import make_progress
 from latte.report.terminal import fitted
 

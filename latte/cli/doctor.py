@@ -10,13 +10,13 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption
 from latte.interfaces import LatteError
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import is_secret
 from latte.registry.discovery import discover_plugins
 from latte.report.numbers import size
+from latte.report.output import print_json, results
 from latte.report.terminal import fitted
 from latte.version import __version__
 

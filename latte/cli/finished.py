@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from latte.cli import shared
-from latte.cli.output import echo, print_json, write_file
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
+from latte.report.output import echo, print_json, write_file
 from latte.report.progress import make_progress
 
 
@@ -22,8 +22,8 @@ def evaluate(
 ) -> None:
     """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
-    from latte.report.sentences import oracle_note
-    from latte.report.summary import evaluation_lines
+    from latte.report.statements import label_use
+    from latte.report.summary import evaluation_lines, statement_lines
     from latte.results.run import open_run
     from latte.run.evaluating import named_classes
     from latte.run.reopen import evaluate_run
@@ -33,9 +33,8 @@ def evaluate(
         print_json([named_classes(one, found.class_names) for one in evaluations])
     else:
         echo("\n".join(evaluation_lines(evaluations)))
-    note = oracle_note({**found.recipe, "controls": {}})
-    if note:
-        echo(note, err=as_json)
+    for statement in label_use({**found.recipe, "controls": {}}):
+        echo("\n".join(statement_lines(statement)), err=as_json)
 
 
 def export(
@@ -172,11 +171,11 @@ def _published(against: Path, runs: Sequence[Path]) -> Path:
     Raises `LatteError` if the file does not exist. If `against` is a folder, the hint of the error
     is the command that compares run folders.
     """
-    from latte.recipe.shipped import find_file
+    from latte.recipe.shipped import find_table
 
     with shared.naming("--against"):
         try:
-            return find_file(against)
+            return find_table(against)
         except LatteError as error:
             if not is_folder(against):
                 raise

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from latte.cli import errors
-from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.io.machine import machine_error
 from latte.registry import discovery
 from latte.registry.spec import CommandSpec, Plugin
+from latte.report.output import echo
 from latte.version import __version__
 
 GROUPS = {

@@ -11,13 +11,13 @@ import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli.output import echo, print_json, results
 from latte.cli.shared import command_group, complete_from, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.registry import discovery
 from latte.registry.registry import load_registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Plugin
+from latte.report.output import echo, print_json, results
 from latte.report.progress import make_progress
 from latte.report.terminal import fitted
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from latte.cli.output import echo, rows_stream
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
 from latte.io.files import partial_file
@@ -21,6 +20,7 @@ from latte.io.paths import (
     refuse_other_kind,
     refuse_read_only,
 )
+from latte.report.output import echo, rows_stream
 from latte.report.progress import make_progress
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli import shared
-from latte.cli.output import echo, print_json, results, write_file
 from latte.interfaces import LatteError, RecipeErrors
 from latte.new.arguments import NEW, file_or_names
 from latte.recipe.dump import dump_yaml, yaml_lines
@@ -16,6 +15,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.places import dotted
 from latte.recipe.shipped import find, is_part, recipes_by_folder, shown
 from latte.registry.registry import load_registry
+from latte.report.output import echo, print_json, results, write_file
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latte.cli import shared, waited
-from latte.cli.output import echo, results
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.numbers import duration, mebibytes, plural
+from latte.report.numbers import duration, mebibytes
+from latte.report.output import echo, results
 from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
 
@@ -79,8 +79,8 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
     unless = ""
     for stage in stages:
         what = "to do"
-        if stage.failed:
-            what = f"to do: sends {plural(stage.failed, 'failed request')} again"
+        if stage.repeats:
+            what = f"to do: repeats {stage.repeats}"
             unless = " unless texts are added"
         elif stage.seconds is not None:
             what = f"reused (took {stage.seconds:.1f} s){unless}"

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from latte.cli.output import echo
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
@@ -24,6 +23,7 @@ from latte.recipe.load import refuse_absent_file
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
 from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS, Kind
+from latte.report.output import echo
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _FOR_SEVERAL = ("run", "describe")

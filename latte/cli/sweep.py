@@ -11,12 +11,12 @@ from rich.text import Text
 
 from latte.cli import shared
 from latte.cli.finished import print_skipped
-from latte.cli.output import echo, results
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.registry.registry import load_registry
 from latte.report.numbers import ABSENT, plural, published_percent
+from latte.report.output import echo, results
 from latte.report.progress import make_progress
 from latte.report.terminal import fitted, paragraph
 

@@ -152,7 +152,7 @@ _OTHERS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them."""
     kinds = get_args(Kind)
-    return sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
+    return sorted([*_tables(), *_OTHERS], key=lambda spec: kinds.index(spec.kind))
 
 
 def _tables() -> Iterator[ComponentSpec]:

@@ -54,13 +54,13 @@ class LengthGate(Gate[LengthOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        return [self._verdict(len(one.text.split())) for one in texts]
+        return [self._verdict(len(gated_text.text.split())) for gated_text in texts]
 
     def _verdict(self, words: int) -> str | None:
-        least, most = self.options.at_least, self.options.at_most
-        if words < least:
-            return f"{words} {'word' if words == 1 else 'words'}, fewer than {least}"
-        return f"{words} words, more than {most}" if words > most else None
+        fewest_words, most_words = self.options.at_least, self.options.at_most
+        if words < fewest_words:
+            return f"{words} {'word' if words == 1 else 'words'}, fewer than {fewest_words}"
+        return f"{words} words, more than {most_words}" if words > most_words else None
 
 
 _SEQUENCE = 3
@@ -93,30 +93,30 @@ class RepetitionGate(Gate[RepetitionOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        split = [tuple(words(one.text)) or (one.text,) for one in texts]
-        counts = Counter(split)
-        return [self._verdict(one, counts[one], len(texts)) for one in split]
+        word_lists = [tuple(words(gated_text.text)) or (gated_text.text,) for gated_text in texts]
+        counts = Counter(word_lists)
+        return [self._verdict(word_list, counts[word_list], len(texts)) for word_list in word_lists]
 
-    def _verdict(self, written: Sequence[str], equal: int, total: int) -> str | None:
-        share = repeated_share(written)
+    def _verdict(self, words: Sequence[str], equal_texts: int, total: int) -> str | None:
+        share = repeated_share(words)
         if share > self.options.within:
             return f"{share:.0%} of its word sequences are repetitions"
-        if equal > max(1, self.options.across * total):
-            return f"the same text {equal:,} times among {total:,}"
+        if equal_texts > max(1, self.options.across * total):
+            return f"the same text {equal_texts:,} times among {total:,}"
         return None
 
 
-def repeated_share(written: Sequence[str]) -> float:
+def repeated_share(words: Sequence[str]) -> float:
     """Return the fraction of a text's three-word sequences that repeat an earlier sequence.
 
     The fraction is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a
     sentence that is repeated many times.
     """
-    total = len(written) - _SEQUENCE + 1
+    total = len(words) - _SEQUENCE + 1
     if total < 1:
         return 0.0
-    distinct = {tuple(written[i : i + _SEQUENCE]) for i in range(total)}
-    return 1 - len(distinct) / total
+    distinct_sequences = {tuple(words[i : i + _SEQUENCE]) for i in range(total)}
+    return 1 - len(distinct_sequences) / total
 
 
 _PICTURE = r"(?:images?|photos?|pictures?|photographs?|attachments?|files?)"
@@ -173,10 +173,12 @@ class RefusalGate(Gate[RefusalOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
-        also = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
-        refusal = re.compile("|".join((*PATTERNS, *(rf"(?<!\w){one}(?!\w)" for one in also))))
-        found = (refusal.search(_spaced(folded(one.text))) for one in texts)
-        return [f"it says `{one[0].strip()}`" if one else None for one in found]
+        phrase_patterns = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
+        refusal_pattern = re.compile(
+            "|".join((*PATTERNS, *(rf"(?<!\w){pattern}(?!\w)" for pattern in phrase_patterns)))
+        )
+        matches = (refusal_pattern.search(_spaced(folded(gated_text.text))) for gated_text in texts)
+        return [f"it says `{match[0].strip()}`" if match else None for match in matches]
 
 
 def _spaced(text: str) -> str:

@@ -131,8 +131,8 @@ def margins(texts: Tensor, classifier: Classifier | None) -> Tensor:
     if classifier is None or classifier.classes == 1:
         return texts.new_ones(len(texts))
     blocks = torch.split(texts.detach(), rows_per_block(len(classifier.weights)))
-    best = [classifier.similarities(block).topk(2, dim=1).values for block in blocks]
-    return torch.cat([nearest[:, 0] - nearest[:, 1] + MARGIN_FLOOR for nearest in best])
+    top_two = [classifier.similarities(block).topk(2, dim=1).values for block in blocks]
+    return torch.cat([pair[:, 0] - pair[:, 1] + MARGIN_FLOOR for pair in top_two])
 
 
 def mix(
@@ -143,8 +143,8 @@ def mix(
     `texts` has unit features (B, D) of each description, and `weights` has w_k (1 if absent).
     """
     factors = [margins(text, classifier) * weights.get(name, 1.0) for name, text in texts.items()]
-    stacked = torch.stack(factors).unsqueeze(2)
-    return (torch.stack([*texts.values()]) * stacked).sum(dim=0) / stacked.sum(dim=0)
+    text_weights = torch.stack(factors).unsqueeze(2)
+    return (torch.stack([*texts.values()]) * text_weights).sum(dim=0) / text_weights.sum(dim=0)
 
 
 # 3. Prototypes with momentum
@@ -204,8 +204,8 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
             totals.index_add_(0, supervision.stream.labels, weights)
         # Mean and sum have the same direction.
         lengths = sums.norm(dim=1, keepdim=True)
-        usable = lengths > _ROUNDING_ERRORS * torch.finfo(sums.dtype).eps * totals
-        self._prototypes = torch.where(usable, sums / lengths, self._prototypes)
+        has_direction = lengths > _ROUNDING_ERRORS * torch.finfo(sums.dtype).eps * totals
+        self._prototypes = torch.where(has_direction, sums / lengths, self._prototypes)
 
     def state(self) -> dict[str, Tensor]:
         """Return the prototypes (C, D), and those for the margins if they are older ones."""
@@ -247,13 +247,15 @@ class ContrastiveLoss(Loss[NoOptions]):
                 hint="use prototypes that do, such as `momentum` or `templates`",
             )
         weights = supervision.stream.weights
-        removed = weights == 0
+        is_removed = weights == 0
         # A removed image keeps the pair with itself, so that its cross-entropy is 0.
-        positives = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
-        excluded = (removed.unsqueeze(0) | removed.unsqueeze(1)) & ~positives
+        positives = torch.eye(len(is_removed), dtype=torch.bool, device=is_removed.device)
+        excluded_pairs = (is_removed.unsqueeze(0) | is_removed.unsqueeze(1)) & ~positives
         logits = logit_scale * image_features @ supervision.targets.T
-        logits = logits.masked_fill(excluded, -torch.inf)
-        by_image, by_target = (each.log_softmax(dim=1).diagonal() for each in (logits, logits.T))
+        logits = logits.masked_fill(excluded_pairs, -torch.inf)
+        by_image, by_target = (
+            matrix.log_softmax(dim=1).diagonal() for matrix in (logits, logits.T)
+        )
         losses = -(by_image + by_target) / 2
         weights = weights.to(losses.dtype)
         return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(losses.dtype).tiny)

@@ -33,17 +33,19 @@ class SigmoidLoss(Loss[NoOptions]):
         """
         stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias
         if targets is None or bias is None:
-            missing = "the prototypes give none" if targets is None else "the backbone has no bias"
+            missing_input = (
+                "the prototypes give none" if targets is None else "the backbone has no bias"
+            )
             raise LatteError(
                 "the loss `sigmoid` needs a target for each image and the logit bias of a sigmoid "
-                f"model such as SigLIP: {missing}",
+                f"model such as SigLIP: {missing_input}",
                 hint="loss: contrastive" if bias is None else "prototypes: momentum",
             )
-        counts = stream.weights > 0
-        alike = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)
+        has_weight = stream.weights > 0
+        is_positive_pair = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)
         logits = logit_scale * image_features @ targets.T + bias
-        losses = -logsigmoid(torch.where(alike, logits, -logits))
-        losses = losses.masked_fill(~(counts.unsqueeze(0) & counts.unsqueeze(1)), 0.0)
+        losses = -logsigmoid(torch.where(is_positive_pair, logits, -logits))
+        losses = losses.masked_fill(~(has_weight.unsqueeze(0) & has_weight.unsqueeze(1)), 0.0)
         losses = (losses.sum(dim=0) + losses.sum(dim=1)) / 2
         weights = stream.weights.to(losses.dtype)
         return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(losses.dtype).tiny)

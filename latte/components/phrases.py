@@ -76,20 +76,20 @@ class PhraseDescriber(Describer[PhraseOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
         """Return one sentence per request; refuse a request without images."""
         return [
-            self._describe(torch.stack([image.features for image in one.images]).float())
-            if one.images
+            self._describe(torch.stack([image.features for image in request.images]).float())
+            if request.images
             else Refusal("it needs images")
-            for one in requests
+            for request in requests
         ]
 
     def _describe(self, features: Tensor) -> str:
         feature = normalize(features.mean(0), dim=0)
-        wanted = {"objects": self.options.top, "textures": 2}
-        found = {
-            section: self._standing_out(section, feature, wanted.get(section, 1))
+        phrase_counts = {"objects": self.options.top, "textures": 2}
+        best_phrases = {
+            section: self._standing_out(section, feature, phrase_counts.get(section, 1))
             for section in self._bank.sections
         }
-        return sentence(found, self.options.words)
+        return sentence(best_phrases, self.options.words)
 
     def _standing_out(self, section: str, feature: Tensor, at_most: int) -> list[str]:
         phrases = self._bank.sections[section]
@@ -98,11 +98,15 @@ class PhraseDescriber(Describer[PhraseOptions]):
         # Score one image at a time, because rounding in a batched product depends on the batch.
         # Round the scores, so that kernels and machines rarely rank phrases differently.
         scores = standard_scores(self._phrase_features[section] @ feature).round(decimals=4)
-        best = scores.sort(descending=True, stable=True)
+        ranked_scores = scores.sort(descending=True, stable=True)
         threshold = threshold_score(len(phrases))
-        picked = zip(best.values[:at_most].tolist(), best.indices[:at_most].tolist(), strict=True)
-        names = [phrases[row] for score, row in picked if score >= threshold]
-        return names or ([phrases[int(best.indices[0])]] if section == "objects" else [])
+        top_scores = zip(
+            ranked_scores.values[:at_most].tolist(),
+            ranked_scores.indices[:at_most].tolist(),
+            strict=True,
+        )
+        names = [phrases[row] for score, row in top_scores if score >= threshold]
+        return names or ([phrases[int(ranked_scores.indices[0])]] if section == "objects" else [])
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
@@ -110,8 +114,10 @@ class PhraseDescriber(Describer[PhraseOptions]):
         clip = self.context.frozen_clip()
         prompts = {name: texts for name, texts in _prompts(self._bank).items() if texts}
         with torch.inference_mode():
-            encoded = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
-        return {name: distinctive(features.float().cpu()) for name, features in encoded.items()}
+            section_features = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
+        return {
+            name: distinctive(features.float().cpu()) for name, features in section_features.items()
+        }
 
 
 def distinctive(features: Tensor) -> Tensor:
@@ -119,14 +125,14 @@ def distinctive(features: Tensor) -> Tensor:
 
     With this component, phrases near the mean of all phrases would rank first for every image.
     """
-    common = normalize(features.mean(0), dim=0)
-    return normalize(features - (features @ common)[:, None] * common, dim=1)
+    common_direction = normalize(features.mean(0), dim=0)
+    return normalize(features - (features @ common_direction)[:, None] * common_direction, dim=1)
 
 
 def standard_scores(similarities: Tensor) -> Tensor:
     """Return similarities (P,) as z-scores: the number of standard deviations above the mean."""
-    deviation = similarities.std(correction=0).clamp_min(1e-6)
-    return (similarities - similarities.mean()) / deviation
+    standard_deviation = similarities.std(correction=0).clamp_min(1e-6)
+    return (similarities - similarities.mean()) / standard_deviation
 
 
 def threshold_score(phrases: int) -> float:
@@ -182,14 +188,14 @@ def parse_bank(text: str, source: str) -> PhraseBank:
     Raises `LatteError` with `source` and line number for invalid content.
     """
     sections: dict[str, dict[str, None]] = {name: {} for name in SECTIONS}
-    current: str | None = None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = " ".join(raw.split())
+    section: str | None = None
+    for number, raw_line in enumerate(text.splitlines(), 1):
+        line = " ".join(raw_line.split())
         if not line or line.startswith("#"):
             continue
         if line.startswith("["):
-            current = _section(line, f"{source}:{number}")
-        elif current is None:
+            section = _section(line, f"{source}:{number}")
+        elif section is None:
             raise LatteError(
                 f"{line!r} stands before the first section",
                 where=f"{source}:{number}",
@@ -202,7 +208,7 @@ def parse_bank(text: str, source: str) -> PhraseBank:
                     where=f"{source}:{number}",
                     hint="a phrase is a few words; the describer makes the sentence",
                 )
-            sections[current][line] = None
+            sections[section][line] = None
     if not sections["objects"]:
         raise LatteError("there is no phrase in [objects]", where=source)
     return PhraseBank({name: tuple(phrases) for name, phrases in sections.items()})
@@ -212,11 +218,11 @@ def _section(line: str, where: str) -> str:
     name = line.removeprefix("[").removesuffix("]").strip()
     if line == f"[{name}]" and name in SECTIONS:
         return name
-    known = [f"[{section}]" for section in SECTIONS]
+    section_lines = [f"[{section}]" for section in SECTIONS]
     raise LatteError(
         f"unknown section {line}",
         where=where,
-        hint=did_you_mean(line, known) or f"sections are {', '.join(known)}",
+        hint=did_you_mean(line, section_lines) or f"sections are {', '.join(section_lines)}",
     )
 
 
@@ -235,42 +241,44 @@ _DROPPED_FIRST = (
 )
 
 
-def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
+def sentence(best_phrases: Mapping[str, Sequence[str]], words: int) -> str:
     """Return a sentence of at most `words` words from the best phrases of each section.
 
     For example: "a red metal guitar, like a violin or a cello, smooth, in a concert hall."
     """
-    chosen = {section: list(phrases) for section, phrases in found.items()}
-    text = _render(chosen)
+    remaining_phrases = {section: list(phrases) for section, phrases in best_phrases.items()}
+    text = _render(remaining_phrases)
     for section in _DROPPED_FIRST:
         if len(text.split()) <= words:
             break
-        if len(chosen[section]) > (section == "objects"):
-            chosen[section].pop()
-            text = _render(chosen)
+        if len(remaining_phrases[section]) > (section == "objects"):
+            remaining_phrases[section].pop()
+            text = _render(remaining_phrases)
     return text
 
 
 def with_article(phrase: str) -> str:
     """Return `phrase` with "a" or "an", unless it is a plural or has a determiner."""
-    first, head = phrase.split()[0].lower(), phrase.split(" of ")[0].split()[-1]
+    first_word, head = phrase.split()[0].lower(), phrase.split(" of ")[0].split()[-1]
     is_plural = head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
-    if first in _DETERMINERS or is_plural:
+    if first_word in _DETERMINERS or is_plural:
         return phrase
-    vowel = first.startswith(_TAKES_AN) or (first[0] in "aeiou" and not first.startswith(_TAKES_A))
-    return f"{'an' if vowel else 'a'} {phrase}"
+    takes_an = first_word.startswith(_TAKES_AN) or (
+        first_word[0] in "aeiou" and not first_word.startswith(_TAKES_A)
+    )
+    return f"{'an' if takes_an else 'a'} {phrase}"
 
 
-def _render(chosen: Mapping[str, Sequence[str]]) -> str:
-    name, *similar = chosen["objects"]
-    parts = [with_article(" ".join([*chosen["colours"], *chosen["materials"], name]))]
-    if similar:
-        parts.append("like " + _either([with_article(other) for other in similar]))
-    if chosen["textures"]:
-        parts.append(" and ".join(chosen["textures"]))
-    return ", ".join([*parts, *chosen["scenes"]]) + "."
+def _render(phrases: Mapping[str, Sequence[str]]) -> str:
+    name, *similar_names = phrases["objects"]
+    clauses = [with_article(" ".join([*phrases["colours"], *phrases["materials"], name]))]
+    if similar_names:
+        clauses.append("like " + _either([with_article(name) for name in similar_names]))
+    if phrases["textures"]:
+        clauses.append(" and ".join(phrases["textures"]))
+    return ", ".join([*clauses, *phrases["scenes"]]) + "."
 
 
 def _either(phrases: Sequence[str]) -> str:
-    *others, last = phrases
-    return f"{', '.join(others)} or {last}" if others else last
+    *earlier_phrases, last_phrase = phrases
+    return f"{', '.join(earlier_phrases)} or {last_phrase}" if earlier_phrases else last_phrase

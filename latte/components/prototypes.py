@@ -125,24 +125,29 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     def estimate(self, start: TrainingStart) -> Tensor:
         """Return the zero-shot prototypes (C, D) after at most `rounds` updates."""
         options = MomentumOptions(momentum=self.options.momentum, mixer=self.options.mixer)
-        moving = MomentumPrototypes(options, self.context)
-        moving.start(start)
-        prototypes = moving.classifier().weights
+        momentum_prototypes = MomentumPrototypes(options, self.context)
+        momentum_prototypes.start(start)
+        prototypes = momentum_prototypes.classifier().weights
         features = start.image_features.to(prototypes)
         images = features + shift_to_texts(features, prototypes)
         blocks = [*row_blocks(len(features), len(prototypes))]
         for _ in range(self.options.rounds):
-            before = prototypes
-            current = torch.cat([moving.similarities(features[rows]).argmax(1) for rows in blocks])
-            streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
+            previous_prototypes = prototypes
+            current_labels = torch.cat(
+                [momentum_prototypes.similarities(features[rows]).argmax(1) for rows in blocks]
+            )
+            streams = {
+                "frozen": start.zero_shot_labels.to(current_labels),
+                "current": current_labels,
+            }
             supervisions = [
                 supervision
                 for name, labels in streams.items()
-                for supervision in self._of_stream(name, labels, moving, start, images)
+                for supervision in self._of_stream(name, labels, momentum_prototypes, start, images)
             ]
-            moving.update(supervisions)
-            prototypes = moving.classifier().weights
-            if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
+            momentum_prototypes.update(supervisions)
+            prototypes = momentum_prototypes.classifier().weights
+            if torch.allclose(prototypes, previous_prototypes, rtol=0.0, atol=_AT_REST):
                 break
         return prototypes
 
@@ -150,7 +155,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         self,
         name: str,
         labels: Tensor,
-        moving: MomentumPrototypes,
+        momentum_prototypes: MomentumPrototypes,
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
@@ -165,10 +170,10 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         if share < 1:
             texts = {text: row.to(images) for text, row in start.texts(labels).items()}
             stream = LabelStream(name, labels, images.new_full((len(labels),), 1 - share))
-            supervisions.append(moving.supervise(stream, texts, images))
+            supervisions.append(momentum_prototypes.supervise(stream, texts, images))
         if share > 0:
-            own = moving.classifier().weights[labels]
-            targets = torch.lerp(own, images, 1 - self.options.momentum)
+            label_prototypes = momentum_prototypes.classifier().weights[labels]
+            targets = torch.lerp(label_prototypes, images, 1 - self.options.momentum)
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions

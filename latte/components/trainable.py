@@ -82,9 +82,11 @@ class LastBlocks(Trainable[LastBlocksOptions]):
                 where=f"{_WHERE}.blocks",
                 hint=f"blocks: {fewest}" if fewest else "trainable: projections",
             )
-        starts = tuple(f"{name}." for tower in towers for name in tower[-count:])
-        last = [name for name in model.parameters_of("all") if name.startswith(starts)]
-        return model.train_parameters({*last, *model.parameters_of("projections")})
+        prefixes = tuple(f"{name}." for tower in towers for name in tower[-count:])
+        block_parameters = [
+            name for name in model.parameters_of("all") if name.startswith(prefixes)
+        ]
+        return model.train_parameters({*block_parameters, *model.parameters_of("projections")})
 
 
 class _Peft(Trainable[OptionsT]):
@@ -105,12 +107,14 @@ class _Peft(Trainable[OptionsT]):
 
         self.check()
         model = _with_modules(backbone)
-        before = {name for name, _ in model.model.named_parameters()}
+        original_names = {name for name, _ in model.model.named_parameters()}
         with torch.random.fork_rng():
             torch.manual_seed(self.context.seed)
             self._tuner = self.tuner(model, importlib.import_module("peft"))
-        added = {name for name, one in model.model.named_parameters() if one.requires_grad}
-        return model.train_parameters(added - before)
+        trainable_names = {
+            name for name, parameter in model.model.named_parameters() if parameter.requires_grad
+        }
+        return model.train_parameters(trainable_names - original_names)
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
         """Add parameters to the model; return the peft object that can merge them later."""
@@ -138,11 +142,11 @@ class Lora(_Peft[LoraOptions]):
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
         """Add two matrices of rank `rank` to each linear layer."""
-        starts = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
+        prefixes = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
         layers = [
             name
             for name, module in backbone.model.named_modules()
-            if _is_linear(module) and name.startswith(starts)
+            if _is_linear(module) and name.startswith(prefixes)
         ]
         if not layers:
             raise LatteError(
@@ -183,7 +187,7 @@ class Prompts(_Peft[PromptsOptions]):
         }
         if not embeddings:
             raise LatteError("this backbone has no embedding of tokens", where=_WHERE)
-        name = max(embeddings, key=lambda one: embeddings[one].num_embeddings)
+        name = max(embeddings, key=lambda path: embeddings[path].num_embeddings)
         tokens = _tokens(backbone, embeddings[name], self.options.words)
         config = peft.TrainableTokensConfig(token_indices=tokens, target_modules=[name])
         return peft.TrainableTokensModel(backbone.model, {"default": config}, "default")
@@ -201,22 +205,22 @@ def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> li
     """Return the token ids of `words`, without start, end and padding tokens."""
     import torch
 
-    seen: list[set[int]] = []
+    token_sets: list[set[int]] = []
     handle = embedding.register_forward_pre_hook(
-        lambda _, given: seen.append({*given[0].flatten().tolist()})
+        lambda _, inputs: token_sets.append({*inputs[0].flatten().tolist()})
     )
     with torch.no_grad():
         for text in (words, ""):
             backbone.encode_texts([text])
     handle.remove()
-    own, empty = seen
-    if not own - empty:
+    word_tokens, special_tokens = token_sets
+    if not word_tokens - special_tokens:
         raise LatteError(
             f"{words!r} has no token of its own",
             where=f"{_WHERE}.words",
             hint="words: a photo of a",
         )
-    return sorted(own - empty)
+    return sorted(word_tokens - special_tokens)
 
 
 def _with_modules(backbone: Backbone) -> ModuleBackbone:

@@ -71,12 +71,17 @@ def sample_crop(width: int, height: int, scale: tuple[float, float], random: Ran
     for _ in range(10):
         area = width * height * random.uniform(*scale)
         aspect = math.exp(random.uniform(low, high))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            return random.randint(0, width - w), random.randint(0, height - h), w, h
-    w = min(width, max(1, round(height * CROP_RATIO[1])))
-    h = min(height, max(1, round(width / CROP_RATIO[0])))
-    return (width - w) // 2, (height - h) // 2, w, h
+        crop_width, crop_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < crop_width <= width and 0 < crop_height <= height:
+            return (
+                random.randint(0, width - crop_width),
+                random.randint(0, height - crop_height),
+                crop_width,
+                crop_height,
+            )
+    crop_width = min(width, max(1, round(height * CROP_RATIO[1])))
+    crop_height = min(height, max(1, round(width / CROP_RATIO[0])))
+    return (width - crop_width) // 2, (height - crop_height) // 2, crop_width, crop_height
 
 
 def _sample_jitter(

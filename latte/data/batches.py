@@ -18,17 +18,17 @@ from latte.toolkit.seeds import seed_from
 _CPU = torch.device("cpu")
 
 
-def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+def epoch_batches(images: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
     """Shuffle the indices 0 to n - 1 by `seed` and `epoch`, and split them into batches (B,).
 
     Sizes differ by at most 1, because a tiny last batch would have hardly any negatives for a
     contrastive loss.
     """
-    if n == 0:
+    if images == 0:
         return []
     generator = torch.Generator().manual_seed(seed_from("batches", seed, epoch))
-    order = torch.randperm(n, generator=generator)
-    return list(order.tensor_split(math.ceil(n / batch_size)))
+    order = torch.randperm(images, generator=generator)
+    return list(order.tensor_split(math.ceil(images / batch_size)))
 
 
 def evaluation_batches(
@@ -46,8 +46,8 @@ def evaluation_batches(
     def write(index: int, out: Tensor) -> None:
         out.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
 
-    chosen = range(len(cache)) if only is None else only
-    indices = torch.tensor(chosen, dtype=torch.int64)
+    image_indices = range(len(cache)) if only is None else only
+    indices = torch.tensor(image_indices, dtype=torch.int64)
     batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     return _prefetched(batches, write, torch.uint8, cache, pixel_format, device)
 
@@ -82,25 +82,25 @@ def _prefetched(
     the time of fp32. They are copied from pinned memory, so that Python does not wait.
     """
     on_gpu = device.type == "cuda"
-    pool = ThreadPoolExecutor(image_threads(alone=on_gpu), thread_name_prefix="latte-images")
+    executor = ThreadPoolExecutor(image_threads(alone=on_gpu), thread_name_prefix="latte-images")
     size = pixel_format.size
 
     def build(indices: Tensor) -> tuple[Tensor, Tensor]:
         pixels = torch.empty(len(indices), 3, size, size, dtype=dtype, pin_memory=on_gpu)
-        for _ in pool.map(write, indices.tolist(), pixels):
+        for _ in executor.map(write, indices.tolist(), pixels):
             pass
         if device.type == "cpu" and dtype == torch.uint8:
             pixels = normalise(pixels, pixel_format)
         return indices, pixels
 
-    built = ordered_map(build, batches, threads=1, ahead=BATCHES_AHEAD)
+    filled_batches = ordered_map(build, batches, threads=1, ahead=BATCHES_AHEAD)
     try:
-        for indices, pixels in built:
+        for indices, pixels in filled_batches:
             yield indices, _on_device(pixels, pixel_format, device)
     finally:
         # Cancel images that are not yet prepared, so that the unfinished batch ends at once.
-        pool.shutdown(wait=True, cancel_futures=True)
-        built.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+        filled_batches.close()
         cache.store.flush()
 
 

@@ -44,9 +44,9 @@ class ImageCache:
 
         Raises `UnreadableImageError`, or `LatteError` if the image changed after it was scanned.
         """
-        cached = self.store.get(self._name(index))
-        if cached is not None:
-            return Image.fromarray(cached)
+        cached_pixels = self.store.get(self._name(index))
+        if cached_pixels is not None:
+            return Image.fromarray(cached_pixels)
         reference = self.images[index]
         if self._keys is not None:
             reference = CheckedImage(reference, self._keys[index])
@@ -56,17 +56,17 @@ class ImageCache:
 
     def pixels(self, index: int) -> Pixels:
         """Return image `index` as (H, W, 3), read-only. Raises `UnreadableImageError`."""
-        cached = self.store.get(self._name(index))
-        return numpy.asarray(self.get(index)) if cached is None else cached
+        cached_pixels = self.store.get(self._name(index))
+        return numpy.asarray(self.get(index)) if cached_pixels is None else cached_pixels
 
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
         """Return the evaluation view of image `index` before normalisation: (3, S, S) uint8."""
         # All fields of the pixel format that change 8-bit pixels, so not the normalisation.
-        parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
-        name = f"{self._name(index)}:{digest_json(parts)[:8]}"
-        cached = self.store.get(name)
-        if cached is not None:
-            return cached
+        fields = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
+        name = f"{self._name(index)}:{digest_json(fields)[:8]}"
+        cached_pixels = self.store.get(name)
+        if cached_pixels is not None:
+            return cached_pixels
         pixels: Pixels = evaluation_pixels(self.get(index), pixel_format).contiguous().numpy()
         self.store.put(name, pixels)
         return pixels
@@ -95,8 +95,8 @@ class PixelStore:
 
     def get(self, name: str) -> Pixels | None:
         """Return the pixels stored as `name`: read-only and not copied; None if there are none."""
-        found = None if self._disk is None else self._disk.get(name)
-        return self._pixels.get(name) if found is None else found
+        disk_pixels = None if self._disk is None else self._disk.get(name)
+        return self._pixels.get(name) if disk_pixels is None else disk_pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
         """Store `pixels`, which must not change afterwards. Returns False if there is no room."""
@@ -126,10 +126,10 @@ class DecodedImages:
 
     def note(self, keys: Collection[str]) -> None:
         """Record `keys` for later runs. A write error is ignored: later runs decode again."""
-        new = sorted({*keys} - self.keys)
-        if new:
+        new_keys = sorted({*keys} - self.keys)
+        if new_keys:
             with contextlib.suppress(OSError):
-                write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
+                write_text(self._folder / f"{digest(*new_keys)}.txt", "\n".join(new_keys) + "\n")
 
 
 def _read_keys(path: Path) -> list[str]:

@@ -51,9 +51,11 @@ _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 def bound_from_environment() -> int:
     """Return the limit `LATTE_IMAGE_CACHE` (GiB) in bytes; raise `LatteError` if it is invalid."""
-    without = "keep decoded images in memory alone"
-    found = positive_number(os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=without)
-    return int(found * 1024**3)
+    effect_of_zero = "keep decoded images in memory alone"
+    gibibytes = positive_number(
+        os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=effect_of_zero
+    )
+    return int(gibibytes * 1024**3)
 
 
 class DiskStore:
@@ -163,19 +165,19 @@ class DiskStore:
         self._touched[file.path] = now
         return True
 
-    def _begin(self, needed: int) -> _PixelFileWriter | None:
-        """Begin a pixel file with room for `needed` bytes; None if there is not enough room."""
+    def _begin(self, needed_bytes: int) -> _PixelFileWriter | None:
+        """Begin a pixel file with room for `needed_bytes`; None if there is not enough room."""
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._folder)
-        room = self._make_room(needed)
-        if room < needed:
+        room = self._make_room(needed_bytes)
+        if room < needed_bytes:
             return None
         name = f"{time.time_ns():x}-{secrets.token_hex(4)}{_SUFFIX}"
         return _PixelFileWriter(self._folder / name, room)
 
-    def _make_room(self, needed: int) -> int:
+    def _make_room(self, needed_bytes: int) -> int:
         """Remove least recently used files if needed; return how many bytes may then be added."""
-        wanted = max(needed, min(_FILE_BYTES, self._max_bytes // 8))
+        wanted_bytes = max(needed_bytes, min(_FILE_BYTES, self._max_bytes // 8))
         files = []
         for path in self._folder.iterdir():
             with contextlib.suppress(OSError):
@@ -183,15 +185,15 @@ class DiskStore:
                 files.append((path, status.st_size, status.st_mtime))
         total = sum(size for _, size, _ in files)
         bound = min(self._max_bytes, (total + shutil.disk_usage(self._folder).free) // 2)
-        for path, size, used in sorted(files, key=lambda one: one[2]):
-            if total + wanted <= bound:
+        for path, size, last_use in sorted(files, key=lambda file: file[2]):
+            if total + wanted_bytes <= bound:
                 break
-            if path.name.endswith(_SUFFIX) and time.time() - used > _UNUSED_SECONDS:
+            if path.name.endswith(_SUFFIX) and time.time() - last_use > _UNUSED_SECONDS:
                 self._forget(path)
                 with contextlib.suppress(OSError):  # it may belong to another user
                     path.unlink(missing_ok=True)
                     total -= size
-        return min(wanted, bound - total)
+        return min(wanted_bytes, bound - total)
 
     def _forget(self, path: Path) -> None:
         with self._lock:
@@ -242,7 +244,9 @@ class _PixelFile:
             raise ValueError("not a pixel file")
         entries = {}
         for name, *numbers in json.loads(index):
-            if not isinstance(name, str) or not all(type(n) is int and n >= 0 for n in numbers):
+            if not isinstance(name, str) or not all(
+                type(number) is int and number >= 0 for number in numbers
+            ):
                 raise ValueError("not a pixel file")
             offset, *shape, stored = numbers
             entries[name] = _Entry(offset, tuple(shape), stored)
@@ -298,7 +302,10 @@ class _PixelFileWriter:
         return numpy.frombuffer(self._file.read(entry.size), numpy.uint8).reshape(entry.shape)
 
     def seal(self) -> Path:
-        rows = [[name, one.offset, *one.shape, one.checksum] for name, one in self.entries.items()]
+        rows = [
+            [name, entry.offset, *entry.shape, entry.checksum]
+            for name, entry in self.entries.items()
+        ]
         index = json.dumps(rows, separators=(",", ":")).encode()
         with self._file as file:
             file.seek(self._end)

@@ -8,21 +8,23 @@ _QUICK_LOOK = 200
 _ROUND = 100
 
 
-def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
+def warn_of_few(images: int, names: int, all_images: int | None = None) -> str | None:
     """Return a warning if there are too few images for `names` class names, else None.
 
-    With the option `--limit`, `images` counts the images in use, and `whole` counts all images.
+    With the option `--limit`, `images` counts the images in use, and `all_images` all images.
     """
     if images >= LEAST_PER_NAME * names:
         return None
-    if whole is None or whole <= images or whole < LEAST_PER_NAME * names:
-        total = images if whole is None else whole
+    if all_images is None or all_images <= images or all_images < LEAST_PER_NAME * names:
+        total = images if all_images is None else all_images
         return (
             f"{counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
             "remove names that cannot occur, or add images; with so few, adapting helps less"
         )
-    least = _rounded_up(names)
-    advice = f"use --limit {least} or more" if least < whole else "leave --limit out"
+    least_limit = _rounded_up(names)
+    advice = (
+        f"use --limit {least_limit} or more" if least_limit < all_images else "leave --limit out"
+    )
     return (
         f"{counted(images, 'image')} for {names:,} names is {images / names:.2g} per name; "
         f"results at this size say little about the whole folder; {advice}"

@@ -38,8 +38,10 @@ def suffix_by_content(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return ".webp"
     if head[4:8] == b"ftyp":
-        brand, compatible = head[8:12], head[16 : int.from_bytes(head[:4], "big")]
-        if b"avif" in compatible or b"avis" in compatible:  # HEIF's containers may hold AVIF
+        brand, compatible_brands = head[8:12], head[16 : int.from_bytes(head[:4], "big")]
+        if (
+            b"avif" in compatible_brands or b"avis" in compatible_brands
+        ):  # HEIF's containers may hold AVIF
             return ".avif"
         return next((suffix for suffix, brands in _BRANDS.items() if brand in brands), None)
     return next((suffix for start, suffix in _SIGNATURES if head.startswith(start)), None)

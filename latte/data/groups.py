@@ -38,27 +38,29 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
     each group gets at least one. A group need not contain the images that are assigned to it.
     """
     counts = labels.bincount()
-    shared = counts.clamp(max=groups)
-    of_group = torch.arange(len(counts)).repeat_interleave(shared)
-    drawn = _draw_with_labels(labels, of_group, size, seed_from("class groups", seed))
+    groups_per_label = counts.clamp(max=groups)
+    label_of_group = torch.arange(len(counts)).repeat_interleave(groups_per_label)
+    group_images = _draw_with_labels(labels, label_of_group, size, seed_from("class groups", seed))
     generator = torch.Generator().manual_seed(seed_from("deal out class groups", seed))
-    shuffled = torch.randperm(len(labels), generator=generator)
-    order = shuffled[labels[shuffled].argsort(stable=True)]
-    dealt = labels[order]
-    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[dealt]
-    own = torch.empty_like(labels)
-    own[order] = (shared.cumsum(0) - shared)[dealt] + rank % shared[dealt]
-    return drawn, own
+    shuffled_images = torch.randperm(len(labels), generator=generator)
+    order = shuffled_images[labels[shuffled_images].argsort(stable=True)]
+    ordered_labels = labels[order]
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[ordered_labels]
+    group_index = torch.empty_like(labels)
+    first_groups = groups_per_label.cumsum(0) - groups_per_label
+    rank_in_label = rank % groups_per_label[ordered_labels]
+    group_index[order] = first_groups[ordered_labels] + rank_in_label
+    return group_images, group_index
 
 
-def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
-    """Sample `size` images for each label in `wanted` (M,): image indices (M, size)."""
+def _draw_with_labels(labels: Tensor, group_labels: Tensor, size: int, seed: int) -> Tensor:
+    """Sample `size` images for each label in `group_labels` (M,): image indices (M, size)."""
     order = labels.argsort(stable=True)
     counts = labels.bincount()
-    first = (counts.cumsum(0) - counts)[wanted]
+    offsets = (counts.cumsum(0) - counts)[group_labels]
     generator = torch.Generator().manual_seed(seed)
-    uniform = torch.rand(len(wanted), size, generator=generator, dtype=torch.float64)
-    return order[first[:, None] + distinct_ranks(counts[wanted], uniform)]
+    uniform = torch.rand(len(group_labels), size, generator=generator, dtype=torch.float64)
+    return order[offsets[:, None] + distinct_ranks(counts[group_labels], uniform)]
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
@@ -72,15 +74,15 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     repeats = available < size
     ranks = torch.empty(len(available), size, dtype=torch.int64)
     for k in range(size):
-        left = torch.where(repeats, available, available - k)
-        rank = (uniform[:, k] * left).long().clamp(max=left - 1)
-        for earlier in ranks[:, :k].sort(dim=1).values.unbind(1):
-            rank += (rank >= earlier) & ~repeats
+        remaining = torch.where(repeats, available, available - k)
+        rank = (uniform[:, k] * remaining).long().clamp(max=remaining - 1)
+        for earlier_rank in ranks[:, :k].sort(dim=1).values.unbind(1):
+            rank += (rank >= earlier_rank) & ~repeats
         ranks[:, k] = rank
     return ranks
 
 
-def draw_oracle_groups(
+def draw_checked_groups(
     labels: Tensor, true_labels: Tensor, size: int, correct: int, seed: int
 ) -> Tensor:
     """Sample groups with a given number of correct images, for ablations with true labels.
@@ -113,20 +115,22 @@ def _groups_of_class(
 ) -> Tensor:
     """Sample groups (R, size) for R images with zero-shot label `label`, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
-    right, confused, others = (
-        pool.nonzero().squeeze(1)
-        for pool in (is_right, ~is_right & is_labelled, ~is_right & ~is_labelled)
+    right_images, confused_images, other_images = (
+        is_in_pool.nonzero().squeeze(1)
+        for is_in_pool in (is_right, ~is_right & is_labelled, ~is_right & ~is_labelled)
     )
-    if not len(right):
+    if not len(right_images):
         correct = 0
-    elif len(right) == len(labels):
+    elif len(right_images) == len(labels):
         correct = uniform.shape[1]
-    first, rest = uniform[:, :correct], uniform[:, correct:]
-    if len(confused) >= rest.shape[1] or not len(others):
-        return torch.cat([_choose(right, first), _choose(confused, rest)], dim=1)
-    every = confused.expand(len(rest), -1)
-    drawn = _choose(others, rest[:, len(confused) :])
-    return torch.cat([_choose(right, first), every, drawn], dim=1)
+    correct_uniform, other_uniform = uniform[:, :correct], uniform[:, correct:]
+    if len(confused_images) >= other_uniform.shape[1] or not len(other_images):
+        return torch.cat(
+            [_choose(right_images, correct_uniform), _choose(confused_images, other_uniform)], dim=1
+        )
+    all_confused = confused_images.expand(len(other_uniform), -1)
+    drawn_images = _choose(other_images, other_uniform[:, len(confused_images) :])
+    return torch.cat([_choose(right_images, correct_uniform), all_confused, drawn_images], dim=1)
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
@@ -148,8 +152,8 @@ def grid(images: Sequence[Image.Image]) -> Image.Image:
     canvas = Image.new("RGB", (GRID_SIDE, GRID_SIDE))
     for position, image in enumerate(images):
         row, column = divmod(position, cells)
-        shown = fitted(image, cell)
-        left = column * (cell + GRID_GAP) + (cell - shown.width) // 2
-        top = row * (cell + GRID_GAP) + (cell - shown.height) // 2
-        canvas.paste(shown, (left, top))
+        thumbnail = fitted(image, cell)
+        left = column * (cell + GRID_GAP) + (cell - thumbnail.width) // 2
+        top = row * (cell + GRID_GAP) + (cell - thumbnail.height) // 2
+        canvas.paste(thumbnail, (left, top))
     return canvas

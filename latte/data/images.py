@@ -92,11 +92,11 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
             sides = [width, height] if at_least is None else [at_least, at_least]
             is_large = width * height > MAX_PIXELS
             if is_large:
-                most = MAX_JPEG_PIXELS if isinstance(image, JpegImageFile) else MAX_PIXELS
-                if width * height > most:
+                most_pixels = MAX_JPEG_PIXELS if isinstance(image, JpegImageFile) else MAX_PIXELS
+                if width * height > most_pixels:
                     raise UnreadableImageError(
-                        f"{width} x {height} pixels, more than the {most:,} that are decoded: "
-                        "make it smaller"
+                        f"{width} x {height} pixels, more than the {most_pixels:,} that are "
+                        "decoded: make it smaller"
                     )
                 sides = [min(sides[0], width // 2), min(sides[1], height // 2)]
             if is_large or at_least is not None:
@@ -226,16 +226,16 @@ def _register_heif() -> None:
 def _eight_bits(image: Image.Image) -> Image.Image:
     values = numpy.nan_to_num(numpy.asarray(image).astype(numpy.float32), posinf=0.0, neginf=0.0)
     low, high = _value_range(image, float(values.min()), float(values.max()))
-    scaled = (values - low) * (255.0 / (high - low))
-    return Image.fromarray(scaled.clip(0, 255).round().astype(numpy.uint8))
+    scaled_values = (values - low) * (255.0 / (high - low))
+    return Image.fromarray(scaled_values.clip(0, 255).round().astype(numpy.uint8))
 
 
 def _value_range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
     # Pillow opens a PGM of 16 bits as mode "I", already scaled to their full range.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return 0.0, 65535.0
-    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    for top in tops:
-        if low >= 0 and high <= top:
-            return 0.0, top
+    range_ends = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    for range_end in range_ends:
+        if low >= 0 and high <= range_end:
+            return 0.0, range_end
     return low, max(high, low + 1)

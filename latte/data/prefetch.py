@@ -37,19 +37,19 @@ def ordered_map(
     An exception of `function` is raised when its result is due. Closing the iterator cancels calls
     that have not begun, and waits for the others.
     """
-    pending: deque[Future[ResultT]] = deque()
-    remaining = iter(items)
-    with ThreadPoolExecutor(threads, thread_name_prefix="latte-images") as pool:
+    pending_results: deque[Future[ResultT]] = deque()
+    remaining_items = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="latte-images") as executor:
         try:
-            for item in islice(remaining, ahead):
-                pending.append(pool.submit(function, item))
-            while pending:
-                result = pending.popleft().result()
-                for item in islice(remaining, 1):
-                    pending.append(pool.submit(function, item))
+            for item in islice(remaining_items, ahead):
+                pending_results.append(executor.submit(function, item))
+            while pending_results:
+                result = pending_results.popleft().result()
+                for item in islice(remaining_items, 1):
+                    pending_results.append(executor.submit(function, item))
                 yield result
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -61,28 +61,32 @@ def scan_images(
     images raise no error; they are listed in `skipped`. In a distributed run, each process reads
     some of the images, and returns the scan of all images.
     """
-    store, share = PixelStore(max_bytes, disk), distributed.share(images)
+    store, process_images = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
-    read = partial(_read, verified=verified, store=store)
-    own: list[_Outcome] = []
-    with progress.task(name, len(share), "images") as task:
-        for key, reason, pixels in ordered_map(read, share, threads=threads, ahead=4 * threads):
+    read_image_file = partial(_read, verified=verified, store=store)
+    process_outcomes: list[_Outcome] = []
+    with progress.task(name, len(process_images), "images") as task:
+        for key, reason, pixels in ordered_map(
+            read_image_file, process_images, threads=threads, ahead=4 * threads
+        ):
             if key is not None and pixels is not None:
                 store.put(key, pixels)
-            own.append((key, reason))
+            process_outcomes.append((key, reason))
             task.advance()
     store.flush()
     distributed.barrier()
-    found = distributed.all_gather_object(own)
-    if disk is not None and len(found) > 1:
+    all_outcomes = distributed.all_gather_object(process_outcomes)
+    if disk is not None and len(all_outcomes) > 1:
         disk.refresh()
     # Of W processes, process r has read the images r, r + W, r + 2W, and so on.
-    outcomes = [found[i % len(found)][i // len(found)] for i in range(len(images))]
+    outcomes = [
+        all_outcomes[i % len(all_outcomes)][i // len(all_outcomes)] for i in range(len(images))
+    ]
     pairs = list(zip(images, outcomes, strict=True))
-    good = tuple(image for image, (key, _) in pairs if key is not None)
+    readable = tuple(image for image, (key, _) in pairs if key is not None)
     keys = tuple(key for key, _ in outcomes if key is not None)
-    skipped = tuple(SkippedImage(image.id, why) for image, (key, why) in pairs if key is None)
-    return Scan(good, keys, skipped, ImageCache(good, store=store, keys=keys))
+    skipped = tuple(SkippedImage(image.id, reason) for image, (key, reason) in pairs if key is None)
+    return Scan(readable, keys, skipped, ImageCache(readable, store=store, keys=keys))
 
 
 def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id") -> None:
@@ -106,7 +110,7 @@ def _read(
     try:
         data = read_image(image)
         key = digest(data)
-        known = key in store or key in verified
-        return key, "", None if known else numpy.asarray(decode_image(data))
+        skips_decoding = key in store or key in verified
+        return key, "", None if skips_decoding else numpy.asarray(decode_image(data))
     except UnreadableImageError as error:
         return None, error.reason, None

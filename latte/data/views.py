@@ -37,23 +37,23 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
     if pixel_format.resize_mode == "squash":
-        resized = vision.resize(image, [size, size], mode)
+        view = vision.resize(image, [size, size], mode)
     elif pixel_format.resize_mode == "longest":
-        resized = _padded(image, size, mode)
+        view = _padded(image, size, mode)
     elif max(image.size) > _EXTREME_ASPECT * min(image.size):
-        resized = _central_square(image, size, mode)
+        view = _central_square(image, size, mode)
     else:
-        resized = vision.center_crop(vision.resize(image, [size], mode), [size, size])
-    pixels: Tensor = vision.pil_to_tensor(resized)
+        view = vision.center_crop(vision.resize(image, [size], mode), [size, size])
+    pixels: Tensor = vision.pil_to_tensor(view)
     return pixels
 
 
 def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
     """Normalise pixels (B, 3, S, S) from 0 to 255 to contiguous float32 of the same shape."""
-    scaled = pixels.contiguous().to(torch.float32).div_(255)
+    scaled_pixels = pixels.contiguous().to(torch.float32).div_(255)
     moments = torch.tensor([pixel_format.mean, pixel_format.std]).view(2, 3, 1, 1)
     mean, std = moments.to(pixels.device, non_blocking=True)
-    return scaled.sub_(mean).div_(std)
+    return scaled_pixels.sub_(mean).div_(std)
 
 
 class TrainingView:
@@ -94,17 +94,17 @@ class TrainingView:
         A float32 `out` gets the values that `__call__` returns, bit for bit; a uint8 `out` gets the
         view before normalisation.
         """
-        in_8_bits = out.dtype == torch.uint8
+        is_8_bit = out.dtype == torch.uint8
         if isinstance(self.augment, AugmentSettings) and self._compiled is not None:
             height, width, _ = pixels.shape
             augmentation = self.augmentation(width, height, index, epoch)
-            made = torch.empty(out.shape) if in_8_bits else out
-            values = UNCHANGED if in_8_bits else self._normalised_values
-            if self._compiled.write(pixels, augmentation, values, made.numpy()):
-                if in_8_bits:
-                    out.copy_(made)
+            view = torch.empty(out.shape) if is_8_bit else out
+            values = UNCHANGED if is_8_bit else self._normalised_values
+            if self._compiled.write(pixels, augmentation, values, view.numpy()):
+                if is_8_bit:
+                    out.copy_(view)
                 return
-        make = self.pixels if in_8_bits else self
+        make = self.pixels if is_8_bit else self
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
@@ -137,16 +137,18 @@ class TrainingView:
     def _normalised_values(self) -> NDArray[numpy.float32]:
         """Table (3, 256) of the normalised value for each channel and 8-bit value."""
         values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
-        normalised: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
-        return normalised
+        normalised_values: NDArray[numpy.float32] = normalise(values, self.pixel_format)[
+            0, :, 0
+        ].numpy()
+        return normalised_values
 
 
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:
     ratio = max(image.size) / size
     width, height = (max(1, round(side / ratio)) for side in image.size)
-    resized = vision.resize(image, [height, width], mode)
+    view = vision.resize(image, [height, width], mode)
     canvas = Image.new("RGB", (size, size))
-    canvas.paste(resized, ((size - width) // 2, (size - height) // 2))
+    canvas.paste(view, ((size - width) // 2, (size - height) // 2))
     return canvas
 
 

@@ -13,7 +13,8 @@ import secrets
 import shutil
 import socket
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Self
 
-from latte.interfaces import LatteError
+from latte.interfaces import FailedRequests, LatteError
 from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
@@ -139,12 +140,12 @@ def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
 def parse_line(line: bytes) -> StoredText | None:
     """Return the record in `line`, or None for a damaged line. Unknown fields are ignored."""
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         return None
-    fields = {name: value for name, value in found.items() if name in _FIELD_TYPES}
+    fields = {name: value for name, value in record.items() if name in _FIELD_TYPES}
     if not {"key", "text"} <= fields.keys() or not all(
         isinstance(value, _FIELD_TYPES[name]) for name, value in fields.items()
     ):
@@ -206,6 +207,20 @@ class DescriptionStore:
         """Return True if the request `key` got a text or was refused."""
         return key in self._texts or key in self._refusals
 
+    def failed_requests(self, keys: Iterable[str]) -> FailedRequests | None:
+        """Return how many of the requests `keys` got no answer, and why; None if all have one.
+
+        The next run with these requests sends the failed ones again, after all others.
+        """
+        requests, reasons = 0, Counter[str]()
+        for key in keys:
+            requests += 1
+            if not self.is_answered(key):
+                reasons[self._failures.get(key, NO_REASON)] += 1
+        if not reasons:
+            return None
+        return FailedRequests(reasons.total(), requests, reasons.most_common(1)[0][0])
+
     def prepare(self) -> None:
         """Raise `LatteError` if the folder cannot be written or the disk is full."""
         with self._explained():
@@ -219,19 +234,19 @@ class DescriptionStore:
         A record is dropped if the store has a text under its key. A record without text is also
         dropped if the store has a refusal. Raises `LatteError` if writing fails.
         """
-        fresh = {record.key: record for record in records if self._is_news(record)}
-        if not fresh:
+        new_records = {record.key: record for record in records if self._is_news(record)}
+        if not new_records:
             return
-        data = b"".join(record.line() for record in fresh.values())
+        data = b"".join(record.line() for record in new_records.values())
         with self._explained():
             file = self._own_file()
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
+            unwritten = memoryview(data)
+            while unwritten:
+                unwritten = unwritten[file.write(unwritten) :]
             os.fsync(file.fileno())
         path = Path(os.fsdecode(file.name))
         self._read[path] = self._read.get(path, 0) + len(data)
-        for record in fresh.values():
+        for record in new_records.values():
             self._remember(record)
 
     def close(self) -> None:

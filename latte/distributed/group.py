@@ -104,58 +104,60 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
             _group.store.set(key, json.dumps(value))
         while not _group.store.check([key]):
             time.sleep(_POLL_SECONDS)
-        found: ValueT = json.loads(_group.store.get(key))
-    return found
+        broadcast_value: ValueT = json.loads(_group.store.get(key))
+    return broadcast_value
 
 
-def all_gather_rows(own: Tensor, total: int) -> Tensor:
+def all_gather_rows(process_rows: Tensor, total: int) -> Tensor:
     """Gather one row per item from all processes; return all rows (total, ...), in item order.
 
-    `own` has one row for each item that `share` gave to this process. The result has no gradient,
-    and is on the device of `own`.
+    `process_rows` has one row for each item that `share` gave to this process. The result has no
+    gradient, and is on the device of `process_rows`.
     """
     if _group is None or total == 0:
-        return own
+        return process_rows
     import torch
 
-    padded = own.new_zeros(-(-total // _group.world_size), *own.shape[1:])
-    padded[: len(own)] = own.detach()
-    parts = [torch.empty_like(padded) for _ in range(_group.world_size)]
+    padded_rows = process_rows.new_zeros(-(-total // _group.world_size), *process_rows.shape[1:])
+    padded_rows[: len(process_rows)] = process_rows.detach()
+    rows_by_rank = [torch.empty_like(padded_rows) for _ in range(_group.world_size)]
     with _peer_lost_on_error():
-        torch.distributed.all_gather(parts, padded)
-    return torch.stack(parts, dim=1).flatten(0, 1)[:total]
+        torch.distributed.all_gather(rows_by_rank, padded_rows)
+    return torch.stack(rows_by_rank, dim=1).flatten(0, 1)[:total]
 
 
-def all_gather_object(own: ValueT) -> list[ValueT]:
-    """Return the JSON values of all processes, by rank. `own` is the value of this process."""
+def all_gather_object(process_value: ValueT) -> list[ValueT]:
+    """Return the JSON values of all processes, by rank; `process_value` is this process's."""
     if _group is None:
-        return [own]
+        return [process_value]
     import torch
 
-    data = torch.frombuffer(bytearray(json.dumps(own), "utf-8"), dtype=torch.uint8)
-    sizes = all_gather_rows(torch.tensor([len(data)]), _group.world_size).tolist()
-    padded = data.new_zeros(1, max(sizes))
-    padded[0, : len(data)] = data
-    rows = all_gather_rows(padded, _group.world_size)
+    encoded_value = torch.frombuffer(
+        bytearray(json.dumps(process_value), "utf-8"), dtype=torch.uint8
+    )
+    sizes = all_gather_rows(torch.tensor([len(encoded_value)]), _group.world_size).tolist()
+    padded_bytes = encoded_value.new_zeros(1, max(sizes))
+    padded_bytes[0, : len(encoded_value)] = encoded_value
+    rows = all_gather_rows(padded_bytes, _group.world_size)
     return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
-def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def broadcast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the main process's tensors in every process.
 
-    `own` must have the same names, shapes and dtypes in all processes.
+    `tensors` must have the same names, shapes and dtypes in all processes.
     """
     if _group is None:
-        return dict(own)
+        return dict(tensors)
     import torch
 
-    found = {}
-    for name in sorted(own):
-        found[name] = own[name].detach().clone(memory_format=torch.contiguous_format)
-        if found[name].numel():
+    main_tensors = {}
+    for name in sorted(tensors):
+        main_tensors[name] = tensors[name].detach().clone(memory_format=torch.contiguous_format)
+        if main_tensors[name].numel():
             with _peer_lost_on_error():
-                torch.distributed.broadcast(found[name].reshape(-1).view(torch.uint8), src=0)
-    return found
+                torch.distributed.broadcast(main_tensors[name].reshape(-1).view(torch.uint8), src=0)
+    return main_tensors
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -166,11 +168,13 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 
     sums: list[Tensor] = []
     for bucket in _buckets(tensors):
-        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        flat_bucket = torch.cat([tensor.reshape(-1) for tensor in bucket])
         with _peer_lost_on_error():
-            torch.distributed.all_reduce(flat)
-        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
-        sums += [part.view(one.shape) for part, one in zip(parts, bucket, strict=True)]
+            torch.distributed.all_reduce(flat_bucket)
+        flat_sums = torch.split(flat_bucket, [tensor.numel() for tensor in bucket])
+        sums += [
+            flat_sum.view(tensor.shape) for flat_sum, tensor in zip(flat_sums, bucket, strict=True)
+        ]
     return sums
 
 
@@ -180,16 +184,16 @@ def any_process(flags: Sequence[bool]) -> list[bool]:
         return list(flags)
     import torch
 
-    found = torch.tensor(flags, dtype=torch.uint8)
+    flag_tensor = torch.tensor(flags, dtype=torch.uint8)
     with _peer_lost_on_error():
-        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
-    return [bool(flag) for flag in found.tolist()]
+        torch.distributed.all_reduce(flag_tensor, torch.distributed.ReduceOp.MAX)
+    return [bool(flag) for flag in flag_tensor.tolist()]
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     bucket: list[Tensor] = []
     for tensor in tensors:
-        size = sum(one.numel() for one in bucket) + tensor.numel()
+        size = sum(bucket_tensor.numel() for bucket_tensor in bucket) + tensor.numel()
         if bucket and (size > _BUCKET_NUMBERS or tensor.dtype != bucket[0].dtype):
             yield bucket
             bucket = []

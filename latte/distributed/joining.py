@@ -41,17 +41,17 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
     return Start(int(rank), int(world_size), patience)
 
 
-def local_device(wanted: str) -> str:
-    """Return the device for the recipe's setting `wanted`.
+def local_device(device: str) -> str:
+    """Return the device for the recipe's setting `device`.
 
-    It is `wanted` itself, except under torchrun with GPUs: then `auto` and `cuda` become
+    It is `device` itself, except under torchrun with GPUs: then `auto` and `cuda` become
     `cuda:LOCAL_RANK`. Raises `LatteError` if there are more processes than GPUs.
     """
     import torch
 
     rank = os.environ.get("LOCAL_RANK", "")
-    if wanted not in ("auto", "cuda") or not rank.isdecimal() or not torch.cuda.is_available():
-        return wanted
+    if device not in ("auto", "cuda") or not rank.isdecimal() or not torch.cuda.is_available():
+        return device
     gpus = torch.cuda.device_count()
     if int(rank) >= gpus:
         raise LatteError(
@@ -78,10 +78,10 @@ def joined(start: Start) -> Iterator[None]:
                 yield
                 barrier()
         except BaseException as error:
-            reported = error_to_report(store, start.rank, error)
-            if reported is error:
+            reported_error = error_to_report(store, start.rank, error)
+            if reported_error is error:
                 raise
-            raise reported from error
+            raise reported_error from error
     torch_distributed.destroy_process_group()
     # The main process ends last, because it hosts the store unless torchrun does.
     if start.rank:
@@ -116,6 +116,8 @@ def _join(start: Start) -> Any:
             f"networks, name one with GLOO_SOCKET_IFNAME; {PATIENCE_VARIABLE} says how many "
             "seconds to wait",
         ) from error
-    started = [environment.get(f"TORCHELASTIC_{name}", "") for name in ("RUN_ID", "RESTART_COUNT")]
-    prefix = "/".join(["latte", *started])
+    restart_identity = [
+        environment.get(f"TORCHELASTIC_{name}", "") for name in ("RUN_ID", "RESTART_COUNT")
+    ]
+    prefix = "/".join(["latte", *restart_identity])
     return torch_distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]

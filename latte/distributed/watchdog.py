@@ -47,9 +47,9 @@ def error_to_report(store: Any, rank: int, error: BaseException) -> BaseExceptio
 
 def _is_first_to_end(store: Any, rank: int) -> bool:
     """Record in the store that process `rank` ends; return True if no process ended before."""
-    mine = str(rank)
+    rank_text = str(rank)
     try:
-        return bool(store.compare_set(ENDED, "", mine).decode() == mine)
+        return bool(store.compare_set(ENDED, "", rank_text).decode() == rank_text)
     except RuntimeError:
         return True
 
@@ -102,8 +102,8 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._finished.is_set():
-            ready, _, _ = select.select([self._wake], [], [], _POLL_SECONDS)
-            signals = os.read(self._wake, 4096) if ready else b""
+            readable_files, _, _ = select.select([self._wake], [], [], _POLL_SECONDS)
+            signals = os.read(self._wake, 4096) if readable_files else b""
             if self._ending_since is None:
                 if {signal.SIGTERM, signal.SIGINT} & {*signals}:
                     self._ending_since = time.monotonic()
@@ -116,9 +116,9 @@ class Watchdog:
     def _a_peer_has_ended(self) -> bool:
         try:
             self._exchange_heartbeats()
-            found, now = self._heartbeats.values(), time.monotonic()
-            silent = any(now - since > self._patience for _, since in found)
-            return silent or bool(self._store.check([ENDED]))
+            heartbeats, now = self._heartbeats.values(), time.monotonic()
+            has_silent_peer = any(now - last_beat > self._patience for _, last_beat in heartbeats)
+            return has_silent_peer or bool(self._store.check([ENDED]))
         except RuntimeError:
             return True
 
@@ -129,10 +129,10 @@ class Watchdog:
         self._next_beat = now + min(_HEARTBEAT_SECONDS, self._patience / 4)
         self._beats += 1
         self._store.set(_key(self._rank), str(self._beats))
-        for other in range(self._world_size):
-            found = self._store.get(_key(other)) if self._store.check([_key(other)]) else b""
-            if found != self._heartbeats[other][0]:
-                self._heartbeats[other] = (found, now)
+        for peer in range(self._world_size):
+            beat = self._store.get(_key(peer)) if self._store.check([_key(peer)]) else b""
+            if beat != self._heartbeats[peer][0]:
+                self._heartbeats[peer] = (beat, now)
 
     def _abort(self) -> None:
         if _is_first_to_end(self._store, self._rank):

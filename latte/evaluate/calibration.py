@@ -24,9 +24,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
     (M,) is True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
-    excess = confidence.double() - correct.double()
-    by_bin = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, excess)
-    return float(by_bin.abs().sum()) / len(confidence)
+    excess_confidence = confidence.double() - correct.double()
+    excess_of_bins = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, excess_confidence)
+    return float(excess_of_bins.abs().sum()) / len(confidence)
 
 
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
@@ -36,10 +36,10 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     the zero-shot class, else 1 - p. The estimate is the mean over images, but at most the fraction
     of images whose label is the zero-shot class, because nothing shows that other labels are right.
     """
-    confidence, own = zero_shot.double().max(dim=1)
-    agrees = own == labels
-    believed = torch.where(agrees, confidence, 1 - confidence).mean()
-    return min(float(believed), float(agrees.double().mean()))
+    confidence, zero_shot_labels = zero_shot.double().max(dim=1)
+    is_zero_shot_label = zero_shot_labels == labels
+    mean_probability = torch.where(is_zero_shot_label, confidence, 1 - confidence).mean()
+    return min(float(mean_probability), float(is_zero_shot_label.double().mean()))
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
@@ -61,8 +61,10 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
     """
     if probabilities.shape[1] == 1:
         return 1.0
-    found = probabilities.double()
-    return _matching(lambda power: float(calibrated(found, power)[:, 0].mean()), accuracy, 1.0)
+    double_probabilities = probabilities.double()
+    return _matching(
+        lambda power: float(calibrated(double_probabilities, power)[:, 0].mean()), accuracy, 1.0
+    )
 
 
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
@@ -73,8 +75,10 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
-    low, high = bisect(*ends, lambda one: confidence(math.exp(one)) < accuracy, _HALVINGS)
+    logarithm_bounds = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    low, high = bisect(
+        *logarithm_bounds, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
+    )
     return math.exp((low + high) / 2)
 
 

@@ -45,18 +45,18 @@ def confidence_sequence(
         >>> round(after.low, 2), round(after.value, 2), round(after.high, 2)
         (0.08, 0.89, 0.99)
     """
-    found = np.asarray(values, dtype=np.float64)
-    if len(found) > population:
-        raise ValueError(f"{len(found)} values are more than {population} images")
-    if len(found) and not (low <= found.min() and found.max() <= high):
+    samples = np.asarray(values, dtype=np.float64)
+    if len(samples) > population:
+        raise ValueError(f"{len(samples)} values are more than {population} images")
+    if len(samples) and not (low <= samples.min() and samples.max() <= high):
         raise ValueError(f"a value is not between {low} and {high}")
-    if population == 0 or not len(found):
+    if population == 0 or not len(samples):
         middle = (low + high) / 2
         return Interval(middle, low, high)
-    lower = _lowest_mean(found, population, low, high, level)
+    lower = _lowest_mean(samples, population, low, high, level)
     # The upper end is the lower end of the mirrored values.
-    upper = -_lowest_mean(-found, population, -high, -low, level)
-    mean = float(found.mean())
+    upper = -_lowest_mean(-samples, population, -high, -low, level)
+    mean = float(samples.mean())
     return Interval(mean, min(lower, mean), max(upper, mean))
 
 
@@ -68,10 +68,13 @@ def log_wealth(
     `values` (m,), each from `low` to `high`, are sampled without replacement from `population`
     images. `mean` is above `low`.
     """
-    before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    earlier_sums = np.concatenate([[0.0], np.cumsum(values)[:-1]])
     # Per step: mean value of the images not yet sampled, if the population has this mean.
-    left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
-    gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
+    remaining_mean = np.minimum(
+        (population * mean - earlier_sums) / (population - np.arange(len(values))), high
+    )
+    largest_losses = np.maximum(remaining_mean - low, 1e-12)
+    gains = 1 + _FRACTIONS[:, None] * (values - remaining_mean) / largest_losses
     shares = np.log(gains).cumsum(axis=1)
     return np.asarray(np.logaddexp.reduce(shares, axis=0) - math.log(len(gains)))
 
@@ -80,10 +83,10 @@ def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
     threshold = math.log(2 / (1 - level))
-    # The mean is at least `possible`, which it is if all other images have the value `low`.
-    possible = (float(values.sum()) + (population - len(values)) * low) / population
+    # The mean is at least `lowest_possible`, which it is if all other images have the value `low`.
+    lowest_possible = (float(values.sum()) + (population - len(values)) * low) / population
 
     def rejected(mean: float) -> bool:
         return bool(log_wealth(values, population, low, high, mean).max() >= threshold)
 
-    return bisect(possible, float(values.mean()), rejected, _HALVINGS)[0]
+    return bisect(lowest_possible, float(values.mean()), rejected, _HALVINGS)[0]

@@ -21,25 +21,26 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
     `similarities` (M, C) may have any positive scale. Raises `LatteError` with the name of the
     classifier if there are no images, a similarity is not finite, or a label is not a class.
     """
-    found = in_blocks(similarities)
+    similarity_blocks = in_blocks(similarities)
     labels = labels.cpu()
-    if found.images != len(labels):
-        raise ValueError(f"{found.images} rows of similarities, {len(labels)} labels")
+    if similarity_blocks.images != len(labels):
+        raise ValueError(f"{similarity_blocks.images} rows of similarities, {len(labels)} labels")
     if not len(labels):
         raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= found.classes:
-        classes = f"but there are {found.classes} classes"
+    if low < 0 or high >= similarity_blocks.classes:
+        classes = f"but there are {similarity_blocks.classes} classes"
         raise LatteError(f"{name}: labels go from {low} to {high}, {classes}")
-    ranks, broken, first = torch.empty_like(labels), 0, 0
-    for block in found:
-        rows = slice(first, first + len(block))
+    ranks, broken_rows, start = torch.empty_like(labels), 0, 0
+    for block in similarity_blocks:
+        rows = slice(start, start + len(block))
         ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
-        broken += int((~block.isfinite()).any(dim=1).sum())
-        first += len(block)
-    if broken:
+        broken_rows += int((~block.isfinite()).any(dim=1).sum())
+        start += len(block)
+    if broken_rows:
         raise LatteError(
-            f"{name}: the similarities of {broken} of {found.images} images are not finite numbers",
+            f"{name}: the similarities of {broken_rows} of {similarity_blocks.images} images are "
+            "not finite numbers",
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
     return ranks
@@ -53,19 +54,19 @@ def evaluate_ranks(
     `ranks` (M,) come from `label_ranks`. `baseline` (M,) is True where the zero-shot classifier is
     right; if it is None, no gain is computed.
     """
-    correct, gain = ranks == 0, None
+    is_correct, gain = ranks == 0, None
     if baseline is not None:
         baseline = baseline.cpu()
-        won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
-        gain = paired_gain_interval(won, lost, len(correct))
+        won, lost = int((is_correct & ~baseline).sum()), int((~is_correct & baseline).sum())
+        gain = paired_gain_interval(won, lost, len(is_correct))
     images = torch.bincount(labels.cpu(), minlength=number_of_classes).tolist()
-    right = torch.bincount(labels.cpu()[correct], minlength=number_of_classes).tolist()
-    classes = tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
-    shares = [one.correct / one.images for one in classes if one.images]
+    correct_counts = torch.bincount(labels.cpu()[is_correct], minlength=number_of_classes).tolist()
+    classes = tuple(ClassAccuracy(*counts) for counts in zip(correct_counts, images, strict=True))
+    shares = [accuracy.correct / accuracy.images for accuracy in classes if accuracy.images]
     return Evaluation(
         name=name,
         images=len(labels),
-        top1=accuracy_interval(int(correct.sum()), len(labels)),
+        top1=accuracy_interval(int(is_correct.sum()), len(labels)),
         top5=(ranks < 5).double().mean().item(),
         mean_per_class=sum(shares) / len(shares),
         classes=classes,
@@ -74,9 +75,10 @@ def evaluate_ranks(
 
 
 def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
-    own = similarities.gather(1, labels[:, None])
-    earlier = torch.arange(similarities.shape[1]) < labels[:, None]
-    return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
+    label_similarity = similarities.gather(1, labels[:, None])
+    is_earlier_class = torch.arange(similarities.shape[1]) < labels[:, None]
+    is_earlier_tie = (similarities == label_similarity) & is_earlier_class
+    return ((similarities > label_similarity) | is_earlier_tie).sum(dim=1)
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:
@@ -87,9 +89,9 @@ def accuracy_interval(correct: int, images: int) -> Interval:
     share = correct / images
     scale = 1 + _Z**2 / images
     centre = (share + _Z**2 / (2 * images)) / scale
-    reach = _Z / scale * math.sqrt(share * (1 - share) / images + _Z**2 / (4 * images**2))
+    half_width = _Z / scale * math.sqrt(share * (1 - share) / images + _Z**2 / (4 * images**2))
     return Interval(
-        share, max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
+        share, max(0.0, min(share, centre - half_width)), min(1.0, max(share, centre + half_width))
     )
 
 
@@ -101,10 +103,10 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     Journal of Educational and Behavioral Statistics 37:479-488, which adds one image to `won` and
     one to `lost`. If `won` and `lost` are 0, the interval is [0, 0].
     """
-    value = (won - lost) / images
+    gain = (won - lost) / images
     if won == lost == 0:
         return Interval(0.0, 0.0, 0.0)
-    gained, given = (won + 1) / (images + 2), (lost + 1) / (images + 2)
-    centre = gained - given
-    reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
-    return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))
+    won_share, lost_share = (won + 1) / (images + 2), (lost + 1) / (images + 2)
+    centre = won_share - lost_share
+    half_width = _Z * math.sqrt((won_share + lost_share - centre**2) / (images + 2))
+    return Interval(gain, max(-1.0, centre - half_width), min(1.0, centre + half_width))

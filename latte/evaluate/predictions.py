@@ -78,16 +78,20 @@ def predict_rows(
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
-    found: list[float | None] = [None] * len(images)
+    label_matches: list[float | None] = [None] * len(images)
     if matches is not None:
-        found = matches.gather(1, labels[:, :1]).flatten().tolist()
+        label_matches = matches.gather(1, labels[:, :1]).flatten().tolist()
+    rows = zip(images, label_matches, labels.tolist(), scores.tolist(), strict=True)
     return [
         Prediction(
             image,
-            tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True)),
+            tuple(
+                ClassScore(class_names[label], score, label)
+                for label, score in zip(image_labels, image_scores, strict=True)
+            ),
             match=match,
         )
-        for image, match, *best in zip(images, found, labels.tolist(), scores.tolist(), strict=True)
+        for image, match, image_labels, image_scores in rows
     ]
 
 
@@ -112,9 +116,9 @@ def write_predictions(path: Path, rows: Iterable[Prediction], columns: Columns =
     """Write all rows to `path` as CSV, atomically."""
     with (
         write_atomically(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as f,
+        temporary.open("w", encoding="utf-8", newline="") as file,
     ):
-        stream_predictions(f, rows, "csv", columns)
+        stream_predictions(file, rows, "csv", columns)
 
 
 def stream_predictions(
@@ -131,41 +135,50 @@ def stream_predictions(
         _stream_csv(stream, rows, columns)
         return
     for row in rows:
-        classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
+        classes = [
+            {"class": class_score.name, "score": _rounded(class_score.score)}
+            for class_score in row.classes
+        ]
         record = {**_about_image(row, columns), "classes": classes}
         stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(_LineFeeds(stream))
-    width = columns.classes
-    started = False
+    class_count = columns.classes
+    has_header = False
     for row in rows:
-        width = len(row.classes) if width is None else width
-        if not started:
-            writer.writerow(_header(columns, width))
-            started = True
-        scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
-        empty = [""] * (2 * (width - len(row.classes)))
-        last = [row.zero_shot] if columns.zero_shot else []
-        writer.writerow([*_about_image(row, columns).values(), *scores, *empty, *last])
-    if not started:
-        writer.writerow(_header(columns, width or 0))
+        class_count = len(row.classes) if class_count is None else class_count
+        if not has_header:
+            writer.writerow(_header(columns, class_count))
+            has_header = True
+        scores = [
+            field
+            for class_score in row.classes
+            for field in (class_score.name, _rounded(class_score.score))
+        ]
+        empty_cells = [""] * (2 * (class_count - len(row.classes)))
+        zero_shot_cells = [row.zero_shot] if columns.zero_shot else []
+        writer.writerow(
+            [*_about_image(row, columns).values(), *scores, *empty_cells, *zero_shot_cells]
+        )
+    if not has_header:
+        writer.writerow(_header(columns, class_count or 0))
 
 
 def _header(columns: Columns, classes: int) -> list[str]:
     ranks = range(1, classes + 1)
     names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
-    last = ["zero_shot"] if columns.zero_shot else []
-    return [*_about_image(Prediction("", ()), columns), *names, *last]
+    zero_shot_columns = ["zero_shot"] if columns.zero_shot else []
+    return [*_about_image(Prediction("", ()), columns), *names, *zero_shot_columns]
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
     match = None if row.match is None else _rounded(row.match)
     values: dict[str, str | float | None]
     values = {"source": row.source, "true_class": row.true_class, "match": match}
-    chosen = {name: value for name, value in values.items() if getattr(columns, name)}
-    return {"image": row.image, **chosen}
+    chosen_fields = {name: value for name, value in values.items() if getattr(columns, name)}
+    return {"image": row.image, **chosen_fields}
 
 
 class _LineFeeds:
@@ -198,9 +211,9 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
     2017). The last class is removed, so that rows keep their length.
     """
     for row in rows:
-        best = row.classes[0]
-        if (best.score if row.match is None else row.match) >= below:
+        best_class = row.classes[0]
+        if (best_class.score if row.match is None else row.match) >= below:
             yield row
         else:
-            none = ClassScore(NONE_OF_THEM, best.score, NO_LABEL)
-            yield replace(row, classes=(none, *row.classes)[: len(row.classes)])
+            none_class = ClassScore(NONE_OF_THEM, best_class.score, NO_LABEL)
+            yield replace(row, classes=(none_class, *row.classes)[: len(row.classes)])

@@ -29,12 +29,12 @@ def estimate_priors(posteriors: Tensor, labels: Tensor, classes: int) -> Tensor:
     images, width = posteriors.shape
     priors = torch.full((classes,), 1 / max(1, classes), dtype=torch.float64)
     for _ in range(_ITERATIONS if images else 0):
-        total = torch.zeros_like(priors)
+        class_totals = torch.zeros_like(priors)
         for rows in row_blocks(images, width):
             shares = reweighted(posteriors[rows], priors[labels[rows]])
-            total.index_add_(0, labels[rows].flatten(), shares.flatten())
-        before, priors = priors, total / images
-        if float((priors - before).abs().max()) <= _TOLERANCE:
+            class_totals.index_add_(0, labels[rows].flatten(), shares.flatten())
+        previous_priors, priors = priors, class_totals / images
+        if float((priors - previous_priors).abs().max()) <= _TOLERANCE:
             break
     return priors
 
@@ -45,10 +45,12 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     `weights`, (C,) or (B, C), are new priors divided by old priors. A row whose products are all 0
     is returned unchanged.
     """
-    given = posteriors.double()
-    scaled = given * weights.double()
-    total = scaled.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), given)
+    double_posteriors = posteriors.double()
+    products = double_posteriors * weights.double()
+    total = products.sum(dim=1, keepdim=True)
+    return torch.where(
+        total > 0, products / total.clamp_min(torch.finfo(torch.float64).tiny), double_posteriors
+    )
 
 
 _SUPPORT = 0.5
@@ -85,13 +87,13 @@ def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> Pres
     _check(labels, probabilities, classes)
     images = len(labels)
     counts = images * estimate_priors(probabilities, labels, classes)
-    expected = max(int((counts >= 1 - _ROUNDING).sum()), int(images > 0))
+    expected_classes = max(int((counts >= 1 - _ROUNDING).sum()), int(images > 0))
     interval = (
-        min(max(round(expected * _FEWEST), int(images > 0)), expected),
-        min(classes, images, round(expected * _MOST)),
+        min(max(round(expected_classes * _FEWEST), int(images > 0)), expected_classes),
+        min(classes, images, round(expected_classes * _MOST)),
     )
     unsupported = (counts < _SUPPORT).nonzero().flatten().tolist()
-    return PresentClasses(expected, interval, counts, tuple(unsupported))
+    return PresentClasses(expected_classes, interval, counts, tuple(unsupported))
 
 
 def _check(labels: Tensor, probabilities: Tensor, classes: int) -> None:

@@ -51,9 +51,9 @@ class Diagnostics:
 
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
     """Compute the mean confidence and margin from unscaled similarities (N, C) of N > 0 images."""
-    found = in_blocks(similarities)
-    blocks = [confidence_and_margin(block, logit_scale) for block in found]
-    confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    similarity_blocks = in_blocks(similarities)
+    blocks = [confidence_and_margin(block, logit_scale) for block in similarity_blocks]
+    confidences, margins = (torch.cat(columns) for columns in zip(*blocks, strict=True))
     return Diagnostics(confidence=confidences.mean().item(), margin=float(margins.mean()))
 
 
@@ -64,10 +64,10 @@ def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Ten
     """
     similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
-    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
-    return confidences, best[:, 0] - best[:, -1]
+    top_similarities = similarities.topk(min(2, similarities.shape[1]), dim=1).values
+    return confidences, top_similarities[:, 0] - top_similarities[:, -1]
 
 
-def agreement(labels: Tensor, other: Tensor) -> float:
+def agreement(labels: Tensor, other_labels: Tensor) -> float:
     """Return the fraction of N > 0 images that have the same class in two label vectors (N,)."""
-    return float((labels == other).double().mean())
+    return float((labels == other_labels).double().mean())

@@ -33,9 +33,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
     """Return the mean of at least two values with Student's 95 % t-interval."""
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
-    found = spread(values)
-    reach = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(found.mean, found.mean - reach, found.mean + reach)
+    moments = spread(values)
+    half_width = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(moments.mean, moments.mean - half_width, moments.mean + half_width)
 
 
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
@@ -52,11 +52,16 @@ def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
     """
     if len(gains) == 1:
         return gains[0]
-    over_seeds = mean_interval([gain.value for gain in gains])
-    value, reach = over_seeds.value, over_seeds.high - over_seeds.value
-    below = statistics.fmean((gain.value - gain.low) ** 2 for gain in gains)
-    above = statistics.fmean((gain.high - gain.value) ** 2 for gain in gains)
-    return Interval(value, value - math.sqrt(reach**2 + below), value + math.sqrt(reach**2 + above))
+    interval_over_seeds = mean_interval([gain.value for gain in gains])
+    value = interval_over_seeds.value
+    half_width = interval_over_seeds.high - value
+    mean_square_below = statistics.fmean((gain.value - gain.low) ** 2 for gain in gains)
+    mean_square_above = statistics.fmean((gain.high - gain.value) ** 2 for gain in gains)
+    return Interval(
+        value,
+        value - math.sqrt(half_width**2 + mean_square_below),
+        value + math.sqrt(half_width**2 + mean_square_above),
+    )
 
 
 @cache
@@ -88,10 +93,10 @@ def _inside(angle: float, degrees_of_freedom: int) -> float:
     Abramowitz and Stegun (1964), equations 26.7.3 and 26.7.4.
     """
     sine, cosine = math.sin(angle), math.cos(angle)
-    odd = degrees_of_freedom % 2
-    term = cosine if odd else 1.0
+    is_odd = degrees_of_freedom % 2
+    term = cosine if is_odd else 1.0
     total = 0.0
-    for power in range(1 + odd, degrees_of_freedom, 2):
+    for power in range(1 + is_odd, degrees_of_freedom, 2):
         total += term
         term *= cosine**2 * power / (power + 1)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return 2 / math.pi * (angle + sine * total) if is_odd else sine * total

@@ -89,16 +89,16 @@ def text_tower(model: Any) -> Any:
     if not (isinstance(text, CLIP) or type(text) is towers.TextTransformer):
         kind = type(text).__name__
         raise no_counterpart(f"its text tower ({kind}) is not CLIP's own", "text")
-    own = isinstance(text, CLIP)
-    pool = text.text_pool_type if own else text.pool_type
-    end = text.text_eos_id if own else text.eos_id
+    is_clip = isinstance(text, CLIP)
+    pool = text.text_pool_type if is_clip else text.pool_type
+    end = text.text_eos_id if is_clip else text.eos_id
     refuse_unless(text.attn_mask is not None, "its text tower has no causal mask", "text")
     refuse_unless(
         bool(pool == "argmax" or (pool == "eos" and end == text.vocab_size - 1)),
         f"its text tower pools by `{pool}`",
         "text",
     )
-    if not own:
+    if not is_clip:
         refuse_unless(text.cls_emb is None, "its text tower has a class token", "text")
     projection = text.text_projection
     biased = isinstance(projection, nn.Linear) and projection.bias is not None
@@ -109,8 +109,8 @@ def text_tower(model: Any) -> Any:
 def _require_plain_image_tower(visual: Any) -> None:
     kind: Any = type(visual)
     if kind is not towers.VisionTransformer:
-        inner = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
-        what = f"its image tower ({kind.__name__}{inner}) is not CLIP's own"
+        trunk_text = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
+        what = f"its image tower ({kind.__name__}{trunk_text}) is not CLIP's own"
         raise no_counterpart(what, "image")
     pool, normalised = visual.pool_type, not isinstance(visual.ln_pre, nn.Identity)
     refuse_unless(visual.attn_pool is None, "its image tower pools by attention", "image")
@@ -121,14 +121,14 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
     """Return the configuration of a tower's transformer blocks: sizes and activation."""
-    plain = type(transformer) is towers.Transformer and all(
+    is_plain = type(transformer) is towers.Transformer and all(
         type(block) is towers.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")
         and isinstance(block.ls_1, nn.Identity)
         and isinstance(block.ls_2, nn.Identity)
         for block in transformer.resblocks
     )
-    refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
+    refuse_unless(is_plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]
     return {
         "hidden_size": transformer.width,
@@ -152,9 +152,9 @@ def activation(layer: nn.Module, tower: str) -> str:
 
 def epsilon(tower: nn.Module, name: str) -> float:
     """Return the epsilon that all layer norms share. Raises `LatteError` if they differ."""
-    found = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
-    refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ", name)
-    return found.pop()
+    epsilons = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
+    refuse_unless(len(epsilons) == 1, f"the layer norms of its {name} tower differ", name)
+    return epsilons.pop()
 
 
 def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
@@ -163,24 +163,25 @@ def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
     for number, block in enumerate(transformer.resblocks):
         layer, mlp, attention = f"{prefix}.{number}", block.mlp, block.attn
         joint = attention.in_proj_weight, attention.in_proj_bias
-        parts = (attention.out_proj, block.ln_1, block.ln_2, mlp.c_fc, mlp.c_proj)
-        weights |= layer_weights(layer, *joint, *parts)
+        modules = (attention.out_proj, block.ln_1, block.ln_2, mlp.c_fc, mlp.c_proj)
+        weights |= layer_weights(layer, *joint, *modules)
     return weights
 
 
-def layer_weights(layer: str, weight: Tensor, bias: Tensor, *parts: Any) -> dict[str, Tensor]:
+def layer_weights(layer: str, weight: Tensor, bias: Tensor, *modules: Any) -> dict[str, Tensor]:
     """Return the weights of one transformer block under transformers' names.
 
     `weight` (3D, D) and `bias` (3D,) are open_clip's joint projection to query, key and value.
-    `parts` are the output projection, both layer norms and both layers of the MLP, in this order.
+    `modules` are the output projection, both layer norms and both layers of the MLP, in this order.
     """
     weights: dict[str, Tensor] = {}
-    for letter, *both in zip("qkv", weight.chunk(3), bias.chunk(3), strict=True):
+    chunks = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
+    for letter, chunk_weight, chunk_bias in chunks:
         place = f"{layer}.self_attn.{letter}_proj"
-        weights |= {f"{place}.weight": both[0], f"{place}.bias": both[1]}
+        weights |= {f"{place}.weight": chunk_weight, f"{place}.bias": chunk_bias}
     names = ("self_attn.out_proj", "layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2")
-    for name, part in zip(names, parts, strict=True):
-        weights |= named(f"{layer}.{name}", part)
+    for name, module in zip(names, modules, strict=True):
+        weights |= named(f"{layer}.{name}", module)
     return weights
 
 

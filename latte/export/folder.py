@@ -71,7 +71,10 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for path in (temporary, *(one for one in temporary.rglob("*") if one.is_dir())):
+        for path in (
+            temporary,
+            *(inner_path for inner_path in temporary.rglob("*") if inner_path.is_dir()),
+        ):
             sync_files(path)
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
@@ -91,21 +94,24 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
     The error names `extra`, the extra of latte that installs the package.
     """
     try:
-        found = Version(version(package))
+        installed_version = Version(version(package))
     except PackageNotFoundError:
-        found = None
-    if found is None or found < Version(oldest):
-        needed = package if oldest == "0" else f"{package} {oldest} or newer"
-        what = f"this export needs the package {needed}"
+        installed_version = None
+    if installed_version is None or installed_version < Version(oldest):
+        requirement = package if oldest == "0" else f"{package} {oldest} or newer"
+        what = f"this export needs the package {requirement}"
         hint = f"pip install 'latte-clip[{extra}]'"
-        raise LatteError(what, where=f"{package} {found}" if found else None, hint=hint)
+        raise LatteError(
+            what, where=f"{package} {installed_version}" if installed_version else None, hint=hint
+        )
 
 
-def no_export(member: Member, format_: str, other: str | None) -> LatteError:
-    """Return the error for a backbone that can be exported to `other`, but not to `format_`."""
-    instead = f"export it to {other} instead: latte export RUN --format {(other or '').lower()}"
+def no_export(member: Member, format_: str, other_format: str | None) -> LatteError:
+    """Return the error for a backbone with an export to `other_format`, but not to `format_`."""
+    command = f"latte export RUN --format {(other_format or '').lower()}"
+    advice = f"export it to {other_format} instead: {command}"
     what = f"the backbone of learner {member.name} has no export to {format_}"
-    return LatteError(what, hint=instead if other else NO_EXPORT_NEEDED)
+    return LatteError(what, hint=advice if other_format else NO_EXPORT_NEEDED)
 
 
 _INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."
@@ -215,33 +221,33 @@ _LIMITS = (
 def transformers_readme(exported: Exported, folder: str) -> str:
     """Return the README for an export to transformers."""
     members = exported.adapted.members
-    several = len(members) > 1
-    sigmoid = members[0].backbone.logit_bias is not None
+    is_ensemble = len(members) > 1
+    is_sigmoid = members[0].backbone.logit_bias is not None
     family = "Auto"
-    more: tuple[str, ...] = ()
+    further_sections: tuple[str, ...] = ()
     if not members[0].backbone.saves_transformers:
-        family = "Siglip" if sigmoid else "CLIP"
-        texts = _TEXTS.format(
-            padding=repr("max_length") if sigmoid else True,
-            probabilities="sigmoid()" if sigmoid else "softmax(1)",
+        family = "Siglip" if is_sigmoid else "CLIP"
+        text_code = _TEXTS.format(
+            padding=repr("max_length") if is_sigmoid else True,
+            probabilities="sigmoid()" if is_sigmoid else "softmax(1)",
         )
-        more = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
+        further_sections = (_OTHER_CLASSES, f"```python\n{text_code}```", *_LIMITS)
     model, processor = f"{family}Model", f"{family}Processor"
-    where = " (a folder for each learner)" if several else ""
+    folder_note = " (a folder for each learner)" if is_ensemble else ""
     code = _TRANSFORMERS.format(
         folder=folder,
         opened=OPENED,
-        below=" / learner" if several else "",
+        below=" / learner" if is_ensemble else "",
         classes=f"{model}, {processor}",
         model=model,
         processor=processor,
     )
-    parts = (
-        f"A model for transformers{where}, and the class prototypes that belong to it.",
+    sections = (
+        f"A model for transformers{folder_note}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
         f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {READING}",
     )
-    return _page(exported, *parts, *more)
+    return _page(exported, *sections, *further_sections)
 
 
 def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
@@ -262,13 +268,13 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
     )
 
 
-def _page(exported: Exported, *parts: str) -> str:
-    calibrated = (
+def _page(exported: Exported, *sections: str) -> str:
+    calibration_sentence = (
         "Probabilities are calibrated on unlabelled images: they are closer to the accuracy than "
         "CLIP's own, without a guarantee."
         if exported.calibration
         else "Probabilities follow CLIP's logit scale, and are often overconfident."
     )
-    head, *rest = parts
-    page = (f"# {escaped(exported.name)}", f"{head} {calibrated}", *rest)
+    head, *other_sections = sections
+    page = (f"# {escaped(exported.name)}", f"{head} {calibration_sentence}", *other_sections)
     return "\n\n".join(page) + "\n"

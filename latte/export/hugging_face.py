@@ -43,8 +43,8 @@ def _writer(member: Member) -> Callable[[Path], None]:
     if backbone.saves_transformers:
         return backbone.save
     if not isinstance(backbone, OpenClipBackbone):
-        other = None if backbone.image_tower() is None else "ONNX"
-        raise shared.no_export(member, "transformers", other)
+        other_format = None if backbone.image_tower() is None else "ONNX"
+        raise shared.no_export(member, "transformers", other_format)
     if backbone.logit_bias is None:
         return partial(_write_clip, backbone, clip_config(backbone.model))
     return partial(_write_siglip, backbone.pixel_format, *siglip_model(backbone))

@@ -68,7 +68,9 @@ def export_labels(
     if format_ == "parquet":
         require("pyarrow", "parquet")
     names = run.class_names
-    labels = [(one.image, names[one.labels[0]], one.confidences[0]) for one in _answers(run)]
+    labels = [
+        (answer.image, names[answer.labels[0]], answer.confidences[0]) for answer in _answers(run)
+    ]
     with write_atomically(output) as temporary:
         _write(temporary, format_, labels)
     return ExportedLabels(len(labels), (output,))
@@ -105,8 +107,8 @@ def _export_tasks(run: Run, output: Path, force: bool) -> ExportedLabels:
     # The document root must have all images in a sub-folder.
     root = Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
-        file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
+        tasks = _tasks(answers, images, run.class_names, root, run.folder.path.name)
+        file.write("[\n" + ",\n".join(map(_json, tasks)) + "\n]\n")
     choices = "".join(
         f"    <Choice value={quoteattr(printable(name))}/>\n" for name in run.class_names
     )
@@ -130,26 +132,26 @@ def _export_folder(
     with whole_folder(output, replace=False) as folder:
         answers = _answers(run)
         images = _images(run, answers)
-        stems = distinct_names(PurePosixPath(one.id).stem for one in images)
+        stems = distinct_names(PurePosixPath(image.id).stem for image in images)
         if format_ == "imagefolder":
             names = distinct_names(run.class_names)
-            places = [folder / names[one.labels[0]] for one in answers]
+            places = [folder / names[answer.labels[0]] for answer in answers]
         else:
             places = [folder / "data"] * len(answers)
         with progress.task("copy", len(images), "images") as task:
-            copied = zip(images, run.rows.training_keys, stems, places, strict=True)
-            for image, key, stem, place in copied:
+            image_copies = zip(images, run.rows.training_keys, stems, places, strict=True)
+            for image, key, stem, place in image_copies:
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(image.id).suffix or image.path.suffix
                 (place / f"{stem}{suffix}").write_bytes(_content(image, key))
                 task.advance()
         if format_ == "fiftyone":
             labels = {
-                stem: {"label": one.labels[0], "confidence": one.confidences[0]}
-                for stem, one in zip(stems, answers, strict=True)
+                stem: {"label": answer.labels[0], "confidence": answer.confidences[0]}
+                for stem, answer in zip(stems, answers, strict=True)
             }
-            about = {"classes": run.class_names, "labels": labels}
-            (folder / "labels.json").write_text(_json(about), encoding="utf-8")
+            content = {"classes": run.class_names, "labels": labels}
+            (folder / "labels.json").write_text(_json(content), encoding="utf-8")
     return ExportedLabels(len(answers), (output,))
 
 
@@ -162,11 +164,13 @@ def _images(run: Run, answers: Sequence[RankedClasses]) -> list[ImageReference]:
     registry = load_registry()
     with naming_repair():
         dataset = unloaded_dataset(saved_recipe(run, registry), registry)
-    there = {image.id: image for image in dataset.training_images()}
-    if missing := [one.image for one in answers if one.image not in there]:
-        what = f"{len(missing)} images of this run are not in its dataset any more"
-        raise LatteError(what, where=missing[0], hint="put them back, or run the recipe again")
-    return [there[one.image] for one in answers]
+    images_by_id = {image.id: image for image in dataset.training_images()}
+    if missing_images := [answer.image for answer in answers if answer.image not in images_by_id]:
+        what = f"{len(missing_images)} images of this run are not in its dataset any more"
+        raise LatteError(
+            what, where=missing_images[0], hint="put them back, or run the recipe again"
+        )
+    return [images_by_id[answer.image] for answer in answers]
 
 
 def _content(image: ImageReference, key: str) -> bytes:

@@ -49,32 +49,35 @@ class ImageClassifier(nn.Module):
         for number, member in enumerate(members):
             tower = member.backbone.image_tower()
             if tower is None:
-                saves = member.backbone.saves_transformers
-                raise shared.no_export(member, "ONNX", "transformers" if saves else None)
+                saves_transformers = member.backbone.saves_transformers
+                raise shared.no_export(
+                    member, "ONNX", "transformers" if saves_transformers else None
+                )
             self.towers.append(tower)
-            found = member.classifier
-            rows, present = _by_class(found.weights, found.owners)
+            classifier = member.classifier
+            rows, is_present = _by_class(classifier.weights, classifier.owners)
             self.register_buffer(f"rows_{number}", rows)
-            self.register_buffer(f"absent_{number}", ~present)
+            self.register_buffer(f"absent_{number}", ~is_present)
             bias = None
-            if found.bias is not None:
-                bias = _by_class(found.bias.unsqueeze(1), found.owners)[0].squeeze(1)
+            if classifier.bias is not None:
+                bias = _by_class(classifier.bias.unsqueeze(1), classifier.owners)[0].squeeze(1)
             self.register_buffer(f"bias_{number}", bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (B, C) and unit features (B, D) of `pixels` (B, 3, S, S)."""
         features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
-        similarities = torch.stack([self._similar(*one) for one in enumerate(features)]).mean(0)
-        joint = torch.cat(features, dim=1) / len(features) ** 0.5
-        return (similarities * self.scale).softmax(dim=1), joint
+        similarities = [self._similar(number, rows) for number, rows in enumerate(features)]
+        mean_similarities = torch.stack(similarities).mean(0)
+        joint_features = torch.cat(features, dim=1) / len(features) ** 0.5
+        return (mean_similarities * self.scale).softmax(dim=1), joint_features
 
     def _similar(self, number: int, features: Tensor) -> Tensor:
         rows: Tensor = getattr(self, f"rows_{number}")
-        absent: Tensor = getattr(self, f"absent_{number}")
+        is_absent: Tensor = getattr(self, f"absent_{number}")
         bias: Tensor | None = getattr(self, f"bias_{number}")
         scores = features @ rows.T if bias is None else features @ rows.T + bias
-        by_row = scores.reshape(-1, self._classes, absent.shape[1])
-        return by_row.masked_fill(absent, torch.finfo(by_row.dtype).min).amax(dim=2)
+        row_scores = scores.reshape(-1, self._classes, is_absent.shape[1])
+        return row_scores.masked_fill(is_absent, torch.finfo(row_scores.dtype).min).amax(dim=2)
 
 
 def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
@@ -105,11 +108,11 @@ def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     which some ONNX runtimes lack. The mask is False for padding.
     """
     counts = owners.bincount()
-    most = int(counts.max())
-    present = torch.arange(most) < counts[:, None]
-    rows = weights.new_zeros(len(counts), most, weights.shape[1])
-    rows[present] = weights[owners.argsort(stable=True)]
-    return rows.flatten(0, 1), present
+    most_prototypes = int(counts.max())
+    is_present = torch.arange(most_prototypes) < counts[:, None]
+    rows = weights.new_zeros(len(counts), most_prototypes, weights.shape[1])
+    rows[is_present] = weights[owners.argsort(stable=True)]
+    return rows.flatten(0, 1), is_present
 
 
 def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:

@@ -29,8 +29,8 @@ def export_run(
     """
     if output is not None:
         refuse_occupied(output)
-    found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
-    folder, facts = found.folder, found.record.evaluate
+    opened_run, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
+    folder, facts = opened_run.folder, opened_run.record.evaluate
     calibration = facts.candidate_calibration if candidate else facts.calibration
     exported = Exported(folder.path.name, adapted, calibration)
     progress.say(f"exporting to {format_}")

@@ -44,11 +44,13 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
     tokens = backbone.tokenizer(list(_PROBES))
     with torch.no_grad():
         for tower, inputs in (("image", {"pixel_values": pixels}), ("text", {"input_ids": tokens})):
-            ours = getattr(source, f"encode_{tower}")(*inputs.values())
-            theirs = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
-            equal = torch.allclose(normalize(ours), normalize(theirs), rtol=0, atol=1e-4)
+            source_features = getattr(source, f"encode_{tower}")(*inputs.values())
+            siglip_features = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
+            are_equal = torch.allclose(
+                normalize(source_features), normalize(siglip_features), rtol=0, atol=1e-4
+            )
             what = f"its {tower} tower computes other features than that of SigLIP"
-            clip.refuse_unless(equal, what, tower)
+            clip.refuse_unless(are_equal, what, tower)
     return model, tokenizer
 
 
@@ -57,36 +59,47 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    wrapped: Any = getattr(tokenizer, "tokenizer", None)
-    backend = getattr(wrapped, "backend_tokenizer", None)
-    canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
-    if backend is None or not canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
+    hf_tokenizer: Any = getattr(tokenizer, "tokenizer", None)
+    backend = getattr(hf_tokenizer, "backend_tokenizer", None)
+    is_canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
+    if backend is None or not is_canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
         raise no_tokenizer(tokenizer)
-    copied: Any = Tokenizer.from_str(backend.to_str())
-    copied.no_padding()
-    copied.no_truncation()
-    own = [] if copied.normalizer is None else [copied.normalizer]
-    marks = "".join(f"\\{one}" for one in string.punctuation)
-    bare = [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{marks}]"), "")]
-    copied.normalizer = normalizers.Sequence(
-        [*cleaning(), *bare, *lower_case(), normalizers.Strip(), *own]
+    fast_tokenizer: Any = Tokenizer.from_str(backend.to_str())
+    fast_tokenizer.no_padding()
+    fast_tokenizer.no_truncation()
+    original_normalizers = [] if fast_tokenizer.normalizer is None else [fast_tokenizer.normalizer]
+    marks = "".join(f"\\{mark}" for mark in string.punctuation)
+    punctuation_removal = [
+        normalizers.Replace("_", " "),
+        normalizers.Replace(Regex(f"[{marks}]"), ""),
+    ]
+    fast_tokenizer.normalizer = normalizers.Sequence(
+        [
+            *cleaning(),
+            *punctuation_removal,
+            *lower_case(),
+            normalizers.Strip(),
+            *original_normalizers,
+        ]
     )
     build: Any = PreTrainedTokenizerFast
-    exported = build(
-        tokenizer_object=copied,
-        eos_token=wrapped.eos_token,
-        pad_token=wrapped.pad_token,
-        unk_token=wrapped.unk_token,
-        padding_side=wrapped.padding_side,
+    exported_tokenizer = build(
+        tokenizer_object=fast_tokenizer,
+        eos_token=hf_tokenizer.eos_token,
+        pad_token=hf_tokenizer.pad_token,
+        unk_token=hf_tokenizer.unk_token,
+        padding_side=hf_tokenizer.padding_side,
         model_max_length=context_length,
         model_input_names=["input_ids"],
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
     )
-    found = exported(list(_PROBES), padding="max_length", truncation=True, return_tensors="pt")
-    if not torch.equal(found.input_ids, tokenizer(list(_PROBES))):
+    probe_tokens = exported_tokenizer(
+        list(_PROBES), padding="max_length", truncation=True, return_tensors="pt"
+    )
+    if not torch.equal(probe_tokens.input_ids, tokenizer(list(_PROBES))):
         raise no_tokenizer(tokenizer)
-    return exported
+    return exported_tokenizer
 
 
 def _require_towers(model: Any) -> None:
@@ -160,6 +173,6 @@ def _weights(model: Any) -> dict[str, Tensor]:
     for number, block in enumerate(tower.blocks):
         layer = f"vision_model.encoder.layers.{number}"
         joint = block.attn.qkv.weight, block.attn.qkv.bias
-        parts = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
-        weights |= clip.layer_weights(layer, *joint, *parts)
+        modules = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
+        weights |= clip.layer_weights(layer, *joint, *modules)
     return weights

@@ -36,13 +36,13 @@ def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
     """
     from transformers import PreTrainedTokenizerFast
 
-    plain = (
+    is_plain = (
         type(tokenizer) is SimpleTokenizer
         and tokenizer.clean_fn is _clean_lower
         and tokenizer.reduction_fn is None
         and len(tokenizer.all_special_ids) == 2
     )
-    if not plain:
+    if not is_plain:
         raise no_tokenizer(tokenizer)
     build: Any = PreTrainedTokenizerFast
     return build(
@@ -78,7 +78,7 @@ def _backend(tokenizer: Any) -> Any:
     letters = splitters.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.pre_tokenizer = splitters.Sequence([words, letters])
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
-    backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
+    backend.add_special_tokens([AddedToken(token, normalized=True) for token in (START, END)])
     backend.post_processor = processors.RobertaProcessing(
         (END, tokenizer.eot_token_id), (START, tokenizer.sot_token_id), False, False
     )
@@ -89,14 +89,14 @@ def cleaning() -> list[Any]:
     """Return normalizers that clean texts as open_clip does before it tokenizes them."""
     from tokenizers import Regex, normalizers
 
-    replaced = [(entity, html.unescape(entity)) for entity in _ENTITIES]
+    replacements = [(entity, html.unescape(entity)) for entity in _ENTITIES]
     for code in chain(*_REPAIRED):
-        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
-        if repaired != chr(code):
-            replaced.append((chr(code), repaired))
+        repaired_character = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if repaired_character != chr(code):
+            replacements.append((chr(code), repaired_character))
     return [
         normalizers.Replace(Regex(_DROPPED), ""),
-        *(normalizers.Replace(old, new) for old, new in replaced),
+        *(normalizers.Replace(old, new) for old, new in replacements),
         normalizers.NFC(),
     ]
 

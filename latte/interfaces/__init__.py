@@ -47,6 +47,7 @@ from latte.interfaces.questions import (
     Questions,
     Refusal,
 )
+from latte.interfaces.record import RunRecord
 from latte.interfaces.results import (
     ClassifiedImage,
     Confusion,
@@ -131,6 +132,7 @@ __all__ = [
     "Refresh",
     "Refusal",
     "Reporter",
+    "RunRecord",
     "RunResults",
     "RunStart",
     "Scope",

@@ -40,10 +40,10 @@ class Classifier:
     @property
     def classes(self) -> int:
         """Number of classes C; cached, because reading `owners` waits for the GPU."""
-        known = _known_numbers()
-        if self.owners not in known:
-            known[self.owners] = int(self.owners.max()) + 1
-        return known[self.owners]
+        class_numbers = _known_numbers()
+        if self.owners not in class_numbers:
+            class_numbers[self.owners] = int(self.owners.max()) + 1
+        return class_numbers[self.owners]
 
     @property
     def directions(self) -> Tensor:
@@ -66,8 +66,8 @@ class Classifier:
         if self.bias is not None:
             rows = rows + self.bias
         owners = self.owners.expand_as(rows)
-        lowest = rows.new_full((rows.shape[0], self.classes), -float("inf"))
-        return lowest.scatter_reduce(1, owners, rows, "amax", include_self=True)
+        lowest_score = rows.new_full((rows.shape[0], self.classes), -float("inf"))
+        return lowest_score.scatter_reduce(1, owners, rows, "amax", include_self=True)
 
 
 @cache

@@ -60,8 +60,8 @@ def error_line(error: BaseException, *, with_type: bool = True) -> str:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the name most similar to `name`, ignoring case; None if none is similar."""
     by_folded = {candidate.casefold(): candidate for candidate in names}
-    matches = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
+    close_names = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close_names[0]] if close_names else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -88,8 +88,10 @@ class Evidence:
 
         A mix requires that no CLIP was trained and that each classifier has one row per class.
         """
-        owners = [one.classifier.owners for one in self.candidates.values()]
-        return not self.trained and all(len(one) == len(self.class_names) for one in owners)
+        owners = [candidate.classifier.owners for candidate in self.candidates.values()]
+        return not self.trained and all(
+            len(row_owners) == len(self.class_names) for row_owners in owners
+        )
 
 
 @dataclass(frozen=True)

@@ -135,16 +135,22 @@ class ChoiceRequest:
 
     def __post_init__(self) -> None:
         """Raise `LatteError` for too few, too many, empty or equal options."""
-        shown, most = self._shown, len(ascii_uppercase)
-        if len(self.options) < 2 or len(shown) > most:
+        shown_options, most_options = self._shown, len(ascii_uppercase)
+        if len(self.options) < 2 or len(shown_options) > most_options:
             raise LatteError(
-                f"a choice needs 2 to {most} options, and there are {len(self.options)}",
+                f"a choice needs 2 to {most_options} options, and there are {len(self.options)}",
                 where="options",
-                hint=f"'{NONE_OF_THESE}' counts as one of {most}, but not as one of 2",
+                hint=f"'{NONE_OF_THESE}' counts as one of {most_options}, but not as one of 2",
             )
-        repeated = [text for text, count in Counter(shown).items() if count > 1 or not text]
-        if repeated:
-            problem = f"`{repeated[0]}` is there twice" if repeated[0] else "an option is empty"
+        repeated_options = [
+            text for text, count in Counter(shown_options).items() if count > 1 or not text
+        ]
+        if repeated_options:
+            problem = (
+                f"`{repeated_options[0]}` is there twice"
+                if repeated_options[0]
+                else "an option is empty"
+            )
             raise LatteError(f"the options of a choice must differ: {problem}", where="options")
 
     @property
@@ -167,8 +173,8 @@ class ChoiceRequest:
         zeros.
         """
         total = sum(weights)
-        valid = len(weights) == len(self.letters) and min(weights) >= 0
-        if not (valid and 0 < total < math.inf):
+        is_valid = len(weights) == len(self.letters) and min(weights) >= 0
+        if not (is_valid and 0 < total < math.inf):
             raise ValueError(f"{list(weights)} are no weights of the letters {self.letters}")
         shares = tuple(weight / total for weight in weights)
         return Choice(shares[:-1], shares[-1]) if self.none_allowed else Choice(shares)
@@ -178,12 +184,12 @@ class ChoiceRequest:
 
         Return None if `text` is not of this form, for example if other text follows the letter.
         """
-        found = _LETTER.fullmatch(" ".join(text.split()))
-        if found is None or found[1] not in self.letters:
+        match = _LETTER.fullmatch(" ".join(text.split()))
+        if match is None or match[1] not in self.letters:
             return None
-        own = self._shown[self.letters.index(found[1])]
-        is_own = found[2] is None or found[2].rstrip(".") == own.rstrip(".")
-        return found[1] if is_own else None
+        option = self._shown[self.letters.index(match[1])]
+        is_own = match[2] is None or match[2].rstrip(".") == option.rstrip(".")
+        return match[1] if is_own else None
 
     def read(self, text: str) -> Choice | Refusal:
         """Return a `Choice` with probability 1 for the option whose letter is in `text`.
@@ -193,7 +199,7 @@ class ChoiceRequest:
         letter = self.letter(text)
         if letter is None:
             return Refusal(f"the answer is no letter from A to {self.letters[-1]}: {text[:80]}")
-        return self.choice([float(letter == one) for one in self.letters])
+        return self.choice([float(letter == option_letter) for option_letter in self.letters])
 
     @property
     def _shown(self) -> tuple[str, ...]:
@@ -283,8 +289,8 @@ class ExpectedGain:
 
 
 def _points(fraction: float) -> str:
-    whole = round(100 * fraction)
-    return f"{whole:+d}" if whole else "0"
+    points = round(100 * fraction)
+    return f"{points:+d}" if points else "0"
 
 
 class Questions(Protocol):

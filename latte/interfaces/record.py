@@ -84,6 +84,11 @@ class StageRecord(Checked):
 class Facts(Checked):
     """Base class of the facts of one stage; an unfinished stage has the default values."""
 
+    @property
+    def to_repeat(self) -> str | None:
+        """The part of the stage that the next run repeats with the same inputs; None if nothing."""
+        return None
+
 
 class DataFacts(Facts):
     """Facts of stage `data`: class names in label order, and numbers of images."""
@@ -104,12 +109,20 @@ class DescribeFacts(Facts):
     held_back: tuple[HeldBack, ...] = ()
     failed: FailedRequests | None = None
 
+    @property
+    def to_repeat(self) -> str | None:
+        """The failed requests, such as `2 failed requests`; None if no request failed."""
+        if self.failed is None:
+            return None
+        return f"{self.failed.count:,} failed request{'s' if self.failed.count > 1 else ''}"
+
 
 class TrainFacts(Facts):
     """Facts of stage `train`.
 
     Attributes:
-        verdict: Verdict of the recipe's guard; None if the recipe has no guard.
+        verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
+            below 1, the adapted model is in the run's folder `candidate/`.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
@@ -132,7 +145,13 @@ class EvaluateFacts(Facts):
     """Facts of stage `evaluate`.
 
     Attributes:
-        evaluations: Accuracies of all classifiers; empty without an evaluation split.
+        evaluations: Accuracies of zero-shot CLIP and of the adapted model; empty if the dataset has
+            no evaluation split. The evaluation `candidate` shows an adapted model that the guard
+            did not accept in full. A run with a posterior (class probabilities of training images)
+            may have evaluations whose names end with `OWN_IMAGES`. These compare the posterior and
+            zero-shot CLIP on test images that are also training images. The evaluations `zero-shot`
+            and `adapted` then use only the other test images. They use all test images if there are
+            no others, or if there is a `candidate`.
         calibration: Calibration of the confidence of the model that the run uses.
         candidate_calibration: Calibration of the adapted model, if the run does not use it in full.
         present: Estimate of which classes occur among the training images.
@@ -160,12 +179,16 @@ class EvaluateFacts(Facts):
 
 
 class RunRecord(Checked):
-    """Everything that a run knows about itself, apart from rows per image and models.
+    """All facts that a run records: the content of `results.json`.
 
     Attributes:
-        source: The recipe of the run.
         environment: Versions of packages, device and machine.
-        stages: The records of the finished stages.
+        stages: The records of the finished stages, in order.
+
+    Example:
+        >>> from latte.api import RunRecord
+        >>> def line(record: RunRecord) -> str:
+        ...     return f"{record.name}: {len(record.data.class_names)} classes"
     """
 
     source: Source
@@ -182,13 +205,42 @@ class RunRecord(Checked):
         if self.evaluate.present is not None:
             if self.evaluate.present.high > len(names):
                 raise ValueError("its number of classes is not within its interval")
-            if unknown := {*self.evaluate.present.unsupported} - {*names}:
-                raise ValueError(f"{min(unknown)} is none of the classes")
+            if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
+                raise ValueError(f"{min(unknown_names)} is none of the classes")
         for evaluation in self.evaluate.evaluations:
             classes = len(evaluation.classes)
             if classes != len(names):
                 raise ValueError(f"{evaluation.name}: it is about {classes} classes")
         return self
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return str(self.source.values["name"])
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The resolved recipe as plain data; environment variables are not replaced."""
+        return self.source.values
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds of each finished stage; a reused stage keeps its earlier time."""
+        return {stage: one.seconds for stage, one in self.stages.items()}
+
+    @property
+    def peak_memory_mb(self) -> dict[str, float]:
+        """Peak memory per stage in MiB, of the GPU, or of the process if there is no GPU.
+
+        Memory of the process may include memory that earlier stages freed.
+        """
+        known = {stage: one.peak_memory_mb for stage, one in self.stages.items()}
+        return {stage: one for stage, one in known.items() if one is not None}
+
+    def to_repeat(self, stage: str) -> str | None:
+        """Return what the next run repeats of a finished stage; None if nothing."""
+        facts = dict(self).get(stage)
+        return facts.to_repeat if isinstance(facts, Facts) else None
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
         """Return a copy in which `stage` is finished, with its `facts` if it has any."""

@@ -11,12 +11,9 @@ from typing import Any
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
-from latte.interfaces.descriptions import CutTexts, FailedRequests
-from latte.interfaces.gate import HeldBack
-from latte.interfaces.guard import Verdict
-from latte.interfaces.measurements import Calibration, Evaluation, PresentNames
+from latte.interfaces.measurements import Evaluation
 from latte.interfaces.progress import Figures, RunStart, StageEnd
-from latte.interfaces.questions import ExpectedGain, QuestionCounts
+from latte.interfaces.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -141,31 +138,18 @@ class LearnerPrototypes:
 
 @dataclass(frozen=True)
 class RunResults:
-    """Results of a run, as input of reporters; results that were not measured are None or empty.
+    """Results of a run, as input of reporters: its record, and what is read from other files.
+
+    Results that were not measured are None or empty.
 
     Attributes:
         folder: The run folder; a reporter writes only below it.
-        recipe: The resolved recipe as plain data.
-        seconds: Wall-clock seconds of each stage; a reused stage keeps its earlier time.
+        record: All facts of the run, apart from stage `report`, as in its `results.json`.
         metrics: Lines of `metrics.jsonl`; the key `event` is `step` or `epoch`.
-        evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
-            the dataset has no evaluation split. The evaluation `candidate` shows an adapted model
-            that the guard did not accept in full. A run with a posterior (class probabilities of
-            training images) may have evaluations whose names end with `OWN_IMAGES`. These compare
-            the posterior and zero-shot CLIP on test images that are also training images. The
-            evaluations `zero-shot` and `adapted` then use only the other test images. They use all
-            test images if there are no others, or if there is a `candidate`.
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.
-        verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
-            below 1, the adapted model is in the run's folder `candidate/`.
-        held_back: Number of texts that gates filtered out, per description and gate, in the
-            recipe's order.
-        cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
-        questions: Counts of a labeler's questions to a describer, and of the answers, per purpose.
-        calibration: Calibration of confidence; None if the run was not evaluated.
-        present: Estimate of how many classes have training images; None if not evaluated.
+        controls: Evaluation of each control run's adapted model, with the name of the control.
         confusions: For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair
             with most images first; empty if there is no evaluation split.
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
@@ -173,45 +157,29 @@ class RunResults:
             first.
         uncertain: Up to 200 training images, the least certain first.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
-        peak_memory_mb: Peak memory per stage in MiB: of the GPU, or of the process if there is no
-            GPU. Memory of the process may include memory that earlier stages freed.
-        expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
-        reliability: Sentence on the reliability of the describer that a labeler asked, or None.
-        failed: Failed requests for descriptions; None if no request failed.
 
     Example:
         >>> from latte.api import RunResults
         >>> def summary(results: RunResults) -> str:
-        ...     return f"{results.name}: {results.training_images} images"
+        ...     return f"{results.record.name}: {results.record.data.training_images} images"
     """
 
     folder: Path
-    name: str
-    recipe: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    class_names: tuple[str, ...]
-    training_images: int
-    skipped_images: int
-    seconds: Mapping[str, float]
+    record: RunRecord
     metrics: tuple[Mapping[str, Any], ...]
-    evaluations: tuple[Evaluation, ...]
     gallery: tuple[GalleryEntry, ...]
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    verdict: Verdict | None = None
-    held_back: tuple[HeldBack, ...] = ()
-    cut_texts: tuple[CutTexts, ...] = ()
-    questions: tuple[QuestionCounts, ...] = ()
-    calibration: Calibration | None = None
-    present: PresentNames | None = None
+    controls: tuple[Evaluation, ...] = ()
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     label_flows: tuple[LabelFlow, ...] = ()
     mistakes: tuple[ClassifiedImage, ...] = ()
     uncertain: tuple[ClassifiedImage, ...] = ()
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
-    peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    expected_gain: ExpectedGain | None = None
-    reliability: str | None = None
-    failed: FailedRequests | None = None
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """Evaluations of the run's own classifiers, then of the control runs."""
+        return (*self.record.evaluate.evaluations, *self.controls)
 
 
 class Reporter(Component[OptionsT]):
@@ -228,7 +196,7 @@ class Reporter(Component[OptionsT]):
         >>> class Count(Reporter[NoOptions]):
         ...     def report(self, results: RunResults) -> list[Path]:
         ...         path = results.folder / "report" / "count.txt"
-        ...         write_text(path, f"{results.training_images} images")
+        ...         write_text(path, f"{results.record.data.training_images} images")
         ...         return [path]
     """
 

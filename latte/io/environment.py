@@ -21,15 +21,15 @@ def positive_number(
     Raises `LatteError` if the number is not finite or not above 0. With `without`, a clause that
     says what 0 does, 0 is allowed, and the error's hint contains the clause.
     """
-    written = environment.get(variable, str(default))
+    setting = environment.get(variable, str(default))
     try:
-        number = float(written)
+        number = float(setting)
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and (number > 0 or (number == 0 and without))):
         example = f"export {variable}={default:g}"
         raise LatteError(
-            f"{variable} is {written!r}, not a number of {unit}",
+            f"{variable} is {setting!r}, not a number of {unit}",
             hint=f"{example}, or 0 to {without}" if without else example,
         )
     return number

@@ -58,14 +58,14 @@ def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _TEMPORARY.fullmatch(entry.name)
-            if found is None:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None:
                 continue
             with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
-                    if _is_abandoned(entry, found):
+                    if _is_abandoned(entry, match):
                         shutil.rmtree(entry.path, ignore_errors=True)
-                elif locked or _is_abandoned(entry, found):
+                elif locked or _is_abandoned(entry, match):
                     Path(entry.path).unlink()
 
 
@@ -85,11 +85,11 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 def _machine() -> str:
     """Return an id of this machine that changes at each boot and with the process namespace."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-        processes = Path("/proc/self/ns/pid").stat().st_ino
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        pid_namespace = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return _UNKNOWN
-    return digest(platform.node(), boot, str(processes))[:12]
+    return digest(platform.node(), boot_id, str(pid_namespace))[:12]
 
 
 def rename_to_unused(temporary: Path, path: Path) -> bool:
@@ -136,8 +136,10 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
         # The name of the file tells users which disk is full.
-        full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
-        if full or type(error).__name__ == "SafetensorError":
+        disk_is_full = (
+            isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+        )
+        if disk_is_full or type(error).__name__ == "SafetensorError":
             error.filename = str(temporary)  # type: ignore[attr-defined]
         raise
     finally:

@@ -44,8 +44,8 @@ def machine_errors() -> Iterator[None]:
     except LatteError:
         raise
     except Exception as error:
-        if known := machine_error(error):
-            raise known from error
+        if readable_error := machine_error(error):
+            raise readable_error from error
         raise
 
 
@@ -54,20 +54,26 @@ def machine_error(error: BaseException) -> LatteError | None:
 
     Examples are a full disk, missing permission, too little memory, and missing torch.
     """
-    seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        if found := _explained(one):
-            return found
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    seen_ids: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen_ids:
+        seen_ids.add(id(cause))
+        if readable_error := _explained(cause):
+            return readable_error
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return True if this machine or its GPU has too little memory."""
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or refused or type(error).__name__ == _GPU_LACKS_MEMORY
+    is_refused_allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(
+        error
+    )
+    return (
+        isinstance(error, MemoryError)
+        or is_refused_allocation
+        or type(error).__name__ == _GPU_LACKS_MEMORY
+    )
 
 
 def _explained(error: BaseException) -> LatteError | None:
@@ -80,8 +86,8 @@ def _explained(error: BaseException) -> LatteError | None:
         hint = "pip install torch torchvision, in the build for your GPU"
         return LatteError(f"{error.name} is not installed in this environment", hint=hint)
     number = error.errno if isinstance(error, OSError) else None
-    if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
-        number = int(found.group(1))
+    if name == "SafetensorError" and (match := _RUST_ERROR_NUMBER.search(text)):
+        number = int(match.group(1))
     if number is None or number not in _HINTS:
         return None
     what, where, file = os.strerror(number), None, getattr(error, "filename", None)

@@ -91,8 +91,10 @@ def is_folder(path: Path) -> bool:
 
 def relative(path: Path) -> str:
     """Return `path` relative to the working directory, or unchanged if it is outside of it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    working_folder = Path.cwd()
+    return (
+        str(path.relative_to(working_folder)) if path.is_relative_to(working_folder) else str(path)
+    )
 
 
 def path_as_text(path: str) -> str:
@@ -108,7 +110,7 @@ def path_from_text(text: str, folder: Path = Path()) -> str:
     os.fsencode(text)
     if "\\x" not in text or is_file(folder / text):
         return text
-    name = _ESCAPED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    name = _ESCAPED_BYTE.sub(lambda match: bytes([int(match[1], 16)]), text.encode())
     return os.fsdecode(name)
 
 
@@ -170,6 +172,11 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
 
     A file may be overwritten if it is empty, or begins with one of `starts`: the beginnings of
     files that the command writes. `force` allows any file, but no folder, device or pipe.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.output import refuse_other_kind
+        >>> refuse_other_kind(Path("table.csv"), "method,dataset", force=False)
     """
     refuse_read_only(path)
     if is_folder(path):
@@ -182,10 +189,10 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
         return
     try:
         with path.open("rb") as file:
-            begin = file.read(max(map(len, starts), default=1))
+            beginning = file.read(max(map(len, starts), default=1))
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if begin and not begin.startswith(tuple(map(str.encode, starts))):
+    if beginning and not beginning.startswith(tuple(map(str.encode, starts))):
         raise LatteError(
             "this is another kind of file, and is not overwritten",
             where=str(path),
@@ -204,8 +211,8 @@ def refuse_read_only(path: Path, where: str | None = None) -> None:
         folder = folder.parent
     if is_folder(folder) and os.access(folder, os.W_OK | os.X_OK):
         return
-    why = "read-only" if is_folder(folder) else "not a folder"
-    raise LatteError(f"cannot be written, because {folder} is {why}", where=where or str(path))
+    reason = "read-only" if is_folder(folder) else "not a folder"
+    raise LatteError(f"cannot be written, because {folder} is {reason}", where=where or str(path))
 
 
 def some(names: Sequence[str]) -> str:
@@ -216,8 +223,8 @@ def some(names: Sequence[str]) -> str:
         >>> some(["a", "b", "c", "d", "e", "f", "g"])
         'a, b, c, d, e and 2 more'
     """
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    further_names = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + further_names
 
 
 def _missing(path: Path, kind: str, where: str) -> NoReturn:
@@ -233,11 +240,13 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
 
 def _nearest(path: Path, parent: Path, kind: str) -> str | None:
     names = [entry.name for entry in visible_entries(parent)]
-    first, *inner = path.relative_to(parent).parts
-    test = is_folder if inner or kind == "folder" else is_file
-    close = get_close_matches(first, [name for name in names if test(parent / name)], n=1)
-    if close and parent / close[0] != path:
-        return f"Did you mean {parent / close[0]}?"
+    first_name, *inner_names = path.relative_to(parent).parts
+    test = is_folder if inner_names or kind == "folder" else is_file
+    close_names = get_close_matches(
+        first_name, [name for name in names if test(parent / name)], n=1
+    )
+    if close_names and parent / close_names[0] != path:
+        return f"Did you mean {parent / close_names[0]}?"
     return None
 
 
@@ -269,8 +278,8 @@ def safe_name(text: str) -> str:
     Path separators, unprintable characters and characters that Windows forbids become `_`.
     """
     name = "".join(
-        one if one.isprintable() and one not in _FORBIDDEN else "_"
-        for one in unicodedata.normalize("NFC", text)
+        character if character.isprintable() and character not in _FORBIDDEN else "_"
+        for character in unicodedata.normalize("NFC", text)
     )
     name = shortened(name.strip(" "), LONGEST_NAME).rstrip(". ")
     device = name.partition(".")[0].rstrip().lower() in _DEVICES
@@ -282,23 +291,23 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
 
     Names that differ only in case count as equal; a name in use gets a number, as in `cat-2`.
     """
-    taken = {_folded(name) for name in reserved}
+    used_names = {_folded(name) for name in reserved}
     numbers: Counter[str] = Counter()
-    found = []
+    safe_names = []
     for text in texts:
         base = name = safe_name(text)
-        while _folded(name) in taken:
+        while _folded(name) in used_names:
             numbers[_folded(base)] += 1
             name = f"{base}-{numbers[_folded(base)] + 1}"
-        taken.add(_folded(name))
-        found.append(name)
-    return found
+        used_names.add(_folded(name))
+        safe_names.append(name)
+    return safe_names
 
 
-def shortened(name: str, most: int) -> str:
-    """Return the longest start of `name` that has at most `most` bytes."""
-    name = name[:most]
-    while len(name.encode("utf-8", "surrogateescape")) > most:
+def shortened(name: str, max_bytes: int) -> str:
+    """Return the longest start of `name` that has at most `max_bytes` bytes."""
+    name = name[:max_bytes]
+    while len(name.encode("utf-8", "surrogateescape")) > max_bytes:
         name = name[:-1]
     return name
 

@@ -59,9 +59,9 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
         if len(value) >= MIN_SECRET_LENGTH:
             escaped = json.dumps(value)[1:-1]
             in_url = quote(value, "", errors="replace")
-            for spelled in (value, escaped, escaped.replace("/", "\\/"), in_url):
-                if spelled in text and is_secret(name, value):
-                    text = text.replace(spelled, f"${{{name}}}")
+            for spelling in (value, escaped, escaped.replace("/", "\\/"), in_url):
+                if spelling in text and is_secret(name, value):
+                    text = text.replace(spelling, f"${{{name}}}")
     return without_passwords(text)
 
 
@@ -83,12 +83,12 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
             key: _HIDDEN
-            if isinstance(inner, str) and _SECRET_OPTION.search(str(key))
-            else without_secrets(inner)
-            for key, inner in value.items()
+            if isinstance(child, str) and _SECRET_OPTION.search(str(key))
+            else without_secrets(child)
+            for key, child in value.items()
         }
     if isinstance(value, list | tuple):
-        return [without_secrets(inner) for inner in value]
+        return [without_secrets(child) for child in value]
     return without_passwords(value) if isinstance(value, str) else value
 
 
@@ -98,7 +98,13 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return `text` as one printable line, or `(empty)` if nothing is left."""
+    r"""Return `text` as one printable line, or `(empty)` if nothing is left.
+
+    Example:
+        >>> from latte.api.output import one_line
+        >>> one_line("a\n  cat\x1b")
+        'a cat\ufffd'
+    """
     return " ".join(printable(text).split()) or "(empty)"
 
 
@@ -110,12 +116,12 @@ def on_terminal(text: str) -> str:
 def json_on_terminal(text: str) -> str:
     """Escape the characters in the JSON `text` that `on_terminal` would replace."""
     for pattern in (_UNPRINTABLE, _BIDIRECTIONAL):
-        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        text = pattern.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
     """Return `value` as printable YAML without secrets; types unknown to JSON become strings."""
-    plain = json.loads(json.dumps(without_secrets(value), default=str))
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    json_value = json.loads(json.dumps(without_secrets(value), default=str))
+    text: str = yaml.safe_dump(json_value, sort_keys=False, allow_unicode=True, width=100)
     return printable(text)

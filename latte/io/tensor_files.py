@@ -21,8 +21,8 @@ class DamagedTensorsError(ValueError):
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors of any device and shape with their digest; the write is not atomic."""
-    saved = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(saved, path, metadata={_KEY: tensor_digest(saved)})
+    cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(cpu_tensors, path, metadata={_KEY: tensor_digest(cpu_tensors)})
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -39,23 +39,23 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise DamagedTensorsError("there is no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            written = (file.metadata() or {}).get(_KEY)
+            stored_digest = (file.metadata() or {}).get(_KEY)
         tensors = load_file(path)
     except SafetensorError as error:
         raise DamagedTensorsError(str(error)) from error
-    if written != tensor_digest(tensors):
+    if stored_digest != tensor_digest(tensors):
         raise DamagedTensorsError("its bytes are not those that were written")
-    return {name: value.clone() for name, value in tensors.items()}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
     """Return a digest of contiguous CPU tensors that does not depend on the order of names."""
     return digest_stream(
         part
-        for name, value in sorted(tensors.items())
-        for part in (f"{name} {value.dtype} {tuple(value.shape)}".encode(), _bytes(value))
+        for name, tensor in sorted(tensors.items())
+        for part in (f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), _bytes(tensor))
     )
 
 
-def _bytes(value: Tensor) -> memoryview:
-    return value.reshape(-1).view(torch.uint8).numpy().data
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.reshape(-1).view(torch.uint8).numpy().data

@@ -46,30 +46,32 @@ def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
-    for one in _components(registry, plugin):
-        subject, name = f"{one.spec.kind} {one.spec.name}", one.spec.name
-        if one.spec.kind == "model":
+    for component in _components(registry, plugin):
+        subject, name = f"{component.spec.kind} {component.spec.name}", component.spec.name
+        if component.spec.kind == "model":
             yield _finding(subject, "its folder exists", partial(registry.model_folder, name))
         else:
-            yield _finding(subject, "is imported, and complete", partial(registry.load, one))
-            check = partial(_check_options, registry, one)
+            yield _finding(subject, "is imported, and complete", partial(registry.load, component))
+            check = partial(_check_options, registry, component)
             yield _finding(subject, "has options with a JSON schema", check)
 
 
 def _components(registry: Registry, plugin: Plugin) -> list[Registered]:
-    return [one for one in registry.all() if one.distribution == plugin.distribution]
+    return [
+        component for component in registry.all() if component.distribution == plugin.distribution
+    ]
 
 
-def _check_options(registry: Registry, one: Registered) -> None:
-    model = registry.options_model(one)
+def _check_options(registry: Registry, component: Registered) -> None:
+    model = registry.options_model(component)
     try:
         schema = model.model_json_schema()
     except PydanticInvalidForJsonSchema as error:
         raise LatteError(error_line(error)) from error
     fields = model.model_fields.items()
-    silent = [name for name, field in fields if not (field.description or "").strip()]
-    if silent:
-        raise LatteError(f"no description= for {', '.join(silent)}")
+    undescribed_options = [name for name, field in fields if not (field.description or "").strip()]
+    if undescribed_options:
+        raise LatteError(f"no description= for {', '.join(undescribed_options)}")
     if schema.get("additionalProperties", True):
         raise LatteError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
 
@@ -84,28 +86,42 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 def _dependencies(name: str) -> Iterator[Finding]:
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
-    wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
+    active_requirements = [
+        requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate()
+    ]
     problems = []
-    for one in wanted:
+    for requirement in active_requirements:
         try:
-            installed = version(one.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
-            problems.append(f"{one.name} is not installed")
+            problems.append(f"{requirement.name} is not installed")
         else:
-            if not one.specifier.contains(installed, prereleases=True):
-                what = f"{one.name} {installed} is installed, {one.specifier} is asked for"
-                problems.append(what)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                problems.append(
+                    f"{requirement.name} {installed} is installed, "
+                    f"{requirement.specifier} is asked for"
+                )
     yield Finding(name, "its dependencies are installed", "; ".join(problems) or None)
     if name == BUILTIN_DISTRIBUTION:
         return
-    latte = [one for one in wanted if canonicalize_name(one.name) == BUILTIN_DISTRIBUTION]
-    operators = {part.operator for one in latte for part in one.specifier}
+    latte_requirements = [
+        requirement
+        for requirement in active_requirements
+        if canonicalize_name(requirement.name) == BUILTIN_DISTRIBUTION
+    ]
+    operators = {
+        specifier.operator
+        for requirement in latte_requirements
+        for specifier in requirement.specifier
+    }
     problem = None
-    if not latte:
-        problem = f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
-    elif not operators & {"<", "<=", "==", "~="}:
-        problem = "give an upper bound, as in latte-clip>=0.1,<0.2"
-    yield Finding(name, "bounds the versions of latte-clip", problem)
+    if not latte_requirements:
+        problem = f'add "{BUILTIN_DISTRIBUTION}>=0.1" to its dependencies'
+    elif not operators & {">=", "==", "~="}:
+        problem = f"give a lower bound, as in {BUILTIN_DISTRIBUTION}>=0.1"
+    yield Finding(name, "names the oldest latte-clip that it needs", problem)
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
@@ -114,8 +130,8 @@ def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Ite
     Components with required options are skipped.
     """
     needs_pytest()
-    for one in _components(registry, plugin):
-        yield _contract(registry, one, progress)
+    for component in _components(registry, plugin):
+        yield _contract(registry, component, progress)
 
 
 def run_tests(plugin: Plugin, folder: Path, progress: Progress) -> Finding:
@@ -133,15 +149,16 @@ def needs_pytest() -> None:
         raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
 
 
-def _contract(registry: Registry, one: Registered, progress: Progress) -> Finding:
-    subject, contract = f"{one.spec.kind} {one.spec.name}", contract_of(one.spec.kind)
+def _contract(registry: Registry, component: Registered, progress: Progress) -> Finding:
+    subject = f"{component.spec.kind} {component.spec.name}"
+    contract = contract_of(component.spec.kind)
     check = f"keeps the {contract}"
-    model = NoOptions if one.spec.kind == "model" else registry.options_model(one)
+    model = NoOptions if component.spec.kind == "model" else registry.options_model(component)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     if required:
-        why = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
-        return Finding(subject, check, skipped=why)
-    name = one.spec.name if one.spec.kind == "model" else one.full_name
+        reason = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
+        return Finding(subject, check, skipped=reason)
+    name = component.spec.name if component.spec.kind == "model" else component.full_name
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_contract.py"
         file.write_text(

@@ -51,17 +51,17 @@ class Names:
 
 def plugin_names(text: str) -> Names:
     """Return the names for a package called `text`. Raises `LatteError` for an unusable name."""
-    wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
-    if not _DISTRIBUTION.fullmatch(wanted):
+    package_name = text.strip().lower().replace("_", "-").replace(" ", "-")
+    if not _DISTRIBUTION.fullmatch(package_name):
         raise LatteError(
             f'"{text}" cannot name a package',
             hint="lower-case letters, digits and single hyphens, as in latte-colours",
         )
-    names = Names(wanted)
-    taken = names.module in sys.stdlib_module_names or keyword.iskeyword(names.module)
-    if taken or names.module == "latte" or names.component[0].isdigit():
+    names = Names(package_name)
+    is_reserved = names.module in sys.stdlib_module_names or keyword.iskeyword(names.module)
+    if is_reserved or names.module == "latte" or names.component[0].isdigit():
         raise LatteError(
-            f'a package called "{wanted}" would hide another one',
+            f'a package called "{package_name}" would hide another one',
             hint=f"try latte-{names.component.lstrip('0123456789') or 'colours'}-plugin",
         )
     return names
@@ -153,21 +153,23 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
     )
     major, minor, *_ = __version__.split(".")
     class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
-    used = {key: value.replace("NAME", names.component) for key, value in _USES[kind].items()}
-    recipe = {**_RECIPE, **used}
-    placed = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
+    component_keys = {
+        key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
+    }
+    recipe = {**_RECIPE, **component_keys}
+    keys_of_tiny_runs = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
     values = {
         "names": names,
         "kind": kind,
         "contract": contract_of(kind),
         "summary": SUMMARIES[kind],
-        "latte": f">={major}.{minor},<{major}.{int(minor) + 1}",
+        "latte": f">={major}.{minor}",
         "api_version": API_VERSION,
         "class_name": class_name,
         "component": "" if kind == "model" else example_module(kind, class_name),
         "recipe": _lines(recipe),
         "rate": "1.0e-2" if kind == "trainable" else "1.0e-3",
-        "run": _lines({key: value for key, value in recipe.items() if key not in placed})
+        "run": _lines({key: value for key, value in recipe.items() if key not in keys_of_tiny_runs})
         if kind in _WHOLE_RUNS
         else "",
     }
@@ -189,16 +191,22 @@ def example_module(kind: Kind, name: str) -> str:
     """
     interface = INTERFACES[kind]
     examples = doctest.DocTestParser().get_examples(interface.__doc__ or "")
-    imports = [one.source for one in examples if one.source.startswith(("import ", "from "))]
-    classes = [one.source.rstrip("\n") for one in examples if one.source.startswith("class ")]
+    imports = [
+        example.source for example in examples if example.source.startswith(("import ", "from "))
+    ]
+    classes = [
+        example.source.rstrip("\n") for example in examples if example.source.startswith("class ")
+    ]
     origins = groupby(imports, key=lambda line: _origin(line.split()[1].partition(".")[0]))
     head = "\n".join("".join(lines) for _, lines in origins).rstrip("\n")
     code = "\n\n\n".join([head, *classes])
-    found = re.search(rf"class (\w+)\({interface.__name__}\[.*\n", code)
-    assert found, f"the docstring of {interface.__name__} has no example"
+    class_line = re.search(rf"class (\w+)\({interface.__name__}\[.*\n", code)
+    assert class_line, f"the docstring of {interface.__name__} has no example"
     docstring = f'    """{SUMMARIES[kind].capitalize()}."""\n\n'
-    before, after = code[: found.end()], code[found.end() :]
-    return docstring.join(re.sub(rf"\b{found[1]}\b", name, part) for part in (before, after))
+    code_above, code_below = code[: class_line.end()], code[class_line.end() :]
+    return docstring.join(
+        re.sub(rf"\b{class_line[1]}\b", name, section) for section in (code_above, code_below)
+    )
 
 
 def _origin(package: str) -> int:

@@ -38,7 +38,7 @@ class Predictor:
         adapted: Adapted,
         calibration: Calibration | None,
         device: str,
-        own: OwnImages | None,
+        own_images: OwnImages | None,
         run: Run,
     ) -> None:
         self.adapted = adapted
@@ -49,7 +49,7 @@ class Predictor:
         """The calibration of confidence; None if the run is not calibrated."""
         self.device = device
         """Name of the torch device that holds the models."""
-        self.own = own
+        self.own = own_images
         """Class probabilities (posterior) of the run's training images. In a run without a
         posterior, only those of images whose class a person gave. None if there are neither."""
         self.folder: Path = run.folder.path
@@ -61,8 +61,8 @@ class Predictor:
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
-        shown = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
-        return f"Predictor({len(self.classes)} classes: {shown}; device={self.device!r})"
+        class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
+        return f"Predictor({len(self.classes)} classes: {class_list}; device={self.device!r})"
 
     @property
     def scale(self) -> float:
@@ -137,8 +137,10 @@ class Predictor:
                 top_k=top_k,
                 matches=self.adapted.matches(similarities),
             )
-            own = self.own
-            yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows
+            own_images = self.own
+            yield from (
+                own_images.replace(rows, batch.keys, self.classes, top_k) if own_images else rows
+            )
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.
@@ -147,8 +149,8 @@ class Predictor:
         of the learners' cosines. Raises `LatteError` as `predict_iter` does.
         """
         batches = [
-            torch.cat(one.features, dim=1) / len(one.features) ** 0.5
-            for one in self._encode(images, batch_size, None)
+            torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
+            for batch in self._encode(images, batch_size, None)
         ]
         width = sum(member.backbone.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
@@ -169,9 +171,9 @@ class Predictor:
             if on_unreadable is not None:
                 on_unreadable(SkippedImage(error.where or "", error.what))
 
-        found = named_images(images, None if on_unreadable is None else skip)
+        image_stream = named_images(images, None if on_unreadable is None else skip)
         return encode_stream(
-            self.adapted, found, batch_size=batch_size, on_unreadable=on_unreadable
+            self.adapted, image_stream, batch_size=batch_size, on_unreadable=on_unreadable
         )
 
 
@@ -206,8 +208,10 @@ def load(
     """
     with machine_errors():
         folder = given_path(run, "run")
-        opened, adapted, found = load_adapted_run(folder, device, progress, candidate=candidate)
-        own = read_predicted(opened, candidate=candidate)
-    facts = opened.record.evaluate
+        opened_run, adapted, device_name = load_adapted_run(
+            folder, device, progress, candidate=candidate
+        )
+        own_images = read_predicted(opened_run, candidate=candidate)
+    facts = opened_run.record.evaluate
     calibration = facts.candidate_calibration if candidate else facts.calibration
-    return Predictor(adapted, calibration, found, own, opened)
+    return Predictor(adapted, calibration, device_name, own_images, opened_run)

@@ -72,12 +72,14 @@ class Sorter:
 
     def summary(self) -> str:
         """Return a line with the numbers of sorted images."""
-        apart = self.counts[UNKNOWN] + self.counts[UNCERTAIN]
-        parts = [f"{self.counts.total() - apart} by class"]
-        parts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
-        there = f"; {self.present} were there already" if self.present else ""
-        twice = f"; {self.elsewhere} are in another sub-folder, too" if self.elsewhere else ""
-        return f"sorted into {self.folder}: {', '.join(parts)}{there}{twice}"
+        classless = self.counts[UNKNOWN] + self.counts[UNCERTAIN]
+        count_texts = [f"{self.counts.total() - classless} by class"]
+        count_texts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
+        present_text = f"; {self.present} were there already" if self.present else ""
+        elsewhere_text = (
+            f"; {self.elsewhere} are in another sub-folder, too" if self.elsewhere else ""
+        )
+        return f"sorted into {self.folder}: {', '.join(count_texts)}{present_text}{elsewhere_text}"
 
     def _name(self, row: Prediction) -> str:
         if row.label < 0:  # the label of `none of them`
@@ -85,18 +87,18 @@ class Sorter:
         return UNCERTAIN if row.confidence < self._min_confidence else self._names[row.label]
 
     def _subfolder(self, name: str) -> Path:
-        found = self.folder / name
+        subfolder = self.folder / name
         try:
-            found.mkdir(parents=True, exist_ok=True)
+            subfolder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _failed(found, error) from error
-        if found.resolve().parent != self.folder.resolve():
+            raise _failed(subfolder, error) from error
+        if subfolder.resolve().parent != self.folder.resolve():
             what = "this link leads out of the folder to sort into"
-            raise LatteError(what, where=str(found), hint="remove it, or give another folder")
+            raise LatteError(what, where=str(subfolder), hint="remove it, or give another folder")
         if name not in self._cleaned:
-            remove_leftovers(found)
+            remove_leftovers(subfolder)
             self._cleaned.add(name)
-        return found
+        return subfolder
 
     def _place(self, image: Path, folder: Path) -> bool:
         """Put the image into `folder`; return False if a file with its content is already there."""
@@ -119,20 +121,22 @@ class Sorter:
         The first such image causes a warning.
         """
         copies = (
-            self.folder / other / name
+            self.folder / subfolder / name
             for name in _possible_names(image, key)
-            for other in self._earlier.get(name, ())
-            if other != folder.name
+            for subfolder in self._earlier.get(name, ())
+            if subfolder != folder.name
         )
-        same = (one for one in copies if one.is_file() and filecmp.cmp(image, one, shallow=False))
-        found = next(same, None)
-        if found and not self.elsewhere:
+        same_files = (
+            copy for copy in copies if copy.is_file() and filecmp.cmp(image, copy, shallow=False)
+        )
+        earlier_copy = next(same_files, None)
+        if earlier_copy and not self.elsewhere:
             self._warn(
-                f"warning: {found}: an earlier sorting put this image into another "
+                f"warning: {earlier_copy}: an earlier sorting put this image into another "
                 f"folder than {folder.name}, so that it will be in both\n"
                 "  sort into a new folder, or delete this one first"
             )
-        self.elsewhere += found is not None
+        self.elsewhere += earlier_copy is not None
 
     def _write(self, image: Path, target: Path) -> bool:
         """Write the image to `target`; return False if another process has just created `target`.

@@ -77,8 +77,8 @@ def _contents(
         and not isinstance(images, bytes | bytearray | memoryview | io.IOBase)
         and not hasattr(images, "__array__")
     ):
-        for one in images:
-            yield from _contents(one, unlisted, left_out)
+        for image in images:
+            yield from _contents(image, unlisted, left_out)
     else:
         raise LatteError(
             f"{type(images).__name__} is no image",
@@ -123,25 +123,25 @@ def encode_stream(
         LatteError: if a feature is not finite, as after training that diverged.
     """
     formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
-    read = partial(_read, formats=formats)
+    read_image = partial(_read, formats=formats)
     device = adapted.members[0].backbone.logit_scale.device
     threads = image_threads(alone=device.type == "cuda")
-    ahead = max(threads, BATCHES_AHEAD * batch_size)
-    results = ordered_map(read, images, threads=threads, ahead=ahead)
+    images_ahead = max(threads, BATCHES_AHEAD * batch_size)
+    results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
 
     def read_views() -> Iterator[_Views]:
-        for one in results:
-            if isinstance(one, _Views):
-                yield one
+        for outcome in results:
+            if isinstance(outcome, _Views):
+                yield outcome
             elif on_unreadable is None:
-                raise UnreadableImageError(one.reason, where=one.id)
+                raise UnreadableImageError(outcome.reason, where=outcome.id)
             else:
-                on_unreadable(one)
+                on_unreadable(outcome)
 
-    readable = read_views()
+    readable_views = read_views()
     try:
-        for first in readable:
-            yield _encode(adapted, formats, [first, *islice(readable, batch_size - 1)])
+        for first_views in readable_views:
+            yield _encode(adapted, formats, [first_views, *islice(readable_views, batch_size - 1)])
     finally:
         results.close()
 
@@ -149,7 +149,11 @@ def encode_stream(
 def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:
     try:
         key, picture = _picture(image.content)
-        return _Views(image.name, key, tuple(evaluation_pixels(picture, one) for one in formats))
+        return _Views(
+            image.name,
+            key,
+            tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats),
+        )
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
@@ -167,15 +171,15 @@ def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
     with torch.inference_mode():
         device, pixels = adapted.members[0].backbone.logit_scale.device, {}
-        for one, *same in zip(formats, *(view.pixels for view in views), strict=True):
-            pixels[one] = normalise(to_device(torch.stack(same), device), one)
+        for pixel_format, *images in zip(formats, *(view.pixels for view in views), strict=True):
+            pixels[pixel_format] = normalise(to_device(torch.stack(images), device), pixel_format)
         features = []
         for member in adapted.members:
             with member.encoding():
-                own = pixels[member.backbone.pixel_format]
-                features.append(member.backbone.encode_images(own).cpu())
-    for one in features:
-        check_features(one, "image", where=views[0].name)
+                member_pixels = pixels[member.backbone.pixel_format]
+                features.append(member.backbone.encode_images(member_pixels).cpu())
+    for matrix in features:
+        check_features(matrix, "image", where=views[0].name)
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, tuple(features))
 
@@ -192,29 +196,29 @@ def write_rows(
     If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
     If Ctrl-C or a signal stops it after a row, `on_stopped` is called with `PATH.partial`.
     """
-    partial = partial_file(path)
-    started = False
+    partial_path = partial_file(path)
+    has_started = False
 
     def watched() -> Iterator[predictions.Prediction]:
-        nonlocal started
+        nonlocal has_started
         for row in rows:
-            started = True
+            has_started = True
             yield row
 
     try:
         with (
-            write_atomically(path, unfinished=partial) as temporary,
+            write_atomically(path, unfinished=partial_path) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             predictions.stream_predictions(file, watched(), format, columns)
-        partial.unlink(missing_ok=True)  # left by an earlier call
+        partial_path.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
-        if on_stopped is not None and started and partial.is_file():
-            on_stopped(partial)
+        if on_stopped is not None and has_started and partial_path.is_file():
+            on_stopped(partial_path)
         raise
     except OSError as error:
-        kept = started and partial.is_file()
-        hint = f"the rows so far are in {partial}" if kept else None
+        has_rows = has_started and partial_path.is_file()
+        hint = f"the rows so far are in {partial_path}" if has_rows else None
         raise LatteError(
             f"cannot be written: {error.strerror}", where=str(path), hint=hint
         ) from error

@@ -79,7 +79,18 @@ def load_recipe(
 
 
 def read_settings(path: Path, model: type[ModelT]) -> ModelT:
-    """Read a YAML file of settings. Raises `LatteError` that lists every mistake with its line."""
+    """Read a YAML file of settings. Raises `LatteError` that lists every mistake with its line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Options
+        >>> from latte.api.runs import read_settings
+        >>> class Trip(Options):
+        ...     days: int
+        >>> _ = Path("trip.yaml").write_text("days: 3")
+        >>> read_settings(Path("trip.yaml"), Trip).days
+        3
+    """
     check = Check(read_document(path))
     try:
         return validated(model, check.document.data)

@@ -93,8 +93,15 @@ def find(name: str) -> Path:
     return path
 
 
-def find_file(path: Path) -> Path:
-    """Return `path` if it is a file, else the shipped table of published numbers with this name."""
+def find_table(path: Path) -> Path:
+    """Return `path` if it is a file, else the shipped table of published numbers with this name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.runs import find_table
+        >>> find_table(Path("published")).name
+        'published.yaml'
+    """
     if path.is_file():
         return path
     folder = recipe_folder()

@@ -75,18 +75,18 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
-    disabled = read_disabled(environment) if setting is None else frozenset()
-    allowed = _allowed(installed, setting) - disabled
-    found = []
-    for one in installed:
-        if one.builtin or one.distribution in allowed:
-            found.append(_load(one, installed, strict=is_strict(environment)))
-        elif one.distribution in disabled:
-            again = f"use it again: latte plugins enable {one.distribution}"
-            found.append(one.plugin("disabled", error=again))
+    disabled_names = read_disabled(environment) if setting is None else frozenset()
+    allowed_names = _allowed(installed, setting) - disabled_names
+    plugins = []
+    for package in installed:
+        if package.builtin or package.distribution in allowed_names:
+            plugins.append(_load(package, installed, strict=is_strict(environment)))
+        elif package.distribution in disabled_names:
+            hint = f"use it again: latte plugins enable {package.distribution}"
+            plugins.append(package.plugin("disabled", error=hint))
         else:
-            found.append(one.plugin("blocked", error="left out by LATTE_PLUGINS"))
-    return tuple(found)
+            plugins.append(package.plugin("blocked", error="left out by LATTE_PLUGINS"))
+    return tuple(plugins)
 
 
 def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
@@ -96,68 +96,73 @@ def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
 
 def installed_distributions() -> tuple[str, ...]:
     """Return the names of packages that declare components, latte first, without importing them."""
-    return tuple(dict.fromkeys(one.distribution for one in _installed()))
+    return tuple(dict.fromkeys(package.distribution for package in _installed()))
 
 
 def plugin_packages() -> dict[str, str]:
     """Map each plugin's import package to its pip name and version, without importing it."""
-    plugins = [one for one in _installed() if not one.builtin]
-    return {one.entry_point.name: f"{one.distribution} {one.version}" for one in plugins}
+    plugins = [package for package in _installed() if not package.builtin]
+    return {
+        package.entry_point.name: f"{package.distribution} {package.version}" for package in plugins
+    }
 
 
 def _installed() -> list[_Installed]:
-    found = []
+    packages = []
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         fields = entry_point.dist.metadata.json if entry_point.dist else {}
         name = canonicalize_name(str(fields.get("name", entry_point.name)))
-        found.append(_Installed(entry_point, name, str(fields.get("version", "unknown"))))
-    if not any(one.builtin for one in found):
+        packages.append(_Installed(entry_point, name, str(fields.get("version", "unknown"))))
+    if not any(package.builtin for package in packages):
         raise LatteError(
             "latte's own components are not installed",
             hint=f"Install latte itself with pip: pip install {BUILTIN_DISTRIBUTION}",
         )
-    return sorted(found, key=lambda one: (not one.builtin, one.distribution, one.entry_point.name))
+    return sorted(
+        packages,
+        key=lambda package: (not package.builtin, package.distribution, package.entry_point.name),
+    )
 
 
 def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
-    names = {one.distribution for one in installed}
+    names = {package.distribution for package in installed}
     if setting is None:
         return names
-    wanted = {canonicalize_name(name.strip()) for name in setting.split(",") if name.strip()}
-    for missing in sorted(wanted - names):
+    allowed_names = {canonicalize_name(name.strip()) for name in setting.split(",") if name.strip()}
+    for missing_name in sorted(allowed_names - names):
         raise LatteError(
-            f'no installed plugin is called "{missing}"',
+            f'no installed plugin is called "{missing_name}"',
             where="LATTE_PLUGINS",
-            hint=suggestion(missing, sorted(names), "Installed"),
+            hint=suggestion(missing_name, sorted(names), "Installed"),
         )
-    return wanted | {BUILTIN_DISTRIBUTION}
+    return allowed_names | {BUILTIN_DISTRIBUTION}
 
 
-def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> Plugin:
-    declared: tuple[object, ...] = ()
+def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool) -> Plugin:
+    declarations: tuple[object, ...] = ()
     try:
-        _check_entry_point(one, installed)
+        _check_entry_point(package, installed)
         with contextlib.redirect_stdout(sys.stderr):
-            declared = _declarations(one.entry_point.load())
-        specs, commands = check_declarations(declared)
+            declarations = _declarations(package.entry_point.load())
+        specs, commands = check_declarations(declarations)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if strict or one.builtin:
-            raise_plugin_error(f"{one.distribution} {one.version}", error)
-        usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
+        if strict or package.builtin:
+            raise_plugin_error(f"{package.distribution} {package.version}", error)
+        components = tuple(spec for spec in declarations if isinstance(spec, ComponentSpec))
         if isinstance(error, LatteError):
-            incompatible = isinstance(error, IncompatiblePluginError)
-            status: Status = "incompatible" if incompatible else "broken"
-            return one.plugin(status, error=error.what, specs=usable)
+            is_incompatible = isinstance(error, IncompatiblePluginError)
+            status: Status = "incompatible" if is_incompatible else "broken"
+            return package.plugin(status, error=error.what, specs=components)
         what, detail = error_line(error), "".join(traceback.format_exception(error))
         if isinstance(error, ImportError) and error.name in ("latte.api", "latte.testing"):
             what += (
                 f". This latte has version {API_VERSION} of the plugin interface; "
                 "if the plugin was written for another version, upgrade the plugin or latte-clip"
             )
-        return one.plugin("broken", error=what, detail=detail, specs=usable)
-    return one.plugin("ok", specs=specs, commands=commands)
+        return package.plugin("broken", error=what, detail=detail, specs=components)
+    return package.plugin("ok", specs=specs, commands=commands)
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
@@ -167,28 +172,32 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     if isinstance(error, Exception):
         error.add_note(f"In plugin {package}.")
         raise error
-    stopped = RuntimeError(f"a plugin raised {error_line(error)}")
-    stopped.add_note(f"In plugin {package}.")
-    raise stopped from error
+    runtime_error = RuntimeError(f"a plugin raised {error_line(error)}")
+    runtime_error.add_note(f"In plugin {package}.")
+    raise runtime_error from error
 
 
-def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
+def _check_entry_point(package: _Installed, installed: Sequence[_Installed]) -> None:
     """Raise `LatteError` unless the entry point is valid and unique.
 
     An entry point must have the name of the import package that it loads. No other distribution
     may use this name, and the distribution must have no other entry point for latte.
     """
-    key, module = one.entry_point.name, one.entry_point.module
+    key, module = package.entry_point.name, package.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(
             f'its entry point must be called "{module.partition(".")[0]}", like the import '
             f'package that it loads, not "{key}"'
         )
-    others = [other for other in installed if other is not one]
-    if any(other.distribution == one.distribution for other in others):
+    other_packages = [other_package for other_package in installed if other_package is not package]
+    if any(other_package.distribution == package.distribution for other_package in other_packages):
         raise LatteError(f"it declares more than one entry point in {ENTRY_POINT_GROUP}")
-    rivals = [other.distribution for other in others if other.entry_point.name == key]
-    if rivals and not one.builtin:
+    rivals = [
+        other_package.distribution
+        for other_package in other_packages
+        if other_package.entry_point.name == key
+    ]
+    if rivals and not package.builtin:
         raise LatteError(
             f'{" and ".join(rivals)} also provides the import package "{key}": uninstall one'
         )
@@ -197,25 +206,25 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
-    known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
+    hook_names = [hook for hook in vars(Hooks) if not hook.startswith("_")]
     manager.register(plugin)
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         callers = manager.get_hookcallers(plugin) or []
-        unknown = next(caller.name for caller in callers if not caller.has_spec())
-        hint = did_you_mean(unknown, known) or f"Hooks: {', '.join(known)}."
-        raise LatteError(f"latte has no hook {unknown}(). {hint}") from error
+        unknown_hook = next(caller.name for caller in callers if not caller.has_spec())
+        hint = did_you_mean(unknown_hook, hook_names) or f"Hooks: {', '.join(hook_names)}."
+        raise LatteError(f"latte has no hook {unknown_hook}(). {hint}") from error
     callers = manager.get_hookcallers(plugin) or []
     if not callers:
-        raise LatteError(f"it implements no hook: mark {known[0]}() with @hookimpl")
-    declared: list[object] = []
+        raise LatteError(f"it implements no hook: mark {hook_names[0]}() with @hookimpl")
+    declarations: list[object] = []
     for caller in callers:
-        answers = caller()
-        if not answers:
+        spec_lists = caller()
+        if not spec_lists:
             raise LatteError(f"its {caller.name}() returned None, not a list of specs")
-        declared += [spec for specs in answers for spec in specs]
-    return tuple(declared)
+        declarations += [spec for specs in spec_lists for spec in specs]
+    return tuple(declarations)
 
 
 class IncompatiblePluginError(LatteError):
@@ -223,17 +232,17 @@ class IncompatiblePluginError(LatteError):
 
 
 def check_declarations(
-    declared: Sequence[object],
+    declarations: Sequence[object],
 ) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
     """Return the declared components and commands. Raises `LatteError` at the first mistake."""
-    commands = [spec for spec in declared if isinstance(spec, CommandSpec)]
-    specs = [_component(spec) for spec in declared if not isinstance(spec, CommandSpec)]
+    commands = [spec for spec in declarations if isinstance(spec, CommandSpec)]
+    specs = [_component(spec) for spec in declarations if not isinstance(spec, CommandSpec)]
     for command in commands:
         _check_version(command)
         _check_words("command", command.name, command.target, command.summary)
-    named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
-    named += [f'commands named "{command.name}"' for command in commands]
-    for name, count in Counter(named).items():
+    descriptions = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
+    descriptions += [f'commands named "{command.name}"' for command in commands]
+    for name, count in Counter(descriptions).items():
         if count > 1:
             raise LatteError(f"it declares {count} {name}")
     return tuple(specs), tuple(commands)
@@ -247,8 +256,8 @@ def _component(spec: object) -> ComponentSpec:
         )
     _check_version(spec)
     if spec.kind not in KINDS:
-        known = did_you_mean(str(spec.kind), KINDS) or f"Kinds: {', '.join(KINDS)}."
-        raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {known}')
+        hint = did_you_mean(str(spec.kind), KINDS) or f"Kinds: {', '.join(KINDS)}."
+        raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {hint}')
     _check_words("component", spec.name, spec.target, spec.summary)
     return spec
 
@@ -291,24 +300,28 @@ def plugin_code(registered: Registered) -> str | None:
     if registered.distribution == BUILTIN_DISTRIBUTION:
         return None
     try:
-        found = importlib.util.find_spec(registered.spec.target.partition(":")[0].partition(".")[0])
+        module_spec = importlib.util.find_spec(
+            registered.spec.target.partition(":")[0].partition(".")[0]
+        )
     except (ImportError, ValueError):  # a module without a spec
         return None
-    places = (found.submodule_search_locations or [found.origin or ""]) if found else []
-    outside = (one for one in places if one and not _INSTALLED & {*Path(one).parts})
-    return _digest_of_code(tuple(outside))
+    places = (
+        (module_spec.submodule_search_locations or [module_spec.origin or ""])
+        if module_spec
+        else []
+    )
+    editable_places = (place for place in places if place and not _INSTALLED & {*Path(place).parts})
+    return _digest_of_code(tuple(editable_places))
 
 
 @functools.cache
 def _digest_of_code(places: tuple[str, ...]) -> str | None:
-    parts = [
-        part
-        for place in map(Path, places)
-        for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))
-        if path.is_file()  # an editor's lock can be a link to nothing
-        for part in (path.relative_to(place).as_posix(), path.read_bytes())
-    ]
-    return digest(*parts) if parts else None
+    contents: list[str | bytes] = []
+    for place in map(Path, places):
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if path.is_file():  # an editor's lock can be a link to nothing
+                contents += [path.relative_to(place).as_posix(), path.read_bytes()]
+    return digest(*contents) if contents else None
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
@@ -316,8 +329,12 @@ def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
 
     The file is in the folder `LATTE_CONFIG`, or in the user's configuration folder.
     """
-    chosen = environment.get("LATTE_CONFIG")
-    folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_config_dir("latte"))
+    config_folder = environment.get("LATTE_CONFIG")
+    folder = (
+        Path(config_folder).expanduser()
+        if config_folder
+        else Path(platformdirs.user_config_dir("latte"))
+    )
     return folder / "plugins.json"
 
 

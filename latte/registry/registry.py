@@ -64,38 +64,47 @@ class Registry:
             if plugin.status == "ok"
             for spec in plugin.specs
         ]
-        self._components = sorted(components, key=lambda one: KINDS.index(one.spec.kind))
+        self._components = sorted(
+            components, key=lambda component: KINDS.index(component.spec.kind)
+        )
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
         """Return the components (of one `kind`, if given), sorted by kind, built-in ones first."""
-        return [one for one in self._components if kind in (None, one.spec.kind)]
+        return [component for component in self._components if kind in (None, component.spec.kind)]
 
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
         """Return the component with a short name, or with the full name `distribution/name`.
 
         Raises `LatteError` unless exactly one package provides it; the error names `where`.
         """
-        known = self.all(kind)
-        distribution, slash, short = name.rpartition("/")
-        found = [one for one in known if one.spec.name == short]
+        components = self.all(kind)
+        distribution, slash, short_name = name.rpartition("/")
+        providers = [component for component in components if component.spec.name == short_name]
         if slash:
-            found = [one for one in found if one.distribution == canonicalize_name(distribution)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            what = f'{kind} "{name}" is provided by {" and ".join(one.package for one in found)}'
-            choices = [f'"{one.full_name}"' for one in found]
+            providers = [
+                component
+                for component in providers
+                if component.distribution == canonicalize_name(distribution)
+            ]
+        if len(providers) == 1:
+            return providers[0]
+        if providers:
+            packages = " and ".join(component.package for component in providers)
+            what = f'{kind} "{name}" is provided by {packages}'
+            choices = [f'"{component.full_name}"' for component in providers]
             hint = f"Write {' or '.join(choices)}."
         else:
             what = f'no {kind} named "{name}" is installed'
-            by_name = {one.full_name: one for one in known} | {one.spec.name: one for one in known}
+            by_name = {component.full_name: component for component in components} | {
+                component.spec.name: component for component in components
+            }
             match = nearest(name, by_name)
             hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
             hints += _absent(kind, name, self.plugins)
-            wanted = canonicalize_name(distribution)
+            package = canonicalize_name(distribution)
             installed = {plugin.distribution for plugin in self.plugins}
-            if wanted not in installed and is_normalized_name(wanted):
-                hints.append(f'The package {wanted} is not installed: pip install "{wanted}"')
+            if package not in installed and is_normalized_name(package):
+                hints.append(f'The package {package} is not installed: pip install "{package}"')
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -115,13 +124,17 @@ class Registry:
         """
         interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
-        loaded = _import(registered, target)
-        if not (inspect.isclass(loaded) and issubclass(loaded, interface)):
+        component_class = _import(registered, target)
+        if not (inspect.isclass(component_class) and issubclass(component_class, interface)):
             raise broken_component(registered, f"{target} is not a {interface.__name__}")
-        missing = sorted(cast("frozenset[str]", getattr(loaded, "__abstractmethods__", ())))
-        if missing:
-            raise broken_component(registered, f"{target} does not define {', '.join(missing)}")
-        return loaded
+        missing_methods = sorted(
+            cast("frozenset[str]", getattr(component_class, "__abstractmethods__", ()))
+        )
+        if missing_methods:
+            raise broken_component(
+                registered, f"{target} does not define {', '.join(missing_methods)}"
+            )
+        return component_class
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
         """Create the component; add the package's name as a note to errors except `LatteError`."""
@@ -173,22 +186,24 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
     """Return the error for a component whose code raised `error`; in strict mode, raise `error`."""
     if is_strict():
         raise_plugin_error(registered.package, error)
-    broken = broken_component(registered, cause)
-    return LatteError(broken.what, hint=f"{broken.hint}\n  {STRICT_HINT}")
+    broken_error = broken_component(registered, cause)
+    return LatteError(broken_error.what, hint=f"{broken_error.hint}\n  {STRICT_HINT}")
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
     """Return hints about plugins that are not loaded and may declare the component `name`."""
-    missing = [plugin for plugin in plugins if plugin.status != "ok"]
-    certain = [
-        one
-        for one in missing
-        if name.startswith(f"{one.distribution}/")
-        or any((spec.kind, spec.name) == (kind, name) for spec in one.specs)
+    unloaded_plugins = [plugin for plugin in plugins if plugin.status != "ok"]
+    declaring_plugins = [
+        plugin
+        for plugin in unloaded_plugins
+        if name.startswith(f"{plugin.distribution}/")
+        or any((spec.kind, spec.name) == (kind, name) for spec in plugin.specs)
     ]
-    likely = certain or [plugin for plugin in missing if not plugin.specs]
-    start = "It comes from" if certain else "It may come from"
+    likely_plugins = declaring_plugins or [
+        plugin for plugin in unloaded_plugins if not plugin.specs
+    ]
+    start = "It comes from" if declaring_plugins else "It may come from"
     return [
-        f"{start} {one.package}, which is {one.status}: {one.error} (latte plugins)"
-        for one in likely
+        f"{start} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"
+        for plugin in likely_plugins
     ]

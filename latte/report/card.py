@@ -9,12 +9,13 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
-from latte.report import facts, sentences
-from latte.report.evidence import evidence_lines, read_evidence
+from latte.recipe.oracle import is_oracle
+from latte.report import facts
+from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
-from latte.results.identity import is_oracle
-from latte.review.sentences import Evidence
+from latte.report.statement import Statement
+from latte.report.statements import statements
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -23,6 +24,9 @@ model = latte.load({run!r})  # path of the run folder
 for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
+
+_STRONG = ("label-use", "ask", "verdict")
+"""Kinds of statements in bold."""
 
 _INTENDED_USE = (
     "This model classifies images like those that it was adapted to into the classes below. It "
@@ -52,32 +56,37 @@ def model_card(results: RunResults) -> str:
             write_text(path, model_card(results))
             return [path]
     """
-    evidence = read_evidence(results.folder)
     parts = (
         _header(results),
-        f"# {escaped(results.name)}",
-        *_notes(results, evidence),
-        " ".join(escaped(line) for line in evidence_lines(evidence)),
+        f"# {escaped(results.record.name)}",
+        *(_statement(stated) for stated in statements(results)),
+        "## Model",
         _summary(results),
         "## Intended use",
         _INTENDED_USE,
         "## Data",
         _listed(facts.run_facts(results)),
         "## Method",
-        _listed([*facts.method_facts(results.recipe), *facts.gate_facts(results.held_back)]),
+        _listed(
+            [
+                *facts.method_facts(results.record.recipe),
+                *facts.gate_facts(results.record.describe.held_back),
+            ]
+        ),
         "The complete recipe is `recipe.yaml` in the run folder.",
-        "## Numbers",
-        *_numbers(results, evidence),
         "## Confidence",
-        _confidence(results.calibration),
+        _confidence(results.record.evaluate.calibration),
         "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(results, evidence)),
+        "\n".join(f"- {limit}" for limit in _limits(results)),
         "## Licence",
         _licence(results),
         "## Use",
         *_use(results),
         "## Classes",
-        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
+        "\n".join(
+            f"{label}. {escaped(name)}"
+            for label, name in enumerate(results.record.data.class_names)
+        ),
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -94,8 +103,8 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
-    repository, licence = _starting_model(results.recipe)
-    use = facts.backbone_use(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
+    use = facts.backbone_use(results.record.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
@@ -108,31 +117,38 @@ def _header(results: RunResults) -> str:
     if repository:
         lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
-    return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
+    return "\n".join([*lines, f"model_name: {quoted(results.record.name)}", "---"])
 
 
-def _notes(results: RunResults, evidence: Evidence | None) -> list[str]:
-    words = sentences.verdict_words(results, results.folder.name, evidence)
-    is_known = words.tone != "none"
-    strong = (words.sentence if is_known else None, sentences.oracle_note(results.recipe))
-    normal = words.lines[1:] if is_known else words.lines
-    return [
-        *(f"**{escaped(note)}**" for note in strong if note),
-        "  \n".join(escaped(line) for line in normal),
+def _statement(statement: Statement) -> str:
+    """Return a statement as Markdown; a table comes above its note."""
+    mark = "**" if statement.kind in _STRONG else ""
+    texts = [f"{mark}{escaped(statement.text)}{mark}"] if statement.text else []
+    texts += [f"{escaped(purpose)}: {escaped(line)}" for purpose, line in statement.commands]
+    lines = "  \n".join(texts)
+    return f"{_scores(statement)}\n\n{lines}" if statement.scores else lines
+
+
+def _scores(statement: Statement) -> str:
+    header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
+    columns = ("top1", "interval", "images", "gain", "gain_interval")
+    rows = [
+        [escaped(row["name"]), *(row[column] for column in columns)] for row in statement.scores
     ]
+    return table(header, rows)
 
 
 def _summary(results: RunResults) -> str:
-    classes = f"{count(len(results.class_names))} classes"
-    if results.verdict is not None and not results.verdict.adapt:
+    classes = f"{count(len(results.record.data.class_names))} classes"
+    if results.record.train.verdict is not None and not results.record.train.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
     if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
-    images = plural(results.training_images, "image")
-    described = results.recipe.get("describers")
+    images = plural(results.record.data.training_images, "image")
+    described = results.record.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
     labels = f"pseudo-labels that came from the CLIP itself{texts}"
-    if is_oracle(results.recipe):
+    if is_oracle(results.record.recipe):
         groups = "in groups that were formed by ground-truth labels"
         return f"A CLIP adapted to {images}, for {classes}. It was trained on {labels}, {groups}."
     adapted = f"A CLIP adapted to {images} without labels, for {classes}."
@@ -141,20 +157,6 @@ def _summary(results: RunResults) -> str:
 
 def _listed(pairs: list[facts.Fact]) -> str:
     return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in pairs)
-
-
-def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
-    measured = sentences.headline(results.evaluations, results.verdict, evidence)
-    parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
-    if results.evaluations:
-        header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
-        columns = ("top1", "interval", "images", "gain", "gain_interval")
-        cells = [facts.score_cells(evaluation) for evaluation in results.evaluations]
-        rows = [[escaped(one["name"]), *(one[key] for key in columns)] for one in cells]
-        parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
-        if note := sentences.own_note(results.evaluations):
-            parts.append(escaped(note))
-    return parts
 
 
 def _confidence(calibration: Calibration | None) -> str:
@@ -186,28 +188,20 @@ def _confidence(calibration: Calibration | None) -> str:
     return f"{found} {_CALIBRATION_FAILS} {measured}"
 
 
-def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
+def _limits(results: RunResults) -> list[str]:
     limits = [
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
-    if after := sentences.named(results.evaluations, sentences.ADAPTED):
+    if after := measured_models(results.evaluations).adapted:
         limits.append(
             f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
             "run with one seed; the intervals cover the choice of images, not that of the seed."
         )
-        if absent := sum(one.images == 0 for one in after.classes):
+        if absent := sum(counts.images == 0 for counts in after.classes):
             limits.append(f"Classes without a single evaluation image: {count(absent)}.")
-    else:
-        where = "measured on a sample of its training images only" if evidence else "not measured"
-        limits.append(f"Its accuracy was {where}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
-    present = sentences.known_present(results)
-    if missing := sentences.present_sentence(present, len(results.class_names)):
-        limits.append(f"{escaped(missing)}. {sentences.CHECK_NAMES}")
-    elif present is not None:
-        limits.append(sentences.ALL_OCCUR)
     return [
         *limits,
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
@@ -216,7 +210,7 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
 
 
 def _licence(results: RunResults) -> str:
-    repository, licence = _starting_model(results.recipe)
+    repository, licence = _starting_model(results.record.recipe)
     known = (
         f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
         if repository and licence
@@ -227,13 +221,13 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    use = facts.backbone_use(results.recipe)
+    use = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
     if use is None:
         exports = "if its CLIP supports these towers"
-        several = len(facts.learner_names(results.recipe)) > 1
+        several = len(facts.learner_names(results.record.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
-        code = facts.loading_code(results.folder, results.recipe)
+        code = facts.loading_code(results.folder, results.record.recipe)
         alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
@@ -252,7 +246,7 @@ def _package(results: RunResults, use: str) -> list[str]:
     distribution, slash, _ = use.rpartition("/")
     if not slash:
         return [f"{name} of the recipe saved this model, and must be installed to load it."]
-    plugins = results.environment.get("plugins")
+    plugins = results.record.environment.get("plugins")
     version = plugins.get(distribution) if isinstance(plugins, Mapping) else None
     saved = f" {escaped(str(version))}" if version else ""
     return [

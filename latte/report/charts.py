@@ -51,14 +51,25 @@ class Series:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """One row of a chart of values with their 95 % intervals."""
+    """One row of a chart of values with their 95 % intervals.
+
+    Attributes:
+        text: The value as it is printed in the chart.
+        css_class: `adapted` or `control`, which have different colours.
+        dots: The measurements from which the interval is computed, such as one per seed.
+
+    Example:
+        >>> from latte.api import Interval
+        >>> from latte.api.output import IntervalRow
+        >>> IntervalRow("demo", Interval(0.05, 0.02, 0.08), "+5.0", "adapted").label
+        'demo'
+    """
 
     label: str
     interval: Interval
     text: str
     css_class: str
     dots: tuple[float, ...] = ()
-    """The measurements from which the interval is computed, such as one per seed."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,15 @@ def series(rows: Sequence[Row], event: str, figure: str) -> Series:
 def interval_chart(
     rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
 ) -> Markup:
-    """Draw a dot and a 95 % interval per row, and a vertical line at the value `reference`."""
+    """Draw a dot and a 95 % interval per row, and a vertical line at the value `reference`.
+
+    Example:
+        >>> from latte.api import Interval
+        >>> from latte.api.output import IntervalRow, interval_chart, points_tick
+        >>> row = IntervalRow("demo", Interval(0.05, 0.02, 0.08), "+5.0", "adapted")
+        >>> interval_chart([row], "Gain over zero-shot", points_tick, reference=0.0)[:4]
+        Markup('<svg')
+    """
     width, row_height, bottom = 420, 44, 30
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
@@ -166,7 +185,13 @@ def percent_tick(value: float, step: float) -> str:
 
 
 def points_tick(value: float, step: float) -> str:
-    """Return a difference of fractions in percentage points, such as 0.02 as `+2`."""
+    """Return a difference of fractions in percentage points, such as 0.02 as `+2`.
+
+    Example:
+        >>> from latte.api.output import points_tick
+        >>> points_tick(0.02, step=0.01)
+        '+2'
+    """
     text = _fixed(100 * value, 100 * step)
     return f"+{text}" if value > step / 2 else text
 

@@ -17,17 +17,15 @@ def read_evidence(folder: Path) -> Evidence | None:
     result is None if no answer measures the gain and none names an unknown class.
 
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.runs import read_evidence
+        >>> read_evidence(Path("runs/demo-1a2b3c4d")) is None
+        True
     """
     run = Run(RunFolder(folder))
     if not run.folder.results.exists() or not run.folder.review.exists():
         return None
-    found = Review(run).evidence()
-    return found if found.estimate.answered or found.unknown else None
-
-
-def evidence_lines(found: Evidence | None) -> tuple[str, ...]:
-    """Return the reason why no answer measures the gain yet; empty if there are no answers.
-
-    The result is empty if answers measure the gain: `verdict_words` then shows this gain.
-    """
-    return () if found is None or found.estimate.answered else found.lines
+    evidence = Review(run).evidence()
+    return evidence if evidence.estimate.answered or evidence.unknown else None

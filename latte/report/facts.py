@@ -7,21 +7,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults, Verdict
+from latte.interfaces import HeldBack, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.recipe.model import DEFAULT_BACKBONE
 from latte.registry.spec import USE
-from latte.report.numbers import (
-    count,
-    duration,
-    mebibytes,
-    percent,
-    percent_range,
-    plural,
-    points,
-    points_range,
-)
-from latte.report.sentences import main_name
+from latte.report.numbers import count, duration, mebibytes, plural
 
 Fact = tuple[str, str]
 
@@ -92,25 +82,21 @@ print(class_names[similarities.argmax()])
 def run_facts(results: RunResults) -> list[Fact]:
     """Return facts about a run: numbers of images and classes, seed, time and memory."""
     facts = [
-        ("Training images", count(results.training_images)),
-        ("Skipped images", count(results.skipped_images)),
-        ("Classes", count(len(results.class_names))),
-        *((f"Questions about {one_line(one.purpose)}", asked(one)) for one in results.questions),
+        ("Training images", count(results.record.data.training_images)),
+        ("Skipped images", count(results.record.data.skipped_images)),
+        ("Classes", count(len(results.record.data.class_names))),
         ("Training steps", count(steps(results))),
-        *_signals(results.verdict),
-        ("Seed", str(results.recipe.get("seed", "not recorded"))),
+        *_signals(results.record.train.verdict),
+        ("Seed", str(results.record.recipe.get("seed", "not recorded"))),
     ]
     facts += [
         (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
-        for one in results.cut_texts
+        for one in results.record.train.cut_texts
     ]
-    if failed := results.failed:
-        share = f"{count(failed.count)} of {count(failed.requests)}"
-        facts.append(("Failed requests", f"{share}, most often: {one_line(failed.reason)}"))
-    if results.seconds:
-        facts.append(("Time", duration(sum(results.seconds.values()))))
-    if results.peak_memory_mb:
-        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
+    if results.record.seconds:
+        facts.append(("Time", duration(sum(results.record.seconds.values()))))
+    if results.record.peak_memory_mb:
+        facts.append(("Peak memory", peak_memory(results.record.peak_memory_mb)))
     return facts
 
 
@@ -124,12 +110,14 @@ def _signals(verdict: Verdict | None) -> list[Fact]:
 
 def page_title(results: RunResults) -> str:
     """Return a run's name with its model and data, as in `birds: ViT-B-32 on folder photos`."""
-    dataset, backbone = (_mapping(results.recipe.get(key)) for key in ("dataset", "backbone"))
+    dataset, backbone = (
+        _mapping(results.record.recipe.get(key)) for key in ("dataset", "backbone")
+    )
     use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
     data = use if root in ("", use) else f"{use} {root}"
     model = str(backbone.get("model") or backbone.get(USE) or "")
     about = " on ".join(one for one in (model, data) if one)
-    return f"{results.name}: {about}" if about else results.name
+    return f"{results.record.name}: {about}" if about else results.record.name
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:
@@ -180,36 +168,6 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     name = learners[0]
     parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
     return start + "\n" + _ONE_LEARNER.format(**parts)
-
-
-def score_cells(evaluation: Evaluation) -> dict[str, str]:
-    """Return a classifier's row of the accuracy table: a text per column."""
-    images, gain = evaluation.images, evaluation.gain
-    return {
-        "name": evaluation.name,
-        "kind": main_name(evaluation) or "control",
-        "top1": percent(evaluation.top1.value, images),
-        "interval": percent_range(evaluation.top1, images),
-        "images": count(images),
-        "gain": points(gain.value, images) if gain else "",
-        "gain_interval": points_range(gain, images) if gain else "",
-        "top5": percent(evaluation.top5, images),
-        "mean_per_class": percent(evaluation.mean_per_class, images),
-    }
-
-
-def asked(counts: QuestionCounts) -> str:
-    """Return the number of questions with results, as `40 (17 answered alike, 3 contradictory)`.
-
-    The numbers of alike and contradictory answers count images or clusters, because each of them is
-    asked about twice.
-    """
-    parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
-    if counts.unanswered:
-        parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
-    if total := counts.input_tokens + counts.output_tokens:
-        parts.append(f"{count(total)} tokens")
-    return f"{count(counts.questions)} ({', '.join(parts)})"
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:

@@ -17,13 +17,21 @@ from latte.report.numbers import count, duration, mebibytes, percent
 _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 
 
-def filled(
+def html_page(
     templates: Path, script_name: str | None, content: dict[str, Any], page: str = "page.html"
 ) -> str:
     """Return an HTML page: the template `page` of the folder `templates`, filled with `content`.
 
-    All values are escaped. The page's content security policy allows only the style and the script
-    inside the page.
+    All values are escaped. The template gets latte's style as `style`, the script in the file
+    `script_name` of `templates` as `script`, and their hashes as `style_hash` and `script_hash`,
+    for a content security policy that allows nothing else.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.output import html_page
+        >>> _ = Path("page.html").write_text("<h1>{{ title }}</h1>")
+        >>> html_page(Path.cwd(), None, {"title": "cats & dogs"})
+        '<h1>cats &amp; dogs</h1>'
     """
     style = _STYLE.read_text(encoding="utf-8")
     script = (templates / script_name).read_text(encoding="utf-8") if script_name else ""

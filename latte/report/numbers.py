@@ -6,6 +6,7 @@ from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
+PERCENT = f"{NARROW_SPACE}%"
 MINUS = "\u2212"
 ABSENT = "–"
 """Text in place of a missing number."""
@@ -26,7 +27,13 @@ def signed_count(number: int) -> str:
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return a number with its noun, such as `12,345 images`; `many` is an irregular plural."""
+    """Return a number with its noun; `many` is an irregular plural.
+
+    Example:
+        >>> from latte.api.output import plural
+        >>> plural(12345, "image")
+        '12,345 images'
+    """
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
@@ -55,13 +62,21 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return a fraction in percent without the `%` sign, such as 0.6512 as `65.1`."""
+    """Return a fraction in percent without the `%` sign.
+
+    With at most 100 images, an image counts a point or more, and the number has no decimals.
+
+    Example:
+        >>> from latte.api.output import bare_percent
+        >>> bare_percent(0.6512, images=1000)
+        '65.1'
+    """
     return f"{100 * fraction:.{1 if images > _COARSEST_FOR_DECIMALS else 0}f}"
 
 
 def percent(fraction: float, images: int) -> str:
     """Return a fraction in percent, such as 0.6512 as `65.1 %`."""
-    return bare_percent(fraction, images) + NARROW_SPACE + "%"
+    return bare_percent(fraction, images) + PERCENT
 
 
 def percent_range(interval: Interval, images: int) -> str:
@@ -70,7 +85,13 @@ def percent_range(interval: Interval, images: int) -> str:
 
 
 def points(difference: float, images: int) -> str:
-    """Return a difference of fractions in percentage points, such as 0.021 as `+2.1`."""
+    """Return a difference of fractions in percentage points, with its sign.
+
+    Example:
+        >>> from latte.api.output import points
+        >>> points(0.021, images=1000)
+        '+2.1'
+    """
     text = bare_percent(abs(difference), images)
     if float(text) == 0.0:
         return text
@@ -83,7 +104,14 @@ def points_range(interval: Interval, images: int) -> str:
 
 
 def points_with_range(gain: Interval, images: int) -> str:
-    """Return a gain with its 95 % interval in points, such as `+2.1 (+1.0 to +3.2)`."""
+    """Return a gain with its 95 % interval in percentage points.
+
+    Example:
+        >>> from latte.api import Interval
+        >>> from latte.api.output import points_with_range
+        >>> points_with_range(Interval(0.021, 0.01, 0.032), images=1000)
+        '+2.1 (+1.0 to +3.2)'
+    """
     return f"{points(gain.value, images)} ({points_range(gain, images)})"
 
 

@@ -26,7 +26,13 @@ _WIDE = 80
 
 
 def make_progress(quiet: bool = False) -> Progress:
-    """Return a progress display: bars on a terminal, else plain lines; nothing if `quiet`."""
+    """Return a progress display: bars on a terminal, else plain lines; nothing if `quiet`.
+
+    Example:
+        >>> from latte.api.output import make_progress
+        >>> with make_progress(quiet=True).task("reading", total=3, unit="images") as task:
+        ...     task.advance()
+    """
     if quiet:
         return SilentProgress()
     console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)

@@ -1,18 +1,20 @@
-"""Write the summary that a run prints: verdict, accuracies, headline and notes."""
+"""Show the statements about a run in the terminal, at most 80 columns wide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
-from latte.report import sentences
-from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import asked, peak_memory
-from latte.report.numbers import bare_percent, count, duration, points_with_range
+from latte.report.accuracy import scores
+from latte.report.facts import peak_memory
+from latte.report.numbers import PERCENT, duration
+from latte.report.statement import Statement
+from latte.report.statements import statements
 from latte.report.terminal import paragraph, table
 
 _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
+_ASCII = str.maketrans({"–": " to ", "“": '"', "”": '"'})
 
 
 def summary_table(results: RunResults, run: str | None = None) -> str:
@@ -20,80 +22,43 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
 
     Commands in the summary name the run folder by `run`; the default is the name of the folder.
     """
-    evidence = read_evidence(results.folder)
-    lines: list[str] = []
-    folder = run or results.folder.name
-    words = sentences.verdict_words(results, folder, evidence)
-    is_stated = words.tone != "none"
-    lines += _verdict(words) if is_stated else []
-    lines += _paragraphs(*evidence_lines(evidence))
-    lines += [""] if lines else []
-    if results.evaluations:
-        lines += [*evaluation_lines(results.evaluations), ""]
-    measured = sentences.headline(results.evaluations, results.verdict, evidence)
-    is_repeated = evidence is not None and evidence.estimate.answered and not results.evaluations
-    present = sentences.known_present(results)
-    absent = sentences.present_sentence(present, len(results.class_names))
-    advice, *commands = sentences.absent_advice(results, folder)
-    asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
-    lines += _paragraphs(
-        None if is_repeated else measured.sentence,
-        measured.control,
-        sentences.own_note(results.evaluations),
-    )
-    lines += [] if is_stated else _commands(words)
-    lines += _paragraphs(f"{absent}. {advice}" if absent else None)
-    lines += map(one_line, commands if absent else ())  # not wrapped, to be copied
-    failed, *again = sentences.failed_advice(results, folder) or (None,)
-    lines += _paragraphs(failed)
-    lines += map(one_line, again)
-    lines += _paragraphs(
-        f"Questions about {', '.join(asking)}." if asking else None,
-        sentences.answers_note(results),
-        sentences.oracle_note(results.recipe),
-    )
-    return "\n".join(lines)
+    lines = [line for stated in statements(results, run) for line in _statement(stated)]
+    return "\n".join(lines).removeprefix("\n")
 
 
 def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
     """Return the lines of the accuracy table, which has one row per classifier."""
-    return table(_HEADINGS, map(_row, evaluations))
+    return _table(map(scores, evaluations))
+
+
+def statement_lines(statement: Statement) -> list[str]:
+    """Return the lines of a statement; a command is not wrapped, so that it can be copied."""
+    lines = paragraph(statement.text.translate(_ASCII)) if statement.text else []
+    for purpose, command in statement.commands:
+        lines += [*paragraph(f"{purpose}:".translate(_ASCII)), f"  {one_line(command)}"]
+    return lines
 
 
 def cost_line(results: RunResults, seconds: float) -> str:
     """Return a line with the `seconds` that a command took, and the run's peak memory if known."""
     time = f"time: {duration(seconds)}"
-    if not results.peak_memory_mb:
+    if not results.record.peak_memory_mb:
         return time
-    return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
+    return f"{time}; peak memory: {peak_memory(results.record.peak_memory_mb)}"
 
 
-def _verdict(words: sentences.VerdictWords) -> list[str]:
-    stated = _paragraphs(words.sentence, *words.details, words.reason)
-    return [*stated, *_commands(words), *_paragraphs(words.advice)]
+def _statement(statement: Statement) -> list[str]:
+    if not statement.scores:
+        return statement_lines(statement)
+    return ["", *_table(statement.scores), "", *statement_lines(statement)]
 
 
-def _commands(words: sentences.VerdictWords) -> list[str]:
-    """Return two lines per command; the command itself is not wrapped, to be copied."""
-    return [
-        line
-        for purpose, command in words.commands
-        for line in (f"{purpose}:", f"  {one_line(command)}")
-    ]
+def _table(rows: Iterable[Mapping[str, str]]) -> list[str]:
+    return table(_HEADINGS, map(_cells, rows))
 
 
-def _row(evaluation: Evaluation) -> tuple[str, ...]:
-    images, top1, gain = evaluation.images, evaluation.top1, evaluation.gain
-    return (
-        one_line(evaluation.name),
-        bare_percent(top1.value, images),
-        f"{bare_percent(top1.low, images)} to {bare_percent(top1.high, images)}",
-        count(images),
-        points_with_range(gain, images) if gain else "",
-    )
-
-
-def _paragraphs(*texts: str | None) -> list[str]:
-    found = (text.replace("–", " to ") for text in texts if text)
-    quotes = {ord(quote): '"' for quote in "“”"}
-    return [line for text in found for line in paragraph(text.translate(quotes))]
+def _cells(row: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a row of the table; the heading has the unit of its first two numbers."""
+    top1, interval = (row[column].removesuffix(PERCENT) for column in ("top1", "interval"))
+    gain = f"{row['gain']} ({row['gain_interval']})" if row["gain"] else ""
+    return row["name"], top1, interval.replace("–", " to "), row["images"], gain

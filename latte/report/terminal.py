@@ -50,7 +50,13 @@ def plain(text: str) -> str:
 
 
 def paragraph(text: str) -> list[str]:
-    """Return `text` wrapped into lines; only words that are wider than a line are broken."""
+    """Return `text` wrapped into lines; only words that are wider than a line are broken.
+
+    Example:
+        >>> from latte.api.output import paragraph
+        >>> paragraph("Several seeds: mean and deviation.")
+        ['Several seeds: mean and deviation.']
+    """
     return drawn(Text(one_line(plain(text))))
 
 
@@ -69,8 +75,13 @@ def indented(text: str) -> RenderableType:
 def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> list[str]:
     """Return the lines of a table with names in the first column, and numbers in other columns.
 
-    Names are wrapped to the width that the columns of numbers leave. A row may have fewer cells
-    than the table has columns.
+    Names are wrapped to the width that the columns of numbers leave; a name that starts with two
+    spaces is indented on all its lines. A row may have fewer cells than the table has columns.
+
+    Example:
+        >>> from latte.api.output import table
+        >>> table(["class", "images"], [["cat", "120"], ["  tabby", "7"]])
+        ['class    images', 'cat         120', '  tabby       7']
     """
     return drawn(fitted(headings, rows, right=range(1, len(headings))))
 
@@ -88,7 +99,7 @@ def fitted(
     indices in `right` are right-aligned and not wrapped. `least` has the minimum widths of the
     first columns.
     """
-    cells = [[Text(plain(one)) if isinstance(one, str) else one for one in row] for row in rows]
+    cells = [[_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     columns = [
         [Text(heading), *(row[index] for row in cells if index < len(row))]
         for index, heading in enumerate(headings)
@@ -109,6 +120,11 @@ def fitted(
     for row in cells:
         made.add_row(*row)
     return made
+
+
+def _cell(text: str) -> RenderableType:
+    """Return the text of a cell; if it starts with two spaces, wrapped lines are indented, too."""
+    return indented(text) if text.startswith("  ") else Text(plain(text))
 
 
 def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:

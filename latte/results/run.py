@@ -16,7 +16,7 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.interfaces.record import RunRecord
 from latte.io.paths import exists, is_folder, relative
-from latte.results.folder import RunFolder
+from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.rows import Rows
@@ -31,6 +31,12 @@ class Run:
 
     If a file is missing or damaged, access to an attribute raises a `LatteError` that names the
     file and the fix.
+
+    Example:
+        from latte.api.runs import Run
+
+        def headline(run: Run) -> str:
+            return f"{run.folder.path.name}: {len(run.record.data.class_names)} classes"
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -101,12 +107,38 @@ class Run:
 
 
 def open_run(path: Path) -> Run:
-    """Open the run folder at `path`. Raises `LatteError` if `path` is not a run folder."""
+    """Open the run folder at `path`. Raises `LatteError` if `path` is not a run folder.
+
+    Example:
+        from pathlib import Path
+
+        from latte.api.runs import open_run
+
+        stages = open_run(Path("runs/demo-1a2b3c4d")).record.stages
+    """
     folder = RunFolder(path.absolute())
     if not folder.recipe.exists():
         raise LatteError("this is not a run folder", where=str(path), hint=_near_runs(path))
     folder.results.refuse_earlier_layout()
     return Run(folder)
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Return `path` if it is a run folder, else the run folders directly in it, sorted by name.
+
+    A run that was moved aside because its images changed is returned only if `path` names it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.runs import find_runs
+        >>> find_runs(Path("runs"))
+        []
+    """
+    if RunFolder(path).recipe.is_file():
+        return [path]
+    folders = sorted(path.iterdir()) if is_folder(path) else []
+    runs = [folder for folder in folders if RunFolder(folder).recipe.is_file()]
+    return [folder for folder in runs if folder.suffix != PREVIOUS]
 
 
 def open_finished(path: Path) -> Run:

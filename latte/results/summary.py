@@ -11,9 +11,10 @@ from latte.interfaces import OWN_IMAGES, Evaluation, Interval, LatteError, Verdi
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.component import is_label
+from latte.recipe.oracle import is_oracle
 from latte.recipe.places import SHORT, dotted
 from latte.results.folder import PREVIOUS, RunFolder
-from latte.results.identity import NOT_IDENTITY, is_oracle
+from latte.results.identity import NOT_IDENTITY
 from latte.results.run import Run as RunFiles
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)

@@ -49,7 +49,6 @@ def collect_results(
     damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, Run(workspace.folder)
-    record = run.record
     with explained(folder.results.path):
         if run.class_names != images.class_names:
             raise ValueError("it is about other classes")
@@ -62,31 +61,15 @@ def collect_results(
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     refuse_other_width(folder.prototypes, classifiers, zero_shot.class_features.shape[1])
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    done = {stage: record for stage, record in record.stages.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
-        name=workspace.recipe.name,
-        recipe=workspace.recipe.resolved,
-        environment=record.environment,
-        class_names=images.class_names,
-        training_images=len(images.training.images),
-        skipped_images=len(images.training.skipped) + len(images.evaluation.skipped),
-        seconds={stage: record.seconds for stage, record in done.items()},
+        record=run.record.without_stages("report"),
         metrics=run.metrics,
-        evaluations=(*record.evaluate.evaluations, *_of_controls(controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=tuple(
             (frozen[label], adapted[label]) for label in range(len(images.class_names))
         ),
-        verdict=record.train.verdict,
-        held_back=record.describe.held_back,
-        cut_texts=record.train.cut_texts,
-        questions=record.train.questions,
-        expected_gain=record.train.expected_gain,
-        reliability=record.train.reliability,
-        failed=record.describe.failed,
-        calibration=record.evaluate.calibration,
-        present=record.evaluate.present,
+        controls=tuple(_of_controls(controls)),
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
@@ -95,11 +78,6 @@ def collect_results(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
         ),
-        peak_memory_mb={
-            stage: record.peak_memory_mb
-            for stage, record in done.items()
-            if record.peak_memory_mb is not None
-        },
     )
 
 

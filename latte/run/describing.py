@@ -11,14 +11,13 @@ from latte import distributed
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.gating import apply_gates
-from latte.describe.generate import GenerateResult, Results, generate
+from latte.describe.generate import GenerateResult, Results, generate, without_text
 from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
     Describer,
     DescriptionType,
-    FailedRequests,
     HeldBack,
     LatteError,
     Progress,
@@ -27,8 +26,9 @@ from latte.interfaces.record import DescribeFacts
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.results.stored import DO_AGAIN
-from latte.run.images import Images, find_images, oracle_labels
+from latte.run.images import Images, find_images, true_labels
 from latte.run.process import keep_freed_memory
 from latte.run.sending import check_sending
 from latte.run.workspace import Workspace, description_folder, run_folder
@@ -42,33 +42,29 @@ def describe(
     zero_shot: ZeroShot,
     *,
     ask_again: bool = False,
-    is_retry: bool = False,
 ) -> tuple[DescriptionBank, DescribeFacts] | None:
     """Read texts from the store, generate missing texts; return the run's description bank.
 
     The bank does not contain texts that gates filter out; the store does. Several processes each
     generate a share of the texts; only the main process returns the bank, and the facts.
-    `ask_again` repeats requests that describers refused in an earlier run. `is_retry` says that an
-    earlier run finished this stage with failed requests.
+    `ask_again` repeats requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
-    plans, found = _ask_all(
-        workspace, training, descriptions, ask_again=ask_again, is_retry=is_retry
-    )
+    with DescriptionStore(description_folder()) as store:
+        plans, generated = _ask_all(workspace, training, descriptions, store, ask_again=ask_again)
+        failed = store.failed_requests(key for plan in plans.values() for key in plan.keys)
     if not distributed.is_main_process():
         return None
-    results, held_back = _hold_back(workspace, plans, found, descriptions)
+    if failed is not None:
+        command = Run((workspace.parent or workspace).folder).repeat_command()
+        workspace.progress.say(
+            f"warning: {failed.count:,} of {failed.requests:,} requests failed, most often with "
+            f"{failed.reason}; to send them again: {command}"
+        )
+    results, held_back = _hold_back(workspace, plans, generated, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
-    return bank, DescribeFacts(held_back=held_back, failed=_failed_requests(found))
-
-
-def _failed_requests(results: Results) -> FailedRequests | None:
-    most = max(results.values(), key=lambda one: one.failed, default=None)
-    if most is None or most.reason is None:
-        return None
-    failed = sum(one.failed for one in results.values())
-    return FailedRequests(failed, sum(one.requests for one in results.values()), most.reason)
+    return bank, DescribeFacts(held_back=held_back, failed=failed)
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
@@ -102,7 +98,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
         class_names=images.class_names,
         template=images.template,
         open=open_image,
-        oracle_labels=oracle_labels(workspace, images),
+        true_labels=true_labels(workspace, images),
     )
 
 
@@ -110,10 +106,10 @@ def _ask_all(
     workspace: Workspace,
     training: TrainingSet,
     descriptions: Descriptions,
+    store: DescriptionStore,
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
-    is_retry: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
     """Let the describers answer their requests, one describer after another.
 
@@ -121,10 +117,7 @@ def _ask_all(
     begins.
     """
     results = {}
-    with (
-        planned_requests(workspace, training, descriptions) as (plans, waiting),
-        DescriptionStore(description_folder()) as store,
-    ):
+    with planned_requests(workspace, training, descriptions) as (plans, waiting):
         for name, plan in plans.items():
             if len(plans) > 1:
                 workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
@@ -135,7 +128,6 @@ def _ask_all(
                 workspace.progress,
                 shard=shard,
                 ask_again=ask_again,
-                is_retry=is_retry,
             )
             waiting.pop(name).close()
     return plans, results
@@ -215,13 +207,19 @@ def describe_shard(
         images = find_images(workspace)
         training = training_set(workspace, images, compute_zero_shot(workspace, images))
         kinds = build_descriptions(workspace, images.template)
-        plans, results = _ask_all(workspace, training, kinds, shard=shard, ask_again=ask_again)
-    total = sum(len(plan.requests) for plan in plans.values())
-    found = results.values()
-    share, refused = sum(one.requests for one in found), sum(one.refused for one in found)
-    there, written = sum(one.served for one in found), sum(one.generated for one in found)
-    failed = sum(one.failed for one in found)
-    counts = [f"{share:,} of {total:,} requests, {written:,} written, {there:,} were there"]
-    unanswered = {"refused": refused, "failed": failed}
-    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
+        with DescriptionStore(description_folder()) as store:
+            plans, results = _ask_all(
+                workspace, training, kinds, store, shard=shard, ask_again=ask_again
+            )
+    keys = [key for plan in plans.values() for key in plan.keys]
+    keys_of_shard = [key for key in keys if shard.holds(key)]
+    served = sum(result.served for result in results.values())
+    written = sum(result.generated for result in results.values())
+    refused = sum(result.refused for result in results.values())
+    counts = [
+        f"{len(keys_of_shard):,} of {len(keys):,} requests",
+        f"{written:,} written",
+        f"{served:,} were there",
+        *without_text(refused, store.failed_requests(keys_of_shard)),
+    ]
     return f"shard {shard}: {', '.join(counts)}"

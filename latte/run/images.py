@@ -24,6 +24,7 @@ from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
+from latte.recipe.oracle import oracle_labels
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
 from latte.run.corrections import Corrections, read_corrections
@@ -201,25 +202,16 @@ def with_corrections(workspace: Workspace, images: Images) -> Images:
     return images if found is None else replace(images, corrections=found)
 
 
-def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
+def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
+    """Return the true classes (N,) int64 of the training images, or None if the run uses none.
 
-    Raises `LatteError` if the dataset lacks the label of a training image.
+    Raises `LatteError` if the run uses them, and the dataset lacks the label of a training image.
     """
-    if not workspace.recipe.oracle:
-        return None
-    known = dict(workspace.dataset.audit_labels())
     ids = [image.id for image in images.training.images]
+    examples: dict[str, int] = {}
     if images.corrections is not None:
         given = zip(ids, images.corrections.labels, strict=True)
-        known = {id_: label for id_, label in given if label >= 0} | known
-    unknown = [id_ for id_ in ids if id_ not in known]
-    if unknown:
-        raise LatteError(
-            f"this recipe is an oracle, and {len(unknown)} of {len(ids)} training images have no "
-            f"label, such as {unknown[0]}",
-            where="dataset",
-            hint="use a dataset whose training images are labelled, or take `oracle` and the "
-            "options that need it out of the recipe",
-        )
-    return torch.tensor([known[id_] for id_ in ids], dtype=torch.int64)
+        examples = {image: label for image, label in given if label >= 0}
+    recipe, audit = workspace.recipe.resolved, workspace.dataset.audit_labels
+    labels = oracle_labels(recipe, lambda: {**examples, **audit()}, ids)
+    return None if labels is None else torch.tensor(labels, dtype=torch.int64)

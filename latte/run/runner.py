@@ -48,8 +48,8 @@ class PlannedStage:
     name: str
     seconds: float | None
     """Seconds that the stage took in an earlier run; None if the stage will run again."""
-    failed: int = 0
-    """Number of failed requests that the stage will send again."""
+    repeats: str | None = None
+    """The part of a finished stage that will be repeated, such as `2 failed requests`, or None."""
 
 
 def run_recipe(
@@ -94,10 +94,8 @@ def plan_run(
     planned = []
     for stage in STAGES:
         record = job.reusable(stage)
-        failed = 0
-        if record is None and job.unchanged(stage) and (again := job.recorded.describe.failed):
-            failed = again.count
-        planned.append(PlannedStage(stage, record.seconds if record else None, failed))
+        seconds = record.seconds if record else None
+        planned.append(PlannedStage(stage, seconds, job.to_repeat(stage)))
     return folder.path, planned
 
 
@@ -231,8 +229,8 @@ class _Runner:
             if self.profile is not None and record is not None:
                 self.profile.stages[name] = (record, True)
             return
-        if is_retry := job.unchanged(name) is not None:
-            self.progress.say(f"{name}: requests failed in an earlier run, and are sent again")
+        if repeated := job.to_repeat(name):
+            self.progress.say(f"{name}: repeats {repeated} of an earlier run")
         listeners.call("on_stage_start", name)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
@@ -248,7 +246,7 @@ class _Runner:
             code=code_of_stage(self.workspace.recipe, name),
         )
         self.folder.results.finish(name, record, done.facts)
-        if is_retry and distributed.is_main_process():
+        if repeated and distributed.is_main_process():
             self._note_environment()  # later stages may be done again
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
         if self.profile is not None:

@@ -17,7 +17,7 @@ from latte.results.stored import read_stored
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
-from latte.run.images import Images, oracle_labels, write_images
+from latte.run.images import Images, true_labels, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
 from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
@@ -32,7 +32,7 @@ class Job:
     """The inputs that all stages of a run share, and the results of finished stages.
 
     A result that this process has not computed is loaded from the run folder at its first use.
-    Raises `LatteError` for an oracle recipe whose training images have no labels.
+    Raises `LatteError` if the recipe uses true labels of training images that have none.
     """
 
     workspace: Workspace
@@ -42,21 +42,24 @@ class Job:
     """Evaluations of the recipe's controls (variants run for comparison), for the report."""
 
     def __post_init__(self) -> None:
-        labels = oracle_labels(self.workspace, self.images)
+        labels, given = true_labels(self.workspace, self.images), self.images.corrections
         self.fingerprints: Mapping[str, str] = stage_fingerprints(
             self.workspace.recipe,
             self.images.fingerprint,
             self.workspace.backbone.identity(),
-            None if labels is None else labels.tolist(),
-            self.images.corrections.every_label if self.images.corrections else None,
+            {
+                "describe": None if labels is None else labels.tolist(),
+                "train": given.every_label if given else None,
+            },
         )
 
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage, or None if the stage must run (again)."""
-        record = self.unchanged(stage)
-        if record is None or (stage == "describe" and self.recorded.describe.failed):
-            return None
-        return record
+        return None if self.to_repeat(stage) else self.unchanged(stage)
+
+    def to_repeat(self, stage: str) -> str | None:
+        """Return what the next run repeats of a finished stage with unchanged inputs, or None."""
+        return self.recorded.to_repeat(stage) if self.unchanged(stage) else None
 
     @property
     def recorded(self) -> RunRecord:
@@ -64,7 +67,7 @@ class Job:
         return self.workspace.folder.results.read()
 
     def unchanged(self, stage: str) -> StageRecord | None:
-        """Return the record of a stage if its inputs are unchanged, even if requests failed."""
+        """Return the record of a finished stage if its inputs are unchanged; otherwise None."""
         record = self.workspace.folder.results.finished(stage)
         if record is None or record.fingerprint != self.fingerprints[stage]:
             return None
@@ -116,43 +119,31 @@ def _encode(job: Job) -> StageResult:
 
 
 def _describe(job: Job) -> StageResult:
-    """Generate and write texts; the facts say what gates held back, and what failed."""
+    """Generate and write texts; return their file and the facts about them."""
     workspace, folder = job.workspace, job.workspace.folder
-    is_retry = job.unchanged("describe") is not None
-    found = describe(
-        workspace,
-        job.images.joined,
-        job.zero_shot.joined,
-        ask_again=job.ask_again,
-        is_retry=is_retry,
+    described = describe(
+        workspace, job.images.joined, job.zero_shot.joined, ask_again=job.ask_again
     )
-    if found is None:
+    if described is None:
         return StageResult([folder.descriptions])
-    bank, facts = found
-    if is_retry:
-        before = job.recorded.describe.failed
-        _forget_outdated(job, bank, is_same_failure=facts.failed == before)
+    bank, facts = described
+    if job.unchanged("describe"):
+        _forget_outdated(job, bank, has_same_facts=facts == job.recorded.describe)
     bank.save(folder.descriptions)
     job.bank = bank
-    if facts.failed is not None:
-        run = Run((workspace.parent or workspace).folder)
-        workspace.progress.say(
-            f"warning: {facts.failed.count:,} of {facts.failed.requests:,} requests failed, most "
-            f"often with {facts.failed.reason}; to send them again: {run.repeat_command()}"
-        )
     return StageResult([folder.descriptions], facts)
 
 
-def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) -> None:
+def _forget_outdated(job: Job, bank: DescriptionBank, *, has_same_facts: bool) -> None:
     """Delete the records of stages that become outdated when `bank` is saved.
 
     If its texts differ from the saved texts, these are `train` and all later stages. If only the
-    failed requests differ, only `report` is outdated.
+    facts about them differ, only `report` is outdated.
     """
     if not load_bank(job.workspace, job.images.joined).has_same_texts(bank):
         job.workspace.progress.say("describe: texts were added, so later stages must be done again")
         job.workspace.folder.results.forget(*STAGES[STAGES.index("train") :])
-    elif not is_same_failure:
+    elif not has_same_facts:
         job.workspace.folder.results.forget("report")
 
 

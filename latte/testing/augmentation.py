@@ -36,12 +36,12 @@ class ImageAugmentationContract(ComponentContract):
         """Views must be (3, S, S) uint8, even for narrow images; the original must not change."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
-        before = image.tobytes()
+        original_bytes = image.tobytes()
         for seed in range(4):
             view = augmentation.view(image, SIZE, Random(seed))
             assert view.dtype == torch.uint8
             assert view.shape == (3, SIZE, SIZE)
-        assert image.tobytes() == before, "the image changed"
+        assert image.tobytes() == original_bytes, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
         """A view must depend on image and seed only, not on earlier views or other threads."""
@@ -51,11 +51,13 @@ class ImageAugmentationContract(ComponentContract):
         def view(seed: int) -> torch.Tensor:
             return augmentation.view(image, SIZE, Random(seed))
 
-        alone = [view(seed) for seed in range(8)]
+        serial_views = [view(seed) for seed in range(8)]
         with ThreadPoolExecutor(4) as threads:
-            together = list(threads.map(view, reversed(range(8))))[::-1]
-        assert all(map(torch.equal, alone, together))
-        assert not all(torch.equal(alone[0], one) for one in alone), "views are not random"
+            threaded_views = list(threads.map(view, reversed(range(8))))[::-1]
+        assert all(map(torch.equal, serial_views, threaded_views))
+        assert not all(torch.equal(serial_views[0], serial_view) for serial_view in serial_views), (
+            "views are not random"
+        )
 
 
 def _noise(width: int, height: int) -> Image.Image:

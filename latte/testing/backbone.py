@@ -90,11 +90,11 @@ class BackboneContract(ComponentContract):
     def test_it_is_deterministic(self, tmp_path: Path) -> None:
         """Equal inputs must give bit-identical features, even after loading the model again."""
         backbone = self.load(tmp_path)
-        first = _outputs(backbone)
-        assert _equal(first, _outputs(backbone)), "a second pass gives different features"
-        again = self.load(tmp_path)
-        assert _equal(first, _outputs(again)), "a second load gives different features"
-        assert backbone.fingerprint == again.fingerprint
+        outputs = _outputs(backbone)
+        assert _equal(outputs, _outputs(backbone)), "a second pass gives different features"
+        reloaded = self.load(tmp_path)
+        assert _equal(outputs, _outputs(reloaded)), "a second load gives different features"
+        assert backbone.fingerprint == reloaded.fingerprint
 
     def test_features_are_equal_in_another_process(self, tmp_path: Path) -> None:
         """Text features must not depend on the process, for example on Python's salted `hash`."""
@@ -103,14 +103,14 @@ class BackboneContract(ComponentContract):
         name = f"{loader.__module__}:{loader.__qualname__}"
         seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
         arguments = (name, str(tmp_path / "saved"), *TEXTS)
-        ended = run_program(_PROGRAM, *arguments, PYTHONHASHSEED=seed)
-        if ended.returncode == _NOT_IMPORTABLE:
+        process = run_program(_PROGRAM, *arguments, PYTHONHASHSEED=seed)
+        if process.returncode == _NOT_IMPORTABLE:
             pytest.skip(f"a new process cannot import {name}")
-        assert ended.returncode == 0, f"loading in a new process failed:\n{ended.stderr}"
+        assert process.returncode == 0, f"loading in a new process failed:\n{process.stderr}"
         with torch.no_grad():
-            expected = loader.load_saved(tmp_path / "saved", "cpu").encode_texts(TEXTS)
-        found = torch.tensor(json.loads(ended.stdout.splitlines()[-1]))
-        assert torch.allclose(found, expected, atol=1e-5), (
+            expected_features = loader.load_saved(tmp_path / "saved", "cpu").encode_texts(TEXTS)
+        features = torch.tensor(json.loads(process.stdout.splitlines()[-1]))
+        assert torch.allclose(features, expected_features, atol=1e-5), (
             "a new process computes other text features. Does the tokenizer use Python's `hash`, "
             "which is salted in each process? Use `hashlib`"
         )
@@ -120,8 +120,8 @@ class BackboneContract(ComponentContract):
         backbone = self.load(tmp_path)
         texts = ["word " * 2000 + end for end in ("cat", "dog")]
         with torch.no_grad():
-            one, other = backbone.encode_texts(texts)
-        if torch.equal(one, other):
+            cat_feature, dog_feature = backbone.encode_texts(texts)
+        if torch.equal(cat_feature, dog_feature):
             assert backbone.count_cut(texts) == 2, (
                 "texts of 2001 words that differ in the last word have equal features, but "
                 f"count_cut() returns {backbone.count_cut(texts)}, not 2: count the texts that the "
@@ -133,24 +133,31 @@ class BackboneContract(ComponentContract):
         """Other texts in a call, of any length, may change a text's feature by rounding only."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
-            alone = backbone.encode_texts([text])
-            mixed = backbone.encode_texts([TEXTS[2], text, TEXTS[0], text])
-        assert torch.equal(mixed[1], mixed[3]), "equal texts have different features"
-        assert torch.allclose(alone[0], mixed[1], atol=1e-5), "other texts change the feature"
+            single_feature = backbone.encode_texts([text])
+            batch_features = backbone.encode_texts([TEXTS[2], text, TEXTS[0], text])
+        assert torch.equal(batch_features[1], batch_features[3]), (
+            "equal texts have different features"
+        )
+        assert torch.allclose(single_feature[0], batch_features[1], atol=1e-5), (
+            "other texts change the feature"
+        )
 
     def test_an_image_feature_does_not_depend_on_other_images(self, tmp_path: Path) -> None:
         """Other images in a batch may change an image's feature by rounding only."""
         backbone = self.load(tmp_path)
         pixels = noise(backbone)
         with torch.no_grad():
-            alone, together = backbone.encode_images(pixels[1:2]), backbone.encode_images(pixels)
-        assert torch.allclose(alone[0], together[1], atol=1e-5)
+            single_feature, batch_features = (
+                backbone.encode_images(pixels[1:2]),
+                backbone.encode_images(pixels),
+            )
+        assert torch.allclose(single_feature[0], batch_features[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
         """A loaded model, its copies, and a model after `train_only("none")` must be frozen."""
         backbone = self.load(tmp_path)
-        for one in (backbone, backbone.fork()):
-            assert not any(output.requires_grad for output in _outputs(one, gradient=True))
+        for model in (backbone, backbone.fork()):
+            assert not any(output.requires_grad for output in _outputs(model, gradient=True))
         backbone.train_only("all")
         assert not backbone.train_only("none")
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
@@ -161,17 +168,22 @@ class BackboneContract(ComponentContract):
         The group `all` must contain every other group.
         """
         backbone = self.load(tmp_path).fork()
-        every = {*backbone.train_only("all")}
+        all_parameters = {*backbone.train_only("all")}
         for group in self.groups:
             parameters = backbone.train_only(group)
             assert parameters, f"the group {group} has no parameters"
-            assert {*parameters} <= every, f"the group {group} is not a part of `all`"
+            assert {*parameters} <= all_parameters, f"the group {group} is not a part of `all`"
             _loss(backbone).backward()  # type: ignore[no-untyped-call]
-            assert any(one.grad is not None and bool(one.grad.any()) for one in parameters.values())
-            others = {*every} - {*parameters}
-            for name, one in backbone.train_only("all").items():
-                assert name not in others or one.grad is None, f"{name} trains with {group}"
-                one.grad = None
+            assert any(
+                parameter.grad is not None and bool(parameter.grad.any())
+                for parameter in parameters.values()
+            )
+            frozen_names = {*all_parameters} - {*parameters}
+            for name, parameter in backbone.train_only("all").items():
+                assert name not in frozen_names or parameter.grad is None, (
+                    f"{name} trains with {group}"
+                )
+                parameter.grad = None
 
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
         """Splitting a tower by `image_trunk` or `text_trunk` must not change its features.
@@ -183,8 +195,10 @@ class BackboneContract(ComponentContract):
             backbone.train_only(group)
             _check_trunks(backbone, group)
         if isinstance(backbone, ModuleBackbone) and any(backbone.blocks()):
-            last = tuple(f"{tower[-1]}." for tower in backbone.blocks() if tower)
-            names = [one for one in backbone.parameters_of("all") if one.startswith(last)]
+            last_prefixes = tuple(f"{tower[-1]}." for tower in backbone.blocks() if tower)
+            names = [
+                name for name in backbone.parameters_of("all") if name.startswith(last_prefixes)
+            ]
             backbone.train_parameters(names)
             _check_trunks(backbone, "the last blocks")
 
@@ -204,65 +218,71 @@ class BackboneContract(ComponentContract):
     def test_the_logit_scale_is_limited(self, tmp_path: Path) -> None:
         """The logit scale must be a positive scalar, and be clamped only if it is trainable."""
         backbone = self.load(tmp_path).fork()
-        before = backbone.logit_scale.detach().clone()
-        assert before.shape == ()
-        assert 1 <= before.item() <= 1000, (
-            f"the logit scale is {before.item():.4g}, not between 1 and 1000: `logit_scale` is the "
-            "factor of similarities, such as 100, and CLIP's parameter is its logarithm"
+        logit_scale = backbone.logit_scale.detach().clone()
+        assert logit_scale.shape == ()
+        assert 1 <= logit_scale.item() <= 1000, (
+            f"the logit scale is {logit_scale.item():.4g}, not between 1 and 1000: `logit_scale` "
+            "is the factor of similarities, such as 100, and CLIP's parameter is its logarithm"
         )
         backbone.clamp_logit_scale()
-        assert torch.equal(backbone.logit_scale.detach(), before), "a frozen one was clamped"
-        for one in backbone.train_only("all").values():
-            if one.numel() == 1:
-                one.data.fill_(50.0)
+        assert torch.equal(backbone.logit_scale.detach(), logit_scale), "a frozen one was clamped"
+        for parameter in backbone.train_only("all").values():
+            if parameter.numel() == 1:
+                parameter.data.fill_(50.0)
         backbone.clamp_logit_scale()
-        limit = max(100.0, before.item() if backbone.logit_bias is not None else 0.0)
+        limit = max(100.0, logit_scale.item() if backbone.logit_bias is not None else 0.0)
         assert backbone.logit_scale.item() == pytest.approx(limit, rel=1e-4)
 
     def test_a_copy_is_independent(self, tmp_path: Path) -> None:
         """Training a copy must change neither the original model nor the copy's fingerprint."""
         backbone = self.load(tmp_path)
-        before, copy = _outputs(backbone), backbone.fork()
-        assert _equal(before, _outputs(copy))
+        outputs, copy = _outputs(backbone), backbone.fork()
+        assert _equal(outputs, _outputs(copy))
         _train(copy)
-        assert not _equal(before, _outputs(copy)), "training changes no feature"
-        assert _equal(before, _outputs(backbone)), "training a copy changes the original"
+        assert not _equal(outputs, _outputs(copy)), "training changes no feature"
+        assert _equal(outputs, _outputs(backbone)), "training a copy changes the original"
         assert copy.fingerprint == backbone.fingerprint
 
     def test_its_state_restores_it(self, tmp_path: Path) -> None:
         """`load_state` must restore features and logit scale bit for bit."""
         backbone = self.load(tmp_path)
-        trained, other = backbone.fork(), backbone.fork()
-        _train(trained)
-        other.load_state({name: one.clone() for name, one in trained.state().items()})
-        assert _equal(_outputs(trained), _outputs(other))
-        assert torch.equal(trained.logit_scale, other.logit_scale)
+        trained_copy, restored_copy = backbone.fork(), backbone.fork()
+        _train(trained_copy)
+        restored_copy.load_state(
+            {name: tensor.clone() for name, tensor in trained_copy.state().items()}
+        )
+        assert _equal(_outputs(trained_copy), _outputs(restored_copy))
+        assert torch.equal(trained_copy.logit_scale, restored_copy.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
         """Saving and loading a trained model must keep its outputs, and give a new fingerprint."""
         loader = self.loader(tmp_path)
         backbone = loader.load()
-        trained = backbone.fork()
-        _train(trained)
-        trained.save(tmp_path / "saved")
-        again = type(loader).load_saved(tmp_path / "saved", "cpu")
-        assert again.pixel_format == backbone.pixel_format
-        assert torch.equal(again.logit_scale.detach(), trained.logit_scale.detach())
-        assert (again.logit_bias is None) == (backbone.logit_bias is None)
-        assert _equal(_outputs(trained), _outputs(again)), "a saved model has other outputs"
-        assert again.fingerprint != backbone.fingerprint, "new weights need a new fingerprint"
-        again.save(tmp_path / "twice")
-        twice = type(loader).load_saved(tmp_path / "twice", "cpu")
-        assert twice.fingerprint == again.fingerprint
+        trained_copy = backbone.fork()
+        _train(trained_copy)
+        trained_copy.save(tmp_path / "saved")
+        saved_model = type(loader).load_saved(tmp_path / "saved", "cpu")
+        assert saved_model.pixel_format == backbone.pixel_format
+        assert torch.equal(saved_model.logit_scale.detach(), trained_copy.logit_scale.detach())
+        assert (saved_model.logit_bias is None) == (backbone.logit_bias is None)
+        assert _equal(_outputs(trained_copy), _outputs(saved_model)), (
+            "a saved model has other outputs"
+        )
+        assert saved_model.fingerprint != backbone.fingerprint, "new weights need a new fingerprint"
+        saved_model.save(tmp_path / "twice")
+        resaved_model = type(loader).load_saved(tmp_path / "twice", "cpu")
+        assert resaved_model.fingerprint == saved_model.fingerprint
 
     def test_recomputed_activations_give_the_same_gradient(self, tmp_path: Path) -> None:
         """Gradient checkpointing, if supported, may change gradients by rounding only."""
-        plain, saving = self.load(tmp_path).fork(), self.load(tmp_path).fork()
-        if not saving.recompute_activations():
+        plain_model, saving_model = self.load(tmp_path).fork(), self.load(tmp_path).fork()
+        if not saving_model.recompute_activations():
             pytest.skip("the backbone does not recompute activations")
-        first, second = (_gradients(one) for one in (plain, saving))
-        for name, gradient in first.items():
-            assert torch.allclose(gradient, second[name], rtol=1e-3, atol=1e-5), name
+        plain_gradients, saving_gradients = (
+            _gradients(model) for model in (plain_model, saving_model)
+        )
+        for name, gradient in plain_gradients.items():
+            assert torch.allclose(gradient, saving_gradients[name], rtol=1e-3, atol=1e-5), name
 
     def test_the_image_tower_gives_the_image_features(self, tmp_path: Path) -> None:
         """Outputs of `image_tower()` must be the image features before normalisation.
@@ -313,46 +333,66 @@ def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Ten
         return backbone.encode_images(noise(backbone)), backbone.encode_texts(TEXTS)
 
 
-def _check_trunks(backbone: Backbone, trained: str) -> None:
+def _check_trunks(backbone: Backbone, trained_group: str) -> None:
     images, texts = backbone.image_trunk(), backbone.text_trunk()
-    whole = _outputs(backbone, gradient=True)
+    outputs = _outputs(backbone, gradient=True)
     if images is not None:
         states = images.states(noise(backbone))
         assert states.shape == (3, images.width), f"shape {states.shape}"
-        assert not states.requires_grad, f"the image trunk trains with {trained}"
-        _check_same(images.features(states), whole[0], f"the image trunk with {trained}")
+        assert not states.requires_grad, f"the image trunk trains with {trained_group}"
+        _check_same(images.features(states), outputs[0], f"the image trunk with {trained_group}")
     if texts is not None:
         lengths, states = texts.lengths(TEXTS), texts.states(TEXTS)
         assert lengths.shape == (3,), f"lengths have the shape {lengths.shape}"
         assert states.shape == (int(lengths.sum()), texts.width), f"shape {states.shape}"
-        assert not states.requires_grad, f"the text trunk trains with {trained}"
-        _check_same(texts.features(states, lengths), whole[1], f"the text trunk with {trained}")
+        assert not states.requires_grad, f"the text trunk trains with {trained_group}"
+        _check_same(
+            texts.features(states, lengths), outputs[1], f"the text trunk with {trained_group}"
+        )
         # Steps read the rows of some texts, in another order than the states were computed in.
-        parts = torch.split(states, lengths.tolist())
-        chosen = texts.features(torch.cat([parts[2], parts[0]]), lengths[[2, 0]])
-        _check_same(chosen, whole[1][[2, 0]], f"the text trunk with {trained}, for some texts")
+        text_states = torch.split(states, lengths.tolist())
+        reordered_features = texts.features(
+            torch.cat([text_states[2], text_states[0]]), lengths[[2, 0]]
+        )
+        _check_same(
+            reordered_features,
+            outputs[1][[2, 0]],
+            f"the text trunk with {trained_group}, for some texts",
+        )
 
 
-def _check_same(features: Tensor, expected: Tensor, of: str) -> None:
-    assert features.requires_grad == expected.requires_grad, f"{of}: gradient is missing, or wrong"
-    assert torch.allclose(features, expected, atol=1e-5), f"{of}: features differ"
+def _check_same(features: Tensor, expected_features: Tensor, subject: str) -> None:
+    assert features.requires_grad == expected_features.requires_grad, (
+        f"{subject}: gradient is missing, or wrong"
+    )
+    assert torch.allclose(features, expected_features, atol=1e-5), f"{subject}: features differ"
 
 
 def _check_image_tower(backbone: Backbone, difference: str) -> None:
     tower = backbone.image_tower()
     assert tower is not None, "image_tower() returns a module or None, but not both"
     with torch.no_grad():
-        expected, found = backbone.encode_images(noise(backbone)), tower.eval()(noise(backbone))
-    assert isinstance(found, Tensor), f"image_tower() returns a {type(found).__name__}"
-    assert found.shape == expected.shape, f"image_tower() has outputs of shape {found.shape}"
-    features = nn.functional.normalize(found.float(), dim=1)
-    assert torch.allclose(features, expected, atol=1e-5), (
+        expected_features, features_of_tower = (
+            backbone.encode_images(noise(backbone)),
+            tower.eval()(noise(backbone)),
+        )
+    assert isinstance(features_of_tower, Tensor), (
+        f"image_tower() returns a {type(features_of_tower).__name__}"
+    )
+    assert features_of_tower.shape == expected_features.shape, (
+        f"image_tower() has outputs of shape {features_of_tower.shape}"
+    )
+    features = nn.functional.normalize(features_of_tower.float(), dim=1)
+    assert torch.allclose(features, expected_features, atol=1e-5), (
         f"{difference}, so the ONNX export would be wrong"
     )
 
 
-def _equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
-    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+def _equal(outputs: tuple[Tensor, ...], other_outputs: tuple[Tensor, ...]) -> bool:
+    return all(
+        torch.equal(tensor, other_tensor)
+        for tensor, other_tensor in zip(outputs, other_outputs, strict=True)
+    )
 
 
 def _loss(backbone: Backbone) -> Tensor:
@@ -363,15 +403,17 @@ def _loss(backbone: Backbone) -> Tensor:
 def _gradients(backbone: Backbone) -> dict[str, Tensor]:
     parameters = backbone.train_only("all")
     _loss(backbone).backward()  # type: ignore[no-untyped-call]
-    return {name: one.grad for name, one in parameters.items() if one.grad is not None}
+    return {
+        name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None
+    }
 
 
 def _train(backbone: Backbone) -> None:
     """Take one step of gradient descent with all parameters, then freeze them."""
     gradients = _gradients(backbone)
     with torch.no_grad():
-        for name, one in backbone.train_only("all").items():
+        for name, parameter in backbone.train_only("all").items():
             if name in gradients:
-                one.sub_(gradients[name], alpha=0.01)
+                parameter.sub_(gradients[name], alpha=0.01)
     backbone.clamp_logit_scale()
     backbone.train_only("none")

@@ -59,12 +59,12 @@ class ComponentContract:
         """Return the component's entry in the registry; skip the test if `component` is empty."""
         if not self.component:
             pytest.skip("`component` is not set: the registration is not tested")
-        known = load_registry()
+        registry = load_registry()
         try:
-            return known.get(self.kind, self.component)
+            return registry.get(self.kind, self.component)
         except LatteError as error:
-            short = self.component.rpartition("/")[2]
-            if any(one.spec.name == short for one in known.all(self.kind)):
+            short_name = self.component.rpartition("/")[2]
+            if any(registered.spec.name == short_name for registered in registry.all(self.kind)):
                 raise AssertionError(f"`component` of {type(self).__name__}: {error}") from None
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
@@ -77,10 +77,12 @@ class ComponentContract:
         try:
             return model.model_validate(dict(options))
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+            problems = [
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()
+            ]
             raise AssertionError(
                 f"`options` of {type(self).__name__} do not fit {model.__name__}: "
-                f"{'; '.join(wrong)}. All options: {', '.join(model.model_fields) or 'none'}"
+                f"{'; '.join(problems)}. All options: {', '.join(model.model_fields) or 'none'}"
             ) from None
 
     def test_it_is_registered(self) -> None:
@@ -94,51 +96,55 @@ class ComponentContract:
     def test_an_unknown_option_is_refused(self) -> None:
         """A misspelt option in a recipe must raise an error."""
         _, options = self.build()
-        model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
+        model, options_with_unknown = type(options), {**options.model_dump(), "no_such_option": 1}
         try:
-            model.model_validate(unknown)
+            model.model_validate(options_with_unknown)
         except ValidationError as error:
-            assert any(one["type"] == "extra_forbidden" for one in error.errors()), error
+            assert any(detail["type"] == "extra_forbidden" for detail in error.errors()), error
         else:
             raise AssertionError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
 
     def test_every_option_has_a_description(self) -> None:
         """Each option must have a description, which `latte components` shows."""
         _, options = self.build()
-        silent = [*_undescribed(type(options))]
-        assert not silent, f"no description= for {', '.join(silent)}"
+        undescribed_options = [*_undescribed(type(options))]
+        assert not undescribed_options, f"no description= for {', '.join(undescribed_options)}"
 
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
         """No option may have the name of a recipe key, such as `use`: no recipe could set it."""
         _, options = self.build()
-        taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
-        assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
+        reserved_options = {*reserved_keys(self.kind)} & {*type(options).model_fields}
+        assert not reserved_options, (
+            f"recipes keep the key {', '.join(sorted(reserved_options))} for themselves"
+        )
 
     def test_options_survive_a_resolved_recipe(self) -> None:
         """Options must not change when a run folder's recipe is written and read again."""
         _, options = self.build()
-        again = type(options).model_validate(options.model_dump(mode="json"))
-        assert again == options, f"{options!r} comes back from JSON as {again!r}"
+        restored_options = type(options).model_validate(options.model_dump(mode="json"))
+        assert restored_options == options, (
+            f"{options!r} comes back from JSON as {restored_options!r}"
+        )
 
 
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield name and value of each trainable tensor of a component, also inside its modules."""
-    for name, value in vars(component).items():
-        if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
-            yield name, value
-        elif isinstance(value, nn.Module):
-            for inner, one in value.named_parameters():
-                if one.requires_grad:
-                    yield f"{name}.{inner}", one
+    for name, attribute in vars(component).items():
+        if isinstance(attribute, Tensor) and attribute.is_leaf and attribute.requires_grad:
+            yield name, attribute
+        elif isinstance(attribute, nn.Module):
+            for inner_name, parameter in attribute.named_parameters():
+                if parameter.requires_grad:
+                    yield f"{name}.{inner_name}", parameter
 
 
 def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         if not (field.description or "").strip():
             yield prefix + name
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, Options):
-                yield from _undescribed(inner, f"{prefix}{name}.")
+        for annotation in (field.annotation, *get_args(field.annotation)):
+            if isinstance(annotation, type) and issubclass(annotation, Options):
+                yield from _undescribed(annotation, f"{prefix}{name}.")
 
 
 HOOK_IMPORTS_TORCH = "the module with `latte_components` imports torch: components belong elsewhere"
@@ -154,9 +160,9 @@ print("torch" in sys.modules)
 @cache
 def listing_imports_torch(distribution: str) -> bool:
     """Return True if a new interpreter that lists the package's components imports torch."""
-    ended = run_program(_PROGRAM, LATTE_PLUGINS=distribution)
-    assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
-    return ended.stdout.strip() == "True"
+    process = run_program(_PROGRAM, LATTE_PLUGINS=distribution)
+    assert process.returncode == 0, f"listing {distribution} failed:\n{process.stderr}"
+    return process.stdout.strip() == "True"
 
 
 def run_program(

@@ -50,8 +50,10 @@ class DatasetContract(ComponentContract):
         assert len(images), "there are no training images"
         for image in images:
             assert isinstance(image, ImageReference), f"{image!r} is no ImageReference"
-            known = {*dir(image)} - {*dir(ImageReference)}
-            assert not known, f"a training image also knows {', '.join(sorted(known))}"
+            extra_attributes = {*dir(image)} - {*dir(ImageReference)}
+            assert not extra_attributes, (
+                f"a training image also knows {', '.join(sorted(extra_attributes))}"
+            )
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
         """Training images must be sorted by id, so that their order reveals no labels."""
@@ -62,27 +64,27 @@ class DatasetContract(ComponentContract):
         """Ids must be unique in each split, and no image may be in both splits."""
         dataset: Dataset[Any] = self.make(tmp_path)
         training = [image.id for image in dataset.training_images()]
-        evaluation = [one.image.id for one in dataset.evaluation_images()]
+        evaluation = [labelled_image.image.id for labelled_image in dataset.evaluation_images()]
         assert len({*training}) == len(training), "training images share an id"
         assert len({*evaluation}) == len(evaluation), "evaluation images share an id"
-        shared = {*training} & {*evaluation}
-        assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
+        shared_ids = {*training} & {*evaluation}
+        assert not shared_ids, f"in both splits: {', '.join(sorted(shared_ids)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
         """Ids must be relative paths with `/` that do not change if the dataset's folder moves."""
-        here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
-        ids = [image.id for image in here.training_images()]
-        assert ids == [image.id for image in there.training_images()], "ids are not stable"
-        assert ids == [image.id for image in here.training_images()], "asking twice changes ids"
-        for one in ids:
-            assert one, "an id is empty"
-            assert "\\" not in one, f"the id {one!r} must use /"
-            assert not Path(one).is_absolute(), f"the id {one!r} is an absolute path"
+        dataset, moved_dataset = self.make(tmp_path / "here"), self.make(tmp_path / "there")
+        ids = [image.id for image in dataset.training_images()]
+        assert ids == [image.id for image in moved_dataset.training_images()], "ids are not stable"
+        assert ids == [image.id for image in dataset.training_images()], "asking twice changes ids"
+        for image_id in ids:
+            assert image_id, "an id is empty"
+            assert "\\" not in image_id, f"the id {image_id!r} must use /"
+            assert not Path(image_id).is_absolute(), f"the id {image_id!r} is an absolute path"
 
     def test_images_can_be_read(self, tmp_path: Path) -> None:
         """The first three images of both splits must be readable."""
         dataset: Dataset[Any] = self.make(tmp_path)
-        evaluation = [one.image for one in dataset.evaluation_images()[:3]]
+        evaluation = [labelled_image.image for labelled_image in dataset.evaluation_images()[:3]]
         for reference in [*dataset.training_images()[:3], *evaluation]:
             data = reference.read_bytes()
             assert data, f"{reference.id} is empty"
@@ -93,10 +95,14 @@ class DatasetContract(ComponentContract):
         """Labels must be class indices, for evaluation images and in `audit_labels`."""
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
-        for one in dataset.evaluation_images():
-            assert isinstance(one, LabelledImage), f"{one!r} is no LabelledImage"
-            assert one.label in classes, f"{one.image.id} has the label {one.label}"
-        known = {image.id for image in dataset.training_images()}
+        for labelled_image in dataset.evaluation_images():
+            assert isinstance(labelled_image, LabelledImage), (
+                f"{labelled_image!r} is no LabelledImage"
+            )
+            assert labelled_image.label in classes, (
+                f"{labelled_image.image.id} has the label {labelled_image.label}"
+            )
+        training_ids = {image.id for image in dataset.training_images()}
         for image, label in dataset.audit_labels().items():
-            assert image in known, f"audit_labels knows {image}, which is no training image"
+            assert image in training_ids, f"audit_labels knows {image}, which is no training image"
             assert label in classes, f"{image} has the label {label}"

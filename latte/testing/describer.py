@@ -87,10 +87,12 @@ class DescriberContract(ComponentContract):
         """A text must not depend on its batch, because a resumed run has other batches."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
-        alone = [describer.describe([request])[0] for request in requests]
-        assert alone == texts, "a request asked alone must get the text that it gets in a batch"
-        backwards = describer.describe(requests[::-1])
-        assert backwards[::-1] == texts, "texts must come in the order of the requests"
+        single_texts = [describer.describe([request])[0] for request in requests]
+        assert single_texts == texts, (
+            "a request asked alone must get the text that it gets in a batch"
+        )
+        reversed_texts = describer.describe(requests[::-1])
+        assert reversed_texts[::-1] == texts, "texts must come in the order of the requests"
 
     def test_an_empty_batch_gets_no_texts(self, tmp_path: Path) -> None:
         """`describe([])` must return an empty list."""
@@ -117,11 +119,15 @@ class DescriberContract(ComponentContract):
         """Other requests in a batch, and their order, may change choices by rounding only."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
-        alone = [describer.choose([request])[0] for request in requests]
-        backwards = describer.choose(requests[::-1])[::-1]
-        for one, single, reversed_ in zip(choices, alone, backwards, strict=True):
-            assert _equal(single, one), "a request asked alone must get the choice of a batch"
-            assert _equal(reversed_, one), "choices must come in the order of the requests"
+        single_choices = [describer.choose([request])[0] for request in requests]
+        reversed_choices = describer.choose(requests[::-1])[::-1]
+        for choice, single_choice, reversed_choice in zip(
+            choices, single_choices, reversed_choices, strict=True
+        ):
+            assert _equal(single_choice, choice), (
+                "a request asked alone must get the choice of a batch"
+            )
+            assert _equal(reversed_choice, choice), "choices must come in the order of the requests"
 
     def test_no_choices_are_made_for_an_empty_batch(self, tmp_path: Path) -> None:
         """`choose([])` must return an empty list."""
@@ -129,40 +135,40 @@ class DescriberContract(ComponentContract):
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
         """If the recipe's folder or the seed changes texts, the fingerprint must change too."""
-        one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
+        describer, other_describer = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
-        if one.fingerprint == other.fingerprint:
-            texts = one.describe(requests), other.describe(requests)
+        if describer.fingerprint == other_describer.fingerprint:
+            texts = describer.describe(requests), other_describer.describe(requests)
             assert texts[0] == texts[1], "equal fingerprints, and yet other texts"
 
     def test_the_fingerprint_is_stable(self, tmp_path: Path) -> None:
         """The same options must give the same fingerprint, before and after describing."""
         describer: Describer[Any] = self.make(tmp_path / "a")
-        before = describer.fingerprint
-        assert isinstance(before, str), "the fingerprint must be a str"
-        assert before.strip(), "the fingerprint must not be empty"
+        fingerprint = describer.fingerprint
+        assert isinstance(fingerprint, str), "the fingerprint must be a str"
+        assert fingerprint.strip(), "the fingerprint must not be empty"
         describer.describe(self.requests(tmp_path))
-        assert describer.fingerprint == before, "describing must not change the fingerprint"
-        again = self.make(tmp_path / "b").fingerprint
-        assert again == before, "the same options must give the same fingerprint"
+        assert describer.fingerprint == fingerprint, "describing must not change the fingerprint"
+        second_fingerprint = self.make(tmp_path / "b").fingerprint
+        assert second_fingerprint == fingerprint, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
         """Options in `changes` must change the fingerprint; otherwise outdated texts are reused."""
         component, options = self.build()
-        known = {*self.changes, *self.without_effect_on_texts}
+        listed_options = {*self.changes, *self.without_effect_on_texts}
         for name in type(options).model_fields:
-            assert name in known, (
+            assert name in listed_options, (
                 f"option {name} is neither in `changes` nor in `without_effect_on_texts` of "
                 f"{type(self).__name__}: add it to `changes` if it changes texts"
             )
         context = self.make(tmp_path).context
-        usual = component(options, context)
-        assert isinstance(usual, Describer)
+        usual_describer = component(options, context)
+        assert isinstance(usual_describer, Describer)
         for name, value in self.changes.items():
-            changed = type(options).model_validate({**options.model_dump(), name: value})
-            other = component(changed, context)
-            assert isinstance(other, Describer)
-            assert other.fingerprint != usual.fingerprint, (
+            changed_options = type(options).model_validate({**options.model_dump(), name: value})
+            changed_describer = component(changed_options, context)
+            assert isinstance(changed_describer, Describer)
+            assert changed_describer.fingerprint != usual_describer.fingerprint, (
                 f"option {name} changes texts, but not the fingerprint"
             )
 
@@ -177,18 +183,18 @@ class DescriberContract(ComponentContract):
 
     def test_a_request_may_have_no_image(self, tmp_path: Path) -> None:
         """A question without images must get a text or a refusal."""
-        asked = [DescribeRequest((), prompt) for prompt in PROMPTS]
-        texts = self.make(tmp_path).describe(asked)
-        assert len(texts) == len(asked), f"{len(texts)} texts for {len(asked)} requests"
+        requests = [DescribeRequest((), prompt) for prompt in PROMPTS]
+        texts = self.make(tmp_path).describe(requests)
+        assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
         answers = all(isinstance(text, str | Refusal) for text in texts)
         assert answers, "a question about no image gets a str or a Refusal"
 
     def test_it_can_be_closed(self, tmp_path: Path) -> None:
         """`close` must work before and after the first request."""
         self.make(tmp_path / "unused").close()
-        used = self.make(tmp_path / "used")
-        used.describe(self.requests(tmp_path))
-        used.close()
+        describer = self.make(tmp_path / "used")
+        describer.describe(self.requests(tmp_path))
+        describer.close()
 
     def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
         """A request with an unreadable image must fail or be refused; later requests must work."""
@@ -197,18 +203,20 @@ class DescriberContract(ComponentContract):
         def fail(image: Image.Image) -> Image.Image:
             raise OSError("the file is gone")
 
-        broken, opened = _watched(requests[:1], fail)
-        chosen, _ = _watched(self.choices(tmp_path)[:1], fail)
+        broken_requests, opened_keys = _watched(requests[:1], fail)
+        broken_choices, _ = _watched(self.choices(tmp_path)[:1], fail)
         answers: list[str | Choice | Refusal | BaseException] = []
         with suppress(Exception):
-            answers += describer.describe(broken)
+            answers += describer.describe(broken_requests)
         with suppress(Exception):
-            answers += describer.choose(chosen)
-        written = [answer for answer in answers if isinstance(answer, str | Choice)]
-        assert not (opened and written), f"it wrote {written} about an image that cannot be read"
-        again = describer.describe(requests)
-        expected = self.make(tmp_path).describe(requests)
-        assert again == expected, "after a failure it writes other texts"
+            answers += describer.choose(broken_choices)
+        unfounded_answers = [answer for answer in answers if isinstance(answer, str | Choice)]
+        assert not (opened_keys and unfounded_answers), (
+            f"it wrote {unfounded_answers} about an image that cannot be read"
+        )
+        texts = describer.describe(requests)
+        expected_texts = self.make(tmp_path).describe(requests)
+        assert texts == expected_texts, "after a failure it writes other texts"
 
     def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
         """Ctrl-C while an image is opened must end `describe`; `close` must work afterwards.
@@ -221,19 +229,19 @@ class DescriberContract(ComponentContract):
             os.kill(os.getpid(), signal.SIGINT)
             return image
 
-        requests, opened = _watched(self.requests(tmp_path)[:1], interrupt)
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        requests, opened_keys = _watched(self.requests(tmp_path)[:1], interrupt)
+        previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             answers = describer.describe(requests)
             # Python may handle the signal shortly after `describe` returns.
-            time.sleep(0.5 if opened else 0)
-            stopped = any(isinstance(answer, KeyboardInterrupt) for answer in answers)
+            time.sleep(0.5 if opened_keys else 0)
+            was_stopped = any(isinstance(answer, KeyboardInterrupt) for answer in answers)
         except KeyboardInterrupt:
-            stopped = True
+            was_stopped = True
         finally:
-            signal.signal(signal.SIGINT, before)
-        assert stopped or not opened, "it swallows KeyboardInterrupt"
-        if opened:
+            signal.signal(signal.SIGINT, previous_handler)
+        assert was_stopped or not opened_keys, "it swallows KeyboardInterrupt"
+        if opened_keys:
             describer.close()
 
 
@@ -251,28 +259,28 @@ def _retried(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return asked
 
 
-def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
-    if isinstance(one, Refusal) or isinstance(other, Refusal):
-        return type(one) is type(other)
-    shares = [*one.probabilities, one.none]
-    return shares == pytest.approx([*other.probabilities, other.none], abs=1e-3)
+def _equal(choice: Choice | Refusal, other_choice: Choice | Refusal) -> bool:
+    if isinstance(choice, Refusal) or isinstance(other_choice, Refusal):
+        return type(choice) is type(other_choice)
+    shares = [*choice.probabilities, choice.none]
+    return shares == pytest.approx([*other_choice.probabilities, other_choice.none], abs=1e-3)
 
 
 def _watched(
-    requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
+    requests: Sequence[RequestT], on_open: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return copies of `requests` whose images call `then` when they are opened.
+    """Return copies of `requests` whose images call `on_open` when they are opened.
 
     Also returns a list, empty at first, to which each opened image appends its key.
     """
-    opened: list[str] = []
+    opened_keys: list[str] = []
 
     def open_image(image: DescribedImage) -> Image.Image:
-        opened.append(image.key)
-        return then(image.open())
+        opened_keys.append(image.key)
+        return on_open(image.open())
 
-    asked = []
-    for one in requests:
-        images = [replace(image, open=partial(open_image, image)) for image in one.images]
-        asked.append(replace(one, images=tuple(images)))
-    return asked, opened
+    watched_requests = []
+    for request in requests:
+        images = [replace(image, open=partial(open_image, image)) for image in request.images]
+        watched_requests.append(replace(request, images=tuple(images)))
+    return watched_requests, opened_keys

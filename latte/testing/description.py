@@ -29,8 +29,8 @@ class DescriptionTypeContract(ComponentContract):
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
-        named = getattr(type(description.options), "scope", description.scope)
-        assert named == description.scope, f"the options say scope {named}"
+        option_scope = getattr(type(description.options), "scope", description.scope)
+        assert option_scope == description.scope, f"the options say scope {option_scope}"
 
     def test_only_groups_show_several_images(self, tmp_path: Path) -> None:
         """`group_size` must be at least 2 for scope `group`, and 1 for other scopes."""
@@ -43,15 +43,17 @@ class DescriptionTypeContract(ComponentContract):
     def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
         """`correct_images` uses true labels: it must be None unless an oracle option is set."""
         description: DescriptionType[Any] = self.make(tmp_path)
-        asking, options = description.options.oracle_options, description.options
-        for key in asking:
+        oracle_keys, options = description.options.oracle_options, description.options
+        for key in oracle_keys:
             assert key in type(options).model_fields, f"oracle_options names {key}, no option"
         correct = description.correct_images
         if correct is not None:
-            asked = any(getattr(options, key) is not None for key in asking)
-            assert asked, "correct_images is set, and none of the oracle_options is"
-            most = description.group_size if description.scope == "group" else 0
-            assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
+            has_oracle = any(getattr(options, key) is not None for key in oracle_keys)
+            assert has_oracle, "correct_images is set, and none of the oracle_options is"
+            largest_group = description.group_size if description.scope == "group" else 0
+            assert 0 <= correct <= largest_group, (
+                f"correct_images is {correct}, in a group of {largest_group}"
+            )
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
         """The prompt must not be empty for any class name, and must be equal in each call."""

@@ -36,8 +36,8 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
         """Return the prototype of each label as target, (B, D), and the classifier."""
-        own = self.classifier()
-        return Supervision(stream, own.weights[stream.labels], own)
+        classifier = self.classifier()
+        return Supervision(stream, classifier.weights[stream.labels], classifier)
 
     def state(self) -> dict[str, Tensor]:
         """Return an empty state, because the prototypes do not change."""
@@ -59,4 +59,6 @@ class EchoDescriber(Describer[NoOptions]):
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         """Return one text per request: its prompt and the keys of its images."""
-        return [f"{one.prompt} {[image.key for image in one.images]}" for one in requests]
+        return [
+            f"{request.prompt} {[image.key for image in request.images]}" for request in requests
+        ]

@@ -60,7 +60,7 @@ class StubClip(Backbone):
             "logit_scale": torch.tensor(math.log(100.0)),
         }
         self._parameters = {
-            name: nn.Parameter(value, requires_grad=False) for name, value in weights.items()
+            name: nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()
         }
 
     @property
@@ -70,15 +70,15 @@ class StubClip(Backbone):
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encode pixels (B, 3, S, S) to unit features (B, D)."""
-        parts = adaptive_avg_pool2d(pixels, _POOLED).flatten(1)
-        return normalize(parts @ self._parameters["image"], dim=1)
+        pooled_pixels = adaptive_avg_pool2d(pixels, _POOLED).flatten(1)
+        return normalize(pooled_pixels @ self._parameters["image"], dim=1)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Encode M texts to unit features (M, D)."""
         width = self.embedding_width
         rows = [_hashed(text, width) for text in texts]
-        stacked = torch.stack(rows) if rows else torch.zeros(0, width)
-        return normalize(stacked @ self._parameters["text"], dim=1)
+        matrix = torch.stack(rows) if rows else torch.zeros(0, width)
+        return normalize(matrix @ self._parameters["text"], dim=1)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -105,7 +105,7 @@ class StubClip(Backbone):
 
     def state(self) -> dict[str, Tensor]:
         """Return every weight by name."""
-        return {name: value.detach().clone() for name, value in self._parameters.items()}
+        return {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""
@@ -204,8 +204,10 @@ def training_start(
     If there are two or more classes, the last class has no images.
     """
     class_features = unit_rows(classes, seed=1)
-    nearest = torch.arange(images) % max(classes - 1, 1)
-    image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
+    nearest_classes = torch.arange(images) % max(classes - 1, 1)
+    image_features = normalize(
+        class_features[nearest_classes] + 0.3 * unit_rows(images, seed=2), dim=1
+    )
     return _start(class_features, image_features, descriptions)
 
 
@@ -216,8 +218,8 @@ def separated_start() -> TrainingStart:
     logarithm of class frequencies, is larger than the differences between similarities.
     """
     class_features = normalize(torch.eye(4, WIDTH) + 3 * torch.eye(WIDTH)[4], dim=1)
-    nearest = torch.arange(4).repeat_interleave(torch.tensor([65, 55, 45, 35]))
-    image_features = class_features[nearest] + 0.1 * unit_rows(len(nearest), seed=2)
+    nearest_classes = torch.arange(4).repeat_interleave(torch.tensor([65, 55, 45, 35]))
+    image_features = class_features[nearest_classes] + 0.1 * unit_rows(len(nearest_classes), seed=2)
     return _start(class_features, normalize(image_features, dim=1), ())
 
 
@@ -258,23 +260,30 @@ def guard_evidence(
     have a class that a person gave.
     """
     start = training_start(classes, images)
-    frozen, texts = start.image_features, start.class_features
+    image_features, class_features = start.image_features, start.class_features
     candidates = {}
     for number in range(learners):
-        own = frozen + 0.1 * unit_rows(images, seed=20 + number) if trained else frozen
-        features = normalize(own, dim=1)
-        sums = texts + torch.zeros_like(texts).index_add_(0, start.zero_shot_labels, features)
+        learner_features = (
+            image_features + 0.1 * unit_rows(images, seed=20 + number)
+            if trained
+            else image_features
+        )
+        features = normalize(learner_features, dim=1)
+        sums = class_features + torch.zeros_like(class_features).index_add_(
+            0, start.zero_shot_labels, features
+        )
         classifier = Classifier(normalize(sums, dim=1), torch.arange(classes))
         candidates[f"learner-{number}"] = Candidate(features, classifier, 100.0)
     similarities = sum(
-        one.classifier.similarities(one.image_features) for one in candidates.values()
+        candidate.classifier.similarities(candidate.image_features)
+        for candidate in candidates.values()
     )
     assert isinstance(similarities, Tensor), "there is at least one learner"
     rows = torch.arange(images)
     return Evidence(
         class_names=start.class_names,
-        class_features=texts,
-        image_features=frozen,
+        class_features=class_features,
+        image_features=image_features,
         logit_scale=100.0,
         candidates=candidates,
         labels=similarities.argmax(dim=1),

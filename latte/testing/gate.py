@@ -81,12 +81,16 @@ class GateContract(ComponentContract):
         """Texts that a gate judged in earlier calls must not change its later verdicts."""
         gate: Gate[Any] = self.make(tmp_path)
         self.judged(gate, self.texts()[:6])
-        again = self.judged(gate, self.texts())
-        assert again == self.judged(self.make(tmp_path), self.texts()), "earlier texts matter"
+        later_verdicts = self.judged(gate, self.texts())
+        assert later_verdicts == self.judged(self.make(tmp_path), self.texts()), (
+            "earlier texts matter"
+        )
 
     def test_the_order_of_texts_does_not_matter(self, tmp_path: Path) -> None:
         """The order of the texts must not change whether a text passes."""
         texts = self.texts()
-        passed = [one is None for one in self.judged(self.make(tmp_path), texts)]
-        turned = [one is None for one in self.judged(self.make(tmp_path), texts[::-1])]
-        assert turned[::-1] == passed, "another order of the texts changes a verdict"
+        passes = [reason is None for reason in self.judged(self.make(tmp_path), texts)]
+        reversed_passes = [
+            reason is None for reason in self.judged(self.make(tmp_path), texts[::-1])
+        ]
+        assert reversed_passes[::-1] == passes, "another order of the texts changes a verdict"

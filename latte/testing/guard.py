@@ -61,27 +61,34 @@ class GuardContract(ComponentContract):
 
     def test_identical_images_are_judged(self, tmp_path: Path) -> None:
         """The verdict must be valid if all images are identical, so that all variances are 0."""
-        given = guard_evidence()
-        same = given.image_features[:1].repeat(len(given.image_features), 1)
+        random_evidence = guard_evidence()
+        same_features = random_evidence.image_features[:1].repeat(
+            len(random_evidence.image_features), 1
+        )
         candidates = {
-            name: replace(one, image_features=same) for name, one in given.candidates.items()
+            name: replace(candidate, image_features=same_features)
+            for name, candidate in random_evidence.candidates.items()
         }
-        labels = given.labels[:1].repeat(len(same))
-        evidence = replace(given, image_features=same, candidates=candidates, labels=labels)
+        labels = random_evidence.labels[:1].repeat(len(same_features))
+        evidence = replace(
+            random_evidence, image_features=same_features, candidates=candidates, labels=labels
+        )
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
         """A guard must give equal verdicts for equal `Evidence`."""
         message = "the same evidence gets another verdict"
-        first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
-        assert first == second, message
+        verdict, second_verdict = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
+        assert verdict == second_verdict, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
         """The guard must not change the tensors of `evidence`, which the run still needs."""
-        evidence, same = guard_evidence(), guard_evidence()
+        evidence, untouched_evidence = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
-        for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):
-            assert torch.equal(mine, its), "judge() must not write into the evidence"
+        for tensor, original_tensor in zip(
+            _tensors(evidence), _tensors(untouched_evidence), strict=True
+        ):
+            assert torch.equal(tensor, original_tensor), "judge() must not write into the evidence"
 
 
 def _check(verdict: Verdict, evidence: Evidence) -> None:
@@ -92,7 +99,11 @@ def _check(verdict: Verdict, evidence: Evidence) -> None:
 
 
 def _tensors(evidence: Evidence) -> list[Tensor]:
-    own = [evidence.class_features, evidence.image_features, evidence.labels]
-    for one in evidence.candidates.values():
-        own += [one.image_features, one.classifier.weights, one.classifier.owners]
-    return own
+    tensors = [evidence.class_features, evidence.image_features, evidence.labels]
+    for candidate in evidence.candidates.values():
+        tensors += [
+            candidate.image_features,
+            candidate.classifier.weights,
+            candidate.classifier.owners,
+        ]
+    return tensors

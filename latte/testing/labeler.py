@@ -67,9 +67,11 @@ class PseudoLabelerContract(ComponentContract):
     ) -> list[LabelStream]:
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
-        before = features.clone()
+        original_features = features.clone()
         streams = labeler.assign(batch, features, _aggregators(labeler, start)[LEARNERS[0]])
-        assert torch.equal(features, before), "assign() must not write into image_features"
+        assert torch.equal(features, original_features), (
+            "assign() must not write into image_features"
+        )
         return streams
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
@@ -88,12 +90,14 @@ class PseudoLabelerContract(ComponentContract):
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
         """Two labelers with equal options, or two calls of one labeler, must give equal labels."""
         start = training_start()
-        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
-        for labeler in (one, other):
+        first_labeler, second_labeler = self.started(tmp_path, start), self.started(tmp_path, start)
+        for labeler in (first_labeler, second_labeler):
             self.begin(labeler, start, epoch=0)
-        first = self.assign(one, start, 7)
-        _check_equal(first, self.assign(one, start, 7), "asking twice changes the labels")
-        _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
+        streams = self.assign(first_labeler, start, 7)
+        _check_equal(
+            streams, self.assign(first_labeler, start, 7), "asking twice changes the labels"
+        )
+        _check_equal(streams, self.assign(second_labeler, start, 7), "two equal labelers disagree")
 
     def test_labels_belong_to_images(self, tmp_path: Path) -> None:
         """Unless `refresh` is `step`, an image's label and weight must not depend on its batch."""
@@ -105,10 +109,13 @@ class PseudoLabelerContract(ComponentContract):
         count = len(start.image_features)
         for stream in self._assign(labeler, start, torch.arange(count)):
             for indices in (torch.arange(count).flip(0), torch.tensor([5, 2, 9])):
-                found = {one.name: one for one in self._assign(labeler, start, indices)}
-                own = found[stream.name]
-                assert torch.equal(own.labels, stream.labels[indices]) and torch.allclose(
-                    own.weights, stream.weights[indices], atol=1e-5
+                subset_streams = {
+                    subset_stream.name: subset_stream
+                    for subset_stream in self._assign(labeler, start, indices)
+                }
+                subset_stream = subset_streams[stream.name]
+                assert torch.equal(subset_stream.labels, stream.labels[indices]) and torch.allclose(
+                    subset_stream.weights, stream.weights[indices], atol=1e-5
                 ), (
                     f"stream {stream.name!r}: an image has another label or weight in another "
                     "batch; index labels and weights of all images by `batch.indices`"
@@ -119,23 +126,27 @@ class PseudoLabelerContract(ComponentContract):
         start = separated_start()
         labeler, learner = self.started(tmp_path, start), LEARNERS[0]
         info = self.begin(labeler, start, epoch=0)
-        known, everything = start.zero_shot_labels, torch.ones(len(start.image_features))
-        chosen = {
-            f"stream {one.name!r}": (one.labels, one.weights)
-            for one in self._assign(labeler, start, torch.arange(len(known)))
+        zero_shot_labels, full_weights = (
+            start.zero_shot_labels,
+            torch.ones(len(start.image_features)),
+        )
+        labels_by_source = {
+            f"stream {stream.name!r}": (stream.labels, stream.weights)
+            for stream in self._assign(labeler, start, torch.arange(len(zero_shot_labels)))
         }
         if (posterior := labeler.posterior(learner)) is not None:
-            chosen["the posterior"] = (posterior.labels[:, 0], everything)
+            labels_by_source["the posterior"] = (posterior.labels[:, 0], full_weights)
         if (classifier := info.classifiers.get(learner)) is not None:
-            best = classifier.similarities(start.image_features).argmax(dim=1)
-            chosen["the classifier"] = (best, everything)
-        for name, (labels, weights) in chosen.items():
-            used = weights > 0
-            right = int((labels == known)[used].sum())
-            assert right >= 0.75 * int(used.sum()), (
-                f"{name} names the zero-shot class of {right} of {int(used.sum())} images of well "
-                "separated classes. Are classes in the order of `class_names`, is the best class "
-                "the largest score, and is a bias in similarity units (logits / logit scale)?"
+            best_classes = classifier.similarities(start.image_features).argmax(dim=1)
+            labels_by_source["the classifier"] = (best_classes, full_weights)
+        for name, (labels, weights) in labels_by_source.items():
+            has_weight = weights > 0
+            correct_count = int((labels == zero_shot_labels)[has_weight].sum())
+            assert correct_count >= 0.75 * int(has_weight.sum()), (
+                f"{name} names the zero-shot class of {correct_count} of {int(has_weight.sum())} "
+                "images of well separated classes. Are classes in the order of `class_names`, is "
+                "the best class the largest score, and is a bias in similarity units (logits / "
+                "logit scale)?"
             )
 
     def test_inputs_stay_unchanged(self, tmp_path: Path) -> None:
@@ -148,13 +159,15 @@ class PseudoLabelerContract(ComponentContract):
         }
         banks = _banks(labeler, start)
         inputs |= {f"the feature bank of {name!r}": bank.features for name, bank in banks.items()}
-        before = {name: tensor.clone() for name, tensor in inputs.items()}
+        originals = {name: tensor.clone() for name, tensor in inputs.items()}
         labeler.start(start)
         labeler.on_epoch_start(banks, _aggregators(labeler, start), 0)
         self.assign(labeler, start, 5)
         labeler.posterior(LEARNERS[0])
-        changed = [name for name in inputs if not torch.equal(inputs[name], before[name])]
-        assert not changed, f"the labeler writes into {changed[0]}: change a clone() instead"
+        changed_inputs = [name for name in inputs if not torch.equal(inputs[name], originals[name])]
+        assert not changed_inputs, (
+            f"the labeler writes into {changed_inputs[0]}: change a clone() instead"
+        )
 
     def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
         """Classifiers that `on_epoch_start` returns must be valid and belong to known learners."""
@@ -165,10 +178,10 @@ class PseudoLabelerContract(ComponentContract):
             info = self.begin(labeler, start, epoch)
             assert isinstance(info, EpochInfo), "on_epoch_start() must return an EpochInfo"
             classes, width = start.class_features.shape
-            for learner, found in info.classifiers.items():
+            for learner, classifier in info.classifiers.items():
                 assert learner in LEARNERS, f"a classifier for an unknown learner {learner}"
-                check_classifier(found, classes)
-                assert found.weights.shape[1] == width, "a classifier's rows must be (C·K, D)"
+                check_classifier(classifier, classes)
+                assert classifier.weights.shape[1] == width, "a classifier's rows must be (C·K, D)"
 
     @pytest.mark.parametrize("classes", [4, 1])
     def test_a_posterior_is_well_formed_and_survives_a_stop(
@@ -176,20 +189,24 @@ class PseudoLabelerContract(ComponentContract):
     ) -> None:
         """`posterior` must be None or valid, and `load_state` must restore it exactly."""
         start = training_start(classes)
-        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
-        self.begin(one, start, epoch=0)
-        found = {name: one.posterior(name) for name in LEARNERS}
-        for posterior in found.values():
+        labeler, resumed_labeler = self.started(tmp_path, start), self.started(tmp_path, start)
+        self.begin(labeler, start, epoch=0)
+        posteriors = {name: labeler.posterior(name) for name in LEARNERS}
+        for posterior in posteriors.values():
             if posterior is not None:
                 check_posterior(posterior, len(start.image_features), classes)
-        other.load_state({name: value.clone() for name, value in one.state().items()})
-        for name, posterior in found.items():
-            again = other.posterior(name)
+        resumed_labeler.load_state(
+            {name: tensor.clone() for name, tensor in labeler.state().items()}
+        )
+        for name, posterior in posteriors.items():
+            restored_posterior = resumed_labeler.posterior(name)
             message = "state() misses something that posterior() needs"
-            assert (posterior is None) == (again is None), message
-            if posterior is not None and again is not None:
-                assert torch.equal(posterior.labels, again.labels), message
-                assert torch.equal(posterior.probabilities, again.probabilities), message
+            assert (posterior is None) == (restored_posterior is None), message
+            if posterior is not None and restored_posterior is not None:
+                assert torch.equal(posterior.labels, restored_posterior.labels), message
+                assert torch.equal(posterior.probabilities, restored_posterior.probabilities), (
+                    message
+                )
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """A labeler that is resumed within an epoch must give the same labels.
@@ -197,22 +214,22 @@ class PseudoLabelerContract(ComponentContract):
         On the resumed labeler, `start` and `load_state` are called, but not `on_epoch_start`.
         """
         start = training_start()
-        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
-        self.begin(one, start, epoch=0)
-        self.assign(one, start, 5)
-        state = {name: value.clone() for name, value in one.state().items()}
-        expected = self.assign(one, start, 5, first=5)
-        other.load_state(state)
+        labeler, resumed_labeler = self.started(tmp_path, start), self.started(tmp_path, start)
+        self.begin(labeler, start, epoch=0)
+        self.assign(labeler, start, 5)
+        state = {name: tensor.clone() for name, tensor in labeler.state().items()}
+        expected_streams = self.assign(labeler, start, 5, first=5)
+        resumed_labeler.load_state(state)
         message = "state() misses something that assign() needs"
         try:
-            resumed = self.assign(other, start, 5, first=5)
+            resumed_streams = self.assign(resumed_labeler, start, 5, first=5)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            cause = f"{type(error).__name__}: {error}"
             raise AssertionError(
                 f"{message}: assign() failed after start() and load_state(), because a run that "
-                f"resumes within an epoch does not call on_epoch_start() again ({what})"
+                f"resumes within an epoch does not call on_epoch_start() again ({cause})"
             ) from error
-        _check_equal(expected, resumed, message)
+        _check_equal(expected_streams, resumed_streams, message)
 
 
 def _banks(labeler: PseudoLabeler[Any], start: TrainingStart) -> dict[str, FeatureBank]:
@@ -228,10 +245,10 @@ def _banks(labeler: PseudoLabeler[Any], start: TrainingStart) -> dict[str, Featu
 def _aggregators(
     labeler: PseudoLabeler[Any], start: TrainingStart
 ) -> Mapping[str, PrototypeAggregator[Any]]:
-    made = {name: FixedPrototypes(NoOptions(), labeler.context) for name in LEARNERS}
-    for aggregator in made.values():
+    aggregators = {name: FixedPrototypes(NoOptions(), labeler.context) for name in LEARNERS}
+    for aggregator in aggregators.values():
         aggregator.start(start)
-    return made
+    return aggregators
 
 
 def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
@@ -246,8 +263,8 @@ def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
     assert all(len({*row}) == len(row) for row in labels.tolist()), "an image has a class twice"
     assert probabilities.shape == labels.shape, "a posterior has one probability for each label"
     assert probabilities.is_floating_point(), f"probabilities are {probabilities.dtype}"
-    inside = (probabilities >= 0) & (probabilities <= 1 + 1e-5)
-    assert bool(inside.all()), "probabilities outside [0, 1]"
+    is_probability = (probabilities >= 0) & (probabilities <= 1 + 1e-5)
+    assert bool(is_probability.all()), "probabilities outside [0, 1]"
     assert bool((probabilities.sum(dim=1) <= 1 + 1e-4).all()), "probabilities sum to more than 1"
     assert bool((probabilities.diff(dim=1) <= 0).all()), "the most probable class comes first"
     on_cpu = labels.device.type == "cpu" and probabilities.device.type == "cpu"
@@ -268,9 +285,11 @@ def _check_stream(stream: LabelStream, classes: int, size: int) -> None:
     assert not weights.requires_grad, f"{where} weights must not carry gradient"
 
 
-def _check_equal(one: list[LabelStream], other: list[LabelStream], message: str) -> None:
-    assert [stream.name for stream in one] == [stream.name for stream in other], message
-    for mine, theirs in zip(one, other, strict=True):
-        assert torch.equal(mine.labels, theirs.labels), message
-        assert torch.equal(mine.weights, theirs.weights), message
-        assert mine.scale == theirs.scale, message
+def _check_equal(
+    streams: list[LabelStream], other_streams: list[LabelStream], message: str
+) -> None:
+    assert [stream.name for stream in streams] == [stream.name for stream in other_streams], message
+    for stream, other_stream in zip(streams, other_streams, strict=True):
+        assert torch.equal(stream.labels, other_stream.labels), message
+        assert torch.equal(stream.weights, other_stream.weights), message
+        assert stream.scale == other_stream.scale, message

@@ -33,10 +33,10 @@ class LossContract(ComponentContract):
         """Loss and gradient must be finite, even for a batch of one image and for one class."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss, classes, size)
-        value = loss(images, supervision, SCALE)
-        assert value.shape == (), f"the loss is {tuple(value.shape)}, not a scalar"
-        assert bool(value.isfinite()), f"the loss is {value.item()}"
-        assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
+        loss_value = loss(images, supervision, SCALE)
+        assert loss_value.shape == (), f"the loss is {tuple(loss_value.shape)}, not a scalar"
+        assert bool(loss_value.isfinite()), f"the loss is {loss_value.item()}"
+        assert bool(_gradient(loss_value, images).isfinite().all()), "the gradient is not finite"
 
     def test_images_get_gradient(self, tmp_path: Path) -> None:
         """The image features must get a gradient."""
@@ -48,38 +48,42 @@ class LossContract(ComponentContract):
     def test_every_parameter_of_the_loss_trains(self, tmp_path: Path) -> None:
         """`parameters` must return each `nn.Parameter` of the loss, and each must get gradient."""
         loss: Loss[Any] = self.make(tmp_path)
-        trained = loss.parameters()
-        known = {id(value) for value in trained.values()}
-        forgotten = [name for name, value in own_leaves(loss) if id(value) not in known]
-        assert not forgotten, f"parameters() does not return {', '.join(forgotten)}: never trained"
-        if trained:
+        parameters = loss.parameters()
+        returned_ids = {id(parameter) for parameter in parameters.values()}
+        forgotten_names = [name for name, leaf in own_leaves(loss) if id(leaf) not in returned_ids]
+        assert not forgotten_names, (
+            f"parameters() does not return {', '.join(forgotten_names)}: never trained"
+        )
+        if parameters:
             images, supervision = example(loss)
             loss(images, supervision, SCALE).backward()  # type: ignore[no-untyped-call]
-        for name, value in trained.items():
-            assert value.grad is not None, f"no gradient reaches the parameter {name}"
-            assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
+        for name, parameter in parameters.items():
+            assert parameter.grad is not None, f"no gradient reaches the parameter {name}"
+            assert bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
         """The loss must raise `LatteError` if `Supervision` lacks the field that it requires."""
         loss: Loss[Any] = self.make(tmp_path)
-        wanted = ("targets", "classifier")
-        assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
+        supervision_fields = ("targets", "classifier")
+        assert loss.requires in supervision_fields, (
+            f"requires must be one of {', '.join(supervision_fields)}"
+        )
         images, supervision = example(loss)
-        other: dict[str, Any] = {"targets": unit_rows(6, seed=3)}
+        other_supervision: dict[str, Any] = {"targets": unit_rows(6, seed=3)}
         if loss.requires == "targets":
-            other = {"classifier": random_classifier(4, seed=3)}
+            other_supervision = {"classifier": random_classifier(4, seed=3)}
         with pytest.raises(LatteError):
-            loss(images, Supervision(supervision.stream, **other), SCALE)
+            loss(images, Supervision(supervision.stream, **other_supervision), SCALE)
 
     def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
         """Shuffling the batch may change the loss by rounding only."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         shuffled = torch.tensor([4, 2, 0, 5, 3, 1])
-        value = loss(images, supervision, SCALE)
-        other = loss(images[shuffled], _rows(supervision, shuffled), SCALE)
-        assert torch.allclose(value, other, rtol=1e-5, atol=1e-5), (
-            f"the loss is {value.item()}, and {other.item()} in another order"
+        loss_value = loss(images, supervision, SCALE)
+        shuffled_loss_value = loss(images[shuffled], _rows(supervision, shuffled), SCALE)
+        assert torch.allclose(loss_value, shuffled_loss_value, rtol=1e-5, atol=1e-5), (
+            f"the loss is {loss_value.item()}, and {shuffled_loss_value.item()} in another order"
         )
 
     def test_a_sample_of_weight_zero_does_not_count(self, tmp_path: Path) -> None:
@@ -90,20 +94,26 @@ class LossContract(ComponentContract):
         weights[2] = 0
         labels = supervision.stream.labels.clone()
         labels[2] = (labels[2] + 1) % 4
-        moved = images.detach().clone()
-        moved[2] = -moved[2]
-        one = loss(images, _with(supervision, weights=weights), SCALE)
-        other = loss(moved, _with(supervision, weights=weights, labels=labels), SCALE)
-        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5), "a sample of weight 0 counts"
+        moved_images = images.detach().clone()
+        moved_images[2] = -moved_images[2]
+        loss_value = loss(images, _with(supervision, weights=weights), SCALE)
+        moved_loss_value = loss(
+            moved_images, _with(supervision, weights=weights, labels=labels), SCALE
+        )
+        assert torch.allclose(loss_value, moved_loss_value, rtol=1e-5, atol=1e-5), (
+            "a sample of weight 0 counts"
+        )
 
     def test_a_batch_without_weight_is_finite(self, tmp_path: Path) -> None:
         """Loss and gradient must be finite if all weights are 0."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
-        nothing = torch.zeros_like(supervision.stream.weights)
-        value = loss(images, _with(supervision, weights=nothing), SCALE)
-        assert bool(value.isfinite()), f"the loss is {value.item()} where all weights are 0"
-        assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
+        zero_weights = torch.zeros_like(supervision.stream.weights)
+        loss_value = loss(images, _with(supervision, weights=zero_weights), SCALE)
+        assert bool(loss_value.isfinite()), (
+            f"the loss is {loss_value.item()} where all weights are 0"
+        )
+        assert bool(_gradient(loss_value, images).isfinite().all()), "the gradient is not finite"
 
 
 def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, Supervision]:
@@ -121,15 +131,17 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 def _rows(supervision: Supervision, rows: Tensor) -> Supervision:
     stream, targets = supervision.stream, supervision.targets
-    shuffled = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
-    return replace(supervision, stream=shuffled, targets=None if targets is None else targets[rows])
+    shuffled_stream = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
+    return replace(
+        supervision, stream=shuffled_stream, targets=None if targets is None else targets[rows]
+    )
 
 
 def _with(supervision: Supervision, **changes: Tensor) -> Supervision:
     return replace(supervision, stream=replace(supervision.stream, **changes))  # type: ignore[arg-type]
 
 
-def _gradient(value: Tensor, images: Tensor) -> Tensor:
-    assert value.requires_grad, "the loss must be differentiable"
-    (gradient,) = torch.autograd.grad(value, images, allow_unused=True)
+def _gradient(loss_value: Tensor, images: Tensor) -> Tensor:
+    assert loss_value.requires_grad, "the loss must be differentiable"
+    (gradient,) = torch.autograd.grad(loss_value, images, allow_unused=True)
     return torch.zeros_like(images) if gradient is None else gradient

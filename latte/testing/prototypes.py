@@ -55,17 +55,22 @@ class PrototypeAggregatorContract(ComponentContract):
         refreshes = get_args(ClassFeatureRefresh)
         assert aggregator.class_features_refresh in refreshes, f"refresh is none of {refreshes}"
         check_classifier(aggregator.classifier(), classes)
-        found = aggregator.similarities(start.image_features[:size])
-        assert found.shape == (size, classes), f"similarities are {tuple(found.shape)}, not (B, C)"
-        expected = aggregator.classifier().similarities(start.image_features[:size])
-        assert torch.allclose(found, expected, atol=1e-5), "similarities must be the classifier's"
+        similarities = aggregator.similarities(start.image_features[:size])
+        assert similarities.shape == (size, classes), (
+            f"similarities are {tuple(similarities.shape)}, not (B, C)"
+        )
+        expected_similarities = aggregator.classifier().similarities(start.image_features[:size])
+        assert torch.allclose(similarities, expected_similarities, atol=1e-5), (
+            "similarities must be the classifier's"
+        )
 
     def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
         """The aggregator must hold no trainable tensor, as the optimiser trains no prototypes."""
-        idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
-        assert not idle, (
-            f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
-            "selects and what a loss returns from parameters(); change prototypes in update()"
+        untrained_names = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
+        assert not untrained_names, (
+            f"{', '.join(untrained_names)} would never be trained: an optimiser trains only what "
+            "`trainable` selects and what a loss returns from parameters(); change prototypes in "
+            "update()"
         )
 
     @SIZES
@@ -75,18 +80,20 @@ class PrototypeAggregatorContract(ComponentContract):
         """`supervise` must return targets (B, D), a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
-            targets, found = supervision.targets, supervision.classifier
-            given = targets is not None or found is not None
-            assert given, "supervise() must give targets or a classifier"
+            targets, classifier = supervision.targets, supervision.classifier
+            has_supervision = targets is not None or classifier is not None
+            assert has_supervision, "supervise() must give targets or a classifier"
             if targets is not None:
                 shape = tuple(targets.shape)
                 assert shape == start.image_features[:size].shape, (
                     f"targets are {shape}, not (B, D)"
                 )
                 assert bool(targets.isfinite().all()), "targets must be finite"
-            if found is not None:
-                bias = None if found.bias is None else found.bias.detach()
-                check_classifier(Classifier(found.weights.detach(), found.owners, bias), classes)
+            if classifier is not None:
+                bias = None if classifier.bias is None else classifier.bias.detach()
+                check_classifier(
+                    Classifier(classifier.weights.detach(), classifier.owners, bias), classes
+                )
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
         """Without texts, `supervise` must work or raise a `LatteError`."""
@@ -111,30 +118,30 @@ class PrototypeAggregatorContract(ComponentContract):
         """A batch whose label weights are all 0 must not change the classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
-        before = aggregator.classifier().weights.clone()
+        original_weights = aggregator.classifier().weights.clone()
         take_step(aggregator, start, 0, weight=0.0)
         check_classifier(aggregator.classifier(), 4)
-        same = torch.allclose(aggregator.classifier().weights, before, atol=1e-6)
-        assert same, "prototypes moved, although every weight is 0"
+        is_unchanged = torch.allclose(aggregator.classifier().weights, original_weights, atol=1e-6)
+        assert is_unchanged, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
         """`update` must not write into tensors that the aggregator returned or received."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
-        given = aggregator.classifier().weights
-        before, frozen = given.clone(), start.class_features.clone()
+        weights = aggregator.classifier().weights
+        original_weights, class_features = weights.clone(), start.class_features.clone()
         take_step(aggregator, start, 0)
-        assert torch.equal(given, before), "update() wrote into an earlier classifier"
-        assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
+        assert torch.equal(weights, original_weights), "update() wrote into an earlier classifier"
+        assert torch.equal(start.class_features, class_features), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
         """Repeating the same steps must give bit-identical prototypes."""
         start = training_start()
-        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
+        aggregator, second_aggregator = self.started(tmp_path, start), self.started(tmp_path, start)
         for step in range(3):
-            take_step(one, start, step)
-            take_step(other, start, step)
-        _check_equal(one, other, "equal steps give other prototypes")
+            take_step(aggregator, start, step)
+            take_step(second_aggregator, start, step)
+        _check_equal(aggregator, second_aggregator, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
         """An aggregator that is resumed within an epoch must take bit-identical steps.
@@ -142,31 +149,45 @@ class PrototypeAggregatorContract(ComponentContract):
         On the resumed aggregator, `start` and `load_state` are called, but not `on_epoch_start`.
         """
         start = training_start()
-        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
-        take_step(one, start, 0)
-        one.on_epoch_start(EpochInfo(), LEARNER)
-        take_step(one, start, 1)
-        state = one.state()
-        saved = {name: value.clone() for name, value in state.items()}
-        continued = take_step(one, start, 2)
-        for name, value in state.items():
-            assert torch.equal(value, saved[name]), f"state() must copy {name}: a step changed it"
-        other.load_state(saved)
-        repeated = take_step(other, start, 2)
-        _check_equal(one, other, "state() or load_state() loses something")
-        for mine, theirs in zip(continued, repeated, strict=True):
-            if mine.targets is not None and theirs.targets is not None:
-                assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
+        aggregator, resumed_aggregator = (
+            self.started(tmp_path, start),
+            self.started(tmp_path, start),
+        )
+        take_step(aggregator, start, 0)
+        aggregator.on_epoch_start(EpochInfo(), LEARNER)
+        take_step(aggregator, start, 1)
+        state = aggregator.state()
+        saved_state = {name: tensor.clone() for name, tensor in state.items()}
+        supervisions = take_step(aggregator, start, 2)
+        for name, tensor in state.items():
+            assert torch.equal(tensor, saved_state[name]), (
+                f"state() must copy {name}: a step changed it"
+            )
+        resumed_aggregator.load_state(saved_state)
+        resumed_supervisions = take_step(resumed_aggregator, start, 2)
+        _check_equal(aggregator, resumed_aggregator, "state() or load_state() loses something")
+        for supervision, resumed_supervision in zip(
+            supervisions, resumed_supervisions, strict=True
+        ):
+            if supervision.targets is not None and resumed_supervision.targets is not None:
+                assert torch.equal(supervision.targets, resumed_supervision.targets), (
+                    "targets differ after load_state"
+                )
 
     def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
         """`on_epoch_start` must work without a classifier, and with any valid classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
-        plain = Classifier(rows, torch.arange(4))
-        biased = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
-        for found in ({}, {"another": plain}, {LEARNER: plain}, {LEARNER: biased}):
-            aggregator.on_epoch_start(EpochInfo(found), LEARNER)
+        unbiased_classifier = Classifier(rows, torch.arange(4))
+        biased_classifier = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
+        for classifiers in (
+            {},
+            {"another": unbiased_classifier},
+            {LEARNER: unbiased_classifier},
+            {LEARNER: biased_classifier},
+        ):
+            aggregator.on_epoch_start(EpochInfo(classifiers), LEARNER)
             check_classifier(aggregator.classifier(), 4)
 
 
@@ -187,18 +208,18 @@ def supervise(
         "frozen": start.zero_shot_labels[rows],
         "current": aggregator.similarities(images).argmax(1),
     }
-    found = []
-    for stream_name, own in labels.items():
+    supervisions = []
+    for stream_name, stream_labels in labels.items():
         features = {
-            name: start.class_features[own]
+            name: start.class_features[stream_labels]
             if name == "class"
             else start.description_features(name)[rows]
             for name in texts
         }
-        given = {name: text.requires_grad_() for name, text in features.items()}
-        stream = LabelStream(stream_name, own, torch.full((size,), weight))
-        found.append(aggregator.supervise(stream, given, images))
-    return found
+        text_features = {name: text.requires_grad_() for name, text in features.items()}
+        stream = LabelStream(stream_name, stream_labels, torch.full((size,), weight))
+        supervisions.append(aggregator.supervise(stream, text_features, images))
+    return supervisions
 
 
 def take_step(
@@ -210,17 +231,17 @@ def take_step(
 ) -> list[Supervision]:
     """Take one step: `supervise`, backward pass, `update`; return the result of `supervise`."""
     supervisions = supervise(aggregator, start, step, size, weight)
-    given = [
+    sums = [
         tensor.sum()
-        for one in supervisions
-        for tensor in _tensors(one)
+        for supervision in supervisions
+        for tensor in _tensors(supervision)
         if tensor is not None and tensor.requires_grad
     ]
-    if given:
-        torch.autograd.backward(torch.stack(given).sum())
+    if sums:
+        torch.autograd.backward(torch.stack(sums).sum())
     aggregator.update(supervisions)
-    kept = [*aggregator.state().values(), aggregator.classifier().weights]
-    assert all(tensor.grad_fn is None for tensor in kept), (
+    stored_tensors = [*aggregator.state().values(), aggregator.classifier().weights]
+    assert all(tensor.grad_fn is None for tensor in stored_tensors), (
         "update() kept the gradient graph of a step, which the next step cannot use: detach the "
         "targets before they move prototypes, as in one.targets.detach()"
     )
@@ -252,11 +273,11 @@ def check_classifier(classifier: Classifier, classes: int) -> None:
 
 
 def _check_equal(
-    one: PrototypeAggregator[Any], other: PrototypeAggregator[Any], message: str
+    aggregator: PrototypeAggregator[Any], second_aggregator: PrototypeAggregator[Any], message: str
 ) -> None:
-    mine, theirs = one.classifier(), other.classifier()
-    assert torch.equal(mine.weights, theirs.weights), message
-    assert torch.equal(mine.owners, theirs.owners), message
-    assert (mine.bias is None) == (theirs.bias is None), message
-    if mine.bias is not None and theirs.bias is not None:
-        assert torch.equal(mine.bias, theirs.bias), message
+    classifier, second_classifier = aggregator.classifier(), second_aggregator.classifier()
+    assert torch.equal(classifier.weights, second_classifier.weights), message
+    assert torch.equal(classifier.owners, second_classifier.owners), message
+    assert (classifier.bias is None) == (second_classifier.bias is None), message
+    if classifier.bias is not None and second_classifier.bias is not None:
+        assert torch.equal(classifier.bias, second_classifier.bias), message

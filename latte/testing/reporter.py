@@ -23,6 +23,7 @@ from latte.api import (
     RunStart,
     StageEnd,
 )
+from latte.interfaces.record import EvaluateFacts
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import HOSTILE_NAMES, random_classifier
 from latte.testing.results import run_results, without_evaluation
@@ -51,12 +52,12 @@ class ReporterContract(ComponentContract):
     ) -> Iterator[Reporter[Any]]:
         """Yield a new reporter; fail if it writes outside of the run folder."""
         reporter: Reporter[Any] = self.make(folder / "recipe")
-        current = folder / "current"
-        current.mkdir(exist_ok=True)
-        monkeypatch.chdir(current)
-        before = _outside(folder, results.folder)
+        working_folder = folder / "current"
+        working_folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(working_folder)
+        files_before = _outside(folder, results.folder)
         yield reporter
-        assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
+        assert _outside(folder, results.folder) == files_before, "it wrote outside results.folder"
 
     def test_it_writes_into_the_run_folder_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +115,13 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
         for row in map(dict, results.metrics)
     ]
     steps = [figures for event, figures in rows if event == "step"]
-    start = RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
+    start = RunStart(
+        results.record.name,
+        results.folder,
+        results.record.recipe,
+        0,
+        results.record.data.class_names,
+    )
     reporter.on_run_start(start)
     reporter.on_stage_end(StageEnd("data", 0.5, reused=True))
     reporter.on_stage_start("train")
@@ -127,32 +134,38 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
         reporter.on_run_failure(RuntimeError("out of memory"))
         return []
     reporter.on_stage_end(StageEnd("train", 2.5, reused=False))
-    written = reporter.report(results)
+    written_paths = reporter.report(results)
     reporter.on_run_end()
-    return written
+    return written_paths
 
 
 def hostile(results: RunResults) -> RunResults:
     """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
-    images = sum(one.images for one in accuracies)
-    described = {"image": Described(" ".join(HOSTILE_NAMES))}
+    images = sum(accuracy.images for accuracy in accuracies)
+    descriptions = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
-    before, after = (random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2))
+    frozen_classifier, adapted_classifier = (
+        random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2)
+    )
+    evaluations = tuple(
+        replace(evaluation, images=images, classes=accuracies) for evaluation in results.evaluations
+    )
+    facts = {
+        "data": results.record.data.model_copy(update={"class_names": HOSTILE_NAMES}),
+        "evaluate": EvaluateFacts(evaluations=evaluations),
+    }
     return replace(
         results,
-        class_names=HOSTILE_NAMES,
-        evaluations=tuple(
-            replace(one, images=images, classes=accuracies) for one in results.evaluations
-        ),
-        gallery=tuple(replace(entry, descriptions=described) for entry in results.gallery),
+        record=results.record.model_copy(update=facts),
+        gallery=tuple(replace(entry, descriptions=descriptions) for entry in results.gallery),
         pseudo_label_counts=((1, 1),) * len(HOSTILE_NAMES),
         confusions={
             name: tuple(Confusion(label, label // 2, 3) for label in labels)
             for name in ("zero-shot", "adapted")
         },
         label_flows=tuple(LabelFlow(label, label // 2, 2) for label in labels),
-        prototypes=(LearnerPrototypes("main", before, after),),
+        prototypes=(LearnerPrototypes("main", frozen_classifier, adapted_classifier),),
     )
 
 
@@ -162,8 +175,8 @@ def _check(files: object, folder: Path) -> None:
     for file in files:
         assert isinstance(file, Path), f"{file!r} is no Path"
         assert file.exists(), f"{file} does not exist"
-        inside = file.resolve().is_relative_to(folder.resolve())
-        assert inside, f"{file} is not in results.folder"
+        is_inside = file.resolve().is_relative_to(folder.resolve())
+        assert is_inside, f"{file} is not in results.folder"
 
 
 def _outside(folder: Path, run: Path) -> dict[Path, str]:

@@ -15,11 +15,26 @@ from latte.interfaces import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    RunRecord,
     RunResults,
 )
+from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.testing.fixtures import random_classifier, tiny_images
 
 CLASSES = ("cat", "dog", "fish")
+_RECIPE = {
+    "name": "pets",
+    "seed": 0,
+    "backbone": {"model": "ViT-B-32", "pretrained": None},
+    "dataset": {"use": "folder", "root": "photos"},
+    "describers": [{"use": "phrases"}],
+    "descriptions": [{"use": "class"}, {"use": "image"}],
+    "labels": [{"use": "frozen"}],
+    "learners": [
+        {"name": "main", "prototypes": {"use": "momentum"}, "loss": {"use": "contrastive"}}
+    ],
+    "train": {"batch_size": 4, "max_steps": 2},
+}
 
 
 def run_results(folder: Path) -> RunResults:
@@ -27,35 +42,25 @@ def run_results(folder: Path) -> RunResults:
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     images = tiny_images(folder / "photos", 3)
-    before = _evaluation("zero-shot", (10, 8, 12), None)
-    after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
+    zero_shot = _evaluation("zero-shot", (10, 8, 12), None)
+    adapted = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
         folder=run,
-        name="pets",
-        recipe={
-            "name": "pets",
-            "seed": 0,
-            "backbone": {"model": "ViT-B-32", "pretrained": None},
-            "dataset": {"use": "folder", "root": "photos"},
-            "describers": [{"use": "phrases"}],
-            "descriptions": [{"use": "class"}, {"use": "image"}],
-            "labels": [{"use": "frozen"}],
-            "learners": [
-                {"name": "main", "prototypes": {"use": "momentum"}, "loss": {"use": "contrastive"}}
-            ],
-            "train": {"batch_size": 4, "max_steps": 2},
-        },
-        environment={"latte": "0.1.0"},
-        class_names=CLASSES,
-        training_images=6,
-        skipped_images=0,
-        seconds={"describe": 1.5, "train": 2.5},
+        record=RunRecord(
+            source=Source(recipe="/recipes/pets.yaml", values=_RECIPE),
+            environment={"latte": "0.1.0"},
+            stages={
+                "describe": StageRecord(fingerprint="", seconds=1.5),
+                "train": StageRecord(fingerprint="", seconds=2.5, peak_memory_mb=512.0),
+            },
+            data=DataFacts(class_names=CLASSES, training_images=6),
+            evaluate=EvaluateFacts(evaluations=(zero_shot, adapted)),
+        ),
         metrics=(
             {"event": "step", "step": 1, "epoch": 0, "loss": 2.0},
             {"event": "step", "step": 2, "epoch": 0, "loss": 1.0},
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
-        evaluations=(before, after),
         gallery=(
             GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
             GalleryEntry(
@@ -74,46 +79,52 @@ def run_results(folder: Path) -> RunResults:
         mistakes=(ClassifiedImage(images[0], (1, 0), (0.8, 0.1), 2, 0),),
         uncertain=(ClassifiedImage(images[1], (2, 1), (0.4, 0.35), 1, None),),
         prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
-        peak_memory_mb={"train": 512.0},
     )
 
 
 def without_evaluation(results: RunResults) -> RunResults:
     """Return a copy of `results` without evaluations, training steps and gallery."""
+    record = results.record.model_copy(update={"stages": {}, "evaluate": EvaluateFacts()})
     return replace(
         results,
-        evaluations=(),
+        record=record,
         gallery=(),
         metrics=(),
-        seconds={},
         confusions={},
         label_flows=(),
         mistakes=(),
         uncertain=(),
         prototypes=(),
-        peak_memory_mb={},
     )
 
 
-def _confusions(*right: int) -> tuple[Confusion, ...]:
+def _confusions(*correct_counts: int) -> tuple[Confusion, ...]:
     """Return the confusions of a model that is tested on 20 images per class.
 
     Of class c, `right[c]` images are classified correctly; all others are classified as the next
     class.
     """
-    own = [Confusion(label, label, images) for label, images in enumerate(right)]
-    wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
-    return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))
+    hits = [Confusion(label, label, images) for label, images in enumerate(correct_counts)]
+    errors = [
+        Confusion(label, (label + 1) % 3, 20 - images)
+        for label, images in enumerate(correct_counts)
+    ]
+    return tuple(
+        sorted(
+            (*hits, *errors),
+            key=lambda confusion: (-confusion.images, confusion.true, confusion.predicted),
+        )
+    )
 
 
-def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:
-    top1 = sum(right) / 60
+def _evaluation(name: str, correct_counts: tuple[int, ...], gain: Interval | None) -> Evaluation:
+    top1 = sum(correct_counts) / 60
     return Evaluation(
         name=name,
         images=60,
         top1=Interval(top1, top1 - 0.1, top1 + 0.1),
         top5=1.0,
         mean_per_class=top1,
-        classes=tuple(ClassAccuracy(correct, 20) for correct in right),
+        classes=tuple(ClassAccuracy(correct, 20) for correct in correct_counts),
         gain=gain,
     )

@@ -40,7 +40,7 @@ def write_tiny_clip(folder: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = CLIP(**CONFIG)
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
     config = {"model_cfg": CONFIG, "preprocess_cfg": {"size": 32}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
@@ -104,9 +104,9 @@ class TinyRuns:
 
     def check(self, recipe: str) -> Any:
         """Check `recipe`, given as YAML text, and return it with all defaults."""
-        said = self.latte("check", self._written(recipe), "--json")
-        assert said.code == 0, said.err
-        return json.loads(said.out)["recipe"]
+        outcome = self.latte("check", self._written(recipe), "--json")
+        assert outcome.code == 0, outcome.err
+        return json.loads(outcome.out)["recipe"]
 
     def run(
         self,
@@ -130,12 +130,14 @@ class TinyRuns:
         Raises:
             AssertionError: if the exit code is wrong; the message has the output of latte.
         """
-        options = [f"--set={one}" for one in (f"output={output}", *changes)]
+        options = [f"--set={change}" for change in (f"output={output}", *changes)]
         with stopped_after(stop_after):
-            said = self.latte("run", self._written(recipe), "--until", until, *options)
-        expected = 0 if stop_after is None else _INTERRUPTED
-        assert said.code == expected, f"exit code {said.code}, not {expected}\n{said.err}"
-        (line,) = [one for one in said.out.splitlines() if one.startswith("run folder: ")]
+            outcome = self.latte("run", self._written(recipe), "--until", until, *options)
+        expected_code = 0 if stop_after is None else _INTERRUPTED
+        assert outcome.code == expected_code, (
+            f"exit code {outcome.code}, not {expected_code}\n{outcome.err}"
+        )
+        (line,) = [line for line in outcome.out.splitlines() if line.startswith("run folder: ")]
         return self.folder / line.removeprefix("run folder: ")
 
     def remove(self, output: str) -> None:
@@ -144,9 +146,9 @@ class TinyRuns:
 
     def _written(self, recipe: str) -> str:
         has_backbone = any(line.startswith("backbone:") for line in recipe.splitlines())
-        added = DATASET if has_backbone else SQUARES
-        whole = recipe if "dataset:" in recipe else added + recipe
-        (self.folder / "recipe.yaml").write_text(whole, encoding="utf-8")
+        added_sections = DATASET if has_backbone else SQUARES
+        full_recipe = recipe if "dataset:" in recipe else added_sections + recipe
+        (self.folder / "recipe.yaml").write_text(full_recipe, encoding="utf-8")
         return "recipe.yaml"
 
 
@@ -166,10 +168,10 @@ def stopped_after(steps: int | None) -> Iterator[None]:
         return
     from latte.train.step import training_step
 
-    left = iter(range(steps))
+    remaining_steps = iter(range(steps))
 
     def step(*arguments: Any) -> Any:
-        if next(left, None) is None:
+        if next(remaining_steps, None) is None:
             raise KeyboardInterrupt
         return training_step(*arguments)
 
@@ -186,11 +188,11 @@ def results(run: Path) -> dict[str, bytes]:
         "prototypes.safetensors",
         "pseudo_labels.csv",
     )
-    found = [*run.glob("model/**/*.safetensors"), *run.glob("posterior.safetensors")]
-    tensors = [path.relative_to(run).as_posix() for path in found]
-    files = {name: (run / name).read_bytes() for name in sorted([*names, *tensors])}
+    tensor_paths = [*run.glob("model/**/*.safetensors"), *run.glob("posterior.safetensors")]
+    tensor_names = [path.relative_to(run).as_posix() for path in tensor_paths]
+    files = {name: (run / name).read_bytes() for name in sorted([*names, *tensor_names])}
     facts = json.loads((run / "results.json").read_bytes())["evaluate"]
-    return files | {name: json.dumps(value).encode() for name, value in facts.items()}
+    return files | {name: json.dumps(fact).encode() for name, fact in facts.items()}
 
 
 class RunContract:
@@ -247,8 +249,8 @@ class RunContract:
         for steps in self.stops:
             output = f"stopped-{steps}"
             runs.run(self.recipe, output=output, stop_after=steps)
-            found = results(runs.run(self.recipe, output=output))
-            assert_same(found, results(whole), f"after a stop at step {steps}")
+            resumed_results = results(runs.run(self.recipe, output=output))
+            assert_same(resumed_results, results(whole), f"after a stop at step {steps}")
             runs.remove(output)
 
     def test_resume_after_each_stage_gives_identical_results(
@@ -256,8 +258,8 @@ class RunContract:
     ) -> None:
         """A run that is stopped after any stage and resumed must give bit-identical results."""
         for stage in ("zero-shot", "describe", "train", "report"):
-            found = runs.run(self.recipe, output="stages", until=stage)
-        assert_same(results(found), results(whole), "stage by stage")
+            run = runs.run(self.recipe, output="stages", until=stage)
+        assert_same(results(run), results(whole), "stage by stage")
         runs.remove("stages")
 
     def test_labels_of_test_images_do_not_change_training(
@@ -267,25 +269,31 @@ class RunContract:
         test = runs.folder / "test"
         swap(test / "red", test / "blue")
         try:
-            found = results(runs.run(self.recipe, output="swapped"))
+            swapped_results = results(runs.run(self.recipe, output="swapped"))
         finally:
             swap(test / "red", test / "blue")
-        measured = {"evaluations", "calibration", "metrics.jsonl", "predictions.csv"}
-        learned = {name: data for name, data in results(whole).items() if name not in measured}
-        assert_same({name: found[name] for name in learned}, learned, "with other labels")
+        measured_names = {"evaluations", "calibration", "metrics.jsonl", "predictions.csv"}
+        learned_results = {
+            name: data for name, data in results(whole).items() if name not in measured_names
+        }
+        assert_same(
+            {name: swapped_results[name] for name in learned_results},
+            learned_results,
+            "with other labels",
+        )
         runs.remove("swapped")
 
 
-def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:
+def assert_same(results: dict[str, bytes], expected: dict[str, bytes], situation: str) -> None:
     """Raise an `AssertionError` that names the files whose content differs."""
-    assert found.keys() == expected.keys(), f"{when} there are other files"
-    different = [name for name in found if found[name] != expected[name]]
-    assert not different, f"{when} these differ: {', '.join(different)}"
+    assert results.keys() == expected.keys(), f"{situation} there are other files"
+    differing_names = [name for name in results if results[name] != expected[name]]
+    assert not differing_names, f"{situation} these differ: {', '.join(differing_names)}"
 
 
-def swap(one: Path, other: Path) -> None:
+def swap(folder: Path, other_folder: Path) -> None:
     """Swap the names of two folders."""
-    aside = one.with_name("aside")
-    one.rename(aside)
-    other.rename(one)
-    aside.rename(other)
+    aside_folder = folder.with_name("aside")
+    folder.rename(aside_folder)
+    other_folder.rename(folder)
+    aside_folder.rename(other_folder)

@@ -34,22 +34,26 @@ class TrainableContract(ComponentContract):
         trainable: Trainable[Any] = self.make(tmp_path)
         parameters = trainable.select(backbone)
         assert parameters, "no parameter trains"
-        before = {name: value.clone() for name, value in backbone.state().items()}
+        initial_state = {name: tensor.clone() for name, tensor in backbone.state().items()}
         _train(backbone, parameters)
-        after = backbone.state()
-        changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-        assert changed, "training changes no parameter"
-        assert changed <= {*parameters}, f"{min(changed - {*parameters})} changed"
+        trained_state = backbone.state()
+        changed_names = {
+            name
+            for name, tensor in initial_state.items()
+            if not torch.equal(tensor, trained_state[name])
+        }
+        assert changed_names, "training changes no parameter"
+        assert changed_names <= {*parameters}, f"{min(changed_names - {*parameters})} changed"
 
     def test_equal_seeds_give_equal_bits(self, tmp_path: Path) -> None:
         """Two copies that are trained in the same way must have bit-identical features."""
-        found = []
+        features = []
         for _ in range(2):
             backbone = self._backbone(tmp_path)
             trainable: Trainable[Any] = self.make(tmp_path)
             _train(backbone, trainable.select(backbone))
-            found.append(_features(backbone))
-        assert torch.equal(*found)
+            features.append(_features(backbone))
+        assert torch.equal(*features)
 
     def test_a_merged_model_is_saved_with_equal_features(self, tmp_path: Path) -> None:
         """`merge` may change features by rounding only; saving and loading must not change them."""
@@ -57,13 +61,13 @@ class TrainableContract(ComponentContract):
         names = [*backbone.state()]
         trainable: Trainable[Any] = self.make(tmp_path)
         _train(backbone, trainable.select(backbone))
-        trained = _features(backbone)
+        trained_features = _features(backbone)
         trainable.merge(backbone)
         assert [*backbone.state()] == names, "a merged model has other weights"
-        assert torch.allclose(_features(backbone), trained, rtol=0, atol=1e-6)
+        assert torch.allclose(_features(backbone), trained_features, rtol=0, atol=1e-6)
         backbone.save(tmp_path / "saved")
-        again = _opened(tmp_path / "saved")
-        assert torch.equal(_features(again), _features(backbone))
+        reloaded = _opened(tmp_path / "saved")
+        assert torch.equal(_features(reloaded), _features(backbone))
 
     def _backbone(self, folder: Path) -> Backbone:
         model = folder / "clip"

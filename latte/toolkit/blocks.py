@@ -32,5 +32,5 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
         [(0, 4194), (4194, 8388), (8388, 10000)]
     """
     size = rows_per_block(columns)
-    for first in range(0, rows, size):
-        yield slice(first, min(rows, first + size))
+    for start in range(0, rows, size):
+        yield slice(start, min(rows, start + size))

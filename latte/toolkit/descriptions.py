@@ -16,9 +16,11 @@ _ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
 
 def check_placeholders(text: str) -> str:
     """Return `text`; raise `ValueError` if it has a placeholder other than `{class}`."""
-    for found in _ANY_PLACEHOLDER.findall(text):
-        if found != CLASS_PLACEHOLDER:
-            raise ValueError(f"unknown placeholder {found}; the only one is {CLASS_PLACEHOLDER}")
+    for placeholder in _ANY_PLACEHOLDER.findall(text):
+        if placeholder != CLASS_PLACEHOLDER:
+            raise ValueError(
+                f"unknown placeholder {placeholder}; the only one is {CLASS_PLACEHOLDER}"
+            )
     if not text.strip():
         raise ValueError("must not be empty")
     return text
@@ -237,8 +239,8 @@ class AskedDescription(DescriptionType[AskedT]):
     def prompts(self, class_name: str) -> Sequence[str]:
         """Return all questions for the zero-shot label `class_name`."""
         prompts = self.options.prompt
-        written = (prompts,) if isinstance(prompts, str) else prompts
-        return tuple(fill(prompt, class_name) for prompt in written)
+        templates = (prompts,) if isinstance(prompts, str) else prompts
+        return tuple(fill(prompt, class_name) for prompt in templates)
 
 
 class ImageDescription(AskedDescription[ImageT]):

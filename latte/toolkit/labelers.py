@@ -104,32 +104,41 @@ class JointLabeler(PseudoLabeler[OptionsT]):
             }
         )
         self._joint = {
-            name: JointLabels(joint.labels.cpu(), joint.weights.cpu(), posterior=joint.posterior)
-            for name, joint in labels.items()
+            name: JointLabels(
+                joint_labels.labels.cpu(),
+                joint_labels.weights.cpu(),
+                posterior=joint_labels.posterior,
+            )
+            for name, joint_labels in labels.items()
         }
-        named = {name: joint.classifier for name, joint in labels.items()}
-        return EpochInfo({name: one for name, one in named.items() if one is not None})
+        classifiers = {name: joint_labels.classifier for name, joint_labels in labels.items()}
+        return EpochInfo(
+            {name: classifier for name, classifier in classifiers.items() if classifier is not None}
+        )
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         """Return one label stream, `stream`, with the labels of the epoch's start."""
-        joint = self._joint[batch.learner]
-        labels = joint.labels[batch.indices].to(image_features.device, non_blocking=True)
-        weights = joint.weights[batch.indices].to(image_features, non_blocking=True)
+        joint_labels = self._joint[batch.learner]
+        labels = joint_labels.labels[batch.indices].to(image_features.device, non_blocking=True)
+        weights = joint_labels.weights[batch.indices].to(image_features, non_blocking=True)
         return [LabelStream(self.stream, labels, weights)]
 
     def posterior(self, learner: str) -> Posterior | None:
         """Return the learner's posterior of all images, of the epoch's start; None without one."""
-        joint = self._joint.get(learner)
-        return None if joint is None else joint.posterior
+        joint_labels = self._joint.get(learner)
+        return None if joint_labels is None else joint_labels.posterior
 
     def state(self) -> dict[str, Tensor]:
         """Return each learner's labels (N,), weights (N,) and posterior (N, K) of this epoch."""
         state: dict[str, Tensor] = {}
-        for name, joint in self._joint.items():
-            state |= {f"labels.{name}": joint.labels, f"weights.{name}": joint.weights}
-            if (posterior := joint.posterior) is not None:
+        for name, joint_labels in self._joint.items():
+            state |= {
+                f"labels.{name}": joint_labels.labels,
+                f"weights.{name}": joint_labels.weights,
+            }
+            if (posterior := joint_labels.posterior) is not None:
                 state[f"classes.{name}"] = posterior.labels
                 state[f"probabilities.{name}"] = posterior.probabilities
         return {key: tensor.clone() for key, tensor in state.items()}

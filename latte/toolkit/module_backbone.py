@@ -48,11 +48,13 @@ class ModuleBackbone(Backbone):
                 "the logit scale of this model is not a finite number",
                 hint="its weights are damaged: get the model again",
             )
-        self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
+        self._constants = {
+            name for name, weight in model.named_parameters() if not weight.requires_grad
+        }
         self._largest_logit_scale = _LARGEST_LOGIT_SCALE
         if self.logit_bias is not None:
-            loaded = float(model.logit_scale.detach())
-            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded)
+            loaded_scale = float(model.logit_scale.detach())
+            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded_scale)
         self._freeze()
 
     @abstractmethod
@@ -80,8 +82,8 @@ class ModuleBackbone(Backbone):
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
-        back = order.argsort().to(self.device, non_blocking=True)
-        return features.index_select(0, back)
+        original_order = order.argsort().to(self.device, non_blocking=True)
+        return features.index_select(0, original_order)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
@@ -91,8 +93,8 @@ class ModuleBackbone(Backbone):
         features = self.encode_distinct_texts(list(rows))
         if len(rows) == len(texts):
             return features
-        gathered = torch.tensor([rows[text] for text in texts])
-        return features.index_select(0, gathered.to(self.device, non_blocking=True))
+        feature_rows = torch.tensor([rows[text] for text in texts])
+        return features.index_select(0, feature_rows.to(self.device, non_blocking=True))
 
     @property
     def device(self) -> torch.device:
@@ -102,11 +104,11 @@ class ModuleBackbone(Backbone):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the architecture, the pixel format and the weights before training."""
-        parts = [digest_json([self.architecture(), asdict(self.pixel_format)])]
+        digests = [digest_json([self.architecture(), asdict(self.pixel_format)])]
         for name, weight in self.state().items():
             data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            parts.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
-        return digest(*parts)
+            digests.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
+        return digest(*digests)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -140,18 +142,18 @@ class ModuleBackbone(Backbone):
 
         Parameters that were frozen in the module when it was wrapped stay frozen.
         """
-        chosen = {
+        trainable_weights = {
             name: weight
             for name, weight in self.model.named_parameters()
             if name in names and name not in self._constants
         }
-        if chosen:
+        if trainable_weights:
             _ = self.fingerprint  # computed before training changes the weights
         self._freeze()
-        for weight in chosen.values():
+        for weight in trainable_weights.values():
             weight.requires_grad_(True)
-        self._trains = bool(chosen)
-        return chosen
+        self._trains = bool(trainable_weights)
+        return trainable_weights
 
     def blocks(self) -> list[list[str]]:
         """Return the module paths of the blocks of each tower, in order.
@@ -166,7 +168,7 @@ class ModuleBackbone(Backbone):
                 {f"{path}.{name}": block for name, block in _blocks(module).items()}
                 for path, module in child.named_modules(prefix=tower)
             ]
-            largest = max(lists, key=lambda one: sum(map(_size, one.values())))
+            largest = max(lists, key=lambda modules: sum(map(_size, modules.values())))
             if largest and tower != "text_decoder":
                 towers.append([*largest])
         return towers
@@ -174,10 +176,10 @@ class ModuleBackbone(Backbone):
     def fork(self) -> Self:
         """Return an independent, frozen copy with the same weights and fingerprint."""
         _ = self.fingerprint
-        twin = copy.copy(self)
-        twin.model = copy.deepcopy(self.model)
-        twin._freeze()
-        return twin
+        fork = copy.copy(self)
+        fork.model = copy.deepcopy(self.model)
+        fork._freeze()
+        return fork
 
     def state(self) -> dict[str, Tensor]:
         """Return weights and buffers by name. They are not copies, so training changes them."""
@@ -217,10 +219,10 @@ class ModuleBackbone(Backbone):
 
 
 def _blocks(module: nn.Module) -> dict[str, nn.Module]:
-    below = dict(module.named_children())
+    children = dict(module.named_children())
     if isinstance(module, nn.ModuleList | nn.Sequential):
-        return below if len({type(one) for one in below.values()}) == 1 else {}
-    return {name: one for name, one in below.items() if re.fullmatch(r"layer\d+", name)}
+        return children if len({type(child) for child in children.values()}) == 1 else {}
+    return {name: child for name, child in children.items() if re.fullmatch(r"layer\d+", name)}
 
 
 def _size(module: nn.Module) -> int:

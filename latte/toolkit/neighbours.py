@@ -46,21 +46,24 @@ def nearest_neighbours(
         >>> indices.tolist()
         [[1], [0], [1]]
     """
-    kept = max(0, min(count, len(rows) - 1))
-    searched = len(rows) if queries is None else len(queries)
-    cosines = rows.new_empty(searched, kept)
-    indices = torch.empty(searched, kept, dtype=torch.int64, device=rows.device)
+    neighbours = max(0, min(count, len(rows) - 1))
+    query_count = len(rows) if queries is None else len(queries)
+    cosines = rows.new_empty(query_count, neighbours)
+    indices = torch.empty(query_count, neighbours, dtype=torch.int64, device=rows.device)
     size = max(1, block_bytes // max(1, len(rows) * rows.element_size()))
-    for first in range(0, searched, size):
-        block = slice(first, min(searched, first + size))
+    for start in range(0, query_count, size):
+        block = slice(start, min(query_count, start + size))
         if queries is None:
-            own, asked = torch.arange(block.start, block.stop, device=rows.device), rows[block]
+            query_indices, query_rows = (
+                torch.arange(block.start, block.stop, device=rows.device),
+                rows[block],
+            )
         else:
-            own, asked = queries[block], rows[queries[block]]
-        similarities = (asked @ rows.T).scatter_(1, own.unsqueeze(1), -torch.inf)
-        cosines[block], indices[block] = similarities.topk(kept, dim=1)
+            query_indices, query_rows = queries[block], rows[queries[block]]
+        similarities = (query_rows @ rows.T).scatter_(1, query_indices.unsqueeze(1), -torch.inf)
+        cosines[block], indices[block] = similarities.topk(neighbours, dim=1)
         if advance is not None:
-            advance(len(own))
+            advance(len(query_indices))
     return cosines, indices
 
 
@@ -81,20 +84,25 @@ def symmetric_graph(weights: Tensor, indices: Tensor) -> Tensor:
         tensor([[0.0000, 1.5000],
                 [1.5000, 0.0000]])
     """
-    rows, kept = indices.shape
-    own = torch.arange(rows, device=indices.device).repeat_interleave(kept)
-    others = indices.flatten()
+    rows, neighbours = indices.shape
+    row_indices = torch.arange(rows, device=indices.device).repeat_interleave(neighbours)
+    neighbour_indices = indices.flatten()
     graph = torch.sparse_coo_tensor(
-        torch.stack([torch.cat([own, others]), torch.cat([others, own])]),
+        torch.stack(
+            [
+                torch.cat([row_indices, neighbour_indices]),
+                torch.cat([neighbour_indices, row_indices]),
+            ]
+        ),
         weights.flatten().repeat(2),
         (rows, rows),
         check_invariants=False,
     ).coalesce()
     row, column = graph.indices()
-    ends = row.bincount(minlength=rows).cumsum(0)
+    row_ends = row.bincount(minlength=rows).cumsum(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        starts = torch.cat([ends.new_zeros(1), ends])
+        starts = torch.cat([row_ends.new_zeros(1), row_ends])
         return torch.sparse_csr_tensor(
             starts, column, graph.values(), (rows, rows), check_invariants=False
         )

@@ -57,25 +57,27 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return Supervision(stream, targets, self._classifier)
 
     def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        own = self._classifier
-        if len(own.owners) == own.classes:
-            return own.owners.argsort()[labels]
-        scores = image_features.to(own.weights) @ own.weights.T
-        if own.bias is not None:
-            scores = scores + own.bias
-        return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
+        classifier = self._classifier
+        if len(classifier.owners) == classifier.classes:
+            return classifier.owners.argsort()[labels]
+        scores = image_features.to(classifier.weights) @ classifier.weights.T
+        if classifier.bias is not None:
+            scores = scores + classifier.bias
+        return scores.masked_fill(labels.unsqueeze(1) != classifier.owners, -torch.inf).argmax(
+            dim=1
+        )
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Replace the classifier by `info.classifiers[learner]`, if a labeler returned one."""
-        found = info.classifiers.get(learner)
-        if found is not None:
-            self._take(found)
+        classifier = info.classifiers.get(learner)
+        if classifier is not None:
+            self._take(classifier)
 
     def state(self) -> dict[str, Tensor]:
         """Return the classifier's rows, the class of each row (`owners`), and any bias."""
-        own = self._classifier
-        state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
-        return state if own.bias is None else state | {"bias": own.bias.clone()}
+        classifier = self._classifier
+        state = {"weights": classifier.weights.clone(), "owners": classifier.owners.clone()}
+        return state if classifier.bias is None else state | {"bias": classifier.bias.clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""

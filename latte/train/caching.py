@@ -59,22 +59,22 @@ def _reuses_texts(training: Training) -> bool:
     An epoch uses one text per image and description, so a short training may not need all texts.
     """
     inputs = training.inputs
-    variants = [
+    texts_per_image = [
         inputs.bank.own_rows(name).shape[1]
         for name in inputs.descriptions
         if name not in inputs.bank.of_class
     ]
-    seen = training.total_steps * training.settings.batch_size
-    return seen >= len(training.images) * max(variants, default=1)
+    trained_images = training.total_steps * training.settings.batch_size
+    return trained_images >= len(training.images) * max(texts_per_image, default=1)
 
 
 def _texts_of_steps(training: Training, learner: Learner) -> list[str]:
     """Return all distinct texts that steps may encode: first descriptions, then class texts."""
     inputs = training.inputs
-    described = inputs.bank.unique_texts if inputs.descriptions else ()
-    in_steps = learner.aggregator.class_features_refresh == "step"
-    classes = inputs.class_texts.sentences if in_steps else ()
-    return [*dict.fromkeys([*described, *classes])]
+    description_texts = inputs.bank.unique_texts if inputs.descriptions else ()
+    is_encoded_in_steps = learner.aggregator.class_features_refresh == "step"
+    class_texts = inputs.class_texts.sentences if is_encoded_in_steps else ()
+    return [*dict.fromkeys([*description_texts, *class_texts])]
 
 
 def _cache_image_states(training: Training, learner: Learner, progress: Progress) -> None:
@@ -90,14 +90,16 @@ def _constant_features(
     training: Training, learner: Learner, texts: list[str], progress: Progress
 ) -> Tensor:
     """Return the features (M, D) of M `texts`; those of descriptions may come from a cache."""
-    parts = []
+    feature_blocks = []
     with encoding_in(learner.arithmetic, learner.device):
         if training.bank_features is not None and training.inputs.descriptions:
-            parts.append(training.bank_features().cpu())
-        if missing := texts[sum(map(len, parts)) :]:
+            feature_blocks.append(training.bank_features().cpu())
+        if missing_texts := texts[sum(map(len, feature_blocks)) :]:
             title = "encode descriptions"
-            parts.append(encode_many_texts(learner.backbone, missing, progress, title))
-    return torch.cat(parts)
+            feature_blocks.append(
+                encode_many_texts(learner.backbone, missing_texts, progress, title)
+            )
+    return torch.cat(feature_blocks)
 
 
 def _cache_text_states(learner: Learner, texts: list[str], progress: Progress) -> None:
@@ -115,7 +117,7 @@ def _cache_text_states(learner: Learner, texts: list[str], progress: Progress) -
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:
     fits = size <= LARGEST_STATES
-    then = "and are computed once" if fits else "too much to cache: every step computes them"
-    taken = f"{size / 2**20:,.0f} MiB for {inputs}"
-    progress.say(f"train: outputs of frozen layers take {taken}, {then}")
+    verdict = "and are computed once" if fits else "too much to cache: every step computes them"
+    memory = f"{size / 2**20:,.0f} MiB for {inputs}"
+    progress.say(f"train: outputs of frozen layers take {memory}, {verdict}")
     return fits

@@ -57,16 +57,16 @@ class Checkpoints:
         training = self._training
         if step % training.settings.checkpoint_every == 0 or step == training.total_steps:
             return True
-        alone = distributed.world_size() == 1
-        return alone and training.clock() - self._saved_at >= self._seconds
+        is_single_process = distributed.world_size() == 1
+        return is_single_process and training.clock() - self._saved_at >= self._seconds
 
     def save(self, step: int) -> None:
         """Save the checkpoint after `step` steps."""
-        started = self._training.clock()
+        start_time = self._training.clock()
         with timed(CHECKPOINTS):
             save_and_broadcast(self._folder, step, self._training.learners, self._training.labelers)
         self.step, self._saved_at = step, self._training.clock()
-        self._seconds = max(_SECONDS, (self._saved_at - started) / _LARGEST_SHARE)
+        self._seconds = max(_SECONDS, (self._saved_at - start_time) / _LARGEST_SHARE)
 
     def continuation(self) -> str:
         """Return a sentence that says from which step a stopped training would continue."""
@@ -98,8 +98,8 @@ def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
     Returns the step of the checkpoint, or 0 if there is none.
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
-    elsewhere = step and not distributed.is_main_process()
-    if elsewhere and load_checkpoint(folder, learners, labelers, only=step) != step:
+    is_other_process = step and not distributed.is_main_process()
+    if is_other_process and load_checkpoint(folder, learners, labelers, step=step) != step:
         raise LatteError(
             f"a process does not find the checkpoint of step {step}",
             where=str(folder),
@@ -123,20 +123,20 @@ def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Label
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    kept = _checkpoints(folder)[-KEPT:]
-    for old in folder.glob("step-*"):
-        if old not in kept:
-            shutil.rmtree(old)
+    kept_folders = _checkpoints(folder)[-KEPT:]
+    for checkpoint in folder.glob("step-*"):
+        if checkpoint not in kept_folders:
+            shutil.rmtree(checkpoint)
 
 
 def load_checkpoint(
-    folder: Path, learners: Learners, labelers: Labelers, only: int | None = None
+    folder: Path, learners: Learners, labelers: Labelers, step: int | None = None
 ) -> int:
-    """Restore the newest undamaged checkpoint, or the one of step `only`.
+    """Restore the newest undamaged checkpoint, or that of `step`.
 
     Returns its step, or 0 if there is none.
     """
-    for checkpoint in reversed(_checkpoints(folder, only)):
+    for checkpoint in reversed(_checkpoints(folder, step)):
         try:
             tensors = load_tensors(checkpoint / _FILE)
         except (OSError, DamagedTensorsError) as error:
@@ -154,11 +154,13 @@ def load_checkpoint(
     return 0
 
 
-def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
+def _checkpoints(folder: Path, step: int | None = None) -> list[Path]:
     """Return the folders of complete checkpoints (those with tensors), oldest first."""
-    found = folder.glob("step-*" if only is None else _name(only))
-    numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
-    return sorted(one for one in numbered if (one / _FILE).exists())
+    candidates = folder.glob("step-*" if step is None else _name(step))
+    numbered_folders = [
+        checkpoint for checkpoint in candidates if checkpoint.name.removeprefix("step-").isdecimal()
+    ]
+    return sorted(checkpoint for checkpoint in numbered_folders if (checkpoint / _FILE).exists())
 
 
 def _name(step: int) -> str:
@@ -168,7 +170,7 @@ def _name(step: int) -> str:
 def _tensors(learners: Learners, labelers: Labelers) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for learner in learners:
-        weights = {name: value.detach() for name, value in learner.parameters.items()}
+        weights = {name: parameter.detach() for name, parameter in learner.parameters.items()}
         tensors |= _prefixed(f"{learner.name}/weights", weights)
         tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
         if learner.optimizer is not None:
@@ -206,17 +208,21 @@ def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
+    for name, tensor in tensors.items():
         index, _, key = name.partition("/")
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    cut = len(prefix) + 1
-    return {name[cut:]: value for name, value in tensors.items() if name.startswith(f"{prefix}/")}
+    prefix_length = len(prefix) + 1
+    return {
+        name[prefix_length:]: tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }

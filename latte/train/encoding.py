@@ -138,10 +138,10 @@ class ImagesFromStates(Encoder[StepImages]):
         whole tower in the same batches. Raises `LatteError` if a feature is zero or not finite,
         because training diverged.
         """
-        parts = torch.split(self.states, size or rows_per_block(self.trunk.width))
+        blocks = torch.split(self.states, size or rows_per_block(self.trunk.width))
         with torch.no_grad(), encoding_in(self._arithmetic, self._device):
-            encoded = [self.trunk.features(part.to(self._device)).cpu() for part in parts]
-        features = torch.cat(encoded)
+            feature_blocks = [self.trunk.features(block.to(self._device)).cpu() for block in blocks]
+        features = torch.cat(feature_blocks)
         check_features(features, "image")
         return features
 
@@ -171,9 +171,9 @@ class TextsFromStates(Encoder[Sequence[str]]):
 
     def encode(self, inputs: Sequence[str]) -> Tensor:
         """Return unit features (B, D) of texts, with gradient."""
-        chosen = torch.tensor([self.indices[text] for text in inputs])
-        lengths = self.lengths[chosen]
-        rows = rows_of(self._starts[chosen], lengths).to(self.states.device, non_blocking=True)
+        indices = torch.tensor([self.indices[text] for text in inputs])
+        lengths = self.lengths[indices]
+        rows = rows_of(self._starts[indices], lengths).to(self.states.device, non_blocking=True)
         with forward_in(self._arithmetic, self.states.device):
             return self.trunk.features(self.states[rows], lengths)
 
@@ -202,4 +202,4 @@ def constant_images(features: Tensor) -> Constant[StepImages]:
 def constant_texts(features: Tensor, texts: Sequence[str]) -> Constant[Sequence[str]]:
     """Return an encoder that looks up the `features` (M, D) of distinct `texts`."""
     indices = {text: index for index, text in enumerate(texts)}
-    return Constant(features, lambda chosen: torch.tensor([indices[text] for text in chosen]))
+    return Constant(features, lambda inputs: torch.tensor([indices[text] for text in inputs]))

@@ -37,12 +37,12 @@ class StepTexts:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the unit features (M, D) of M > 0 texts; encode each distinct text once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if new:
-            for text in new:
+        new_texts = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new_texts:
+            for text in new_texts:
                 self._rows[text] = len(self._rows)
             with timed(TEXTS):
-                self._features = [torch.cat([*self._features, self._encode(new)])]
+                self._features = [torch.cat([*self._features, self._encode(new_texts)])]
         (features,) = self._features
         rows = torch.tensor([self._rows[text] for text in texts])
         return features.index_select(0, rows.to(features.device, non_blocking=True))

@@ -37,17 +37,19 @@ class GradCache(Encoder[InputT]):
 
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D), a leaf of autograd per micro-batch if the tower trains."""
-        parts = [inputs[first : first + self._size] for first in range(0, len(inputs), self._size)]
-        return torch.cat([self._first_pass(part) for part in parts])
+        micro_batches = [
+            inputs[start : start + self._size] for start in range(0, len(inputs), self._size)
+        ]
+        return torch.cat([self._first_pass(micro_batch) for micro_batch in micro_batches])
 
     def backward(self) -> None:
         """Encode each micro-batch again, and propagate the gradients of its features."""
-        for first in self._passes:
-            if first.features.grad is not None:
-                with first.random.again():
-                    features = self._encoder.encode(first.inputs)
+        for first_pass in self._passes:
+            if first_pass.features.grad is not None:
+                with first_pass.random.again():
+                    features = self._encoder.encode(first_pass.inputs)
                 with backward_in(self._arithmetic):
-                    torch.autograd.backward(features, first.features.grad)
+                    torch.autograd.backward(features, first_pass.features.grad)
         self._passes.clear()
 
     def _first_pass(self, inputs: InputT) -> Tensor:

@@ -94,15 +94,15 @@ def build_learner(
 
 def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
     """Return the trainable parameters of the loss, named `loss.NAME`."""
-    own = {} if loss is None else loss.parameters()
-    return {f"loss.{name}": value for name, value in own.items()}
+    parameters = {} if loss is None else loss.parameters()
+    return {f"loss.{name}": parameter for name, parameter in parameters.items()}
 
 
 def _without_loss(
     parameters: Mapping[str, nn.Parameter], loss: Loss[Any] | None
 ) -> Mapping[str, nn.Parameter]:
-    of_loss = loss_parameters(loss)
-    return {name: value for name, value in parameters.items() if name not in of_loss}
+    loss_names = loss_parameters(loss)
+    return {name: parameter for name, parameter in parameters.items() if name not in loss_names}
 
 
 @torch.enable_grad()
@@ -123,10 +123,10 @@ def build_optimizer(
     parameters: Mapping[str, nn.Parameter], settings: OptimizerSettings
 ) -> torch.optim.Optimizer:
     """Return an optimiser of `parameters`, without weight decay for biases and other vectors."""
-    matrices = [value for value in parameters.values() if value.ndim >= 2]
-    vectors = [value for value in parameters.values() if value.ndim < 2]
+    matrices = [parameter for parameter in parameters.values() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in parameters.values() if parameter.ndim < 2]
     kinds = ((matrices, settings.weight_decay), (vectors, 0.0))
-    groups = [{"params": one, "weight_decay": decay} for one, decay in kinds if one]
+    groups = [{"params": group, "weight_decay": decay} for group, decay in kinds if group]
     if settings.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
     return torch.optim.AdamW(

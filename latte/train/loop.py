@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress, ProgressTask
+from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.caching import choose_encoders
@@ -59,22 +60,12 @@ def train(training: Training, progress: Progress) -> None:
     _start(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
-    total = training.total_steps
     if step:
-        progress.say(f"train: continuing after step {step} of {total}")
-    for note in dict.fromkeys(note for one in training.learners for note in _notes(one)):
+        progress.say(f"train: continuing after step {step} of {training.total_steps}")
+    for note in dict.fromkeys(note for learner in training.learners for note in _notes(learner)):
         progress.say(f"train: {note}")
-    if total:
-        with progress.task("train", total, "step", done=step) as task:
-            checkpoints, waiting = Checkpoints(training, step), Waiting(training.view)
-            try:
-                while step < total:
-                    step = _epoch(training, step, log, task, progress, checkpoints, waiting)
-                    if advice := waiting.advice():
-                        progress.say(f"train: {advice}")
-            except KeyboardInterrupt as stopped:
-                stopped.add_note(checkpoints.continuation())
-                raise
+    if training.total_steps:
+        _train_steps(training, step, log, progress)
     else:
         with timed(EPOCH_STARTS):
             _start_epoch(training, 0, progress)
@@ -83,8 +74,8 @@ def train(training: Training, progress: Progress) -> None:
 
 def _notes(learner: Learner) -> Iterator[str]:
     yield from learner.backbone.notes
-    fits = learner.loss is None or learner.loss.sigmoid
-    if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not fits:
+    loss_fits = learner.loss is None or learner.loss.sigmoid
+    if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not loss_fits:
         yield _SIGMOID
 
 
@@ -96,8 +87,13 @@ def own_posterior(training: Training) -> tuple[int, Posterior] | None:
     if training.total_steps:
         return None
     learner = training.learners[0].name
-    found = [(at, one.posterior(learner)) for at, one in enumerate(training.labelers)]
-    return next(((at, one) for at, one in reversed(found) if one is not None), None)
+    posteriors = [
+        (index, labeler.posterior(learner)) for index, labeler in enumerate(training.labelers)
+    ]
+    return next(
+        ((index, posterior) for index, posterior in reversed(posteriors) if posterior is not None),
+        None,
+    )
 
 
 def _start(training: Training, progress: Progress) -> None:
@@ -111,40 +107,73 @@ def _start(training: Training, progress: Progress) -> None:
         labeler.start(training.start)
 
 
-def _epoch(
-    training: Training,
-    step: int,
-    log: MetricsLog,
-    task: ProgressTask,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    waiting: Waiting,
-) -> int:
-    per_epoch, total = training.steps_per_epoch, training.total_steps
-    epoch, done = divmod(step, per_epoch)
-    if done == 0:
-        with timed(EPOCH_STARTS):
-            _start_epoch(training, epoch, progress)
-    batches = _batches(training, epoch)[done : done + total - step]
-    rows: list[Mapping[str, Any]] = []
-    shown = _ShownLoss()
-    settings = training.settings
-    with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in timed_items(WAITING, waiting.measured(views)):
-            with timed_step(len(indices)), explain_out_of_memory(settings, len(indices)):
-                figures = _step(training, indices, pixels, epoch, step)
-            step += 1
-            rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
-            task.advance(1, epoch=epoch, loss=shown.of(figures))
-            last, due = step % per_epoch == 0 or step == total, checkpoints.is_due(step)
-            if last or due:
-                log.append([_without_tensors(row) for row in rows])
-                rows = []
-            if last:
-                _end_epoch(training, step, epoch, log)
-            if due:
-                checkpoints.save(step)
-    return step
+def _train_steps(training: Training, step: int, log: MetricsLog, progress: Progress) -> None:
+    """Train from step `step` to the last step: write metrics and checkpoints, evaluate epochs.
+
+    A `KeyboardInterrupt` gets a note that says where the training would continue.
+    """
+    checkpoints, shown_loss = Checkpoints(training, step), _ShownLoss()
+    unwritten_steps: list[_FinishedStep] = []
+    total, steps = training.total_steps, _steps(training, step, progress)
+    with progress.task("train", total, "step", done=step) as task, contextlib.closing(steps):
+        try:
+            for finished_step in steps:
+                unwritten_steps.append(finished_step)
+                task.advance(
+                    1, epoch=finished_step.epoch, loss=shown_loss.of(finished_step.figures)
+                )
+                ends_epoch = training.ends_epoch(finished_step.step)
+                is_due = checkpoints.is_due(finished_step.step)
+                if ends_epoch or is_due:
+                    log.append([unwritten_step.row() for unwritten_step in unwritten_steps])
+                    unwritten_steps = []
+                if ends_epoch:
+                    _end_epoch(training, finished_step, log)
+                if is_due:
+                    checkpoints.save(finished_step.step)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(checkpoints.continuation())
+            raise
+
+
+@dataclass(frozen=True)
+class _FinishedStep:
+    """A training step that is done: its number in the run (from 1), its epoch and figures."""
+
+    step: int
+    epoch: int
+    figures: Figures
+
+    def row(self) -> dict[str, Any]:
+        """Return the row for `metrics.jsonl`. Waits for figures that are still on the device."""
+        figures = {
+            name: value.item() if isinstance(value, Tensor) else value
+            for name, value in self.figures.items()
+        }
+        return {"event": "step", "step": self.step, "epoch": self.epoch, **figures}
+
+
+def _steps(
+    training: Training, step: int, progress: Progress
+) -> Generator[_FinishedStep, None, None]:
+    """Train epoch after epoch from step `step` on; yield each step when it is done."""
+    waiting = Waiting(training.view)
+    while step < training.total_steps:
+        epoch, step_in_epoch = divmod(step, training.steps_per_epoch)
+        if step_in_epoch == 0:
+            with timed(EPOCH_STARTS):
+                _start_epoch(training, epoch, progress)
+        steps_left = training.total_steps - step
+        batches = _batches(training, epoch)[step_in_epoch : step_in_epoch + steps_left]
+        with contextlib.closing(_views(training, batches, epoch)) as views:
+            for indices, pixels in timed_items(WAITING, waiting.measured(views)):
+                size = len(indices)
+                with timed_step(size), explain_out_of_memory(training.settings, size):
+                    figures = _step(training, indices, pixels, epoch, step)
+                step += 1
+                yield _FinishedStep(step, epoch, figures)
+        if advice := waiting.advice():
+            progress.say(f"train: {advice}")
 
 
 def _batches(training: Training, epoch: int) -> list[Tensor]:
@@ -165,9 +194,9 @@ def _views(
 def _pixels(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    own = [distributed.share(indices) for indices in batches]
+    process_batches = [distributed.share(indices) for indices in batches]
     device = training.learners[0].device
-    views = training_batches(training.images, training.view, own, epoch, device)
+    views = training_batches(training.images, training.view, process_batches, epoch, device)
     with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
@@ -176,16 +205,23 @@ def _pixels(
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     if epoch:
         _refresh_class_features(training)
-    due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
+    due_labelers = [
+        labeler for labeler in training.labelers if epoch == 0 or labeler.refresh == "epoch"
+    ]
     banks: Mapping[str, FeatureBank] = {}
-    if any(labeler.needs_feature_banks for labeler in due):
-        banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
-    aggregators = {one.name: one.aggregator for one in training.learners}
+    if any(labeler.needs_feature_banks for labeler in due_labelers):
+        banks = {
+            learner.name: _feature_bank(training, learner, progress)
+            for learner in training.learners
+        }
+    aggregators = {learner.name: learner.aggregator for learner in training.learners}
     infos = [
         labeler.on_epoch_start(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
-        for labeler in due
+        for labeler in due_labelers
     ]
-    classifiers = {name: value for info in infos for name, value in info.classifiers.items()}
+    classifiers = {
+        name: classifier for info in infos for name, classifier in info.classifiers.items()
+    }
     for learner in training.learners:
         learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
 
@@ -203,27 +239,21 @@ def _step(
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
-        own: Figures = {"loss": outcome.loss}
+        learner_figures: Figures = {"loss": outcome.loss}
         if outcome.agreement is not None:
-            own["agreement"] = outcome.agreement
+            learner_figures["agreement"] = outcome.agreement
         # Cloned, as a backbone may return the tensor that the optimiser changes in place.
-        own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
-        own |= {
-            name: value.detach().clone()
-            for name, value in loss_parameters(learner.loss).items()
-            if value.numel() == 1
+        learner_figures["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+        learner_figures |= {
+            name: parameter.detach().clone()
+            for name, parameter in loss_parameters(learner.loss).items()
+            if parameter.numel() == 1
         }
-        own |= learner.scaler.figures()
-        own["learning_rate"] = rate
+        learner_figures |= learner.scaler.figures()
+        learner_figures["learning_rate"] = rate
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."
-        figures |= {prefix + name: value for name, value in own.items()}
+        figures |= {prefix + name: value for name, value in learner_figures.items()}
     return figures
-
-
-def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.item() if isinstance(value, Tensor) else value for name, value in row.items()
-    }
 
 
 class _ShownLoss:
@@ -234,20 +264,20 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            found = figures.items()
-            total = sum(float(value) for name, value in found if name.split(".")[-1] == "loss")
+            losses = [value for name, value in figures.items() if name.split(".")[-1] == "loss"]
+            total = sum(float(loss) for loss in losses)
             self._fetched, self._text = now, f"{total:.3f}"
         return self._text
 
 
-def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> None:
+def _end_epoch(training: Training, finished_step: _FinishedStep, log: MetricsLog) -> None:
     figures: Mapping[str, float] = {}
-    every = training.settings.evaluate_every
-    if training.evaluate is not None and every and (epoch + 1) % every == 0:
+    epoch, interval = finished_step.epoch, training.settings.evaluate_every
+    if training.evaluate is not None and interval and (epoch + 1) % interval == 0:
         _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)
-    log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
+    log.append([{"event": "epoch", "epoch": epoch, "step": finished_step.step, **figures}])
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
@@ -267,5 +297,7 @@ def _refresh_class_features(training: Training) -> None:
         for learner in training.learners:
             if learner.aggregator.class_features_refresh in ("epoch", "step"):
                 with encoding_in(learner.arithmetic, learner.device):
-                    fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
-                learner.aggregator.refresh_class_features(fresh)
+                    class_features = training.inputs.class_texts.features(
+                        learner.backbone.encode_texts
+                    )
+                learner.aggregator.refresh_class_features(class_features)

@@ -23,20 +23,20 @@ _FIRST_WITH_TF32 = 8
 """Major CUDA compute capability of Ampere, the first GPUs with TF32."""
 
 
-def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
-    """Return the arithmetic for the setting `wanted` on `device`.
+def choose_arithmetic(precision: Precision, device: torch.device) -> Arithmetic:
+    """Return the arithmetic for the setting `precision` on `device`.
 
-    Raises `LatteError` if `wanted` is bf16 and the GPU does not support bf16.
+    Raises `LatteError` if `precision` is bf16 and the GPU does not support bf16.
     """
-    if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise LatteError(
             "this GPU does not compute in bf16",
             where="train.precision",
             hint="write `precision: fp16`, or `auto`",
         )
-    if wanted == "auto" or wanted == "tf32":
+    if precision == "auto" or precision == "tf32":
         return "tf32" if has_tf32(device) else "fp32"
-    return wanted
+    return precision
 
 
 def has_tf32(device: torch.device) -> bool:
@@ -71,12 +71,12 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
     """Make CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
-    before = _read_modes()
+    modes = _read_modes()
     try:
         _write_modes((mode, mode, mode))
         yield
     finally:
-        _write_modes(before)
+        _write_modes(modes)
 
 
 _Modes = tuple[str, str, str]
@@ -89,9 +89,9 @@ def _read_modes() -> _Modes:
     if hasattr(matmul, "fp32_precision"):
         conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
         return matmul.fp32_precision, conv, rnn
-    allowed = (matmul.allow_tf32, cudnn.allow_tf32)
-    products, others = ("tf32" if one else "ieee" for one in allowed)
-    return products, others, others
+    tf32_flags = (matmul.allow_tf32, cudnn.allow_tf32)
+    matmul_mode, cudnn_mode = ("tf32" if is_allowed else "ieee" for is_allowed in tf32_flags)
+    return matmul_mode, cudnn_mode, cudnn_mode
 
 
 def _write_modes(modes: _Modes) -> None:
@@ -116,10 +116,10 @@ class LossScaler(torch.amp.GradScaler):
 
     def take_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take a step of `optimizer`, unless a gradient is not finite."""
-        before = self.get_scale()
+        scale = self.get_scale()
         self.step(optimizer)
         self.update()
-        self.skipped += self.get_scale() < before
+        self.skipped += self.get_scale() < scale
 
     def figures(self) -> dict[str, float]:
         """Return the factor and the number of skipped steps, for the log; empty if inactive."""
@@ -142,8 +142,8 @@ class LossScaler(torch.amp.GradScaler):
         """Restore the tensors of `state`. Raises `KeyError` if they were not saved with fp16."""
         if not self.is_enabled():
             return
-        restored = self.state_dict()
-        restored["scale"] = state["scale"].item()
-        restored["_growth_tracker"] = int(state["steps_since_change"])
-        self.load_state_dict(restored)
+        scaler_state = self.state_dict()
+        scaler_state["scale"] = state["scale"].item()
+        scaler_state["_growth_tracker"] = int(state["steps_since_change"])
+        self.load_state_dict(scaler_state)
         self.skipped = int(state["skipped"])

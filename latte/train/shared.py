@@ -42,13 +42,13 @@ class Shared(Encoder[InputT]):
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D) of all inputs; every process must pass the same inputs."""
         share = self._share(inputs)
-        of_share = torch.empty(0, self._width, device=self._device)
+        share_features = torch.empty(0, self._width, device=self._device)
         if len(share):
             with _own_random_numbers(self._device, len(self._encoded)):
-                of_share = self._encoder.encode(share)
-        features = distributed.all_gather_rows(of_share, len(inputs))
+                share_features = self._encoder.encode(share)
+        features = distributed.all_gather_rows(share_features, len(inputs))
         if self.trains and torch.is_grad_enabled():
-            self._encoded.append(_Encoded(of_share, features.requires_grad_()))
+            self._encoded.append(_Encoded(share_features, features.requires_grad_()))
         return features
 
     def backward(self) -> None:
@@ -91,12 +91,15 @@ def keep_once(parameters: Mapping[str, nn.Parameter]) -> None:
 def sum_gradients(parameters: Mapping[str, nn.Parameter]) -> None:
     """Sum each gradient over all processes; it stays None if it is None in every process."""
     weights = list(parameters.values())
-    have_gradients = distributed.any_process([weight.grad is not None for weight in weights])
-    moving = [weight for weight, has in zip(weights, have_gradients, strict=True) if has]
-    gradients = [
-        torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in moving
+    gradient_flags = distributed.any_process([weight.grad is not None for weight in weights])
+    moving_weights = [
+        weight for weight, has_gradient in zip(weights, gradient_flags, strict=True) if has_gradient
     ]
-    for weight, total in zip(moving, distributed.all_reduce(gradients), strict=True):
+    gradients = [
+        torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for weight in moving_weights
+    ]
+    for weight, total in zip(moving_weights, distributed.all_reduce(gradients), strict=True):
         weight.grad = total
 
 

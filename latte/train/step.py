@@ -47,7 +47,8 @@ def training_step(
     scale = learner.backbone.logit_scale
     with timed(LOSS):
         losses = [
-            one.stream.scale * learner.loss(image_features, one, scale) for one in supervisions
+            supervision.stream.scale * learner.loss(image_features, supervision, scale)
+            for supervision in supervisions
         ]
         loss = torch.stack(losses).sum() if losses else image_features.sum() * 0.0
     if learner.optimizer is not None and loss.requires_grad:
@@ -56,8 +57,10 @@ def training_step(
         learner.aggregator.update(supervisions)
     agreement = None
     if len(supervisions) > 1:
-        first, second = (one.stream.labels for one in supervisions[:2])
-        agreement = (first == second).float().mean()
+        first_labels, second_labels = (
+            supervision.stream.labels for supervision in supervisions[:2]
+        )
+        agreement = (first_labels == second_labels).float().mean()
     return StepOutcome(loss.detach(), agreement)
 
 
@@ -94,7 +97,7 @@ def _supervise(
             for stream in streams
         ]
     bias = learner.backbone.logit_bias
-    return [replace(one, logit_bias=bias) for one in supervisions]
+    return [replace(supervision, logit_bias=bias) for supervision in supervisions]
 
 
 def _labels_for_texts(

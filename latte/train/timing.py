@@ -80,14 +80,14 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Add the time of the `with` block to the part named `name`."""
-        outer = self._open
+        outer_part = self._open
         self._charge()
         self._open = name
         try:
             yield
         finally:
             self._charge()
-            self._open = outer
+            self._open = outer_part
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
@@ -103,13 +103,13 @@ class Stopwatch:
             self._counter, self._counted = None, 0
             if number == _TRACED_STEPS[-1]:
                 self.close()
-        looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
-        times = self.looked_into if looked_into else self.measured
+        is_inspected = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
+        times = self.looked_into if is_inspected else self.measured
         times.cpu_seconds += self._pending_cpu
         times.steps += 1
         times.images += images
-        for part, value in self._pending.items():
-            times.seconds[part] += value
+        for part, seconds in self._pending.items():
+            times.seconds[part] += seconds
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
@@ -150,11 +150,11 @@ _OFF = nullcontext()
 def measuring(watch: Stopwatch) -> Iterator[None]:
     """Make `watch` measure all parts of training, also outside steps, inside the `with` block."""
     global _running
-    before, _running = _running, watch
+    previous_watch, _running = _running, watch
     try:
         yield
     finally:
-        _running = before
+        _running = previous_watch
         watch.close()
 
 
@@ -193,15 +193,15 @@ def count_flops() -> FlopCounterMode:
 
 
 def _convolution_backward(
-    gradient: Shape, given: Shape, weight: Shape, *rest: Any, **ignored: Any
+    gradient: Shape, input_shape: Shape, weight: Shape, *arguments: Any, **ignored: Any
 ) -> int:
     """Return the FLOPs of a convolution's backward pass.
 
     Torch's own formula counts a grouped convolution as a dense convolution.
     """
-    # The rest: bias, stride, padding, dilation, transposed, output padding, groups, wanted.
-    transposed: bool = rest[4]
-    wanted: Sequence[bool] = rest[7]
-    places = (given if transposed else gradient)[2:]
-    forward = 2 * given[0] * prod(places) * prod(weight)
-    return forward * sum(wanted[:2])
+    # Bias, stride, padding, dilation, transposed, output padding, groups, output mask.
+    transposed: bool = arguments[4]
+    output_mask: Sequence[bool] = arguments[7]
+    places = (input_shape if transposed else gradient)[2:]
+    forward = 2 * input_shape[0] * prod(places) * prod(weight)
+    return forward * sum(output_mask[:2])

@@ -65,3 +65,7 @@ class Training:
         """Steps of the whole run: until `max_steps` or `max_epochs`, whichever comes first."""
         epochs = self.settings.max_epochs
         return min(self.settings.max_steps, epochs * self.steps_per_epoch)
+
+    def ends_epoch(self, step: int) -> bool:
+        """Return True if step `step` (from 1) is the last of its epoch, or of the run."""
+        return step % self.steps_per_epoch == 0 or step == self.total_steps

@@ -35,15 +35,15 @@ class Waiting:
 
     def measured(self, batches: Iterable[ItemT]) -> Iterator[ItemT]:
         """Yield the batches of an epoch, and measure when each is asked for, made and used."""
-        asked = self._clock()
+        request_time = self._clock()
         for number, batch in enumerate(batches):
-            made = self._clock()
+            ready_time = self._clock()
             yield batch
-            used = self._clock()
+            end_time = self._clock()
             if self._epochs and number:
-                self._waited += made - asked
-                self._total += used - asked
-            asked = used
+                self._waited += ready_time - request_time
+                self._total += end_time - request_time
+            request_time = end_time
         self._epochs += 1
 
     def advice(self) -> str | None:

@@ -28,7 +28,7 @@ from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.comparison_folders import run_folder, write
-from tests.helpers.report_examples import evaluation, run_results
+from tests.helpers.report_examples import changed, evaluation, run_results
 
 pytestmark = [
     pytest.mark.slow,
@@ -105,7 +105,7 @@ def many_classes(folder: Path, classes: int) -> RunResults:
     moved = torch.nn.functional.normalize(weights + 0.4 * unit_rows(classes, width=32, seed=2))
     owners = torch.arange(classes)
     described = {HOSTILE[0]: Described(" ".join(HOSTILE))}
-    return replace(
+    return changed(
         results,
         name=HOSTILE[1],
         class_names=names,
@@ -127,7 +127,7 @@ def without_labels(folder: Path) -> RunResults:
     results = run_results(folder)
     gallery = tuple(replace(one, true_label=None) for one in results.gallery)
     steps = tuple(row for row in results.metrics if row["event"] == "step")
-    return replace(results, evaluations=(), confusions={}, gallery=gallery, metrics=steps)
+    return changed(results, evaluations=(), confusions={}, gallery=gallery, metrics=steps)
 
 
 def report(folder: Path, kind: str) -> Path:
@@ -165,7 +165,7 @@ def mistakes(folder: Path) -> Path:
         for label, name in enumerate(HOSTILE)
     ]
     unknown = tuple(replace(one, true_label=None) for one in images)
-    found = replace(
+    found = changed(
         results, name=HOSTILE[1], class_names=HOSTILE, mistakes=tuple(images), uncertain=unknown
     )
     path = folder / "mistakes.html"

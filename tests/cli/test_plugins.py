@@ -109,7 +109,7 @@ def test_check_prints_every_failed_check(latte_in_zoo: LatteProcess) -> None:
     assert checked.returncode == 2
     lines = checked.stdout.splitlines()
     assert "ok       latte-good 1.2: is found, and made for this plugin interface" in lines
-    assert "FAILED   latte-good: bounds the versions of latte-clip" in lines
+    assert "FAILED   latte-good: names the oldest latte-clip that it needs" in lines
     assert any(line.startswith("ok       loss hinge") for line in lines)
     assert any(line.startswith("FAILED   model gone") for line in lines)
     future = latte_in_zoo("plugins", "check", "latte-future", "--no-contract")

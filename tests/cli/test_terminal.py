@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from latte.cli import output
+from latte import cli
 from latte.cli.errors import print_error, print_unexpected
-from latte.cli.output import SafeStream, echo, print_json, results, rows_stream
 from latte.evaluate.predictions import ClassScore, Prediction, stream_predictions
 from latte.interfaces import LatteError
+from latte.report.output import SafeStream, echo, print_json, results, rows_stream
 from latte.report.progress import PlainProgress, RichProgress, make_progress
 from latte.report.terminal import SafeConsole
 
@@ -109,10 +109,9 @@ def test_rows_on_a_terminal_have_no_control_characters(
     assert not COMMANDS.search(shown.replace("\r\n", "\n"))
 
 
-def test_commands_print_only_through_latte_cli_output() -> None:
+def test_commands_print_only_through_latte_report_output() -> None:
     """`typer.echo` and rich's own console do not escape control characters."""
-    folder = Path(output.__file__).parent
-    others = [path for path in folder.glob("*.py") if path.name != "output.py"]
+    others = [*Path(cli.__file__).parent.glob("*.py")]
     assert len(others) > 10
     ways = re.compile(r"typer\.echo|[^e]Console\(|print_exception|sys\.stdout\.write")
     assert [path.name for path in others if ways.search(path.read_text(encoding="utf-8"))] == []

@@ -17,19 +17,19 @@ def test_fewer_than_three_images_per_name_give_a_warning_with_advice() -> None:
 @pytest.mark.parametrize("images", [300, 301, 10_000])
 def test_three_images_per_name_give_no_warning(images: int) -> None:
     assert warn_of_few(images, 100) is None
-    assert warn_of_few(images, 100, whole=20_000) is None
+    assert warn_of_few(images, 100, all_images=20_000) is None
 
 
 def test_warning_about_limit_names_the_smallest_sensible_limit() -> None:
-    assert warn_of_few(200, 100, whole=5_000) == (
+    assert warn_of_few(200, 100, all_images=5_000) == (
         "200 images for 100 names is 2 per name; results at this size say little about the whole "
         "folder; use --limit 300 or more"
     )
-    assert "leave --limit out" in str(warn_of_few(200, 100, whole=300))
+    assert "leave --limit out" in str(warn_of_few(200, 100, all_images=300))
 
 
 def test_warning_about_a_small_folder_does_not_mention_the_limit() -> None:
-    assert warn_of_few(50, 100, whole=150) == warn_of_few(150, 100)
+    assert warn_of_few(50, 100, all_images=150) == warn_of_few(150, 100)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from latte.describe.generate import (
     MOST_WAITING,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
-from latte.interfaces import DescribeRequest, LatteError
+from latte.interfaces import DescribeRequest, FailedRequests, LatteError
 from latte.interfaces.descriptions import BUGS
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
-from tests.helpers.describe_runs import failing_on, plan_for, run
+from tests.helpers.describe_runs import failed_requests, failing_on, number_failed, plan_for, run
 from tests.helpers.recorded import RecordedProgress
 
 
@@ -78,7 +78,8 @@ def test_failing_batch_is_halved_down_to_the_failing_request(tmp_path: Path) -> 
     describer = ScriptedDescriber(failing_on("hash5"), batch_size=8)
     result = run(tmp_path, describer, images=8)
     assert [i for i, text in enumerate(result.texts) if text is None] == [5]
-    assert (result.generated, result.failed, result.refused) == (7, 1, 0)
+    assert (result.generated, result.refused) == (7, 0)
+    assert number_failed(tmp_path, describer, images=8) == 1
     assert describer.batches == [8, 4, 4, 2, *[1] * (1 + ATTEMPTS), 2]
     with DescriptionStore(tmp_path) as store:
         key = plan_for(describer, training_set([0] * 8)).requests[5].key
@@ -87,7 +88,8 @@ def test_failing_batch_is_halved_down_to_the_failing_request(tmp_path: Path) -> 
 
 def test_transient_failure_is_retried(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
-    assert run(tmp_path, describer, images=2).failed == 0
+    run(tmp_path, describer, images=2)
+    assert failed_requests(tmp_path, describer, images=2) is None
 
 
 def test_returned_failure_is_neither_repeated_nor_waited_for(
@@ -103,7 +105,8 @@ def test_returned_failure_is_neither_repeated_nor_waited_for(
     monkeypatch.setattr("latte.describe.generate.time.sleep", pauses.append)
     describer = ScriptedDescriber(script, batch_size=4)
     result = run(tmp_path, describer, images=8)
-    assert (result.generated, result.failed, pauses) == (6, 2, [])
+    assert (result.generated, pauses) == (6, [])
+    assert number_failed(tmp_path, describer, images=8) == 2
     assert describer.batches == [4, 4]
     again = ScriptedDescriber(batch_size=4)
     assert run(tmp_path, again, images=8).generated == 2
@@ -143,7 +146,7 @@ def test_pauses_outlast_a_short_outage_and_are_shown(
     monkeypatch.setattr("latte.describe.generate.time.sleep", sleep)
     describer, progress = ScriptedDescriber(script, batch_size=1), RecordedProgress()
     result = run(tmp_path, describer, progress=progress)
-    assert (result.generated, result.failed) == (9, 1)
+    assert (result.generated, number_failed(tmp_path, describer)) == (9, 1)
     assert 30 <= now <= 32
     assert {"retry_in": "4 s"} in progress.tasks[0].figures
     assert progress.tasks[0].done == 10
@@ -184,7 +187,8 @@ def test_a_bug_on_some_images_is_a_failure_of_these_images(tmp_path: Path) -> No
 
     describer = ScriptedDescriber(script, batch_size=1)
     result = run(tmp_path, describer, images=8)
-    assert (result.generated, result.failed, len(describer.batches)) == (4, 4, 8)
+    assert (result.generated, len(describer.batches)) == (4, 8)
+    assert number_failed(tmp_path, describer, images=8) == 4
     with DescriptionStore(tmp_path) as store:
         reason = store.failure(plan_for(describer, training_set([0] * 8)).requests[5].key)
     assert reason is not None
@@ -235,23 +239,28 @@ def test_failed_requests_are_sent_last_and_do_not_end_a_later_run(tmp_path: Path
     """A set with many permanent failures, and failures of an outage, must stay usable."""
     images = 4 * GIVE_UP_AFTER
     failing = [f"hash{i}" for i in range(0, images, 2)]
-    first = run(tmp_path, ScriptedDescriber(failing_on(*failing)), images=images)
-    assert first.failed == len(failing)
+    first = ScriptedDescriber(failing_on(*failing))
+    run(tmp_path, first, images=images)
+    assert number_failed(tmp_path, first, images) == len(failing)
     describer = ScriptedDescriber(failing_on(*failing[:-1]))
-    again = run(tmp_path, describer, images=images + 1)
+    run(tmp_path, describer, images=images + 1)
     assert describer.asked == [f"What? hash{images}", f"What? {failing[-1]}"]
-    assert again.failed == len(failing) - 1
+    assert number_failed(tmp_path, describer, images + 1) == len(failing) - 1
 
 
-def test_error_of_the_describer_in_a_retry_is_a_warning(tmp_path: Path) -> None:
+def test_error_of_the_describer_ends_only_requests_that_failed_before(tmp_path: Path) -> None:
     """A finished run must stay usable if the server no longer exists."""
 
     def no_server(request: DescribeRequest) -> str:
         raise LatteError("no server answers")
 
     first = run(tmp_path, ScriptedDescriber(failing_on("hash1")), images=3)
-    again = run(tmp_path, ScriptedDescriber(no_server), images=3, is_retry=True)
-    assert (again.texts, again.failed) == (first.texts, 1)
+    describer, progress = ScriptedDescriber(no_server), RecordedProgress()
+    again = run(tmp_path, describer, images=3, progress=progress)
+    assert (again.texts, number_failed(tmp_path, describer, images=3)) == (first.texts, 1)
+    assert "warning: no server answers" in progress.lines
+    with pytest.raises(LatteError, match="no server answers"):
+        run(tmp_path, describer, images=4)
     describer = ScriptedDescriber(no_server)
     with pytest.raises(LatteError, match="no server answers"):
         run(tmp_path / "new", describer)
@@ -265,9 +274,13 @@ def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
             return RuntimeError("503" if number else "400")
         return echo(request)
 
-    result = run(tmp_path, ScriptedDescriber(script), images=6)
-    assert (result.failed, result.reason) == (3, "RuntimeError: 503")
-    assert run(tmp_path, ScriptedDescriber(), images=6).reason is None
+    describer = ScriptedDescriber(script)
+    run(tmp_path, describer, images=6)
+    assert failed_requests(tmp_path, describer, images=6) == FailedRequests(
+        3, 6, "RuntimeError: 503"
+    )
+    run(tmp_path, ScriptedDescriber(), images=6)
+    assert failed_requests(tmp_path, describer, images=6) is None
 
 
 def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:

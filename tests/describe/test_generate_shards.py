@@ -21,7 +21,8 @@ def test_all_shards_together_ask_every_request_once(tmp_path: Path, count: int) 
     requests = 0
     for index in range(1, count + 1):
         worker = ScriptedDescriber()
-        requests += run(tmp_path, worker, IMAGES, shard=Shard(index, count)).requests
+        result = run(tmp_path, worker, IMAGES, shard=Shard(index, count))
+        requests += result.served + result.generated
         asked += worker.asked
     assert sorted(asked) == sorted(f"What? hash{i}" for i in range(IMAGES))
     assert requests == IMAGES
@@ -66,4 +67,5 @@ def test_shard_of_failures_raises_and_shard_of_refusals_does_not(tmp_path: Path)
 def test_empty_shard_is_not_an_error(tmp_path: Path) -> None:
     key = plan_for(ScriptedDescriber(), training_set([0])).requests[0].key
     empty = next(Shard(i, 2) for i in (1, 2) if not Shard(i, 2).holds(key))
-    assert run(tmp_path, ScriptedDescriber(), 1, shard=empty).requests == 0
+    result = run(tmp_path, ScriptedDescriber(), 1, shard=empty)
+    assert (result.served, result.generated, result.refused) == (0, 0, 0)

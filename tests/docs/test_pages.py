@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 import latte.api
+import latte.api.output
+import latte.api.runs
 import latte.api.sources
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
@@ -171,6 +173,6 @@ def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "pages/reference/recipe.html").is_file(), sys.version
     page = (tmp_path / "pages/api.html").read_text(encoding="utf-8")
-    for module in (latte.api, latte.api.sources):
+    for module in (latte.api, latte.api.output, latte.api.runs, latte.api.sources):
         names = [f"{module.__name__}.{name}" for name in module.__all__]
         assert not [name for name in names if f'id="{name}"' not in page]

@@ -13,7 +13,7 @@ from latte.describe.columns import Column
 from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
-from latte.interfaces import DescribeRequest
+from latte.interfaces import DescribeRequest, FailedRequests
 from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, echo, training_set
 from tests.helpers.recorded import RecordedProgress
 
@@ -34,6 +34,20 @@ def run(
     plan = plan_for(describer, training_set([0] * images), prompt)
     with DescriptionStore(folder) as store:
         return generate(describer, plan, store, progress or RecordedProgress(), **options)
+
+
+def failed_requests(
+    folder: Path, describer: ScriptedDescriber, images: int = 10
+) -> FailedRequests | None:
+    """Return the failed requests that the store in `folder` has about these images."""
+    with DescriptionStore(folder) as store:
+        return store.failed_requests(plan_for(describer, training_set([0] * images)).keys)
+
+
+def number_failed(folder: Path, describer: ScriptedDescriber, images: int = 10) -> int:
+    """Return how many requests about these images failed."""
+    failed = failed_requests(folder, describer, images)
+    return failed.count if failed else 0
 
 
 def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:

@@ -21,8 +21,10 @@ from latte.interfaces import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    RunRecord,
     RunResults,
 )
+from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -136,46 +138,97 @@ def gallery(folder: Path) -> tuple[GalleryEntry, ...]:
     )
 
 
+RECIPE = {
+    "name": "animals",
+    "seed": 7,
+    "backbone": {"model": "hf-hub:someone/some-clip", "pretrained": None},
+    "dataset": {"use": "folder", "root": "photos"},
+    "describers": [{"use": "phrases"}],
+    "descriptions": [{"use": "class"}, {"use": "group", "name": "pairs", "size": 2}],
+    "labels": [{"use": "frozen"}, {"use": "current"}],
+    "learners": [
+        {
+            "name": "main",
+            "trainable": {"use": "all"},
+            "prototypes": {"use": "momentum", "momentum": 0.99},
+            "loss": {"use": "contrastive"},
+        }
+    ],
+    "train": {
+        "batch_size": 64,
+        "max_steps": 40,
+        "max_epochs": 4,
+        "optimizer": {"name": "adamw", "learning_rate": 1e-06},
+    },
+}
+
+
 def run_results(folder: Path, **changes: Any) -> RunResults:
     """Return a run on three classes that gained 4.5 points on 400 images."""
     results = RunResults(
         folder=folder / "animals-1a2b3c4d",
-        name="animals",
-        recipe={
-            "name": "animals",
-            "seed": 7,
-            "backbone": {"model": "hf-hub:someone/some-clip", "pretrained": None},
-            "dataset": {"use": "folder", "root": "photos"},
-            "describers": [{"use": "phrases"}],
-            "descriptions": [{"use": "class"}, {"use": "group", "name": "pairs", "size": 2}],
-            "labels": [{"use": "frozen"}, {"use": "current"}],
-            "learners": [
-                {
-                    "name": "main",
-                    "trainable": {"use": "all"},
-                    "prototypes": {"use": "momentum", "momentum": 0.99},
-                    "loss": {"use": "contrastive"},
-                }
-            ],
-            "train": {
-                "batch_size": 64,
-                "max_steps": 40,
-                "max_epochs": 4,
-                "optimizer": {"name": "adamw", "learning_rate": 1e-06},
+        record=RunRecord(
+            source=Source(recipe="/recipes/animals.yaml", values=RECIPE),
+            environment={"latte": "0.1.0", "packages": {"torch": "2.13.0"}},
+            stages={
+                "describe": StageRecord(fingerprint="", seconds=812.0),
+                "train": StageRecord(fingerprint="", seconds=5241.0, peak_memory_mb=12345.0),
             },
-        },
-        environment={"latte": "0.1.0", "packages": {"torch": "2.13.0"}},
-        class_names=CLASSES,
-        training_images=12345,
-        skipped_images=2,
-        seconds={"describe": 812.0, "train": 5241.0},
+            data=DataFacts(class_names=CLASSES, training_images=12345, skipped_images=2),
+            evaluate=EvaluateFacts(evaluations=(ZERO_SHOT, ADAPTED)),
+        ),
         metrics=(*steps(40), *epochs(0.56, 0.57, 0.58, 0.595)),
-        evaluations=(ZERO_SHOT, ADAPTED, CONTROL),
+        controls=(CONTROL,),
         gallery=gallery(folder / "images"),
         pseudo_label_counts=((6000, 5000), (4000, 7345), (2345, 0)),
         confusions={"zero-shot": confusions(BEFORE), "adapted": confusions(AFTER)},
         label_flows=FLOWS,
         prototypes=(LearnerPrototypes("main", *PROTOTYPES),),
-        peak_memory_mb={"train": 12345.0},
     )
-    return replace(results, **changes)
+    return changed(results, **changes)
+
+
+OWN_CLASSIFIERS = ("zero-shot", "adapted", "candidate")
+
+
+def changed(results: RunResults, **changes: Any) -> RunResults:
+    """Return a copy with other fields, or other facts of the record, even impossible ones."""
+    record: dict[str, Any] = {}
+    fields = {name: value for name, value in changes.items() if name in vars(results)}
+    for name, value in changes.items():
+        if name in fields:
+            continue
+        if name in ("recipe", "name"):
+            source = results.record.source
+            values = {"name": source.values["name"], **changes.get("recipe", source.values)}
+            values["name"] = changes.get("name", values["name"])
+            record["source"] = source.model_copy(update={"values": values})
+        elif name == "environment":
+            record[name] = value
+        elif name == "seconds":
+            memory = results.record.peak_memory_mb
+            record["stages"] = {
+                stage: StageRecord(fingerprint="", seconds=one, peak_memory_mb=memory.get(stage))
+                for stage, one in value.items()
+            }
+        elif name == "peak_memory_mb":
+            record["stages"] = {
+                stage: one.model_copy(update={name: value.get(stage)})
+                for stage, one in results.record.stages.items()
+            }
+        else:
+            if name == "evaluations":
+                own = [one.name.split(",")[0] in OWN_CLASSIFIERS for one in value]
+                fields["controls"] = tuple(
+                    one for one, is_own in zip(value, own, strict=True) if not is_own
+                )
+                value = tuple(one for one, is_own in zip(value, own, strict=True) if is_own)
+            (stage,) = (
+                stage
+                for stage in ("data", "describe", "train", "evaluate")
+                if name in type(getattr(results.record, stage)).model_fields
+            )
+            facts = record.get(stage, getattr(results.record, stage))
+            record[stage] = facts.model_copy(update={name: value})
+    fields["record"] = results.record.model_copy(update=record)
+    return replace(results, **fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from latte.interfaces import Confusion
 from latte.report.page.confusion import DRAWN, chosen_classes, confusions, heat_map
 from tests.helpers.html_document import parse
-from tests.helpers.report_examples import run_results
+from tests.helpers.report_examples import changed, run_results
 
 pairs = st.dictionaries(
     st.tuples(st.integers(0, 79), st.integers(0, 79)), st.integers(1, 50), max_size=60
@@ -50,7 +49,7 @@ def test_classes_that_are_confused_stand_side_by_side() -> None:
 
 def test_a_picture_of_a_thousand_classes_stays_small(tmp_path: Path) -> None:
     rows = tuple(Confusion(label, (7 * label) % 1000, 1 + label % 5) for label in range(1000))
-    results = replace(
+    results = changed(
         run_results(tmp_path),
         class_names=tuple(f"class {label}" for label in range(1000)),
         confusions={"zero-shot": rows, "adapted": rows},

@@ -1,8 +1,7 @@
-"""The gain that a person's answers measure, beside the verdict in every report."""
+"""The gain that a person's answers measure, beside the verdict."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ from latte.report.card import model_card
 from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
-from latte.report.page.page import run_page
+from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.review.session import Mark, Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
 from tests.helpers.records import record
-from tests.helpers.report_examples import CLASSES, run_results
+from tests.helpers.report_examples import CLASSES, changed, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels
 
 ADAPTED = Verdict(1.0, "the texts and the groups of images agree")
@@ -35,23 +34,57 @@ def review(tmp_path: Path) -> Review:
 
 
 def unlabelled(folder: Path, verdict: Verdict | None = ADAPTED, **changes: Any) -> RunResults:
-    return replace(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
+    return changed(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
 
 
 def squashed(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_page_and_card_without_answers_show_one_line(tmp_path: Path, review: Review) -> None:
+def text_of(results: RunResults, run: str | None = None) -> str:
+    """Return the texts and commands of all statements."""
+    parts = ([one.text, *map(": ".join, one.commands)] for one in statements(results, run))
+    return " ".join(text for part in parts for text in part if text)
+
+
+def test_without_answers_the_first_statement_asks_for_them(tmp_path: Path) -> None:
     results = unlabelled(tmp_path)
-    header = parse(run_page(results)).one("header").words
-    assert header.count(HINT) == 1
-    assert model_card(results).count(HINT) == 1
-    assert summary_table(results, "my runs/a").count("latte review 'my runs/a'") == 1
-    # An answer about an image on which the models agree measures no gain.
+    first = statements(results, "my runs/a")[0]
+    assert first.kind == "ask"
+    assert first.text.startswith("2 groups of images to name, about 1 minute: a new run learns")
+    assert [one.line for one in first.commands] == ["latte review 'my runs/a'"]
+    assert text_of(results).count("latte review") == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "time"),
+    [(1, "1 group of images to name, about 1 minute:"), (8, "about 2 minutes:"),
+     (20, "about 5 minutes:"), (21, "21 groups of images to name, the first 20 take about 5 ")],
+)  # fmt: skip
+def test_the_time_to_name_the_groups_is_estimated(tmp_path: Path, groups: int, time: str) -> None:
+    counts = ((0, 9),) * groups + ((9, 0),) * 3
+    assert time in statements(unlabelled(tmp_path, pseudo_label_counts=counts))[0].text
+
+
+def test_the_groups_are_those_of_a_rejected_candidate(tmp_path: Path) -> None:
+    folder = tmp_path / "animals-1a2b3c4d"
+    made_up_review(folder, CLASSES)
+    write_labels(folder / "candidate", CLASSES)
+    assert statements(unlabelled(tmp_path, KEPT))[0].text.startswith("3 groups of images")
+
+
+def test_after_an_answer_only_the_command_that_measures_is_named(
+    tmp_path: Path, review: Review
+) -> None:
     agreed = review.population.agreements[0][0]
     review.save("evidence", [Mark(agreed.key, "none")])
-    assert HINT in model_card(results)
+    text = text_of(unlabelled(tmp_path))
+    assert text.count(HINT) == 1
+    assert "groups of images to name" not in text
+
+
+def test_labelled_images_need_no_answers(tmp_path: Path) -> None:
+    assert "latte review" not in text_of(changed(run_results(tmp_path), verdict=ADAPTED))
 
 
 @pytest.mark.parametrize("verdict", [ADAPTED, None])
@@ -60,22 +93,17 @@ def test_measured_gain_is_the_headline_and_the_verdict_comes_below(
 ) -> None:
     answer_all(review, "adapted", 40)
     results = unlabelled(tmp_path, verdict)
-    document = parse(run_page(results))
-    summary = squashed(summary_table(results))
-    start = model_card(results).partition("## Intended use")[0]
-    for text in (document.one("header").words, summary, squashed(start)):
-        gain, _, below = text.replace("\\", "").partition("Accuracy (95 % intervals): zero-shot")
-        assert GAIN in gain
-        assert "No verdict" not in gain
-        assert ("The guard's verdict" in below) == (verdict is not None)
-        assert "not known" not in text and "one in four" not in text
-    everything = f"{document.one('body').words} {summary} {model_card(results)}"
-    for wrong in ("The accuracy is unknown", "Its accuracy was not measured", HINT):
-        assert wrong not in everything
-    result = document.by_id("result").words
-    assert result.startswith(f"Result {GAIN}")
-    assert "answers about training images measure the gain" in result
-    assert summary.count(GAIN) == 1
+    first, text = statements(results)[0], text_of(results)
+    assert GAIN in first.text
+    assert (first.kind, first.tone) == ("verdict", "better")
+    gain, _, below = text.partition("Accuracy (95 % intervals): zero-shot")
+    assert "No verdict" not in gain
+    assert ("The guard's verdict" in below) == (verdict is not None)
+    assert "answers about training images measure the gain" in text
+    for wrong in ("not known", "one in four", "The accuracy is unknown", HINT):
+        assert wrong not in text
+    assert text.count(GAIN) == 1
+    assert "Its accuracy was not measured" not in model_card(results)
 
 
 def test_summary_with_a_measured_loss_is_ascii(tmp_path: Path, review: Review) -> None:
@@ -95,7 +123,7 @@ def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Pat
     verdict = {"strength": 0.0, "reason": "so it is"}
     record(folder, ("train", "verdict"), verdict)
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
-    words = parse(run_page(unlabelled(tmp_path, KEPT))).one("header").words
+    words = text_of(unlabelled(tmp_path, KEPT))
     gain = "Kept zero-shot CLIP. After 30 answers: the candidate is better by +25.0 points"
     assert gain in words
     assert "images alone: kept zero-shot. The texts and the groups" in words

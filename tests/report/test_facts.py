@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from latte.interfaces import Verdict
 from latte.report.facts import method_facts, run_facts
-from tests.helpers.report_examples import run_results
+from tests.helpers.report_examples import changed, run_results
 
 LEARNER = {
     "name": "main",
@@ -60,5 +59,5 @@ def test_signals_of_the_guard_are_facts_of_the_run(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     assert "Signals of the guard" not in dict(run_facts(results))
     verdict = Verdict(0.5, "halves agree", {"stability": 0.8612, "lead": 1.0})
-    facts = run_facts(replace(results, verdict=verdict))
+    facts = run_facts(changed(results, verdict=verdict))
     assert dict(facts)["Signals of the guard"] == "stability 0.861, lead 1"

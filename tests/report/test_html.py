@@ -21,6 +21,7 @@ from tests.helpers.report_examples import (
     ADAPTED,
     HOSTILE,
     ZERO_SHOT,
+    changed,
     evaluation,
     run_results,
     steps,
@@ -130,22 +131,21 @@ def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
     assert "Top-5" not in document(run_results(tmp_path)).by_id("result").one("thead").text
 
 
-def test_the_verdict_opens_the_result(tmp_path: Path) -> None:
+def test_the_result_has_the_colour_of_its_tone(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     worse = replace(ADAPTED, gain=Interval(-0.03, -0.05, -0.01))
-    tone = "verdict"
 
-    assert "better" in document(results).one("p", tone).attributes["class"].split()
-    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse)))
-    assert "worse" in harmed.one("p", tone).attributes["class"].split()
-    assert "lost 3.0 points" in harmed.one("p", tone).words
+    assert "better" in document(results).one("div", "result").attributes["class"].split()
+    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse))).one("div", "result")
+    assert "worse" in harmed.attributes["class"].split()
+    assert "lost 3.0 points" in harmed.words
 
 
 def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     results = run_results(tmp_path, evaluations=(), metrics=tuple(steps(10, agreement=0.9)))
     found = document(results)
 
-    assert "accuracy is unknown" in found.one("p", "verdict").text
+    assert "accuracy is unknown" in found.one("div", "result").text
     result = found.by_id("result")
     assert not list(result.all("table"))
     assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
@@ -213,7 +213,7 @@ def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     said = Described("a fox", (), ("an animal", "something <red>"))
     entry = replace(results.gallery[0], descriptions={"image": said})
-    html = run_page(replace(results, gallery=(entry,)))
+    html = run_page(changed(results, gallery=(entry,)))
     for text in ("a fox", "an animal", "something &lt;red&gt;"):
         assert f'<p dir="auto">{text}</p>' in html
 
@@ -278,13 +278,13 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         image=ImageReference(text, results.gallery[0].image.path),
         descriptions={text: Described(text), "group": results.gallery[0].descriptions["group"]},
     )
-    hostile = replace(
+    hostile = changed(
         results,
         name=text,
-        class_names=(text, *results.class_names[1:]),
+        class_names=(text, *results.record.data.class_names[1:]),
         environment={text: text},
-        recipe={**results.recipe, "dataset": {"use": text}},
-        seconds=dict(zip((text, "train"), results.seconds.values(), strict=True)),
+        recipe={**results.record.recipe, "dataset": {"use": text}},
+        seconds=dict(zip((text, "train"), results.record.seconds.values(), strict=True)),
         evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
         gallery=(described, *results.gallery[1:]),
     )

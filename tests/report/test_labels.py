@@ -21,7 +21,6 @@ def test_only_changes_are_shown_the_largest_first(tmp_path: Path) -> None:
     )
     found = flows(results)
     assert found is not None
-    assert "gives 9 of 19 training images (47\u202f%)" in found["sentence"]
     assert [tuple(row.values()) for row in found["rows"]] == [
         ("tabby cat", "red fox", 6, "40\u202f%"),
         ("barn owl", "tabby cat", 3, "75\u202f%"),
@@ -33,7 +32,6 @@ def test_a_run_without_changes_lists_none(tmp_path: Path) -> None:
     found = flows(run_results(tmp_path, label_flows=(LabelFlow(0, 0, 5),)))
     assert found is not None
     assert found["rows"] == []
-    assert "gives 0 of 5" in found["sentence"]
 
 
 def test_a_run_that_recorded_no_pairs_says_nothing(tmp_path: Path) -> None:

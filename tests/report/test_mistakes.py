@@ -11,7 +11,7 @@ import pytest
 from latte.interfaces import ClassifiedImage, ImageReference, RunResults
 from latte.report.page.mistakes import mistakes_page
 from tests.helpers.html_document import Element, parse
-from tests.helpers.report_examples import HOSTILE, picture, run_results
+from tests.helpers.report_examples import HOSTILE, changed, picture, run_results
 
 pytestmark = pytest.mark.thorough
 
@@ -88,7 +88,7 @@ def test_hostile_file_and_class_names_stay_text(text: str, tmp_path: Path) -> No
         replace(one, image=ImageReference(text, one.image.path))
         for one in (*calm.mistakes, *calm.uncertain)
     )
-    hostile = replace(
+    hostile = changed(
         calm,
         name=text,
         class_names=(text, text, text),

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from latte.recipe.oracle import ORACLE_STATEMENT
 from latte.report.page.gallery import gallery
-from latte.report.page.page import run_page
-from latte.report.sentences import ORACLE_STATEMENT, oracle_note
-from tests.helpers.html_document import parse
+from latte.report.statements import label_use, statements
 from tests.helpers.report_examples import run_results
 
 
@@ -26,19 +25,18 @@ from tests.helpers.report_examples import run_results
     ],
 )
 def test_the_note_names_the_oracles_unless_all_are(recipe: dict[str, Any], start: str) -> None:
-    assert oracle_note(recipe) == start + ORACLE_STATEMENT
+    assert [one.text for one in label_use(recipe)] == [start + ORACLE_STATEMENT]
 
 
 @pytest.mark.parametrize("recipe", [{}, {"oracle": False, "controls": {"a": {}}}])
 def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
-    assert oracle_note(recipe) is None
+    assert not label_use(recipe)
 
 
-def test_the_page_says_it_in_its_header(tmp_path: Path) -> None:
-    header = parse(run_page(run_results(tmp_path, recipe={"oracle": True})))
-    assert header.one("header").one("p", "oracle").words == f"Oracle: {ORACLE_STATEMENT}"
-    ordinary = parse(run_page(run_results(tmp_path)))
-    assert not list(ordinary.all("p", "oracle"))
+def test_an_oracle_is_the_first_statement(tmp_path: Path) -> None:
+    first = statements(run_results(tmp_path, recipe={"oracle": True}))[0]
+    assert (first.kind, first.text) == ("label-use", f"Oracle: {ORACLE_STATEMENT}")
+    assert not [one for one in statements(run_results(tmp_path)) if one.kind == "label-use"]
 
 
 def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:
@@ -51,7 +49,6 @@ def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) ->
 
 
 def test_corrections_do_not_hide_the_mark_of_an_oracle() -> None:
-    note = oracle_note({"oracle": True, "corrections": "review.jsonl"})
-    assert note is not None
-    assert "Corrected: " in note
-    assert ORACLE_STATEMENT in note
+    oracle, corrected = label_use({"oracle": True, "corrections": "review.jsonl"})
+    assert ORACLE_STATEMENT in oracle.text
+    assert corrected.text == "Corrected: labels that a person gave were used, from review.jsonl."

@@ -24,7 +24,7 @@ def test_snapshot_of_the_summary(tmp_path: Path) -> None:
 
 def test_without_labels_there_is_no_table(tmp_path: Path) -> None:
     text = summary_table(run_results(tmp_path, evaluations=()))
-    assert text.startswith("The accuracy is unknown")
+    assert "The accuracy is unknown" in text
     assert "top-1" not in text
 
 

@@ -1,4 +1,4 @@
-"""A guard's verdict in words, first in terminal, page and card."""
+"""Statements on a guard's verdict."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import get_args
 
 import pytest
 
-from latte.interfaces import Evaluation, Interval, PresentNames, RunResults, Verdict
+from latte.interfaces import Evaluation, Interval, RunResults, Verdict
 from latte.interfaces.guard import Outcome
 from latte.report.card import model_card
-from latte.report.page.page import run_page
-from latte.report.sentences import NO_GUARD, present_sentence, verdict_label, verdict_words
+from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
-from tests.helpers.html_document import parse
+from latte.report.verdict import NO_GUARD, verdict_label
 from tests.helpers.report_examples import (
     ADAPTED,
     BEFORE,
     CONTROL,
     ZERO_SHOT,
+    changed,
     evaluation,
     run_results,
 )
-from tests.helpers.reviews import made_up_review
 
 REASON = "the texts and the groups of images agree"
 WHOLE = Verdict(1.0, REASON)
@@ -34,11 +33,20 @@ NOT_KNOWN = "is not known: features alone cannot tell."
 
 
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
-    return replace(run_results(folder, **changes), verdict=verdict)
+    return changed(run_results(folder, **changes), verdict=verdict)
 
 
 def unlabelled(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
     return judged(folder, verdict, evaluations=(), confusions={}, **changes)
+
+
+def lines(results: RunResults, run: str = "runs/a") -> tuple[str, ...]:
+    """Return the texts and commands of all statements."""
+    return tuple(
+        line
+        for stated in statements(results, run)
+        for line in [*filter(None, [stated.text]), *map(": ".join, stated.commands)]
+    )
 
 
 def squashed(text: str) -> str:
@@ -63,22 +71,20 @@ class TestOutcome:
 
 class TestWords:
     def test_adapted(self, tmp_path: Path) -> None:
-        assert verdict_words(unlabelled(tmp_path, WHOLE), "runs/a").lines == (
+        assert lines(unlabelled(tmp_path, WHOLE))[2:6] == (
             f"Adapted. Whether this helps {NOT_KNOWN}",
             "On image sets that nobody had tuned latte to, about one in four adapted folders lost "
             "more than a point of accuracy.",
             "The texts and the groups of images agree.",
-            "To measure the gain with a few dozen answers: latte review runs/a",
             "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot.",
         )
 
     def test_kept(self, tmp_path: Path) -> None:
-        assert verdict_words(unlabelled(tmp_path, KEPT), "my runs/a").lines == (
+        assert lines(unlabelled(tmp_path, KEPT), "my runs/a")[2:7] == (
             f"Kept zero-shot CLIP. Whether adapting would help {NOT_KNOWN}",
             "On image sets that nobody had tuned latte to, about one large gain in three was given "
             "up in this way.",
             "The texts and the groups of images agree.",
-            "To measure the gain with a few dozen answers: latte review 'my runs/a'",
             "To use the candidate, the adapted model that the guard did not accept: "
             "latte predict 'my runs/a' IMAGES --candidate",
             "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
@@ -86,12 +92,18 @@ class TestWords:
 
     def test_a_command_has_a_line_of_its_own_in_the_terminal(self, tmp_path: Path) -> None:
         run = "adapted/a-long-name-of-a-folder-of-photos-12345678"
-        lines = summary_table(unlabelled(tmp_path, KEPT), run).split("\n")
-        assert f"  latte run {run}/recipe.yaml --set guard=null" in lines
-        assert f"  latte review {run}" in lines
+        summary = summary_table(unlabelled(tmp_path, KEPT), run)
+        assert f"  latte run {run}/recipe.yaml --set guard=null" in summary.split("\n")
+        assert f"  latte review {run}" in summary.split("\n")
+
+    @pytest.mark.parametrize("verdict", [WHOLE, KEPT, PART])
+    def test_the_summary_fits_and_is_ascii(self, tmp_path: Path, verdict: Verdict) -> None:
+        summary = summary_table(unlabelled(tmp_path, verdict), "runs/a")
+        assert all(len(line) <= WIDTH for line in summary.split("\n"))
+        assert summary.isascii()
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
-        sentence, *_, use, _, _ = verdict_words(unlabelled(tmp_path, PART), "runs/a").lines
+        _, _, sentence, _, _, use, *_ = lines(unlabelled(tmp_path, PART))
         assert sentence == (
             "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). "
             f"Whether this helps {NOT_KNOWN}"
@@ -102,7 +114,7 @@ class TestWords:
     def test_labelled_images_that_measure_the_gain_replace_the_doubt(
         self, tmp_path: Path, verdict: Verdict
     ) -> None:
-        text = " ".join(verdict_words(judged(tmp_path, verdict), "runs/a").lines)
+        text = " ".join(lines(judged(tmp_path, verdict)))
         assert text.startswith(("Adapted", "Kept zero-shot CLIP. The texts"))
         assert "not known" not in text and "latte review" not in text
 
@@ -110,52 +122,18 @@ class TestWords:
         self, tmp_path: Path
     ) -> None:
         learned = unlabelled(tmp_path, WHOLE)
-        learned = replace(learned, recipe={**learned.recipe, "corrections": "a/review.jsonl"})
-        sentence, reason, measure, _ = verdict_words(learned, "runs/a").lines
+        learned = changed(
+            learned, recipe={**learned.record.recipe, "corrections": "a/review.jsonl"}
+        )
+        sentence, reason, _, measure, *_ = lines(learned)
         assert (sentence, reason) == ("Adapted.", "The texts and the groups of images agree.")
         assert measure.endswith("latte review runs/a")
 
-
-@pytest.mark.parametrize("verdict", [WHOLE, KEPT, PART])
-class TestPlaces:
-    def test_it_is_the_first_line_of_the_summary(self, tmp_path: Path, verdict: Verdict) -> None:
-        results = unlabelled(tmp_path, verdict)
-        summary = summary_table(results, "runs/a")
-        text = squashed(summary)
-        assert text.startswith(squashed(" ".join(verdict_words(results, "runs/a").lines)))
-        assert all(len(line) <= WIDTH for line in summary.split("\n"))
-        assert summary.isascii()
-
-    def test_it_stands_above_the_sections_of_the_page(
-        self, tmp_path: Path, verdict: Verdict
-    ) -> None:
-        results = unlabelled(tmp_path, verdict)
-        header = parse(run_page(results)).one("header").words
-        for line in verdict_words(results, results.folder.name).lines:
-            assert line in header
-
-    def test_it_stands_below_the_title_of_the_card(self, tmp_path: Path, verdict: Verdict) -> None:
-        results = unlabelled(tmp_path, verdict)
-        start = model_card(results).partition("## Intended use")[0]
-        assert f"**{verdict_words(results, 'a').sentence}**" in start
-        assert "The texts and the groups of images agree." in start
-
-
-def test_without_a_guard_page_and_card_say_so_and_the_terminal_nothing(tmp_path: Path) -> None:
-    results = unlabelled(tmp_path, None)
-    assert NO_GUARD in parse(run_page(results)).one("header").words
-    assert NO_GUARD in model_card(results)
-    summary = summary_table(results, "runs/a")
-    assert "erdict" not in summary
-    assert "latte review runs/a" in summary
-
-
-def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
-    hostile = Verdict(0.0, "<script>alert(1)</script> **a**\x1b[31m")
-    results = judged(tmp_path, hostile)
-    assert "<script>alert" not in run_page(results)
-    assert "**a**" not in model_card(results) and "<script>" not in model_card(results)
-    assert "\x1b" not in summary_table(results)
+    def test_without_a_guard_the_result_comes_first(self, tmp_path: Path) -> None:
+        result, _, no_guard, *_ = lines(judged(tmp_path, None))
+        assert result.startswith("Adapting gained")
+        assert no_guard == NO_GUARD
+        assert "latte review runs/a" in " ".join(lines(unlabelled(tmp_path, None)))
 
 
 class TestKeptZeroShot:
@@ -203,71 +181,3 @@ class TestKeptZeroShot:
         )
         without_guard = judged(tmp_path, None, evaluations=(ZERO_SHOT, worse, control))
         assert "did at least as well" in squashed(summary_table(without_guard))
-
-
-class TestPresent:
-    def test_some_names_are_shown_and_the_others_counted(self) -> None:
-        names = tuple(f"name {number}" for number in range(93))
-        found = PresentNames(7, 5, 11, names)
-        assert present_sentence(found, 100) == (
-            "About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly "
-            "shows: name 0, name 1, name 2 and 90 more"
-        )
-        assert present_sentence(PresentNames(2, 2, 2, ("a",)), 3) == (
-            "About 2 of 3 classes occur (95 % interval 2 to 2); names that no image clearly "
-            "shows: a"
-        )
-
-    def test_an_interval_wider_than_half_of_the_names_is_left_out(self) -> None:
-        assert present_sentence(PresentNames(31, 5, 35, ("a",)), 35) == (
-            "About 31 of 35 classes occur; names that no image clearly shows: a"
-        )
-
-    def test_names_without_an_image_name_the_task_that_corrects_groups(
-        self, tmp_path: Path
-    ) -> None:
-        results = replace(run_results(tmp_path), present=PresentNames(2, 2, 2, ("fox",)))
-        task = made_up_review(tmp_path / "made up", ("a", "b")).queues["clusters"].title
-        summary = summary_table(results, "runs/my photos")
-        assert f"choose the task \"{task}\" of: latte review 'runs/my photos'" in squashed(summary)
-        assert "\nlatte review 'runs/my photos'\n" in f"{summary}\n"
-        assert (
-            f"latte review {results.folder.name}" in parse(run_page(results)).one("details").words
-        )
-        long = f"latte review '{'a folder/' * 12}Herbst – {'x' * 90}'"
-        assert f"\n{long}\n" in f"{summary_table(results, long[14:-1])}\n"
-
-    def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
-        for present in (None, PresentNames(3, 3, 3, ())):
-            results = replace(run_results(tmp_path), present=present)
-            assert "classes occur" not in summary_table(results)
-
-    def test_nothing_says_which_classes_occur_among_fewer_than_25_images(
-        self, tmp_path: Path
-    ) -> None:
-        some, every = PresentNames(1, 1, 1, ("dog",)), PresentNames(3, 3, 3, ())
-        for present, words in ((some, "1 of 3 classes occur"), (every, "for every class name")):
-            results = replace(run_results(tmp_path), present=present, training_images=25)
-            few = replace(results, training_images=24)
-            for show in (run_page, model_card):
-                assert words in show(results)
-                assert words not in show(few)
-            assert "classes occur" not in summary_table(few)
-
-    def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
-        names = ("tabby cat", "<b>fox</b>", "c", "last name")
-        results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
-        document = parse(run_page(results))
-        words = document.by_id("result").words
-        assert "names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
-        assert "last name" in words
-        for text in (words, model_card(results), squashed(summary_table(results))):
-            assert "only correctly spelt English words" in text
-        assert "names that no image clearly shows: tabby cat" in model_card(results)
-        assert "<b>" not in model_card(results)
-        assert "About 2 of 3 classes occur" in squashed(summary_table(results))
-
-    def test_page_and_card_say_in_a_few_words_that_all_occur(self, tmp_path: Path) -> None:
-        results = replace(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))
-        for text in (run_page(results), model_card(results)):
-            assert "Images were found for every class name." in text

@@ -100,16 +100,16 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
         QuestionCounts("sheets", 1, stored=0, unanswered=0),
         QuestionCounts("images", 2, stored=0, unanswered=0, kept=2, contradictory=1),
     )
-    assert results.questions == expected
+    assert results.record.train.questions == expected
     said = " ".join(summary_table(results).split())
     assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in said
     page = (results.folder / "report" / "index.html").read_text()
-    assert "Questions about images" in page
+    assert "Questions about sheets 1" in page
     again = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "others")
     assert again is not None
     assert len(First.sent) == 3
-    assert [one.stored for one in again.questions] == [1, 2]
-    assert results.expected_gain is None
+    assert [one.stored for one in again.record.train.questions] == [1, 2]
+    assert results.record.train.expected_gain is None
 
 
 @pytest.mark.thorough
@@ -125,7 +125,7 @@ def test_the_gain_that_a_labeler_expects_is_in_the_run_folder_and_the_report(
     recipe, progress = recipe_of(text + controls, tmp_path), RecordedProgress()
     results = run_recipe(recipe, registry(), progress, output=tmp_path / "runs")
     assert results is not None
-    assert results.expected_gain == ExpectedGain(0.25, 0.0, 0.5)
+    assert results.record.train.expected_gain == ExpectedGain(0.25, 0.0, 0.5)
     assert any("expected gain of the answers: +25 points" in line for line in progress.lines)
     said = " ".join(summary_table(results).split())
     assert "+25 points on the training images (between 0 and +50 in nine of ten" in said

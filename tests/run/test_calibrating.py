@@ -20,7 +20,7 @@ def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Pat
     found = open_run(folder).record.evaluate.calibration
     assert found is not None
     assert results is not None
-    assert results.calibration == found
+    assert results.record.evaluate.calibration == found
     assert found.images == 12
     assert found.temperature == pytest.approx(found.logit_scale / found.scale)
     assert found.error is not None

@@ -42,7 +42,7 @@ def flows_are_the_counts_of_pseudo_labels_in_detail(results: RunResults) -> None
         assert [counts[label] for label in range(3)] == [
             pair[side] for pair in results.pseudo_label_counts
         ]
-    assert sum(flow.images for flow in results.label_flows) == results.training_images
+    assert sum(flow.images for flow in results.label_flows) == results.record.data.training_images
 
 
 def prototypes_are_there_before_and_after(results: RunResults) -> None:
@@ -57,12 +57,12 @@ def test_without_labels_there_are_flows_and_no_confusions(recipe: Path) -> None:
     results = finished(recipe, "dataset.evaluation=null")
     assert results.confusions == {}
     assert results.mistakes == ()
-    assert sum(flow.images for flow in results.label_flows) == results.training_images
+    assert sum(flow.images for flow in results.label_flows) == results.record.data.training_images
 
 
 def memory_is_known_by_stage_where_the_system_tells(results: RunResults) -> None:
-    assert set(results.peak_memory_mb) in (set(), set(results.seconds))
-    assert all(value > 0 for value in results.peak_memory_mb.values())
+    assert set(results.record.peak_memory_mb) in (set(), set(results.record.seconds))
+    assert all(value > 0 for value in results.record.peak_memory_mb.values())
 
 
 def mistakes_are_the_wrong_rows_of_predictions(results: RunResults) -> None:
@@ -72,7 +72,7 @@ def mistakes_are_the_wrong_rows_of_predictions(results: RunResults) -> None:
     wrong = {row["image"]: row for row in rows if row["class_1"] != row["true_class"]}
     assert wrong, "the random CLIP makes mistakes"
     assert {one.image.id for one in results.mistakes} == set(wrong)
-    names = results.class_names
+    names = results.record.data.class_names
     for one in results.mistakes:
         row = wrong[one.image.id]
         assert [names[label] for label in one.labels] == [row["class_1"], row["class_2"]]
@@ -91,7 +91,7 @@ def uncertain_images_have_the_lowest_confidence(results: RunResults) -> None:
     with (results.folder / "pseudo_labels.csv").open(newline="") as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert len(results.uncertain) == len(rows)
-    names = results.class_names
+    names = results.record.data.class_names
     for one in results.uncertain:
         row = rows[one.image.id]
         assert names[one.labels[0]] == row["adapted"]

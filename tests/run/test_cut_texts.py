@@ -35,7 +35,7 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
     assert recorded(folder, "train", "cut_texts") == []
     folder, results, progress = run(recipe)
     assert results is not None
-    assert results.cut_texts[0] == CutTexts("image", texts=6, cut=4)
+    assert results.record.train.cut_texts[0] == CutTexts("image", texts=6, cut=4)
     said = [line for line in progress.lines if "4 of 6 texts of image are longer" in line]
     assert len(said) == 1
     for page in ("report/index.html", "model/README.md"):
@@ -49,6 +49,6 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
 def test_nothing_is_recorded_if_all_texts_fit(recipe: Path) -> None:
     folder, results, progress = run(recipe)
     assert results is not None
-    assert results.cut_texts == ()
+    assert results.record.train.cut_texts == ()
     assert recorded(folder, "train", "cut_texts") == []
     assert not any("longer than the text tower" in line for line in progress.lines)

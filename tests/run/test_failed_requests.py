@@ -26,6 +26,7 @@ pytestmark = pytest.mark.thorough
 
 LATER = ("train", "evaluate", "report")
 CONTROL = "controls={no-groups: {descriptions: [class, image]}}"
+FAILED = "requests for descriptions failed"
 
 
 @pytest.fixture
@@ -51,12 +52,12 @@ def reused(progress: RecordedProgress) -> list[str]:
     return [line.partition(":")[0] for line in progress.lines if ": reused" in line]
 
 
-def planned(recipe: Path) -> dict[str, tuple[bool, int]]:
-    """Return for each stage of a dry run if it is reused, and how many requests it repeats."""
+def planned(recipe: Path) -> dict[str, tuple[bool, str | None]]:
+    """Return for each stage of a dry run if it is reused, and what it repeats."""
     registry = load_registry()
     loaded = load_recipe(recipe, registry, (describer(),))
     stages = plan_run(loaded, registry, RecordedProgress(), None)[1]
-    return {one.name: (one.seconds is not None, one.failed) for one in stages}
+    return {one.name: (one.seconds is not None, one.repeats) for one in stages}
 
 
 @pytest.mark.usefixtures("failed")
@@ -71,13 +72,13 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
 ) -> None:
     missing = 24 - len(noting.asked)
     assert missing > 0
-    assert planned(recipe)["describe"] == (False, missing)
+    assert planned(recipe)["describe"] == (False, f"{missing} failed requests")
     monkeypatch.delenv("FAIL")
     latte_in_process(capsys)(command, recipe, "--set", describer(), "--quiet")
     assert len(noting.asked) == len(set(noting.asked)) == 24
     folder, results, progress = run(recipe, describer())
     assert results is not None
-    assert results.failed is None
+    assert results.record.describe.failed is None
     assert "describe" in reused(progress)
     assert ("train" in reused(progress)) is (command == "run")
     assert len(noting.asked) == 24
@@ -89,15 +90,15 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
 def test_requests_that_fail_again_leave_later_stages_reused(
     recipe: Path, failed: Path, noting: Noting
 ) -> None:
-    assert planned(recipe)["train"] == (True, 0)
+    assert planned(recipe)["train"] == (True, None)
     for _ in range(2):
         folder, results, progress = run(recipe, describer())
         assert folder == failed
         assert results is not None
-        assert results.failed is not None
-        assert any(line.startswith("describe: requests failed") for line in progress.lines)
+        assert results.record.describe.failed is not None
+        assert any(line.startswith("describe: repeats ") for line in progress.lines)
         assert reused(progress) == ["data", "zero-shot", *LATER]
-        assert len(noting.asked) == 24 - results.failed.count
+        assert len(noting.asked) == 24 - results.record.describe.failed.count
 
 
 def test_terminal_and_report_name_failed_requests_and_the_command(
@@ -105,7 +106,7 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
 ) -> None:
     _, results, progress = run(recipe, describer())
     assert results is not None
-    found = results.failed
+    found = results.record.describe.failed
     assert found is not None
     assert 0 < found.count < found.requests == 24
     assert found.reason.startswith("RuntimeError: 503")
@@ -113,11 +114,12 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
     assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
     assert warning.endswith(command)
-    assert command in summary_table(results, relative(failed)).splitlines()
+    assert f"  {command}" in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{found.count} of 24 requests for descriptions failed" in page
-    assert f"To send them again: latte run {failed.name}/recipe.yaml</p>" in page
-    assert "Failed requests" in (failed / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"To send them again: <code>latte run {failed.name}/recipe.yaml</code></p>" in page
+    card = (failed / "model" / "README.md").read_text(encoding="utf-8")
+    assert FAILED in card
 
 
 def test_refusals_in_place_of_failures_repeat_only_the_report(
@@ -125,11 +127,11 @@ def test_refusals_in_place_of_failures_repeat_only_the_report(
 ) -> None:
     monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
     monkeypatch.delenv("FAIL")
-    assert "Failed requests" in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    assert FAILED in (failed / "report" / "index.html").read_text(encoding="utf-8")
     _, results, progress = run(recipe, describer())
     assert results is not None
     assert reused(progress) == ["data", "zero-shot", "train", "evaluate"]
-    assert "Failed requests" not in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    assert FAILED not in (failed / "report" / "index.html").read_text(encoding="utf-8")
     asked = len(noting.asked)
     assert "describe" in reused(run(recipe, describer())[2])
     assert len(noting.asked) == asked, "refused requests are not sent again"

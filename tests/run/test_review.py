@@ -40,7 +40,7 @@ def test_answers_meet_the_verdict_in_every_report(
     assert latte(*run).out.count(HINT) == 1
     (folder,) = Path("runs").iterdir()
     page, card = folder / "report" / "index.html", folder / "model" / "README.md"
-    for text in (parse(page.read_text()).one("header").words, card.read_text()):
+    for text in (parse(page.read_text()).by_id("result").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
     opened = open_run(folder)
@@ -58,8 +58,8 @@ def test_answers_meet_the_verdict_in_every_report(
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
     compared = "the candidate" if strength == 0 else "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
-    header = parse(page.read_text()).one("header").words
-    for text in (header, card.read_text().replace("\\", ""), printed):
+    result = parse(page.read_text()).by_id("result").words
+    for text in (result, card.read_text().replace("\\", ""), printed):
         assert f"{compared} changes accuracy by {gain}" in text
         assert "The guard's verdict, from the images alone" in text
     assert f"{compared} changes accuracy by {gain}" in " ".join(

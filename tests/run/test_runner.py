@@ -37,7 +37,7 @@ def test_run_folder_has_all_files(recipe: Path) -> None:
     assert list(folder.rglob("*.tmp")) == []
     assert results is not None
     assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
-    assert results.training_images == 12
+    assert results.record.data.training_images == 12
     assert {one.images for one in results.evaluations} == {9}
     assert folder.name.startswith("squares-")
 
@@ -87,7 +87,7 @@ def test_an_added_image_repeats_training_from_the_start(recipe: Path, tmp_path: 
     (tmp_path / "images" / "part-0" / "new.jpg").write_bytes(source.read_bytes() + b"\0")
     changed, results, progress = run(recipe)
     assert results is not None
-    assert results.training_images == 13
+    assert results.record.data.training_images == 13
     (said,) = [line for line in progress.lines if line.startswith("warning: images have changed")]
     assert said.endswith(f"so its results are moved to runs/{changed.name}.previous")
     fresh, _, _ = run(recipe, output=tmp_path / "fresh")
@@ -122,7 +122,7 @@ def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -
     (tmp_path / "images" / "wide.jpg").write_bytes(photo[:header] + wide + photo[header + 4 :])
     folder, results, progress = run(recipe)
     assert results is not None
-    assert (results.training_images, results.skipped_images) == (12, 8)
+    assert (results.record.data.training_images, results.record.data.skipped_images) == (12, 8)
     with (folder / "data" / "skipped.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)][2:4] == ["empty.jpg", "empty2.jpg"]
     place = next(n for n, line in enumerate(progress.lines) if line.startswith("skipped"))
@@ -158,7 +158,7 @@ def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
     part, results, _ = run(recipe, limit=6)
     assert whole != part
     assert results is not None
-    assert results.training_images == 6
+    assert results.record.data.training_images == 6
     assert results.evaluations[0].images == 6
 
 

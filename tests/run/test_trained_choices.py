@@ -59,7 +59,7 @@ def test_answers_label_the_images_of_a_run_that_trains(
     recipe = load_recipe(path, registry, changes)
     results = run_recipe(recipe, registry, RecordedProgress(), output=tmp_path / "runs")
     assert results is not None
-    kept = {one.purpose: one.kept for one in results.questions}
+    kept = {one.purpose: one.kept for one in results.record.train.questions}
     assert kept["controls"] == 8
     assert kept["images"] > 0
     with (results.folder / "pseudo_labels.csv").open(newline="") as file:

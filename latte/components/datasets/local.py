@@ -87,21 +87,21 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
         folders: dict[str, int] = {}
-        found = {}
+        image_labels = {}
         for image in self._training_images:
-            inner = image.path.relative_to(self._root).parts
-            if len(inner) > 1:
-                if inner[0] not in folders:
-                    folders[inner[0]] = labels[folder_class_name(Path(inner[0]))]
-                found[image.id] = folders[inner[0]]
-        return found
+            path_parts = image.path.relative_to(self._root).parts
+            if len(path_parts) > 1:
+                if path_parts[0] not in folders:
+                    folders[path_parts[0]] = labels[folder_class_name(Path(path_parts[0]))]
+                image_labels[image.id] = folders[path_parts[0]]
+        return image_labels
 
     def warnings(self) -> Sequence[str]:
         """Return warnings about unread files, links out of `root`, test images and class names."""
-        found = [self._links] if self._links else []
-        found += _notes(self, self._listed)
-        found += class_notes(self.options.classes, self.class_names, self.context)
-        return [*self._left_out.warnings(), *found]
+        notes = [self._links] if self._links else []
+        notes += _notes(self, self._listed)
+        notes += class_notes(self.options.classes, self.class_names, self.context)
+        return [*self._left_out.warnings(), *notes]
 
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if links leave `root`, unless option `follow_links` is true."""
@@ -116,13 +116,16 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
     def _links(self) -> str | None:
         """Warning that links lead to images outside `root`; None if no link does."""
         paths = ListedPaths(self._root, absolute=False)
-        outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
-        if not outside:
+        outside_images = [
+            image for image in self._training_images if not paths.stays_inside(image.path)
+        ]
+        if not outside_images:
             return None
         return (
-            f"{len(outside):,} of {len(self._training_images):,} images are outside "
+            f"{len(outside_images):,} of {len(self._training_images):,} images are outside "
             f"{os.path.normpath(self._root)}, "
-            f"where links lead, such as {outside[0].id}, which is {outside[0].path.resolve()}"
+            f"where links lead, such as {outside_images[0].id}, which is "
+            f"{outside_images[0].path.resolve()}"
         )
 
     @cached_property
@@ -136,47 +139,49 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             return ()
         if is_folder(path):
             _refuse_nesting(path, self._root)
-            labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
+            labelled_images = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             with _naming_columns("Rename the columns to path and class."):
-                labelled = self._listed.labelled(path, self.lookup, "path", "class")
-        return labelled
+                labelled_images = self._listed.labelled(path, self.lookup, "path", "class")
+        return labelled_images
 
 
 class _FromEither(ListedPaths):
-    """Listed paths; a relative path is looked up in `root` first, then in `other`.
+    """Listed paths; a relative path is looked up in `root` first, then in `id_root`.
 
-    Image ids are relative to `other`.
+    Image ids are relative to `id_root`.
     """
 
-    def __init__(self, root: Path, other: Path) -> None:
-        super().__init__(root, absolute=True, id_root=other)
-        self._other = ListedPaths(other, absolute=True)
+    def __init__(self, root: Path, id_root: Path) -> None:
+        super().__init__(root, absolute=True, id_root=id_root)
+        self._below_id_root = ListedPaths(id_root, absolute=True)
 
     def reference(self, entry: str, where: str) -> ImageReference:
-        found = super().reference(entry, where)
-        if is_file(found.path):
-            return found
-        other = self._other.reference(entry, where)
-        return other if is_file(other.path) else found
+        image = super().reference(entry, where)
+        if is_file(image.path):
+            return image
+        image_at_id_root = self._below_id_root.reference(entry, where)
+        return image_at_id_root if is_file(image_at_id_root.path) else image
 
 
-def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
+def _notes(source: ImageSource[Any], listed_paths: ListedPaths) -> Iterator[str]:
     """Yield warnings if test images are also training images, or if rows have no class."""
-    known = {image.id for image in source.training_images()}
-    tested = [one.image.id for one in source.evaluation_images()]
-    if own := sum(image in known for image in tested):
+    training_ids = {image.id for image in source.training_images()}
+    test_ids = [labelled_image.image.id for labelled_image in source.evaluation_images()]
+    if own_images := sum(image in training_ids for image in test_ids):
         yield (
-            f"{own:,} of {len(tested):,} test images are training images too (own images): they "
-            "measure the result for these images. Their labels are not used for training"
+            f"{own_images:,} of {len(test_ids):,} test images are training images too (own "
+            "images): they measure the result for these images. Their labels are not used for "
+            "training"
         )
-    if listed.without_class:
-        yield f"rows of test images without a class, which are left out: {listed.without_class:,}"
+    if listed_paths.without_class:
+        rows = listed_paths.without_class
+        yield f"rows of test images without a class, which are left out: {rows:,}"
 
 
 def _refuse_nesting(evaluation: Path, root: Path) -> None:
-    inner, outer = evaluation.resolve(), root.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+    evaluation_path, root_path = evaluation.resolve(), root.resolve()
+    if evaluation_path.is_relative_to(root_path) or root_path.is_relative_to(evaluation_path):
         raise LatteError(
             f"{evaluation} and root {root} lie inside each other: training would see the "
             "evaluation images",
@@ -250,8 +255,8 @@ class ListDataset(ImageSource[ListOptions]):
         for row in iterate_rows(self._file):
             image = paths.reference(row.text(self.options.path_column), row.where)
             # A column `label` beside `class_column` may hold other values, such as numbers.
-            named = self.options.class_column in row.values
-            if named and (name := row.optional_text(self.options.class_column)):
+            has_class_column = self.options.class_column in row.values
+            if has_class_column and (name := row.optional_text(self.options.class_column)):
                 labels[image.id] = lookup.label(name, row.where)
         return labels
 
@@ -296,7 +301,7 @@ class CoopDataset(SplitDataset[CoopOptions]):
         root = existing_folder(context.path(options.root), "dataset.root")
 
         def spell(name: str) -> str:
-            spaced = name.replace("_", " ")
-            return spaced.lower() if options.lower else spaced
+            spaced_name = name.replace("_", " ")
+            return spaced_name.lower() if options.lower else spaced_name
 
         super().__init__(options, context, read_splits(file), file=file, root=root, spell=spell)

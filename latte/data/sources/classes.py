@@ -73,7 +73,7 @@ class SourceOptions(Options):
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
         templates = (template,) if isinstance(template, str) else template
-        if not templates or not all("{class}" in one for one in templates):
+        if not templates or not all("{class}" in text for text in templates):
             raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
         if len({*templates}) < len(templates):
             raise ValueError("the same template stands here twice")
@@ -147,20 +147,20 @@ def class_notes(
     if isinstance(classes, str) and classes != CLASS_FOLDERS:
         file = context.path(classes)
         if file.suffix.lower() in _TABLES:
-            (line, first), *_ = _table_rows(file)
-            if _named_column(first) is None:
+            (line, first_cells), *_ = _table_rows(file)
+            if _named_column(first_cells) is None:
                 yield (
-                    f'{file}:{line}: "{first[_words_column(file)].strip()}" is read as a class '
-                    "name; if this line is a header, call the column class"
+                    f'{file}:{line}: "{first_cells[_words_column(file)].strip()}" is read as a '
+                    "class name; if this line is a header, call the column class"
                 )
         elif comments := sum(line.startswith("#") for line in _lines(file)):
-            starts = "1 line starts with # and is read as a comment"
-            several = f"{comments:,} lines start with # and are read as comments"
-            yield f"{file}: {starts if comments == 1 else several}"
-    parts = {name: name.partition("/")[0].strip().casefold() for name in names}
-    if vague := [name for name, part in parts.items() if part in _VAGUE]:
+            singular = "1 line starts with # and is read as a comment"
+            plural = f"{comments:,} lines start with # and are read as comments"
+            yield f"{file}: {singular if comments == 1 else plural}"
+    folded_names = {name: name.partition("/")[0].strip().casefold() for name in names}
+    if vague_names := [name for name, folded_name in folded_names.items() if folded_name in _VAGUE]:
         yield (
-            f"class names that no image looks like: {some(vague)}. Leave them out, and use "
+            f"class names that no image looks like: {some(vague_names)}. Leave them out, and use "
             "`latte predict --unknown-below` for images of no class"
         )
 
@@ -182,33 +182,35 @@ def _entries(file: Path) -> list[tuple[str, str]]:
         return [(name, place) for name in line.split(",")]
     for line, place in entries:
         if ";" in line or "\t" in line:
-            what = f"a class name with a semicolon or a tab: {line!r}"
-            raise LatteError(what, where=place, hint=_AS_TABLE)
+            problem = f"a class name with a semicolon or a tab: {line!r}"
+            raise LatteError(problem, where=place, hint=_AS_TABLE)
     return [(_unquoted(line), place) for line, place in entries]
 
 
 def _unquoted(line: str) -> str:
-    inner = line[1:-1]
-    quoted = inner and line[0] == line[-1] == '"' and '"' not in inner.replace('""', "")
-    return inner.replace('""', '"') if quoted else line
+    quoted_text = line[1:-1]
+    is_quoted = (
+        quoted_text and line[0] == line[-1] == '"' and '"' not in quoted_text.replace('""', "")
+    )
+    return quoted_text.replace('""', '"') if is_quoted else line
 
 
 def _table_entries(file: Path) -> list[tuple[str, str]]:
     rows = _table_rows(file)
     if not rows:
         return []
-    (_, first), *rest = rows
-    column = _named_column(first)
-    if column is None and not rest:
+    (_, first_cells), *other_rows = rows
+    column = _named_column(first_cells)
+    if column is None and not other_rows:
         return [(name, f"{file}:{line}") for line, cells in rows for name in cells]
     for line, cells in rows:
-        if len(cells) != len(first):
+        if len(cells) != len(first_cells):
             raise LatteError(
-                f"{len(cells)} values, but {len(first)} in the first line",
+                f"{len(cells)} values, but {len(first_cells)} in the first line",
                 where=f"{file}:{line}",
                 hint="A value that contains the separator must stand in double quotes.",
             )
-    names, column = (rows, _words_column(file)) if column is None else (rest, column)
+    names, column = (rows, _words_column(file)) if column is None else (other_rows, column)
     return [(cells[column], f"{file}:{line}") for line, cells in names]
 
 
@@ -225,17 +227,19 @@ def _named_column(header: Sequence[str]) -> int | None:
 def _words_column(file: Path) -> int:
     """Return the index of the first column with letters: a column of numbers has no class names."""
     columns = zip(*(cells for _, cells in _table_rows(file)), strict=False)
-    return next((i for i, one in enumerate(columns) if any(map(str.isalpha, "".join(one)))), 0)
+    return next(
+        (i for i, column in enumerate(columns) if any(map(str.isalpha, "".join(column)))), 0
+    )
 
 
 def _with_aliases(
     entries: Sequence[tuple[str, str]], where: str, hint: str | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    split = [
+    split_entries = [
         ([name.strip() for name in entry.split(ALIAS_SEPARATOR)], place) for entry, place in entries
     ]
-    distinct([(name, place) for names, place in split for name in names], where, hint)
-    classes = tuple(tuple(filter(None, names)) for names, _ in split if any(names))
+    distinct([(name, place) for names, place in split_entries for name in names], where, hint)
+    classes = tuple(tuple(filter(None, names)) for names, _ in split_entries if any(names))
     refuse_fewer_than_two(len(classes), where, hint)
     return classes
 
@@ -260,19 +264,21 @@ def distinct(
     Raises `LatteError` for a repeated name, even if its Unicode form differs. Fewer than two names
     raise a `LatteError` with `hint`.
     """
-    first: dict[str, tuple[str, str]] = {}
+    first_mentions: dict[str, tuple[str, str]] = {}
     for name, place in ((name.strip(), place) for name, place in names):
-        composed = unicodedata.normalize("NFC", name)  # other systems may write it in another form
-        if composed in first:
+        # Other systems may write the name in another Unicode form.
+        composed_name = unicodedata.normalize("NFC", name)
+        if composed_name in first_mentions:
+            first_place = first_mentions[composed_name][1]
             raise LatteError(
                 f"class {name!r} occurs twice",
                 where=place,
-                hint=f"It was named first at {first[composed][1]}: rename or remove one.",
+                hint=f"It was named first at {first_place}: rename or remove one.",
             )
         if name:
-            first[composed] = name, place
-    refuse_fewer_than_two(len(first), where, hint)
-    return tuple(name for name, _ in first.values())
+            first_mentions[composed_name] = name, place
+    refuse_fewer_than_two(len(first_mentions), where, hint)
+    return tuple(name for name, _ in first_mentions.values())
 
 
 def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> None:
@@ -312,8 +318,8 @@ class ClassLookup:
         """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
-        loose = _loosely(name)
-        candidates = self._loose.get(loose) or self._folders.get(loose, [])
+        loose_name = _loosely(name)
+        candidates = self._loose.get(loose_name) or self._folders.get(loose_name, [])
         if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
         if candidates:
@@ -323,8 +329,8 @@ class ClassLookup:
                 hint="Write it exactly as in the class names.",
             )
         hint = f"The classes are {some(self._names)}."
-        if close := nearest(loose, self._loose):
-            hint = f'Did you mean "{self._loose[close][0]}"?'
+        if nearest_name := nearest(loose_name, self._loose):
+            hint = f'Did you mean "{self._loose[nearest_name][0]}"?'
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
@@ -390,11 +396,14 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
         """Raise `LatteError` if a labelled image is a training image too."""
-        known = {image.id for image in self.training_images()}
-        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
-        if shared:
+        training_ids = {image.id for image in self.training_images()}
+        shared_ids = [
+            labelled.image.id for labelled in evaluation if labelled.image.id in training_ids
+        ]
+        if shared_ids:
             raise LatteError(
-                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                f"{len(shared_ids)} evaluation images are training images too, such as "
+                f"{shared_ids[0]}",
                 where=where,
                 hint="Take them out of one of the two.",
             )

@@ -18,8 +18,8 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
     Bytes of a path that are not UTF-8 are escaped (`path_as_text`), because ids are text.
     """
-    relative = Path(os.path.relpath(path, root)).as_posix()
-    return ImageReference(id=path_as_text(relative), path=path)
+    relative_path = Path(os.path.relpath(path, root)).as_posix()
+    return ImageReference(id=path_as_text(relative_path), path=path)
 
 
 class ListedPaths:
@@ -57,22 +57,22 @@ class ListedPaths:
             raise self._refusal(f"{entry!r} goes up with ..", where)
         if path.anchor and not self._absolute:
             raise self._refusal(f"{entry!r} is an absolute path", where)
-        full = self.root / path
-        if not path.anchor and not self.stays_inside(full):
+        full_path = self.root / path
+        if not path.anchor and not self.stays_inside(full_path):
             raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
-        return image_reference(full, self._id_root)
+        return image_reference(full_path, self._id_root)
 
     def images(
-        self, read: Callable[[], Iterable[tuple[str, str]]], file: Path
+        self, read_entries: Callable[[], Iterable[tuple[str, str]]], file: Path
     ) -> tuple[ImageReference, ...]:
         """Return the images of all entries of `file`, sorted by id.
 
         `read()` yields each entry with its place in the file. If an image is listed twice, `read()`
         is called again to report the places, because storing a million places takes much memory.
         """
-        images = [self.reference(entry, where) for entry, where in read()]
+        images = [self.reference(entry, where) for entry, where in read_entries()]
         if len({image.id for image in images}) < len(images):
-            unique([(self.reference(entry, where), where) for entry, where in read()])
+            unique([(self.reference(entry, where), where) for entry, where in read_entries()])
         refuse_all_missing(images, self.root, str(file))
         return by_id(images)
 
@@ -84,7 +84,7 @@ class ListedPaths:
         Rows without a class are left out, and counted in `without_class`. Raises `LatteError` with
         the line of an unknown class, a bad path or an image listed twice.
         """
-        labelled, places = [], []
+        labelled_images, places = [], []
         for row in iterate_rows(file):
             row.require(class_column)
             image = self.reference(row.text(path_column), row.where)
@@ -92,12 +92,12 @@ class ListedPaths:
             if not name:
                 self.without_class += 1
                 continue
-            labelled.append(LabelledImage(image, lookup.label(name, row.where)))
+            labelled_images.append(LabelledImage(image, lookup.label(name, row.where)))
             places.append((image, row.where))
-        if self.without_class and not labelled:
+        if self.without_class and not labelled_images:
             raise LatteError(f"no row has a {class_column}", where=str(file))
         refuse_all_missing(unique(places), self.root, str(file))
-        return labelled_by_id(labelled)
+        return labelled_by_id(labelled_images)
 
     def stays_inside(self, path: Path) -> bool:
         """Return True if `path` is still below the root after all links are resolved."""
@@ -125,15 +125,15 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
     Raises `LatteError` if an image occurs twice.
     """
-    first: dict[str, str] = {}
+    first_places: dict[str, str] = {}
     for image, where in images:
-        if image.id in first:
+        if image.id in first_places:
             raise LatteError(
                 f"{image.id} is listed twice",
                 where=where,
-                hint=f"It was named first at {first[image.id]}: remove one of the two.",
+                hint=f"It was named first at {first_places[image.id]}: remove one of the two.",
             )
-        first[image.id] = where
+        first_places[image.id] = where
     return [image for image, _ in images]
 
 
@@ -167,18 +167,18 @@ def labelled_tree(
         [1]
     """
     paths = list_images(folder, str(folder), left_out)
-    inner = [path.relative_to(folder).parts for path in paths]
-    stray = [parts[0] for parts in inner if len(parts) == 1]
-    if stray:
+    inner_names = [path.relative_to(folder).parts for path in paths]
+    stray_files = [names[0] for names in inner_names if len(names) == 1]
+    if stray_files:
         raise LatteError(
-            f"images lie beside the class folders: {some(sorted(stray))}",
+            f"images lie beside the class folders: {some(sorted(stray_files))}",
             where=str(folder),
             hint="Every labelled image belongs in the folder of its class.",
         )
-    labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner}
-    found = zip(paths, inner, strict=True)
+    labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner_names}
+    pairs = zip(paths, inner_names, strict=True)
     return labelled_by_id(
-        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in found]
+        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in pairs]
     )
 
 

@@ -53,18 +53,18 @@ class Splits(dict[str, list[Entry]]):
 
         Raises `LatteError` if a label has two names.
         """
-        first: dict[int, Entry] = {}
+        first_entries: dict[int, Entry] = {}
         for entry in chain.from_iterable(self.values()):
             if entry.label is None:
                 continue
-            known = first.setdefault(entry.label, entry)
-            if known.name != entry.name:
+            first_entry = first_entries.setdefault(entry.label, entry)
+            if first_entry.name != entry.name:
                 raise LatteError(
                     f"label {entry.label} is called {entry.name!r}",
                     where=entry.where,
-                    hint=f"It is called {known.name!r} at {known.where}.",
+                    hint=f"It is called {first_entry.name!r} at {first_entry.where}.",
                 )
-        return dict(sorted(first.items()))
+        return dict(sorted(first_entries.items()))
 
 
 def read_splits(file: Path) -> Splits:
@@ -93,7 +93,9 @@ def read_splits(file: Path) -> Splits:
         entries = [] if content.get(name) is None else content[name]
         if not isinstance(entries, list):
             raise LatteError("is not a list of entries", where=f"{file} {name}", hint=SHAPE)
-        splits[name] = [_read_entry(one, f"{file} {name}[{i}]") for i, one in enumerate(entries)]
+        splits[name] = [
+            _read_entry(raw_entry, f"{file} {name}[{i}]") for i, raw_entry in enumerate(entries)
+        ]
     return splits
 
 
@@ -103,8 +105,8 @@ def _read_entry(entry: object, where: str) -> Entry:
             return Entry(where, path, None, "")
         case [str(path), int(label), str(name)] if not isinstance(label, bool):
             return Entry(where, path, label, name)
-    shown = json.dumps(entry, ensure_ascii=False)[:80]
-    raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=SHAPE)
+    text = json.dumps(entry, ensure_ascii=False)[:80]
+    raise LatteError(f"{text} is not [path, label, class name]", where=where, hint=SHAPE)
 
 
 class SplitDataset(ImageSource[SourceOptionsT]):
@@ -143,11 +145,11 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = splits.names_by_label()
         self._labels = {label: index for index, label in enumerate(names)}
-        spelled = [(spell(entry.name), entry.where) for entry in names.values()]
-        for name, where in spelled:
+        spelled_names = [(spell(entry.name), entry.where) for entry in names.values()]
+        for name, where in spelled_names:
             if not name.strip():
                 raise LatteError("a class has an empty name", where=where)
-        super().__init__(options, context, [(name,) for name in distinct(spelled, str(file))])
+        super().__init__(options, context, [(name,) for name in distinct(spelled_names, str(file))])
 
     def training_images(self) -> Sequence[ImageReference]:
         """Return the images of train and val, sorted by id."""
@@ -173,19 +175,19 @@ class SplitDataset(ImageSource[SourceOptionsT]):
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if not self._test:
             return ()
-        labelled = []
+        labelled_images = []
         for image, entry in self._listed(self._test):
             if entry.label is None:
                 raise LatteError(
                     "an image of the test split has no label", where=entry.where, hint=SHAPE
                 )
-            labelled.append(LabelledImage(image, self._labels[entry.label]))
-        self.refuse_overlap(labelled, str(self._file))
-        return labelled_by_id(labelled)
+            labelled_images.append(LabelledImage(image, self._labels[entry.label]))
+        self.refuse_overlap(labelled_images, str(self._file))
+        return labelled_by_id(labelled_images)
 
     def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:
         paths = ListedPaths(self._root, absolute=False)
-        listed = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
-        images = unique([(image, entry.where) for image, entry in listed])
+        listed_entries = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
+        images = unique([(image, entry.where) for image, entry in listed_entries])
         refuse_all_missing(images, self._root, str(self._file))
-        return listed
+        return listed_entries

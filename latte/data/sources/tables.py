@@ -123,8 +123,8 @@ def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
     """
     text = read_text(file)
     separators = "\t,;" if file.suffix.lower() == ".tsv" else ",;\t"
-    first = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
-    separator = next((one for one in separators if one in first), ",")
+    first_line = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
+    separator = next((separator for separator in separators if separator in first_line), ",")
     # A StringIO would take four bytes for each character.
     lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
     reader = csv.reader(lines, strict=True, delimiter=separator)

@@ -52,18 +52,22 @@ class LeftOut:
             kind = "unread"
             self._examples.setdefault(kind, os.path.normpath(path))
             self.reasons.append((path, "this format is not read: convert it to JPEG or PNG"))
-        elif right := _suffix_by_content(path):
+        elif right_suffix := _suffix_by_content(path):
             kind = "misnamed"
-            self.reasons.append((path, f"it has not the name of an image: name it with {right}"))
-            self._examples.setdefault(kind, f"{os.path.normpath(path)}: name it with {right}")
+            self.reasons.append(
+                (path, f"it has not the name of an image: name it with {right_suffix}")
+            )
+            self._examples.setdefault(
+                kind, f"{os.path.normpath(path)}: name it with {right_suffix}"
+            )
         self._counts[kind][suffix] += 1
 
-    def update(self, other: LeftOut) -> None:
-        """Add the counts of `other` to these counts."""
-        for kind, counts in other._counts.items():
+    def update(self, left_out: LeftOut) -> None:
+        """Add the counts of `left_out` to these counts."""
+        for kind, counts in left_out._counts.items():
             self._counts[kind].update(counts)
-        self._examples = {**other._examples, **self._examples}
-        self.reasons += other.reasons
+        self._examples = {**left_out._examples, **self._examples}
+        self.reasons += left_out.reasons
 
     @property
     def images(self) -> int:
@@ -83,10 +87,10 @@ class LeftOut:
 
 
 def _counted(counts: Counter[str], kind: str) -> str:
-    shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
+    kinds = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
-        shown.append(f"{len(counts) - _SHOWN} more kinds")
-    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(shown)})"
+        kinds.append(f"{len(counts) - _SHOWN} more kinds")
+    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(kinds)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
@@ -115,17 +119,17 @@ def list_images(root: Path, where: str, left_out: LeftOut | None = None) -> list
         >>> [path.name for path in list_images(Path("photos"), "dataset.root")]
         ['1.jpg']
     """
-    found = LeftOut()
-    images = list(iterate_images(root, left_out=found))
+    skipped_files = LeftOut()
+    images = list(iterate_images(root, left_out=skipped_files))
     if not images:
         raise LatteError(
             f"no images below {root}",
             where=where,
-            hint="\n  ".join(found.warnings())
+            hint="\n  ".join(skipped_files.warnings())
             or f"Files that end in {', '.join(sorted(IMAGE_SUFFIXES))} are read.",
         )
     if left_out is not None:
-        left_out.update(found)
+        left_out.update(skipped_files)
     return images
 
 
@@ -164,10 +168,10 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
     raised.
     """
     # Linked folders come last, so that a folder below `root` is found by its real path.
-    linked = deque([root])
-    seen: set[tuple[int, int]] = set()
-    while linked:
-        open_folders = [_entries(linked.popleft(), seen, unlisted)]
+    linked_folders = deque([root])
+    visited: set[tuple[int, int]] = set()
+    while linked_folders:
+        open_folders = [_entries(linked_folders.popleft(), visited, unlisted)]
         while open_folders:
             entry = next(open_folders[-1], None)
             if entry is None:
@@ -175,22 +179,22 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
                 continue
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                open_folders.append(_entries(path, seen, unlisted))
+                open_folders.append(_entries(path, visited, unlisted))
             elif entry.is_symlink() and is_folder(path):
-                linked.append(path)
+                linked_folders.append(path)
             else:
                 yield path
 
 
 def _entries(
-    folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
+    folder: Path, visited: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
 ) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of `folder` that are not hidden; none if the folder is in `seen`."""
+    """Yield the entries of `folder` that are not hidden; none if the folder is in `visited`."""
     try:
         status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in visited:
             return
-        seen.add((status.st_dev, status.st_ino))
+        visited.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             visible = (entry for entry in entries if not entry.name.startswith("."))
             while part := list(islice(visible, _SORTED_AT_ONCE)):

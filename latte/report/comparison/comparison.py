@@ -10,12 +10,13 @@ from pathlib import Path
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.recipe.shipped import find_file
+from latte.recipe.oracle import ORACLE_STATEMENT
+from latte.recipe.shipped import find_table
 from latte.report.comparison.published import Published, match, read_published
 from latte.report.comparison.rows import ORACLE, Row, make_rows
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, mean_percent, plural
-from latte.report.sentences import ORACLE_STATEMENT, verdict_label
+from latte.report.verdict import verdict_label
 from latte.results.summary import read_runs
 from latte.review.sentences import Evidence
 
@@ -50,7 +51,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
     Raises:
         LatteError: no run is usable, a file of answers is damaged, or `against` has mistakes.
     """
-    published = read_published(find_file(against)) if against else None
+    published = read_published(find_table(against)) if against else None
     runs, skipped = read_runs(paths)
     rows, repeated = make_rows(runs)
     if published:

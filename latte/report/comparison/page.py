@@ -15,7 +15,7 @@ from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.rows import Row
 from latte.report.comparison.table import Line, headings, table_lines
-from latte.report.html import filled
+from latte.report.html import html_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,7 +38,7 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
         "notes": notes(comparison),
         "skipped": comparison.skipped,
     }
-    return filled(_TEMPLATES, None, content)
+    return html_page(_TEMPLATES, None, content)
 
 
 def page_title(rows: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from latte.interfaces import LatteError, Options, Progress
 from latte.interfaces.errors import suggestion
 from latte.recipe.load import read_settings
 from latte.recipe.model import Recipe
-from latte.recipe.shipped import SUFFIXES, find_file, shipped_path, unknown_recipe
+from latte.recipe.shipped import SUFFIXES, find_table, shipped_path, unknown_recipe
 from latte.registry.registry import Registry
 from latte.report.comparison.published import Published, read_published
 from latte.run.sweep import PlannedRun, plan_sweep, split_values
@@ -65,14 +65,14 @@ class Cell:
 
 def read_table(path: Path) -> Table:
     """Read the description of a table; `path` is a file or the name of a table that latte ships."""
-    file = find_file(path)
+    file = find_table(path)
     settings = read_settings(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
     """Read the settings in a file such as `tiny.yaml`, with each value as a text for `--set`."""
-    return _as_texts(read_settings(find_file(path), ChangeSettings).set)
+    return _as_texts(read_settings(find_table(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:

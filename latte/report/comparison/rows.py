@@ -14,7 +14,7 @@ from latte.interfaces import Interval, LatteError
 from latte.io.files import digest_json
 from latte.io.redaction import one_line
 from latte.report.numbers import points_with_range
-from latte.report.sentences import verdict_label
+from latte.report.verdict import verdict_label
 from latte.results.summary import INPUTS, Data, Run, Score
 
 ORACLE = "oracle"

@@ -8,9 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from latte.interfaces import RunResults
+from latte.report.accuracy import measured_models
 from latte.report.charts import change_bar
 from latte.report.numbers import bare_percent, points
-from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
 MOST_CLASSES = 1_000
@@ -36,14 +36,17 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
 
     The classes with the largest gain come first.
     """
-    before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
+    models = measured_models(results.evaluations)
+    before, after = models.zero_shot, models.adapted
     if before is None or after is None:
         return None
     rows = [
         class_row(name, now.images, was.correct / now.images, now.correct / now.images)
         if now.images
         else ClassRow(name, 0, 0.0)
-        for name, was, now in zip(results.class_names, before.classes, after.classes, strict=True)
+        for name, was, now in zip(
+            results.record.data.class_names, before.classes, after.classes, strict=True
+        )
     ]
     rows.sort(key=lambda row: (row.images == 0, -row.change))
     better = [row for row in rows if row.change > 0]

@@ -12,9 +12,9 @@ from latte.interfaces import RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural, signed_count
 from latte.report.page.classes import LISTED
-from latte.report.sentences import ADAPTED, ZERO_SHOT
 from latte.report.svg import Drawing, shortened, text_width
 
+_MODELS = ("zero-shot", "adapted")
 DRAWN = 30
 """Largest number of classes in a heat map; further classes form one group."""
 _LONGEST_NAME = 19
@@ -31,13 +31,13 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
     in the heat map (`right`, `wrong`).
     `drawn` is the number of classes with their own row in the heat maps.
     """
-    if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
+    if not {*_MODELS} <= results.confusions.keys():
         return None
     before, after = (
         Counter({(one.true, one.predicted): one.images for one in results.confusions[name]})
-        for name in (ZERO_SHOT, ADAPTED)
+        for name in _MODELS
     )
-    names = [one_line(name) for name in results.class_names]
+    names = [one_line(name) for name in results.record.data.class_names]
     pairs = _pairs(before, after, names)
     frequent = sorted(pairs, key=lambda pair: -pair["after"])
     changed = sorted(pairs, key=lambda pair: -abs(pair["after"] - pair["before"]))
@@ -48,7 +48,7 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
         "errors": [sum(pair[key] for pair in pairs) for key in ("before", "after")],
         "pictures": [
             (name, _picture(name, cells, order, names), sorted({*map(_kind, cells)}))
-            for name, cells in ((ZERO_SHOT, before), (ADAPTED, after))
+            for name, cells in zip(_MODELS, (before, after), strict=True)
         ],
         "drawn": len(order),
     }

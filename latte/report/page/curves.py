@@ -10,8 +10,8 @@ from markupsafe import Markup
 from latte.interfaces import RunResults
 from latte.io.redaction import one_line
 from latte.report import charts
+from latte.report.accuracy import measured_models
 from latte.report.numbers import percent, plural
-from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
 """Events whose rows have metrics; a metric of both events is drawn per epoch."""
@@ -50,7 +50,7 @@ MAIN = {
 
 def curves(results: RunResults) -> dict[str, list[Curve]]:
     """Return the charts of a run's metrics: `main`, and `others`, which help to debug training."""
-    rows, before = results.metrics, named(results.evaluations, ZERO_SHOT)
+    rows, before = results.metrics, measured_models(results.evaluations).zero_shot
     reference = None
     if before is not None:
         accuracy = before.top1.value

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from latte.interfaces import LearnerPrototypes, RunResults
 from latte.io.redaction import one_line
 from latte.report.charts import count_bars
-from latte.report.numbers import count, percent, plural, signed_count
+from latte.report.numbers import percent, signed_count
 from latte.report.page.classes import LISTED
 
 MOST_FLOWS = 14
@@ -60,8 +60,7 @@ def flows(results: RunResults) -> dict[str, Any] | None:
     recorded = results.label_flows
     if not recorded:
         return None
-    names = [one_line(name) for name in results.class_names]
-    total = sum(one.images for one in recorded)
+    names = [one_line(name) for name in results.record.data.class_names]
     started: Counter[int] = Counter()
     for one in recorded:
         started[one.frozen] += one.images
@@ -78,8 +77,6 @@ def flows(results: RunResults) -> dict[str, Any] | None:
     ]
     shown = sum(one.images for one in changed[:MOST_FLOWS])
     return {
-        "sentence": f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
-        f"({percent(moved / total, total)}) another label than zero-shot CLIP did.",
         "rows": rows,
         "pairs": len(changed),
         "covered": percent(shown / moved, moved) if moved else "",
@@ -93,7 +90,7 @@ def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
     nearest class after adapting; `before` and `after` are cosines to it. `still` is true if no
     prototype moved.
     """
-    names = [one_line(name) for name in results.class_names]
+    names = [one_line(name) for name in results.record.data.class_names]
     several = len(results.prototypes) > 1
     return [_moved(one, names, several) for one in results.prototypes]
 

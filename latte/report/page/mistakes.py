@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
-from latte.report.html import filled
+from latte.report.html import html_page
 from latte.report.numbers import count, percent, plural
 from latte.report.page.gallery import thumbnail
 
@@ -37,13 +37,13 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
             return [path]
     """
     content = {
-        "name": results.name,
+        "name": results.record.name,
         "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
         "uncertain_sentence": _uncertain_sentence(results, images),
     }
-    return filled(_TEMPLATES, None, content, "mistakes.html")
+    return html_page(_TEMPLATES, None, content, "mistakes.html")
 
 
 def _cards(
@@ -53,7 +53,7 @@ def _cards(
         {
             "id": one.image.id,
             "picture": thumbnail(one.image, size, square=False),
-            "facts": _facts(one, results.class_names),
+            "facts": _facts(one, results.record.data.class_names),
         }
         for one in entries
     ]
@@ -88,7 +88,8 @@ def _mistakes_sentence(results: RunResults, images: int) -> str:
 def _uncertain_sentence(results: RunResults, images: int) -> str:
     number = min(images, len(results.uncertain))
     return (
-        f"The {count(number)} of {plural(results.training_images, 'training image')} with the "
+        f"The {count(number)} of "
+        f"{plural(results.record.data.training_images, 'training image')} with the "
         "lowest confidence, the least certain first, with their two likeliest classes. "
         "pseudo_labels.csv has the confidence of all of them."
     )

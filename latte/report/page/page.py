@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import as_yaml, printable
-from latte.report import facts, sentences
+from latte.report import facts
+from latte.report.accuracy import role
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
-from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.html import filled
+from latte.report.html import html_page
 from latte.report.numbers import percent, points
 from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
+from latte.report.statements import statements
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,64 +47,49 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    evidence, recipe = read_evidence(results.folder), results.recipe
+    recipe = results.record.recipe
     content = {
         "results": results,
         "title": facts.page_title(results),
-        "headline": sentences.headline(results.evaluations, results.verdict, evidence),
-        "own": sentences.own_note(results.evaluations),
-        "verdict": sentences.verdict_words(results, results.folder.name, evidence),
-        "evidence": evidence_lines(evidence),
-        "present": _present(results),
-        "answers": sentences.answers_note(results),
-        "failed": " ".join(sentences.failed_advice(results, results.folder.name)),
-        "oracle": sentences.oracle_note(recipe),
-        "scores": [facts.score_cells(evaluation) for evaluation in results.evaluations],
+        "statements": statements(results),
         **_charts(results.evaluations),
         "facts": facts.run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
-        "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "labels": label_counts(results.record.data.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
         "prototypes": moved_prototypes(results),
-        "gates": results.held_back,
+        "gates": results.record.describe.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
         if facts.backbone_use(recipe) is None
         else None,
         "recipe": as_yaml(recipe),
-        "environment": as_yaml(results.environment),
+        "environment": as_yaml(results.record.environment),
         "mistakes": mistakes,
     }
-    return filled(_TEMPLATES, "filter.js", content)
-
-
-def _present(results: RunResults) -> dict[str, Any] | None:
-    present = sentences.known_present(results)
-    if present is None:
-        return None
-    sentence = sentences.present_sentence(present, len(results.class_names))
-    return {
-        "sentence": sentence or sentences.ALL_OCCUR,
-        "unsupported": present.unsupported,
-        "advice": " ".join(sentences.absent_advice(results, results.folder.name)),
-    }
+    return html_page(_TEMPLATES, "filter.js", content)
 
 
 def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup | None]:
-    accuracies, gains = [], []
-    for one in evaluations:
-        name, kind = printable(one.name), sentences.main_name(one) or "control"
-        accuracy = percent(one.top1.value, one.images)
-        accuracies.append(IntervalRow(name, one.top1, accuracy, kind))
-        if one.gain:
-            gains.append(IntervalRow(name, one.gain, points(one.gain.value, one.images), kind))
+    accuracies, gains = list[IntervalRow](), list[IntervalRow]()
+    for evaluation in evaluations:
+        name, kind, images = printable(evaluation.name), role(evaluation), evaluation.images
+        accuracy = percent(evaluation.top1.value, images)
+        accuracies.append(IntervalRow(name, evaluation.top1, accuracy, kind))
+        if evaluation.gain:
+            gain = points(evaluation.gain.value, images)
+            gains.append(IntervalRow(name, evaluation.gain, gain, kind))
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
-    gain = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    gain_label = (
+        "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    )
     return {
         "accuracy_chart": interval_chart(accuracies, label, percent_tick) if accuracies else None,
-        "gain_chart": interval_chart(gains, gain, points_tick, reference=0.0) if gains else None,
+        "gain_chart": interval_chart(gains, gain_label, points_tick, reference=0.0)
+        if gains
+        else None,
     }

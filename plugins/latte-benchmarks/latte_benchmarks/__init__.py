@@ -17,6 +17,7 @@ def latte_components() -> Iterable[ComponentSpec]:
             name=facts.name,
             target=f"latte_benchmarks.dataset:{facts.target}",
             summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
+            api_version=2,
         )
         for facts in all_facts().values()
     ]
@@ -26,4 +27,4 @@ def latte_components() -> Iterable[ComponentSpec]:
 def latte_commands() -> Iterable[CommandSpec]:
     """Return the command `latte datasets`."""
     summary = "lists, shows, checks and downloads the published datasets that recipes name"
-    return [CommandSpec("datasets", "latte_benchmarks.commands:datasets", summary)]
+    return [CommandSpec("datasets", "latte_benchmarks.commands:datasets", summary, api_version=2)]

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="flyp",
             target="latte_flyp.flyp:FlypPrototypes",
             summary="FLYP: the target is a random template of the label, with gradient",
+            api_version=2,
         ),
     )

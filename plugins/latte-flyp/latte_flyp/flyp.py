@@ -96,10 +96,12 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self._check(names, texts)
         if not names:
             return self._features[stream.labels]
-        encoded = torch.stack([texts[name] for name in names])
-        images = torch.arange(len(stream.labels), device=encoded.device)
-        drawn = self._draw(stream, len(names)).to(encoded.device, non_blocking=True)
-        return encoded[drawn, images]
+        text_features = torch.stack([texts[name] for name in names])
+        images = torch.arange(len(stream.labels), device=text_features.device)
+        template_indices = self._draw(stream, len(names)).to(
+            text_features.device, non_blocking=True
+        )
+        return text_features[template_indices, images]
 
     def _check(self, names: Sequence[str], texts: Mapping[str, Tensor]) -> None:
         for name in names:

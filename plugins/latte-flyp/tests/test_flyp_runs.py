@@ -51,22 +51,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
 
 
 @pytest.fixture(scope="module")
-def one(runs: TinyRuns) -> Path:
+def one_template(runs: TinyRuns) -> Path:
     return runs.run(recipe(ONE, "use: flyp"), until="evaluate")
 
 
-def test_one_template_is_the_core_s_flyp(runs: TinyRuns, one: Path) -> None:
+def test_one_template_is_the_core_s_flyp(runs: TinyRuns, one_template: Path) -> None:
     """The target is the same sentence; gradients add up in another order."""
     core = runs.run(recipe("[]", "use: templates, refresh: step"), until="evaluate")
-    mine, theirs = (load_file(folder / "prototypes.safetensors") for folder in (one, core))
-    torch.testing.assert_close(mine["main.weights"], theirs["main.weights"], atol=1e-5, rtol=0)
-    start = load_file(one / "zero_shot.safetensors")["class_features"]
-    assert not torch.allclose(mine["main.weights"], start, atol=1e-4)
+    prototypes, core_prototypes = (
+        load_file(folder / "prototypes.safetensors") for folder in (one_template, core)
+    )
+    torch.testing.assert_close(
+        prototypes["main.weights"], core_prototypes["main.weights"], atol=1e-5, rtol=0
+    )
+    start = load_file(one_template / "zero_shot.safetensors")["class_features"]
+    assert not torch.allclose(prototypes["main.weights"], start, atol=1e-4)
 
 
-def test_several_templates_teach_something_else(runs: TinyRuns, one: Path) -> None:
+def test_several_templates_teach_something_else(runs: TinyRuns, one_template: Path) -> None:
     three = results(runs.run(recipe(THREE, "use: flyp"), until="evaluate"))
-    different = {name for name, data in results(one).items() if three[name] != data}
+    different = {name for name, data in results(one_template).items() if three[name] != data}
     assert {
         "prototypes.safetensors",
         "metrics.jsonl",

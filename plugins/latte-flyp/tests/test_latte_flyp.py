@@ -49,42 +49,42 @@ def started(folder: Path, seed: int = 0, **options: Any) -> FlypPrototypes:
 
 def targets(prototypes: FlypPrototypes, texts: dict[str, Tensor], name: str = "frozen") -> Tensor:
     size = len(next(iter(texts.values())))
-    found = prototypes.supervise(stream(size, name), texts, unit_rows(size)).targets
-    assert found is not None
-    return found
+    target_rows = prototypes.supervise(stream(size, name), texts, unit_rows(size)).targets
+    assert target_rows is not None
+    return target_rows
 
 
 def drawn(prototypes: FlypPrototypes, texts: dict[str, Tensor], name: str = "frozen") -> list[str]:
     """The template that each target is, found by comparing with all of them."""
     rows = targets(prototypes, texts, name)
-    found = []
+    names = []
     for i, row in enumerate(rows):
         same = [label for label, text in texts.items() if torch.equal(text[i], row)]
         assert len(same) == 1, "a target must be exactly one template's feature"
-        found.append(same[0])
-    return found
+        names.append(same[0])
+    return names
 
 
 def test_templates_are_drawn_about_equally_often(tmp_path: Path) -> None:
-    found = drawn(started(tmp_path), encoded(600))
-    assert {*found} == {*NAMES}
-    assert all(150 < found.count(name) < 250 for name in NAMES)
+    names = drawn(started(tmp_path), encoded(600))
+    assert {*names} == {*NAMES}
+    assert all(150 < names.count(name) < 250 for name in NAMES)
 
 
 def test_only_named_templates_are_drawn(tmp_path: Path) -> None:
-    found = drawn(started(tmp_path, templates=("small", "photo")), encoded(60))
-    assert {*found} == {"photo", "small"}
+    names = drawn(started(tmp_path, templates=("small", "photo")), encoded(60))
+    assert {*names} == {"photo", "small"}
 
 
 def test_each_step_stream_and_seed_draws_anew_and_equal_ones_alike(tmp_path: Path) -> None:
     texts = encoded(40)
     prototypes = started(tmp_path)
-    first = drawn(prototypes, texts)
-    assert first == drawn(started(tmp_path), texts)
-    assert first != drawn(prototypes, texts, "current")
-    assert first != drawn(started(tmp_path, seed=1), texts)
+    names = drawn(prototypes, texts)
+    assert names == drawn(started(tmp_path), texts)
+    assert names != drawn(prototypes, texts, "current")
+    assert names != drawn(started(tmp_path, seed=1), texts)
     prototypes.update([])
-    assert first != drawn(prototypes, texts)
+    assert names != drawn(prototypes, texts)
 
 
 def test_the_draw_goes_on_after_a_stop(tmp_path: Path) -> None:
@@ -99,22 +99,22 @@ def test_the_draw_goes_on_after_a_stop(tmp_path: Path) -> None:
 def test_gradient_reaches_the_drawn_template_and_no_other(tmp_path: Path) -> None:
     texts = encoded(30)
     prototypes = started(tmp_path)
-    found = drawn(prototypes, texts)
+    names = drawn(prototypes, texts)
     targets(prototypes, texts).sum().backward()  # type: ignore[no-untyped-call]
     for name, text in texts.items():
         assert text.grad is not None
         reached = text.grad.abs().sum(dim=1) > 0
-        assert reached.tolist() == [one == name for one in found]
+        assert reached.tolist() == [drawn_name == name for drawn_name in names]
 
 
 def test_without_descriptions_the_dataset_s_template_is_the_target(tmp_path: Path) -> None:
     prototypes = started(tmp_path)
     fresh = unit_rows(4, seed=50).requires_grad_()
     prototypes.refresh_class_features(fresh)
-    found = prototypes.supervise(stream(6), {}, unit_rows(6)).targets
-    assert found is not None
-    assert found.requires_grad
-    assert torch.equal(found, fresh[stream(6).labels])
+    target_rows = prototypes.supervise(stream(6), {}, unit_rows(6)).targets
+    assert target_rows is not None
+    assert target_rows.requires_grad
+    assert torch.equal(target_rows, fresh[stream(6).labels])
     assert not prototypes.classifier().weights.requires_grad
 
 

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="hf",
             target="latte_hf_datasets.dataset:HuggingFaceDataset",
             summary="a Hugging Face dataset: saved to disk, parquet files, or a name on the hub",
+            api_version=2,
         ),
     )

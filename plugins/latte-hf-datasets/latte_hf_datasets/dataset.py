@@ -56,10 +56,10 @@ class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):
         if self.options.label not in self._train.column_names:
             return {}
         labels = self._train[self.options.label]
-        known = zip(self._training, labels, strict=True)
+        pairs = zip(self._training, labels, strict=True)
         return {
             image.id: self._index(label, image.id)
-            for image, label in known
+            for image, label in pairs
             if label is not None and label != -1
         }
 

@@ -27,7 +27,9 @@ def references(
     digits = max(len(str(len(table))), 6)
     roots = [root.resolve() for root in allowed]
     rows = table.select_columns([column])
-    files = (_file(one[column], folder, roots, f"{split}[{row}]") for row, one in enumerate(rows))
+    files = (
+        _file(cells[column], folder, roots, f"{split}[{row}]") for row, cells in enumerate(rows)
+    )
     return [ImageReference(f"{split}/{row:0{digits}}", file) for row, file in enumerate(files)]
 
 

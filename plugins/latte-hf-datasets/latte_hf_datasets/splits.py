@@ -71,15 +71,15 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
         datasets.disable_progress_bars()
     where = options.repository or str(path)
     try:
-        if path and any((path / one).is_file() for one in ("dataset_dict.json", "state.json")):
+        if path and any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
             table = _saved(path, split)
         else:
             table = _loaded(options, path, split, cache)
     except LatteError:
         raise
     except Exception as error:  # `datasets` and its dependencies raise many types
-        first = next(iter(str(error).strip().splitlines()), "")
-        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first}"
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first_line}"
         raise LatteError(what, where=where) from error
     if options.image not in table.column_names:
         raise LatteError(
@@ -104,20 +104,20 @@ def library_cache() -> Path:
 
 
 def _saved(path: Path, split: str) -> Table:
-    loaded = datasets.load_from_disk(str(path))
-    if isinstance(loaded, datasets.DatasetDict):
-        if split not in loaded:
+    dataset = datasets.load_from_disk(str(path))
+    if isinstance(dataset, datasets.DatasetDict):
+        if split not in dataset:
             raise LatteError(
-                f"no split {split!r}", where=str(path), hint=f"There are {', '.join(loaded)}."
+                f"no split {split!r}", where=str(path), hint=f"There are {', '.join(dataset)}."
             )
-        return loaded[split]
-    if split != str(loaded.split or "train"):
+        return dataset[split]
+    if split != str(dataset.split or "train"):
         raise LatteError(
-            f"holds one split, {loaded.split or 'train'}, and not {split!r}",
+            f"holds one split, {dataset.split or 'train'}, and not {split!r}",
             where=str(path),
             hint="Without labelled images: evaluation: null",
         )
-    return loaded
+    return dataset
 
 
 def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:

@@ -18,9 +18,9 @@ def picture(label: int, number: int) -> bytes:
     return buffer.getvalue()
 
 
-def table(first: int, count: int, **columns: list[Any]) -> datasets.Dataset:
+def table(start: int, count: int, **columns: list[Any]) -> datasets.Dataset:
     """Rows with labels 0, 1, 2, 0, …"""
-    numbers = range(first, first + count)
+    numbers = range(start, start + count)
     content = {
         "image": [{"bytes": picture(n % 3, n), "path": None} for n in numbers],
         "label": [n % 3 for n in numbers],
@@ -46,5 +46,5 @@ def write_saved(folder: Path) -> None:
 
 def write_parquet(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, one in splits().items():
-        one.to_parquet(str(folder / f"{name}-00000-of-00001.parquet"))
+    for name, split_table in splits().items():
+        split_table.to_parquet(str(folder / f"{name}-00000-of-00001.parquet"))

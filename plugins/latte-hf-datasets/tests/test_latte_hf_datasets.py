@@ -61,16 +61,18 @@ def test_rows_become_images_and_labels(root: Path) -> None:
     assert [image.id for image in training] == [f"train/{row:06}" for row in range(9)]
     for number, image in enumerate(training):
         assert image.read_bytes() == tables.picture(number % 3, number)
-    assert [one.label for one in dataset.evaluation_images()] == [n % 3 for n in range(20, 26)]
+    assert [labelled_image.label for labelled_image in dataset.evaluation_images()] == [
+        n % 3 for n in range(20, 26)
+    ]
     assert dataset.class_names == ("red thing", "green thing", "blue thing")
     assert [*dataset.audit_labels().values()] == [n % 3 for n in range(9)]
 
 
 def test_embedded_images_are_copied_once_by_content(root: Path) -> None:
-    first = opened(root, path="data").training_images()
-    written = {image.path: image.path.stat().st_mtime_ns for image in first}
-    again = opened(root, path="data").training_images()
-    assert {image.path: image.path.stat().st_mtime_ns for image in again} == written
+    images = opened(root, path="data").training_images()
+    written = {image.path: image.path.stat().st_mtime_ns for image in images}
+    reopened_images = opened(root, path="data").training_images()
+    assert {image.path: image.path.stat().st_mtime_ns for image in reopened_images} == written
     assert all(path.is_relative_to(root / "cache" / "latte-hf-datasets") for path in written)
     assert not [*(root / "cache").rglob("*.tmp")]
 
@@ -99,7 +101,7 @@ def test_an_imagefolder_is_read_like_load_dataset_reads_it(tmp_path: Path) -> No
     assert {image.path.parent.parent for image in dataset.training_images()} == {
         tmp_path / "data" / "train"
     }
-    assert [one.label for one in dataset.evaluation_images()] == [0, 1, 2]
+    assert [labelled_image.label for labelled_image in dataset.evaluation_images()] == [0, 1, 2]
 
 
 def write_files(folder: Path) -> list[Path]:
@@ -136,13 +138,13 @@ def test_a_parquet_file_and_a_saved_table_have_one_split(tmp_path: Path) -> None
 
 def test_labels_may_be_texts_with_class_names_given(tmp_path: Path) -> None:
     kinds = ["Red Thing", "blue_thing", "green thing"]
-    whole = datasets.DatasetDict(
+    dataset_dict = datasets.DatasetDict(
         {"train": tables.table(0, 3, kind=kinds), "test": tables.table(3, 3, kind=kinds)}
     )
-    whole.save_to_disk(str(tmp_path / "data"))
+    dataset_dict.save_to_disk(str(tmp_path / "data"))
     names = ("red thing", "green thing", "blue thing")
     dataset = opened(tmp_path, path="data", label="kind", classes=names)
-    assert [one.label for one in dataset.evaluation_images()] == [0, 2, 1]
+    assert [labelled_image.label for labelled_image in dataset.evaluation_images()] == [0, 2, 1]
     with pytest.raises(LatteError, match=r'unknown class .blue_thing.(.|\n)*"blue thin"'):
         opened(
             tmp_path, path="data", label="kind", classes=("red thing", "blue thin")
@@ -192,16 +194,16 @@ def test_options_that_contradict_are_refused(options: dict[str, Any], message: s
 
 
 def test_the_hub_is_asked_for_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def load(*arguments: Any, **options: Any) -> Any:
-        asked.append((arguments, options))
+        calls.append((arguments, options))
         return tables.splits()[options["split"]]
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     dataset = opened(tmp_path, repository="some/set", revision="abc123", config="small")
     assert len(dataset.training_images()) == 9
-    assert asked == [(("some/set", "small"), {"split": "train", "revision": "abc123"})]
+    assert calls == [(("some/set", "small"), {"split": "train", "revision": "abc123"})]
 
 
 def test_without_a_network_the_hub_is_one_error(

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="llava",
             target="latte_llava.describer:LlavaDescriber",
             summary="LLaVA and other image-text models of transformers, on this machine",
+            api_version=2,
         ),
     )

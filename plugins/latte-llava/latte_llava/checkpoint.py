@@ -156,8 +156,8 @@ def _translated(name: str, error: Exception) -> LatteError:
             hint=f"where there is a network, run `hf download {name}` and set HF_HOME to that "
             "cache, or name a folder that holds the model",
         )
-    first = next((line.strip() for line in text.splitlines() if line.strip()), repr(error))
-    return LatteError(f"{name} cannot be loaded: {first}", where=WHERE, hint=_advice(text))
+    first_line = next((line.strip() for line in text.splitlines() if line.strip()), repr(error))
+    return LatteError(f"{name} cannot be loaded: {first_line}", where=WHERE, hint=_advice(text))
 
 
 def _advice(text: str) -> str:
@@ -180,7 +180,7 @@ def folder_digest(folder: Path, cache: Path) -> str:
 
     The digest of each file is cached in `cache` by the file's path, size and modification time.
     """
-    files = sorted(one for one in folder.rglob("*") if one.suffix in SUFFIXES and one.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
     names = {path: path.relative_to(folder) for path in files}
     lines = [
         f"{name.as_posix()} {_known(path, cache)}"
@@ -197,9 +197,9 @@ def _known(path: Path, cache: Path) -> str:
     if entry.is_file():
         return entry.read_text(encoding="ascii")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    write_text(entry, found)
-    return found
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    write_text(entry, digest)
+    return digest
 
 
 def _hash(data: bytes) -> str:

@@ -28,10 +28,10 @@ class Conversation:
 
     def text(self, question: str, images: int) -> str:
         """Return the prompt for a question about `images` images, with a placeholder per image."""
-        plain = self._plain(question)
+        plain_question = self._plain(question)
         if self._classical:
-            return self._llava_prompt(plain, images)
-        content = [{"type": "image"}] * images + [{"type": "text", "text": plain}]
+            return self._llava_prompt(plain_question, images)
+        content = [{"type": "image"}] * images + [{"type": "text", "text": plain_question}]
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if self._system_prompt is not None:
             system = [{"type": "text", "text": self._plain(self._system_prompt)}]

@@ -68,17 +68,17 @@ class LlavaDescriber(Describer[LlavaOptions]):
         Device and batch size are left out.
         """
         options, dtype = self.options, choose_dtype(self.options, self.context.device)
-        parts = [
+        facts = [
             f"llava-{VERSION} {self._checkpoint.identity}",
             f"max_new_tokens={options.max_new_tokens} temperature={options.temperature}",
             f"resolution={options.resolution} dtype={dtype} load_in={options.load_in}",
             f"system_prompt={json.dumps(options.system_prompt)}",
         ]
         if self.varies:
-            parts.append(f"top_p={options.top_p}")
+            facts.append(f"top_p={options.top_p}")
         if options.load_in != "none":
-            parts.append(f"unquantised={','.join(UNQUANTISED)}")
-        return " ".join(parts)
+            facts.append(f"unquantised={','.join(UNQUANTISED)}")
+        return " ".join(facts)
 
     @property
     def max_images(self) -> int:
@@ -115,7 +115,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
         letters = [request.letters for request in requests]
         questions = [request.question() for request in requests]
         weights = self._answered(questions, ImageTextModel.weigh, letters)
-        return [request.choice(one) for request, one in zip(requests, weights, strict=True)]
+        return [
+            request.choice(letter_weights)
+            for request, letter_weights in zip(requests, weights, strict=True)
+        ]
 
     def _answered(
         self,
@@ -127,9 +130,11 @@ class LlavaDescriber(Describer[LlavaOptions]):
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()
-        of_each = letters or [""] * len(requests)
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            questions = list(pool.map(partial(_question, loaded), requests, of_each))
+        letters_of_requests = letters or [""] * len(requests)
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+            questions = list(
+                executor.map(partial(_question, loaded), requests, letters_of_requests)
+            )
         return answer_all(loaded.model, questions, ask, self._count)
 
     def close(self) -> None:

@@ -23,14 +23,14 @@ image tower has one of these names in each model family; LLaVA does not quantise
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence transformers' progress bar and its report of loaded weights."""
-    before = transformers.logging.get_verbosity()
+    verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(before)
+        transformers.logging.set_verbosity(verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
 
@@ -87,9 +87,9 @@ def load_model(
         )
         if options.load_in == "none" and not options.spread:
             model = model.to(device)
-    if missing := sorted(report["missing_keys"]):
+    if missing_keys := sorted(report["missing_keys"]):
         raise LatteError(
-            f"{checkpoint.name} lacks {len(missing)} weights, such as {missing[0]}",
+            f"{checkpoint.name} lacks {len(missing_keys)} weights, such as {missing_keys[0]}",
             where=WHERE,
             hint="the checkpoint is incomplete: download it again",
         )
@@ -117,8 +117,8 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
     The checkpoint's other settings are dropped: only the describer's options control decoding.
     """
-    ends = model.generation_config.eos_token_id
-    ids = [ends] if isinstance(ends, int) else list(ends or [])
+    end_tokens = model.generation_config.eos_token_id
+    ids = [end_tokens] if isinstance(end_tokens, int) else list(end_tokens or [])
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
         ids.append(tokenizer.eos_token_id)
     return transformers.GenerationConfig(
@@ -133,17 +133,17 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
-    placed: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if options.spread:
         _require("accelerate", "spread: true", "spread")
-        placed["device_map"] = "auto"
+        arguments["device_map"] = "auto"
     if options.load_in == "none":
-        return placed
+        return arguments
     _require("bitsandbytes", f"load_in: {options.load_in}", "4bit")
     _require("accelerate", f"load_in: {options.load_in}", "4bit")
-    placed.setdefault("device_map", {"": device})
+    arguments.setdefault("device_map", {"": device})
     # The authors of LatteCLIP used weights in NF4 with double quantisation.
-    placed["quantization_config"] = (
+    arguments["quantization_config"] = (
         transformers.BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[*UNQUANTISED])
         if options.load_in == "8bit"
         else transformers.BitsAndBytesConfig(
@@ -154,7 +154,7 @@ def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
     )
-    return placed
+    return arguments
 
 
 def _require(package: str, option: str, extra: str) -> None:

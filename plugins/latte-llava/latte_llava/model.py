@@ -55,19 +55,21 @@ class ImageTextModel:
         self._processor = processor
         self._conversation = conversation
         self._sampling = sampling
-        ends = model.generation_config.eos_token_id
-        self._ends = torch.tensor([ends] if isinstance(ends, int) else ends or []).long()
+        end_tokens = model.generation_config.eos_token_id
+        self._ends = torch.tensor(
+            [end_tokens] if isinstance(end_tokens, int) else end_tokens or []
+        ).long()
 
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
         """Return one text per question of one batch, and the number of generated tokens."""
         inputs = self._inputs(questions)
         length = inputs["input_ids"].shape[1]
-        written = self.model.generate(
+        token_ids = self.model.generate(
             **inputs, logits_processor=self._logits_processors(questions, length)
         )[:, length:].cpu()
-        texts = self._processor.tokenizer.batch_decode(written, skip_special_tokens=True)
-        return [text.strip() for text in texts], count_tokens(written, self._ends)
+        texts = self._processor.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+        return [text.strip() for text in texts], count_tokens(token_ids, self._ends)
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
@@ -99,9 +101,9 @@ class ImageTextModel:
             letter = str(token).removeprefix(SENTENCEPIECE_SPACE).removeprefix(BYTE_LEVEL_SPACE)
             if letter in ids:
                 ids[letter].append(id_)
-        if missing := [letter for letter, found in ids.items() if not found]:
+        if missing_letters := [letter for letter, token_ids in ids.items() if not token_ids]:
             raise LatteError(
-                f"the checkpoint's tokenizer has no token for the letter {missing[0]}",
+                f"the checkpoint's tokenizer has no token for the letter {missing_letters[0]}",
                 where="describer.model",
                 hint="choices need one token per letter: take another checkpoint",
             )
@@ -134,7 +136,7 @@ class ImageTextModel:
         return processors
 
 
-def count_tokens(written: Tensor, ends: Tensor) -> int:
-    """Return the number of tokens in `written` (B, T), up to the first end token of each text."""
-    is_end = torch.isin(written, ends).long()
+def count_tokens(token_ids: Tensor, end_tokens: Tensor) -> int:
+    """Return the number of tokens in `token_ids` (B, T), up to the first end token of each text."""
+    is_end = torch.isin(token_ids, end_tokens).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())

@@ -44,5 +44,5 @@ def _session_folder() -> tempfile.TemporaryDirectory[str]:
 
 def describer(model: Path | str, folder: Path, seed: int = 0, **options: Any) -> LlavaDescriber:
     """A describer of `model`, with short texts."""
-    chosen = LlavaOptions(model=str(model), **{"max_new_tokens": 8, **options})
-    return LlavaDescriber(chosen, make_context(folder, seed))
+    llava_options = LlavaOptions(model=str(model), **{"max_new_tokens": 8, **options})
+    return LlavaDescriber(llava_options, make_context(folder, seed))

@@ -32,9 +32,9 @@ class Shape:
         return transformers.AutoModelForImageTextToText.from_config(self.config).eval()
 
 
-def make_tokenizer(*more: str) -> Any:
-    """Return a byte-level tokenizer of at most 300 tokens, plus `more` as special tokens."""
-    special = [*SPECIAL_TOKENS, *more]
+def make_tokenizer(*extra_tokens: str) -> Any:
+    """Return a byte-level tokenizer of at most 300 tokens; `extra_tokens` are special."""
+    special = [*SPECIAL_TOKENS, *extra_tokens]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -152,9 +152,9 @@ def onevision() -> Shape:
 
 
 def qwen2_vl() -> Shape:
-    more = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-    tokenizer = make_tokenizer(*more)
-    image, video, start, end = tokenizer.convert_tokens_to_ids(list(more))
+    special_tokens = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    tokenizer = make_tokenizer(*special_tokens)
+    image, video, start, end = tokenizer.convert_tokens_to_ids(list(special_tokens))
     text = tiny_text(tokenizer)
     config = transformers.Qwen2VLConfig(
         vision_config={

@@ -107,9 +107,10 @@ def test_a_group_goes_in_as_several_images_where_the_model_was_made_for_them(
     assert describer(checkpoint("tiny-llava-next"), tmp_path).max_images == 1
     llava = describer(checkpoint("qwen2-vl"), tmp_path)
     assert llava.max_images > 1
-    one, two, three = described_images(tmp_path / "asked", 3)
+    image_1, image_2, image_3 = described_images(tmp_path / "asked", 3)
     groups = [
-        DescribeRequest(group, "What?") for group in ((one, two, three), (one, three), (one,))
+        DescribeRequest(group, "What?")
+        for group in ((image_1, image_2, image_3), (image_1, image_3), (image_1,))
     ]
     texts = llava.describe(groups)
     assert len(set(texts)) == 3
@@ -150,8 +151,8 @@ def test_tokens_are_counted_without_padding(
 ) -> None:
     llava = describer(checkpoint("tiny-llava"), tmp_path, max_new_tokens=6)
     assert llava.counters == {"tokens": 0}
-    asked = requests(tmp_path, 2)
-    llava.describe(asked)
+    questions = requests(tmp_path, 2)
+    llava.describe(questions)
     assert llava.counters == {"tokens": 12}
     assert llava._loaded is not None
     model = llava._loaded.model.model
@@ -162,7 +163,7 @@ def test_tokens_are_counted_without_padding(
         return torch.cat([input_ids, written], dim=1)
 
     monkeypatch.setattr(model, "generate", generate)
-    llava.describe(asked)
+    llava.describe(questions)
     assert llava.counters == {"tokens": 12 + 2 + 4}
 
 
@@ -172,28 +173,28 @@ class TestSampling:
 
     def test_samples_of_a_question_differ(self, tmp_path: Path) -> None:
         images = requests(tmp_path, 1)[0].images
-        asked = [DescribeRequest(images, "What?", sample) for sample in range(8)]
-        assert len(set(self.sampled(tmp_path).describe(asked))) == 8
+        questions = [DescribeRequest(images, "What?", sample) for sample in range(8)]
+        assert len(set(self.sampled(tmp_path).describe(questions))) == 8
         assert self.sampled(tmp_path).varies
 
     def test_without_a_temperature_they_do_not(self, tmp_path: Path) -> None:
         images = requests(tmp_path, 1)[0].images
         llava = describer(checkpoint("tiny-llava"), tmp_path)
-        asked = [DescribeRequest(images, "What?", sample) for sample in range(3)]
-        assert len(set(llava.describe(asked))) == 1
+        questions = [DescribeRequest(images, "What?", sample) for sample in range(3)]
+        assert len(set(llava.describe(questions))) == 1
         assert not llava.varies
 
     def test_the_least_top_p_is_greedy(self, tmp_path: Path) -> None:
-        asked = requests(tmp_path)
+        questions = requests(tmp_path)
         greedy = describer(checkpoint("tiny-llava-next"), tmp_path)
-        assert self.sampled(tmp_path, top_p=1e-6).describe(asked) == greedy.describe(asked)
+        assert self.sampled(tmp_path, top_p=1e-6).describe(questions) == greedy.describe(questions)
 
 
 def test_a_system_prompt_is_told(tmp_path: Path) -> None:
-    asked = requests(tmp_path, 3)
+    questions = requests(tmp_path, 3)
     plain = describer(checkpoint("tiny-llava"), tmp_path)
     reported = describer(checkpoint("tiny-llava"), tmp_path, system_prompt="Be brief.")
-    assert plain.describe(asked) != reported.describe(asked)
+    assert plain.describe(questions) != reported.describe(questions)
     assert reported._loaded is not None
     assert reported._loaded.conversation.text("What?", 1).startswith("SYSTEM: Be brief.")
 
@@ -237,6 +238,6 @@ def test_habits_of_the_checkpoint_do_not_change_texts(tmp_path: Path) -> None:
     path = folder / "generation_config.json"
     habits = {"do_sample": True, "temperature": 5.0, "repetition_penalty": 9.0, "max_length": 3}
     path.write_text(json.dumps({**json.loads(path.read_text()), **habits}))
-    asked = requests(tmp_path)
+    questions = requests(tmp_path)
     plain = describer(checkpoint("tiny-llava"), tmp_path)
-    assert describer(folder, tmp_path).describe(asked) == plain.describe(asked)
+    assert describer(folder, tmp_path).describe(questions) == plain.describe(questions)

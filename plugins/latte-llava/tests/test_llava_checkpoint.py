@@ -53,17 +53,17 @@ def complaint(model: Path | str, tmp_path: Path, **options: Any) -> str:
 
 class TestNames:
     def test_plugin_names_a_model_that_a_plugin_brings(self, folder: Path, tmp_path: Path) -> None:
-        asked: list[str] = []
+        names: list[str] = []
 
         def model_folder(name: str) -> Path:
-            asked.append(name)
+            names.append(name)
             return folder
 
         context = replace(describer(folder, tmp_path).context, model_folder=model_folder)
-        found = find_checkpoint(LlavaOptions(model="plugin:small"), context)
-        assert asked == ["small"]
-        assert found.source == str(folder)
-        assert found.name == "plugin:small"
+        plugin_checkpoint = find_checkpoint(LlavaOptions(model="plugin:small"), context)
+        assert names == ["small"]
+        assert plugin_checkpoint.source == str(folder)
+        assert plugin_checkpoint.name == "plugin:small"
 
     @pytest.mark.parametrize(
         ("model", "expected"),
@@ -88,36 +88,36 @@ class TestFingerprint:
     def test_a_folder_is_known_by_its_content_wherever_it_is(
         self, folder: Path, tmp_path: Path
     ) -> None:
-        before = describer(folder, tmp_path).fingerprint
+        fingerprint = describer(folder, tmp_path).fingerprint
         folder.rename(tmp_path / "moved")
         (tmp_path / "moved" / "README.md").write_text("other words")
-        assert describer("moved", tmp_path).fingerprint == before
+        assert describer("moved", tmp_path).fingerprint == fingerprint
 
     @pytest.mark.parametrize("name", ["config.json", "chat_template.jinja", "tokenizer.json"])
     def test_it_changes_with_every_file_that_matters(
         self, folder: Path, tmp_path: Path, name: str
     ) -> None:
-        before = describer(folder, tmp_path).fingerprint
+        fingerprint = describer(folder, tmp_path).fingerprint
         (folder / name).write_text((folder / name).read_text() + "\n")
-        assert describer(folder, tmp_path).fingerprint != before
+        assert describer(folder, tmp_path).fingerprint != fingerprint
 
     def test_it_changes_with_a_single_weight(self, folder: Path, tmp_path: Path) -> None:
-        before = describer(folder, tmp_path).fingerprint
+        fingerprint = describer(folder, tmp_path).fingerprint
         weights = load_file(folder / "model.safetensors")
         next(iter(weights.values())).view(-1)[0] += 1
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        assert describer(folder, tmp_path).fingerprint != before
+        assert describer(folder, tmp_path).fingerprint != fingerprint
 
     def test_weights_that_did_not_change_are_read_once(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = describer(folder, tmp_path).fingerprint
+        fingerprint = describer(folder, tmp_path).fingerprint
 
         def unused(*_: Any) -> None:
             raise AssertionError("a file was read again")
 
         monkeypatch.setattr("latte_llava.checkpoint.hashlib.file_digest", unused)
-        assert describer(folder, tmp_path).fingerprint == before
+        assert describer(folder, tmp_path).fingerprint == fingerprint
 
     @pytest.mark.parametrize("options", [{"batch_size": 3}, {"spread": True}, {"images": "grid"}])
     def test_it_is_silent_about_what_changes_no_text(
@@ -163,10 +163,10 @@ class TestHub:
     def test_a_model_that_is_not_here_is_named_with_the_way_to_get_it(
         self, cached: Path, tmp_path: Path
     ) -> None:
-        said = complaint("people/absent", tmp_path)
-        assert "people/absent is neither a folder nor in the cache" in said
-        assert "hf download people/absent" in said
-        assert "HF_HOME" in said
+        message = complaint("people/absent", tmp_path)
+        assert "people/absent is neither a folder nor in the cache" in message
+        assert "hf download people/absent" in message
+        assert "HF_HOME" in message
 
     def test_an_unknown_revision_is_no_other_one(self, cached: Path, tmp_path: Path) -> None:
         assert "people/tiny" in complaint("people/tiny", tmp_path, revision="v2")
@@ -180,8 +180,8 @@ class TestHub:
     ) -> None:
         shutil.copytree(folder, tmp_path / "elsewhere/people/tiny")
         monkeypatch.chdir(tmp_path / "elsewhere")
-        said = complaint("people/tiny", tmp_path / "recipes")
-        assert str(tmp_path / "elsewhere/people/tiny") in said
+        message = complaint("people/tiny", tmp_path / "recipes")
+        assert str(tmp_path / "elsewhere/people/tiny") in message
 
     @pytest.mark.parametrize(
         ("message", "expected"),
@@ -252,9 +252,9 @@ def test_a_broken_folder_is_an_error_that_names_it(
     folder: Path, tmp_path: Path, spoil: Callable[[Path], None], expected: str
 ) -> None:
     spoil(folder)
-    said = complaint("model", tmp_path)
-    assert "model" in said
-    assert expected in said
+    message = complaint("model", tmp_path)
+    assert "model" in message
+    assert expected in message
 
 
 def test_a_folder_has_no_revision(folder: Path, tmp_path: Path) -> None:
@@ -317,8 +317,8 @@ def test_a_missing_package_is_named_with_its_extra(
     extra: str,
 ) -> None:
     monkeypatch.setattr(loading, "find_spec", lambda name: None if name == package else name)
-    said = complaint(checkpoint("tiny-llava"), tmp_path, **options)
-    assert f'pip install "latte-llava[{extra}]"' in said
+    message = complaint(checkpoint("tiny-llava"), tmp_path, **options)
+    assert f'pip install "latte-llava[{extra}]"' in message
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -331,11 +331,11 @@ def test_quantisation_leaves_the_image_tower_and_the_output_layer_out(
     placed = loading._placement(LlavaOptions(load_in=load_in), "bfloat16", "cpu")
     left_out = tuple(placed["quantization_config"]["llm_int8_skip_modules"])
     model = transformers.AutoModelForImageTextToText.from_pretrained(checkpoint(family))
-    linear = [name for name, one in model.named_modules() if type(one) is torch.nn.Linear]
+    linear = [name for name, module in model.named_modules() if type(module) is torch.nn.Linear]
     quantised = [name for name in linear if not name.startswith(left_out)]
-    parts = {name.split(".")[1] for name in quantised}
-    assert parts & {"language_model", "text_model"}
-    assert parts <= {"language_model", "text_model", "multi_modal_projector", "connector"}
+    components = {name.split(".")[1] for name in quantised}
+    assert components & {"language_model", "text_model"}
+    assert components <= {"language_model", "text_model", "multi_modal_projector", "connector"}
 
 
 @pytest.mark.parametrize(

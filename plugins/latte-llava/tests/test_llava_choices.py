@@ -32,16 +32,16 @@ def shares(choice: Choice) -> list[float]:
     return [*choice.probabilities, choice.none]
 
 
-def passes(llava: LlavaDescriber, asked: Sequence[ChoiceRequest]) -> list[int]:
+def passes(llava: LlavaDescriber, questions: Sequence[ChoiceRequest]) -> list[int]:
     """Return the batch size of each forward pass of `choose`."""
-    llava.choose(asked[:1])
+    llava.choose(questions[:1])
     assert llava._loaded is not None
     sizes: list[int] = []
     model = llava._loaded.model.model
     hook = model.register_forward_pre_hook(
         lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
     )
-    llava.choose(asked)
+    llava.choose(questions)
     hook.remove()
     return sizes
 
@@ -97,19 +97,19 @@ def test_a_choice_takes_one_forward_pass_and_counts_one_token(tmp_path: Path) ->
 
 
 def test_sampling_does_not_change_choices(tmp_path: Path) -> None:
-    asked = requests(tmp_path)
-    plain = describer(checkpoint("tiny-llava"), tmp_path).choose(asked)
+    questions = requests(tmp_path)
+    plain = describer(checkpoint("tiny-llava"), tmp_path).choose(questions)
     sampled = describer(checkpoint("tiny-llava"), tmp_path, temperature=1.0, top_p=0.5)
-    assert sampled.choose(asked) == plain
+    assert sampled.choose(questions) == plain
 
 
 def test_choices_leave_texts_alone(tmp_path: Path) -> None:
-    asked = requests(tmp_path)
-    questions = [request.question() for request in asked]
+    choice_requests = requests(tmp_path)
+    questions = [request.question() for request in choice_requests]
     plain = describer(checkpoint("tiny-llava"), tmp_path)
-    both = describer(checkpoint("tiny-llava"), tmp_path)
-    both.choose(asked)
-    assert both.describe(questions) == plain.describe(questions)
+    llava = describer(checkpoint("tiny-llava"), tmp_path)
+    llava.choose(choice_requests)
+    assert llava.describe(questions) == plain.describe(questions)
 
 
 def test_options_longer_than_the_context_fail_with_the_reason(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def answered(fake: FakeModel, costs: Sequence[int]) -> list[str]:
     questions = [Question((), f"text {n}", 0, (cost, 0)) for n, cost in enumerate(costs)]
     counted: list[int] = []
     model = cast("ImageTextModel", fake)
-    texts = answer_all(model, questions, lambda asked, batch: asked.answer(batch), counted.append)
+    texts = answer_all(model, questions, lambda model, batch: model.answer(batch), counted.append)
     assert sum(counted) == len(costs)
     return texts
 
@@ -103,10 +103,10 @@ def test_a_model_that_runs_out_of_memory_writes_the_same_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = described_images(tmp_path / "asked", 8)
-    asked = [DescribeRequest((image,), "What?") for image in images]
-    texts = describer(checkpoint("tiny-llava"), tmp_path).describe(asked)
+    questions = [DescribeRequest((image,), "What?") for image in images]
+    texts = describer(checkpoint("tiny-llava"), tmp_path).describe(questions)
     small = describer(checkpoint("tiny-llava"), tmp_path)
-    small.describe(asked[:1])
+    small.describe(questions[:1])
     assert small._loaded is not None
     model = small._loaded.model.model
     generate, sizes = model.generate, []
@@ -119,7 +119,7 @@ def test_a_model_that_runs_out_of_memory_writes_the_same_texts(
         return cast("torch.Tensor", generate(**inputs))
 
     monkeypatch.setattr(model, "generate", scarce)
-    assert small.describe(asked) == texts
+    assert small.describe(questions) == texts
     assert sizes == [2, 2, 2, 2]
-    assert small.describe(asked) == texts
+    assert small.describe(questions) == texts
     assert sizes == [2] * 8

@@ -37,5 +37,5 @@ def test_a_run_describes_trains_and_asks_only_once(
         raise AssertionError("a text that is stored was asked for again")
 
     monkeypatch.setattr(ImageTextModel, "answer", unused)
-    again = latte_runs.run(recipe, output="second", until="evaluate") / "descriptions.jsonl"
-    assert again.read_text(encoding="utf-8") == texts
+    second_file = latte_runs.run(recipe, output="second", until="evaluate") / "descriptions.jsonl"
+    assert second_file.read_text(encoding="utf-8") == texts

@@ -17,12 +17,12 @@ def test_noise_is_gumbel_distributed() -> None:
     assert torch.isfinite(noise).all()
     assert abs(noise.mean() - 0.5772) < 0.015
     assert abs(noise.var() - 1.6449) < 0.03
-    for other in (
+    for other_noise in (
         noise.roll(1, dims=1),
         noise.roll(1, dims=0),
         gumbel_noise(torch.arange(50), 4, 4000),
     ):
-        correlation = torch.corrcoef(torch.stack([noise.flatten(), other.flatten()]))[0, 1]
+        correlation = torch.corrcoef(torch.stack([noise.flatten(), other_noise.flatten()]))[0, 1]
         assert abs(correlation) < 0.01
 
 

@@ -28,16 +28,18 @@ def view(family: str, resolution: Any) -> View:
     return make_view(processor, transformers.AutoConfig.from_pretrained(folder), resolution)
 
 
-def seen(made: View, image: Image.Image) -> Any:
-    text = made.processor.apply_chat_template(
+def seen(model_view: View, image: Image.Image) -> Any:
+    text = model_view.processor.apply_chat_template(
         [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}]
     )
-    return made.processor(text=[text], images=[[made.shown(image)]], return_tensors="pt")
+    return model_view.processor(
+        text=[text], images=[[model_view.shown(image)]], return_tensors="pt"
+    )
 
 
-def image_tokens(made: View, image: Image.Image) -> int:
-    inputs = seen(made, image)
-    return int((inputs["input_ids"] == made.processor.image_token_id).sum())
+def image_tokens(model_view: View, image: Image.Image) -> int:
+    inputs = seen(model_view, image)
+    return int((inputs["input_ids"] == model_view.processor.image_token_id).sum())
 
 
 @pytest.mark.parametrize("size", [(90, 30), (30, 90), (50, 50), (28, 28), (7, 3)])
@@ -48,9 +50,9 @@ def test_a_thumbnail_has_the_tokens_of_one_tile(family: str, size: tuple[int, in
 
 def test_of_the_paper_s_model_a_thumbnail_has_576_tokens() -> None:
     shape = llava_next(side=336)
-    made = make_view(shape.processor, shape.config, "thumbnail")
-    assert image_tokens(made, photo(500, 375)) == (336 // 14) ** 2 == 576
-    assert seen(made, photo(500, 375))["pixel_values"].shape == (1, 3, 336, 336)
+    model_view = make_view(shape.processor, shape.config, "thumbnail")
+    assert image_tokens(model_view, photo(500, 375)) == (336 // 14) ** 2 == 576
+    assert seen(model_view, photo(500, 375))["pixel_values"].shape == (1, 3, 336, 336)
 
 
 @pytest.mark.parametrize("family", ["tiny-llava-next", "onevision"])
@@ -65,30 +67,30 @@ def test_a_thumbnail_is_what_the_tiled_model_sees_as_the_whole(family: str) -> N
     folder = checkpoint(family)
     small = view(family, "thumbnail")
     square = small.shown(photo(90, 30))
-    one = seen(small, square)["pixel_values"]
+    thumbnail_pixels = seen(small, square)["pixel_values"]
     tiled = seen(view(family, "full"), square)
-    torch.testing.assert_close(one[0], tiled["pixel_values"][0, 0])
+    torch.testing.assert_close(thumbnail_pixels[0], tiled["pixel_values"][0, 0])
 
     config = transformers.AutoConfig.from_pretrained(folder)
-    whole = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
+    tiled_model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
     simple = transformers.LlavaForConditionalGeneration.from_pretrained(
         folder, config=one_tile_config(config)
     )
     with torch.inference_mode():
-        theirs = whole.model.get_image_features(
+        tiled_features = tiled_model.model.get_image_features(
             tiled["pixel_values"],
             tiled["image_sizes"],
             vision_feature_layer=config.vision_feature_layer,
             vision_feature_select_strategy=config.vision_feature_select_strategy,
             return_dict=True,
         ).pooler_output[0]
-        mine = simple.model.get_image_features(
-            pixel_values=one,
+        thumbnail_features = simple.model.get_image_features(
+            pixel_values=thumbnail_pixels,
             vision_feature_layer=config.vision_feature_layer,
             vision_feature_select_strategy=config.vision_feature_select_strategy,
             return_dict=True,
         ).pooler_output[0]
-    torch.testing.assert_close(mine, theirs[:4], rtol=1e-4, atol=5e-5)
+    torch.testing.assert_close(thumbnail_features, tiled_features[:4], rtol=1e-4, atol=5e-5)
 
 
 def test_a_thumbnail_shows_what_a_crop_would_cut_off() -> None:
@@ -125,8 +127,8 @@ def test_the_cost_of_an_image_follows_its_tiles() -> None:
 
 def test_the_full_view_is_the_checkpoint_s_own(tmp_path: Path) -> None:
     processor = transformers.AutoProcessor.from_pretrained(checkpoint("tiny-llava-next"))
-    before = copy.deepcopy(processor.image_processor.to_dict())
-    made = view("tiny-llava-next", "full")
+    processor_settings = copy.deepcopy(processor.image_processor.to_dict())
+    model_view = view("tiny-llava-next", "full")
     image = photo(90, 30)
-    assert made.shown(image) is image
-    assert made.processor.image_processor.to_dict() == before
+    assert model_view.shown(image) is image
+    assert model_view.processor.image_processor.to_dict() == processor_settings

@@ -67,8 +67,8 @@ class LoggingReporter(Reporter[OptionsT]):
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
         """Log the metrics of several steps."""
-        for one in steps:
-            self._log(one.step, "train", one.values)
+        for figures in steps:
+            self._log(figures.step, "train", figures.values)
 
     def on_epoch_end(self, epoch: Figures) -> None:
         """Log the evaluation after an epoch."""
@@ -83,8 +83,8 @@ class LoggingReporter(Reporter[OptionsT]):
         if self._open or not self._is_logged(values, results.folder):
             if not self._open:
                 self._catch_up(results)
-            last = max((int(row["step"]) for row in results.metrics), default=0)
-            self.summarise(last, values)
+            last_step = max((int(row["step"]) for row in results.metrics), default=0)
+            self.summarise(last_step, values)
             self._close(failed=False)
         return self.files(results.folder)
 
@@ -106,9 +106,9 @@ class LoggingReporter(Reporter[OptionsT]):
         return any(name.encode() in content for content in contents for name in values)
 
     def _catch_up(self, results: RunResults) -> None:
-        recipe = without_secrets(results.recipe)
-        seed = int(results.recipe.get("seed", 0))
-        run = RunStart(results.name, results.folder, recipe, seed, results.class_names)
+        record = results.record
+        recipe, seed = without_secrets(record.recipe), int(record.recipe.get("seed", 0))
+        run = RunStart(record.name, results.folder, recipe, seed, record.data.class_names)
         self._run = run
         rows = results.metrics if self.supersedes or not self.files(results.folder) else ()
         self._begin(run, 1)
@@ -135,17 +135,21 @@ class LoggingReporter(Reporter[OptionsT]):
 
 def summary(results: RunResults) -> dict[str, float]:
     """Return accuracies, gains and times by metric name, such as `result/adapted/top1`."""
-    found: dict[str, float] = {}
-    for one in results.evaluations:
-        start = f"result/{one.name}"
-        found |= {f"{start}/top1": one.top1.value, f"{start}/mean_per_class": one.mean_per_class}
-        if one.gain is not None:
-            found |= {
-                f"{start}/gain": one.gain.value,
-                f"{start}/gain_low": one.gain.low,
-                f"{start}/gain_high": one.gain.high,
+    metrics: dict[str, float] = {}
+    for evaluation in results.evaluations:
+        start = f"result/{evaluation.name}"
+        metrics |= {
+            f"{start}/top1": evaluation.top1.value,
+            f"{start}/mean_per_class": evaluation.mean_per_class,
+        }
+        if evaluation.gain is not None:
+            metrics |= {
+                f"{start}/gain": evaluation.gain.value,
+                f"{start}/gain_low": evaluation.gain.low,
+                f"{start}/gain_high": evaluation.gain.high,
             }
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     if results.label_flows:
-        found["result/changed_pseudo_labels"] = changed / results.training_images
-    return found | {f"seconds/{stage}": value for stage, value in results.seconds.items()}
+        changed_share = changed / results.record.data.training_images
+        metrics["result/changed_pseudo_labels"] = changed_share
+    return metrics | {f"seconds/{stage}": value for stage, value in results.record.seconds.items()}

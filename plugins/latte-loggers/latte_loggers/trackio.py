@@ -41,14 +41,14 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
         """Start the process that logs to Trackio; see `trackio_process`."""
         folder = _folder(run.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if name not in _REMOTE}
+        environment = {name: value for name, value in os.environ.items() if name not in _REMOTE}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "latte_loggers.trackio_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(folder / "trackio.log").open("w"),
             text=True,
-            env={**kept, "TRACKIO_DIR": str(folder)},
+            env={**environment, "TRACKIO_DIR": str(folder)},
         )
         self._send({"project": self.options.project, "name": run.folder.name, "config": run.recipe})
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from latte_loggers import latte_components
 
-from latte.api import ComponentSpec, Figures, LatteError, RunStart
+from latte.api import ComponentSpec, Figures, LatteError, RunResults, RunStart
 from latte.testing import ReporterContract
 from latte.testing.reporter import call_hooks
 from latte.testing.results import run_results
@@ -81,11 +81,11 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, Any]]]:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(folder / "tensorboard"))
-    found.Reload()
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator.Reload()
     return {
-        tag: [(one.step, pytest.approx(one.value)) for one in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
+        tag: [(event.step, pytest.approx(event.value)) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
     }
 
 
@@ -105,33 +105,35 @@ def tensorboard() -> None:
 def test_tensorboard_has_steps_epochs_and_the_result(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = call_hooks(reporter("tensorboard", tmp_path), results)
-    found = scalars(results.folder)
+    events = scalars(results.folder)
     assert [path.parent for path in files] == [results.folder / "tensorboard"]
-    assert dict(found["train/loss"]) == {1: 2.0, 2: 1.0}
-    assert found["epoch/top1"] == [(2, 0.6)]
-    assert found["result/adapted/gain_low"] == [(2, 0.02)]
-    assert found["seconds/train"] == [(2, 2.5)]
+    assert dict(events["train/loss"]) == {1: 2.0, 2: 1.0}
+    assert events["epoch/top1"] == [(2, 0.6)]
+    assert events["result/adapted/gain_low"] == [(2, 0.02)]
+    assert events["seconds/train"] == [(2, 2.5)]
 
 
 @pytest.mark.usefixtures("tensorboard")
 def test_a_resumed_run_supersedes_the_steps_that_it_repeats(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     start = RunStart("pets", results.folder, {}, 0, ("cat",))
-    for first, last in ((1, 4), (3, 6)):
-        one = reporter("tensorboard", tmp_path)
-        one.on_run_start(start)
-        one.on_steps([Figures(step, 0, {"loss": 1 / step}) for step in range(first, last + 1)])
-        one.on_run_failure(KeyboardInterrupt())
+    for first_step, last_step in ((1, 4), (3, 6)):
+        logger = reporter("tensorboard", tmp_path)
+        logger.on_run_start(start)
+        logger.on_steps(
+            [Figures(step, 0, {"loss": 1 / step}) for step in range(first_step, last_step + 1)]
+        )
+        logger.on_run_failure(KeyboardInterrupt())
     assert [step for step, _ in scalars(results.folder)["train/loss"]] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.usefixtures("tensorboard")
 def test_a_report_alone_makes_the_whole_log_once(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    first = reporter("tensorboard", tmp_path).report(results)
-    content = [path.read_bytes() for path in first]
-    again = reporter("tensorboard", tmp_path).report(results)
-    assert (again, [path.read_bytes() for path in again]) == (first, content)
+    files = reporter("tensorboard", tmp_path).report(results)
+    content = [path.read_bytes() for path in files]
+    rewritten_files = reporter("tensorboard", tmp_path).report(results)
+    assert (rewritten_files, [path.read_bytes() for path in rewritten_files]) == (files, content)
     assert scalars(results.folder)["train/loss"] == [(1, 2.0), (2, 1.0)]
 
 
@@ -147,17 +149,17 @@ def train_then_evaluate(name: str, folder: Path) -> list[Path]:
     files: list[Path] = evaluation.report(results)
     evaluation.on_run_end()
     content = [path.read_bytes() for path in files]
-    again = reporter(name, folder).report(results)
-    assert (again, [path.read_bytes() for path in again]) == (files, content)
+    rewritten_files = reporter(name, folder).report(results)
+    assert (rewritten_files, [path.read_bytes() for path in rewritten_files]) == (files, content)
     return files
 
 
 @pytest.mark.usefixtures("tensorboard")
 def test_a_run_evaluated_by_another_command_has_one_result(tmp_path: Path) -> None:
     train_then_evaluate("tensorboard", tmp_path)
-    found = scalars(run_results(tmp_path).folder)
-    assert found["result/adapted/top1"] == [(2, 0.6)]
-    assert found["train/loss"] == [(1, 2.0), (2, 1.0)]
+    events = scalars(run_results(tmp_path).folder)
+    assert events["result/adapted/top1"] == [(2, 0.6)]
+    assert events["train/loss"] == [(1, 2.0), (2, 1.0)]
 
 
 @pytest.mark.usefixtures("tensorboard")
@@ -168,7 +170,7 @@ def test_a_run_trained_again_has_its_own_result(tmp_path: Path) -> None:
     training.on_run_start(RunStart("pets", results.folder, {}, 0, ("cat",)))
     training.on_steps([Figures(step, 0, {"loss": 4.0 / step}) for step in (1, 2)])
     training.on_run_end()
-    reporter("tensorboard", tmp_path).report(replace(results, seconds={"train": 9.0}))
+    reporter("tensorboard", tmp_path).report(_lasting(results, 9.0))
     assert scalars(results.folder)["seconds/train"] == [(2, 9.0)]
 
 
@@ -186,26 +188,26 @@ def test_trackio_appends_only_the_result_of_another_command(tmp_path: Path) -> N
 def test_wandb_appends_only_the_result_of_another_command(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     files = train_then_evaluate("wandb", tmp_path)
-    found = [one for file in files for one in records(file)]
-    assert [one.WhichOneof("record_type") for one in found].count("history") == 2
-    keys = [item.key for one in found for item in one.summary.update]
+    log_records = [record for file in files for record in records(file)]
+    assert [record.WhichOneof("record_type") for record in log_records].count("history") == 2
+    keys = [item.key for record in log_records for item in record.summary.update]
     assert keys.count("result/adapted/top1") == 1
 
 
 @pytest.mark.usefixtures("tensorboard")
 def test_a_run_without_training_has_a_log_of_its_result(tmp_path: Path) -> None:
     results = replace(run_results(tmp_path), metrics=())
-    one = reporter("tensorboard", tmp_path)
-    one.on_run_start(RunStart("pets", results.folder, {}, 0, ()))
-    one.report(results)
+    logger = reporter("tensorboard", tmp_path)
+    logger.on_run_start(RunStart("pets", results.folder, {}, 0, ()))
+    logger.report(results)
     assert scalars(results.folder)["result/adapted/top1"] == [(0, 0.6)]
 
 
 @pytest.mark.usefixtures("tensorboard")
 def test_secrets_of_the_recipe_are_not_logged(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    recipe = {**results.recipe, "describer": {"use": "remote", "api_key": KEY}}
-    reporter("tensorboard", tmp_path).report(replace(results, recipe=recipe))
+    recipe = {**results.record.recipe, "describer": {"use": "remote", "api_key": KEY}}
+    reporter("tensorboard", tmp_path).report(_with_recipe(results, recipe))
     assert '"api_key": "(hidden)"' in texts(results.folder)
     assert KEY not in texts(results.folder)
 
@@ -214,29 +216,32 @@ def records(path: Path) -> Iterator[Any]:
     """Records of a .wandb file: LevelDB's log format, blocks of 32 KiB after a 7-byte header."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    data, place, parts = path.read_bytes(), 7, b""
+    data, place, payload = path.read_bytes(), 7, b""
     while place + 7 <= len(data):
         if place % 32768 > 32768 - 7:
             place += 32768 - place % 32768
         length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
-        parts += data[place + 7 : place + 7 + length]
+        payload += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):
-            yield Record.FromString(parts)
-            parts = b""
+            yield Record.FromString(payload)
+            payload = b""
 
 
 @pytest.mark.slow
 def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     results = run_results(tmp_path)
-    recipe = {**results.recipe, "describer": {"use": "remote", "token": KEY}}
+    recipe = {**results.record.recipe, "describer": {"use": "remote", "token": KEY}}
     (file,) = call_hooks(reporter("wandb", tmp_path), results)
-    found = [*records(file)]
+    log_records = [*records(file)]
     rows = [
-        {item.key or item.nested_key[-1]: json.loads(item.value_json) for item in one.history.item}
-        for one in found
-        if one.WhichOneof("record_type") == "history"
+        {
+            item.key or item.nested_key[-1]: json.loads(item.value_json)
+            for item in record.history.item
+        }
+        for record in log_records
+        if record.WhichOneof("record_type") == "history"
     ]
     assert [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row] == [
         (1, 2.0),
@@ -244,10 +249,10 @@ def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
         (2, 1.0),
     ]
     assert [row["epoch/top1"] for row in rows if "epoch/top1" in row] == [0.6]
-    (run,) = [one.run for one in found if one.WhichOneof("record_type") == "run"][:1]
+    (run,) = [record.run for record in log_records if record.WhichOneof("record_type") == "run"][:1]
     assert (run.run_id, run.project, run.host) == ("run", "latte", "hidden")
-    again = replace(results, recipe=recipe, folder=tmp_path / "other")
-    reporter("wandb", tmp_path).report(again)
+    other_results = replace(_with_recipe(results, recipe), folder=tmp_path / "other")
+    reporter("wandb", tmp_path).report(other_results)
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
     assert not [*tmp_path.rglob("requirements.txt")]
@@ -259,7 +264,11 @@ def test_wandb_marks_a_failed_run(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     call_hooks(reporter("wandb", tmp_path), results, ends=False)
     (file,) = (results.folder / "wandb").glob("offline-run-*/*.wandb")
-    exits = [one.exit.exit_code for one in records(file) if one.WhichOneof("record_type") == "exit"]
+    exits = [
+        record.exit.exit_code
+        for record in records(file)
+        if record.WhichOneof("record_type") == "exit"
+    ]
     assert exits == [1]
 
 
@@ -281,3 +290,13 @@ def test_trackio_has_the_figures_and_stays_here(
     assert [step for step, row in figures if "train/loss" in row] == [1, 1, 2]
     assert figures[-1][1]["result/adapted/top1"] == 0.6
     assert json.loads(config)["name"] == "pets"
+
+
+def _with_recipe(results: RunResults, recipe: dict[str, Any]) -> RunResults:
+    source = results.record.source.model_copy(update={"values": recipe})
+    return replace(results, record=results.record.model_copy(update={"source": source}))
+
+
+def _lasting(results: RunResults, seconds: float) -> RunResults:
+    train = results.record.stages["train"].model_copy(update={"seconds": seconds})
+    return replace(results, record=results.record.model_copy(update={"stages": {"train": train}}))

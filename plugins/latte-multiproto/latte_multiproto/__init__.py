@@ -16,11 +16,13 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="multi-momentum",
             target="latte_multiproto.prototypes:MultiMomentumPrototypes",
             summary="several prototypes a class that follow mixed descriptions with momentum",
+            api_version=2,
         ),
         ComponentSpec(
             kind="reporter",
             name="prototype-gallery",
             target="latte_multiproto.report:PrototypeGallery",
             summary="one page: each class's prototypes, their nearest images, the class's variance",
+            api_version=2,
         ),
     )

@@ -22,8 +22,8 @@ def cluster_centres(features: Tensor, count: int) -> Tensor:
     """
     centres = _farthest_points(features, count)
     for _ in range(ITERATIONS if len(centres) else 0):
-        nearest = (features @ centres.T).argmax(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, features)
+        nearest_centres = (features @ centres.T).argmax(dim=1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest_centres, features)
         lengths = sums.norm(dim=1, keepdim=True)
         centres = torch.where(lengths > 0, sums / lengths, centres)
     return centres
@@ -32,12 +32,12 @@ def cluster_centres(features: Tensor, count: int) -> Tensor:
 def _farthest_points(features: Tensor, count: int) -> Tensor:
     if not len(features):
         return features
-    chosen = [int((features @ features.mean(dim=0)).argmax())]
-    nearest = features @ features[chosen[0]]
-    while len(chosen) < count and float(nearest.min()) < 1 - SAME:
-        chosen.append(int(nearest.argmin()))
-        nearest = torch.maximum(nearest, features @ features[chosen[-1]])
-    return features[chosen]
+    indices = [int((features @ features.mean(dim=0)).argmax())]
+    nearest_cosines = features @ features[indices[0]]
+    while len(indices) < count and float(nearest_cosines.min()) < 1 - SAME:
+        indices.append(int(nearest_cosines.argmin()))
+        nearest_cosines = torch.maximum(nearest_cosines, features @ features[indices[-1]])
+    return features[indices]
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
@@ -66,7 +66,7 @@ def parted_prototypes(
     fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
     fillers = fillers.view(len(templates), count, -1)
     rows = []
-    for template, own, filler in zip(templates, centres, fillers, strict=True):
-        towards = normalize(template + weight * own, dim=1)
+    for template, class_centres, filler in zip(templates, centres, fillers, strict=True):
+        towards = normalize(template + weight * class_centres, dim=1)
         rows.append(torch.cat([towards, template.unsqueeze(0), filler])[:count])
     return torch.cat(rows)

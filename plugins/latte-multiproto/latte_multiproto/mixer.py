@@ -22,8 +22,8 @@ def margins(texts: Tensor, classifier: Classifier | None) -> Tensor:
     """
     if classifier is None or classifier.classes == 1:
         return texts.new_ones(len(texts))
-    best = classifier.similarities(texts.detach()).topk(2, dim=1).values
-    return best[:, 0] - best[:, 1] + MARGIN_FLOOR
+    top_two = classifier.similarities(texts.detach()).topk(2, dim=1).values
+    return top_two[:, 0] - top_two[:, 1] + MARGIN_FLOOR
 
 
 def mix(
@@ -35,5 +35,5 @@ def mix(
     absent), which multiplies the margins.
     """
     factors = [margins(text, classifier) * weights.get(name, 1.0) for name, text in texts.items()]
-    stacked = torch.stack(factors).unsqueeze(2)
-    return (torch.stack([*texts.values()]) * stacked).sum(dim=0) / stacked.sum(dim=0)
+    text_weights = torch.stack(factors).unsqueeze(2)
+    return (torch.stack([*texts.values()]) * text_weights).sum(dim=0) / text_weights.sum(dim=0)

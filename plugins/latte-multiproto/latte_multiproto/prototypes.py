@@ -133,8 +133,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         )
 
     def _described(self, start: TrainingStart) -> Tensor:
-        usual = "group" if self.options.initialise == "groups" else "image"
-        name = self.options.description or usual
+        default_name = "group" if self.options.initialise == "groups" else "image"
+        name = self.options.description or default_name
         try:
             return start.description_features(name)
         except KeyError:
@@ -159,8 +159,12 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         is 1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k].
         """
         rows = self._chosen(stream.labels, image_features)
-        own = self._prototypes[rows]
-        targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
+        nearest_prototypes = self._prototypes[rows]
+        targets = (
+            torch.lerp(nearest_prototypes, self._mix(texts), 1 - self.options.momentum)
+            if texts
+            else nearest_prototypes
+        )
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
@@ -168,8 +172,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
-        nearest: Tensor = similarities.squeeze(2).argmax(dim=1)
-        return labels * count + nearest
+        nearest_prototype: Tensor = similarities.squeeze(2).argmax(dim=1)
+        return labels * count + nearest_prototype
 
     def _by_class(self, rows: Tensor) -> Tensor:
         return rows.view(-1, self.options.prototypes, rows.shape[1])
@@ -179,8 +183,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix(features, self._weights, None)
-        now = self.options.margins == "current"
-        prototypes = self._prototypes if now else self._epoch_start_prototypes
+        is_current = self.options.margins == "current"
+        prototypes = self._prototypes if is_current else self._epoch_start_prototypes
         return mix(features, self._weights, Classifier(prototypes, self._owners))
 
     @torch.no_grad()
@@ -218,19 +222,19 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)
-        dead = (usage < totals * (self.options.floor / self.options.prototypes)) & (totals > 0)
-        if not bool(dead.any()):
+        is_dead = (usage < totals * (self.options.floor / self.options.prototypes)) & (totals > 0)
+        if not bool(is_dead.any()):
             return
-        most, best = usage.max(dim=1, keepdim=True)
-        shared = most / (1 + dead.sum(dim=1, keepdim=True))
+        largest_usage, most_used = usage.max(dim=1, keepdim=True)
+        shared_usage = largest_usage / (1 + is_dead.sum(dim=1, keepdim=True))
         rows = self._by_class(self._prototypes)
-        parents = rows.take_along_dim(best.unsqueeze(2), dim=1).expand_as(rows).flatten(0, 1)
+        parents = rows.take_along_dim(most_used.unsqueeze(2), dim=1).expand_as(rows).flatten(0, 1)
         generator = torch.Generator().manual_seed(self.context.seed + 1 + self._rounds)
         children = moved(parents, self.options.spread, generator)
-        self._prototypes = torch.where(dead.view(-1, 1), children, self._prototypes)
-        splits = dead.any(dim=1, keepdim=True)
-        parent = torch.zeros_like(dead).scatter(1, best, splits)
-        self._usage = torch.where(dead | parent, shared, usage)
+        self._prototypes = torch.where(is_dead.view(-1, 1), children, self._prototypes)
+        is_split_class = is_dead.any(dim=1, keepdim=True)
+        is_parent = torch.zeros_like(is_dead).scatter(1, most_used, is_split_class)
+        self._usage = torch.where(is_dead | is_parent, shared_usage, usage)
 
     def state(self) -> dict[str, Tensor]:
         """Return current and epoch-start prototypes (C·K, D), usage (C, K) and number of epochs."""

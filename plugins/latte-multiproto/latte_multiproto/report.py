@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
 from latte.api import (
     ImageReference,
@@ -57,11 +58,12 @@ class PrototypeGallery(Reporter[GalleryOptions]):
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the page and return its path; the page lists files that the run folder lacks."""
-        missing = missing_files(results.folder)
-        run = None if missing else read_run(results.folder, results.class_names)
+        missing_names = missing_files(results.folder)
+        class_names = results.record.data.class_names
+        run = None if missing_names else read_run(results.folder, class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
         path = results.folder / "report" / "prototypes.html"
-        write_text(path, _render(results, learners, missing))
+        write_text(path, _render(results, learners, missing_names))
         return [path]
 
 
@@ -77,34 +79,35 @@ class _Pages:
 
     def learners(self) -> list[dict[str, Any]]:
         """Return the name and the prototypes of each learner."""
-        classes = range(len(self._results.class_names))
+        classes = range(len(self._results.record.data.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}
             for name in self._run.classifiers
         ]
 
     def _class(self, learner: str, label: int) -> dict[str, Any]:
-        found = self._run.classifiers[learner]
-        own = found.owners == label
-        bias = None if found.bias is None else found.bias[own]
+        classifier = self._run.classifiers[learner]
+        is_of_class = classifier.owners == label
+        bias = None if classifier.bias is None else classifier.bias[is_of_class]
         rows = (self._run.labels == label).nonzero().squeeze(1)
-        view = class_view(found.weights[own], self._run.features, rows, bias)
+        view = class_view(classifier.weights[is_of_class], self._run.features, rows, bias)
         return {
-            "name": self._results.class_names[label],
+            "name": self._results.record.data.class_names[label],
             "images": len(rows),
             "view": view,
             "prototypes": [
-                {
-                    "images": len(nearest),
-                    "near": [
-                        Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
-                        for row in nearest[: self._options.images].tolist()
-                        for image in [self._run.ids[row]]
-                    ],
-                }
-                for nearest in view.nearest
+                {"images": len(image_rows), "near": self._near(image_rows)}
+                for image_rows in view.nearest
             ],
         }
+
+    def _near(self, image_rows: Tensor) -> list[Near]:
+        """Return the nearest images of a prototype, from all its `image_rows`, nearest first."""
+        images = [self._run.ids[row] for row in image_rows[: self._options.images].tolist()]
+        return [
+            Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+            for image in images
+        ]
 
     def _make_thumbnail(self, image: str) -> str | None:
         path = self._paths.find(image)
@@ -127,7 +130,7 @@ def thumbnail(image: Image.Image, size: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[str]) -> str:
+def _render(results: RunResults, learners: list[dict[str, Any]], missing_names: list[str]) -> str:
     style = (_TEMPLATES / "prototypes.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     environment = Environment(
@@ -138,9 +141,9 @@ def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[s
         lstrip_blocks=True,
     )
     page = environment.get_template("prototypes.html").render(
-        name=results.name,
+        name=results.record.name,
         learners=learners,
-        missing=missing,
+        missing=missing_names,
         style=Markup(style),
         style_hash=f"sha256-{digest}",
     )

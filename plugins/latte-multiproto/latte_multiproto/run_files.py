@@ -75,11 +75,16 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             fields: dict[str, Any] = json.loads(line)
-            written = fields["descriptions"].items()
+            descriptions = fields["descriptions"].items()
             # A description has a list of texts, or a single text.
-            texts = {name: of["texts"] if "texts" in of else [of["text"]] for name, of in written}
-            said = {name: next(filter(None, several), None) for name, several in texts.items()}
-            yield fields["id"], {name: text for name, text in said.items() if text}
+            texts = {
+                name: content["texts"] if "texts" in content else [content["text"]]
+                for name, content in descriptions
+            }
+            first_texts = {
+                name: next(filter(None, variants), None) for name, variants in texts.items()
+            }
+            yield fields["id"], {name: text for name, text in first_texts.items() if text}
 
 
 class ImagePaths:
@@ -92,7 +97,11 @@ class ImagePaths:
     def __init__(self, gallery: Iterable[GalleryEntry]) -> None:
         images = [entry.image for entry in gallery if entry.image.span is None]
         self._known = {image.id: image.path for image in images}
-        self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
+        self._roots = [
+            *dict.fromkeys(
+                root for image, path in self._known.items() if (root := _root(image, path))
+            )
+        ]
 
     def find(self, image: str) -> Path | None:
         """Return the file of the image with this id; None if missing or outside the folder."""
@@ -105,5 +114,5 @@ class ImagePaths:
 
 
 def _root(image: str, path: Path) -> Path | None:
-    whole = path.as_posix()
-    return Path(whole.removesuffix(image)) if whole.endswith(f"/{image}") else None
+    posix_path = path.as_posix()
+    return Path(posix_path.removesuffix(image)) if posix_path.endswith(f"/{image}") else None

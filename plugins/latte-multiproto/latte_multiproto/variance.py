@@ -38,20 +38,25 @@ def class_view(
 
     `rows` (n,) are the indices in `features` (N, D) of the images whose label is the class.
     """
-    own = features[rows]
-    similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias
-    chosen = similarities.argmax(dim=1) if len(own) else rows
+    class_features = features[rows]
+    similarities = (
+        class_features @ prototypes.T if bias is None else class_features @ prototypes.T + bias
+    )
+    nearest_prototypes = similarities.argmax(dim=1) if len(class_features) else rows
     nearest, within = [], 0.0
     for index in range(len(prototypes)):
-        members = (chosen == index).nonzero().squeeze(1)
+        members = (nearest_prototypes == index).nonzero().squeeze(1)
         order = similarities[members, index].argsort(descending=True, stable=True)
         nearest.append(rows[members[order]])
-        within += _scatter(own[members])
-    if not len(own):
+        within += _scatter(class_features[members])
+    if not len(class_features):
         return ClassView(tuple(nearest), None, None, _likeness(prototypes))
-    total = _scatter(own)
+    total = _scatter(class_features)
     return ClassView(
-        tuple(nearest), total / len(own), min(within, total) / len(own), _likeness(prototypes)
+        tuple(nearest),
+        total / len(class_features),
+        min(within, total) / len(class_features),
+        _likeness(prototypes),
     )
 
 

@@ -86,19 +86,19 @@ class TestFirstPrototypes:
         texts = start.description_features("image")
         weights = started(start, tmp_path, prototypes=2, weight=0.7).classifier().weights
         for label in range(3):
-            own = texts[start.zero_shot_labels == label]
-            if len(own) != 2:
+            class_texts = texts[start.zero_shot_labels == label]
+            if len(class_texts) != 2:
                 continue
-            expected = normalize(start.class_features[label] + 0.7 * own, dim=1)
-            found = weights[2 * label : 2 * label + 2]
-            assert torch.allclose((found @ expected.T).amax(dim=1), torch.ones(2), atol=1e-5)
+            expected = normalize(start.class_features[label] + 0.7 * class_texts, dim=1)
+            class_rows = weights[2 * label : 2 * label + 2]
+            assert torch.allclose((class_rows @ expected.T).amax(dim=1), torch.ones(2), atol=1e-5)
 
     def test_a_class_without_images_starts_at_its_template(self, tmp_path: Path) -> None:
         start = training_start()
         assert 3 not in start.zero_shot_labels
-        own = started(start, tmp_path).classifier().weights[9:12]
-        assert torch.equal(own[0], start.class_features[3])
-        cosines = own @ start.class_features[3]
+        class_rows = started(start, tmp_path).classifier().weights[9:12]
+        assert torch.equal(class_rows[0], start.class_features[3])
+        cosines = class_rows @ start.class_features[3]
         assert torch.allclose(cosines[1:], torch.full((2,), (1 + 0.1**2) ** -0.5), atol=0.05)
         assert float(cosines[1:].max()) < 0.9999
 
@@ -111,9 +111,9 @@ class TestFirstPrototypes:
         weights = []
         for seed in (0, 0, 1):
             options = MultiMomentumOptions(initialise="template")
-            one = MultiMomentumPrototypes(options, make_context(tmp_path, seed))
-            one.start(training_start())
-            weights.append(one.classifier().weights)
+            prototypes = MultiMomentumPrototypes(options, make_context(tmp_path, seed))
+            prototypes.start(training_start())
+            weights.append(prototypes.classifier().weights)
         assert torch.equal(weights[0], weights[1])
         assert not torch.equal(weights[0], weights[2])
 
@@ -146,8 +146,8 @@ class TestClusters:
 
 
 def chosen_slowly(weights: Tensor, label: int, count: int, image: Tensor) -> int:
-    own = range(label * count, (label + 1) * count)
-    return max(own, key=lambda row: float(weights[row] @ image))
+    rows = range(label * count, (label + 1) * count)
+    return max(rows, key=lambda row: float(weights[row] @ image))
 
 
 def margin_slowly(text: Tensor, weights: Tensor, count: int) -> float:
@@ -157,8 +157,8 @@ def margin_slowly(text: Tensor, weights: Tensor, count: int) -> float:
         max(float(weights[row] @ text) for row in range(c * count, (c + 1) * count))
         for c in classes
     ]
-    best, second = sorted(nearness, reverse=True)[:2]
-    return best - second + 1e-6
+    best, runner_up = sorted(nearness, reverse=True)[:2]
+    return best - runner_up + 1e-6
 
 
 class TestStep:
@@ -183,12 +183,12 @@ class TestStep:
 
     def test_targets_and_new_prototypes_equal_the_loops(self, tmp_path: Path) -> None:
         prototypes, images, texts = self.setup(tmp_path)
-        before = prototypes.classifier().weights
+        old_weights = prototypes.classifier().weights
         opinions = ([0, 1, 2, 3, 0, 1, 2, 0], [0, 1, 1, 3, 2, 1, 2, 0])
-        members: list[list[Tensor]] = [[] for _ in before]
+        members: list[list[Tensor]] = [[] for _ in old_weights]
         supervisions = []
         for number, labels in enumerate(opinions):
-            rows, expected = self.targets_slowly(before, labels, images, texts)
+            rows, expected = self.targets_slowly(old_weights, labels, images, texts)
             opinion = stream(torch.tensor(labels), str(number))
             supervisions.append(prototypes.supervise(opinion, texts, images))
             targets = supervisions[-1].targets
@@ -197,13 +197,13 @@ class TestStep:
             for row, target in zip(rows, expected, strict=True):
                 members[row].append(target)
         prototypes.update(supervisions)
-        after = prototypes.classifier().weights
+        new_weights = prototypes.classifier().weights
         for row, of_row in enumerate(members):
             if of_row:
                 mean = torch.stack(of_row).mean(dim=0)
-                assert torch.allclose(after[row], normalize(mean, dim=0), atol=1e-6)
+                assert torch.allclose(new_weights[row], normalize(mean, dim=0), atol=1e-6)
             else:
-                assert torch.equal(after[row], before[row])
+                assert torch.equal(new_weights[row], old_weights[row])
         usage = prototypes.state()["usage"].flatten().tolist()
         assert usage == [len(of_row) for of_row in members]
 
@@ -244,18 +244,20 @@ class TestBalance:
     def test_a_dead_prototype_is_placed_beside_the_most_used_one(self, tmp_path: Path) -> None:
         start = training_start()
         prototypes = started(start, tmp_path, spread=0.1)
-        before = prototypes.classifier().weights
-        image = before[1].unsqueeze(0).expand(4, -1)
+        old_weights = prototypes.classifier().weights
+        image = old_weights[1].unsqueeze(0).expand(4, -1)
         for _ in range(2):
             labels = torch.zeros(4, dtype=torch.int64)
             prototypes.update([prototypes.supervise(stream(labels), {}, image)])
         prototypes.on_epoch_start(EpochInfo(), LEARNER)
-        after = prototypes.classifier().weights
-        assert torch.allclose(after[1], before[1], atol=1e-6)
+        new_weights = prototypes.classifier().weights
+        assert torch.allclose(new_weights[1], old_weights[1], atol=1e-6)
         for row in (0, 2):
-            assert not torch.equal(after[row], before[row])
-            assert 0.99 < float(after[row] @ after[1]) < 0.9999
-        assert torch.equal(after[3:], before[3:]), "classes without images are left alone"
+            assert not torch.equal(new_weights[row], old_weights[row])
+            assert 0.99 < float(new_weights[row] @ new_weights[1]) < 0.9999
+        assert torch.equal(new_weights[3:], old_weights[3:]), (
+            "classes without images are left alone"
+        )
         usage = prototypes.state()["usage"][0]
         assert torch.allclose(usage, torch.full((3,), 8 / 3 / 2))
 
@@ -280,17 +282,17 @@ class TestBalance:
             prototypes.on_epoch_start(EpochInfo(), LEARNER)
             supervision = prototypes.supervise(opinion, {"image": images}, images)
             prototypes.update([supervision])
-        own = prototypes.classifier().weights[:count]
-        used = (images @ own.T).argmax(dim=1).tolist()
+        class_rows = prototypes.classifier().weights[:count]
+        used = (images @ class_rows.T).argmax(dim=1).tolist()
         assert {*used} == {*range(count)}
 
     def test_floor_zero_lets_them_be(self, tmp_path: Path) -> None:
         prototypes = started(training_start(), tmp_path, floor=0.0)
-        before = prototypes.classifier().weights
+        old_weights = prototypes.classifier().weights
         labels = torch.zeros(1, dtype=torch.int64)
-        prototypes.update([prototypes.supervise(stream(labels), {}, before[:1])])
+        prototypes.update([prototypes.supervise(stream(labels), {}, old_weights[:1])])
         prototypes.on_epoch_start(EpochInfo(), LEARNER)
-        assert torch.allclose(prototypes.classifier().weights, before, atol=1e-6)
+        assert torch.allclose(prototypes.classifier().weights, old_weights, atol=1e-6)
 
 
 class TestVariance:

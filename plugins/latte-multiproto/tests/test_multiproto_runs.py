@@ -51,10 +51,10 @@ class TestThreePrototypes(RunContract):
 def test_one_prototype_a_class_is_momentum_to_the_bit(latte_runs: TinyRuns, margins: str) -> None:
     options = f"momentum: 0.9, margins: {margins}"
     weighted = "descriptions=[class, {use: image, weight: 3.0}, {use: group, size: 2, weight: 0.5}]"
-    several = recipe(f"use: multi-momentum, prototypes: 1, {options}")
-    one = results(latte_runs.run(several, weighted, "reporters=[]"))
+    multi_recipe = recipe(f"use: multi-momentum, prototypes: 1, {options}")
+    multi_results = results(latte_runs.run(multi_recipe, weighted, "reporters=[]"))
     core = latte_runs.run(recipe(f"use: momentum, {options}"), weighted, "reporters=[]")
-    assert [name for name, data in results(core).items() if one[name] != data] == []
+    assert [name for name, data in results(core).items() if multi_results[name] != data] == []
     start = load_file(core / "zero_shot.safetensors")["class_features"]
     assert not torch.equal(load_file(core / "prototypes.safetensors")["main.weights"], start)
 
@@ -65,7 +65,7 @@ def test_the_page_shows_every_image_once_escaped_and_whole(
     prototypes = "use: multi-momentum, prototypes: 3, momentum: 0.7"
     folder = latte_runs.run(HOSTILE + recipe(prototypes))
     page = (folder / "report" / "prototypes.html").read_text(encoding="utf-8")
-    counts = [int(found) for found in re.findall(r"<h3>Prototype \d: (\d+) image", page)]
+    counts = [int(digits) for digits in re.findall(r"<h3>Prototype \d: (\d+) image", page)]
     assert len(counts) == 9
     assert sum(counts) == 12
     assert "gr&lt;b&gt;een" in page

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="openai",
             target="latte_openai.describer:OpenAIDescriber",
             summary="asks an OpenAI-compatible server: vLLM, SGLang, Ollama, hosted ones",
+            api_version=2,
         ),
     )

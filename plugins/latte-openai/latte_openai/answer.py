@@ -43,8 +43,11 @@ def read_answer(reply: Any) -> Answer | None:
         return None
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    written, read = _count(usage, "completion_tokens"), _count(usage, "prompt_tokens")
-    return Answer(text, written, read, _tokens(choice.get("logprobs")))
+    output_tokens, prompt_tokens = (
+        _count(usage, "completion_tokens"),
+        _count(usage, "prompt_tokens"),
+    )
+    return Answer(text, output_tokens, prompt_tokens, _tokens(choice.get("logprobs")))
 
 
 def read_models(reply: Any) -> tuple[str, ...] | None:
@@ -68,9 +71,9 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
         return Refusal(f"the model refuses: {refusal}")
     if finish == "content_filter":
         return Refusal("content filter")
-    written = _written(message.get("content"))
-    text = without_reasoning(written)
-    reasoning = written or message.get("reasoning_content") or message.get("reasoning")
+    content_text = _written(message.get("content"))
+    text = without_reasoning(content_text)
+    reasoning = content_text or message.get("reasoning_content") or message.get("reasoning")
     if not text.strip() and reasoning and finish == "length":
         return Refusal(
             "only reasoning within max_tokens, no text: raise `max_tokens`, or switch reasoning "
@@ -82,11 +85,11 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
 def _written(content: object) -> str:
     """Return the text of `content`, which may be a list of parts or missing."""
     if isinstance(content, list):
-        parts = (
+        texts = (
             part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
             for part in content
         )
-        return "".join(part for part in parts if isinstance(part, str))
+        return "".join(part for part in texts if isinstance(part, str))
     if content is None or isinstance(content, str):
         return content or ""
     raise TypeError("content is neither text nor parts")
@@ -101,11 +104,14 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
     try:
         return tuple(
             Token(
-                str(one["token"]),
-                float(one["logprob"]),
-                {str(other["token"]): float(other["logprob"]) for other in one["top_logprobs"]},
+                str(token["token"]),
+                float(token["logprob"]),
+                {
+                    str(alternative["token"]): float(alternative["logprob"])
+                    for alternative in token["top_logprobs"]
+                },
             )
-            for one in logprobs["content"]
+            for token in logprobs["content"]
         )
     except (ValueError, LookupError, TypeError, OverflowError):
         return ()

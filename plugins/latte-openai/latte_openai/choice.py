@@ -29,10 +29,10 @@ def question_forms(request: ChoiceRequest) -> Mapping[str, Mapping[str, Any]]:
         "required": ["letter"],
         "additionalProperties": False,
     }
-    named = {"name": "choice", "strict": True, "schema": schema}
+    named_schema = {"name": "choice", "strict": True, "schema": schema}
     return {
         "log probabilities": {"logprobs": True, "top_logprobs": 20},
-        "JSON": {"response_format": {"type": "json_schema", "json_schema": named}},
+        "JSON": {"response_format": {"type": "json_schema", "json_schema": named_schema}},
         "letter": {},
     }
 
@@ -75,8 +75,8 @@ def _without_structure(text: str) -> str:
 
 def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:
     """Return the token of the first `letter` in the answer `text`; None if there is none."""
-    written = "".join(token.text for token in tokens)
-    start = written.find(text, max(0, written.rfind(THINK_END)))
+    generated_text = "".join(token.text for token in tokens)
+    start = generated_text.find(text, max(0, generated_text.rfind(THINK_END)))
     if start < 0:
         return None
     place = start + text.index(letter)

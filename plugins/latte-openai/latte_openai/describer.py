@@ -171,23 +171,25 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         refusal, which may have other reasons.
         """
         answer: Answer | None = None
-        rejected: set[str] = set()
-        for form, more in question_forms(request).items():
-            if form in self._rejected or (answer and (is_readable(request, answer) or not more)):
+        rejected_forms: set[str] = set()
+        for form, form_fields in question_forms(request).items():
+            if form in self._rejected or (
+                answer and (is_readable(request, answer) or not form_fields)
+            ):
                 continue
             try:
-                latest = await self._complete({**fields, **more})
+                latest = await self._complete({**fields, **form_fields})
             except RejectedError:
-                if not more:
+                if not form_fields:
                     raise
-                rejected.add(form)
+                rejected_forms.add(form)
                 continue
             if answer and answer.text == latest.text:
-                rejected.add(form)
+                rejected_forms.add(form)
             answer = latest
         assert answer is not None, "the last form asks for the letter alone"
         if not isinstance(answer.text, Refusal):
-            self._rejected |= rejected
+            self._rejected |= rejected_forms
         return answer
 
     async def _complete(self, fields: dict[str, Any]) -> Answer:

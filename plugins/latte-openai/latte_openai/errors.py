@@ -139,5 +139,7 @@ def which_model(options: OpenAIOptions, served: Sequence[str]) -> LatteError:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _LISTED
-    return f"It serves {', '.join(names[:_LISTED])}" + (f" and {more} more" if more > 0 else "")
+    further_count = len(names) - _LISTED
+    return f"It serves {', '.join(names[:_LISTED])}" + (
+        f" and {further_count} more" if further_count > 0 else ""
+    )

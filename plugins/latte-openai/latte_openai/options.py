@@ -28,22 +28,22 @@ _OWN = ("model", "messages", "max_tokens", "temperature", "top_p", "seed", "n", 
 def check_base_url(url: str) -> str:
     """Return `url` without a final slash; raise `ValueError` if it is invalid or has a password."""
     try:
-        parts = urlsplit(url.strip())
-        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        address = urlsplit(url.strip())
+        is_url = address.scheme in ("http", "https") and address.hostname and address.port != 0
     except ValueError:
         is_url = False
     if not is_url:
         raise ValueError("must be an address such as http://localhost:8000/v1")
-    if "@" in parts.netloc:
+    if "@" in address.netloc:
         raise ValueError(
             "must not hold a user name or password; `key_env` names the variable with the key"
         )
-    if parts.query or parts.fragment:
+    if address.query or address.fragment:
         raise ValueError("must end with its path, such as /v1, without ? and #")
-    path = parts.path.rstrip("/")
+    path = address.path.rstrip("/")
     if path.endswith("/chat/completions"):
         raise ValueError("must end before /chat/completions, which is added to it")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    return f"{address.scheme}://{address.netloc}{path}"
 
 
 def is_loopback(base_url: str) -> bool:
@@ -76,10 +76,10 @@ def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")
     try:
-        written = json.dumps(extra, ensure_ascii=False, allow_nan=False)
+        body_text = json.dumps(extra, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         raise ValueError("must be plain data: texts, finite numbers, lists, mappings") from None
-    if _SECRET.search(written):
+    if _SECRET.search(body_text):
         raise ValueError("must not hold keys or headers; `key_env` names the key's variable")
     return dict(extra)
 

@@ -16,8 +16,8 @@ from latte_openai.options import OpenAIOptions
 
 def request_key(request: DescribeRequest) -> str:
     """Return a hash of the request: image contents, prompt and sample number."""
-    parts = [request.prompt, request.sample, [image.key for image in request.images]]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    content = [request.prompt, request.sample, [image.key for image in request.images]]
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:

@@ -84,14 +84,14 @@ def wrong(
     return Reply({"error": {"message": message, **error}}, status, headers or {})
 
 
-def seen(asked: Asked) -> Reply:
+def seen(request: Asked) -> Reply:
     """Reply with a text that is a hash of the request."""
-    digest = hashlib.sha256(json.dumps(asked.body, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(request.body, sort_keys=True).encode()).hexdigest()
     return said(f"something like {digest[:12]}")
 
 
-def echo(asked: Asked) -> Reply:
-    return said(f"answer to {asked.prompt}")
+def echo(request: Asked) -> Reply:
+    return said(f"answer to {request.prompt}")
 
 
 class ChatServer:
@@ -114,7 +114,7 @@ class ChatServer:
     @property
     def prompts(self) -> list[str]:
         """The prompts, in the order of their arrival."""
-        return [asked.prompt for asked in self.asked]
+        return [request.prompt for request in self.asked]
 
     def close(self) -> None:
         self.released.set()
@@ -136,13 +136,13 @@ class ChatServer:
 
     def _answer(self, headers: Mapping[str, str], body: dict[str, Any]) -> Reply:
         with self._lock:
-            time = sum(asked.body == body for asked in self.asked)
-            asked = Asked(body, headers, time)
-            self.asked.append(asked)
+            time = sum(request.body == body for request in self.asked)
+            request = Asked(body, headers, time)
+            self.asked.append(request)
             self._now += 1
             self.peak = max(self.peak, self._now)
         try:
-            return self.behaviour(asked)
+            return self.behaviour(request)
         finally:
             with self._lock:
                 self._now -= 1
@@ -209,12 +209,12 @@ def chat_server(
 @contextmanager
 def describer(folder: Path, url: str, **options: Any) -> Iterator[OpenAIDescriber]:
     """A describer that asks the server at `url`."""
-    chosen = {"model": "llava", "base_url": url, **options}
-    one = OpenAIDescriber(OpenAIOptions(**chosen), make_context(folder))
+    settings = {"model": "llava", "base_url": url, **options}
+    lmm = OpenAIDescriber(OpenAIOptions(**settings), make_context(folder))
     try:
-        yield one
+        yield lmm
     finally:
-        one.close()
+        lmm.close()
 
 
 def questions(folder: Path, *prompts: str) -> list[DescribeRequest]:
@@ -238,10 +238,10 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
 
 
-def failure(one: OpenAIDescriber, requests: Sequence[DescribeRequest]) -> LatteError | RequestError:
-    """Return the error that `one` returns or raises for its only request."""
+def failure(lmm: OpenAIDescriber, requests: Sequence[DescribeRequest]) -> LatteError | RequestError:
+    """Return the error that `lmm` returns or raises for its only request."""
     try:
-        (error,) = one.describe(requests)
+        (error,) = lmm.describe(requests)
     except LatteError as raised:
         return raised
     assert isinstance(error, RequestError), error

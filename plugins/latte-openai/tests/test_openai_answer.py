@@ -29,8 +29,8 @@ def test_text_truncated_at_max_tokens_is_an_answer() -> None:
 
 
 def test_text_parts_are_joined_and_other_parts_ignored() -> None:
-    parts = [{"type": "text", "text": "a red "}, {"type": "thinking", "text": "hm"}, "fox", None]
-    assert text_of(parts) == "a red fox"
+    content = [{"type": "text", "text": "a red "}, {"type": "thinking", "text": "hm"}, "fox", None]
+    assert text_of(content) == "a red fox"
 
 
 @pytest.mark.parametrize("content", [None, "", []])
@@ -46,9 +46,9 @@ def test_missing_usage_counts_no_tokens() -> None:
 
 
 def test_refusals_keep_their_reason() -> None:
-    found = text_of(None, refusal="I cannot describe people.")
-    assert isinstance(found, Refusal)
-    assert "I cannot describe people." in found.reason
+    text = text_of(None, refusal="I cannot describe people.")
+    assert isinstance(text, Refusal)
+    assert "I cannot describe people." in text.reason
 
 
 def test_text_cut_by_content_filter_is_a_refusal() -> None:
@@ -75,13 +75,13 @@ def test_separate_reasoning_is_ignored() -> None:
 
 
 def test_reasoning_without_text_names_the_options_that_avoid_it() -> None:
-    for found in (
+    for text in (
         text_of(None, "length", reasoning_content="is it"),
         text_of("<think>is it", "length"),
     ):
-        assert isinstance(found, Refusal)
-        assert "raise `max_tokens`" in found.reason
-        assert "`extra_body`" in found.reason
+        assert isinstance(text, Refusal)
+        assert "raise `max_tokens`" in text.reason
+        assert "`extra_body`" in text.reason
 
 
 @pytest.mark.parametrize(

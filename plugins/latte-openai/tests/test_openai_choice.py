@@ -32,8 +32,8 @@ SURE = {"B": 0.6, " B": 0.1, "A": 0.2, "C": 0.05, "The": 0.05}
 
 def token(text: str, shares: Mapping[str, float]) -> dict[str, Any]:
     """Return a token in the format of OpenAI, vLLM, SGLang and llama.cpp."""
-    others = [{"token": name, "logprob": math.log(share)} for name, share in shares.items()]
-    return {"token": text, "logprob": math.log(shares.get(text, 0.9)), "top_logprobs": others}
+    alternatives = [{"token": name, "logprob": math.log(share)} for name, share in shares.items()]
+    return {"token": text, "logprob": math.log(shares.get(text, 0.9)), "top_logprobs": alternatives}
 
 
 def sure(_: Asked) -> Reply:
@@ -54,24 +54,26 @@ def shares(choice: Choice | Refusal | BaseException) -> list[float]:
 def test_status_403_for_log_probabilities_is_no_wrong_key(tmp_path: Path) -> None:
     message = "You are not allowed to request logprobs from this model"
 
-    def strict(asked: Asked) -> Reply:
-        return wrong(403, message) if "logprobs" in asked.body else said("B")
+    def strict(request: Asked) -> Reply:
+        return wrong(403, message) if "logprobs" in request.body else said("B")
 
     with chat_server(strict) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
         choices = lmm.choose(choice_requests(tmp_path, 4, none_allowed=True))
     assert choices == [Choice((0.0, 1.0), 0.0)] * 4
-    assert ["logprobs" in one.body for one in server.asked] == [True, *[False] * 4]
+    assert ["logprobs" in request.body for request in server.asked] == [True, *[False] * 4]
 
 
 def test_a_request_that_is_rejected_in_each_form_fails_alone(tmp_path: Path) -> None:
-    def small(asked: Asked) -> Reply:
-        return wrong(400, "bad image") if asked.prompt.startswith("Which in 1") else sure(asked)
+    def small(request: Asked) -> Reply:
+        return wrong(400, "bad image") if request.prompt.startswith("Which in 1") else sure(request)
 
     with chat_server(small) as server, describer(tmp_path, server.url) as lmm:
-        first, rejected, *others = lmm.choose(choice_requests(tmp_path, 4, none_allowed=True))
+        first_choice, rejected, *other_choices = lmm.choose(
+            choice_requests(tmp_path, 4, none_allowed=True)
+        )
     assert isinstance(rejected, RequestError)
     assert "bad image" in str(rejected)
-    assert all(0 < shares(choice)[1] < 1 for choice in (first, *others))
+    assert all(0 < shares(choice)[1] < 1 for choice in (first_choice, *other_choices))
     assert len(server.asked) == 4 + 2, "nothing is paid twice"
 
 
@@ -102,11 +104,14 @@ def test_an_answer_that_is_no_letter_is_a_refusal_despite_log_probabilities() ->
     ],
 )
 def test_the_letter_s_token_is_found(text: str, tokens: list[str]) -> None:
-    other = {"A": 0.9, "B": 0.1}
-    found = [index for index, one in enumerate(tokens) if "B" in one][-1]
-    written = [token(one, SURE if index == found else other) for index, one in enumerate(tokens)]
-    total = sum(SURE.values()) - SURE["The"] + (0 if tokens[found] in SURE else 0.9)
-    assert shares(read(text, *written))[0] == pytest.approx(0.2 / total)
+    unsure_shares = {"A": 0.9, "B": 0.1}
+    letter_index = [index for index, piece in enumerate(tokens) if "B" in piece][-1]
+    token_records = [
+        token(piece, SURE if index == letter_index else unsure_shares)
+        for index, piece in enumerate(tokens)
+    ]
+    total = sum(SURE.values()) - SURE["The"] + (0 if tokens[letter_index] in SURE else 0.9)
+    assert shares(read(text, *token_records))[0] == pytest.approx(0.2 / total)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +147,10 @@ def test_any_log_probabilities_give_a_choice(written: list[Any]) -> None:
         {
             "token": text,
             "logprob": logprob,
-            "top_logprobs": [{"token": one, "logprob": value} for one, value in others.items()],
+            "top_logprobs": [
+                {"token": name, "logprob": value} for name, value in alternatives.items()
+            ],
         }
-        for text, logprob, others in written
+        for text, logprob, alternatives in written
     ]
     assert sum(shares(read("B. dog", *tokens))) == pytest.approx(1)

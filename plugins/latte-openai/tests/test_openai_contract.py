@@ -15,7 +15,7 @@ pytestmark = pytest.mark.thorough
 
 class OnServer(DescriberContract):
     component = "openai"
-    asked: ClassVar[dict[str, object]] = {}
+    recipe_options: ClassVar[dict[str, object]] = {}
     changes: ClassVar[Mapping[str, object]] = {
         "model": "larger",
         "revision": "2",
@@ -43,20 +43,20 @@ class OnServer(DescriberContract):
     @pytest.fixture(autouse=True)
     def server(self) -> Iterator[None]:
         with chat_server(seen) as server:
-            type(self).options = {"base_url": server.url, **self.asked}
+            type(self).options = {"base_url": server.url, **self.recipe_options}
             yield
 
 
 class TestOpenAI(OnServer):
-    asked: ClassVar = {"model": "llava"}
+    recipe_options: ClassVar = {"model": "llava"}
 
 
 class TestOpenAIOfTheOnlyModel(OnServer):
-    asked: ClassVar = {"images": "separate", "max_images": 3}
+    recipe_options: ClassVar = {"images": "separate", "max_images": 3}
 
 
 class TestOpenAIThatSamples(OnServer):
-    asked: ClassVar = {"model": "llava", "temperature": 0.7, "format": "png"}
+    recipe_options: ClassVar = {"model": "llava", "temperature": 0.7, "format": "png"}
     changes: ClassVar = {
         **{name: value for name, value in OnServer.changes.items() if name != "quality"},
         "seed": 1,

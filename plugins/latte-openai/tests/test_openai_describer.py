@@ -30,12 +30,12 @@ from latte.api import LatteError
 def test_concurrency_is_reached_and_not_exceeded(tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
-    def behaviour(asked: Asked) -> Reply:
+    def behaviour(request: Asked) -> Reply:
         together.wait(20)
-        return echo(asked)
+        return echo(request)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=4) as one:
-        one.describe(questions(tmp_path, *"abcdefghijkl"))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=4) as lmm:
+        lmm.describe(questions(tmp_path, *"abcdefghijkl"))
     assert server.peak == 4
 
 
@@ -45,12 +45,12 @@ def test_wait_for_a_retry_keeps_its_concurrency_slot(
     without_waiting(monkeypatch)
     order: list[str] = []
 
-    def behaviour(asked: Asked) -> Reply:
-        order.append(asked.prompt)
-        return wrong(429) if asked.time < 2 else echo(asked)
+    def behaviour(request: Asked) -> Reply:
+        order.append(request.prompt)
+        return wrong(429) if request.time < 2 else echo(request)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as one:
-        one.describe(questions(tmp_path, *"abc"))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
+        lmm.describe(questions(tmp_path, *"abc"))
     assert order == [*"aaabbbccc"]
 
 
@@ -58,27 +58,27 @@ def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
     finished: list[str] = []
     done = {prompt: threading.Event() for prompt in "abc"}
 
-    def behaviour(asked: Asked) -> Reply:
+    def behaviour(request: Asked) -> Reply:
         """Answer the last request first."""
-        later = {"a": "b", "b": "c"}.get(asked.prompt)
+        later = {"a": "b", "b": "c"}.get(request.prompt)
         if later:
             assert done[later].wait(20)
-        finished.append(asked.prompt)
-        done[asked.prompt].set()
-        return echo(asked)
+        finished.append(request.prompt)
+        done[request.prompt].set()
+        return echo(request)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=3) as one:
-        texts = one.describe(questions(tmp_path, *"abc"))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=3) as lmm:
+        texts = lmm.describe(questions(tmp_path, *"abc"))
     assert finished == [*"cba"]
     assert texts == ["answer to a", "answer to b", "answer to c"]
 
 
 def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        return wrong(402) if asked.prompt == "c" else echo(asked)
+    def behaviour(request: Asked) -> Reply:
+        return wrong(402) if request.prompt == "c" else echo(request)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as one:
-        answers = one.describe(questions(tmp_path, *"abcd"))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
+        answers = lmm.describe(questions(tmp_path, *"abcd"))
     assert answers[:2] == ["answer to a", "answer to b"]
     assert all(isinstance(answer, LatteError) for answer in answers[2:])
     assert server.prompts == [*"abc"]
@@ -87,16 +87,16 @@ def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
 def test_ten_failures_of_twenty_requests_are_not_repeated_and_lose_no_other_answer(
     tmp_path: Path,
 ) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        return wrong(400) if int(asked.prompt) % 2 else echo(asked)
+    def behaviour(request: Asked) -> Reply:
+        return wrong(400) if int(request.prompt) % 2 else echo(request)
 
     requests = questions(tmp_path, *map(str, range(20)))
-    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
-        _ = one._client
+    with chat_server(behaviour) as server, describer(tmp_path, server.url) as lmm:
+        _ = lmm._client
         began = time.monotonic()
-        answers = one.describe(requests)
+        answers = lmm.describe(requests)
         assert time.monotonic() - began < 3
-        assert one.counters == {"tokens": 70, "prompt tokens": 1000}
+        assert lmm.counters == {"tokens": 70, "prompt tokens": 1000}
     assert answers[::2] == [f"answer to {prompt}" for prompt in range(0, 20, 2)]
     assert all(isinstance(answer, RequestError) for answer in answers[1::2])
     assert len(server.asked) == 20
@@ -104,65 +104,65 @@ def test_ten_failures_of_twenty_requests_are_not_repeated_and_lose_no_other_answ
 
 @pytest.mark.parametrize("temperature", [0, 0.7])
 def test_texts_vary_above_temperature_0(tmp_path: Path, temperature: float) -> None:
-    with describer(tmp_path, "http://localhost:1/v1", temperature=temperature) as one:
-        assert one.varies == (temperature > 0)
+    with describer(tmp_path, "http://localhost:1/v1", temperature=temperature) as lmm:
+        assert lmm.varies == (temperature > 0)
 
 
 def test_max_images_for_grid_and_separate_images(tmp_path: Path) -> None:
-    with describer(tmp_path, "http://localhost:1/v1") as one:
-        assert one.max_images == 1
-    with describer(tmp_path, "http://localhost:1/v1", images="separate", max_images=4) as one:
-        assert one.max_images == 4
+    with describer(tmp_path, "http://localhost:1/v1") as lmm:
+        assert lmm.max_images == 1
+    with describer(tmp_path, "http://localhost:1/v1", images="separate", max_images=4) as lmm:
+        assert lmm.max_images == 4
 
 
 def test_batches_are_several_times_the_concurrency(tmp_path: Path) -> None:
-    with describer(tmp_path, "http://localhost:1/v1", concurrency=8) as one:
-        assert one.batch_size >= 32
+    with describer(tmp_path, "http://localhost:1/v1", concurrency=8) as lmm:
+        assert lmm.batch_size >= 32
 
 
 def test_the_fingerprint_names_the_model_and_not_the_server(tmp_path: Path) -> None:
     """A model found by asking gives the fingerprint of a named model."""
     with chat_server(models=("llava",)) as server:
         addresses = [("http://elsewhere:1/v1", "llava"), (server.url, "llava"), (server.url, None)]
-        found = []
+        fingerprints = []
         for url, model in addresses:
-            with describer(tmp_path, url, model=model, concurrency=2, timeout=9, retries=0) as one:
-                found.append(one.fingerprint)
-    assert len({*found}) == 1
-    assert "llava" in found[0]
+            with describer(tmp_path, url, model=model, concurrency=2, timeout=9, retries=0) as lmm:
+                fingerprints.append(lmm.fingerprint)
+    assert len({*fingerprints}) == 1
+    assert "llava" in fingerprints[0]
 
 
 def test_settings_without_effect_do_not_change_the_fingerprint(tmp_path: Path) -> None:
-    with describer(tmp_path, "http://a/v1", format="png") as one:
-        before = one.fingerprint
-    with describer(tmp_path, "http://a/v1", format="png", quality=10, seed=5) as one:
-        assert one.fingerprint == before
+    with describer(tmp_path, "http://a/v1", format="png") as lmm:
+        fingerprint = lmm.fingerprint
+    with describer(tmp_path, "http://a/v1", format="png", quality=10, seed=5) as lmm:
+        assert lmm.fingerprint == fingerprint
 
 
 def test_describe_inside_a_running_event_loop(tmp_path: Path) -> None:
     """As in a notebook."""
 
     async def cell() -> object:
-        return one.describe(questions(tmp_path, "a"))
+        return lmm.describe(questions(tmp_path, "a"))
 
-    with chat_server() as server, describer(tmp_path, server.url) as one:
+    with chat_server() as server, describer(tmp_path, server.url) as lmm:
         assert asyncio.run(cell()) == ["answer to a"]
 
 
 def test_describe_after_close(tmp_path: Path) -> None:
-    with chat_server() as server, describer(tmp_path, server.url) as one:
-        one.describe(questions(tmp_path, "a"))
-        one.close()
-        one.close()
-        assert one.describe(questions(tmp_path, "b")) == ["answer to b"]
+    with chat_server() as server, describer(tmp_path, server.url) as lmm:
+        lmm.describe(questions(tmp_path, "a"))
+        lmm.close()
+        lmm.close()
+        assert lmm.describe(questions(tmp_path, "b")) == ["answer to b"]
 
 
 @pytest.fixture
 def heeds_ctrl_c() -> Iterator[None]:
     """Handle Ctrl-C as in a terminal; background processes of a shell ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, previous_handler)
 
 
 @pytest.mark.skipif(
@@ -172,21 +172,21 @@ def heeds_ctrl_c() -> Iterator[None]:
 def test_ctrl_c_stops_at_once_and_loses_no_answer_that_has_arrived(tmp_path: Path) -> None:
     main = threading.main_thread().ident
     assert main is not None
-    before = _loops()
+    loops_before = _loops()
 
-    def behaviour(asked: Asked) -> Reply:
-        if asked.prompt == "b":
+    def behaviour(request: Asked) -> Reply:
+        if request.prompt == "b":
             signal.pthread_kill(main, signal.SIGINT)
             server.released.wait(20)
-        return echo(asked)
+        return echo(request)
 
     with chat_server(behaviour) as server:
-        with describer(tmp_path, server.url, concurrency=1) as one:
-            first, *others = one.describe(questions(tmp_path, *"abc"))
+        with describer(tmp_path, server.url, concurrency=1) as lmm:
+            first_answer, *other_answers = lmm.describe(questions(tmp_path, *"abc"))
             assert not server.released.is_set()
-        assert _loops() == before
-    assert first == "answer to a"
-    assert all(isinstance(answer, KeyboardInterrupt) for answer in others)
+        assert _loops() == loops_before
+    assert first_answer == "answer to a"
+    assert all(isinstance(answer, KeyboardInterrupt) for answer in other_answers)
     assert server.prompts == ["a", "b"]
 
 
@@ -201,13 +201,13 @@ def test_ctrl_c_after_the_last_answer_is_not_lost(
 
     with (
         chat_server() as server,
-        describer(tmp_path, server.url) as one,
+        describer(tmp_path, server.url) as lmm,
         monkeypatch.context() as patched,
     ):
         patched.setattr(LoopThread, "run", run_and_interrupt)
-        answers = one.describe(questions(tmp_path, *"ab"))
+        answers = lmm.describe(questions(tmp_path, *"ab"))
         with pytest.raises(KeyboardInterrupt):
-            one.describe(questions(tmp_path, "a"))
+            lmm.describe(questions(tmp_path, "a"))
     assert sorted(isinstance(answer, KeyboardInterrupt) for answer in answers) == [False, True]
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.thorough
 
 def first(*troubles: Reply) -> Behaviour:
     """Reply to each question with `troubles` first, then with the answer."""
-    return lambda asked: troubles[asked.time] if asked.time < len(troubles) else echo(asked)
+    return lambda request: troubles[request.time] if request.time < len(troubles) else echo(request)
 
 
 def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -58,8 +58,8 @@ def test_transient_failures_are_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Reply
 ) -> None:
     without_waiting(monkeypatch)
-    with chat_server(first(trouble, trouble)) as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a", "b")) == ["answer to a", "answer to b"]
+    with chat_server(first(trouble, trouble)) as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.describe(questions(tmp_path, "a", "b")) == ["answer to a", "answer to b"]
     assert sorted(server.prompts) == ["a"] * 3 + ["b"] * 3
 
 
@@ -75,8 +75,8 @@ def test_transient_failures_are_retried(
     ids=lambda reply: f"{reply.body}"[:30],
 )
 def test_reply_that_has_arrived_is_not_requested_again(tmp_path: Path, reply: Reply) -> None:
-    with chat_server(first(reply)) as server, describer(tmp_path, server.url) as one:
-        error = failure(one, questions(tmp_path, "a"))
+    with chat_server(first(reply)) as server, describer(tmp_path, server.url) as lmm:
+        error = failure(lmm, questions(tmp_path, "a"))
     assert isinstance(error, RequestError)
     assert len(server.asked) == 1
 
@@ -84,25 +84,25 @@ def test_reply_that_has_arrived_is_not_requested_again(tmp_path: Path, reply: Re
 def test_timeout_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_waiting(monkeypatch)
 
-    def silent_at_first(asked: Asked) -> Reply:
-        if asked.time == 0:
+    def silent_at_first(request: Asked) -> Reply:
+        if request.time == 0:
             server.released.wait(20)
-        return echo(asked)
+        return echo(request)
 
     with (
         chat_server(silent_at_first) as server,
-        describer(tmp_path, server.url, timeout=0.3) as one,
+        describer(tmp_path, server.url, timeout=0.3) as lmm,
     ):
-        assert one.describe(questions(tmp_path, "a")) == ["answer to a"]
+        assert lmm.describe(questions(tmp_path, "a")) == ["answer to a"]
     assert len(server.asked) == 2
 
 
 def test_retry_after_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_waiting(monkeypatch)
     later = wrong(429, headers={"Retry-After": "0.4"})
-    with chat_server(first(later, later)) as server, describer(tmp_path, server.url) as one:
+    with chat_server(first(later, later)) as server, describer(tmp_path, server.url) as lmm:
         began = time.monotonic()
-        one.describe(questions(tmp_path, "a"))
+        lmm.describe(questions(tmp_path, "a"))
     assert time.monotonic() - began > 0.8
 
 
@@ -127,9 +127,9 @@ def test_retries_are_limited_and_left_out_where_they_are_useless(
     without_waiting(monkeypatch)
     with (
         chat_server(lambda _: reply) as server,
-        describer(tmp_path, server.url, retries=2) as one,
+        describer(tmp_path, server.url, retries=2) as lmm,
     ):
-        assert str(failure(one, questions(tmp_path, "a"))) == message
+        assert str(failure(lmm, questions(tmp_path, "a"))) == message
     assert len(server.asked) == requests
 
 
@@ -137,9 +137,9 @@ def test_reply_that_is_not_json_is_quoted(tmp_path: Path) -> None:
     page = "<html>Welcome to\x1b[31m the router" + "x" * 500
     with (
         chat_server(lambda _: Reply(page.encode())) as server,
-        describer(tmp_path, server.url) as one,
+        describer(tmp_path, server.url) as lmm,
     ):
-        message = str(failure(one, questions(tmp_path, "a")))
+        message = str(failure(lmm, questions(tmp_path, "a")))
     assert "<html>Welcome to [31m the router" in message
     assert len(message) < 300
 
@@ -154,14 +154,14 @@ def test_reply_that_is_not_json_is_quoted(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_answers(tmp_path: Path, reply: Reply) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        return reply if asked.prompt == "b" else echo(asked)
+    def behaviour(request: Asked) -> Reply:
+        return reply if request.prompt == "b" else echo(request)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
-        found = one.describe(questions(tmp_path, "a", "b", "c"))
-    assert found[::2] == ["answer to a", "answer to c"]
-    assert isinstance(found[1], Refusal)
-    assert "no people" in found[1].reason
+    with chat_server(behaviour) as server, describer(tmp_path, server.url) as lmm:
+        answers = lmm.describe(questions(tmp_path, "a", "b", "c"))
+    assert answers[::2] == ["answer to a", "answer to c"]
+    assert isinstance(answers[1], Refusal)
+    assert "no people" in answers[1].reason
     assert len(server.asked) == 3
 
 
@@ -171,13 +171,13 @@ def test_missing_or_rejected_key_names_the_variable(
 ) -> None:
     with chat_server(lambda _: wrong(status)) as server:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        with describer(tmp_path, server.url) as one:
-            message = str(failure(one, questions(tmp_path, "a")))
+        with describer(tmp_path, server.url) as lmm:
+            message = str(failure(lmm, questions(tmp_path, "a")))
         assert "needs a key" in message
         assert "export OPENAI_API_KEY" in message
         monkeypatch.setenv("MY_KEY", "not-the-right-one")
-        with describer(tmp_path, server.url, key_env="MY_KEY") as one:
-            message = str(failure(one, questions(tmp_path, "a")))
+        with describer(tmp_path, server.url, key_env="MY_KEY") as lmm:
+            message = str(failure(lmm, questions(tmp_path, "a")))
         assert "rejects the key in MY_KEY" in message
     assert len(server.asked) == 2
 
@@ -189,8 +189,8 @@ def test_missing_credit_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     without_waiting(monkeypatch)
-    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
-        error = failure(one, questions(tmp_path, "a"))
+    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as lmm:
+        error = failure(lmm, questions(tmp_path, "a"))
     assert isinstance(error, LatteError)
     assert "payment first: " in error.what
     assert "add credit" in error.what
@@ -201,9 +201,9 @@ def test_unknown_model_gets_suggestion_and_list_of_models(tmp_path: Path, reply:
     models = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")
     with (
         chat_server(lambda _: reply, models) as server,
-        describer(tmp_path, server.url, model="llava-v1.6-mistral") as one,
+        describer(tmp_path, server.url, model="llava-v1.6-mistral") as lmm,
     ):
-        message = str(failure(one, questions(tmp_path, "a")))
+        message = str(failure(lmm, questions(tmp_path, "a")))
     assert "does not find the model llava-v1.6-mistral" in message
     assert f'Did you mean "{models[0]}"? It serves {", ".join(models)}' in message
 
@@ -214,9 +214,9 @@ def test_model_that_the_server_lists_but_does_not_find_may_not_be_loaded(
 ) -> None:
     with (
         chat_server(lambda _: wrong(404, "model not found, try pulling it"), models) as server,
-        describer(tmp_path, server.url, model="router/big") as one,
+        describer(tmp_path, server.url, model="router/big") as lmm,
     ):
-        error = failure(one, questions(tmp_path, "a"))
+        error = failure(lmm, questions(tmp_path, "a"))
     assert isinstance(error, LatteError)
     assert error.where == "describer.model"
     assert "model not found, try pulling it" in error.what
@@ -224,8 +224,8 @@ def test_model_that_the_server_lists_but_does_not_find_may_not_be_loaded(
 
 
 def test_wrong_address_is_reported(tmp_path: Path) -> None:
-    with chat_server() as server, describer(tmp_path, server.url.removesuffix("/v1")) as one:
-        message = str(failure(one, questions(tmp_path, "a")))
+    with chat_server() as server, describer(tmp_path, server.url.removesuffix("/v1")) as lmm:
+        message = str(failure(lmm, questions(tmp_path, "a")))
         assert server.asked == []
     assert "not here" in message
     assert "ends in /v1" in message
@@ -238,10 +238,10 @@ def test_unreachable_server_stops_the_run_after_two_retries(
     with chat_server() as server:
         gone = server.url
     with (
-        describer(tmp_path, gone, retries=9, concurrency=1) as one,
+        describer(tmp_path, gone, retries=9, concurrency=1) as lmm,
         pytest.raises(LatteError, match="no server answers at http://127"),
     ):
-        one.describe(questions(tmp_path, *"abcdef"))
+        lmm.describe(questions(tmp_path, *"abcdef"))
     assert len(waits) == 2
 
 
@@ -249,28 +249,28 @@ def test_server_that_stops_later_gets_all_retries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = recorded_waits(monkeypatch)
-    with chat_server() as server, describer(tmp_path, server.url, retries=4) as one:
-        one.describe(questions(tmp_path, "a"))
+    with chat_server() as server, describer(tmp_path, server.url, retries=4) as lmm:
+        lmm.describe(questions(tmp_path, "a"))
         server.close()
-        assert "no server answers" in str(failure(one, questions(tmp_path, "b")))
+        assert "no server answers" in str(failure(lmm, questions(tmp_path, "b")))
     assert len(waits) == 4
 
 
 def test_first_fatal_error_cancels_other_requests(tmp_path: Path) -> None:
-    both = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
-    def behaviour(asked: Asked) -> Reply:
-        both.wait(20)
-        if asked.prompt == "a":
+    def behaviour(request: Asked) -> Reply:
+        barrier.wait(20)
+        if request.prompt == "a":
             server.released.wait(20)
         return wrong(401)
 
     with (
         chat_server(behaviour) as server,
-        describer(tmp_path, server.url, concurrency=2) as one,
+        describer(tmp_path, server.url, concurrency=2) as lmm,
         pytest.raises(LatteError),
     ):
-        one.describe(questions(tmp_path, *"abcdef"))
+        lmm.describe(questions(tmp_path, *"abcdef"))
     assert sorted(server.prompts) == ["a", "b"]
 
 
@@ -286,7 +286,7 @@ def test_model_is_required_unless_the_server_has_one(
 ) -> None:
     with (
         chat_server(models=models) as server,
-        describer(tmp_path, server.url, model=None) as one,
+        describer(tmp_path, server.url, model=None) as lmm,
         pytest.raises(LatteError, match=message),
     ):
-        _ = one.fingerprint
+        _ = lmm.fingerprint

@@ -48,7 +48,7 @@ class Format:
     token_fields: Mapping[str, Any] = field(default_factory=dict)
 
     def with_logprobs(self, text: str, shares: Mapping[str, float]) -> Reply:
-        found: list[dict[str, Any]] = [
+        alternatives: list[dict[str, Any]] = [
             {
                 "token": name,
                 "logprob": math.log(share),
@@ -57,7 +57,7 @@ class Format:
             }
             for name, share in shares.items()
         ]
-        return with_logprobs(text, [{**found[0], "top_logprobs": found}])
+        return with_logprobs(text, [{**alternatives[0], "top_logprobs": alternatives}])
 
     def rejection(self, message: str) -> Reply:
         return Reply(self.error(message), 400)
@@ -108,7 +108,7 @@ LLAMA_CPP = Format(
 )
 
 
-@pytest.fixture(params=[VLLM, SGLANG, OLLAMA, LLAMA_CPP], ids=lambda one: one.name)
+@pytest.fixture(params=[VLLM, SGLANG, OLLAMA, LLAMA_CPP], ids=lambda form: form.name)
 def server_format(request: pytest.FixtureRequest) -> Format:
     form = request.param
     assert isinstance(form, Format)
@@ -118,23 +118,23 @@ def server_format(request: pytest.FixtureRequest) -> Format:
 def server(form: Format, logprobs: str, structure: str, text: str) -> Behaviour:
     """Reply with `text`; a field is `sent`, `rejected` or `missing` (ignored)."""
 
-    def reply(asked: Asked) -> Reply:
-        if "logprobs" in asked.body and logprobs != "missing":
+    def reply(request: Asked) -> Reply:
+        if "logprobs" in request.body and logprobs != "missing":
             is_sent = logprobs == "sent"
             return form.with_logprobs(text, SHARES) if is_sent else form.rejection(form.no_logprobs)
-        if "response_format" in asked.body and structure != "missing":
+        if "response_format" in request.body and structure != "missing":
             return said(JSON) if structure == "sent" else form.rejection("no response_format")
         return said(text)
 
     return reply
 
 
-def fields(asked: Sequence[Asked]) -> list[str]:
+def fields(requests: Sequence[Asked]) -> list[str]:
     """Return `logprobs`, `json` or `letter` for each request."""
     names = {"logprobs": "logprobs", "response_format": "json"}
     return [
-        next((short for name, short in names.items() if name in one.body), "letter")
-        for one in asked
+        next((short for name, short in names.items() if name in request.body), "letter")
+        for request in requests
     ]
 
 
@@ -148,14 +148,14 @@ def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: Fo
     for choice in choices:
         assert isinstance(choice, Choice)
         assert choice.probabilities == PROBABLE
-    assert [(one.body["logprobs"], one.body["top_logprobs"]) for one in served.asked] == [
-        (True, 20)
-    ] * 2
+    assert [
+        (request.body["logprobs"], request.body["top_logprobs"]) for request in served.asked
+    ] == [(True, 20)] * 2
     assert "A. cat\nB. dog" in served.prompts[0]
 
 
 @pytest.mark.parametrize(
-    ("logprobs", "structure", "text", "first", "second", "chosen"),
+    ("logprobs", "structure", "text", "first_fields", "second_fields", "expected_choice"),
     [
         ("rejected", "sent", "The dog", ["logprobs", "json"], ["json"], DOG),
         ("rejected", "rejected", "B", ["logprobs", "json", "letter"], ["letter"], DOG),
@@ -173,9 +173,9 @@ def test_json_replaces_log_probabilities_and_letters_replace_json(
     logprobs: str,
     structure: str,
     text: str,
-    first: list[str],
-    second: list[str],
-    chosen: Choice | None,
+    first_fields: list[str],
+    second_fields: list[str],
+    expected_choice: Choice | None,
 ) -> None:
     with (
         chat_server(server(VLLM, logprobs, structure, text)) as served,
@@ -183,10 +183,14 @@ def test_json_replaces_log_probabilities_and_letters_replace_json(
     ):
         choices = lmm.choose(choice_requests(tmp_path))
         paid = lmm.counters["tokens"]
-    assert fields(served.asked) == first + second
-    assert choices == [chosen] * 2 if chosen else all(isinstance(one, Refusal) for one in choices)
+    assert fields(served.asked) == first_fields + second_fields
+    assert (
+        choices == [expected_choice] * 2
+        if expected_choice
+        else all(isinstance(choice, Refusal) for choice in choices)
+    )
     replies = {"logprobs": logprobs, "json": structure}
-    answered = [name for name in first + second if replies.get(name) != "rejected"]
+    answered = [name for name in first_fields + second_fields if replies.get(name) != "rejected"]
     assert paid == 7 * len(answered)
 
 
@@ -196,10 +200,10 @@ def test_the_schema_names_the_letters(tmp_path: Path) -> None:
         describer(tmp_path, served.url) as lmm,
     ):
         lmm.choose([ChoiceRequest(choice_requests(tmp_path)[0].images, "?", ("cat", "dog"), True)])
-    asked = served.asked[-1].body["response_format"]
-    assert asked["type"] == "json_schema"
-    assert asked["json_schema"]["strict"]
-    assert asked["json_schema"]["schema"]["properties"] == {
+    response_format = served.asked[-1].body["response_format"]
+    assert response_format["type"] == "json_schema"
+    assert response_format["json_schema"]["strict"]
+    assert response_format["json_schema"]["schema"]["properties"] == {
         "letter": {"type": "string", "enum": ["A", "B", "C"]}
     }
 
@@ -208,9 +212,9 @@ def test_the_schema_names_the_letters(tmp_path: Path) -> None:
 def test_log_probabilities_that_end_half_way_lose_no_answer(
     tmp_path: Path, server_format: Format, later: str
 ) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        now = "sent" if asked.prompt[:10] < "Which in 2" else later
-        return server(server_format, now, "sent", "B")(asked)
+    def behaviour(request: Asked) -> Reply:
+        support = "sent" if request.prompt[:10] < "Which in 2" else later
+        return server(server_format, support, "sent", "B")(request)
 
     with (
         chat_server(behaviour) as served,
@@ -226,18 +230,18 @@ def test_log_probabilities_that_end_half_way_lose_no_answer(
 def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
     tmp_path: Path, server_format: Format
 ) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        too_long = asked.prompt.startswith("Which in 1")
-        return server_format.overflow() if too_long else server(VLLM, "sent", "sent", "B")(asked)
+    def behaviour(request: Asked) -> Reply:
+        too_long = request.prompt.startswith("Which in 1")
+        return server_format.overflow() if too_long else server(VLLM, "sent", "sent", "B")(request)
 
-    asked = choice_requests(tmp_path, 3)
+    requests = choice_requests(tmp_path, 3)
     with chat_server(behaviour) as served, describer(tmp_path, served.url) as lmm:
-        first, error, last = lmm.choose(asked)
+        first_choice, error, last_choice = lmm.choose(requests)
     assert isinstance(error, RequestError)
     assert server_format.too_long in str(error)
     assert "start the server with a longer context" in str(error)
-    assert isinstance(first, Choice)
-    assert isinstance(last, Choice)
+    assert isinstance(first_choice, Choice)
+    assert isinstance(last_choice, Choice)
     assert fields(served.asked) == ["logprobs"] * 3, "each question is sent once"
 
 

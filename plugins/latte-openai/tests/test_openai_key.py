@@ -33,15 +33,15 @@ def test_key_env_names_the_variable_of_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "  another-key \n")
-    with chat_server() as server, describer(tmp_path, server.url, key_env="MY_KEY") as one:
-        one.describe(questions(tmp_path, "a"))
+    with chat_server() as server, describer(tmp_path, server.url, key_env="MY_KEY") as lmm:
+        lmm.describe(questions(tmp_path, "a"))
     assert server.asked[0].headers["Authorization"] == "Bearer another-key"
 
 
 def test_local_servers_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    with chat_server() as server, describer(tmp_path, server.url) as one:
-        one.describe(questions(tmp_path, "a"))
+    with chat_server() as server, describer(tmp_path, server.url) as lmm:
+        lmm.describe(questions(tmp_path, "a"))
     assert "Authorization" not in server.asked[0].headers
 
 
@@ -66,8 +66,8 @@ def test_proxy_is_not_used_for_a_local_server(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with chat_server() as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a")) == ["answer to a"]
+    with chat_server() as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.describe(questions(tmp_path, "a")) == ["answer to a"]
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_key_that_cannot_be_sent_is_an_error_that_does_not_show_it(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", value)
     with (
-        describer(tmp_path, url, **options) as one,
+        describer(tmp_path, url, **options) as lmm,
         pytest.raises(LatteError, match=message) as error,
     ):
-        one.describe(questions(tmp_path, "a"))
+        lmm.describe(questions(tmp_path, "a"))
     assert value not in str(error.value)
 
 
@@ -111,29 +111,29 @@ def test_key_repeated_by_the_server_is_not_shown_or_logged(
     def behaviour(_: Asked) -> Reply:
         return Reply({"error": {"message": said_by_server, "code": said_by_server}}, status)
 
-    with chat_server(behaviour) as server, describer(tmp_path, server.url, retries=1) as one:
-        error = failure(one, questions(tmp_path, "a"))
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, retries=1) as lmm:
+        error = failure(lmm, questions(tmp_path, "a"))
         shown_error = "".join(traceback.format_exception(error))
-        shown = repr([one, vars(one), vars(one.__dict__["_client"]), one.fingerprint])
+        shown = repr([lmm, vars(lmm), vars(lmm.__dict__["_client"]), lmm.fingerprint])
     assert KEY not in shown_error
     assert KEY not in shown
     assert KEY not in caplog.text
     assert "POST" in caplog.text
 
 
-@pytest.mark.parametrize("parts", [[f"a note: {KEY}!"], [f"a note: {KEY[:9]}", f"{KEY[9:]}!"]])
-def test_key_in_a_text_is_masked(tmp_path: Path, parts: list[str]) -> None:
-    content = [{"type": "text", "text": part} for part in parts]
-    with chat_server(lambda _: said(content)) as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a")) == ["a note: ***!"]
+@pytest.mark.parametrize("pieces", [[f"a note: {KEY}!"], [f"a note: {KEY[:9]}", f"{KEY[9:]}!"]])
+def test_key_in_a_text_is_masked(tmp_path: Path, pieces: list[str]) -> None:
+    content = [{"type": "text", "text": part} for part in pieces]
+    with chat_server(lambda _: said(content)) as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.describe(questions(tmp_path, "a")) == ["a note: ***!"]
 
 
 def test_short_placeholder_key_is_not_masked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "ollama")
-    with chat_server(lambda _: said("an ollama")) as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a")) == ["an ollama"]
+    with chat_server(lambda _: said("an ollama")) as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.describe(questions(tmp_path, "a")) == ["an ollama"]
 
 
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
@@ -144,9 +144,9 @@ def test_key_that_a_server_escapes_is_masked(tmp_path: Path, status: int) -> Non
     body = f'{{"error": {{"message": "bad key {ESCAPED}", "{ESCAPED}": 1}}}}'.encode()
     with (
         chat_server(lambda _: Reply(body, status)) as server,
-        describer(tmp_path, server.url, retries=0) as one,
+        describer(tmp_path, server.url, retries=0) as lmm,
     ):
-        error = str(failure(one, questions(tmp_path, "a")))
+        error = str(failure(lmm, questions(tmp_path, "a")))
     assert "***" in error
     assert KEY not in error
     assert ESCAPED not in error

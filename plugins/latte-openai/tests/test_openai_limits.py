@@ -65,11 +65,11 @@ def raw_server(pieces: Pieces) -> Iterator[str]:
         stopped.set()
 
 
-def slowly(first: bytes, piece: bytes, seconds: float = 0.1) -> Pieces:
-    """`first`, then one `piece` per `seconds` without end; a client waits for each of them."""
+def slowly(head: bytes, piece: bytes, seconds: float = 0.1) -> Pieces:
+    """`head`, then one `piece` per `seconds` without end; a client waits for each of them."""
 
     def pieces() -> Iterator[bytes]:
-        yield first
+        yield head
         while True:
             time.sleep(seconds)
             yield piece
@@ -77,8 +77,8 @@ def slowly(first: bytes, piece: bytes, seconds: float = 0.1) -> Pieces:
     return pieces
 
 
-def without_end(first: bytes, piece: bytes) -> Pieces:
-    return lambda: chain([first], repeat(piece))
+def without_end(head: bytes, piece: bytes) -> Pieces:
+    return lambda: chain([head], repeat(piece))
 
 
 async def stream(body: bytes) -> AsyncIterator[bytes]:
@@ -125,12 +125,12 @@ def test_request_to_a_misbehaving_server_ends_by_its_deadline(
     deadline = DEADLINE if message.startswith("no complete") else 5
     with (
         raw_server(pieces) as url,
-        describer(tmp_path, url, timeout=deadline, retries=0) as one,
+        describer(tmp_path, url, timeout=deadline, retries=0) as lmm,
     ):
         [request] = questions(tmp_path, "a")
-        _ = one._client
+        _ = lmm._client
         began = time.monotonic()
-        assert message in str(failure(one, [request]))
+        assert message in str(failure(lmm, [request]))
         assert time.monotonic() - began < deadline + 1
 
 
@@ -237,15 +237,15 @@ def test_redirect_to_another_server_sends_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-0123456789")
-    with chat_server() as other:
-        moved = Reply(status=status, headers={"Location": f"{other.url}/chat/completions"})
+    with chat_server() as other_server:
+        moved = Reply(status=status, headers={"Location": f"{other_server.url}/chat/completions"})
         with (
             chat_server(lambda _: moved) as server,
-            describer(tmp_path, server.url) as one,
+            describer(tmp_path, server.url) as lmm,
         ):
-            assert f"status {status}" in str(failure(one, questions(tmp_path, "a")))
+            assert f"status {status}" in str(failure(lmm, questions(tmp_path, "a")))
         assert len(server.asked) == 1
-        assert other.asked == []
+        assert other_server.asked == []
 
 
 def test_only_own_headers_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,20 +257,20 @@ def test_only_own_headers_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: 1\nAuthorization: Bearer other")
     cookie = said("a fox")
     cookie = Reply(cookie.body, headers={"Set-Cookie": "a=b"})
-    with chat_server(lambda _: cookie) as server, describer(tmp_path, server.url) as one:
+    with chat_server(lambda _: cookie) as server, describer(tmp_path, server.url) as lmm:
         for prompt in "ab":
-            one.describe(questions(tmp_path, prompt))
-    for asked in server.asked:
+            lmm.describe(questions(tmp_path, prompt))
+    for request in server.asked:
         names = {"accept", "accept-encoding", "content-length", "content-type", "host"}
-        assert {name.lower() for name in asked.headers} == names | {"user-agent"}
+        assert {name.lower() for name in request.headers} == names | {"user-agent"}
 
 
 @pytest.mark.parametrize("charset", ["rot13", "zlib_codec", "idna", "utf-16", "no-such", "\xff"])
 def test_reply_is_read_as_utf_8_whatever_its_charset(tmp_path: Path, charset: str) -> None:
     text = json.dumps(said("naïve").body, ensure_ascii=False).encode()
     reply = Reply(text, headers={"Content-Type": f"application/json; charset={charset}"})
-    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
-        assert one.describe(questions(tmp_path, "a")) == ["naïve"]
+    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.describe(questions(tmp_path, "a")) == ["naïve"]
 
 
 def test_no_reply_of_a_server_crashes_the_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def write_tiny_llama(path: Path) -> None:
     gguf, np = (importlib.import_module(name) for name in ("gguf", "numpy"))
     special, letters = ("<unk>", "<s>", "</s>"), tuple(SHARES)
     words = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
-    first = np.eye(1, WIDTH, dtype=np.float32)
+    unit_row = np.eye(1, WIDTH, dtype=np.float32)
     logits = [math.log(SHARES.get(word, 1e-6)) for word in words]
     file: Any = gguf.GGUFWriter(path, "llama")
     file.add_context_length(CONTEXT)
@@ -68,9 +68,9 @@ def write_tiny_llama(path: Path) -> None:
         [kinds.UNKNOWN, *[kinds.CONTROL] * 2, *[kinds.BYTE] * 256, *[kinds.NORMAL] * len(letters)]
     )
     file.add_chat_template("{% for message in messages %}{{ message['content'] }}{% endfor %}")
-    file.add_tensor("token_embd.weight", np.repeat(first, len(words), axis=0))
+    file.add_tensor("token_embd.weight", np.repeat(unit_row, len(words), axis=0))
     scaled = np.array(logits, dtype=np.float32)[:, None] / math.sqrt(WIDTH)
-    file.add_tensor("output.weight", scaled * first)
+    file.add_tensor("output.weight", scaled * unit_row)
     for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
         file.add_tensor(f"{name}.weight", np.ones(WIDTH, np.float32))
     for name in LINEAR:
@@ -98,8 +98,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_probabilities_are_those_of_the_model(url: str, tmp_path: Path) -> None:
-    with describer(tmp_path, url, max_tokens=1) as one:
-        choices = one.choose([PETS, ChoiceRequest((), "Which is it?", ("dog", "cat"))])
+    with describer(tmp_path, url, max_tokens=1) as lmm:
+        choices = lmm.choose([PETS, ChoiceRequest((), "Which is it?", ("dog", "cat"))])
     for choice in choices:
         assert isinstance(choice, Choice)
         assert choice.probabilities == pytest.approx((0.2 / 0.9, 0.7 / 0.9), abs=1e-4)
@@ -109,10 +109,10 @@ def test_json_names_a_letter_of_the_options(url: str) -> None:
     options = OpenAIOptions(base_url=url)
     fields = chat_fields(PETS.question(), "tiny", options)
 
-    async def ask(more: Mapping[str, Any]) -> Answer:
+    async def ask(form_fields: Mapping[str, Any]) -> Answer:
         client = ChatClient(options)
         try:
-            return await client.complete({**fields, **more})
+            return await client.complete({**fields, **form_fields})
         finally:
             await client.close()
 
@@ -123,15 +123,15 @@ def test_json_names_a_letter_of_the_options(url: str) -> None:
 
 def test_a_question_longer_than_the_context_fails_with_the_reason(url: str, tmp_path: Path) -> None:
     long = ChoiceRequest((), "Which is it?", ("cat" + " x" * CONTEXT, "dog"))
-    with describer(tmp_path, url) as one:
-        (error,) = one.choose([long])
+    with describer(tmp_path, url) as lmm:
+        (error,) = lmm.choose([long])
     assert isinstance(error, RequestError)
     assert "exceeds the available context size (256 tokens)" in str(error)
 
 
 def test_a_model_that_reads_no_images_is_reported_with_the_fix(url: str, tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
-    with describer(tmp_path, url, retries=0) as one:
-        (error,) = one.describe([DescribeRequest((image,), "What is it?")])
+    with describer(tmp_path, url, retries=0) as lmm:
+        (error,) = lmm.describe([DescribeRequest((image,), "What is it?")])
     assert isinstance(error, RequestError)
     assert "mmproj" in str(error)

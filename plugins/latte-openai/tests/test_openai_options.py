@@ -17,7 +17,7 @@ def mistake(**options: Any) -> str:
     """Return the messages of the checks."""
     with pytest.raises(ValidationError) as error:
         OpenAIOptions(**options)
-    return " ".join(one["msg"] for one in error.value.errors())
+    return " ".join(detail["msg"] for detail in error.value.errors())
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_key_env_accepts_variable_names(name: str) -> None:
     [KEY, "hf_AbCdEfGhIjKlMnOp", "gsk_1234567890", "A1B2C3D4E5F6A7B8C9D0", "A" * 80, "", "$KEY"],
 )
 def test_key_instead_of_its_variable_is_an_error_that_does_not_show_it(key: str) -> None:
-    found = mistake(key_env=key)
-    assert "name of an environment variable" in found
-    assert not key or key not in found
+    message = mistake(key_env=key)
+    assert "name of an environment variable" in message
+    assert not key or key not in message
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_key_instead_of_its_variable_is_an_error_that_does_not_show_it(key: str)
     ],
 )
 def test_extra_body_with_a_secret_is_an_error(extra: dict[str, Any]) -> None:
-    found = mistake(extra_body=extra)
-    assert "must not hold keys or headers" in found
-    assert KEY not in found
+    message = mistake(extra_body=extra)
+    assert "must not hold keys or headers" in message
+    assert KEY not in message
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "max_tokens", "temperature", "seed", "n"])

@@ -50,9 +50,9 @@ def test_png_is_lossless_and_jpeg_is_close() -> None:
     image = Image.new("RGB", (32, 32), (200, 30, 60))
     image.paste((0, 0, 255), (0, 0, 16, 32))
     assert sent(image, format="png").tobytes() == image.tobytes()
-    found = sent(image, quality=95)
-    assert found.format == "JPEG"
-    colour = found.getpixel((28, 16))
+    jpeg = sent(image, quality=95)
+    assert jpeg.format == "JPEG"
+    colour = jpeg.getpixel((28, 16))
     assert isinstance(colour, tuple)
     assert all(abs(a - b) < 12 for a, b in zip(colour, (200, 30, 60), strict=True))
 
@@ -88,10 +88,14 @@ def body(folder: Path, sample: int = 0, images: int = 1, **options: Any) -> dict
 
 
 def test_default_request_has_only_the_needed_fields(tmp_path: Path) -> None:
-    found = body(tmp_path)
-    assert found.keys() == {"model", "messages", "max_tokens", "temperature"}
-    assert (found["model"], found["max_tokens"], found["temperature"]) == ("llava", 77, 0)
-    [message] = found["messages"]
+    request_body = body(tmp_path)
+    assert request_body.keys() == {"model", "messages", "max_tokens", "temperature"}
+    assert (request_body["model"], request_body["max_tokens"], request_body["temperature"]) == (
+        "llava",
+        77,
+        0,
+    )
+    [message] = request_body["messages"]
     assert message["role"] == "user"
     assert [part["type"] for part in message["content"]] == ["image_url", "text"]
     assert message["content"][1]["text"] == "What is it?"
@@ -99,17 +103,17 @@ def test_default_request_has_only_the_needed_fields(tmp_path: Path) -> None:
 
 
 def test_images_precede_the_question_in_order(tmp_path: Path) -> None:
-    parts = body(tmp_path, images=3, format="png")["messages"][0]["content"]
-    assert [part["type"] for part in parts] == ["image_url"] * 3 + ["text"]
+    content = body(tmp_path, images=3, format="png")["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["image_url"] * 3 + ["text"]
     sizes = []
-    for part in parts[:3]:
+    for part in content[:3]:
         data = b64decode(part["image_url"]["url"].partition(",")[2])
         sizes.append(Image.open(BytesIO(data)).width)
     assert sizes == [12, 13, 14]
 
 
 def test_options_enter_the_request(tmp_path: Path) -> None:
-    found = body(
+    request_body = body(
         tmp_path,
         system_prompt="Be brief.",
         max_tokens=None,
@@ -118,11 +122,14 @@ def test_options_enter_the_request(tmp_path: Path) -> None:
         detail="low",
         extra_body={"max_completion_tokens": 90},
     )
-    assert "max_tokens" not in found
-    assert "temperature" not in found
-    assert (found["top_p"], found["extra_body"]) == (0.5, {"max_completion_tokens": 90})
-    assert found["messages"][0] == {"role": "system", "content": "Be brief."}
-    assert found["messages"][1]["content"][0]["image_url"]["detail"] == "low"
+    assert "max_tokens" not in request_body
+    assert "temperature" not in request_body
+    assert (request_body["top_p"], request_body["extra_body"]) == (
+        0.5,
+        {"max_completion_tokens": 90},
+    )
+    assert request_body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert request_body["messages"][1]["content"][0]["image_url"]["detail"] == "low"
 
 
 def test_seed_depends_on_the_sample_and_is_reproducible(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """`transformers serve tiny-llava` in `folder`, without a network."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "transformers.cli.transformers", "serve", "tiny-llava",
@@ -89,10 +89,10 @@ def test_texts_depend_on_the_image_and_not_on_the_batch(url: str, tmp_path: Path
     images = described_images(tmp_path / "asked", 6)
     requests = [DescribeRequest((image,), "Describe the photo.") for image in images]
     options = {"model": "tiny-llava", "max_tokens": 12, "concurrency": 4, "format": "png"}
-    with describer(tmp_path, url, **options) as one:
-        texts = one.describe(requests)
-        alone = [one.describe([request])[0] for request in reversed(requests)]
-        spent = one.counters
+    with describer(tmp_path, url, **options) as lmm:
+        texts = lmm.describe(requests)
+        alone = [lmm.describe([request])[0] for request in reversed(requests)]
+        spent = lmm.counters
     assert alone == texts[::-1]
     assert len({*texts}) > 2
     assert spent["tokens"] > 0
@@ -100,8 +100,8 @@ def test_texts_depend_on_the_image_and_not_on_the_batch(url: str, tmp_path: Path
 
 
 def test_the_only_model_is_found(url: str, tmp_path: Path) -> None:
-    with describer(tmp_path, url, model=None) as one:
-        assert "tiny-llava" in one.fingerprint
+    with describer(tmp_path, url, model=None) as lmm:
+        assert "tiny-llava" in lmm.fingerprint
 
 
 def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
@@ -110,10 +110,10 @@ def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
     images = described_images(tmp_path / "asked", 6)
     requests = [ChoiceRequest((image,), "Which is it?", ("cat", "dog")) for image in images]
     options = {"model": "tiny-llava", "max_tokens": 1, "format": "png", "concurrency": 1}
-    with describer(tmp_path, url, **options) as one:
-        choices = one.choose(requests)
-        assert one.counters["tokens"] <= 6 + 1, "JSON is requested once: this server ignores it"
-        texts = one.describe([request.question() for request in requests])
+    with describer(tmp_path, url, **options) as lmm:
+        choices = lmm.choose(requests)
+        assert lmm.counters["tokens"] <= 6 + 1, "JSON is requested once: this server ignores it"
+        texts = lmm.describe([request.question() for request in requests])
     assert choices == [
         request.read(text) if isinstance(text, str) else text
         for request, text in zip(requests, texts, strict=True)
@@ -123,11 +123,11 @@ def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
 def test_several_images_make_one_request(url: str, tmp_path: Path) -> None:
     images = described_images(tmp_path / "asked", 3)
     options = {"model": "tiny-llava", "max_tokens": 12, "images": "separate"}
-    with describer(tmp_path, url, **options) as one:
-        single = one.describe([DescribeRequest((images[0],), "Describe them.")])
-        before = one.counters["prompt tokens"]
-        together = one.describe([DescribeRequest(tuple(images), "Describe them.")])
-        assert one.counters["prompt tokens"] - before == before + 2 * 4
+    with describer(tmp_path, url, **options) as lmm:
+        single = lmm.describe([DescribeRequest((images[0],), "Describe them.")])
+        prompt_tokens = lmm.counters["prompt tokens"]
+        together = lmm.describe([DescribeRequest(tuple(images), "Describe them.")])
+        assert lmm.counters["prompt tokens"] - prompt_tokens == prompt_tokens + 2 * 4
     assert single != together
 
 
@@ -135,10 +135,10 @@ def test_samples_differ_and_are_reproducible(url: str, tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
     requests = [DescribeRequest((image,), "Describe the photo.", sample) for sample in range(3)]
     options = {"model": "tiny-llava", "max_tokens": 12, "temperature": 1.0, "concurrency": 1}
-    with describer(tmp_path, url, **options) as one:
-        texts = one.describe(requests)
+    with describer(tmp_path, url, **options) as lmm:
+        texts = lmm.describe(requests)
         assert len({*texts}) == 3
-        assert one.describe(requests) == texts
+        assert lmm.describe(requests) == texts
 
 
 def test_latte_describe_with_a_real_server(url: str, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_latte_describe_with_a_real_server(url: str, tmp_path: Path) -> None:
 
 def test_unknown_model_is_reported(url: str, tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
-    with describer(tmp_path, url, model="tiny-lava") as one:
-        (error,) = one.describe([DescribeRequest((image,), "?")])
+    with describer(tmp_path, url, model="tiny-lava") as lmm:
+        (error,) = lmm.describe([DescribeRequest((image,), "?")])
     assert isinstance(error, RequestError)
     assert "pinned to 'tiny-llava'" in str(error)

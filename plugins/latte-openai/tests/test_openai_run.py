@@ -45,8 +45,8 @@ def describe(place: Path, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch)
     def run(url: str, options: str = "concurrency: 2") -> tuple[int, str]:
         monkeypatch.setenv("CHAT_URL", url)
         (place / "recipe.yaml").write_text(RECIPE.replace("OPTIONS", options))
-        said = latte_runs.latte("describe", "recipe.yaml")
-        return said.code, " ".join(f"{said.out} {said.err}".split())
+        outcome = latte_runs.latte("describe", "recipe.yaml")
+        return outcome.code, " ".join(f"{outcome.out} {outcome.err}".split())
 
     return run
 
@@ -64,16 +64,16 @@ def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describ
     with chat_server(echo) as server:
         code, printed = describe(server.url)
         assert code == 0, printed
-        asked = len(server.asked)
+        request_count = len(server.asked)
         assert {record["text"] for record in stored(place)} == {
             f"answer to {prompt}" for prompt in server.prompts
         }
-        assert 6 < asked <= 12
+        assert 6 < request_count <= 12
         assert server.peak <= 2
-        assert all(asked.headers["Authorization"] == f"Bearer {KEY}" for asked in server.asked)
+        assert all(request.headers["Authorization"] == f"Bearer {KEY}" for request in server.asked)
         assert describe(server.url)[0] == 0
-        assert len(server.asked) == asked
-    assert f"{7 * asked} output tokens" in printed
+        assert len(server.asked) == request_count
+    assert f"{7 * request_count} output tokens" in printed
     assert KEY not in printed
     assert files_with(place, "answer to")
     assert files_with(place, KEY) == []
@@ -82,12 +82,12 @@ def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describ
 def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describe) -> None:
     kinds: dict[str, Reply] = {}
 
-    def behaviour(asked: Asked) -> Reply:
+    def behaviour(request: Asked) -> Reply:
         """The first image is too large, the second is refused."""
-        picture = asked.content[0]["image_url"]["url"]
+        picture = request.content[0]["image_url"]["url"]
         replies = [wrong(400, f"too large, {KEY}"), said(None, refusal="no people")]
         if picture not in kinds:
-            kinds[picture] = replies[len(kinds)] if len(kinds) < 2 else echo(asked)
+            kinds[picture] = replies[len(kinds)] if len(kinds) < 2 else echo(request)
         return kinds[picture]
 
     with chat_server(behaviour) as server:
@@ -103,8 +103,8 @@ def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describ
 
 
 def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe: Describe) -> None:
-    def behaviour(asked: Asked) -> Reply:
-        return wrong(402, "add credit") if len(server.asked) > 5 else echo(asked)
+    def behaviour(request: Asked) -> Reply:
+        return wrong(402, "add credit") if len(server.asked) > 5 else echo(request)
 
     with chat_server(behaviour) as server:
         code, printed = describe(server.url, "concurrency: 1")
@@ -113,8 +113,8 @@ def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe:
         assert len(stored(place)) == 5
     with chat_server(echo) as later:
         assert describe(later.url)[0] == 0
-    answered = [asked.body for asked in server.asked[:5]]
-    assert not any(asked.body in answered for asked in later.asked)
+    answered = [request.body for request in server.asked[:5]]
+    assert not any(request.body in answered for request in later.asked)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
     [recipe] = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
     describers = re.findall(r"`(\{use: openai.*?\})` \|$", readme, flags=re.MULTILINE)
     assert len(describers) == 7
-    for one in ("{use: openai}", *describers):
-        line = f"describer: {one}"
+    for describer_text in ("{use: openai}", *describers):
+        line = f"describer: {describer_text}"
         assert latte_runs.check(re.sub(r"^describer: .*$", line, recipe, flags=re.MULTILINE))
     assert latte_runs.check(recipe)

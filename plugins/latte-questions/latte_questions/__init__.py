@@ -16,11 +16,13 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="choices",
             target="latte_questions.labeler:ChoicesLabeler",
             summary="labels all images together, and asks a describer about clusters and images",
+            api_version=2,
         ),
         ComponentSpec(
             kind="loss",
             name="partial-labels",
             target="latte_questions.candidates:PartialLabelLoss",
             summary="cross-entropy with several candidate classes per image",
+            api_version=2,
         ),
     )

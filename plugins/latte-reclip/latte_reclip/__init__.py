@@ -16,11 +16,13 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="label-propagation",
             target="latte_reclip.reclip:LabelPropagationLabeler",
             summary="spreads class texts over a neighbour graph; keeps what all learners agree on",
+            api_version=2,
         ),
         ComponentSpec(
             kind="loss",
             name="masked-cross-entropy",
             target="latte_reclip.reclip:MaskedCrossEntropy",
             summary="cross-entropy over all classes, weighted per image",
+            api_version=2,
         ),
     )

@@ -104,8 +104,8 @@ def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
     These are the left singular vectors 2 to `cut_dim` of the class texts; the first vector is a
     direction that all texts share. R = min(D, C, cut_dim) - 1.
     """
-    left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
-    return left[:, 1:cut_dim]
+    left_vectors: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
+    return left_vectors[:, 1:cut_dim]
 
 
 def project(features: Tensor, directions: Tensor) -> Tensor:
@@ -171,16 +171,16 @@ def highest_scores(
     The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
     nodes = matrix.shape[0]
-    best = matrix.values().new_zeros(nodes)
-    labels = torch.zeros(nodes, dtype=torch.int64, device=best.device)
-    size = max(1, column_bytes // (nodes * best.element_size()))
-    for first in range(0, classes, size):
-        sources = torch.arange(first, min(first + size, classes), device=best.device)
-        highest, column = class_scores(matrix, sources, options).max(dim=1)
-        better = highest > best
-        labels = torch.where(better, first + column, labels)
-        best = torch.maximum(best, highest)
-    return Propagated(labels, best > 0)
+    best_scores = matrix.values().new_zeros(nodes)
+    labels = torch.zeros(nodes, dtype=torch.int64, device=best_scores.device)
+    size = max(1, column_bytes // (nodes * best_scores.element_size()))
+    for start in range(0, classes, size):
+        sources = torch.arange(start, min(start + size, classes), device=best_scores.device)
+        block_scores, column = class_scores(matrix, sources, options).max(dim=1)
+        is_better = block_scores > best_scores
+        labels = torch.where(is_better, start + column, labels)
+        best_scores = torch.maximum(best_scores, block_scores)
+    return Propagated(labels, best_scores > 0)
 
 
 def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptions) -> Tensor:
@@ -205,8 +205,8 @@ def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptio
         step = (squares / (direction * product).sum(dim=0)).where(unsolved, 0.0)
         solution.addcmul_(direction, step)
         residual.addcmul_(product, step, value=-1)
-        before, squares = squares, residual.square().sum(dim=0)
-        direction.mul_((squares / before).where(unsolved, 0.0)).add_(residual)
+        previous_squares, squares = squares, residual.square().sum(dim=0)
+        direction.mul_((squares / previous_squares).where(unsolved, 0.0)).add_(residual)
     return solution
 
 
@@ -235,26 +235,29 @@ class LabelPropagationLabeler(JointLabeler[LabelPropagationOptions]):
         """
         texts = self._text_nodes(learner, aggregator).to(features)
         nodes, classes = propagate(texts, features, self.options), len(texts)
-        reached = nodes.reached[classes:]
-        if not bool(reached.any()):
+        is_reached = nodes.reached[classes:]
+        if not bool(is_reached.any()):
             raise LatteError(
-                f"label-propagation reaches none of the {len(reached)} images of learner "
+                f"label-propagation reaches none of the {len(is_reached)} images of learner "
                 f"{learner!r}: the nearest neighbours of texts are texts, and of images images",
                 hint="raise `neighbours`, or keep `projection: true`",
             )
-        both = torch.cat([texts, features])
-        centroids = class_centroids(both, nodes.labels, nodes.reached, texts)
+        node_features = torch.cat([texts, features])
+        centroids = class_centroids(node_features, nodes.labels, nodes.reached, texts)
         classifier = Classifier(centroids, torch.arange(classes, device=centroids.device))
-        return JointLabels(nodes.labels[classes:], reached.float(), classifier)
+        return JointLabels(nodes.labels[classes:], is_reached.float(), classifier)
 
     def combine(self, labels: Mapping[str, JointLabels]) -> Mapping[str, JointLabels]:
         """Give weight 0 to images that learners label differently, unless `agreement` is false."""
         if not self.options.agreement:
             return labels
-        opinions = torch.stack([joint.labels for joint in labels.values()])
-        reached = torch.stack([joint.weights for joint in labels.values()])
-        agreed = (opinions == opinions[0]).all(dim=0) & (reached > 0).all(dim=0)
-        return {name: replace(joint, weights=agreed.float()) for name, joint in labels.items()}
+        opinions = torch.stack([joint_labels.labels for joint_labels in labels.values()])
+        reached_weights = torch.stack([joint_labels.weights for joint_labels in labels.values()])
+        agreed = (opinions == opinions[0]).all(dim=0) & (reached_weights > 0).all(dim=0)
+        return {
+            name: replace(joint_labels, weights=agreed.float())
+            for name, joint_labels in labels.items()
+        }
 
     def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
         zero_shot = self.training.class_features
@@ -300,8 +303,8 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
         fixed = self.options.logit_scale
         scale = logit_scale if fixed is None else fixed
         logits = scale * supervision.classifier.similarities(image_features)
-        each = cross_entropy(logits, supervision.stream.labels, reduction="none")
-        weights = supervision.stream.weights.to(each.dtype)
-        counted = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-        mean = (each * weights).sum() / counted
+        image_losses = cross_entropy(logits, supervision.stream.labels, reduction="none")
+        weights = supervision.stream.weights.to(image_losses.dtype)
+        total_weight = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        mean = (image_losses * weights).sum() / total_weight
         return mean / len(weights) if self.options.normalization == "published" else mean

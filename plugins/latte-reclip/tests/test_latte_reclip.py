@@ -95,8 +95,8 @@ def labelled(
     banks: dict[str, Tensor], adapted: Tensor | None = None, **options: Any
 ) -> tuple[LabelPropagationLabeler, EpochInfo]:
     """A labeler after one round; the learner `text` adapts its texts, others have centroids."""
-    chosen = {"neighbours": 3, "projection": False, **options}
-    labeler = LabelPropagationLabeler(LabelPropagationOptions(**chosen), CONTEXT)
+    settings = {"neighbours": 3, "projection": False, **options}
+    labeler = LabelPropagationLabeler(LabelPropagationOptions(**settings), CONTEXT)
     start = training_start(next(iter(banks.values())))
     labeler.start(start)
     aggregators: dict[str, PrototypeAggregator[Any]] = {}
@@ -162,9 +162,11 @@ def test_an_image_that_no_class_reaches_does_not_count() -> None:
 
 def test_texts_that_reach_nothing_are_an_error() -> None:
     """Each text's two nearest neighbours are the other two texts."""
-    apart = normalize(torch.eye(8)[7] - 0.1 * TEXTS.sum(dim=0) + 0.1 * torch.eye(8)[3:7], dim=1)
+    distant_images = normalize(
+        torch.eye(8)[7] - 0.1 * TEXTS.sum(dim=0) + 0.1 * torch.eye(8)[3:7], dim=1
+    )
     with pytest.raises(LatteError, match="reaches none of the 4 images") as error:
-        labelled({"visual": apart}, neighbours=2)
+        labelled({"visual": distant_images}, neighbours=2)
     assert "raise `neighbours`" in str(error.value)
 
 
@@ -178,20 +180,20 @@ def test_centroids_are_means_of_the_unprojected_nodes() -> None:
 def test_a_class_without_a_node_keeps_its_text() -> None:
     nodes, labels = near([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])
     counted = torch.tensor([True, True, True, False])
-    found = class_centroids(nodes, labels, counted, TEXTS)
-    assert torch.equal(found[2], TEXTS[2])
-    assert torch.allclose(found[1], nodes[2], atol=1e-6)
+    centroids = class_centroids(nodes, labels, counted, TEXTS)
+    assert torch.equal(centroids[2], TEXTS[2])
+    assert torch.allclose(centroids[1], nodes[2], atol=1e-6)
 
 
 def test_labels_come_back_from_a_checkpoint() -> None:
     labeler, _ = labelled({"text": near(MOST), "visual": near(OTHER, seed=1)})
-    again = LabelPropagationLabeler(labeler.options, CONTEXT)
-    again.start(training_start(near(MOST)))
-    again.load_state(labeler.state())
+    resumed_labeler = LabelPropagationLabeler(labeler.options, CONTEXT)
+    resumed_labeler.start(training_start(near(MOST)))
+    resumed_labeler.load_state(labeler.state())
     for name in ("text", "visual"):
-        one, other = stream(labeler, name, 12), stream(again, name, 12)
-        assert torch.equal(one.labels, other.labels)
-        assert torch.equal(one.weights, other.weights)
+        label_stream, resumed_stream = stream(labeler, name, 12), stream(resumed_labeler, name, 12)
+        assert torch.equal(label_stream.labels, resumed_stream.labels)
+        assert torch.equal(label_stream.weights, resumed_stream.weights)
 
 
 def test_centroid_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
@@ -220,7 +222,7 @@ def test_the_loss_is_a_weighted_mean_of_cross_entropies(rows: list[tuple[int, fl
     labels, weights = [row[0] for row in rows], [row[1] for row in rows]
     images = near([0] * len(rows), seed=3)
     log_shares = (7.0 * images @ TEXTS.T).log_softmax(dim=1)
-    terms = [-log_shares[at, label] * weight for at, (label, weight) in enumerate(rows)]
+    terms = [-log_shares[index, label] * weight for index, (label, weight) in enumerate(rows)]
     expected = torch.stack(terms).sum() / max(sum(weights), 1e-30)
     value = loss_of(images, labels, weights, logit_scale=None)
     assert torch.allclose(value, expected, atol=1e-5)

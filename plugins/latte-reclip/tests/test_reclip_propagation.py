@@ -45,8 +45,10 @@ def dense_matrix(nodes: Tensor, neighbours: int) -> Tensor:
     """S (n, n) as the released code builds it."""
     affinities = (nodes @ nodes.T + 1) / 2
     affinities.fill_diagonal_(0)
-    kept = affinities.topk(min(neighbours, len(nodes) - 1), dim=1)
-    nearest = torch.zeros_like(affinities).scatter(1, kept.indices, kept.values)
+    nearest_affinities = affinities.topk(min(neighbours, len(nodes) - 1), dim=1)
+    nearest = torch.zeros_like(affinities).scatter(
+        1, nearest_affinities.indices, nearest_affinities.values
+    )
     graph = (nearest + nearest.T) / 2
     scales = graph.sum(dim=1).rsqrt()
     return scales[:, None] * graph * scales[None, :]
@@ -74,11 +76,11 @@ def test_twenty_sparse_steps_equal_twenty_dense_steps(classes: int, images: int,
     texts, photos = clustered(classes, images, seed)
     nodes = torch.cat([texts, photos])
     dense = dense_matrix(nodes, 20)
-    expected = torch.stack([dense_gradients(dense, one, 20) for one in range(classes)], dim=1)
+    expected = torch.stack([dense_gradients(dense, label, 20) for label in range(classes)], dim=1)
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         sparse = propagation_matrix(*nearest_neighbours(nodes.to(dtype), 20))
-        found = class_scores(sparse, torch.arange(classes), OPTIONS)
-        assert torch.allclose(found.double(), expected, rtol=0, atol=tolerance)
+        scores = class_scores(sparse, torch.arange(classes), OPTIONS)
+        assert torch.allclose(scores.double(), expected, rtol=0, atol=tolerance)
         labels = highest_scores(sparse, classes, OPTIONS).labels
         assert torch.equal(labels, expected.argmax(dim=1))
 
@@ -100,11 +102,11 @@ def test_the_whole_equals_the_published_steps() -> None:
     projector = left[:, 1:768] @ left[:, 1:768].T
     nodes = normalize(torch.cat([texts, photos]) @ projector, dim=1)
     dense = dense_matrix(nodes, 20)
-    expected = torch.stack([dense_gradients(dense, one, 20) for one in range(15)], dim=1)
-    found = propagate(texts, photos, OPTIONS)
-    assert torch.equal(found.labels, expected.argmax(dim=1))
-    assert bool(found.reached.all())
-    assert (found.labels[15:] == torch.arange(240) % 15).float().mean() > 0.5
+    expected = torch.stack([dense_gradients(dense, label, 20) for label in range(15)], dim=1)
+    propagated = propagate(texts, photos, OPTIONS)
+    assert torch.equal(propagated.labels, expected.argmax(dim=1))
+    assert bool(propagated.reached.all())
+    assert (propagated.labels[15:] == torch.arange(240) % 15).float().mean() > 0.5
 
 
 @given(GRAPHS)
@@ -123,28 +125,28 @@ def test_the_graph_is_symmetric_and_its_largest_eigenvalue_is_one(
 def test_solving_in_blocks_of_classes_changes_nothing() -> None:
     texts, photos = clustered(11, 90, 5)
     matrix = propagation_matrix(*nearest_neighbours(torch.cat([texts, photos]), 1))
-    whole = highest_scores(matrix, 11, OPTIONS)
-    assert 0 < int(whole.reached.sum()) < 101
-    assert bool((whole.labels[~whole.reached] == 0).all())
+    in_one_block = highest_scores(matrix, 11, OPTIONS)
+    assert 0 < int(in_one_block.reached.sum()) < 101
+    assert bool((in_one_block.labels[~in_one_block.reached] == 0).all())
     for column_bytes in (1, 3000):
         blocks = highest_scores(matrix, 11, OPTIONS, column_bytes)
-        assert torch.equal(whole.labels, blocks.labels)
-        assert torch.equal(whole.reached, blocks.reached)
+        assert torch.equal(in_one_block.labels, blocks.labels)
+        assert torch.equal(in_one_block.reached, blocks.reached)
 
 
 def test_propagation_repeats_to_the_bit() -> None:
-    texts, photos = (one.float() for one in clustered(9, 120, 6))
-    first, second = propagate(texts, photos, OPTIONS), propagate(texts, photos, OPTIONS)
-    assert torch.equal(first.labels, second.labels)
+    texts, photos = (rows.float() for rows in clustered(9, 120, 6))
+    propagated, repeated = propagate(texts, photos, OPTIONS), propagate(texts, photos, OPTIONS)
+    assert torch.equal(propagated.labels, repeated.labels)
 
 
 def test_opposite_rows_do_not_break_the_graph() -> None:
     """With two classes, one direction is left, and every cosine is 1 or -1."""
-    texts, photos = (one.float() for one in clustered(2, 30, 7))
-    found = propagate(texts, photos, OPTIONS)
-    assert found.labels[:2].tolist() == [0, 1]
-    apart = propagation_matrix(*nearest_neighbours(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 20))
-    assert bool(apart.to_dense().isfinite().all())
+    texts, photos = (rows.float() for rows in clustered(2, 30, 7))
+    propagated = propagate(texts, photos, OPTIONS)
+    assert propagated.labels[:2].tolist() == [0, 1]
+    matrix = propagation_matrix(*nearest_neighbours(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 20))
+    assert bool(matrix.to_dense().isfinite().all())
 
 
 @given(st.integers(2, 12), st.integers(2, 8), st.integers(2, 16), st.integers(0, 2**16))

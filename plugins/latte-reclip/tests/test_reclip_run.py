@@ -43,11 +43,15 @@ class TestTwoLearners(RunContract):
     stops = (4, 8)
 
     def test_both_learn_and_vote_together(self, runs: TinyRuns, whole: Path) -> None:
-        before = load_file(runs.folder / "clip" / "open_clip_model.safetensors")
+        frozen_weights = load_file(runs.folder / "clip" / "open_clip_model.safetensors")
         changed = {}
         for name in ("text", "visual"):
-            after = load_file(whole / "model" / name / "open_clip_model.safetensors")
-            changed[name] = [key for key in before if not torch.equal(before[key], after[key])]
+            trained_weights = load_file(whole / "model" / name / "open_clip_model.safetensors")
+            changed[name] = [
+                key
+                for key in frozen_weights
+                if not torch.equal(frozen_weights[key], trained_weights[key])
+            ]
         assert changed["text"]
         assert all("ln_" in key and "visual" not in key for key in changed["text"])
         assert changed["visual"]

@@ -16,17 +16,20 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="scene",
             target="latte_scenes.types:SceneDescription",
             summary="where an image was taken, and what surrounds its object",
+            api_version=2,
         ),
         ComponentSpec(
             kind="description",
             name="objects",
             target="latte_scenes.types:ObjectsDescription",
             summary="which things an image shows, the largest first",
+            api_version=2,
         ),
         ComponentSpec(
             kind="description",
             name="attributes",
             target="latte_scenes.types:AttributesDescription",
             summary="colours, shapes and materials that a group's images share",
+            api_version=2,
         ),
     )

@@ -29,17 +29,20 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="tiny",
             target="latte_tiny:clip_folder",
             summary="EfficientNet-Lite0 with a small text transformer, made for demos and tests",
+            api_version=2,
         ),
         ComponentSpec(
             kind="model",
             name="tiny-lmm",
             target="latte_tiny:lmm_folder",
             summary="for the describer llava: names objects, colours and scenes, roughly",
+            api_version=2,
         ),
         ComponentSpec(
             kind="dataset",
             name="tiny-caltech",
             target="latte_tiny.dataset:TinyCaltech",
             summary="1,600 photos of 100 classes from Caltech-101 (CC BY 4.0), train and test",
+            api_version=2,
         ),
     )

@@ -39,8 +39,8 @@ class Lmm:
         texts = [self._question(prompt, len(of_one)) for of_one in images]
         inputs = self.processor(images=images, text=texts, return_tensors="pt", padding=True)
         answers = self.model.generate(**inputs, do_sample=False, max_new_tokens=77)
-        kept = answers[:, inputs["input_ids"].shape[1] :]
-        return list(self.processor.batch_decode(kept, skip_special_tokens=True))
+        new_tokens = answers[:, inputs["input_ids"].shape[1] :]
+        return list(self.processor.batch_decode(new_tokens, skip_special_tokens=True))
 
     def _question(self, prompt: str, images: int) -> str:
         content = [{"type": "image"}] * images + [{"type": "text", "text": prompt}]
@@ -90,21 +90,23 @@ def test_the_lmm_describes_each_image_in_a_sentence_of_its_own(
 
 def test_the_lmm_names_most_things_that_its_image_tower_learned(lmm: Lmm) -> None:
     metadata = pytest.importorskip("open_clip.zero_shot_metadata")
-    known = {name.lower() for name in metadata.IMAGENET_CLASSNAMES}
+    imagenet_names = {name.lower() for name in metadata.IMAGENET_CLASSNAMES}
     split = json.loads((PACKAGE / "images" / "split.json").read_text(encoding="utf-8"))
     photos = {name.replace("_", " "): path for path, _, name in split["train"]}
-    shown = {name: path for name, path in photos.items() if name in known}
+    shown = {name: path for name, path in photos.items() if name in imagenet_names}
     assert len(shown) > 20
     opened = [[Image.open(PACKAGE / "images" / path).convert("RGB")] for path in shown.values()]
     sentences = lmm.ask(PROMPT, opened)
-    named = [name in sentence for name, sentence in zip(shown, sentences, strict=True)]
-    assert sum(named) > 0.5 * len(named)
+    is_named = [name in sentence for name, sentence in zip(shown, sentences, strict=True)]
+    assert sum(is_named) > 0.5 * len(is_named)
 
 
 def test_the_lmm_says_the_same_of_an_image_alone_and_in_a_batch(
     lmm: Lmm, images: list[list[Image.Image]]
 ) -> None:
-    assert lmm.ask(PROMPT, images)[:2] == [lmm.ask(PROMPT, [one])[0] for one in images[:2]]
+    assert lmm.ask(PROMPT, images)[:2] == [
+        lmm.ask(PROMPT, [image_list])[0] for image_list in images[:2]
+    ]
 
 
 def test_the_lmm_answers_other_questions_otherwise(
@@ -119,6 +121,6 @@ def test_the_lmm_answers_other_questions_otherwise(
 def test_the_lmm_speaks_of_all_photos_when_it_is_asked_about_several(
     lmm: Lmm, images: list[list[Image.Image]]
 ) -> None:
-    several = [image for (image,) in images[:4]]
-    (answer,) = lmm.ask(GROUP_PROMPT, [several])
+    photos = [image for (image,) in images[:4]]
+    (answer,) = lmm.ask(GROUP_PROMPT, [photos])
     assert "all photos" in answer.lower()

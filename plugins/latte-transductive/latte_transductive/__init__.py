@@ -16,11 +16,13 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="transductive",
             target="latte_transductive.labeler:TransductiveLabeler",
             summary="labels all images together: Gaussians that are anchored at the class texts",
+            api_version=2,
         ),
         ComponentSpec(
             kind="guard",
             name="evidence",
             target="latte_transductive.guard:EvidenceGuard",
             summary="keeps zero-shot CLIP if a score from features alone is low",
+            api_version=2,
         ),
     )

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="transformers",
             target="latte_transformers.loader:TransformersLoader",
             summary="CLIP, SigLIP or a similar model of transformers, from a folder or the hub",
+            api_version=2,
         ),
     )

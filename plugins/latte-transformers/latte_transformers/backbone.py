@@ -43,7 +43,7 @@ class Processor:
 
         `masked` adds the attention mask, which some tokenizers return by default.
         """
-        found = self.tokenizer(
+        encoding = self.tokenizer(
             list(texts),
             padding="max_length",
             truncation=True,
@@ -51,12 +51,12 @@ class Processor:
             return_tensors="pt",
             return_attention_mask=masked or None,
         )
-        return dict(found)
+        return dict(encoding)
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return the number of texts that are longer than the context."""
-        found = self.tokenizer(list(texts)).input_ids if texts else []
-        return sum(len(one) > self.context_length for one in found)
+        token_ids = self.tokenizer(list(texts)).input_ids if texts else []
+        return sum(len(text_ids) > self.context_length for text_ids in token_ids)
 
 
 class TransformersBackbone(ModuleBackbone):
@@ -92,8 +92,8 @@ class TransformersBackbone(ModuleBackbone):
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
             passes = (slice(i, i + _TEXTS_PER_PASS) for i in range(0, len(texts), _TEXTS_PER_PASS))
-            parts = ({name: one[rows] for name, one in tokens.items()} for rows in passes)
-            return torch.cat([self._encode(part) for part in parts])
+            batches = ({name: tensor[rows] for name, tensor in tokens.items()} for rows in passes)
+            return torch.cat([self._encode(batch) for batch in batches])
         ids, lengths = tokens["input_ids"], tokens["attention_mask"].sum(dim=1)
 
         def encode(part: Tensor) -> Tensor:
@@ -106,26 +106,28 @@ class TransformersBackbone(ModuleBackbone):
         return self.processor.count_cut(texts)
 
     def _encode(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        moved = {name: one.to(self.device, non_blocking=True) for name, one in tokens.items()}
-        return _unit(self.model.get_text_features(**moved))
+        device_tokens = {
+            name: tensor.to(self.device, non_blocking=True) for name, tensor in tokens.items()
+        }
+        return _unit(self.model.get_text_features(**device_tokens))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Return the parameters of `group` by name. Raises `LatteError` if there are none."""
         if group == "none":
             return {}
-        wanted = {*self._names(group)}
-        chosen = {
-            name: one
-            for name, one in self.model.named_parameters()
-            if name in wanted and name not in _NEVER_TRAINED
+        group_names = {*self._names(group)}
+        parameters = {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if name in group_names and name not in _NEVER_TRAINED
         }
-        if not chosen:
+        if not parameters:
             raise LatteError(
                 f"a {type(self.model).__name__} has no parameters of the group {group}",
                 where="trainable",
                 hint="trainable: all",
             )
-        return chosen
+        return parameters
 
     def _names(self, group: TrainableGroup) -> Iterator[str]:
         names = [name for name, _ in self.model.named_parameters()]
@@ -135,7 +137,7 @@ class TransformersBackbone(ModuleBackbone):
             case "text_layer_norms":
                 yield from _layer_norms(self.model, "text_model")
             case "projections":
-                yield from (one for one in names if one.startswith(_PROJECTIONS))
+                yield from (name for name in names if name.startswith(_PROJECTIONS))
             case _:
                 yield from names
 
@@ -144,8 +146,8 @@ class TransformersBackbone(ModuleBackbone):
         if not self.model.supports_gradient_checkpointing:
             return False
         # The name in transformers before 5.20 is deprecated in later versions.
-        old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
-        enable = getattr(self.model, new, None) or getattr(self.model, old)
+        old_name, new_name = "gradient_checkpointing_enable", "activation_checkpointing_enable"
+        enable = getattr(self.model, new_name, None) or getattr(self.model, old_name)
         enable({"use_reentrant": False})
         return True
 
@@ -194,8 +196,8 @@ def _layer_norms(model: Any, tower: str) -> Iterator[str]:
 
 def _without(data: Any, names: Sequence[str]) -> Any:
     if isinstance(data, dict):
-        return {key: _without(one, names) for key, one in data.items() if key not in names}
-    return [_without(one, names) for one in data] if isinstance(data, list) else data
+        return {key: _without(child, names) for key, child in data.items() if key not in names}
+    return [_without(child, names) for child in data] if isinstance(data, list) else data
 
 
 def _tokenizer_data(tokenizer: Any) -> Any:

@@ -25,32 +25,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     Weights are read as safetensors, never as pickle. A configuration that names a kernel to
     download has no effect. Raises `LatteError` if the checkpoint is not an image-text model.
     """
-    source = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with quiet():
-            config = transformers.AutoConfig.from_pretrained(folder, **source)
-            if getattr(config, "quantization_config", None) is not None:
-                raise LatteError(
-                    f"{name} has quantised weights, which cannot be trained",
-                    where=_WHERE,
-                    hint="use the checkpoint that it was made from",
-                )
-            processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil", **source)
-            module, loaded = transformers.AutoModel.from_pretrained(
-                folder,
-                config=config,
-                use_safetensors=True,
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                **source,
-            )
-    except LatteError:
-        raise
-    except Exception as error:  # transformers raises many types
-        raise _not_loaded(name, error) from error
-    _refuse_other_models(name, module)
-    _refuse_random_weights(name, loaded)
+    module, processor = _read_checkpoint(folder, name)
     tokenizer = getattr(processor, "tokenizer", None)
     images = getattr(processor, "image_processor", None)
     if tokenizer is None or images is None:
@@ -58,14 +33,16 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
             f"the processor of {name} has no {'tokenizer' if images else 'image processor'}",
             where=_WHERE,
         )
-    if config.model_type.startswith("siglip"):
+    if module.config.model_type.startswith("siglip"):
         _lower_case(tokenizer)
     try:
         size = _image_size(images, name)
-        own = module.config
-        text = getattr(own, "text_config", own)
+        model_config = module.config
+        text = getattr(model_config, "text_config", model_config)
         length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
-        width = getattr(own, "projection_dim", None) or own.vision_config.hidden_size
+        width = (
+            getattr(model_config, "projection_dim", None) or model_config.vision_config.hidden_size
+        )
         backbone = TransformersBackbone(
             module.to(device),
             Processor(processor, length),
@@ -80,20 +57,51 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     return backbone
 
 
+def _read_checkpoint(folder: Path, name: str) -> tuple[Any, Any]:
+    """Return the model and the processor in `folder`, if the model is one that latte can train."""
+    source = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(folder, **source)
+            if getattr(config, "quantization_config", None) is not None:
+                raise LatteError(
+                    f"{name} has quantised weights, which cannot be trained",
+                    where=_WHERE,
+                    hint="use the checkpoint that it was made from",
+                )
+            processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil", **source)
+            module, loading_info = transformers.AutoModel.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                **source,
+            )
+    except LatteError:
+        raise
+    except Exception as error:  # transformers raises many types
+        raise _not_loaded(name, error) from error
+    _refuse_other_models(name, module)
+    _refuse_random_weights(name, loading_info)
+    return module, processor
+
+
 def _lower_case(tokenizer: Any) -> None:
     """Make the tokenizer ignore case, as in pretraining; SigLIP 2's own tokenizer does not."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
         return
-    own = [] if backend.normalizer is None else [backend.normalizer]
-    backend.normalizer = Sequence([Lowercase(), *own])
+    original_normalizers = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = Sequence([Lowercase(), *original_normalizers])
 
 
 def _refuse_other_models(model: str, module: Any) -> None:
     kind = type(module).__name__
-    missing = [name for name in _TOWERS if not hasattr(module, name)]
-    if missing:
-        tower = "text" if "get_text_features" in missing else "image"
+    missing_towers = [name for name in _TOWERS if not hasattr(module, name)]
+    if missing_towers:
+        tower = "text" if "get_text_features" in missing_towers else "image"
         raise LatteError(
             f"{model} is a {kind}, which has no {tower} tower",
             where=_WHERE,
@@ -103,12 +111,13 @@ def _refuse_other_models(model: str, module: Any) -> None:
         raise LatteError(f"{model} is a {kind}, which has no logit scale", where=_WHERE)
 
 
-def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
-    missing = sorted(loaded.get("missing_keys", ()))
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+def _refuse_random_weights(model: str, loading_info: Mapping[str, Any]) -> None:
+    missing_keys = sorted(loading_info.get("missing_keys", ()))
+    if missing_keys:
+        ending = f" (and {len(missing_keys) - 1} more)" if len(missing_keys) > 1 else ""
         raise LatteError(
-            f"the weights of {model} do not fill its architecture: {missing[0]} is missing{more}",
+            f"the weights of {model} do not fill its architecture: {missing_keys[0]} is "
+            f"missing{ending}",
             where=_WHERE,
             hint="download the whole checkpoint again",
         )
@@ -160,16 +169,16 @@ def _side(size: Any, name: str) -> int | None:
 
 def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
     cropped = getattr(images, "do_center_crop", None)
-    short = _side(images.size, "shortest_edge")
+    shortest_edge = _side(images.size, "shortest_edge")
     resampling = _RESAMPLING.get(images.resample)
-    plain = (
+    is_plain = (
         images.do_resize
         and images.do_normalize
         and images.do_rescale
         and abs(images.rescale_factor * 255 - 1) < 1e-6
-        and (short == size if cropped else short is None)
+        and (shortest_edge == size if cropped else shortest_edge is None)
     )
-    if not plain or resampling is None:
+    if not is_plain or resampling is None:
         raise LatteError(
             f"the processor of {model} prepares images in a way that latte does not",
             where=_WHERE,

@@ -118,10 +118,10 @@ def _check_folder(folder: Path) -> None:
             where=_WHERE,
             hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
         )
-    absent = [path for path in _shards(folder) if not path.is_file()]
-    if absent:
+    missing_shards = [path for path in _shards(folder) if not path.is_file()]
+    if missing_shards:
         raise LatteError(
-            f"{folder} lacks weights that its {_INDEX} names: {absent[0].name}",
+            f"{folder} lacks weights that its {_INDEX} names: {missing_shards[0].name}",
             where=_WHERE,
             hint="download the whole checkpoint again",
         )
@@ -171,8 +171,10 @@ def _check_config(folder: Path) -> None:
 def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
     """Yield all numbers in JSON data with their keys."""
     if isinstance(data, dict | list):
-        for name, below in data.items() if isinstance(data, dict) else ((key, x) for x in data):
-            yield from _numbers(below, name)
+        for name, child in (
+            data.items() if isinstance(data, dict) else ((key, child) for child in data)
+        ):
+            yield from _numbers(child, name)
     elif isinstance(data, int | float):
         yield key, data
 

@@ -104,8 +104,8 @@ def test_sigmoid_models_ignore_case_also_when_saved(tmp_path: Path) -> None:
     assert written("A Red cat").input_ids != written("a red cat").input_ids
     backbone = load(tmp_path)
     backbone.save(tmp_path / "saved")
-    for one in (backbone, load(tmp_path, "./saved")):
-        upper, lower = one.encode_texts(["A Red CAT", "a red cat"])
+    for model in (backbone, load(tmp_path, "./saved")):
+        upper, lower = model.encode_texts(["A Red CAT", "a red cat"])
         assert torch.equal(upper, lower)
     saved = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
     assert saved("A Red cat").input_ids == saved("a red cat").input_ids
@@ -116,7 +116,7 @@ def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
     model = transformers.CLIPModel.from_pretrained(tmp_path / "model").half()
     model.save_pretrained(tmp_path / "model")
     backbone = load(tmp_path)
-    assert {one.dtype for one in backbone.state().values() if one.is_floating_point()} == {
+    assert {weight.dtype for weight in backbone.state().values() if weight.is_floating_point()} == {
         torch.float32
     }
 
@@ -128,9 +128,12 @@ def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
 def test_texts_whose_last_word_is_cut_are_counted(tmp_path: Path, write: Write, words: str) -> None:
     write(tmp_path / "model")
     backbone = load(tmp_path)
-    texts = [[f"{'a ' * count}{last}" for count in range(20)] for last in words.split()]
-    features = [backbone.encode_texts(one) for one in texts]
-    same = sum(torch.equal(one, other) for one, other in zip(*features, strict=True))
+    texts = [[f"{'a ' * count}{word}" for count in range(20)] for word in words.split()]
+    features = [backbone.encode_texts(sentences) for sentences in texts]
+    same = sum(
+        torch.equal(feature, other_feature)
+        for feature, other_feature in zip(*features, strict=True)
+    )
     assert 0 < same == backbone.count_cut(texts[0])
     assert backbone.count_cut([]) == 0
 
@@ -138,8 +141,10 @@ def test_texts_whose_last_word_is_cut_are_counted(tmp_path: Path, write: Write, 
 def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
     write_clip(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
-    named = '"attn_implementation": "own/kernel", "_attn_implementation": "own/kernel",'
-    text = config.read_text().replace('"text_config": {', f'{named} "text_config": {{ {named}')
+    kernel_setting = '"attn_implementation": "own/kernel", "_attn_implementation": "own/kernel",'
+    text = config.read_text().replace(
+        '"text_config": {', f'{kernel_setting} "text_config": {{ {kernel_setting}'
+    )
     config.write_text(text)
     loaded = load(tmp_path).model.config
     assert loaded._attn_implementation == loaded.text_config._attn_implementation == "sdpa"

@@ -65,22 +65,22 @@ def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
     trained = runs.latte("run", "recipe.yaml")
     assert trained.code == 0, trained.err
     run = next((runs.folder / "runs").glob("recipe-*"))
-    first = transformers.AutoModel.from_pretrained(runs.folder / "model")
+    pretrained = transformers.AutoModel.from_pretrained(runs.folder / "model")
     model = transformers.AutoModel.from_pretrained(run / "model")
-    assert type(model) is type(first)
-    assert ("pretrained with a sigmoid loss" in trained.err) == hasattr(first, "logit_bias")
+    assert type(model) is type(pretrained)
+    assert ("pretrained with a sigmoid loss" in trained.err) == hasattr(pretrained, "logit_bias")
     assert not torch.equal(
         model.vision_model.embeddings.patch_embedding.weight,
-        first.vision_model.embeddings.patch_embedding.weight,
+        pretrained.vision_model.embeddings.patch_embedding.weight,
     )
     for page in ("model/README.md", "report/index.html"):
         assert "open_clip.create" not in (run / page).read_text()
-    said = runs.latte("predict", str(run), "test", "--output", "labels.csv")
-    assert said.code == 0, said.err
+    outcome = runs.latte("predict", str(run), "test", "--output", "labels.csv")
+    assert outcome.code == 0, outcome.err
     written = (run / "predictions.csv").read_text().splitlines()
     with (runs.folder / "labels.csv").open() as file:
-        again = list(csv.DictReader(file))
-    assert len(again) == len(written) - 1 == 6
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(written) - 1 == 6
     exported = runs.latte("export", str(run), "--format", "transformers")
     assert exported.code == 0, exported.err
     assert shown(run / "export/transformers") in ("red", "green", "blue")
@@ -104,12 +104,16 @@ def test_sigmoid_loss_trains_a_sigmoid_model_without_warning(tmp_path: Path) -> 
 @pytest.mark.parametrize("trainable", ["{use: lora, rank: 2}", "{use: prompts, words: a photo}"])
 def test_merged_models_are_saved_in_their_own_format(runs: TinyRuns, trainable: str) -> None:
     run = runs.run(LATTECLIP, f"trainable={trainable}")
-    first, model = (
+    original_weights, trained_weights = (
         transformers.AutoModel.from_pretrained(folder).state_dict()
         for folder in (runs.folder / "model", run / "model")
     )
-    assert [*first] == [*model]
-    changed = [name for name in first if not torch.equal(first[name], model[name])]
+    assert [*original_weights] == [*trained_weights]
+    changed = [
+        name
+        for name in original_weights
+        if not torch.equal(original_weights[name], trained_weights[name])
+    ]
     tokens = "token_embedding"
     assert changed
     assert all((tokens in name) == ("prompts" in trainable) for name in changed)
@@ -145,15 +149,15 @@ def test_images_have_the_features_of_the_library(runs: TinyRuns, size: tuple[int
 
 
 def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
-    first, second = (runs.run(LATTECLIP, output=name) for name in ("one", "two"))
+    run, second_run = (runs.run(LATTECLIP, output=name) for name in ("one", "two"))
     for name in ("prototypes.safetensors", "model/model.safetensors", "predictions.csv"):
-        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+        assert (run / name).read_bytes() == (second_run / name).read_bytes(), name
 
 
 def test_a_missing_download_is_refused_with_the_place(runs: TinyRuns) -> None:
     recipe = TRANSDUCTIVE.replace("./model", "someone/clip")
     (runs.folder / "r.yaml").write_text(recipe)
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "latte", "run", "r.yaml"],
         cwd=runs.folder,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -161,5 +165,5 @@ def test_a_missing_download_is_refused_with_the_place(runs: TinyRuns) -> None:
         text=True,
         check=False,
     )
-    assert said.returncode == 2, said.stderr
-    assert "cannot download someone/clip" in said.stderr
+    assert process.returncode == 2, process.stderr
+    assert "cannot download someone/clip" in process.stderr

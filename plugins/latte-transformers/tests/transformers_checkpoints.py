@@ -93,11 +93,11 @@ def _write(
         torch.manual_seed(0)
         model = kind(config)
         with torch.no_grad():
-            for name, one in model.named_parameters():
-                if one.ndim > 1:  # the library's own initial weights are nearly zero
-                    one.normal_(std=0.3)
+            for name, parameter in model.named_parameters():
+                if parameter.ndim > 1:  # the library's own initial weights are nearly zero
+                    parameter.normal_(std=0.3)
                 elif "layer_norm" in name or "layernorm" in name or "layrnorm" in name:
-                    one.add_(0.1 * torch.randn_like(one))
+                    parameter.add_(0.1 * torch.randn_like(parameter))
             model.logit_scale.fill_(scale)
             if bias is not None:
                 model.logit_bias.fill_(bias)
@@ -107,7 +107,12 @@ def _write(
 
 def _clip_tokenizer() -> Any:
     letters = [chr(code) for code in range(33, 127)]
-    entries = [*letters, *(f"{one}</w>" for one in letters), "<|startoftext|>", "<|endoftext|>"]
+    entries = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
     vocabulary = {entry: number for number, entry in enumerate(entries)}
     return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=CONTEXT)
 

@@ -16,5 +16,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="webdataset",
             target="latte_webdataset.dataset:WebDataset",
             summary="images in WebDataset tars, in CLIP_benchmark's layout or another",
+            api_version=2,
         ),
     )

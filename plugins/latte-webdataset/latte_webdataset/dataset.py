@@ -55,7 +55,7 @@ class WebDatasetOptions(SourceOptions):
     @field_validator("images")
     @classmethod
     def _without_dots(cls, images: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(one.removeprefix(".").lower() for one in images)
+        return tuple(extension.removeprefix(".").lower() for extension in images)
 
 
 _Listed = tuple[ImageReference, Sample]
@@ -77,10 +77,10 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         self._test: list[Path] = []
         if options.evaluation is not None:
             self._test = find_shards(self._root, options.evaluation, "dataset.evaluation")
-        shared = {*self._train} & {*self._test}
-        if shared:
+        shared_shards = {*self._train} & {*self._test}
+        if shared_shards:
             raise LatteError(
-                f"{min(shared)} has both training and evaluation images",
+                f"{min(shared_shards)} has both training and evaluation images",
                 where="dataset.evaluation",
                 hint="Training would see what it is measured on: name other shards.",
             )
@@ -96,7 +96,8 @@ class WebDataset(ImageSource[WebDatasetOptions]):
     def audit_labels(self) -> Mapping[str, int]:
         """Return the labels, by image id, of the training images that have a label."""
         labels = {
-            image.id: self._labels.read(one, image.path) for image, one in self._listed_training
+            image.id: self._labels.read(sample, image.path)
+            for image, sample in self._listed_training
         }
         return {image: label for image, label in labels.items() if label is not None}
 
@@ -110,8 +111,10 @@ class WebDataset(ImageSource[WebDatasetOptions]):
 
     @cached_property
     def _evaluation(self) -> list[LabelledImage]:
-        listed = self._listed(self._test, "dataset.evaluation") if self._test else []
-        return [LabelledImage(image, self._known_label(image, sample)) for image, sample in listed]
+        test_pairs = self._listed(self._test, "dataset.evaluation") if self._test else []
+        return [
+            LabelledImage(image, self._known_label(image, sample)) for image, sample in test_pairs
+        ]
 
     def _known_label(self, image: ImageReference, sample: Sample) -> int:
         label = self._labels.read(sample, image.path)
@@ -125,21 +128,22 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         return label
 
     def _listed(self, shards: Sequence[Path], where: str) -> list[_Listed]:
-        listed = sorted(
-            (one for shard in shards for one in self._of_shard(shard)), key=lambda one: one[0].id
+        pairs = sorted(
+            (pair for shard in shards for pair in self._of_shard(shard)),
+            key=lambda pair: pair[0].id,
         )
-        if not listed:
+        if not pairs:
             raise LatteError(
                 f"no images in {len(shards)} shards, such as {shards[0]}",
                 where=where,
                 hint=f"Images end in {', '.join(self.options.images)}: see the option images.",
             )
-        return listed
+        return pairs
 
     def _of_shard(self, shard: Path) -> Iterator[_Listed]:
         name = shard.relative_to(self._root).as_posix()
         for sample in read_index(shard):
-            found = sample.image(self.options.images, shard)
-            if found is not None:
-                extension, span = found
+            image_file = sample.image(self.options.images, shard)
+            if image_file is not None:
+                extension, span = image_file
                 yield ImageReference(f"{name}/{sample.key}.{extension}", shard, span), sample

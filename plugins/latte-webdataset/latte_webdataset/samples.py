@@ -28,14 +28,15 @@ class Sample:
 
     def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
         """Return extension and position of the only image; None without an image."""
-        found = [(name, span) for name, span in self.files.items() if name in extensions]
-        if len(found) > 1:
+        image_files = [(name, span) for name, span in self.files.items() if name in extensions]
+        if len(image_files) > 1:
             raise LatteError(
-                f"sample {self.key} has several images: {', '.join(name for name, _ in found)}",
+                f"sample {self.key} has several images: "
+                f"{', '.join(name for name, _ in image_files)}",
                 where=str(shard),
                 hint="Name the one to take: images: [jpg]",
             )
-        return found[0] if found else None
+        return image_files[0] if image_files else None
 
 
 def read_index(shard: Path) -> list[Sample]:

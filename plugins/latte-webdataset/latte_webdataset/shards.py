@@ -13,8 +13,8 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
     """Return the sorted paths of the shards below `root`; each pattern must match a shard."""
-    listed = [patterns] if isinstance(patterns, str) else patterns
-    return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
+    pattern_list = [patterns] if isinstance(patterns, str) else patterns
+    return sorted({shard for pattern in pattern_list for shard in _matching(root, pattern, where)})
 
 
 def _matching(root: Path, pattern: str, where: str) -> list[Path]:
@@ -22,10 +22,10 @@ def _matching(root: Path, pattern: str, where: str) -> list[Path]:
         raise LatteError(f"{pattern!r} leads out of root", where=where, hint=f"root is {root}.")
     if (root / pattern).is_dir():
         pattern = f"{pattern}/*.tar"
-    found = [one for name in _numbered(pattern) for one in _existing(root, name, where)]
-    if not found:
+    shards = [shard for name in _numbered(pattern) for shard in _existing(root, name, where)]
+    if not shards:
         raise _refusal(f"no shard matches {pattern!r}", root, where)
-    return found
+    return shards
 
 
 def _existing(root: Path, name: str, where: str) -> list[Path]:
@@ -37,17 +37,17 @@ def _existing(root: Path, name: str, where: str) -> list[Path]:
 
 
 def _refusal(what: str, root: Path, where: str) -> LatteError:
-    tars = sorted(one.relative_to(root).as_posix() for one in root.rglob("*.tar"))
-    held = f"{len(tars)} tars, such as {tars[0]}" if tars else "no *.tar"
-    return LatteError(what, where=where, hint=f"{root} holds {held}.")
+    tars = sorted(tar.relative_to(root).as_posix() for tar in root.rglob("*.tar"))
+    tar_list = f"{len(tars)} tars, such as {tars[0]}" if tars else "no *.tar"
+    return LatteError(what, where=where, hint=f"{root} holds {tar_list}.")
 
 
 def _numbered(pattern: str) -> list[str]:
     """Expand a range such as `a-{00..02}.tar`; numbers are padded to the width of the first."""
-    found = _RANGE.search(pattern)
-    if found is None:
+    match = _RANGE.search(pattern)
+    if match is None:
         return [pattern]
-    numbers = range(int(found[1]), int(found[2]) + 1)
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    width = len(found[1])
-    return [name for n in numbers for name in _numbered(f"{head}{n:0{width}}{tail}")]
+    numbers = range(int(match[1]), int(match[2]) + 1)
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    width = len(match[1])
+    return [name for number in numbers for name in _numbered(f"{head}{number:0{width}}{tail}")]

@@ -60,7 +60,9 @@ def test_labels_are_numbers_or_names(tmp_path: Path, labels: str) -> None:
     shards.write_benchmark(tmp_path, labels)
     label = "cls" if labels == "cls" else "json:class_name"
     dataset = opened(tmp_path, label=label)
-    assert [one.label for one in dataset.evaluation_images()] == [n % 3 for n in range(20, 26)]
+    assert [labelled_image.label for labelled_image in dataset.evaluation_images()] == [
+        n % 3 for n in range(20, 26)
+    ]
     assert [*dataset.audit_labels().values()] == [n % 3 for n in range(9)]
     assert dataset.class_names == shards.NAMES
 
@@ -159,16 +161,16 @@ def test_image_of_3_gib_is_left_out_without_reading_it(root: Path) -> None:
 def test_label_of_3_gib_is_refused_without_reading_it(root: Path) -> None:
     write_huge(root / "test" / "0.tar", "b.cls")
     with little_memory():
-        said = failure(root)
-    assert "a label has 3,221,225,472 bytes" in said
+        message = failure(root)
+    assert "a label has 3,221,225,472 bytes" in message
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
 def test_tar_header_of_3_gib_is_refused_without_reading_it(root: Path, kind: bytes) -> None:
     write_huge(root / "train" / "0.tar", "a", kind)
     with little_memory():
-        said = failure(root)
-    assert "0.tar: cannot be read as an uncompressed tar: a header has 3,221,225,472" in said
+        message = failure(root)
+    assert "0.tar: cannot be read as an uncompressed tar: a header has 3,221,225,472" in message
 
 
 def failure(root: Path, **options: Any) -> str:
@@ -213,8 +215,8 @@ def test_wrong_labels_are_named_with_their_place(root: Path, label: bytes, messa
 def test_a_compressed_or_cut_shard_is_named(root: Path) -> None:
     shards.write_tar(root / "train" / "0.tar", shards.samples(0, 5), mode="w:gz")
     assert "train/0.tar: cannot be read as an uncompressed tar" in failure(root)
-    whole = shards.write_tar(root / "train" / "0.tar", {"1.png": bytes(5000)}).read_bytes()
-    (root / "train" / "0.tar").write_bytes(whole[:3000])
+    content = shards.write_tar(root / "train" / "0.tar", {"1.png": bytes(5000)}).read_bytes()
+    (root / "train" / "0.tar").write_bytes(content[:3000])
     assert "if it was cut short, get it again" in failure(root)
 
 
@@ -223,12 +225,12 @@ def test_a_shard_damaged_at_a_later_header_is_named(root: Path, damage: str) -> 
     shard = shards.write_tar(root / "train" / "0.tar", shards.samples(0, 5))
     with tarfile.open(shard) as tar:
         start = tar.getmembers()[4].offset
-    whole = shard.read_bytes()
-    rest = b"x" * 30 + whole[start + 30 :] if damage == "invalid header" else b""
-    shard.write_bytes(whole[:start] + rest)
-    said = failure(root)
-    assert "train/0.tar: cannot be read as an uncompressed tar: neither a header" in said
-    assert "if it was cut short, get it again" in said
+    content = shard.read_bytes()
+    tail = b"x" * 30 + content[start + 30 :] if damage == "invalid header" else b""
+    shard.write_bytes(content[:start] + tail)
+    message = failure(root)
+    assert "train/0.tar: cannot be read as an uncompressed tar: neither a header" in message
+    assert "if it was cut short, get it again" in message
 
 
 def test_a_tar_may_end_with_a_single_block_of_zeros(root: Path) -> None:

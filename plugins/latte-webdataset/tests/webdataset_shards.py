@@ -30,10 +30,10 @@ def write_tar(path: Path, members: Mapping[str, bytes], mode: str = "w") -> Path
     return path
 
 
-def samples(first: int, count: int, labels: str = "cls") -> dict[str, bytes]:
+def samples(start: int, count: int, labels: str = "cls") -> dict[str, bytes]:
     """`count` samples with labels 0, 1, 2, 0, …: as numbers in .cls, or as names in .json."""
     members = {}
-    for number in range(first, first + count):
+    for number in range(start, start + count):
         label = number % len(NAMES)
         members[f"{number:04}.png"] = picture(label, number)
         if labels == "cls":

@@ -24,7 +24,7 @@ class Sure(Guard[NoOptions]):
 class ClassNames(Reporter[NoOptions]):
     def report(self, results: RunResults) -> list[Path]:
         path = results.folder / "classes.txt"
-        path.write_text("\n".join(results.class_names), encoding="utf-8")
+        path.write_text("\n".join(results.record.data.class_names), encoding="utf-8")
         return [path]
 
 
@@ -56,7 +56,7 @@ def expect_evaluation(results: RunResults) -> None:
 
 
 def write_file_per_class(results: RunResults) -> None:
-    for name in results.class_names:
+    for name in results.record.data.class_names:
         (results.folder / f"{name}.txt").write_text("", encoding="utf-8")
 
 

@@ -40,6 +40,11 @@ def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
     """Print `text` with control characters escaped.
 
     If `err` is true, print to stderr and redact secrets.
+
+    Example:
+        >>> from latte.api.output import echo
+        >>> echo("3 images")
+        3 images
     """
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
@@ -56,7 +61,13 @@ def print_json(value: Any) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write `text` to a path that the user gave. Raises `LatteError` if that fails."""
+    """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.output import write_file
+        >>> write_file(Path("notes/today.txt"), "3 images")
+    """
     from latte.io.files import write_text
 
     try:

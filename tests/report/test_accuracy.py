@@ -1,4 +1,4 @@
-"""Headlines claim no more than the intervals allow."""
+"""Statements on measured accuracies claim no more than the intervals allow."""
 
 from __future__ import annotations
 
@@ -8,14 +8,35 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import OWN_IMAGES, Evaluation, ExpectedGain, Interval, Verdict
-from latte.report.page.page import run_page
-from latte.report.sentences import gain_sentence, headline, main_name, own_note
-from latte.report.summary import summary_table
-from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation, run_results
+from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models, role
+from latte.report.statement import Statement
+from latte.report.statements import statements
+from tests.helpers.report_examples import (
+    ADAPTED,
+    CONTROL,
+    ZERO_SHOT,
+    changed,
+    evaluation,
+    run_results,
+)
 
 
 def adapted(value: float, low: float, high: float) -> Evaluation:
     return replace(ADAPTED, gain=Interval(value, low, high))
+
+
+def stated(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> list[Statement]:
+    return accuracy_statements(measured_models(evaluations), verdict, None)
+
+
+def result(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> Statement:
+    """Return the statement on the result of a run with these evaluations."""
+    (found,) = [one for one in stated(evaluations, verdict) if one.kind == "result"]
+    return found
+
+
+def cautions(*evaluations: Evaluation) -> list[str]:
+    return [one.text for one in stated(evaluations) if one.kind == "caution"]
 
 
 def plain(text: str) -> str:
@@ -23,9 +44,9 @@ def plain(text: str) -> str:
 
 
 def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
-    verdict = headline((ZERO_SHOT, adapted(0.045, 0.0125, 0.0775)))
+    verdict = result((ZERO_SHOT, adapted(0.045, 0.0125, 0.0775)))
     assert verdict.tone == "better"
-    assert plain(verdict.sentence) == (
+    assert plain(verdict.text) == (
         "Adapting gained 4.5 points: top-1 went from 55.0 % to 59.5 % on 400 labelled images "
         "(95 % interval of the difference +1.2 to +7.8 points)."
     )
@@ -33,32 +54,31 @@ def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(-0.01, 0.03), (0.0, 0.03), (-0.03, 0.0)])
 def test_an_interval_with_zero_in_it_is_no_gain(low: float, high: float) -> None:
-    verdict = headline((ZERO_SHOT, adapted((low + high) / 2, low, high)))
+    verdict = result((ZERO_SHOT, adapted((low + high) / 2, low, high)))
     assert verdict.tone == "same"
-    assert "No measurable gain" in verdict.sentence
-    assert "gained" not in verdict.sentence
+    assert "No measurable gain" in verdict.text
+    assert "gained" not in verdict.text
 
 
 def test_a_loss_is_called_a_loss() -> None:
-    verdict = headline((ZERO_SHOT, adapted(-0.03, -0.05, -0.01)))
+    verdict = result((ZERO_SHOT, adapted(-0.03, -0.05, -0.01)))
     assert verdict.tone == "worse"
-    assert verdict.sentence.startswith("Adapting lost 3.0 points")
+    assert verdict.text.startswith("Adapting lost 3.0 points")
 
 
 def test_a_control_that_did_as_well_is_named() -> None:
     rival = replace(CONTROL, top1=ADAPTED.top1)
-    verdict = headline((ZERO_SHOT, ADAPTED, CONTROL, rival))
-    assert verdict.control is not None
-    assert "“without-descriptions” did at least as well: 59.5" in verdict.control
-    assert headline((ZERO_SHOT, ADAPTED, CONTROL)).control is None
+    (caution,) = cautions(ZERO_SHOT, ADAPTED, CONTROL, rival)
+    assert "“without-descriptions” did at least as well: 59.5" in caution
+    assert not cautions(ZERO_SHOT, ADAPTED, CONTROL)
 
 
 def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
-    verdict = headline(())
+    verdict = result(())
     assert verdict.tone == "unknown"
-    assert "accuracy is unknown" in verdict.sentence
-    assert "%" not in verdict.sentence
-    assert headline((), Verdict(1.0, "halves agree")) == verdict
+    assert "accuracy is unknown" in verdict.text
+    assert "%" not in verdict.text
+    assert result((), Verdict(1.0, "halves agree")) == verdict
 
 
 @pytest.mark.parametrize(("value", "change"), [(0.12, -0.06), (0.1, 0.0), (0.06, 0.06)])
@@ -69,13 +89,13 @@ def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change
     moved = Interval(change, change - 0.02, change + 0.02)
     poor = replace(ADAPTED, top1=Interval(after, after - 0.05, after + 0.05), gain=moved)
     chance = "Neither is measurably better than chance (33.3 % for 3 classes)"
-    assert chance in plain(headline((before, poor)).sentence)
+    assert chance in plain(result((before, poor)).text)
     kept = Verdict(0.0, "halves differ")
     candidate = replace(poor, name="candidate")
     same = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
-    assert chance in plain(headline((before, same, candidate), kept).sentence)
+    assert chance in plain(result((before, same, candidate), kept).text)
     for good in ((ZERO_SHOT, poor), (before, ADAPTED)):
-        assert "chance" not in headline(good).sentence
+        assert "chance" not in result(good).text
 
 
 def test_too_few_images_to_be_better_than_chance_give_no_warning() -> None:
@@ -83,13 +103,13 @@ def test_too_few_images_to_be_better_than_chance_give_no_warning() -> None:
     for images, has_warning in ((3, False), (4, True)):
         before = evaluation("zero-shot", (1, 0), images=(images, 0))
         after = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
-        assert ("chance" in headline((before, after)).sentence) == has_warning
+        assert ("chance" in result((before, after)).text) == has_warning
 
 
 def test_zero_shot_alone_is_reported_alone() -> None:
-    verdict = headline((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
+    verdict = result((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
     assert verdict.tone == "unknown"
-    assert plain(verdict.sentence) == (
+    assert plain(verdict.text) == (
         "Only zero-shot CLIP was measured: top-1 50 % on 60 labelled images "
         "(95 % interval 45–55 %)."
     )
@@ -100,15 +120,14 @@ def test_own_images_are_no_control_and_are_explained() -> None:
         evaluation(f"{one.name}{OWN_IMAGES}", (9, 9, 9), one.gain, images=(9, 9, 9))
         for one in (ZERO_SHOT, ADAPTED)
     ]
-    found = (ZERO_SHOT, ADAPTED, *own)
-    assert all(main_name(one) for one in found)
-    assert headline(found) == headline((ZERO_SHOT, ADAPTED))
-    assert main_name(CONTROL) is None
-    note = own_note(found)
-    assert note is not None
-    assert "also training images: 27" in plain(note)
-    assert "400 test images" in plain(note)
-    assert own_note((ZERO_SHOT, ADAPTED)) is None
+    roles = [role(one) for one in (ZERO_SHOT, ADAPTED, *own, CONTROL)]
+    assert roles == ["zero-shot", "adapted", "zero-shot", "adapted", "control"]
+    first, note, table = stated((ZERO_SHOT, ADAPTED, *own))
+    without = stated((ZERO_SHOT, ADAPTED))
+    assert [first] == without[:-1]
+    assert (len(table.scores), len(without[-1].scores)) == (4, 2)
+    assert "also training images: 27" in plain(note.text)
+    assert "400 test images" in plain(note.text)
 
 
 GAIN = ExpectedGain(0.22, -0.03, 0.384)
@@ -118,22 +137,11 @@ EXPECTED = (
 )
 
 
-def test_the_expected_gain_is_in_the_summary_and_on_the_page(tmp_path: Path) -> None:
-    found = run_results(tmp_path, expected_gain=GAIN)
-    assert gain_sentence(found) == EXPECTED
-    assert EXPECTED in plain(summary_table(found))
-    assert EXPECTED in plain(run_page(found))
-    without = run_results(tmp_path)
-    assert gain_sentence(without) is None
-    assert "Expected gain" not in summary_table(without) + run_page(without)
-
-
-def test_the_reliability_of_the_describer_comes_before_the_gain(tmp_path: Path) -> None:
+def test_the_reliability_of_the_describer_comes_before_the_expected_gain(tmp_path: Path) -> None:
     found = run_results(tmp_path, expected_gain=GAIN, reliability="It is <right>.")
-    assert f"It is <right>. {EXPECTED}" in plain(summary_table(found))
-    assert "It is &lt;right&gt;. Expected gain" in run_page(found)
-    alone = run_results(tmp_path, reliability="It is right.")
-    assert "It is right." in plain(run_page(alone))
+    assert gain_sentence(found) == EXPECTED
+    assert [one.text for one in statements(found)][-2:] == ["It is <right>.", EXPECTED]
+    assert gain_sentence(run_results(tmp_path)) is None
 
 
 def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None:
@@ -144,5 +152,5 @@ def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None
         f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
         "400 labelled images."
     )
-    mixed = replace(measured, verdict=Verdict(0.5, "halves agree"))
+    mixed = changed(measured, verdict=Verdict(0.5, "halves agree"))
     assert gain_sentence(mixed) == EXPECTED

@@ -1,0 +1,20 @@
+"""Read finished runs, and make runs of recipes; importing this module does not load torch."""
+
+from latte.recipe.load import read_settings
+from latte.recipe.shipped import find_table
+from latte.report.evidence import read_evidence
+from latte.results.identity import NOT_IDENTITY
+from latte.results.run import Run, find_runs, open_run
+from latte.run.prepared import PreparedRun, prepare_run
+
+__all__ = [
+    "NOT_IDENTITY",
+    "PreparedRun",
+    "Run",
+    "find_runs",
+    "find_table",
+    "open_run",
+    "prepare_run",
+    "read_evidence",
+    "read_settings",
+]

@@ -1,0 +1,39 @@
+"""Statements about a run's result, which terminal, page and model card show in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Kind = Literal["label-use", "ask", "verdict", "accuracies", "result", "caution", "names", "note"]
+"""Kind of a statement: `label-use`, `ask`, `verdict` and `result` are emphasized, a `caution` is in
+a frame, `accuracies` is a table, and `names` has a list of class names."""
+
+Tone = Literal["better", "same", "worse", "unknown"]
+
+
+class Command(NamedTuple):
+    """A command for a reader of a statement, and its purpose in words."""
+
+    purpose: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement about a run: text, commands, and a table or list that belongs to them.
+
+    Attributes:
+        text: One or more sentences; empty if the commands' purposes say everything.
+        tone: What the statement says about the run's gain.
+        scores: Rows of the accuracy table, see `latte.report.accuracy.scores`.
+        names: All class names of which `text` shows only some.
+    """
+
+    kind: Kind
+    text: str
+    commands: tuple[Command, ...] = ()
+    tone: Tone = "unknown"
+    scores: tuple[Mapping[str, str], ...] = ()
+    names: tuple[str, ...] = ()

@@ -1,0 +1,202 @@
+"""List everything that terminal, page and model card say about a run's result, in one order.
+
+The terminal shows these statements alone. The page adds pictures and tables of classes, and the
+model card adds the facts that a model hub expects.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latte.interfaces import PresentNames, QuestionCounts, RunResults
+from latte.io.redaction import one_line
+from latte.recipe.oracle import oracle_mark
+from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
+from latte.report.evidence import read_evidence
+from latte.report.numbers import count, percent, plural
+from latte.report.statement import Command, Statement
+from latte.report.verdict import NO_GUARD, verdict_statements
+from latte.results.folder import RunFolder
+from latte.results.given_labels import label_files
+from latte.results.run import Run
+from latte.review.sentences import NAME_GROUPS
+
+MIN_IMAGES = 25
+"""With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
+smaller folders, so the factors of the interval are not known for them."""
+
+_ALL_OCCUR = "Images were found for every class name."
+_CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
+_MEASURE = "To measure the gain with a few dozen answers"
+_SHOWN_NAMES = 3
+_SECONDS_PER_GROUP = 15
+"""Estimated time in which a person looks at the images of a group and names their class."""
+_MANY_GROUPS = 20
+"""With more groups, the estimated time is that of the first groups, which have most images."""
+
+
+def statements(results: RunResults, run: str | None = None) -> list[Statement]:
+    """Return everything to say about a run's result, the most important first.
+
+    Commands name the run folder by `run`; the default is the name of the folder.
+    """
+    evidence, record, recipe = read_evidence(results.folder), results.record, results.record.recipe
+    folder = run or results.folder.name
+    models = measured_models(results.evaluations)
+    is_measured = bool(models.evaluations)
+    has_answers = RunFolder(results.folder).review.exists() or bool(recipe.get("corrections"))
+    asks = not (is_measured or has_answers)
+    is_open = not (is_measured or asks or (evidence is not None and evidence.estimate.answered))
+    return [
+        *_oracle(recipe),
+        *([_ask(results, folder)] if asks else []),
+        *verdict_statements(results, folder, evidence, is_measured=is_measured),
+        *([_measure(folder)] if is_open else []),
+        *_corrected(recipe),
+        *accuracy_statements(models, record.train.verdict, evidence),
+        *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
+        *_changes(results),
+        *_names(results, None if asks else folder),
+        *_failed_requests(results, folder),
+        *_questions(results),
+    ]
+
+
+def label_use(recipe: Mapping[str, Any]) -> list[Statement]:
+    """Return statements on models that used labels of training images; empty if none did."""
+    return [*_oracle(recipe), *_corrected(recipe)]
+
+
+def asked(counts: QuestionCounts) -> str:
+    """Return the number of questions with results, as `40 (17 answered alike, 3 contradictory)`.
+
+    The numbers of alike and contradictory answers count images or clusters, because each of them is
+    asked about twice.
+    """
+    parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
+    if counts.unanswered:
+        parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
+    if total := counts.input_tokens + counts.output_tokens:
+        parts.append(f"{count(total)} tokens")
+    return f"{count(counts.questions)} ({', '.join(parts)})"
+
+
+def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
+    mark = oracle_mark(recipe)
+    return [Statement("label-use", mark)] if mark else []
+
+
+def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
+    files = label_files(recipe)
+    if not files:
+        return []
+    text = f"Corrected: labels that a person gave were used, from {one_line(', '.join(files))}."
+    return [Statement("note", text)]
+
+
+def _ask(results: RunResults, run: str) -> Statement:
+    """Return what a person can name, how long that takes, and the command that asks for it."""
+    groups = _groups(results)
+    number = min(groups, _MANY_GROUPS)
+    minutes = plural(max(1, round(number * _SECONDS_PER_GROUP / 60)), "minute")
+    time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
+    text = (
+        f"{plural(groups, 'group')} of images to name, {time}: a new run learns from the names. "
+        "A few dozen other answers measure the gain of this run."
+    )
+    return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
+
+
+def _groups(results: RunResults) -> int:
+    """Return the number of classes that the adapted model gives to training images."""
+    run = Run(RunFolder(results.folder))
+    if run.folder.candidate.pseudo_labels.exists():
+        return len({*run.candidate_rows.pseudo_labels.adapted})
+    return sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
+
+
+def _review(run: str) -> str:
+    return f"latte review {shlex.quote(run)}"
+
+
+def _measure(run: str) -> Statement:
+    """Return the command with which a person's answers measure the gain."""
+    return Statement("note", "", (Command(_MEASURE, _review(run)),))
+
+
+def _changes(results: RunResults) -> list[Statement]:
+    """Return the number of training images with another label; nothing if zero-shot was kept."""
+    total, verdict = sum(flow.images for flow in results.label_flows), results.record.train.verdict
+    if not total or (verdict is not None and not verdict.adapt):
+        return []
+    changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
+    text = (
+        f"The adapted model gives {count(changed)} of {plural(total, 'training image')} "
+        f"({percent(changed / total, total)}) another label than zero-shot CLIP did."
+    )
+    return [Statement("note", text)]
+
+
+def _names(results: RunResults, run: str | None) -> list[Statement]:
+    """Return which class names occur among the training images, with advice on the others.
+
+    The command that corrects groups of images is left out if `run` is None.
+    """
+    record, present = results.record, results.record.evaluate.present
+    if present is None or record.data.training_images < MIN_IMAGES:
+        return []
+    if not present.unsupported:
+        return [Statement("note", _ALL_OCCUR)]
+    text = (
+        f"{_occurring(present, len(record.data.class_names))}. {_CHECK_NAMES} If images show them, "
+        "these images have labels of other classes."
+    )
+    purpose = f"To correct whole groups of images, choose the task “{NAME_GROUPS}” of"
+    commands = (Command(purpose, _review(run)),) if run else ()
+    return [Statement("names", text, commands, names=present.unsupported)]
+
+
+def _occurring(present: PresentNames, classes: int) -> str:
+    """Return how many classes occur, and the first names that no image clearly shows.
+
+    Example: `About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly
+    shows: a, b, c`.
+    """
+    names = present.unsupported
+    shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
+    rest = len(names) - _SHOWN_NAMES
+    more = f" and {count(rest)} more" if rest > 0 else ""
+    # A wider interval says nothing about the number.
+    is_known = present.high - present.low <= classes / 2
+    interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
+    return (
+        f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
+        f"no image clearly shows: {shown}{more}"
+    )
+
+
+def _failed_requests(results: RunResults, run: str) -> list[Statement]:
+    """Return the number of failed requests, and the command that sends them again."""
+    failed = results.record.describe.failed
+    if failed is None:
+        return []
+    text = (
+        f"{count(failed.count)} of {count(failed.requests)} requests for descriptions failed, most "
+        f"often with “{one_line(failed.reason)}”."
+    )
+    again = Run(RunFolder(results.folder)).repeat_command(name=run)
+    return [Statement("note", text, (Command("To send them again", again),))]
+
+
+def _questions(results: RunResults) -> list[Statement]:
+    """Return the describer's questions, its reliability, and the gain expected from its answers."""
+    facts = results.record.train
+    purposes = [f"{one_line(counts.purpose)} {asked(counts)}" for counts in facts.questions]
+    texts: Sequence[str | None] = (
+        f"Questions about {', '.join(purposes)}." if purposes else None,
+        facts.reliability and one_line(facts.reliability),
+        gain_sentence(results),
+    )
+    return [Statement("note", text) for text in texts if text]

@@ -1,0 +1,112 @@
+"""State a guard's verdict on a run, and the gain that a person's answers measure.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
+and why. An adapted model that a guard did not accept in full is called *candidate*.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from latte.interfaces import RunResults, Verdict
+from latte.io.redaction import one_line
+from latte.report.statement import Command, Statement, Tone
+from latte.results.folder import RunFolder
+from latte.results.run import Run
+from latte.review.sentences import Evidence
+
+NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
+
+_LOSSES = (
+    "On image sets that nobody had tuned latte to, about one in four adapted folders lost more "
+    "than a point of accuracy."
+)
+_FORGONE = (
+    "On image sets that nobody had tuned latte to, about one large gain in three was given up in "
+    "this way."
+)
+_ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
+
+
+def verdict_label(verdict: Verdict | None) -> str:
+    """Return a verdict for a table cell: `cannot tell`, `kept zero-shot` or `guard: none`."""
+    return "guard: none" if verdict is None else verdict.outcome
+
+
+def verdict_statements(
+    results: RunResults, run: str, evidence: Evidence | None, *, is_measured: bool
+) -> list[Statement]:
+    """Return statements on the guard's verdict, and on the gain that `evidence` measures.
+
+    Commands name the run folder `run`. Without answers and without labelled images (`is_measured`),
+    the statements say that it is not known if adapting helps.
+    """
+    verdict = results.record.train.verdict
+    if evidence is not None and evidence.estimate.answered:
+        return _answered(results, run, evidence)
+    not_counted = [Statement("note", line) for line in evidence.lines] if evidence else []
+    if verdict is None:
+        return not_counted
+    sentence, doubts = _used_model(verdict), []
+    if not is_measured and not results.record.recipe.get("corrections"):
+        helps = "this helps" if verdict.adapt else "adapting would help"
+        sentence += f" Whether {helps} is not known: features alone cannot tell."
+        doubts = [Statement("note", _LOSSES if verdict.adapt else _FORGONE)]
+    return [
+        Statement("verdict", sentence),
+        *doubts,
+        Statement("note", _reason(verdict), _commands(results, verdict, run)),
+        *([Statement("note", _ZERO_SHOT_LABELS)] if verdict.adapt else []),
+        *not_counted,
+    ]
+
+
+def _answered(results: RunResults, run: str, evidence: Evidence) -> list[Statement]:
+    """Return the gain that a person's answers measure, and the guard's verdict below it."""
+    verdict, better = results.record.train.verdict, evidence.estimate.better
+    sentence, *details = evidence.lines
+    tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}
+    stated = [
+        Statement("verdict", sentence, tone=tones.get(better, "unknown")),
+        *(Statement("note", detail) for detail in details),
+    ]
+    if verdict is None:
+        return stated + ([Statement("note", _ZERO_SHOT_LABELS)] if better == "zero-shot" else [])
+    stated[0] = replace(stated[0], text=f"{_used_model(verdict)} {sentence}")
+    reason = f"The guard's verdict, from the images alone: {verdict.outcome}. {_reason(verdict)}"
+    stated.append(Statement("note", reason, _commands(results, verdict, run)))
+    if verdict.adapt and better != "adapted":
+        stated.append(Statement("note", _ZERO_SHOT_LABELS))
+    return stated
+
+
+def _used_model(verdict: Verdict) -> str:
+    """Return a sentence on the model that the run uses."""
+    if not verdict.adapt:
+        return "Kept zero-shot CLIP."
+    if verdict.strength == 1:
+        return "Adapted."
+    mixed = f"zero-shot CLIP and the adapted model are mixed (strength {verdict.strength:.2f})"
+    return f"Adapted in part: {mixed}."
+
+
+def _reason(verdict: Verdict) -> str:
+    reason = one_line(verdict.reason)
+    return reason[0].upper() + reason[1:] + "."
+
+
+def _commands(results: RunResults, verdict: Verdict, run: str) -> tuple[Command, ...]:
+    """Return commands that use the candidate; none if the run uses the adapted model in full."""
+    if verdict.strength == 1:
+        return ()
+    candidate = (
+        "To use the candidate, which is the adapted model without mixing"
+        if verdict.adapt
+        else "To use the candidate, the adapted model that the guard did not accept"
+    )
+    unguarded = Run(RunFolder(results.folder)).repeat_command("--set", "guard=null", name=run)
+    return (
+        Command(candidate, f"latte predict {shlex.quote(run)} IMAGES --candidate"),
+        Command("To adapt without the guard", unguarded),
+    )
