@@ -30,6 +30,11 @@ smaller folders, so the factors of the interval are not known for them."""
 _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
 _MEASURE = "To measure the gain with a few dozen answers"
+_TAUGHT = (
+    "On eight image sets that nobody had tuned latte to, one true label per group raised the mean "
+    "accuracy on new images from 38 to 62 %."
+)
+"""Printed by `python -m benchmarks answers` for the plans `0 per class` and `1 per group`."""
 _SHOWN_NAMES = 3
 _SECONDS_PER_GROUP = 15
 """Estimated time in which a person looks at the images of a group and names their class."""
@@ -104,7 +109,7 @@ def _ask(results: RunResults, run: str) -> Statement:
     time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
     text = (
         f"{plural(groups, 'group')} of images to name, {time}: a new run learns from the names. "
-        "A few dozen other answers measure the gain of this run."
+        f"{_TAUGHT} A few dozen answers in another task measure the gain of this run."
     )
     return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
 

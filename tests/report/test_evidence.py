@@ -14,7 +14,7 @@ from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
 from latte.report.statements import statements
 from latte.report.summary import summary_table
-from latte.review.session import Review
+from latte.review.session import Mark, Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
 from tests.helpers.records import record
@@ -77,7 +77,7 @@ def test_after_an_answer_only_the_command_that_measures_is_named(
     tmp_path: Path, review: Review
 ) -> None:
     agreed = review.population.agreements[0][0]
-    review.answer([agreed.key], "none", None, "evidence")
+    review.save("evidence", [Mark(agreed.key, "none")])
     text = text_of(unlabelled(tmp_path))
     assert text.count(HINT) == 1
     assert "groups of images to name" not in text
