@@ -32,7 +32,14 @@ _ANSWERS, _LEAST_GAIN = 10, 0.01
 
 @dataclass(frozen=True)
 class AskingOrder:
-    """Images to ask about next, and the expected gain of each answer."""
+    """Images to ask about next, and the expected gain of each answer.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import AskingOrder
+        >>> AskingOrder(torch.tensor([3, 1]), torch.tensor([0.05, 0.02])).is_worth_asking
+        True
+    """
 
     rows: Tensor
     """(Q,) int64: indices of the images, in the order of asking."""
