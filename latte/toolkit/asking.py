@@ -68,10 +68,10 @@ def asking_order(
     Example:
         >>> import torch
         >>> from latte.api import asking_order
-        >>> features = torch.tensor([[1.0, 0.0], [0.96, 0.28], [0.8, 0.6], [0.0, 1.0]])
+        >>> features = torch.tensor([[0.96, 0.28], [1.0, 0.0], [0.96, -0.28], [0.0, 1.0]])
         >>> nothing = torch.zeros(4, dtype=torch.bool)
         >>> asking_order(features, torch.full((4,), 0.5), nothing, nothing, 2).rows.tolist()
-        [1, 3]
+        [0, 3]
     """
     doubt = 1 + _LEAST_DOUBT - confidence + _DIFFERENCE * differs.to(confidence)
     cosines, near = nearest_neighbours(features, _REACH)
