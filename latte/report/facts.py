@@ -90,11 +90,8 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Seed", str(results.record.recipe.get("seed", "not recorded"))),
     ]
     facts += [
-        (
-            f"Cut texts of {one_line(counts.description)}",
-            f"{count(counts.cut)} of {count(counts.texts)}",
-        )
-        for counts in results.record.train.cut_texts
+        (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
+        for one in results.record.train.cut_texts
     ]
     if results.record.seconds:
         facts.append(("Time", duration(sum(results.record.seconds.values()))))
@@ -116,10 +113,10 @@ def page_title(results: RunResults) -> str:
     dataset, backbone = (
         _mapping(results.record.recipe.get(key)) for key in ("dataset", "backbone")
     )
-    component, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
-    data = component if root in ("", component) else f"{component} {root}"
+    use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
+    data = use if root in ("", use) else f"{use} {root}"
     model = str(backbone.get("model") or backbone.get(USE) or "")
-    about = " on ".join(text for text in (model, data) if text)
+    about = " on ".join(one for one in (model, data) if one)
     return f"{results.record.name}: {about}" if about else results.record.name
 
 
@@ -144,9 +141,7 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     facts.append(("Pseudo-labels", _used(recipe.get("labels"))))
     train = _mapping(recipe.get("train"))
     takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
-    facts += [
-        fact for learner in _learners(recipe) for fact in _learner_facts(learner, takes_steps)
-    ]
+    facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
     if takes_steps:
         facts.append(("Augmentation", _with_options(recipe.get("augmentation"))))
     facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
@@ -160,8 +155,8 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
     """Return the name of the recipe's backbone; None for the built-in open_clip backbone."""
-    name = _mapping(recipe.get("backbone")).get(USE)
-    return None if name in (None, "open_clip", DEFAULT_BACKBONE) else str(name)
+    use = _mapping(recipe.get("backbone")).get(USE)
+    return None if use in (None, "open_clip", DEFAULT_BACKBONE) else str(use)
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -171,8 +166,8 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     if len(learners) > 1:
         return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
     name = learners[0]
-    tensors = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
-    return start + "\n" + _ONE_LEARNER.format(**tensors)
+    parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
+    return start + "\n" + _ONE_LEARNER.format(**parts)
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
@@ -181,13 +176,9 @@ def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         total = plural(gates[0].texts, "text")
-        counts = [
-            f"{one_line(record.gate)} {count(record.held_back)}"
-            for record in gates
-            if record.held_back
-        ]
-        held_back = count(sum(record.held_back for record in gates))
-        text = f"{held_back} of {total} ({', '.join(counts)})" if counts else f"none of {total}"
+        parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in gates if one.held_back]
+        held_back = count(sum(one.held_back for one in gates))
+        text = f"{held_back} of {total} ({', '.join(parts)})" if parts else f"none of {total}"
         facts.append((f"Held back of {one_line(description)}", text))
     return facts
 
@@ -221,19 +212,19 @@ def _starting_model(recipe: Mapping[str, Any]) -> str:
 
 def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
-    settings = []
+    parts = []
     if "batch_size" in train:
-        settings.append(f"batches of {plural(int(train['batch_size']), 'image')}")
+        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
     if "name" in optimizer:
-        settings.append(str(optimizer["name"]))
+        parts.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:
-        settings.append(f"learning rate {float(optimizer['learning_rate']):g}")
+        parts.append(f"learning rate {float(optimizer['learning_rate']):g}")
     if "max_steps" in train and "max_epochs" in train:
-        settings.append(
+        parts.append(
             f"at most {plural(int(train['max_steps']), 'step')} "
             f"and {plural(int(train['max_epochs']), 'epoch')}"
         )
-    return ", ".join(settings)
+    return ", ".join(parts)
 
 
 def _used(choice: Any) -> str:
@@ -241,9 +232,9 @@ def _used(choice: Any) -> str:
     if isinstance(choice, str):
         return choice
     if isinstance(choice, Mapping):
-        component, label = str(choice.get("use", "")), choice.get("name")
+        use, label = str(choice.get("use", "")), choice.get("name")
         by = f" by {choice['by']}" if choice.get("by") else ""
-        return (f"{component} ({label})" if label and label != component else component) + by
+        return (f"{use} ({label})" if label and label != use else use) + by
     return ", ".join(map(_used, choice)) if isinstance(choice, Sequence) else ""
 
 
