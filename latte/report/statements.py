@@ -31,8 +31,8 @@ _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
 _MEASURE = "To measure the gain with a few dozen answers"
 _TAUGHT = (
-    "On eight image sets that nobody had tuned latte to, one true label per group raised the mean "
-    "accuracy on new images from 38 to 62 %."
+    "On eight image sets that nobody had tuned latte to, this raised the mean accuracy on new "
+    "images from 38 to 62 % (one true label per group)."
 )
 """Printed by `python -m benchmarks answers` for the plans `0 per class` and `1 per group`."""
 _SHOWN_NAMES = 3
@@ -108,8 +108,8 @@ def _ask(results: RunResults, run: str) -> Statement:
     minutes = plural(max(1, round(number * _SECONDS_PER_GROUP / 60)), "minute")
     time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
     text = (
-        f"{plural(groups, 'group')} of images to name, {time}: a new run learns from the names. "
-        f"{_TAUGHT} Answers in the task “{TASKS['evidence'].title}” measure the gain of this run."
+        f"{plural(groups, 'group')} of images to name, {time}: a new run learns the names. "
+        f"{_TAUGHT} The task “{TASKS['evidence'].title}” measures the gain of this run."
     )
     return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
 
