@@ -80,12 +80,15 @@ def asked(counts: QuestionCounts) -> str:
     The numbers of alike and contradictory answers count images or clusters, because each of them is
     asked about twice.
     """
-    parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
+    numbers = [
+        f"{count(counts.kept)} answered alike",
+        f"{count(counts.contradictory)} contradictory",
+    ]
     if counts.unanswered:
-        parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
+        numbers.append(f"{plural(counts.unanswered, 'question')} without an answer")
     if total := counts.input_tokens + counts.output_tokens:
-        parts.append(f"{count(total)} tokens")
-    return f"{count(counts.questions)} ({', '.join(parts)})"
+        numbers.append(f"{count(total)} tokens")
+    return f"{count(counts.questions)} ({', '.join(numbers)})"
 
 
 def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
@@ -171,14 +174,14 @@ def _occurring(present: PresentNames, classes: int) -> str:
     """
     names = present.unsupported
     shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
-    rest = len(names) - _SHOWN_NAMES
-    more = f" and {count(rest)} more" if rest > 0 else ""
+    hidden = len(names) - _SHOWN_NAMES
+    suffix = f" and {count(hidden)} more" if hidden > 0 else ""
     # A wider interval says nothing about the number.
     is_known = present.high - present.low <= classes / 2
     interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
     return (
         f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
-        f"no image clearly shows: {shown}{more}"
+        f"no image clearly shows: {shown}{suffix}"
     )
 
 
@@ -191,8 +194,8 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
         f"{count(failed.count)} of {count(failed.requests)} requests for descriptions failed, most "
         f"often with “{one_line(failed.reason)}”."
     )
-    again = Run(RunFolder(results.folder)).repeat_command(name=run)
-    return [Statement("note", text, (Command("To send them again", again),))]
+    repeat = Run(RunFolder(results.folder)).repeat_command(name=run)
+    return [Statement("note", text, (Command("To send them again", repeat),))]
 
 
 def _questions(results: RunResults) -> list[Statement]:
