@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from latte.interfaces import PresentNames, QuestionCounts, RunResults
 from latte.io.redaction import one_line
@@ -21,6 +21,7 @@ from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
 from latte.results.given_labels import label_files
 from latte.results.run import Run
+from latte.review.sentences import Evidence
 from latte.review.tasks import TASKS
 
 MIN_IMAGES = 25
@@ -47,26 +48,32 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
 
     Commands name the run folder by `run`; the default is the name of the folder.
     """
-    evidence, record, recipe = read_evidence(results.folder), results.record, results.record.recipe
-    folder = run or results.folder.name
-    models = measured_models(results.evaluations)
-    is_measured = bool(models.evaluations)
-    has_answers = RunFolder(results.folder).review.exists() or bool(recipe.get("corrections"))
-    asks = not (is_measured or has_answers)
-    is_open = not (is_measured or asks or (evidence is not None and evidence.estimate.answered))
+    record, evidence = results.record, read_evidence(results.folder)
+    models, folder = measured_models(results.evaluations), run or results.folder.name
+    goal = _goal_of_answers(results, evidence)
     return [
-        *_oracle(recipe),
-        *([_ask(results, folder)] if asks else []),
-        *verdict_statements(results, folder, evidence, is_measured=is_measured),
-        *([_measure(folder)] if is_open else []),
-        *_corrected(recipe),
+        *_oracle(record.recipe),
+        *([_ask(results, folder)] if goal == "names" else []),
+        *verdict_statements(results, folder, evidence, is_measured=bool(models.evaluations)),
+        *([_measure(folder)] if goal == "gain" else []),
+        *_corrected(record.recipe),
         *accuracy_statements(models, record.train.verdict, evidence),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
-        *_names(results, None if asks else folder),
+        *_names(results, None if goal == "names" else folder),
         *_failed_requests(results, folder),
         *_questions(results),
     ]
+
+
+def _goal_of_answers(
+    results: RunResults, evidence: Evidence | None
+) -> Literal["names", "gain"] | None:
+    """Return what a person's first or next answers bring; None if the gain is measured."""
+    if results.evaluations or (evidence is not None and evidence.estimate.answered):
+        return None
+    has_answers = RunFolder(results.folder).review.exists() or label_files(results.record.recipe)
+    return "gain" if has_answers else "names"
 
 
 def label_use(recipe: Mapping[str, Any]) -> list[Statement]:
