@@ -7,41 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from latte.io.redaction import printable
-from latte.report.comparison.comparison import compare_runs
-from latte.report.comparison.page import overview, page, report_link
-from latte.report.comparison.rows import Row
-from tests.helpers.comparison_folders import run_folder, write
-from tests.helpers.html_document import parse
-from tests.helpers.records import record
-
-
-def runs(path: Path, *changes: dict[str, Any]) -> tuple[Row, ...]:
-    """Return the rows of a comparison of runs with these arguments."""
-    for number, arguments in enumerate(changes):
-        run_folder(path / f"{number}", **arguments)
-    return compare_runs([path]).rows
-
-
-def test_several_datasets_get_a_table_of_methods_by_datasets(tmp_path: Path) -> None:
-    rows = runs(
-        tmp_path,
-        {"right": (600, 640)},
-        {"right": (600, 690), "settings": {"name": "flyp"}},
-        {"right": (500, 510), "first_image": 5000},
-    )
-    found = overview(rows)
-    assert found is not None
-    assert len(found["datasets"]) == 2
-    named = dict(found["rows"])
-    cells = [None if one is None else tuple(one.values()) for one in named["animals"]]
-    assert sorted(cells, key=str) == [("51.0", "+1.0", True), ("64.0", "+4.0", False)]
-    assert sorted((one is None for one in named["flyp"]), key=str) == [False, True]
+from benchmark_pages import parse
+from benchmark_runs import record, run_folder, write
+from latte_benchmarks.comparison import compare_folders
+from latte_benchmarks.page import as_page, report_link
+from latte_benchmarks.published import read_published
 
 
 def test_one_dataset_needs_no_overview(tmp_path: Path) -> None:
-    assert overview(runs(tmp_path, {}, {"right": None})) is None
+    run_folder(tmp_path / "0")
+    run_folder(tmp_path / "1", right=None)
+    assert "overview" not in as_page(compare_folders([tmp_path]))
+
+
+def test_the_page_says_what_is_not_in_the_table(tmp_path: Path) -> None:
+    run_folder(tmp_path / "good")
+    run_folder(tmp_path / "bad", stages=())
+    notes = parse(as_page(compare_folders([tmp_path]))).by_id("notes").words
+    assert f"{tmp_path / 'bad'} : this run is not finished" in notes
 
 
 def test_reports_below_and_beside_the_page_are_linked(tmp_path: Path) -> None:
@@ -59,8 +42,8 @@ def test_reports_below_and_beside_the_page_are_linked(tmp_path: Path) -> None:
 def test_a_link_is_a_path_whatever_the_folder_is_called(name: str, tmp_path: Path) -> None:
     run_folder(tmp_path / name)
     write(tmp_path / name / "report" / "index.html", "x")
-    document = parse(page(compare_runs([tmp_path]), tmp_path / "page.html"))
-    (link,) = [one.attributes["href"] for one in document.one("tbody").all("a")]
+    document = parse(as_page(compare_folders([tmp_path]), tmp_path / "page.html"))
+    (link,) = [link.attributes["href"] for link in document.all("tbody")[0].all("a")]
     assert link.startswith("./")
     assert not set(link) & set(':"<>#? ')
 
@@ -85,7 +68,8 @@ def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
     broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
     record(broken, ("evaluate", "evaluations"), [{text: text}])
     write(place / "page.yaml", json.dumps({"source": text, "rows": {f"0{text}": {text: 70.7}}}))
-    return page(compare_runs([place], place / "page.yaml"), place / "page.html")
+    comparison = compare_folders([place], read_published(place / "page.yaml"))
+    return as_page(comparison, place / "page.html")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +87,10 @@ def test_page_of_hostile_runs_has_the_elements_of_other_pages(text: str, tmp_pat
     usual = parse(page_of_runs(tmp_path / "usual", "plain", ["one", "two"]))
     values = [text, 1e308, -0.0, 10**30, None]
     hostile = parse(page_of_runs(tmp_path / "hostile", text, values))
-    elements = {(one.tag, *one.attributes) for one in hostile.all()}
-    assert elements <= {(one.tag, *one.attributes) for one in usual.all()}
-    assert not [*hostile.all("script")]
-    links = [one.attributes["href"] for one in hostile.all("a")]
+    elements = {(element.tag, *element.attributes) for element in hostile.inner}
+    assert elements <= {(element.tag, *element.attributes) for element in usual.inner}
+    assert not hostile.all("script")
+    links = [link.attributes["href"] for link in hostile.all("a")]
     assert links
     assert all(link.startswith(("./", "#")) for link in links)
-    assert "0" + printable(text) in hostile.one("tbody").text
+    assert f"0{text}" in " ".join(hostile.all("tbody")[0].texts)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latte.evaluate.metrics import accuracy_interval, paired_gain_interval
-from latte.recipe.dump import dump_yaml
-from tests.helpers.records import record, recorded
-
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 SECONDS = (1.0, 2.0, 30.0, 60.0, 4.0, 3.0)
 """Wall-clock seconds of these stages: 100 in all."""
+RECORD = "results.json"
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
@@ -31,18 +29,6 @@ def recipe(**changes: Any) -> dict[str, Any]:
     }
 
 
-def evaluation(
-    before: int, after: int, images: int, changed: int | None = None
-) -> list[dict[str, Any]]:
-    """Return evaluations: zero-shot has `before` images right, adapted `after`.
-
-    `changed` is the number of images on which only one of them is right.
-    """
-    won = after - before if changed is None else (changed + after - before) // 2
-    gain = paired_gain_interval(won, won - (after - before), images)
-    return [_score("zero-shot", before, images, None), _score("adapted", after, images, vars(gain))]
-
-
 def run_folder(
     path: Path,
     *,
@@ -58,7 +44,8 @@ def run_folder(
 ) -> Path:
     """Write a run of `recipe(**settings)`.
 
-    `right` has the right answers of zero-shot and adapted; None stands for no labels.
+    `right` has the right answers of zero-shot and adapted; None stands for no labels. `changed` is
+    the number of images on which only one of them is right.
     """
     resolved = recipe(**(settings or {}))
     images = images if right else 0
@@ -66,11 +53,10 @@ def run_folder(
         json.dumps({"id": f"{number}.jpg", "key": f"{number:032x}", "label": 0})
         for number in range(first_image, first_image + images)
     ]
-    scores = evaluation(*right, images, changed) if right else []
-    write(path / "recipe.yaml", dump_yaml(resolved))
+    write(path / "recipe.yaml", json.dumps(resolved))
     write(path / "data" / "evaluation.jsonl", "".join(f"{line}\n" for line in lines))
     records = {
-        stage: {"fingerprint": inputs, "seconds": seconds, "outputs": _outputs(stage)}
+        stage: {"fingerprint": inputs, "seconds": seconds}
         for stage, seconds in zip(STAGES, SECONDS, strict=True)
         if stage in stages
     }
@@ -79,10 +65,36 @@ def run_folder(
         "environment": {"latte": version, "plugins": {"latte-clip": version}},
         "stages": records,
         "data": {"class_names": ["animal"]},
-        "evaluate": {"evaluations": scores},
+        "evaluate": {"evaluations": _evaluations(*right, images, changed) if right else []},
     }
-    write(path / "results.json", json.dumps(whole))
+    write(path / RECORD, json.dumps(whole))
     return path
+
+
+def _evaluations(before: int, after: int, images: int, changed: int | None) -> list[dict[str, Any]]:
+    gain = (after - before) / images
+    differing = abs(after - before) if changed is None else changed
+    reach = 1.96 * math.sqrt(max(differing / images - gain**2, 0) / images)
+    interval = {"value": gain, "low": max(gain - reach, -1), "high": min(gain + reach, 1)}
+    return [
+        _evaluation("zero-shot", before, images, None),
+        _evaluation("adapted", after, images, interval),
+    ]
+
+
+def _evaluation(
+    name: str, right: int, images: int, gain: dict[str, float] | None
+) -> dict[str, Any]:
+    share = right / images
+    return {
+        "name": name,
+        "images": images,
+        "top1": {"value": share, "low": max(share - 0.03, 0), "high": min(share + 0.03, 1)},
+        "top5": 1.0,
+        "mean_per_class": share,
+        "classes": [{"correct": right, "images": images}],
+        "gain": gain,
+    }
 
 
 def write(path: Path, text: str) -> None:
@@ -91,20 +103,31 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _outputs(stage: str) -> list[str]:
-    return {"data": ["data/evaluation.jsonl"]}.get(stage, [])
+def recorded(folder: Path, *place: str | int) -> Any:
+    """Return the value at `place`, such as `("train", "verdict")`, of a run's record."""
+    value = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    for key in place:
+        value = value[key]
+    return value
 
 
-def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "images": images,
-        "top1": vars(accuracy_interval(right, images)),
-        "top5": 1.0,
-        "mean_per_class": right / images,
-        "classes": [{"correct": right, "images": images}],
-        "gain": gain,
-    }
+def record(folder: Path, place: Sequence[str | int], value: Any) -> None:
+    """Write `value` at `place` of a run's record."""
+    data = recorded(folder)
+    target = data
+    for key in place[:-1]:
+        target = target.setdefault(key, {}) if isinstance(target, dict) else target[key]
+    target[place[-1]] = value
+    write(folder / RECORD, json.dumps(data))
+
+
+def add_model(folder: Path, name: str, right: int) -> None:
+    """Add a model, such as `candidate`, that is right on this number of the 1,000 images."""
+    evaluations = recorded(folder, "evaluate", "evaluations")
+    gain = right / 1000 - evaluations[0]["top1"]["value"]
+    interval = {"value": gain, "low": gain - 0.02, "high": gain + 0.02}
+    model = _evaluation(name, right, 1000, interval)
+    record(folder, ("evaluate", "evaluations"), [*evaluations, model])
 
 
 def set_peak_memory(folder: Path, megabytes: float) -> None:

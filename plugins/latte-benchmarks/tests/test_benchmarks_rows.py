@@ -8,25 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_runs import record, run_folder, set_peak_memory, write
+from latte_benchmarks.comparison import Comparison, compare_folders, notes
+from latte_benchmarks.measured import read_run
+from latte_benchmarks.rows import Row, mean_seconds
 
-from latte.interfaces import LatteError
-from latte.io.paths import relative
-from latte.report.comparison.comparison import (
-    Comparison,
-    compare_runs,
-    dataset_titles,
-    notes,
-    row_titles,
-)
-from latte.results.summary import read_run
-from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
-from tests.helpers.records import record
+from latte.api import LatteError
 
 pytestmark = pytest.mark.thorough
 
 
 def compared(runs: Path) -> Comparison:
-    return compare_runs([runs])
+    return compare_folders([runs])
+
+
+def control_rows(comparison: Comparison) -> dict[str, Row]:
+    return {row.model: row for row in comparison.rows if row.model.startswith("control")}
 
 
 def seeds(folder: Path, *right: tuple[int, int], **changes: Any) -> None:
@@ -40,12 +37,12 @@ def seeds(folder: Path, *right: tuple[int, int], **changes: Any) -> None:
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = read_run(run_folder(tmp_path, right=(600, 640), images=1000))
     assert (run.method, run.seed) == ("animals", 0)
-    assert (run.data.name, run.data.images) == ("folder", 1000)
+    assert (run.dataset.name, run.dataset.images) == ("folder", 1000)
     assert run.zero_shot == 0.6
-    assert run.adapted is not None
-    assert run.adapted.top1 == 0.64
-    assert run.adapted.gain.value == pytest.approx(0.04)
-    assert run.seconds["describe"] == 30.0
+    (adapted,) = run.scores
+    assert (adapted.model, adapted.top1) == ("adapted", 0.64)
+    assert adapted.gain.value == pytest.approx(0.04)
+    assert run.seconds == 100.0
     assert run.peak_memory_mb is None
 
 
@@ -53,57 +50,51 @@ def test_seeds_of_one_recipe_are_averaged(tmp_path: Path) -> None:
     seeds(tmp_path, (600, 640), (600, 650), (600, 690))
     (row,) = compared(tmp_path).rows
     assert row.seeds == (0, 1, 2)
-    assert row.labels == ()
+    assert row.settings == ()
     assert row.zero_shot is not None
     assert (row.zero_shot.mean, row.zero_shot.deviation) == (0.6, 0.0)
-    assert row.adapted is not None
-    assert row.adapted.top1.mean == pytest.approx(0.66)
-    assert row.adapted.top1.deviation == pytest.approx((0.0014 / 2) ** 0.5)
+    assert row.result is not None
+    assert row.result.top1.mean == pytest.approx(0.66)
+    assert row.result.top1.deviation == pytest.approx((0.0014 / 2) ** 0.5)
     over_seeds = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
-    singles = [run.adapted.gain for run in row.runs if run.adapted]
+    singles = [run.scores[0].gain for run in row.runs]
     over_images = sum((one.high - one.value) ** 2 for one in singles) / 3
-    assert row.adapted.gain.value == pytest.approx(0.06)
+    assert row.result.gain.value == pytest.approx(0.06)
     high = 0.06 + (over_seeds**2 + over_images) ** 0.5
-    assert row.adapted.gain.high == pytest.approx(high, abs=1e-8)
-    assert row.adapted.gain_over == "seeds and images"
+    assert row.result.gain.high == pytest.approx(high, abs=1e-8)
 
 
 def test_one_seed_has_its_paired_interval_and_no_deviation(tmp_path: Path) -> None:
     seeds(tmp_path, (600, 640), changed=100)
     (row,) = compared(tmp_path).rows
-    own = read_run(tmp_path / "0").adapted
-    assert row.adapted is not None
-    assert own is not None
-    assert row.adapted.gain == own.gain
-    assert row.adapted.gain_over == "images"
-    assert row.adapted.top1.deviation is None
+    assert row.result is not None
+    assert row.result.gain == read_run(tmp_path / "0").scores[0].gain
+    assert row.result.top1.deviation is None
 
 
 def test_seeds_that_gain_the_same_keep_the_interval_over_images(tmp_path: Path) -> None:
     seeds(tmp_path, (600, 640), (600, 640), (600, 640), changed=100)
     (row,) = compared(tmp_path).rows
-    single = read_run(tmp_path / "0").adapted
-    assert row.adapted is not None
-    assert single is not None
-    assert row.adapted.gain.low == pytest.approx(single.gain.low, abs=1e-12)
-    assert row.adapted.gain.high == pytest.approx(single.gain.high, abs=1e-12)
+    single = read_run(tmp_path / "0").scores[0]
+    assert row.result is not None
+    assert row.result.gain.low == pytest.approx(single.gain.low, abs=1e-12)
+    assert row.result.gain.high == pytest.approx(single.gain.high, abs=1e-12)
 
 
 def test_seeds_do_not_make_a_gain_of_few_images_measurable(tmp_path: Path) -> None:
     seeds(tmp_path, (600, 618), (600, 619), (600, 620), changed=300)
     (row,) = compared(tmp_path).rows
-    assert row.adapted is not None
+    assert row.result is not None
     for run in row.runs:
-        assert run.adapted is not None
-        assert run.adapted.gain.low < 0 < run.adapted.gain.high
-    assert row.adapted.gain.low < 0 < row.adapted.gain.high
+        assert run.scores[0].gain.low < 0 < run.scores[0].gain.high
+    assert row.result.gain.low < 0 < row.result.gain.high
 
 
 def test_an_interval_stays_among_possible_differences(tmp_path: Path) -> None:
     seeds(tmp_path, (0, 10), (0, 1000))
     (row,) = compared(tmp_path).rows
-    assert row.adapted is not None
-    assert (row.adapted.gain.low, row.adapted.gain.high) == (-1.0, 1.0)
+    assert row.result is not None
+    assert (row.result.gain.low, row.result.gain.high) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +151,7 @@ def test_rows_are_labelled_by_the_keys_in_which_they_differ(tmp_path: Path) -> N
             "train": {"batch_size": 64, "optimizer": optimizer},
         }
         run_folder(tmp_path / f"{number}", settings=settings)
-    assert [row.labels for row in compared(tmp_path).rows] == [
+    assert [row.settings for row in compared(tmp_path).rows] == [
         ("momentum=0.9", "learning_rate=1e-05"),
         ("momentum=0.99", "learning_rate=1e-06"),
         ("momentum=0.99", "learning_rate=1e-05"),
@@ -171,15 +162,15 @@ def test_a_label_has_as_much_of_its_key_as_it_needs(tmp_path: Path) -> None:
     run_folder(tmp_path / "0", settings={"a": {"size": 1}, "b": {"size": [1, 2]}})
     run_folder(tmp_path / "1", settings={"a": {"size": 2}, "b": {"size": None}, "c": "text"})
     first, second = compared(tmp_path).rows
-    assert first.labels == ("a.size=1", "b.size=[1, 2]", "c=(none)")
-    assert second.labels == ("a.size=2", "b.size=null", "c=text")
+    assert first.settings == ("a.size=1", "b.size=[1, 2]", "c=(none)")
+    assert second.settings == ("a.size=2", "b.size=null", "c=text")
 
 
 def test_labels_of_long_lists_are_short_and_differ(tmp_path: Path) -> None:
     names = [f"name {number}" for number in range(30)]
     for number, last in enumerate(("fox", "owl")):
         run_folder(tmp_path / f"{number}", settings={"dataset.classes": [*names, last]})
-    first, second = (label for row in compared(tmp_path).rows for label in row.labels)
+    first, second = (label for row in compared(tmp_path).rows for label in row.settings)
     assert first != second
     for label in (first, second):
         assert re.fullmatch(r"classes=\[name 0, …\] \(31 values, [0-9a-f]{6}\)", label)
@@ -188,7 +179,7 @@ def test_labels_of_long_lists_are_short_and_differ(tmp_path: Path) -> None:
 def test_inputs_are_named_where_nothing_else_tells_rows_apart(tmp_path: Path) -> None:
     run_folder(tmp_path / "0", inputs="aaaaaaaaaa")
     run_folder(tmp_path / "1", inputs="bbbbbbbbbb")
-    assert [row.labels for row in compared(tmp_path).rows] == [
+    assert [row.settings for row in compared(tmp_path).rows] == [
         ("inputs=aaaaaa",),
         ("inputs=bbbbbb",),
     ]
@@ -198,14 +189,14 @@ def test_secrets_stand_in_no_label(tmp_path: Path) -> None:
     for number, key in enumerate(("sk-one", "sk-two")):
         run_folder(tmp_path / f"{number}", settings={"seed": number, "describer": {"api_key": key}})
     (row,) = compared(tmp_path).rows
-    assert row.labels == ()
+    assert row.settings == ()
 
 
 def test_data_of_one_name_and_size_are_told_apart(tmp_path: Path) -> None:
     run_folder(tmp_path / "0")
     run_folder(tmp_path / "1", first_image=500, settings={"seed": 1})
     comparison = compared(tmp_path)
-    titles = [*dataset_titles(comparison.rows).values()]
+    titles = [*comparison.sections]
     assert [title.rpartition(" (")[0] for title in titles] == ["folder, 1,000 images"] * 2
     assert len(set(titles)) == 2
     assert any("kept apart" in note for note in notes(comparison))
@@ -214,7 +205,7 @@ def test_data_of_one_name_and_size_are_told_apart(tmp_path: Path) -> None:
 def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     run_folder(tmp_path / "one")
     run_folder(tmp_path / "two", settings={"output": "elsewhere"})
-    comparison = compare_runs([tmp_path, tmp_path / "one"])
+    comparison = compare_folders([tmp_path, tmp_path / "one"])
     (row,) = comparison.rows
     assert row.seeds == (0,)
     assert [(one.where, "the same recipe" in one.what) for one in comparison.skipped] == [
@@ -227,10 +218,11 @@ def test_controls_are_averaged_beside_their_recipe(tmp_path: Path) -> None:
         settings = {"seed": seed, "controls": {"plain": {}, "missing": {}}}
         folder = run_folder(tmp_path / f"{seed}", settings=settings)
         run_folder(folder / "controls" / "plain" / "new", right=(600, right))
-    (row,) = compared(tmp_path).rows
-    assert [*row.controls] == ["plain"]
-    assert row.controls["plain"].top1.mean == pytest.approx(0.62)
-    assert row.controls["plain"].gain.value == pytest.approx(0.02)
+    ((model, row),) = control_rows(compared(tmp_path)).items()
+    assert model == "control plain"
+    assert row.result is not None
+    assert row.result.top1.mean == pytest.approx(0.62)
+    assert row.result.gain.value == pytest.approx(0.02)
 
 
 def test_controls_that_share_only_their_name_are_not_averaged(tmp_path: Path) -> None:
@@ -243,9 +235,9 @@ def test_controls_that_share_only_their_name_are_not_averaged(tmp_path: Path) ->
             right=(600, 610),
             settings={"seed": seed, "prototypes": prototypes},
         )
-    (row,) = compared(tmp_path).rows
-    assert [name.partition(" (")[0] for name in row.controls] == ["plain", "plain"]
-    assert [result.top1.runs for result in row.controls.values()] == [1, 1]
+    rows = control_rows(compared(tmp_path))
+    assert [name.partition(" (")[0] for name in rows] == ["control plain", "control plain"]
+    assert [row.result and row.result.top1.runs for row in rows.values()] == [1, 1]
 
 
 def test_of_a_control_that_was_changed_the_last_one_counts(tmp_path: Path) -> None:
@@ -253,22 +245,23 @@ def test_of_a_control_that_was_changed_the_last_one_counts(tmp_path: Path) -> No
     for age, (name, right) in enumerate([("a", 620), ("z", 610)]):
         control = run_folder(folder / "controls" / "plain" / name, right=(600, right))
         os.utime(control / "recipe.yaml", ns=(0, 10**9 * (100 - age)))
-    (row,) = compared(tmp_path).rows
-    assert row.controls["plain"].top1.mean == pytest.approx(0.62)
+    row = control_rows(compared(tmp_path))["control plain"]
+    assert row.result is not None
+    assert row.result.top1.mean == pytest.approx(0.62)
 
 
 def test_a_control_on_other_images_is_left_out(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", settings={"controls": {"plain": {}}})
     run_folder(folder / "controls" / "plain" / "a", first_image=3)
-    assert compared(tmp_path).rows[0].controls == {}
+    assert control_rows(compared(tmp_path)) == {}
 
 
 def test_runs_without_labels_have_a_row_without_accuracies(tmp_path: Path) -> None:
     run_folder(tmp_path / "run", right=None)
     comparison = compared(tmp_path)
     (row,) = comparison.rows
-    assert (row.zero_shot, row.adapted) == (None, None)
-    assert [*dataset_titles(comparison.rows).values()] == ["folder, no labelled images"]
+    assert (row.zero_shot, row.result) == (None, None)
+    assert [*comparison.sections] == ["folder, no labelled images"]
 
 
 def test_times_are_means_and_memory_is_the_largest(tmp_path: Path) -> None:
@@ -277,8 +270,8 @@ def test_times_are_means_and_memory_is_the_largest(tmp_path: Path) -> None:
         set_peak_memory(folder, memory)
     record(tmp_path / "1", ("stages", "train", "seconds"), 80.0)
     (row,) = compared(tmp_path).rows
-    assert row.seconds["train"] == 70.0
-    assert row.peak_memory_mb == 700.5
+    assert mean_seconds(row) == 110.0
+    assert [run.peak_memory_mb for run in row.runs] == [512.0, 700.5]
 
 
 def damage(folder: Path, what: str) -> None:
@@ -320,18 +313,18 @@ def test_a_broken_or_unfinished_run_is_named_and_skipped(what: str, tmp_path: Pa
 def test_without_a_usable_run_there_is_an_error_that_says_why(tmp_path: Path) -> None:
     damage(run_folder(tmp_path / "bad"), "unfinished")
     with pytest.raises(LatteError, match="no finished run") as caught:
-        compare_runs([tmp_path, tmp_path / "absent"])
+        compare_folders([tmp_path, tmp_path / "absent"])
     assert "not finished" in str(caught.value)
-    assert f"latte run {relative(tmp_path / 'bad' / 'recipe.yaml')}" in str(caught.value)
+    assert f"latte run {tmp_path / 'bad' / 'recipe.yaml'}" in str(caught.value)
     assert "there is no such folder" in str(caught.value)
 
 
 def test_folders_are_searched_one_level_deep(tmp_path: Path) -> None:
     run_folder(tmp_path / "runs" / "animals-1")
     write(tmp_path / "runs" / "notes" / "todo.txt", "")
-    assert len(compare_runs([tmp_path / "runs"]).rows) == 1
+    assert len(compare_folders([tmp_path / "runs"]).rows) == 1
     with pytest.raises(LatteError, match="no finished run"):
-        compare_runs([tmp_path])
+        compare_folders([tmp_path])
 
 
 def test_of_many_differing_settings_rows_show_those_that_tell_them_apart(tmp_path: Path) -> None:
@@ -340,13 +333,12 @@ def test_of_many_differing_settings_rows_show_those_that_tell_them_apart(tmp_pat
         settings = {"prototypes": {"use": use, **more}, "guard": {"use": f"guard {len(more)}"}}
         run_folder(tmp_path / f"animals-{name}", settings=settings)
     found = compared(tmp_path)
-    assert [row.distinguishing for row in found.rows] == [
+    assert [row.shown for row in found.rows] == [
         ("prototypes=mine",),
         ("prototypes=other",),
         ("prototypes=plain",),
     ]
-    assert [(len(row.labels), row.left_out) for row in found.rows] == [(22, 21)] * 3
-    assert row_titles(found.rows) == ["animals-b", "animals-c", "animals-a"]
+    assert [len(row.settings) for row in found.rows] == [22] * 3
     assert any("21 more settings differ" in note for note in notes(found))
 
 
@@ -356,5 +348,5 @@ def test_two_settings_are_shown_if_no_single_one_tells_rows_apart(tmp_path: Path
             train = {"first": one, "second": other}
             same = {f"copy{number}": one for number in range(3)}
             run_folder(tmp_path / f"{one}{other}", settings={"train": {**train, **same}})
-    labels = {row.distinguishing for row in compared(tmp_path).rows}
+    labels = {row.shown for row in compared(tmp_path).rows}
     assert labels == {(f"first={a}", f"second={b}") for a in (0, 1) for b in (0, 1)}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from latte.evaluate.statistics import (
+from latte_benchmarks.statistics import (
     Spread,
-    mean_interval,
-    mean_of_intervals,
+    mean_gain,
+    mean_gain_of_datasets,
+    mean_spread,
     spread,
     t_quantile,
 )
-from latte.interfaces import Interval
+
+from latte.api import Interval
 
 T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228}
 T_TABLE |= {29: 2.045, 30: 2.042, 120: 1.980, 5000: 1.960}
@@ -35,27 +36,32 @@ def test_a_single_run_has_no_deviation() -> None:
     assert spread([0.7]) == Spread(0.7, None, 1)
 
 
-def test_the_interval_of_a_mean() -> None:
-    interval = mean_interval([0.01, 0.02, 0.06])
-    reach = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
-    assert interval.value == pytest.approx(0.03)
-    assert interval.low == pytest.approx(0.03 - reach, abs=1e-8)
-    assert interval.high == pytest.approx(0.03 + reach, abs=1e-8)
-
-
-def test_there_is_no_interval_of_one_value() -> None:
-    with pytest.raises(ValueError, match="single value"):
-        mean_interval([0.1])
+def test_half_width_of_the_interval_of_a_mean() -> None:
+    assert spread([0.01, 0.02, 0.06]).reach == pytest.approx(
+        4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5, abs=1e-8
+    )
+    assert spread([0.1]).reach is None
 
 
 def test_interval_of_a_mean_gain_has_both_parts() -> None:
     gains = [Interval(0.0, -0.03, 0.04), Interval(0.02, -0.02, 0.06)]
-    found = mean_of_intervals(gains)
+    gain = mean_gain(gains)
     over_seeds = 12.7062047 * 0.0002**0.5 / 2**0.5
-    assert found.value == pytest.approx(0.01)
-    assert found.low == pytest.approx(0.01 - (over_seeds**2 + 0.00125) ** 0.5, abs=1e-8)
-    assert found.high == pytest.approx(0.01 + (over_seeds**2 + 0.0016) ** 0.5, abs=1e-8)
-    assert mean_of_intervals(gains[:1]) == gains[0]
+    assert gain.value == pytest.approx(0.01)
+    assert gain.low == pytest.approx(0.01 - (over_seeds**2 + 0.00125) ** 0.5, abs=1e-8)
+    assert gain.high == pytest.approx(0.01 + (over_seeds**2 + 0.0016) ** 0.5, abs=1e-8)
+    assert mean_gain(gains[:1]) == gains[0]
+
+
+def test_errors_of_datasets_are_independent() -> None:
+    spreads = [Spread(0.5, 0.03, 3), Spread(0.7, 0.04, 3)]
+    average = mean_spread(spreads)
+    assert average.mean == pytest.approx(0.6)
+    assert average.deviation == pytest.approx(0.025)
+    assert mean_spread([spreads[0], Spread(0.7, None, 1)]).deviation is None
+    gain = mean_gain_of_datasets([Interval(0.0, -0.03, 0.03), Interval(0.02, -0.02, 0.06)])
+    assert gain.low == pytest.approx(0.01 - 0.025)
+    assert gain.high == pytest.approx(0.01 + 0.025)
 
 
 @given(st.integers(1, 300))

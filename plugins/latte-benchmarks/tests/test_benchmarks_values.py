@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from latte_benchmarks.values import combinations, parse_seeds, split_values
 
-from latte.interfaces import LatteError
-from latte.run.sweep import combinations, parse_seeds, split_values
+from latte.api import LatteError
 
 pytestmark = pytest.mark.thorough
 

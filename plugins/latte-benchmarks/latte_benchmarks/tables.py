@@ -1,4 +1,4 @@
-"""Plan the runs that reproduce a published table; the table's file names a recipe per row."""
+"""Published tables to reproduce: files that name a recipe per row, and the runs behind them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from typing import Any
 
 from pydantic import Field
 
-from latte.interfaces import LatteError, Options, Progress
-from latte.interfaces.errors import suggestion
-from latte.recipe.load import read_settings
-from latte.recipe.model import Recipe
-from latte.recipe.shipped import SUFFIXES, find_table, shipped_path, unknown_recipe
-from latte.registry.registry import Registry
-from latte.report.comparison.published import Published, read_published
-from latte.run.sweep import PlannedRun, plan_sweep, split_values
-from latte.run.workspace import Workspace, run_folder
+from latte.api import LatteError, Options, did_you_mean
+from latte.api.runs import PreparedRun, find_table, read_settings
+from latte_benchmarks.published import Published, read_published
+from latte_benchmarks.sweep import plan_sweep
+from latte_benchmarks.values import split_values
 
 _DATASET = "{dataset}"
+_SUFFIXES = (".yaml", ".yml")
 
 
 class RowSettings(Options):
@@ -46,7 +43,7 @@ class ChangeSettings(Options):
 
 
 @dataclass(frozen=True)
-class Table:
+class PublishedTable:
     """A published table to reproduce: its description and the published numbers."""
 
     path: Path
@@ -55,19 +52,19 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """The runs behind one number of a table: a row's recipe on one dataset, once per seed."""
 
     row: str
     dataset: str
-    runs: tuple[PlannedRun, ...] = field(repr=False)
+    runs: tuple[PreparedRun, ...] = field(repr=False)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> PublishedTable:
     """Read the description of a table; `path` is a file or the name of a table that latte ships."""
     file = find_table(path)
     settings = read_settings(file, TableSettings)
-    return Table(file, settings, read_published(file.parent / settings.published))
+    return PublishedTable(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
@@ -77,65 +74,55 @@ def read_changes(path: Path) -> dict[str, str]:
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
     """Parse `KEY=VALUE` texts into a dict. Raises `LatteError` for several values, as in `1,2`."""
-    found = {}
+    changes = {}
     for text in texts:
         key, _, value = text.partition("=")
         if len(split_values(value)) > 1:
             raise LatteError("takes one value here", where=f"--set {text}")
-        found[key] = value
-    return found
+        changes[key] = value
+    return changes
 
 
-def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the table's datasets that are named in `chosen`, such as `a,b`; None means all."""
+def chosen_datasets(table: PublishedTable, names: str | None) -> list[str]:
+    """Return the table's datasets that are named in `names`, such as `a,b`; None means all."""
     known = table.settings.datasets
-    if chosen is None:
+    if names is None:
         return [*known]
-    names = [*dict.fromkeys(name.strip() for name in chosen.split(","))]
-    for name in names:
+    datasets = [*dict.fromkeys(name.strip() for name in names.split(","))]
+    for name in datasets:
         if name not in known:
-            hint = suggestion(name, known, "Its datasets")
+            hint = f"{did_you_mean(name, known)} Its datasets: {', '.join(known)}".lstrip()
             what = f'the table has no dataset "{name}"'
             raise LatteError(what, where="--datasets", hint=hint)
-    return names
+    return datasets
 
 
 def plan_dataset(
-    table: Table,
+    table: PublishedTable,
     dataset: str,
     changes: Mapping[str, str],
     seeds: Sequence[int],
-    registry: Registry,
     limit: int | None,
-) -> list[Cell]:
+) -> list[TableCell]:
     """Plan the runs of one dataset, a column of the table: a cell per row."""
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}
         settings = [f"{key}={value}" for key, value in values.items()]
-        recipe = _recipe(row.recipe.replace(_DATASET, dataset), table.path)
-        runs = plan_sweep([recipe], settings, seeds, registry, limit)
-        cells.append(Cell(name, dataset, tuple(runs)))
+        recipe = Path(row.recipe.replace(_DATASET, dataset))
+        if recipe.suffix in _SUFFIXES:
+            recipe = table.path.parent / recipe
+        cells.append(TableCell(name, dataset, tuple(plan_sweep([recipe], settings, seeds, limit))))
     return cells
 
 
-def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> LatteError | None:
-    """Return the error that keeps the recipe's images from being listed; None without one."""
-    workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
+def missing_images(cell: TableCell) -> LatteError | None:
+    """Return the error that keeps the images of a cell from being listed; None without one."""
     try:
-        workspace.dataset.training_images()
+        cell.runs[0].training_images()
     except LatteError as error:
         return error
     return None
-
-
-def _recipe(name: str, table: Path) -> Path:
-    if name.endswith(SUFFIXES):
-        return table.parent / name
-    path = shipped_path(name)
-    if path is None:
-        raise unknown_recipe(name, where=str(table))
-    return path
 
 
 def _as_texts(values: Mapping[str, Any]) -> dict[str, str]:
