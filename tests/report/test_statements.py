@@ -60,7 +60,8 @@ def in_terminal(results: RunResults) -> str:
 
 
 def on_page(results: RunResults) -> str:
-    return parse(run_page(results)).by_id("result").words
+    page = parse(run_page(results))
+    return f"{page.one('header').words} {page.by_id('result').words}"
 
 
 def on_card(results: RunResults) -> str:
