@@ -130,6 +130,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     import uvicorn
 
     from latte.data.sources.classes import ClassLookup
+    from latte.review.asking import order_of_asking
     from latte.review.opening import addresses, listening, redirecting_file
     from latte.review.server import make_app
     from latte.review.teaching import Teaching, adopt_newest
@@ -138,6 +139,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
     adopt_newest(opened)
+    opened.asking = order_of_asking(opened)
     picture = _picture(opened)
     teaching = Teaching(opened, partial(_teach, opened))
     with listening(host, port) as listener, ExitStack() as files:
