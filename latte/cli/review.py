@@ -16,11 +16,11 @@ from urllib.parse import quote
 import typer
 
 from latte.cli.run import print_results
-from latte.cli.shared import JsonOption, complete_run, naming
+from latte.cli.shared import JsonOption, complete_run
 from latte.interfaces import LatteError, Progress
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.output import echo, print_json
+from latte.report.output import echo, naming, print_json
 from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
@@ -52,12 +51,12 @@ def mebibytes(number: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Return a number of seconds as text, such as `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    hours, minutes = divmod(round(whole / 60), 60)
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    hours, minutes = divmod(round(rounded / 60), 60)
     return f"{hours} h {minutes:02d} min"
 
 
@@ -113,18 +112,3 @@ def points_with_range(gain: Interval, images: int) -> str:
         '+2.1 (+1.0 to +3.2)'
     """
     return f"{points(gain.value, images)} ({points_range(gain, images)})"
-
-
-def mean_percent(spread: Spread | None, images: int) -> str:
-    """Return the mean and standard deviation over seeds in percent, such as `72.2 ± 0.4`."""
-    if spread is None:
-        return ABSENT
-    mean = bare_percent(spread.mean, images)
-    if spread.deviation is None:
-        return mean
-    return f"{mean} ± {bare_percent(spread.deviation, images)}"
-
-
-def published_percent(fraction: float | None) -> str:
-    """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
-    return ABSENT if fraction is None else f"{100 * fraction:.2f}"

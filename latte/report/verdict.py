@@ -29,11 +29,6 @@ _FORGONE = (
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 
 
-def verdict_label(verdict: Verdict | None) -> str:
-    """Return a verdict for a table cell: `cannot tell`, `kept zero-shot` or `guard: none`."""
-    return "guard: none" if verdict is None else verdict.outcome
-
-
 def verdict_statements(
     results: RunResults, run: str, evidence: Evidence | None, *, is_measured: bool
 ) -> list[Statement]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_benchmarks.comparison import compare_folders
+from latte_benchmarks.page import as_page
 
 from latte.interfaces import (
     ClassifiedImage,
@@ -22,13 +24,11 @@ from latte.interfaces import (
     RunResults,
     Verdict,
 )
-from latte.report.comparison.comparison import compare_runs
-from latte.report.comparison.page import page as compare_page
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
-from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.made_up_runs import run_folder, write
 from tests.helpers.report_examples import changed, evaluation, run_results
 
 pytestmark = [
@@ -148,7 +148,7 @@ def comparison(folder: Path) -> Path:
         run = run_folder(folder / "runs" / f"{number}", right=(600, right), settings=settings)
         write(run / "report" / "index.html", "<!doctype html>")
     path = folder / "compare.html"
-    path.write_text(compare_page(compare_runs([folder / "runs"]), path), encoding="utf-8")
+    path.write_text(as_page(compare_folders([folder / "runs"]), path), encoding="utf-8")
     return path
 
 

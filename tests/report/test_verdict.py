@@ -14,7 +14,7 @@ from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
-from latte.report.verdict import NO_GUARD, verdict_label
+from latte.report.verdict import NO_GUARD
 from tests.helpers.report_examples import (
     ADAPTED,
     BEFORE,
@@ -62,11 +62,6 @@ class TestOutcome:
 
     def test_a_verdict_has_no_probability(self) -> None:
         assert [one.name for one in fields(Verdict)] == ["strength", "reason", "signals"]
-
-    def test_labels_are_short(self) -> None:
-        assert verdict_label(KEPT) == "kept zero-shot"
-        assert verdict_label(WHOLE) == "cannot tell"
-        assert verdict_label(None) == "guard: none"
 
 
 class TestWords:
