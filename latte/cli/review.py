@@ -167,7 +167,9 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
 
 def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
     """Teach a model with the answers; return its run folder and sentences on its accuracy."""
+    from latte.report.taught import taught_sentence
     from latte.review.learning import learn
 
     results = learn(opened, load_registry(), progress)
-    return results.folder, ()
+    answers = results.record.train.answers
+    return results.folder, [taught_sentence(answers)] if answers else []
