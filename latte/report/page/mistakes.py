@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,17 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
         "uncertain_sentence": _uncertain_sentence(results, images),
+        "review": _review_command(results, results.uncertain[:images]),
     }
     return html_page(_TEMPLATES, None, content, "mistakes.html")
+
+
+def _review_command(results: RunResults, entries: Sequence[ClassifiedImage]) -> str:
+    """Return the command that looks through the images of the class that most entries have."""
+    common = Counter(entry.labels[0] for entry in entries).most_common(1)
+    names = [results.record.data.class_names[label] for label, _ in common]
+    options = [word for name in names for word in ("--class", name)]
+    return shlex.join(["latte", "review", results.folder.name, *options])
 
 
 def _cards(
