@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import RunResults
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
 from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
-from latte.results.run import Run
 from latte.results.stored import read_stored
+from latte.run.adapted import save_prototypes
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, oracle_labels, write_images
-from latte.run.judging import Outcome, judge_and_save, load_outcome
+from latte.run.judging import (
+    Outcome,
+    judge_and_save,
+    load_outcome,
+    trains_clip,
+    zero_shot_model,
+)
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.training import count_cut, train_learners
@@ -37,8 +43,6 @@ class Job:
     workspace: Workspace
     images: Images
     ask_again: bool = False
-    controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
-    """Evaluations of the recipe's controls (variants run for comparison), for the report."""
 
     def __post_init__(self) -> None:
         labels = oracle_labels(self.workspace, self.images)
@@ -82,14 +86,13 @@ class Job:
 
     @cached_property
     def outcome(self) -> Outcome:
-        """The result of stage `train`: the adapted model, after the guard's decision."""
-        run = Run(self.workspace.folder)
-        return load_outcome(run, self.workspace.device, self.workspace.progress)
+        """The result of stage `train`: the run's models, after the guard's decision."""
+        return load_outcome(self.workspace, self.images, self.zero_shot)
 
     @cached_property
     def run_results(self) -> RunResults:
         """The results of all stages, for reporters."""
-        return collect_results(self.workspace, self.images, self.controls)
+        return collect_results(self.workspace, self.images)
 
     def free_results(self) -> None:
         """Remove the results of stages from memory; they can be loaded again."""
@@ -111,8 +114,10 @@ def _encode(job: Job) -> StageResult:
     path, zero_shot = job.workspace.folder.zero_shot, compute_zero_shot(job.workspace, job.images)
     if distributed.is_main_process():
         save_zero_shot(path, zero_shot)
+        model = zero_shot_model(job.workspace, job.images, zero_shot)
+        save_prototypes(job.workspace.folder.zero_shot_model, model)
         job.zero_shot = zero_shot
-    return StageResult([path])
+    return StageResult([path, job.workspace.folder.zero_shot_model.prototypes])
 
 
 def _describe(job: Job) -> StageResult:
@@ -149,14 +154,16 @@ def _train(job: Job) -> StageResult:
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
-    candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
+    adapted, posterior = train_learners(workspace, job.images, zero_shot, bank)
     job.outcome, verdict, written = judge_and_save(
-        workspace, job.images, zero_shot, candidate, posterior
+        workspace, job.images, zero_shot, adapted, posterior
     )
     asked = AskedQuestions()
     if workspace.recipe.questioned and distributed.is_main_process():
         asked = read_stored(folder.asked_questions, AskedQuestions)
-    facts = TrainFacts(verdict=verdict, cut_texts=cut, **vars(asked))
+    facts = TrainFacts(
+        verdict=verdict, trains_clip=trains_clip(workspace), cut_texts=cut, **vars(asked)
+    )
     return StageResult([*written, folder.metrics], facts)
 
 
