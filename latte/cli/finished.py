@@ -23,16 +23,16 @@ def evaluate(
     """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
     from latte.report.statements import label_use
-    from latte.report.summary import evaluation_lines, statement_lines
+    from latte.report.summary import model_lines, statement_lines
     from latte.results.run import open_run
-    from latte.run.evaluating import named_classes
+    from latte.run.evaluating import as_data
     from latte.run.reopen import evaluate_run
 
     evaluations, found = evaluate_run(run, load_registry(), make_progress(quiet)), open_run(run)
     if as_json:
-        print_json([named_classes(one, found.class_names) for one in evaluations])
+        print_json([as_data(one, found.class_names) for one in evaluations])
     else:
-        echo("\n".join(evaluation_lines(evaluations)))
+        echo("\n".join(model_lines(evaluations)))
     for statement in label_use({**found.recipe, "controls": {}}):
         echo("\n".join(statement_lines(statement)), err=as_json)
 
@@ -67,7 +67,7 @@ def export(
             "folder by default.",
         ),
     ] = None,
-    candidate: shared.CandidateOption = False,
+    use: shared.UseOption = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Replace a file of labels that exists; folders are kept."),
@@ -85,9 +85,9 @@ def export(
         _refuse_option("--force", "labels", given=force)
         from latte.export.run import export_run
 
-        echo(export_run(run, format_, output, progress, candidate=candidate))
+        echo(export_run(run, format_, output, progress, use=use))
         return
-    _refuse_option("--candidate", "models", given=candidate)
+    _refuse_option("--use", "models", given=use is not None)
     if output is None:
         hint = "name a file (imagefolder and fiftyone: a folder): --output PATH"
         raise LatteError("names no place for the labels", where="--output", hint=hint)

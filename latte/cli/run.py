@@ -99,7 +99,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     echo(in_lines(cost_line(measured, waited())))
     for title, path in (
         ("report", folder / "report" / "index.html"),
-        ("model", folder / "model"),
+        ("adapted model", RunFolder(folder).adapted_model.backbone),
         ("labels of your images", folder / "pseudo_labels.csv"),
     ):
         if path.exists():

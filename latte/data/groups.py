@@ -82,7 +82,7 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     return ranks
 
 
-def draw_oracle_groups(
+def draw_checked_groups(
     labels: Tensor, true_labels: Tensor, size: int, correct: int, seed: int
 ) -> Tensor:
     """Sample groups with a given number of correct images, for ablations with true labels.

@@ -81,13 +81,13 @@ class DescriptionBank:
         """Write one JSON line per image: id, zero-shot label, texts, ids of its group's images."""
         write_columns(path, self.ids, self.zero_shot_labels, self.class_names, self.columns)
 
-    def has_same_texts(self, other: DescriptionBank) -> bool:
-        """Return True if `other`, a bank of the same requests, has the same texts."""
-        one, two = (
+    def has_same_texts(self, other_bank: DescriptionBank) -> bool:
+        """Return True if `other_bank`, a bank of the same requests, has the same texts."""
+        texts, other_texts = (
             {label: [*map(tuple, column.texts)] for label, column in bank.columns.items()}
-            for bank in (self, other)
+            for bank in (self, other_bank)
         )
-        return one == two
+        return texts == other_texts
 
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
@@ -124,7 +124,7 @@ class DescriptionBank:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
             return self._of_class[label][labels][:, None]
         sampler = self._samplers[label]
-        return sampler.rows[sampler.own]
+        return sampler.rows[sampler.subject_of_image]
 
     def distinct_rows(self, label: str) -> Tensor:
         """Return the sorted indices, in `unique_texts`, of all texts of the description `label`."""
@@ -138,34 +138,36 @@ class DescriptionBank:
         Texts about classes are left out. `image` maps an index to a training image; it is called
         for the images of a group.
         """
-        found = {}
+        described = {}
         for label, column in self.columns.items():
             sampler = self._samplers[label]
-            subject = int(sampler.own[row])
+            subject = int(sampler.subject_of_image[row])
             rows = [text for text in sampler.rows[subject].tolist() if text != ABSENT]
-            text, *others = (self.unique_texts[one] for one in rows)
+            text, *other_texts = (self.unique_texts[text_row] for text_row in rows)
             members = [] if column.groups is None else column.groups[subject].tolist()
-            found[label] = Described(text, tuple(map(image, members)), tuple(others))
-        return found
+            described[label] = Described(text, tuple(map(image, members)), tuple(other_texts))
+        return described
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def _sampler(self, label: str, kind: DescriptionType[Any]) -> _TextSampler:
         column = self.columns[label]
-        own = column.subjects()
-        classes = subject_labels(own, self.zero_shot_labels).tolist()
+        subject_of_image = column.subjects()
+        classes = subject_labels(subject_of_image, self.zero_shot_labels).tolist()
         texts = [
-            [text for text in of if text is not None] or [self._templates[class_]]
-            for of, class_ in zip(column.texts, classes, strict=True)
+            [text for text in subject_texts if text is not None] or [self._templates[class_]]
+            for subject_texts, class_ in zip(column.texts, classes, strict=True)
         ]
         # If a plugin's description lacks this option, groups are redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
-        most = int(counts.max()) if len(texts) else 1
-        rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
-        rows[torch.arange(most) < counts[:, None]] = self._intern([t for of in texts for t in of])
-        return _TextSampler(label, rows, own, self.zero_shot_labels, redraw)
+        counts = torch.tensor([len(subject_texts) for subject_texts in texts], dtype=torch.int64)
+        most_texts = int(counts.max()) if len(texts) else 1
+        rows = torch.full((len(texts), most_texts), ABSENT, dtype=torch.int64)
+        rows[torch.arange(most_texts) < counts[:, None]] = self._intern(
+            [text for subject_texts in texts for text in subject_texts]
+        )
+        return _TextSampler(label, rows, subject_of_image, self.zero_shot_labels, redraw)
 
     def _intern(self, texts: Sequence[str]) -> Tensor:
         table = self._row_of_text
@@ -183,16 +185,21 @@ class _TextSampler:
     """
 
     def __init__(
-        self, label: str, rows: Tensor, own: Tensor, zero_shot_labels: Tensor, redraw: bool
+        self,
+        label: str,
+        rows: Tensor,
+        subject_of_image: Tensor,
+        zero_shot_labels: Tensor,
+        redraw: bool,
     ) -> None:
         self.rows = rows
-        self.own = own
+        self.subject_of_image = subject_of_image
         self._label = label
         self._counts = (rows != ABSENT).sum(dim=1)
         self._one_text = rows.shape[1] == 1
         self._redraw = redraw
         if redraw:
-            labels = subject_labels(own, zero_shot_labels)
+            labels = subject_labels(subject_of_image, zero_shot_labels)
             counts = torch.bincount(labels)
             self._by_label = labels.argsort(stable=True)
             self._first = (counts.cumsum(0) - counts)[zero_shot_labels]
@@ -201,12 +208,12 @@ class _TextSampler:
 
     def sample(self, indices: Tensor, epoch: int, seed: int) -> Tensor:
         if self._one_text and not self._redraw:
-            return self.rows[self.own[indices], 0]
+            return self.rows[self.subject_of_image[indices], 0]
         return self._sampled(epoch, seed)[indices]
 
     def _sample_all(self, epoch: int, seed: int) -> Tensor:
         """Sample one text for each of N images, for a whole epoch; return text indices (N,)."""
-        subjects = self.own
+        subjects = self.subject_of_image
         if self._redraw:
             uniform = self._uniform("redraw", epoch, seed)
             subjects = self._by_label[self._first + (uniform * self._candidates).long()]
@@ -218,4 +225,4 @@ class _TextSampler:
     def _uniform(self, purpose: str, epoch: int, seed: int) -> Tensor:
         derived = seed_from(f"{purpose} {self._label}", seed, epoch)
         generator = torch.Generator().manual_seed(derived)
-        return torch.rand(len(self.own), dtype=torch.float64, generator=generator)
+        return torch.rand(len(self.subject_of_image), dtype=torch.float64, generator=generator)

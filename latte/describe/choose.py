@@ -50,19 +50,19 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     def __init__(self, describer: Describer[Any], requests: Sequence[RequestT]) -> None:
         self.fingerprint = f"{self.version} {describer.fingerprint}"
         refuse_secrets(self.fingerprint)
-        for prompt in {self.question(one).prompt for one in requests}:
+        for prompt in {self.question(request).prompt for request in requests}:
             refuse_secrets(prompt)
-        for one in requests:
-            if not self.fewest_images <= len(one.images) <= describer.max_images:
+        for request in requests:
+            if not self.fewest_images <= len(request.images) <= describer.max_images:
                 raise LatteError(
-                    f"a question about {len(one.images)} images was asked of a describer that "
+                    f"a question about {len(request.images)} images was asked of a describer that "
                     f"takes {self.fewest_images} to {describer.max_images}",
                     where="describer",
                 )
         self._counted = counted_tokens(describer)
         self._describer = describer
         self._all: tuple[RequestT, ...] = tuple(requests)
-        self.keys = tuple(self._record(one).key for one in requests)
+        self.keys = tuple(self._record(request).key for request in requests)
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
         self._order: tuple[str, ...] = tuple(self._distinct)
 
@@ -93,12 +93,18 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         last successful call, divided by the number of requests.
         """
         answers = self.ask(describer, requests)
-        before, self._counted = self._counted, counted_tokens(describer)
+        counts_before, self._counted = self._counted, counted_tokens(describer)
         tokens = None
-        if before and self._counted:
-            used = zip(self._counted, before, strict=True)
-            tokens = [math.ceil((now - then) / len(requests)) for now, then in used]
-        return [_as_text(one, tokens) if isinstance(one, str | list) else one for one in answers]
+        if counts_before and self._counted:
+            count_pairs = zip(self._counted, counts_before, strict=True)
+            tokens = [
+                math.ceil((count - count_before) / len(requests))
+                for count, count_before in count_pairs
+            ]
+        return [
+            _as_text(answer, tokens) if isinstance(answer, str | list) else answer
+            for answer in answers
+        ]
 
     def answers(
         self,
@@ -116,7 +122,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if ask and self._order:
             generate(self._describer, self, store, progress)
         texts = map(store.get, self.keys)
-        return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
+        return [self._read(request, text) for request, text in zip(self._all, texts, strict=True)]
 
     def __len__(self) -> int:
         return len(self._order)
@@ -137,16 +143,20 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if text is None:
             return None
         try:
-            found = json.loads(text)
-            return self.read(request, found["answer"] if isinstance(found, dict) else found)
+            stored_value = json.loads(text)
+            return self.read(
+                request, stored_value["answer"] if isinstance(stored_value, dict) else stored_value
+            )
         except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
             return None
 
     def _record(self, request: RequestT) -> StoredText:
-        one = self.question(request)
-        layout = SINGLE if len(one.images) == 1 else SEPARATE
-        images = [image.key for image in one.images]
-        return StoredText.unanswered(self.fingerprint, one.prompt, images, layout, one.sample)
+        question = self.question(request)
+        layout = SINGLE if len(question.images) == 1 else SEPARATE
+        images = [image.key for image in question.images]
+        return StoredText.unanswered(
+            self.fingerprint, question.prompt, images, layout, question.sample
+        )
 
 
 class TextPlan(QuestionPlan[DescribeRequest, str]):
@@ -165,7 +175,8 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
     ) -> Sequence[str | Refusal | BaseException]:
         """Return the texts of `describer`, truncated if they are too long to be stored."""
         return [
-            _beginning(one) if isinstance(one, str) else one for one in describer.describe(requests)
+            _beginning(text) if isinstance(text, str) else text
+            for text in describer.describe(requests)
         ]
 
     def read(self, request: DescribeRequest, value: Any) -> str:
@@ -212,17 +223,20 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
 def stored_tokens(text: str | None) -> tuple[int, int] | None:
     """Return the numbers of input and output tokens of a stored answer; None if not counted."""
     try:
-        read, written = json.loads(text or "")["tokens"]
-        valid = all(type(one) is int and 0 <= one <= _MOST_TOKENS for one in (read, written))
-        return (read, written) if valid else None
+        input_tokens, output_tokens = json.loads(text or "")["tokens"]
+        is_valid = all(
+            type(count) is int and 0 <= count <= _MOST_TOKENS
+            for count in (input_tokens, output_tokens)
+        )
+        return (input_tokens, output_tokens) if is_valid else None
     except (TypeError, ValueError, LookupError, RecursionError):
         return None
 
 
 def counted_tokens(describer: Describer[Any]) -> tuple[int, int] | None:
     """Return how many input and output tokens `describer` used so far; None if not counted."""
-    found = describer.counters
-    return (found[INPUT], found[OUTPUT]) if {INPUT, OUTPUT} <= found.keys() else None
+    counters = describer.counters
+    return (counters[INPUT], counters[OUTPUT]) if {INPUT, OUTPUT} <= counters.keys() else None
 
 
 def _mistake(describer: Describer[Any], what: str) -> LatteError:
@@ -252,5 +266,5 @@ def _as_text(value: str | list[float], tokens: list[int] | None) -> str:
     """Return an answer as JSON, with its `tokens` if they are counted; "" for an empty answer."""
     if not value:
         return ""
-    found = value if tokens is None else {"answer": value, "tokens": tokens}
-    return json.dumps(found, ensure_ascii=False)
+    content = value if tokens is None else {"answer": value, "tokens": tokens}
+    return json.dumps(content, ensure_ascii=False)

@@ -30,12 +30,16 @@ class Column:
     """For each subject, one text per prompt and sample; None where the describer refused."""
     groups: Tensor | None = None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
-    own: Tensor | None = None
+    subject_of_image: Tensor | None = None
     """(N,) int64: index of the subject of each training image; None: image i has subject i."""
 
     def subjects(self) -> Tensor:
         """Return the index (N,) int64 of the subject of each training image."""
-        return torch.arange(len(self.texts)) if self.own is None else self.own
+        return (
+            torch.arange(len(self.texts))
+            if self.subject_of_image is None
+            else self.subject_of_image
+        )
 
 
 def planned_columns(plans: Plans, results: Results) -> dict[str, Column]:
@@ -48,7 +52,7 @@ def planned_columns(plans: Plans, results: Results) -> dict[str, Column]:
         answers = results[name].texts
         for label, planned in plan.descriptions.items():
             texts = [tuple(answers[row] for row in rows) for rows in planned.rows]
-            columns[label] = Column(texts, planned.groups, planned.own)
+            columns[label] = Column(texts, planned.groups, planned.subject_of_image)
     return columns
 
 
@@ -84,7 +88,7 @@ def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, An
     described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
     if column.groups is not None:
         described["group"] = [ids[row] for row in column.groups[subject].tolist()]
-        if column.own is not None:
+        if column.subject_of_image is not None:
             described["number"] = subject
     return described
 
@@ -107,8 +111,8 @@ def read_columns(
         order.append(numbers.setdefault(row.id, len(numbers)))
         for builder in builders.values():
             builder.add(row, numbers)
-    named = [*numbers]
-    ids = tuple(named[number] for number in order)
+    ids_by_number = [*numbers]
+    ids = tuple(ids_by_number[number] for number in order)
     row_of_number = torch.full((len(numbers),), -1, dtype=torch.int64)
     row_of_number[_tensor(order)] = torch.arange(len(order))
     columns = {label: builder.build(row_of_number) for label, builder in builders.items()}
@@ -202,13 +206,19 @@ def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row
 def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _Row:
     try:
         fields: dict[str, Any] = json.loads(text)
-        found = [(label, fields["descriptions"][label]) for label in labels]
+        pairs = [(label, fields["descriptions"][label]) for label in labels]
         row = _Row(
             id=_id(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
-            texts={name: _texts(of) for name, of in found},
-            groups={name: tuple(map(_id, of["group"])) for name, of in found if "group" in of},
-            numbers={name: int(of["number"]) for name, of in found if "number" in of},
+            texts={name: _texts(content) for name, content in pairs},
+            groups={
+                name: tuple(map(_id, content["group"]))
+                for name, content in pairs
+                if "group" in content
+            },
+            numbers={
+                name: int(content["number"]) for name, content in pairs if "number" in content
+            },
         )
     except _MALFORMED as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
@@ -232,8 +242,8 @@ def _id(value: Any) -> str:
     return value
 
 
-def _damaged(where: str, why: str) -> LatteError:
-    return LatteError(f"the line does not fit this recipe ({why})", where=where, hint=_REMEDY)
+def _damaged(where: str, reason: str) -> LatteError:
+    return LatteError(f"the line does not fit this recipe ({reason})", where=where, hint=_REMEDY)
 
 
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)

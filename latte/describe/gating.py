@@ -28,19 +28,19 @@ def apply_gates(
         texts = [*results[name].texts]
         for label in plan.descriptions:
             names = tuple(plan.training.class_names)
-            written = {
+            gated_texts = {
                 row: GatedText(text, names[class_], plan.requests[row].prompt)
                 for row, class_ in plan.classes(label).items()
                 if (text := results[name].texts[row]) is not None
             }
             subject = GateSubject(label, descriptions[label].scope, names)
-            passed, counted = judge_texts(gates, written, subject)
-            records += counted
-            for row in written.keys() - passed:
+            passing_rows, held_back = judge_texts(gates, gated_texts, subject)
+            records += held_back
+            for row in gated_texts.keys() - passing_rows:
                 texts[row] = None
         passing[name] = replace(results[name], texts=tuple(texts))
     order = [*descriptions]
-    return passing, sorted(records, key=lambda one: order.index(one.description))
+    return passing, sorted(records, key=lambda record: order.index(record.description))
 
 
 def judge_texts(
@@ -50,21 +50,26 @@ def judge_texts(
 
     Each gate judges only the texts that passed all earlier gates.
     """
-    left, records = dict(texts), []
+    remaining_texts, records = dict(texts), []
     for name, gate in gates.items():
-        verdicts = gate.judge([*left.values()], subject) if left else []
-        if len(verdicts) != len(left) or not all(isinstance(one, str | None) for one in verdicts):
+        verdicts = gate.judge([*remaining_texts.values()], subject) if remaining_texts else []
+        if len(verdicts) != len(remaining_texts) or not all(
+            isinstance(verdict, str | None) for verdict in verdicts
+        ):
             raise LatteError(
-                f"the gate `{name}` must return None or a reason for each of {len(left)} texts",
+                f"the gate `{name}` must return None or a reason for each of "
+                f"{len(remaining_texts)} texts",
                 where="gates",
                 hint="this is a mistake of the plugin that provides the gate",
             )
-        reasons = zip(left, verdicts, strict=True)
-        held = {row: reason for row, reason in reasons if reason is not None}
-        record = HeldBack(subject.description, name, len(texts), len(held))
-        if held:
-            first, reason = next(iter(held.items()))
-            record = replace(record, reason=clean(reason), example=left[first].text)
+        reasons = zip(remaining_texts, verdicts, strict=True)
+        held_reasons = {row: reason for row, reason in reasons if reason is not None}
+        record = HeldBack(subject.description, name, len(texts), len(held_reasons))
+        if held_reasons:
+            first_row, reason = next(iter(held_reasons.items()))
+            record = replace(record, reason=clean(reason), example=remaining_texts[first_row].text)
         records.append(record)
-        left = {row: text for row, text in left.items() if row not in held}
-    return {*left}, records
+        remaining_texts = {
+            row: text for row, text in remaining_texts.items() if row not in held_reasons
+        }
+    return {*remaining_texts}, records

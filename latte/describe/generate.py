@@ -113,20 +113,23 @@ def generate(
     rows: Sequence[int] = range(len(plan))
     if shard is not None:
         rows = shard.of(rows, plan.key)
-    own, processes, before = rows, distributed.world_size(), {**describer.counters}
+    process_rows, processes = rows, distributed.world_size()
+    counters_before = {**describer.counters}
     if processes > 1:
-        own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
-    written = _Pass(describer, plan, store, progress, ask_again).answer(own)
+        process_rows = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
+    written_count = _Pass(describer, plan, store, progress, ask_again).answer(process_rows)
     total = describer.counters
-    new = {name: value - before.get(name, 0) for name, value in total.items()}
-    written, spent = wait_for_answers(
-        store, rows, own, plan.key, written=written, spent=(new, total)
+    counter_increases = {
+        name: value - counters_before.get(name, 0) for name, value in total.items()
+    }
+    written_count, spent = wait_for_answers(
+        store, rows, process_rows, plan.key, written=written_count, spent=(counter_increases, total)
     )
-    result = _read_result(plan, store, rows, written)
+    outcome = _read_result(plan, store, rows, written_count)
     counts_refusals = shard is not None or not plan.needs_text
-    answered = result.served + result.generated
-    if rows and not answered and not (result.refused and counts_refusals):
-        again = (
+    answered = outcome.served + outcome.generated
+    if rows and not answered and not (outcome.refused and counts_refusals):
+        hint = (
             "refusals are kept: change an option of the describer, or ask again with the same "
             "options: latte describe RECIPE --ask-again"
         )
@@ -134,31 +137,31 @@ def generate(
             f"the describer answered none of {len(rows):,} requests: "
             f"{store.failure(plan.key(rows[0]))}",
             where="describer",
-            hint=again if result.refused else None,
+            hint=hint if outcome.refused else None,
         )
     if rows:
         cost, in_all = map(_cost, spent)
-        line = _summary(plan, rows, store, result)
+        line = _summary(plan, rows, store, outcome)
         if any(spent[0].values()):
             line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
         progress.say(f"{line}; see {store.folder}")
-    return result
+    return outcome
 
 
 def _read_result(
-    plan: Planned[Any], store: DescriptionStore, rows: Sequence[int], written: int
+    plan: Planned[Any], store: DescriptionStore, rows: Sequence[int], written_count: int
 ) -> GenerateResult:
     """Read all texts of `plan` from `store`, and count the outcomes of the requests `rows`."""
     texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
     answered = sum(texts[row] is not None for row in rows)
     refused = sum(store.refusal(plan.key(row)) is not None for row in rows)
-    return GenerateResult(texts, answered - written, written, refused)
+    return GenerateResult(texts, answered - written_count, written_count, refused)
 
 
 def _cost(spent: Mapping[str, int]) -> str:
     """Return counts such as `900 input tokens, 7 output tokens`."""
     names = {INPUT: "input tokens", OUTPUT: "output tokens"} if INPUT in spent else {}
-    counts = sorted(spent.items(), key=lambda one: one[0] != INPUT)
+    counts = sorted(spent.items(), key=lambda pair: pair[0] != INPUT)
     return ", ".join(f"{value:,} {names.get(name, name)}" for name, value in counts)
 
 
@@ -188,34 +191,36 @@ class _Pass:
 
     def answer(self, rows: Sequence[int]) -> int:
         new, failed_before = self._missing(rows)
-        missing, known = new + failed_before, {*failed_before}
+        missing, known_failures = new + failed_before, {*failed_before}
         if not missing:
             return 0
         written = refused = failed = in_a_row = 0
         done, size = len(rows) - len(missing), self.describer.batch_size
         with self.progress.task("describe", len(rows), "texts", done=done) as task:
-            for first in range(0, len(missing), size):
-                batch = missing[first : first + size]
+            for start in range(0, len(missing), size):
+                batch = missing[start : start + size]
                 self.store.prepare()
                 self.store.refresh()
-                asked = [row for row in batch if self._needs_asking(self.plan.key(row))]
+                rows_to_ask = [row for row in batch if self._needs_asking(self.plan.key(row))]
                 try:
-                    answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
+                    answers = self._ask(
+                        task, rows_to_ask, [self.plan.request(row) for row in rows_to_ask]
+                    )
                 except LatteError as error:
                     if new or not self._has_texts():
                         raise
                     self.progress.say(f"warning: {error}")
                     break
-                for row, answer in zip(asked, answers, strict=True):
+                for row, answer in zip(rows_to_ask, answers, strict=True):
                     has_failed = answer.text is None and not answer.refused
                     written += answer.text is not None
                     refused += answer.refused
                     failed += has_failed
-                    if row not in known:
+                    if row not in known_failures:
                         in_a_row = in_a_row + 1 if has_failed else 0
                 counts = {"refused": refused, "failed": failed}
-                shown = {name: count for name, count in counts.items() if count}
-                task.advance(len(batch), **{**self.describer.counters, **shown})
+                shown_counts = {name: count for name, count in counts.items() if count}
+                task.advance(len(batch), **{**self.describer.counters, **shown_counts})
                 if in_a_row >= GIVE_UP_AFTER:
                     raise LatteError(
                         f"the describer failed on {in_a_row} requests in a row, "
@@ -274,8 +279,8 @@ class _Pass:
                     return self._stored(rows, [error])
                 self.failures.wait(task)
         middle = len(rows) // 2
-        first = self._ask(task, rows[:middle], requests[:middle])
-        return first + self._ask(task, rows[middle:], requests[middle:])
+        first_answers = self._ask(task, rows[:middle], requests[:middle])
+        return first_answers + self._ask(task, rows[middle:], requests[middle:])
 
     def _stored(
         self, rows: Sequence[int], answers: Sequence[str | Refusal | BaseException]
@@ -300,7 +305,7 @@ class _Failures:
 
     answered: bool = False
     bugs: int = 0
-    last: float = 0.0
+    pause: float = 0.0
     waited: float = 0.0
 
     def refuse_bugs(self, error: Exception) -> None:
@@ -310,14 +315,14 @@ class _Failures:
             raise error
 
     def wait(self, task: ProgressTask) -> None:
-        self.last = min(2 * self.last or FIRST_PAUSE, LONGEST_PAUSE, MOST_WAITING - self.waited)
-        self.waited += self.last
-        if self.last > 0:
-            task.advance(0, retry_in=f"{self.last:g} s")
-            time.sleep(self.last)
+        self.pause = min(2 * self.pause or FIRST_PAUSE, LONGEST_PAUSE, MOST_WAITING - self.waited)
+        self.waited += self.pause
+        if self.pause > 0:
+            task.advance(0, retry_in=f"{self.pause:g} s")
+            time.sleep(self.pause)
 
     def reset(self) -> None:
-        self.answered, self.last, self.waited = True, 0.0, 0.0
+        self.answered, self.pause, self.waited = True, 0.0, 0.0
 
 
 def _reason(error: BaseException, describer: Describer[Any]) -> str:
@@ -341,8 +346,8 @@ def _ends_run(answer: str | Refusal | BaseException) -> bool:
 def _check(
     describer: Describer[Any], requests: int, answers: Sequence[str | Refusal | BaseException]
 ) -> None:
-    valid = all(isinstance(one, str | Refusal | BaseException) for one in answers)
-    if len(answers) != requests or not valid:
+    are_valid = all(isinstance(answer, str | Refusal | BaseException) for answer in answers)
+    if len(answers) != requests or not are_valid:
         raise LatteError(
             f"{type(describer).__name__} must return one answer for each of {requests} "
             f"requests, in their order, and returned {len(answers)} values",

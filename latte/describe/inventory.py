@@ -81,22 +81,24 @@ class Holding:
     newest: float = 0.0
     """Unix time, in seconds, of the newest file that contains one of these records."""
 
-    def count(self, found: FoundText) -> None:
+    def count(self, stored_text: FoundText) -> None:
         """Count one more record."""
-        rank = _rank(found.record)
+        rank = _rank(stored_text.record)
         self.texts += rank == _TEXT
         self.refused += rank == _REFUSED
         self.failed += rank == _FAILED
-        self.newest = max(self.newest, found.modified)
+        self.newest = max(self.newest, stored_text.modified)
 
 
 def holdings(archive: Archive) -> list[Holding]:
     """Return one `Holding` per describer and prompt, sorted by describer and number of texts."""
-    found: dict[tuple[str, str], Holding] = {}
-    for one in archive.texts():
-        about = (one.record.describer, one.record.prompt)
-        found.setdefault(about, Holding(*about)).count(one)
-    return sorted(found.values(), key=lambda one: (one.describer, -one.texts, one.prompt))
+    holdings: dict[tuple[str, str], Holding] = {}
+    for stored_text in archive.texts():
+        describer_and_prompt = (stored_text.record.describer, stored_text.record.prompt)
+        holdings.setdefault(describer_and_prompt, Holding(*describer_and_prompt)).count(stored_text)
+    return sorted(
+        holdings.values(), key=lambda holding: (holding.describer, -holding.texts, holding.prompt)
+    )
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,11 @@ def statistics(archive: Archive) -> StoreStatistics:
     total = Holding("", "")
     words: list[int] = []
     distinct: set[int] = set()
-    for found in archive.texts():
-        total.count(found)
-        if found.record.text is not None:
-            words.append(len(found.record.text.split()))
-            distinct.add(hash(found.record.text))
+    for stored_text in archive.texts():
+        total.count(stored_text)
+        if stored_text.record.text is not None:
+            words.append(len(stored_text.record.text.split()))
+            distinct.add(hash(stored_text.record.text))
     texts = total.texts
     return StoreStatistics(
         texts=texts,

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
+from latte.data.groups import draw_checked_groups, draw_class_groups, draw_groups, grid
 from latte.data.images import CheckedImage
 from latte.describe.requests import Questions, Ragged, Requests
 from latte.describe.store import GRID, SEPARATE, SINGLE, StoredText, request_key
@@ -45,8 +45,8 @@ class TrainingSet:
     class_names: Sequence[str]
     template: str
     open: Callable[[ImageReference], Image.Image]
-    oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, from which recipes with `oracle: true` sample groups; else None."""
+    true_labels: Tensor | None = None
+    """(N,) int64: true classes, if descriptions may sample groups by them; otherwise None."""
 
 
 def plan_requests(
@@ -54,23 +54,23 @@ def plan_requests(
     descriptions: Descriptions,
     describers: Mapping[str, Describer[Any]],
     seed: int,
-    asked: Mapping[str, str] | None = None,
+    describer_names: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
     """Return for each describer, by name, the requests that describe all training images.
 
-    `asked` maps names of descriptions to names of describers; other descriptions use the first
-    describer. Describers without requests get no plan. If a group has more images than its
+    `describer_names` maps names of descriptions to names of describers; other descriptions use the
+    first describer. Describers without requests get no plan. If a group has more images than its
     describer accepts, the images are combined into one grid image.
 
     Raises `LatteError` if a description has no describer, has options that exclude each other, or
     needs true labels that `training` lacks. A description with several samples also needs a
     describer whose answers vary.
     """
-    drafts = {name: _Draft(training, one) for name, one in describers.items()}
+    drafts = {name: _Draft(training, describer) for name, describer in describers.items()}
     for label, kind in descriptions.items():
         if kind.scope == "class":
             continue
-        name = (asked or {}).get(label) or next(iter(drafts), None)
+        name = (describer_names or {}).get(label) or next(iter(drafts), None)
         if name is None or name not in drafts:
             raise LatteError(
                 f"no describer for the description `{label}`",
@@ -88,7 +88,7 @@ class PlannedDescription:
     """Indices of the requests about each subject: one per prompt and sample."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
-    own: Tensor | None = None
+    subject_of_image: Tensor | None = None
     """(N,) int64: index of each training image's subject; None: image i has subject i."""
 
 
@@ -117,9 +117,11 @@ class Plan:
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index`, whose answer is still missing."""
-        one = self.requests[index]
-        images = [self.training.keys[row] for row in one.members]
-        return StoredText.unanswered(self.fingerprint, one.prompt, images, one.layout, one.sample)
+        request = self.requests[index]
+        images = [self.training.keys[row] for row in request.members]
+        return StoredText.unanswered(
+            self.fingerprint, request.prompt, images, request.layout, request.sample
+        )
 
     def send(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
@@ -141,7 +143,7 @@ class Plan:
         Keys are the indices of the requests.
         """
         planned = self.descriptions[label]
-        labels = subject_labels(planned.own, self.training.zero_shot_labels)
+        labels = subject_labels(planned.subject_of_image, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
         return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
@@ -161,7 +163,7 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
     """Combine images into one grid image; its feature is their normalised mean."""
     mean = torch.stack([image.features for image in images]).mean(0)
     key = digest(GRID, *(image.key for image in images))
-    return DescribedImage(key, mean / mean.norm(), lambda: grid([one.open() for one in images]))
+    return DescribedImage(key, mean / mean.norm(), lambda: grid([image.open() for image in images]))
 
 
 @dataclass(frozen=True)
@@ -179,12 +181,12 @@ class _Draft:
         """
         for text in (self.describer.fingerprint, *self.prompts):
             refuse_secrets(text)
-        asked = [one for one, _ in self.descriptions.values()]
-        requests = Requests(asked, [*self.prompts])
-        found = zip(requests.rows(asked), self.descriptions.items(), strict=True)
+        question_sets = [questions for questions, _ in self.descriptions.values()]
+        requests = Requests(question_sets, [*self.prompts])
+        planned_rows = zip(requests.rows(question_sets), self.descriptions.items(), strict=True)
         described = {
-            label: PlannedDescription(rows, subjects.groups, subjects.own)
-            for rows, (label, (_, subjects)) in found
+            label: PlannedDescription(rows, subjects.groups, subjects.subject_of_image)
+            for rows, (label, (_, subjects)) in planned_rows
         }
         return Plan(self.training, requests, described, self.describer.fingerprint)
 
@@ -206,12 +208,12 @@ class _Draft:
             [(text, number.setdefault(text, len(number))) for text in kind.prompts(name)]
             for name in self.training.class_names
         ]
-        shown = subjects.members.numpy()
-        several = SEPARATE if shown.shape[1] <= self.describer.max_images else GRID
-        questions = Questions(shown, SINGLE if shown.shape[1] == 1 else several)
-        classes = subject_labels(subjects.own, self.training.zero_shot_labels).tolist()
+        image_rows = subjects.members.numpy()
+        layout_of_several = SEPARATE if image_rows.shape[1] <= self.describer.max_images else GRID
+        questions = Questions(image_rows, SINGLE if image_rows.shape[1] == 1 else layout_of_several)
+        classes = subject_labels(subjects.subject_of_image, self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
-        for members, class_ in zip(Ragged.even(shown), classes, strict=True):
+        for members, class_ in zip(Ragged.even(image_rows), classes, strict=True):
             images = [keys[row] for row in members]
             for prompt, place in prompts[class_]:
                 for sample in range(kind.samples):
@@ -223,10 +225,10 @@ class _Draft:
 
 def refuse_secrets(text: str) -> None:
     """Raise `LatteError` if `text`, which is stored and exported, contains a secret."""
-    shown = redact(text)
-    if shown != text:
+    redacted = redact(text)
+    if redacted != text:
         raise LatteError(
-            f"a secret would be stored with the texts, in `{one_line(shown)[:200]}`",
+            f"a secret would be stored with the texts, in `{one_line(redacted)[:200]}`",
             where="describer",
             hint="prompts and fingerprints of describers are stored and exported: take the value "
             "out of them",
@@ -244,20 +246,22 @@ class Subjects:
     """(S, size) indices of the training images that are shown for each subject, in order."""
     groups: Tensor | None = None
     """The same as `members` if the subjects are groups; None if they are images."""
-    own: Tensor | None = None
+    subject_of_image: Tensor | None = None
     """(N,) int64: index of the subject of each training image; None: image i has subject i."""
 
 
-def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
+def subject_labels(subject_of_image: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
     """Return the zero-shot labels (S,) of subjects, which are images or groups of images.
 
-    `zero_shot_labels` (N,) are the labels of the images. `own` (N,) is the index of each image's
-    subject; None means that image i has subject i.
+    `zero_shot_labels` (N,) are the labels of the images. `subject_of_image` (N,) is the index of
+    each image's subject; None means that image i has subject i.
     """
-    if own is None:
+    if subject_of_image is None:
         return zero_shot_labels
-    labels = zero_shot_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
-    labels[own] = zero_shot_labels
+    labels = zero_shot_labels.new_zeros(
+        int(subject_of_image.max()) + 1 if len(subject_of_image) else 0
+    )
+    labels[subject_of_image] = zero_shot_labels
     return labels
 
 
@@ -281,10 +285,10 @@ def draw_subjects(
             "are drawn per image, not per class",
             where=f"descriptions.{label}",
         )
-    groups, own = draw_class_groups(
+    groups, subject_of_image = draw_class_groups(
         training.zero_shot_labels, kind.group_size, kind.groups_per_class, own_seed
     )
-    return Subjects(groups, groups, own)
+    return Subjects(groups, groups, subject_of_image)
 
 
 def _group_of_each_image(
@@ -292,10 +296,10 @@ def _group_of_each_image(
 ) -> Tensor:
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
-    if training.oracle_labels is None:
+    if training.true_labels is None:
         raise LatteError(
             f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
             hint="write `oracle: true` at the top of the recipe, if this is an ablation",
         )
     labels, correct = training.zero_shot_labels, kind.correct_images
-    return draw_oracle_groups(labels, training.oracle_labels, kind.group_size, correct, seed)
+    return draw_checked_groups(labels, training.true_labels, kind.group_size, correct, seed)

@@ -33,9 +33,9 @@ class PlannedRequest:
 class Questions:
     """The questions of one description, before equal questions are merged."""
 
-    def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions. `shown` (S, size) has the images of S subjects, as indices."""
-        self.shown = shown
+    def __init__(self, image_rows: NDArray[numpy.integer], layout: str) -> None:
+        """Start without questions. `image_rows` (S, size) indexes the images of S subjects."""
+        self.image_rows = image_rows
         self.layout = layout
         self.keys = bytearray()
         self.prompts, self.samples = array("i"), array("B")
@@ -52,30 +52,36 @@ class Questions:
 class Requests:
     """Sequence of R distinct requests; a `PlannedRequest` is built when it is accessed."""
 
-    def __init__(self, asked: Sequence[Questions], prompts: Sequence[str]) -> None:
+    def __init__(self, question_sets: Sequence[Questions], prompts: Sequence[str]) -> None:
         """Merge equal questions of all descriptions; keep the order of their first occurrence."""
         self._prompts = tuple(prompts)
-        keys = numpy.frombuffer(b"".join(one.keys for one in asked), numpy.uint8)
+        keys = numpy.frombuffer(
+            b"".join(questions.keys for questions in question_sets), numpy.uint8
+        )
         keys = keys.reshape(-1, _KEY_BYTES)
-        first, self._places = _distinct(keys)
-        self._keys = keys[first]
-        self._prompt = _picked([one.prompts for one in asked], numpy.int32, first)
-        self._sample = _picked([one.samples for one in asked], numpy.uint8, first)
-        self._layouts = tuple(dict.fromkeys(one.layout for one in asked))
-        layouts = [self._layouts.index(one.layout) for one in asked]
-        counts = [len(one.samples) for one in asked]
-        self._layout = numpy.repeat(numpy.array(layouts, numpy.uint8), counts)[first]
-        self._members = _members(asked, first)
+        first_rows, self._places = _distinct(keys)
+        self._keys = keys[first_rows]
+        self._prompt = _picked(
+            [questions.prompts for questions in question_sets], numpy.int32, first_rows
+        )
+        self._sample = _picked(
+            [questions.samples for questions in question_sets], numpy.uint8, first_rows
+        )
+        self._layouts = tuple(dict.fromkeys(questions.layout for questions in question_sets))
+        layouts = [self._layouts.index(questions.layout) for questions in question_sets]
+        counts = [len(questions.samples) for questions in question_sets]
+        self._layout = numpy.repeat(numpy.array(layouts, numpy.uint8), counts)[first_rows]
+        self._members = _members(question_sets, first_rows)
 
-    def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return, for each description in `asked`, the indices of requests about each subject.
+    def rows(self, question_sets: Sequence[Questions]) -> list[Ragged]:
+        """Return, for each set of questions, the indices of requests about each subject.
 
         A subject is an image or a group of images.
         """
-        ends = numpy.cumsum([len(one.samples) for one in asked])
+        ends = numpy.cumsum([len(questions.samples) for questions in question_sets])
         return [
-            Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
-            for one, end in zip(asked, ends, strict=True)
+            Ragged(self._places[end - len(questions.samples) : end], numpy.cumsum(questions.counts))
+            for questions, end in zip(question_sets, ends, strict=True)
         ]
 
     def key(self, index: int) -> str:
@@ -103,31 +109,34 @@ def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray
     """
     halves = keys.view(numpy.uint64)
     order = numpy.lexsort((halves[:, 1], halves[:, 0]))
-    new = numpy.ones(len(order), bool)
-    new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    is_new = numpy.ones(len(order), bool)
+    is_new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
     # The sort is stable, so this is the first occurrence of each key.
-    first = order[new]
-    rank = numpy.empty(len(first), numpy.int64)
-    rank[first.argsort()] = numpy.arange(len(first))
+    first_rows = order[is_new]
+    rank = numpy.empty(len(first_rows), numpy.int64)
+    rank[first_rows.argsort()] = numpy.arange(len(first_rows))
     places = numpy.empty(len(order), numpy.int64)
-    places[order] = rank[numpy.cumsum(new) - 1]
-    return numpy.sort(first), places
+    places[order] = rank[numpy.cumsum(is_new) - 1]
+    return numpy.sort(first_rows), places
 
 
 def _picked(
     columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
 ) -> NDArray[numpy.integer]:
-    parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
-    return numpy.concatenate(parts)[rows]
+    arrays = [
+        numpy.zeros(0, kind),
+        *(numpy.frombuffer(column, kind) for column in columns if column),
+    ]
+    return numpy.concatenate(arrays)[rows]
 
 
-def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
+def _members(question_sets: Sequence[Questions], first_rows: NDArray[numpy.int64]) -> Ragged:
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
-    for one in asked:
-        subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
-        mine = first[(first >= begin) & (first < begin + len(subjects))] - begin
-        values.append(one.shown[subjects[mine]].astype(numpy.int32).reshape(-1))
-        sizes.append(numpy.full(len(mine), one.shown.shape[1]))
+    for questions in question_sets:
+        subjects = numpy.repeat(numpy.arange(len(questions.counts)), questions.counts)
+        rows = first_rows[(first_rows >= begin) & (first_rows < begin + len(subjects))] - begin
+        values.append(questions.image_rows[subjects[rows]].astype(numpy.int32).reshape(-1))
+        sizes.append(numpy.full(len(rows), questions.image_rows.shape[1]))
         begin += len(subjects)
     return Ragged(numpy.concatenate(values), numpy.concatenate(sizes).cumsum())
 
@@ -158,8 +167,8 @@ class Ragged:
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         """Yield all tuples; the arrays are converted in chunks, which is faster."""
-        for first in range(0, len(self), _CHUNK):
-            bounds = self._bounds[first : first + _CHUNK + 1]
+        for chunk_start in range(0, len(self), _CHUNK):
+            bounds = self._bounds[chunk_start : chunk_start + _CHUNK + 1]
             values = self.values[bounds[0] : bounds[-1]].tolist()
             for start, end in pairwise((bounds - bounds[0]).tolist()):
                 yield tuple(values[start:end])

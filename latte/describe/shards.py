@@ -59,7 +59,7 @@ class Shard:
 def wait_for_answers(
     store: DescriptionStore,
     rows: Sequence[int],
-    own: Sequence[int],
+    process_rows: Sequence[int],
     key: Key,
     *,
     written: int,
@@ -67,7 +67,7 @@ def wait_for_answers(
 ) -> tuple[int, Sequence[Mapping[str, int]]]:
     """Wait until the answers of all processes are in `store`; return sums over all processes.
 
-    `rows` are the indices of all requests, and `own` the indices of this process's requests.
+    `rows` are the indices of all requests, and `process_rows` those of this process's requests.
     `written` is the number of texts that this process added, and `spent` has its counters, such as
     tokens; both are summed. Raises `LatteError` if answers of another process do not appear in
     `store`.
@@ -75,8 +75,8 @@ def wait_for_answers(
     if distributed.world_size() == 1:
         return written, spent
     distributed.barrier()
-    found = distributed.all_gather_object([_answers(store, own, key), written])
-    expected = sum(answers for answers, _ in found)
+    counts_by_process = distributed.all_gather_object([_answers(store, process_rows, key), written])
+    expected = sum(answers for answers, _ in counts_by_process)
 
     def are_there() -> bool:
         store.refresh()
@@ -92,7 +92,7 @@ def wait_for_answers(
     for own_counts in distributed.all_gather_object([*map(dict, spent)]):
         for total, counts in zip(totals, own_counts, strict=True):
             total.update(counts)
-    return sum(count for _, count in found), totals
+    return sum(count for _, count in counts_by_process), totals
 
 
 def _answers(store: DescriptionStore, rows: Sequence[int], key: Key) -> int:

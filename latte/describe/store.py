@@ -140,12 +140,12 @@ def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
 def parse_line(line: bytes) -> StoredText | None:
     """Return the record in `line`, or None for a damaged line. Unknown fields are ignored."""
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         return None
-    fields = {name: value for name, value in found.items() if name in _FIELD_TYPES}
+    fields = {name: value for name, value in record.items() if name in _FIELD_TYPES}
     if not {"key", "text"} <= fields.keys() or not all(
         isinstance(value, _FIELD_TYPES[name]) for name, value in fields.items()
     ):
@@ -234,19 +234,19 @@ class DescriptionStore:
         A record is dropped if the store has a text under its key. A record without text is also
         dropped if the store has a refusal. Raises `LatteError` if writing fails.
         """
-        fresh = {record.key: record for record in records if self._is_news(record)}
-        if not fresh:
+        new_records = {record.key: record for record in records if self._is_news(record)}
+        if not new_records:
             return
-        data = b"".join(record.line() for record in fresh.values())
+        data = b"".join(record.line() for record in new_records.values())
         with self._explained():
             file = self._own_file()
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
+            unwritten = memoryview(data)
+            while unwritten:
+                unwritten = unwritten[file.write(unwritten) :]
             os.fsync(file.fileno())
         path = Path(os.fsdecode(file.name))
         self._read[path] = self._read.get(path, 0) + len(data)
-        for record in fresh.values():
+        for record in new_records.values():
             self._remember(record)
 
     def close(self) -> None:

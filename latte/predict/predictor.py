@@ -13,13 +13,15 @@ from torch import Tensor
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
+from latte.interfaces.measurements import UsedModel
+from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_predicted
-from latte.run.reopen import load_adapted_run
+from latte.run.reopen import load_run_model
 
 BATCH_SIZE = 64
 
@@ -187,19 +189,22 @@ def load(
     device: str = "auto",
     progress: Progress | None = None,
     *,
-    candidate: bool = False,
+    use: UsedModel | None = None,
 ) -> Predictor:
-    """Open the model of a run folder; this needs neither the recipe's plugins nor its images.
+    """Open the model of a run folder; this needs neither the recipe's images nor its plugins.
+
+    If CLIP was trained and zero-shot CLIP is used, the recipe's plugins and its original weights
+    are needed.
 
     Args:
         run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: reports the loading.
-        candidate: True to open the adapted model that the guard did not accept in full.
+        use: `adapted` or `zero-shot`, to open this model even if the run's guard chose another one.
 
     Raises:
-        LatteError: if there is no trained model, no candidate, or no such device, or for a fault
-            of the machine, such as too little memory.
+        LatteError: if there is no trained model or no such device, or for a fault of the machine,
+            such as too little memory.
 
     Example:
         >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
@@ -208,10 +213,6 @@ def load(
     """
     with machine_errors():
         folder = given_path(run, "run")
-        opened_run, adapted, device_name = load_adapted_run(
-            folder, device, progress, candidate=candidate
-        )
-        own_images = read_predicted(opened_run, candidate=candidate)
-    facts = opened_run.record.evaluate
-    calibration = facts.candidate_calibration if candidate else facts.calibration
-    return Predictor(adapted, calibration, device_name, own_images, opened_run)
+        loaded = load_run_model(folder, device, progress or SilentProgress(), use)
+        own_images = read_predicted(loaded.run, loaded.role)
+    return Predictor(loaded.model, loaded.calibration, loaded.device, own_images, loaded.run)

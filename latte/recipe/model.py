@@ -26,6 +26,7 @@ from latte.interfaces.settings import (
 from latte.recipe.component import Choice, Component, Label, find_component, mistake
 from latte.recipe.errors import Check
 from latte.recipe.fields import KeyPath, types_at, value_at
+from latte.recipe.oracle import check_oracle
 from latte.recipe.places import DESCRIBERS, LEARNERS, MAIN, SHORT, paths
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
@@ -265,32 +266,7 @@ class RecipeKeys(SharedKeys):
 
     @model_validator(mode="after")
     def _oracle_is_set_if_true_labels_are_used(self, info: ValidationInfo) -> Self:
-        """Refuse options that use true labels without `oracle: true`, and the other way round.
-
-        An unneeded `oracle: true` is reported only if there are no other mistakes, because a
-        description with mistakes may need it.
-        """
-        check = _check(info)
-        paths = [
-            ("descriptions", index, key)
-            for index, choice in enumerate(self.descriptions)
-            for key in choice.options.oracle_options
-            if getattr(choice.options, key) is not None
-        ]
-        if self.oracle and not paths and not check.has_mistakes():
-            check.add(
-                ("oracle",),
-                "oracle is true, and nothing here uses ground-truth labels of training images",
-                "Write oracle: false, or set correct: NUMBER of a group description.",
-            )
-        for path in paths if not (self.oracle or check.is_wrong("oracle")) else ():
-            check.add(
-                path,
-                f'"{path[-1]}" uses ground-truth labels of training images, and oracle: true is '
-                "missing",
-                f'Add oracle: true beside "{path[0]}" if this is an ablation; its results are then '
-                "marked as those of an oracle.",
-            )
+        check_oracle(_check(info), self.descriptions, oracle=self.oracle)
         return self
 
     @model_validator(mode="after")

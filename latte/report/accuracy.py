@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from latte.interfaces import OWN_IMAGES, Evaluation, Interval, RunResults, Verdict
+from latte.interfaces import Evaluation, Interval, RunModel, RunRecord, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.statement import Statement, Tone
 from latte.review.sentences import Evidence
-
-Role = Literal["zero-shot", "adapted", "candidate", "control"]
 
 NO_QUESTIONS = "no-questions"
 """Name of the control that is the same run without a describer's answers."""
@@ -30,49 +27,56 @@ _WILSON = 1.96**2
 
 @dataclass(frozen=True)
 class MeasuredModels:
-    """Accuracies of a run's models on labelled images; None for a model that is not measured.
+    """Models of a run that labelled images measured, and their accuracies.
 
     Attributes:
-        adapted: The model that the run uses.
-        candidate: The adapted model, if the guard did not accept it in full.
+        zero_shot: Accuracy of zero-shot CLIP; None, as are the other two, if nothing is measured.
+        used: Accuracy of the model that the run uses.
+        adapted: Accuracy of the adapted model, even if the guard did not accept it.
         own_images: Labels of training images by the run, measured on test images that are also
             training images.
+        controls: Accuracy of the model that each control uses, by the control's name.
     """
 
-    evaluations: tuple[Evaluation, ...]
+    models: tuple[RunModel, ...]
     zero_shot: Evaluation | None
+    used: Evaluation | None
     adapted: Evaluation | None
-    candidate: Evaluation | None
     own_images: Evaluation | None
-    controls: tuple[Evaluation, ...]
+    controls: Mapping[str, Evaluation]
 
 
-def measured_models(evaluations: Sequence[Evaluation]) -> MeasuredModels:
-    """Return the evaluations of a run by the role of the model."""
-    by_name = {evaluation.name: evaluation for evaluation in evaluations}
-    own_images = (by_name.get(f"{name}{OWN_IMAGES}") for name in ("adapted", "candidate"))
+def measured_models(record: RunRecord) -> MeasuredModels:
+    """Return the models of a run that were measured."""
+    models = record.evaluate.models
+    classifiers = {model.name: model.classifier for model in models if model.classifier}
+    adapted = record.evaluate.model("adapted")
     return MeasuredModels(
-        evaluations=tuple(evaluations),
-        zero_shot=by_name.get("zero-shot"),
-        adapted=by_name.get("adapted"),
-        candidate=by_name.get("candidate"),
-        own_images=next(filter(None, own_images), None),
-        controls=tuple(one for one in evaluations if role(one) == "control"),
+        models=tuple(model for model in models if model.classifier),
+        zero_shot=classifiers.get("zero-shot"),
+        used=classifiers.get(record.train.used),
+        adapted=classifiers.get("adapted"),
+        own_images=None if adapted is None else adapted.own_images,
+        controls={
+            model.name: model.classifier
+            for model in models
+            if model.role == "control" and model.classifier
+        },
     )
 
 
-def role(evaluation: Evaluation) -> Role:
-    """Return the role of the model that was evaluated."""
-    roles: dict[str, Role] = {name: name for name in ("zero-shot", "adapted", "candidate")}
-    return roles.get(evaluation.name.removesuffix(OWN_IMAGES), "control")
+def score_rows(models: Iterable[RunModel]) -> list[dict[str, str]]:
+    """Return the rows of the accuracy table: a text per column, and the role of the model."""
+    return [
+        {"name": one_line(title), "role": model.role, **_scores(evaluation)}
+        for model in models
+        for title, evaluation in model.accuracies()
+    ]
 
 
-def scores(evaluation: Evaluation) -> dict[str, str]:
-    """Return a model's row of the accuracy table: a text per column."""
+def _scores(evaluation: Evaluation) -> dict[str, str]:
     images, gain = evaluation.images, evaluation.gain
     return {
-        "name": one_line(evaluation.name),
-        "role": role(evaluation),
         "top1": percent(evaluation.top1.value, images),
         "interval": percent_range(evaluation.top1, images),
         "images": count(images),
@@ -90,23 +94,17 @@ def accuracy_statements(
 
     `evidence` is the gain that a person's answers measure; it is used only without labelled images.
     """
-    before, after = models.zero_shot, models.adapted
-    if before is None:
+    zero_shot, used, adapted = models.zero_shot, models.used, models.adapted
+    if zero_shot is None or used is None or adapted is None:
         is_answered = evidence is not None and evidence.estimate.answered
         text = _ONLY_ANSWERS if is_answered else f"{_NO_LABELS} {_HOW_IT_CHANGED}"
         return [Statement("note" if is_answered else "result", text)]
-    table = Statement("accuracies", _SAME_IMAGES, scores=tuple(map(scores, models.evaluations)))
-    if after is None or after.gain is None:
-        text = f"Only zero-shot CLIP was measured: {_accuracy(before)}."
-        return [Statement("result", text), table]
+    table = Statement("accuracies", _SAME_IMAGES, scores=tuple(score_rows(models.models)))
     if verdict is not None and not verdict.adapt:
-        measured, result = models.candidate, _kept(after, models.candidate)
+        result, rivals = _kept(zero_shot, adapted), _stronger_control(models, adapted, verdict)
     else:
-        text = _compared(before, after, after.gain) + _at_chance(before, after)
-        measured, result = after, Statement("result", text, tone=_tone(after.gain))
-    is_guarded = verdict is not None
-    control = _stronger_control(models, measured, guarded=is_guarded) if measured else []
-    return [result, *control, *_own_images(models), table]
+        result, rivals = _compared(zero_shot, used), _stronger_control(models, used, verdict)
+    return [result, *rivals, *_own_images(models), table]
 
 
 def gain_sentence(results: RunResults) -> str | None:
@@ -118,10 +116,9 @@ def gain_sentence(results: RunResults) -> str | None:
     if results.record.train.expected_gain is None:
         return None
     sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
-    models, verdict = measured_models(results.evaluations), results.record.train.verdict
-    with_answers = models.adapted
-    without = next((one for one in models.controls if one.name == NO_QUESTIONS), None)
-    if with_answers is None or without is None or (verdict and verdict.strength < 1):
+    models = measured_models(results.record)
+    with_answers, without = models.adapted, models.controls.get(NO_QUESTIONS)
+    if with_answers is None or without is None or results.record.train.strength < 1:
         return sentence
     gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
     return (
@@ -144,38 +141,41 @@ def _tone(gain: Interval) -> Tone:
     return "worse" if gain.high < 0 else "same"
 
 
-def _compared(before: Evaluation, after: Evaluation, gain: Interval) -> str:
+def _gain(evaluation: Evaluation) -> Interval:
+    assert evaluation.gain is not None, "only zero-shot CLIP has no gain"
+    return evaluation.gain
+
+
+def _compared(before: Evaluation, after: Evaluation) -> Statement:
+    gain = _gain(after)
     moved = (
         f"top-1 went from {percent(before.top1.value, before.images)} "
         f"to {percent(after.top1.value, after.images)} on {plural(after.images, 'labelled image')}"
     )
     interval, tone = points_range(gain, after.images), _tone(gain)
-    if tone == "same":
-        return (
-            f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
-            "points, contains zero)."
-        )
     size = points(abs(gain.value), after.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
-    return (
-        f"Adapting {verb} {size} points: {moved} "
+    text = (
+        f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
+        "points, contains zero)."
+        if tone == "same"
+        else f"Adapting {verb} {size} points: {moved} "
         f"(95 % interval of the difference {interval} points)."
     )
+    return Statement("result", text + _at_chance(before, after), tone=tone)
 
 
-def _kept(after: Evaluation, candidate: Evaluation | None) -> Statement:
-    """Return the result of a run whose guard rejected the adapted model (the candidate)."""
-    sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
-    if candidate is None or candidate.gain is None:
-        return Statement("result", sentence, tone="same")
-    images, gain = candidate.images, candidate.gain
-    sentence += (
-        f" The candidate reaches {percent(candidate.top1.value, images)}: "
+def _kept(zero_shot: Evaluation, adapted: Evaluation) -> Statement:
+    """Return the result of a run whose guard rejected the adapted model."""
+    images, gain = adapted.images, _gain(adapted)
+    sentence = (
+        f"This run uses zero-shot CLIP: {_accuracy(zero_shot)}. "
+        f"The adapted model reaches {percent(adapted.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
     if _tone(gain) == "better":
-        sentence += " The candidate is measurably better: `latte predict --candidate` uses it."
-    return Statement("result", sentence + _at_chance(after, candidate), tone="same")
+        sentence += " It is measurably better: `latte predict --use adapted` uses it."
+    return Statement("result", sentence + _at_chance(zero_shot, adapted), tone="same")
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
@@ -194,26 +194,25 @@ def _at_chance(before: Evaluation, after: Evaluation) -> str:
 
 
 def _stronger_control(
-    models: MeasuredModels, measured: Evaluation, *, guarded: bool
+    models: MeasuredModels, measured: Evaluation, verdict: Verdict | None
 ) -> list[Statement]:
-    """Return a statement on the best control run if it is at least as accurate as `measured`.
+    """Return a statement on the best control if it is at least as accurate as `measured`.
 
-    If `guarded`, control runs that kept zero-shot CLIP are ignored: their accuracy says nothing
+    With a `verdict`, controls that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
     """
-    before = models.zero_shot
-    rivals = [
-        control
-        for control in models.controls
-        if control.top1.value >= measured.top1.value
-        and not (guarded and before and control.classes == before.classes)
-    ]
+    kept = None if verdict is None or models.zero_shot is None else models.zero_shot.classes
+    rivals = {
+        name: control
+        for name, control in models.controls.items()
+        if control.top1.value >= measured.top1.value and control.classes != kept
+    }
     if not rivals:
         return []
-    best = max(rivals, key=lambda control: control.top1.value)
-    than = " as the candidate" if measured is models.candidate else ""
+    name, best = max(rivals.items(), key=lambda rival: rival[1].top1.value)
+    than = "" if measured is models.used else " as the adapted model"
     text = (
-        f"The control “{one_line(best.name)}” did at least as well{than}: "
+        f"The control “{one_line(name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
         "What the recipe adds to this control brought no measurable gain."
     )
@@ -222,14 +221,12 @@ def _stronger_control(
 
 def _own_images(models: MeasuredModels) -> list[Statement]:
     """Return a note on test images that are also training images, if measured separately."""
-    own = models.own_images
-    after = models.adapted if own and role(own) == "adapted" else models.candidate
-    if own is None or after is None:
+    if models.own_images is None or models.adapted is None:
         return []
     text = (
-        f"Test images that are also training images: {count(own.images)}. “{own.name}” "
-        "measures the labels that the run gave them, together with all training images. "
-        f"“{after.name}” measures the classifier, without these labels, on "
-        f"{plural(after.images, 'test image')}."
+        f"Test images that are also training images: {count(models.own_images.images)}. “adapted, "
+        "own images” measures the labels that the run gave them, together with all training "
+        "images. “adapted” measures the classifier, without these labels, on "
+        f"{plural(models.adapted.images, 'test image')}."
     )
     return [Statement("note", text)]

@@ -9,13 +9,13 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import is_oracle
 from latte.report import facts
 from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.report.statement import Statement
 from latte.report.statements import statements
-from latte.results.identity import is_oracle
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -25,7 +25,7 @@ for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
 
-_STRONG = ("oracle", "verdict")
+_STRONG = ("label-use", "ask", "verdict")
 """Kinds of statements in bold."""
 
 _INTENDED_USE = (
@@ -52,10 +52,11 @@ def model_card(results: RunResults) -> str:
         from latte.api import model_card, write_text
 
         def report(self, results):
-            path = results.folder / "model" / "README.md"
+            path = results.folder / "models" / "adapted" / "model" / "README.md"
             write_text(path, model_card(results))
             return [path]
     """
+    used = results.record.used_model
     parts = (
         _header(results),
         f"# {escaped(results.record.name)}",
@@ -75,7 +76,7 @@ def model_card(results: RunResults) -> str:
         ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Confidence",
-        _confidence(results.record.evaluate.calibration),
+        _confidence(used.calibration if used else None),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results)),
         "## Licence",
@@ -193,7 +194,7 @@ def _limits(results: RunResults) -> list[str]:
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
-    if after := measured_models(results.evaluations).adapted:
+    if after := measured_models(results.record).used:
         limits.append(
             f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
             "run with one seed; the intervals cover the choice of images, not that of the seed."
@@ -225,10 +226,11 @@ def _use(results: RunResults) -> list[str]:
     needs, alone = list[str](), list[str]()
     if use is None:
         exports = "if its CLIP supports these towers"
-        several = len(facts.learner_names(results.record.recipe)) > 1
-        shown = " Each learner has a folder of its own." if several else ""
-        code = facts.loading_code(results.folder, results.record.recipe)
-        alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
+        if results.record.train.used == "adapted":
+            several = len(facts.learner_names(results.record.recipe)) > 1
+            shown = " Each learner has a folder of its own." if several else ""
+            code = facts.loading_code(results.folder, results.record.recipe)
+            alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
     return [

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["oracle", "verdict", "accuracies", "result", "caution", "names", "note"]
-"""Kind of a statement: `oracle`, `verdict` and `result` are shown in bold or in a frame, a
-`caution` in a frame, `accuracies` as a table, `names` with its list of class names."""
+Kind = Literal["label-use", "ask", "verdict", "accuracies", "result", "caution", "names", "note"]
+"""Kind of a statement: `label-use`, `ask`, `verdict` and `result` are emphasized, a `caution` is in
+a frame, `accuracies` is a table, and `names` has a list of class names."""
 
 Tone = Literal["better", "same", "worse", "unknown"]
 

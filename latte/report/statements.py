@@ -12,28 +12,28 @@ from typing import Any
 
 from latte.interfaces import PresentNames, QuestionCounts, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import oracle_mark
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
-from latte.results.identity import is_oracle
 from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
 smaller folders, so the factors of the interval are not known for them."""
-ORACLE_STATEMENT = (
-    "group descriptions used ground-truth labels of the training images; "
-    "not an unsupervised result."
-)
 
 _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
 _MEASURE = "To measure the gain with a few dozen answers"
 _SHOWN_NAMES = 3
+_SECONDS_PER_GROUP = 15
+"""Estimated time in which a person looks at the images of a group and names their class."""
+_MANY_GROUPS = 20
+"""With more groups, the estimated time is that of the first groups, which have most images."""
 
 
 def statements(results: RunResults, run: str | None = None) -> list[Statement]:
@@ -41,19 +41,23 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
 
     Commands name the run folder by `run`; the default is the name of the folder.
     """
-    evidence, folder = read_evidence(results.folder), run or results.folder.name
-    models = measured_models(results.evaluations)
-    is_measured = bool(models.evaluations)
-    is_answered = evidence is not None and evidence.estimate.answered > 0
+    evidence, record, recipe = read_evidence(results.folder), results.record, results.record.recipe
+    folder = run or results.folder.name
+    models = measured_models(results.record)
+    is_measured = bool(models.models)
+    has_answers = RunFolder(results.folder).review.exists() or bool(recipe.get("corrections"))
+    asks = not (is_measured or has_answers)
+    is_open = not (is_measured or asks or (evidence is not None and evidence.estimate.answered))
     return [
-        *_oracle(results.record.recipe),
+        *_oracle(recipe),
+        *([_ask(results, folder)] if asks else []),
         *verdict_statements(results, folder, evidence, is_measured=is_measured),
-        *([] if is_measured or is_answered else [_measure(folder)]),
-        *_corrected(results.record.recipe),
-        *accuracy_statements(models, results.record.train.verdict, evidence),
-        *([Statement("note", NO_GUARD)] if results.record.train.verdict is None else []),
+        *([_measure(folder)] if is_open else []),
+        *_corrected(recipe),
+        *accuracy_statements(models, record.train.verdict, evidence),
+        *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
-        *_names(results, folder),
+        *_names(results, None if asks else folder),
         *_failed_requests(results, folder),
         *_questions(results),
     ]
@@ -79,17 +83,8 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
-    controls = recipe.get("controls")
-    is_own = is_oracle(recipe)
-    uses_labels = {"adapted": is_own} | {
-        one_line(str(name)): is_oracle({"oracle": is_own, **control})
-        for name, control in (controls.items() if isinstance(controls, Mapping) else ())
-    }
-    oracles = [name for name, oracle in uses_labels.items() if oracle]
-    if not oracles:
-        return []
-    which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
-    return [Statement("oracle", f"Oracle{which}: {ORACLE_STATEMENT}")]
+    mark = oracle_mark(recipe)
+    return [Statement("label-use", mark)] if mark else []
 
 
 def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
@@ -100,17 +95,40 @@ def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
     return [Statement("note", text)]
 
 
+def _ask(results: RunResults, run: str) -> Statement:
+    """Return what a person can name, how long that takes, and the command that asks for it."""
+    groups = _groups(results)
+    number = min(groups, _MANY_GROUPS)
+    minutes = plural(max(1, round(number * _SECONDS_PER_GROUP / 60)), "minute")
+    time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
+    text = (
+        f"{plural(groups, 'group')} of images to name, {time}: a new run learns from the names. "
+        "A few dozen other answers measure the gain of this run."
+    )
+    return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
+
+
+def _groups(results: RunResults) -> int:
+    """Return the number of classes that the adapted model gives to training images."""
+    run = Run(RunFolder(results.folder))
+    if run.folder.adapted_model.pseudo_labels.exists():
+        return len({*run.rows.adapted_labels.adapted})
+    return sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
+
+
+def _review(run: str) -> str:
+    return f"latte review {shlex.quote(run)}"
+
+
 def _measure(run: str) -> Statement:
     """Return the command with which a person's answers measure the gain."""
-    return Statement("note", "", (Command(_MEASURE, f"latte review {shlex.quote(run)}"),))
+    return Statement("note", "", (Command(_MEASURE, _review(run)),))
 
 
 def _changes(results: RunResults) -> list[Statement]:
     """Return the number of training images with another label; nothing if zero-shot was kept."""
-    total = sum(flow.images for flow in results.label_flows)
-    if not total or (
-        results.record.train.verdict is not None and not results.record.train.verdict.adapt
-    ):
+    total, verdict = sum(flow.images for flow in results.label_flows), results.record.train.verdict
+    if not total or (verdict is not None and not verdict.adapt):
         return []
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     text = (
@@ -120,21 +138,22 @@ def _changes(results: RunResults) -> list[Statement]:
     return [Statement("note", text)]
 
 
-def _names(results: RunResults, run: str) -> list[Statement]:
-    """Return which class names occur among the training images, with advice on the others."""
-    present = results.record.evaluate.present
-    if present is None or results.record.data.training_images < MIN_IMAGES:
+def _names(results: RunResults, run: str | None) -> list[Statement]:
+    """Return which class names occur among the training images, with advice on the others.
+
+    The command that corrects groups of images is left out if `run` is None.
+    """
+    record, present = results.record, results.record.evaluate.present
+    if present is None or record.data.training_images < MIN_IMAGES:
         return []
     if not present.unsupported:
         return [Statement("note", _ALL_OCCUR)]
-    text = f"{_occurring(present, len(results.record.data.class_names))}. {_CHECK_NAMES}"
+    text = f"{_occurring(present, len(record.data.class_names))}. {_CHECK_NAMES}"
     commands: tuple[Command, ...] = ()
-    if not results.record.recipe.get(
-        "corrections"
-    ):  # its review only asks for what measures the gain
+    if not record.recipe.get("corrections"):  # its review only asks for what measures the gain
         text += " If images show them, these images have labels of other classes."
         purpose = f"To correct whole groups of images, choose the task “{NAME_GROUPS}” of"
-        commands = (Command(purpose, f"latte review {shlex.quote(run)}"),)
+        commands = (Command(purpose, _review(run)),) if run else ()
     return [Statement("names", text, commands, names=present.unsupported)]
 
 
@@ -172,10 +191,11 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
 
 def _questions(results: RunResults) -> list[Statement]:
     """Return the describer's questions, its reliability, and the gain expected from its answers."""
-    counts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.record.train.questions]
+    facts = results.record.train
+    purposes = [f"{one_line(counts.purpose)} {asked(counts)}" for counts in facts.questions]
     texts: Sequence[str | None] = (
-        f"Questions about {', '.join(counts)}." if counts else None,
-        results.record.train.reliability and one_line(results.record.train.reliability),
+        f"Questions about {', '.join(purposes)}." if purposes else None,
+        facts.reliability and one_line(facts.reliability),
         gain_sentence(results),
     )
     return [Statement("note", text) for text in texts if text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from latte.interfaces import LatteError
@@ -53,8 +54,7 @@ def stage_fingerprints(
     recipe: Recipe,
     data: str,
     backbone: str,
-    oracle_labels: Sequence[int] | None = None,
-    corrections: Sequence[int] | None = None,
+    labels: Mapping[str, Sequence[int] | None] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages.
 
@@ -65,8 +65,7 @@ def stage_fingerprints(
         recipe: the run's recipe.
         data: fingerprint of the images: their ids, contents and order.
         backbone: identity of the backbone; see `BackboneLoader.identity`.
-        oracle_labels: labels of the training images, if the recipe uses them.
-        corrections: labels that a person gave to training images, if the recipe uses them.
+        labels: labels of the training images, by the stage that uses them first.
     """
     first = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
@@ -77,8 +76,8 @@ def stage_fingerprints(
     describers = _choices(recipe.describers)
     seed, gates = str(recipe.seed), _choices(recipe.gates)
     described = [zero_shot, describers, _choices(recipe.descriptions), seed, gates]
-    if oracle_labels is not None:
-        described.append(digest_json([*oracle_labels]))
+    if (described_by := labels.get("describe")) is not None:
+        described.append(digest_json([*described_by]))
     describe = digest(*described)
     trained = [
         describe,
@@ -90,8 +89,8 @@ def stage_fingerprints(
         trained.append(_choices([recipe.augmentation]))
     if recipe.questioned is not None:
         trained.append(f"budget {recipe.budget}")
-    if corrections is not None:
-        trained.append(digest_json([*corrections]))
+    if (trained_by := labels.get("train")) is not None:
+        trained.append(digest_json([*trained_by]))
     train = checkpoints = digest(*trained)
     if recipe.guard:
         train = digest(checkpoints, _choices([recipe.guard]))
@@ -130,8 +129,3 @@ def _choice(choice: Choice) -> Mapping[str, Any]:
 
 def _choices(choices: Sequence[Choice]) -> str:
     return digest_json([_choice(choice) for choice in choices])
-
-
-def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Return True if `recipe` uses true labels of training images; control runs are ignored."""
-    return recipe.get("oracle") is True

@@ -21,8 +21,8 @@ from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.rows import Rows
 
-_DEPTH_IN_RUN = 2
-"""Depth of the folders in a run folder, as in `RUN/models/adapted`."""
+_DEPTH_IN_RUN = 3
+"""Depth of the folders in a run folder, as in `RUN/models/adapted/model`."""
 _SHOWN_RUNS = 3
 
 

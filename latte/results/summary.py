@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import OWN_IMAGES, Evaluation, Interval, LatteError, Verdict
+from latte.interfaces import Evaluation, Interval, LatteError, RunModel, Verdict
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.component import is_label
+from latte.recipe.oracle import is_oracle
 from latte.recipe.places import SHORT, dotted
 from latte.results.folder import PREVIOUS, RunFolder
-from latte.results.identity import NOT_IDENTITY, is_oracle
+from latte.results.identity import NOT_IDENTITY
 from latte.results.run import Run as RunFiles
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
@@ -127,9 +128,9 @@ def _is_run(folder: Path) -> bool:
 def _summary(files: RunFiles) -> Run:
     recipe, record = files.recipe, files.record
     records = record.stages
-    scores = {one.name: one for one in record.evaluate.evaluations}
-    data, own = _data(files, scores), scores.get(f"adapted{OWN_IMAGES}")
-    candidate = scores.get("candidate")
+    zero_shot, adapted = (record.evaluate.model(name) for name in ("zero-shot", "adapted"))
+    data, used = _data(files, zero_shot), record.used_model
+    is_whole = record.train.used == "adapted"
     memory = [one.peak_memory_mb for one in records.values() if one.peak_memory_mb is not None]
     return Run(
         folder=files.folder.path,
@@ -137,26 +138,26 @@ def _summary(files: RunFiles) -> Run:
         seed=int(recipe["seed"]),
         data=data,
         settings=_settings(files),
-        zero_shot=scores["zero-shot"].top1.value if scores else None,
-        adapted=_score(scores["adapted"]) if scores else None,
+        zero_shot=zero_shot.classifier.top1.value if zero_shot and zero_shot.classifier else None,
+        adapted=_score(used.classifier) if used else None,
         controls=_controls(files, data),
         oracle=is_oracle(recipe),
         seconds={stage: float(record.seconds) for stage, record in records.items()},
         peak_memory_mb=max(memory, default=None),
-        own=_score(own) if own else None,
-        own_images=own.images if own else 0,
+        own=_score(adapted.own_images) if adapted and is_whole else None,
+        own_images=adapted.own_images.images if adapted and adapted.own_images and is_whole else 0,
         verdict=record.train.verdict,
-        candidate=_score(candidate) if candidate else None,
+        candidate=_score(adapted.classifier) if adapted and not is_whole else None,
     )
 
 
-def _data(files: RunFiles, scores: Mapping[str, Evaluation]) -> Data:
+def _data(files: RunFiles, zero_shot: RunModel | None) -> Data:
     name = str(files.recipe["dataset"]["use"]).rpartition("/")[2]
     path = files.folder.evaluation_images
     lines = sorted(path.read_text(encoding="utf-8").splitlines())
-    if not scores:
+    if zero_shot is None or zero_shot.classifier is None:
         return Data(name, len(lines), digest_json([lines, None]))
-    main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
+    main, own = zero_shot.classifier, zero_shot.own_images
     if len(lines) not in (main.images, main.images + (own.images if own else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
     # A classifier may be measured on a part of the split only, without training images. The digest
@@ -165,10 +166,10 @@ def _data(files: RunFiles, scores: Mapping[str, Evaluation]) -> Data:
     return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
 
 
-def _score(found: Evaluation) -> Score:
-    if found.gain is None:
-        raise KeyError("gain")
-    return Score(found.top1.value, found.gain)
+def _score(evaluation: Evaluation | None) -> Score | None:
+    if evaluation is None:
+        return None
+    return Score(evaluation.top1.value, evaluation.gain or Interval(0, 0, 0))
 
 
 def _settings(files: RunFiles) -> dict[str, Any]:

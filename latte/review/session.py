@@ -120,8 +120,7 @@ class Review:
 
     Other processes may append answers to this file at any time.
 
-    If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
-    the candidate, to find out if the guard was right.
+    The review compares zero-shot CLIP with the adapted model, even if the guard did not accept it.
 
     Raises `LatteError` if a file of the run is missing or damaged.
     """
@@ -173,12 +172,11 @@ class Review:
         return self.stored().answers
 
     def evidence(self, stored: Stored | None = None) -> Evidence:
-        """Return the estimated gain of the adapted model, or of the candidate."""
+        """Return the estimated gain of the adapted model."""
         stored = self.stored() if stored is None else stored
         answers, names = stored.answers, self.run.class_names
         return Evidence(
             estimate(self.population, answers, names),
-            "the candidate" if self.run.record.train.has_candidate else "the adapted model",
             sum(one.use == "teaching" for one in answers.values()),
             unknown_classes(stored.unknown, names, self.file),
         )
@@ -253,7 +251,7 @@ class Review:
 
 
 def _population(run: Run) -> Population:
-    labels = (run.candidate_rows if run.record.train.has_candidate else run.rows).pseudo_labels
+    labels = run.rows.adapted_labels
     keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
     learned = bool(run.recipe.get("corrections"))

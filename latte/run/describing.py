@@ -28,7 +28,7 @@ from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.results.stored import DO_AGAIN
-from latte.run.images import Images, find_images, oracle_labels
+from latte.run.images import Images, find_images, true_labels
 from latte.run.process import keep_freed_memory
 from latte.run.sending import check_sending
 from latte.run.workspace import Workspace, description_folder, run_folder
@@ -98,7 +98,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
         class_names=images.class_names,
         template=images.template,
         open=open_image,
-        oracle_labels=oracle_labels(workspace, images),
+        true_labels=true_labels(workspace, images),
     )
 
 

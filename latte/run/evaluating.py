@@ -125,8 +125,10 @@ def evaluate(
         _write_pseudo_labels(adapted_labels, images, zero_shot, answers["adapted"])
         written.append(adapted_labels)
     _write_uncertain(folder.uncertain, used, images)
-    (calibration,) = (model.calibration for model in models if model.role == outcome.used)
-    _write_predictions(workspace, images, zero_shot, classified[outcome.used], calibration)
+    (used_model,) = (model for model in models if model.role == outcome.used)
+    used_calibration = used_model.calibration
+    assert used_calibration is not None, "all models are calibrated"
+    _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
     facts = EvaluateFacts(models=tuple(models), present=_present(used, images.class_names))
     return StageResult(written, facts)
 
@@ -200,9 +202,13 @@ def _classify(
     for role, model in outcome.models.items():
         learners = len(model.members)
         frozen = [zero_shot.training] * learners, [zero_shot.evaluation] * learners
-        similarities = map(model.in_blocks, trained.get(role, frozen))
-        of_role = posterior if role == "adapted" else None
-        classified[role] = _Classified(model.logit_scale, *similarities, of_role)
+        training_features, evaluation_features = trained.get(role, frozen)
+        classified[role] = _Classified(
+            model.logit_scale,
+            model.in_blocks(training_features),
+            model.in_blocks(evaluation_features),
+            posterior if role == "adapted" else None,
+        )
     return classified
 
 
@@ -319,9 +325,8 @@ def _write_predictions(
     images: Images,
     zero_shot: ZeroShot,
     classified: _Classified,
-    calibration: Calibration | None,
+    calibration: Calibration,
 ) -> None:
-    assert calibration is not None, "all models are calibrated"
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, zero_shot, classified, calibration, top_k)
     columns = Columns(min(top_k, len(images.class_names)), true_class=True, zero_shot=True)

@@ -26,6 +26,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
+from latte.recipe.oracle import oracle_labels
 from latte.results.answers import checked_corrections, teaching_labels
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
@@ -216,22 +217,12 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
     return tuple(labels[given[key]] if key in given else -1 for key in images.training.keys)
 
 
-def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
+def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
+    """Return the true classes (N,) int64 of the training images, or None if the run uses none.
 
-    Raises `LatteError` if the dataset lacks the label of a training image.
+    Raises `LatteError` if the run uses them, and the dataset lacks the label of a training image.
     """
-    if not workspace.recipe.oracle:
-        return None
-    known = workspace.dataset.audit_labels()
     ids = [image.id for image in images.training.images]
-    unknown = [id_ for id_ in ids if id_ not in known]
-    if unknown:
-        raise LatteError(
-            f"this recipe is an oracle, and {len(unknown)} of {len(ids)} training images have no "
-            f"label, such as {unknown[0]}",
-            where="dataset",
-            hint="use a dataset whose training images are labelled, or take `oracle` and the "
-            "options that need it out of the recipe",
-        )
-    return torch.tensor([known[id_] for id_ in ids], dtype=torch.int64)
+    recipe = workspace.recipe.resolved
+    labels = oracle_labels(recipe, workspace.dataset.audit_labels, ids)
+    return None if labels is None else torch.tensor(labels, dtype=torch.int64)

@@ -123,23 +123,23 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
     return [folder.corrected]
 
 
-def read_predicted(run: Run, model: Role) -> OwnImages | None:
+def read_predicted(run: Run, role: Role) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
     Only the adapted model may have a posterior. Without one, the result has only the images whose
     class a person gave. It is None if there are no such images. Raises `LatteError` as
     `read_own_images` does.
     """
-    own = read_own_images(run) if model == "adapted" else None
+    own = read_own_images(run) if role == "adapted" else None
     given = _read_corrected(run)
     if own is None:
         if not given:
             return None
         labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
         return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(given))
-    evaluated = run.record.evaluate.model(model)
-    calibration = evaluated and evaluated.calibration
-    exponent = calibration and calibration.own_exponent
+    adapted = run.record.evaluate.model("adapted")
+    calibration = None if adapted is None else adapted.calibration
+    exponent = None if calibration is None else calibration.own_exponent
     return OwnImages(_with_given(own, given), own.keys, exponent)
 
 

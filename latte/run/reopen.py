@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from latte.interfaces import ImageReference, LatteError, Progress, RunModel, RunResults
+from latte.interfaces import Calibration, ImageReference, LatteError, Progress, RunModel, RunResults
 from latte.interfaces.measurements import Role, UsedModel
-from latte.interfaces.progress import SilentProgress
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
@@ -35,19 +35,34 @@ def training_images(path: Path, registry: Registry, progress: Progress) -> Seque
         return open_workspace(path, registry, progress).dataset.training_images()
 
 
-def load_run_model(
-    path: Path, device: str, progress: Progress | None, use: UsedModel | None = None
-) -> tuple[Run, Role, Adapted, str]:
-    """Return a run, a model of it and its role, and the device of the model.
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model of a run, on a torch device."""
 
-    The default is the model that the run uses. Needs neither the recipe's images nor its plugins,
-    except the plugin of the backbone, and for zero-shot CLIP after training all plugins. Raises
-    `LatteError` if there is no model.
+    run: Run
+    role: Role
+    model: Adapted
+    device: str
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the model's confidence; None if the run was not evaluated."""
+        evaluated = self.run.record.evaluate.model(self.role)
+        return None if evaluated is None else evaluated.calibration
+
+
+def load_run_model(
+    path: Path, device: str, progress: Progress, use: UsedModel | None = None
+) -> LoadedModel:
+    """Load the model of a run that `use` names, or else the one that the run uses.
+
+    Needs neither the recipe's images nor its plugins, except the plugin of the backbone, and for
+    zero-shot CLIP after training all plugins. Raises `LatteError` if there is no model.
     """
     keep_freed_memory()
-    run, device = open_finished(path), find_device(device)
+    run, found_device = open_finished(path), find_device(device)
     role = use or run.record.train.used
-    return run, role, load_model(run, device, progress or SilentProgress(), role), device
+    return LoadedModel(run, role, load_model(run, found_device, progress, role), found_device)
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[RunModel]:

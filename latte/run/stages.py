@@ -17,7 +17,7 @@ from latte.run.adapted import save_prototypes
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
-from latte.run.images import Images, oracle_labels, write_images
+from latte.run.images import Images, true_labels, write_images
 from latte.run.judging import (
     Outcome,
     judge_and_save,
@@ -37,7 +37,7 @@ class Job:
     """The inputs that all stages of a run share, and the results of finished stages.
 
     A result that this process has not computed is loaded from the run folder at its first use.
-    Raises `LatteError` for an oracle recipe whose training images have no labels.
+    Raises `LatteError` if the recipe uses true labels of training images that have none.
     """
 
     workspace: Workspace
@@ -45,13 +45,15 @@ class Job:
     ask_again: bool = False
 
     def __post_init__(self) -> None:
-        labels = oracle_labels(self.workspace, self.images)
+        labels = true_labels(self.workspace, self.images)
         self.fingerprints: Mapping[str, str] = stage_fingerprints(
             self.workspace.recipe,
             self.images.fingerprint,
             self.workspace.backbone.identity(),
-            None if labels is None else labels.tolist(),
-            self.images.corrections,
+            {
+                "describe": None if labels is None else labels.tolist(),
+                "train": self.images.corrections,
+            },
         )
 
     def reusable(self, stage: str) -> StageRecord | None:

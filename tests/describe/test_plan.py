@@ -161,7 +161,7 @@ def oracle_plan(training: TrainingSet, correct: int | None, seed: int = 0) -> Pl
 @given(st.integers(0, 4), st.integers(0, 2**31 - 1))
 def test_an_oracle_asks_about_groups_with_so_many_correct_images(correct: int, seed: int) -> None:
     labels, true = [0, 1] * 8, [0, 0, 1, 1] * 4
-    training = replace(training_set(labels), oracle_labels=torch.tensor(true))
+    training = replace(training_set(labels), true_labels=torch.tensor(true))
     plan = oracle_plan(training, correct, seed)
     for row, label in enumerate(labels):
         members = plan.requests[plan.descriptions["group"].rows[row][0]].members
@@ -171,7 +171,7 @@ def test_an_oracle_asks_about_groups_with_so_many_correct_images(correct: int, s
 
 def test_labels_change_nothing_where_no_description_asks_for_them() -> None:
     training = training_set([0, 1, 0, 1, 2, 2] * 3)
-    labelled = replace(training, oracle_labels=torch.tensor([2, 0, 1] * 6))
+    labelled = replace(training, true_labels=torch.tensor([2, 0, 1] * 6))
     assert [*oracle_plan(labelled, None).requests] == [*oracle_plan(training, None).requests]
 
 

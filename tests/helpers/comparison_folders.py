@@ -34,7 +34,7 @@ def recipe(**changes: Any) -> dict[str, Any]:
 def evaluation(
     before: int, after: int, images: int, changed: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return evaluations: zero-shot has `before` images right, adapted `after`.
+    """Return models: zero-shot has `before` images right, adapted `after`.
 
     `changed` is the number of images on which only one of them is right.
     """
@@ -79,7 +79,7 @@ def run_folder(
         "environment": {"latte": version, "plugins": {"latte-clip": version}},
         "stages": records,
         "data": {"class_names": ["animal"]},
-        "evaluate": {"evaluations": scores},
+        "evaluate": {"models": scores},
     }
     write(path / "results.json", json.dumps(whole))
     return path
@@ -96,8 +96,7 @@ def _outputs(stage: str) -> list[str]:
 
 
 def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
-    return {
-        "name": name,
+    classifier = {
         "images": images,
         "top1": vars(accuracy_interval(right, images)),
         "top5": 1.0,
@@ -105,6 +104,7 @@ def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
         "classes": [{"correct": right, "images": images}],
         "gain": gain,
     }
+    return {"name": name, "role": name, "classifier": classifier}
 
 
 def set_peak_memory(folder: Path, megabytes: float) -> None:

@@ -217,7 +217,7 @@ def test_counts_below_one_are_errors(wrong: dict[str, int], model: Predictor, fo
 
 
 def test_hints_hold_in_python_and_on_the_command_line(run: Path) -> None:
-    for options in ({"device": "warp"}, {"candidate": True}):
+    for options in ({"device": "warp"}, {"device": "nowhere:7"}):
         with pytest.raises(LatteError) as caught:
             latte.load(run, **options)  # type: ignore[arg-type]
         assert caught.value.hint

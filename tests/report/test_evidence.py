@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
 from latte.report.statements import statements
 from latte.report.summary import summary_table
+from latte.results.folder import RunFolder
 from latte.review.session import Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
@@ -34,7 +36,7 @@ def review(tmp_path: Path) -> Review:
 
 
 def unlabelled(folder: Path, verdict: Verdict | None = ADAPTED, **changes: Any) -> RunResults:
-    return changed(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
+    return changed(run_results(folder, **changes), verdict=verdict, models=(), confusions={})
 
 
 def squashed(text: str) -> str:
@@ -47,16 +49,50 @@ def text_of(results: RunResults, run: str | None = None) -> str:
     return " ".join(text for part in parts for text in part if text)
 
 
-def test_without_answers_the_command_that_measures_is_named_once(
+def test_without_answers_the_first_statement_asks_for_them(tmp_path: Path) -> None:
+    results = unlabelled(tmp_path)
+    first = statements(results, "my runs/a")[0]
+    assert first.kind == "ask"
+    assert first.text.startswith("2 groups of images to name, about 1 minute: a new run learns")
+    assert [one.line for one in first.commands] == ["latte review 'my runs/a'"]
+    assert text_of(results).count("latte review") == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "time"),
+    [(1, "1 group of images to name, about 1 minute:"), (8, "about 2 minutes:"),
+     (20, "about 5 minutes:"), (21, "21 groups of images to name, the first 20 take about 5 ")],
+)  # fmt: skip
+def test_the_time_to_name_the_groups_is_estimated(tmp_path: Path, groups: int, time: str) -> None:
+    counts = ((0, 9),) * groups + ((9, 0),) * 3
+    assert time in statements(unlabelled(tmp_path, pseudo_label_counts=counts))[0].text
+
+
+def with_adapted_labels(folder: Path) -> None:
+    """Write labels of an adapted model that the run does not use."""
+    path = RunFolder(folder).adapted_model.pseudo_labels
+    shutil.copyfile(folder / "pseudo_labels.csv", path)
+
+
+def test_the_groups_are_those_of_a_rejected_model(tmp_path: Path) -> None:
+    folder = tmp_path / "animals-1a2b3c4d"
+    made_up_review(folder, CLASSES)
+    with_adapted_labels(folder)
+    assert statements(unlabelled(tmp_path, KEPT))[0].text.startswith("3 groups of images")
+
+
+def test_after_an_answer_only_the_command_that_measures_is_named(
     tmp_path: Path, review: Review
 ) -> None:
-    results = unlabelled(tmp_path)
-    assert text_of(results).count(HINT) == 1
-    assert text_of(results, "my runs/a").count("latte review 'my runs/a'") == 1
-    # An answer about an image on which the models agree measures no gain.
     agreed = review.population.agreements[0][0]
     review.answer([agreed.key], "none", None, "evidence")
-    assert HINT in text_of(results)
+    text = text_of(unlabelled(tmp_path))
+    assert text.count(HINT) == 1
+    assert "groups of images to name" not in text
+
+
+def test_labelled_images_need_no_answers(tmp_path: Path) -> None:
+    assert "latte review" not in text_of(changed(run_results(tmp_path), verdict=ADAPTED))
 
 
 @pytest.mark.parametrize("verdict", [ADAPTED, None])
@@ -88,18 +124,18 @@ def test_summary_with_a_measured_loss_is_ascii(tmp_path: Path, review: Review) -
     assert summary.isascii()
 
 
-def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Path) -> None:
+def test_kept_zero_shot_is_measured_against_the_rejected_model(tmp_path: Path) -> None:
     folder = tmp_path / "animals-1a2b3c4d"
     made_up_review(folder, CLASSES)
-    write_labels(folder / "candidate", CLASSES)
+    with_adapted_labels(folder)
     verdict = {"strength": 0.0, "reason": "so it is"}
     record(folder, ("train", "verdict"), verdict)
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = text_of(unlabelled(tmp_path, KEPT))
-    gain = "Kept zero-shot CLIP. After 30 answers: the candidate is better by +25.0 points"
+    gain = "Kept zero-shot CLIP. After 30 answers: the adapted model is better by +25.0 points"
     assert gain in words
     assert "images alone: kept zero-shot. The texts and the groups" in words
-    assert "latte predict animals-1a2b3c4d IMAGES --candidate" in words
+    assert "latte predict animals-1a2b3c4d IMAGES --use adapted" in words
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from latte.recipe.oracle import ORACLE_STATEMENT
 from latte.report.page.gallery import gallery
-from latte.report.statements import ORACLE_STATEMENT, label_use, statements
+from latte.report.statements import label_use, statements
 from tests.helpers.report_examples import run_results
 
 
@@ -34,8 +35,8 @@ def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
 
 def test_an_oracle_is_the_first_statement(tmp_path: Path) -> None:
     first = statements(run_results(tmp_path, recipe={"oracle": True}))[0]
-    assert (first.kind, first.text) == ("oracle", f"Oracle: {ORACLE_STATEMENT}")
-    assert not [one for one in statements(run_results(tmp_path)) if one.kind == "oracle"]
+    assert (first.kind, first.text) == ("label-use", f"Oracle: {ORACLE_STATEMENT}")
+    assert not [one for one in statements(run_results(tmp_path)) if one.kind == "label-use"]
 
 
 def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:

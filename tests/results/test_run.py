@@ -26,7 +26,7 @@ def test_reading_finished_runs_imports_no_torch() -> None:
 def test_each_file_is_read_once_at_its_first_use(tmp_path: Path) -> None:
     run = open_run(run_folder(tmp_path / "run"))
     found = run.record
-    assert [one.name for one in found.evaluate.evaluations] == ["zero-shot", "adapted"]
+    assert [one.name for one in found.evaluate.models] == ["zero-shot", "adapted"]
     run.folder.results.path.unlink()
     assert run.record is found
 
@@ -60,8 +60,8 @@ def test_parent_of_a_run_folder_is_not_part_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_folder(tmp_path / "runs" / "birds")
-    (run / "model").mkdir(exist_ok=True)
-    for folder, parent in ((run, Path("..")), (run / "model", Path("../.."))):
+    (run / "models/adapted/model").mkdir(exist_ok=True)
+    for folder, parent in ((run, Path("..")), (run / "models/adapted/model", Path("../.."))):
         monkeypatch.chdir(folder)
         with pytest.raises(LatteError, match=rf"in it, the newest first: {parent}/birds$"):
             open_run(parent)

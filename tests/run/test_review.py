@@ -38,19 +38,19 @@ def test_answers_meet_the_verdict_in_every_report(
     run = run_of(recipe, f"{{use: fixed, strength: {strength}}}")
     assert latte(*run).out.count(HINT) == 1
     (folder,) = Path("runs").iterdir()
-    page, card = folder / "report" / "index.html", folder / "model" / "README.md"
+    page, card = folder / "report" / "index.html", folder / "models/adapted/model" / "README.md"
     for text in (parse(page.read_text()).by_id("result").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
     assert _picture(Review(open_run(folder)))(0, 64).startswith(b"\xff\xd8")
-    labels = (folder / "candidate" if strength == 0 else folder) / "pseudo_labels.csv"
+    labels = (folder / "models/adapted" if strength == 0 else folder) / "pseudo_labels.csv"
     with labels.open(newline="") as file:
         rows = [f"{row['image']},{row['adapted']},evidence\n" for row in csv.DictReader(file)]
     Path("answers.csv").write_text("".join(["image,label,use\n", *rows]))
     found = json.loads(latte("review", folder, "--import", "answers.csv", "--json").out)
     assert found["answered"] == found["disagreements"] > 0
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
-    compared = "the candidate" if strength == 0 else "the adapted model"
+    compared = "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
     result = parse(page.read_text()).by_id("result").words
     for text in (result, card.read_text().replace("\\", ""), printed):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
+from latte.recipe.oracle import ORACLE_STATEMENT
 from latte.recipe.shipped import find_table
 from latte.report.comparison.published import Published, match, read_published
 from latte.report.comparison.rows import ORACLE, Row, make_rows
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, mean_percent, plural
-from latte.report.statements import ORACLE_STATEMENT
 from latte.report.verdict import verdict_label
 from latte.results.summary import read_runs
 from latte.review.sentences import Evidence

@@ -168,7 +168,7 @@ def _gain(found: Interval) -> dict[str, float]:
 
 def _estimated(found: Evidence) -> dict[str, Any]:
     estimate = found.estimate
-    return {"compared": found.compared, "answered": estimate.answered, **_gain(estimate.gain)}
+    return {"answered": estimate.answered, **_gain(estimate.gain)}
 
 
 def _row(row: Row, evidence: Mapping[Path, Evidence]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
 
     The classes with the largest gain come first.
     """
-    models = measured_models(results.evaluations)
-    before, after = models.zero_shot, models.adapted
+    models = measured_models(results.record)
+    before, after = models.zero_shot, models.used
     if before is None or after is None:
         return None
     rows = [

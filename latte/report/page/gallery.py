@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from latte.data.images import fitted, open_image
 from latte.interfaces import GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
+from latte.recipe.oracle import use_of_true_labels
 from latte.report.numbers import count, percent, plural
-from latte.results.identity import is_oracle
 
 _JPEG_QUALITY = 85
 
@@ -66,7 +66,7 @@ def gallery(results: RunResults, images: int, size: int) -> dict[str, Any]:
     return {
         "cards": cards,
         "classes": sorted(classes, key=lambda item: (item[1].lower(), item[0])),
-        "audit": _audit(results.gallery, is_oracle(results.record.recipe)),
+        "audit": _audit(results.gallery, use_of_true_labels(results.record.recipe)),
     }
 
 
@@ -100,15 +100,14 @@ def _label(names: Sequence[str], label: int, truth: int | None) -> dict[str, str
     return {"name": names[label], "mark": mark}
 
 
-def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | None:
+def _audit(entries: Sequence[GalleryEntry], label_use: str) -> str | None:
     known = [entry for entry in entries if entry.true_label is not None]
     if not known:
         return None
     frozen = sum(entry.frozen_label == entry.true_label for entry in known)
     adapted = sum(entry.adapted_label == entry.true_label for entry in known)
-    reach = "chose groups and nothing else here" if labels_were_used else "reach no training"
     return (
-        f"For information only, as true labels {reach}: of "
+        f"For information only, as true labels {label_use}: of "
         f"{plural(len(known), 'sampled training image')} with a known label, the zero-shot "
         f"pseudo-label is right for {_share(frozen, len(known))} and the adapted one for "
         f"{_share(adapted, len(known))}."

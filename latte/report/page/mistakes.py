@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
+from latte.report.accuracy import measured_models
 from latte.report.html import html_page
 from latte.report.numbers import count, percent, plural
 from latte.report.page.gallery import thumbnail
@@ -72,7 +73,7 @@ def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
 
 
 def _mistakes_sentence(results: RunResults, images: int) -> str:
-    if not results.evaluations:
+    if not measured_models(results.record).models:
         return "This run has no labelled evaluation images, so its mistakes are unknown."
     if not results.mistakes:
         return "Every evaluation image is classified correctly."

@@ -20,10 +20,10 @@ _POINTER, _INT = ctypes.c_void_p, ctypes.c_int
 
 def load() -> Callable[..., bool]:
     """Load the compiled library and return its function. Raises `OSError` if it is missing."""
-    found = find_spec(_LIBRARY)
-    if found is None or found.origin is None:
+    spec = find_spec(_LIBRARY)
+    if spec is None or spec.origin is None:
         raise OSError("latte-views was installed without a C compiler, so its library is missing")
-    return ViewLibrary(ctypes.CDLL(found.origin)).write
+    return ViewLibrary(ctypes.CDLL(spec.origin)).write
 
 
 class ViewLibrary:

@@ -20,16 +20,17 @@ from tests.helpers.records import record, recorded
 
 
 def judged(folder: Path, strength: float) -> Path:
-    """Give a run a verdict, and a candidate with 660 right if its strength is below 1."""
+    """Give a run a verdict, and an adapted model with 660 right if its strength is below 1."""
     verdict = {"strength": strength, "reason": "so it is"}
     record(folder, ("train", "verdict"), verdict)
     if strength < 1:
-        scores = recorded(folder, "evaluate", "evaluations")
-        candidate = json.loads(json.dumps(scores[1]))
-        candidate |= {"name": "candidate", "top1": {"value": 0.66, "low": 0.63, "high": 0.69}}
-        candidate["classes"][0]["correct"] = 660
-        candidate["gain"] = {"value": 0.06, "low": 0.04, "high": 0.08}
-        record(folder, ("evaluate", "evaluations"), [*scores, candidate])
+        zero_shot, adapted = recorded(folder, "evaluate", "models")
+        mixed = [{**json.loads(json.dumps(adapted)), "name": "mixed", "role": "mixed"}]
+        adapted["classifier"]["top1"] = {"value": 0.66, "low": 0.63, "high": 0.69}
+        adapted["classifier"]["classes"][0]["correct"] = 660
+        adapted["classifier"]["gain"] = {"value": 0.06, "low": 0.04, "high": 0.08}
+        models = [zero_shot, adapted, *(mixed if strength else [])]
+        record(folder, ("evaluate", "models"), models)
     return folder
 
 
@@ -59,7 +60,7 @@ def test_each_row_has_the_verdict_of_its_guard(runs: Path) -> None:
     assert all(one in words for one in verdicts)
 
 
-def test_a_rejected_candidate_stands_below_its_row(runs: Path) -> None:
+def test_a_rejected_model_stands_below_its_row(runs: Path) -> None:
     comparison = compare_runs([runs])
     kept = comparison.rows[1]
     assert kept.adapted is not None and kept.candidate is not None

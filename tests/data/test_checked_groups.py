@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.data.groups import draw_oracle_groups
+from latte.data.groups import draw_checked_groups
 from latte.toolkit.seeds import seed_from
 
 pytestmark = pytest.mark.thorough
@@ -26,7 +26,7 @@ def cases(draw: st.DrawFn) -> tuple[Labels, Labels, int, int, int]:
 
 def drawn(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> torch.Tensor:
     frozen, truth = (torch.tensor(one, dtype=torch.int64) for one in (labels, true))
-    return draw_oracle_groups(frozen, truth, size, correct, seed)
+    return draw_checked_groups(frozen, truth, size, correct, seed)
 
 
 def pools(labels: Labels, true: Labels, label: int) -> tuple[list[int], list[int], list[int]]:
