@@ -20,7 +20,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 from latte_questions.labeler import ChoicesLabeler
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.labeler import TransductiveOptions
 
 from benchmarks.folder_cells import NO_CLASS, Folder, Images
 from benchmarks.measuring import evaluated_run

@@ -3,7 +3,7 @@
 Folders are drawn as in `folders`. A simulated reviewer answers the questions of a real review with
 the true labels. The mixture of the default recipe is then fitted again with these answers, without
 its guard or, with `--method transductive+evidence`, with it. Accuracy is measured on unseen images,
-and on the folder's own evidence images, about which teaching queues never ask.
+and on the folder's own images that have no answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from latte.results.answers import latest, read_answers
 from latte.results.folder import RunFolder
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
-from latte.review.population import teaches
 from latte.review.queues import QueueName
 from latte.review.session import Review
 
@@ -50,7 +49,7 @@ _MIXED = 0.25
 
 @dataclass(frozen=True)
 class Case:
-    """One folder, with the content keys that divide its images into evidence and teaching."""
+    """One folder, with the content keys of its images, which give the order of questions."""
 
     folder: Folder
     keys: tuple[str, ...]
@@ -59,19 +58,14 @@ class Case:
     method: Method
     """Method that is fitted again with the answers."""
 
-    @property
-    def evidence(self) -> Tensor:
-        """True (N,) for own images that are evidence and so never teach."""
-        return torch.tensor([not teaches(key) for key in self.keys])
-
-    def accuracy(self, found: Answers) -> Accuracy:
-        """Return the accuracies of the labels `found`; the own ones are of evidence images."""
-        return accuracy(self.folder, found, self.evidence)
+    def accuracy(self, found: Answers, answered: Tensor | None = None) -> Accuracy:
+        """Return the accuracies of `found`, without own images where `answered` (N,) is true."""
+        return accuracy(self.folder, found, None if answered is None else ~answered)
 
     def taught(self, labels: Mapping[str, int]) -> Accuracy:
         """Return the accuracies after a fit with fixed `labels` of some images, by content key."""
         given = torch.tensor([labels.get(key, -1) for key in self.keys])
-        return self.accuracy(self.method(replace(self.folder, corrections=given)))
+        return self.accuracy(self.method(replace(self.folder, corrections=given)), given >= 0)
 
     def majority_names(self) -> Accuracy:
         """Return the accuracies if each cluster of the first fit gets its majority name."""
@@ -144,12 +138,12 @@ def _labels(review: Review) -> dict[str, int]:
 def _spread(review: Review, labels: Mapping[str, int]) -> dict[str, int]:
     """Return `labels`, with each named cluster's class also for images that no sheet showed."""
     answers = review.answers()
-    teaching = [one for one in review.population.images if teaches(one.key)]
-    name = {one.adapted: labels[one.key] for one in teaching if one.key in labels}
+    images = review.population.images
+    name = {image.adapted: labels[image.key] for image in images if image.key in labels}
     rest = {
-        one.key: name[one.adapted]
-        for one in teaching
-        if one.adapted in name and one.key not in answers
+        image.key: name[image.adapted]
+        for image in images
+        if image.adapted in name and image.key not in answers
     }
     return {**rest, **labels}
 

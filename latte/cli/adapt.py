@@ -26,6 +26,15 @@ PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder o
 def adapt(
     images: PhotosArgument,
     classes: ClassesOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Classes of some images, which teach: a CSV file with the columns path and class, "
+            "a folder per class, review.jsonl of a run, or an export of Label Studio or FiftyOne. "
+            "It may name images beside PHOTOS.",
+        ),
+    ] = None,
     test: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +63,14 @@ def adapt(
 
     registry = load_registry()
     proposed = propose(
-        images, file_or_names(classes), test, output, method, model, registry=registry
+        images,
+        file_or_names(classes),
+        test,
+        output,
+        method,
+        model,
+        labels=labels,
+        registry=registry,
     )
     found = proposed.found
     named = number_of_names(found.class_names)

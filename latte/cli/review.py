@@ -17,7 +17,6 @@ from latte.cli.shared import JsonOption, complete_run, naming
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.numbers import plural
 from latte.report.output import echo, print_json
 from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
@@ -43,15 +42,6 @@ ShowOption = Annotated[
 LearnOption = Annotated[
     bool, typer.Option("--learn", help="Run the recipe again with answers as training labels.")
 ]
-ImportOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--import",
-        metavar="FILE",
-        help="Add answers from a CSV with the columns image and label, or from a JSON export "
-        "of Label Studio or FiftyOne.",
-    ),
-]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
 
@@ -61,14 +51,14 @@ def review(
     host: HostOption = "127.0.0.1",
     show: ShowOption = False,
     learn: LearnOption = False,
-    import_: ImportOption = None,
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer questions about images, to measure the gain or to teach.
+    """Answer questions about images, to measure the gain and to teach.
 
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
+    Labels from a file teach by latte adapt --labels.
     """
     from latte.results.run import open_finished
     from latte.review.session import Review
@@ -79,32 +69,15 @@ def review(
             raise LatteError(f"does not go with {option}", where="--learn", hint=hint)
     with naming("RUN"):
         opened = Review(open_finished(run))
-    if import_ is not None:
-        _import(opened, import_)
     if learn:
         from latte.review.learning import learn as run_again
 
         results = run_again(opened, load_registry(), make_progress(False))
         print_results(results, results.folder)
         return
-    if import_ is None and not (show or as_json):
+    if not (show or as_json):
         _serve(opened, host, port, open_)
     _print(opened, as_json)
-
-
-def _import(opened: Review, file: Path) -> None:
-    from latte.review.importing import import_answers
-    from latte.review.sentences import uses
-
-    added = import_answers(opened, file)
-    line = f"{plural(len(added), 'new answer')} in {relative(opened.file)}"
-    echo(f"{line}: {uses(added)}" if added else line, err=True)
-    if {one.use for one in added} == {"evidence", "teaching"}:
-        line = (
-            "a random draw decides which images may teach, unless the column use says evidence; to "
-            "measure the gain with labels of a sample: latte adapt IMAGES --test FILE"
-        )
-        echo(in_lines(line), err=True)
 
 
 def _print(opened: Review, as_json: bool) -> None:

@@ -90,9 +90,8 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
 def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, summary_table
-    from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
-    from latte.review.learning import learned_runs
+    from latte.review.learning import learned_runs, teaching_answers
     from latte.review.sentences import next_step
 
     echo(summary_table(measured, relative(folder)))
@@ -110,9 +109,9 @@ def print_results(measured: RunResults, folder: Path) -> None:
         command = shlex.join(["latte", "predict", relative(previous), "IMAGES"])
         echo(f"the run before your images or class names changed: {command}")
     review = RunFolder(folder).review
-    if answers := len(teaching_labels(review)):
+    if answers := len(teaching_answers(review)):
         for run in learned_runs(review):
-            echo(f"run with your corrections: {relative(run)}")
+            echo(f"run with your answers: {relative(run)}")
         echo(next_step(answers, folder))
 
 

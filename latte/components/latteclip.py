@@ -3,7 +3,7 @@
 The texts (section 3.1) are the recipe's: `descriptions: [class, image, {use: group, size: 4}]`.
 With class prototypes P_1 ... P_C, which start as the zero-shot classifier, one image x of a batch:
 
-    f       = image tower(augmented x)                    (D,), unit length, as are all t and P
+    f       = image tower(augmented x)                    (D,), unit length like t, P; not u, z
     c_zs    = argmax_c <zero-shot text of c, frozen f>    label before training, never changes
     c_ft    = argmax_c <P_c, f>                           label by the current prototypes
   for c = c_zs and for c = c_ft (two label streams):
@@ -16,9 +16,10 @@ With class prototypes P_1 ... P_C, which start as the zero-shot classifier, one 
     P_c    <- unit mean of the targets of class c         over both streams, after each step
 
 The engine calls, once per step: `assign` of each labeler, `supervise` for each label stream, the
-loss, the backward pass and the optimiser, which train the towers, and `update`. The prototypes then
-classify images in place of the class texts. To change the method, copy this file into a plugin: it
-needs `latte.api` alone.
+loss, the backward pass and the optimiser, and `update` with the same targets. Gradients reach the
+image tower through f and the text tower through u; s is trained, too (`trainable: all`). In the
+end, the prototypes classify images. Prompts, views and optimiser are in `recipes/dtd.yaml` and what
+it extends. To change the method, copy this file into a plugin: it needs `latte.api` alone.
 """
 
 from __future__ import annotations
@@ -155,8 +156,6 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
     `update` creates a new tensor, so prototypes that were returned earlier do not change.
     """
-
-    _prototypes: Tensor
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier as the first prototypes."""

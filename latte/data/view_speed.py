@@ -29,12 +29,12 @@ def views_per_second(*, for_gpu: bool) -> float:
     views = torch.empty(_VIEWS, 3, _FORMAT.size, _FORMAT.size)
     view.write(photo, 0, 0, views[0])  # the first view also loads and checks the library
     with ThreadPoolExecutor(image_threads(alone=for_gpu)) as executor:
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         for _ in executor.map(
             lambda index: view.write(photo, index, 0, views[index]), range(_VIEWS)
         ):
             pass
-        return _VIEWS / (time.perf_counter() - began)
+        return _VIEWS / (time.perf_counter() - start_time)
 
 
 def faster_views() -> str:

@@ -146,12 +146,12 @@ def stream_predictions(
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(_LineFeeds(stream))
     class_count = columns.classes
-    started = False
+    has_header = False
     for row in rows:
         class_count = len(row.classes) if class_count is None else class_count
-        if not started:
+        if not has_header:
             writer.writerow(_header(columns, class_count))
-            started = True
+            has_header = True
         scores = [
             field
             for class_score in row.classes
@@ -162,7 +162,7 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
         writer.writerow(
             [*_about_image(row, columns).values(), *scores, *empty_cells, *zero_shot_cells]
         )
-    if not started:
+    if not has_header:
         writer.writerow(_header(columns, class_count or 0))
 
 

@@ -222,16 +222,16 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     """Return the README for an export to transformers."""
     members = exported.adapted.members
     is_ensemble = len(members) > 1
-    sigmoid = members[0].backbone.logit_bias is not None
+    is_sigmoid = members[0].backbone.logit_bias is not None
     family = "Auto"
     further_sections: tuple[str, ...] = ()
     if not members[0].backbone.saves_transformers:
-        family = "Siglip" if sigmoid else "CLIP"
-        texts = _TEXTS.format(
-            padding=repr("max_length") if sigmoid else True,
-            probabilities="sigmoid()" if sigmoid else "softmax(1)",
+        family = "Siglip" if is_sigmoid else "CLIP"
+        text_code = _TEXTS.format(
+            padding=repr("max_length") if is_sigmoid else True,
+            probabilities="sigmoid()" if is_sigmoid else "softmax(1)",
         )
-        further_sections = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
+        further_sections = (_OTHER_CLASSES, f"```python\n{text_code}```", *_LIMITS)
     model, processor = f"{family}Model", f"{family}Processor"
     folder_note = " (a folder for each learner)" if is_ensemble else ""
     code = _TRANSFORMERS.format(

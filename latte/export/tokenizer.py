@@ -91,9 +91,9 @@ def cleaning() -> list[Any]:
 
     replacements = [(entity, html.unescape(entity)) for entity in _ENTITIES]
     for code in chain(*_REPAIRED):
-        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
-        if repaired != chr(code):
-            replacements.append((chr(code), repaired))
+        repaired_character = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if repaired_character != chr(code):
+            replacements.append((chr(code), repaired_character))
     return [
         normalizers.Replace(Regex(_DROPPED), ""),
         *(normalizers.Replace(old, new) for old, new in replacements),

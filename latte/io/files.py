@@ -85,11 +85,11 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 def _machine() -> str:
     """Return an id of this machine that changes at each boot and with the process namespace."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-        processes = Path("/proc/self/ns/pid").stat().st_ino
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        pid_namespace = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return _UNKNOWN
-    return digest(platform.node(), boot, str(processes))[:12]
+    return digest(platform.node(), boot_id, str(pid_namespace))[:12]
 
 
 def rename_to_unused(temporary: Path, path: Path) -> bool:

@@ -27,6 +27,7 @@ from latte.new.arguments import (
 )
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
+from latte.new.labels import given_labels
 from latte.new.methods import NAMES
 from latte.new.models import refuse_backbone, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
@@ -56,6 +57,7 @@ def adapt(
     images: str | PathLike[str],
     classes: str | PathLike[str] | Iterable[str] | None = None,
     *,
+    labels: object = None,
     test: str | PathLike[str] | None = None,
     method: str = "auto",
     model: str | None = None,
@@ -75,6 +77,9 @@ def adapt(
         classes: a text file with one class name per line, or the names: a list or another ordered
             iterable (not a set), or a text such as `cat,dog`. None means the names of the
             sub-folders or, if there are fewer than two, of the sub-folders of `test`.
+        labels: classes of some images, which teach: a mapping such as `{"photos/1.jpg": "cat"}`,
+            pairs, a table of pandas or polars with two columns, or the path of a file or folder
+            that `latte adapt --labels` reads. Images that are not in `images` join them.
         test: labelled images to measure the gain: a folder with a sub-folder per class, or a CSV
             file with the columns path and class. The CSV file may name some of `images`. Training
             never uses these labels.
@@ -95,13 +100,15 @@ def adapt(
     """
     registry = load_registry()
     with machine_errors():
+        root, folder = given_path(images, "images"), given_path(output, "output")
         proposed = propose(
-            given_path(images, "images"),
+            root,
             given_classes(classes),
             None if test is None else given_path(test, "test"),
-            given_path(output, "output"),
+            folder,
             given_text(method, "method", "mixture"),
             None if model is None else given_text(model, "model", "plugin:tiny"),
+            labels=given_labels(labels, recipe_path(root, folder).with_suffix(".labels.csv")),
             registry=registry,
             arguments=PYTHON,
         )
@@ -121,6 +128,7 @@ def propose(
     method: str,
     model: str | None,
     *,
+    labels: Path | None = None,
     registry: Registry,
     arguments: Arguments = ADAPT,
 ) -> Proposal:
@@ -132,17 +140,22 @@ def propose(
     from latte.backbone.source import check_model
 
     check_method(method, arguments.method)
-    path = output / f"{images.absolute().resolve().name or 'images'}.yaml"
+    path = recipe_path(images, output)
     if model is not None:
         settings = BackboneSettings.model_validate(backbone_keys(model, path))
         base, find_folder = path.parent.absolute(), registry.model_folder
         with naming_argument(arguments.model):
             refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
-    found = look_at(images, classes, test, arguments=arguments)
+    found = look_at(images, classes, test, labels, arguments=arguments)
     chosen = choose(found, this_machine(), registry, method, model)
     _write(path, recipe_text(found, chosen, path, runs_beside=True), registry)
     return Proposal(path, output, found, chosen, arguments)
+
+
+def recipe_path(images: Path, output: Path) -> Path:
+    """Return the path of the recipe for the folder `images`, in the folder `output`."""
+    return output / f"{images.absolute().resolve().name or 'images'}.yaml"
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:

@@ -23,6 +23,7 @@ class Arguments:
     images: str = "PHOTOS"
     classes: str = "--classes"
     test: str = "--test"
+    labels: str = "--labels"
     method: str = "--method"
     model: str = "--model"
     class_file: str = "--classes classes.txt"
@@ -58,6 +59,7 @@ PYTHON = Arguments(
     images="images",
     classes="classes",
     test="test",
+    labels="labels",
     method="method",
     model="model",
     class_file='classes="classes.txt"',

@@ -77,6 +77,8 @@ def choose(
     if found.named_by:
         names = f"sub-folders of {found.named_by} ({some(found.class_names)})"
         chosen.reasons.append(f"class names: {names}")
+    if found.given:
+        chosen.reasons.append(str(found.given))
     if not found.evaluation:
         only = "; sub-folders only give class names" if found.named_by else ""
         chosen.reasons.append(f"gain: not measured, because there are no labelled images{only}")

@@ -24,6 +24,7 @@ from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
 from latte.new.arguments import NEW, Arguments
+from latte.new.labels import LabelCounts, checked_labels
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
 
@@ -67,6 +68,9 @@ class Findings:
     in_class_folders: int
     """Number of images in sub-folders of `root` that have the name of a class."""
     labelled: int
+    labels: Path | None
+    """File or folder with the classes that a person gave to images."""
+    given: LabelCounts | None
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 
@@ -112,6 +116,7 @@ def look_at(
     root: Path,
     classes: Path | Sequence[str] | None,
     evaluation: Path | None,
+    labels: Path | None = None,
     *,
     arguments: Arguments = NEW,
 ) -> Findings:
@@ -133,6 +138,7 @@ def look_at(
         dataset = _dataset(root, classes, evaluation, arguments)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
         labelled = len(dataset.evaluation_images())
+    given = None if labels is None else checked_labels(labels, dataset, arguments.labels)
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
     for image in opened:
@@ -154,6 +160,8 @@ def look_at(
         named_by=named_by,
         in_class_folders=_in_class_folders(images, dataset.class_names),
         labelled=labelled,
+        labels=labels,
+        given=given,
         left_out=tuple(dataset.warnings()),
     )
 

@@ -48,6 +48,10 @@ dataset:
   # A folder of labelled images by class, not those in root, to measure the gain
   # evaluation: labelled
 {% endif %}
+{% if found.labels %}
+# Classes that a person gave to images; all of them teach
+{{ yaml(corrections=path(found.labels)) }}
+{% endif %}
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
 # Keeps zero-shot CLIP if its score is low

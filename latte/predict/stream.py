@@ -126,8 +126,8 @@ def encode_stream(
     read_image = partial(_read, formats=formats)
     device = adapted.members[0].backbone.logit_scale.device
     threads = image_threads(alone=device.type == "cuda")
-    ahead = max(threads, BATCHES_AHEAD * batch_size)
-    results = ordered_map(read_image, images, threads=threads, ahead=ahead)
+    images_ahead = max(threads, BATCHES_AHEAD * batch_size)
+    results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
 
     def read_views() -> Iterator[_Views]:
         for outcome in results:
@@ -138,10 +138,10 @@ def encode_stream(
             else:
                 on_unreadable(outcome)
 
-    readable = read_views()
+    readable_views = read_views()
     try:
-        for first_views in readable:
-            yield _encode(adapted, formats, [first_views, *islice(readable, batch_size - 1)])
+        for first_views in readable_views:
+            yield _encode(adapted, formats, [first_views, *islice(readable_views, batch_size - 1)])
     finally:
         results.close()
 
@@ -196,29 +196,29 @@ def write_rows(
     If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
     If Ctrl-C or a signal stops it after a row, `on_stopped` is called with `PATH.partial`.
     """
-    partial = partial_file(path)
-    started = False
+    partial_path = partial_file(path)
+    has_started = False
 
     def watched() -> Iterator[predictions.Prediction]:
-        nonlocal started
+        nonlocal has_started
         for row in rows:
-            started = True
+            has_started = True
             yield row
 
     try:
         with (
-            write_atomically(path, unfinished=partial) as temporary,
+            write_atomically(path, unfinished=partial_path) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             predictions.stream_predictions(file, watched(), format, columns)
-        partial.unlink(missing_ok=True)  # left by an earlier call
+        partial_path.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
-        if on_stopped is not None and started and partial.is_file():
-            on_stopped(partial)
+        if on_stopped is not None and has_started and partial_path.is_file():
+            on_stopped(partial_path)
         raise
     except OSError as error:
-        has_rows = started and partial.is_file()
-        hint = f"the rows so far are in {partial}" if has_rows else None
+        has_rows = has_started and partial_path.is_file()
+        hint = f"the rows so far are in {partial_path}" if has_rows else None
         raise LatteError(
             f"cannot be written: {error.strerror}", where=str(path), hint=hint
         ) from error

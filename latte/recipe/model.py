@@ -101,10 +101,11 @@ class SharedKeys(Options):
         description="largest number of questions that a labeler asks a describer; needed by "
         "labelers that ask",
     )
-    corrections: str | None = Field(
+    corrections: str | tuple[str, ...] | None = Field(
         default=None,
-        description="review.jsonl of a run on the same images: classes that a person gave to "
-        "images chosen for teaching are used as labels",
+        description="classes that a person gave to images, used as labels: the review.jsonl of a "
+        "run, a table with the columns path and class, a folder per class, an export of Label "
+        "Studio or FiftyOne, or a list of these, of which a later one corrects an earlier one",
     )
 
 

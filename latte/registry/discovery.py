@@ -316,13 +316,11 @@ def plugin_code(registered: Registered) -> str | None:
 
 @functools.cache
 def _digest_of_code(places: tuple[str, ...]) -> str | None:
-    contents = [
-        content
-        for place in map(Path, places)
-        for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))
-        if path.is_file()  # an editor's lock can be a link to nothing
-        for content in (path.relative_to(place).as_posix(), path.read_bytes())
-    ]
+    contents: list[str | bytes] = []
+    for place in map(Path, places):
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if path.is_file():  # an editor's lock can be a link to nothing
+                contents += [path.relative_to(place).as_posix(), path.read_bytes()]
     return digest(*contents) if contents else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.review.sentences import Evidence
-from latte.review.session import Review, answers_file
+from latte.review.session import Review
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -25,7 +25,7 @@ def read_evidence(folder: Path) -> Evidence | None:
         True
     """
     run = Run(RunFolder(folder))
-    if not run.folder.results.exists() or not answers_file(run).exists():
+    if not run.folder.results.exists() or not run.folder.review.exists():
         return None
     evidence = Review(run).evidence()
     return evidence if evidence.estimate.answered or evidence.unknown else None

@@ -19,6 +19,7 @@ from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
+from latte.results.given_labels import label_files
 from latte.results.run import Run
 from latte.review.sentences import NAME_GROUPS
 
@@ -88,10 +89,10 @@ def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
 
 
 def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
-    corrections = recipe.get("corrections")
-    if not corrections:
+    files = label_files(recipe)
+    if not files:
         return []
-    text = f"Corrected: labels that a person gave were used, from {one_line(str(corrections))}."
+    text = f"Corrected: labels that a person gave were used, from {one_line(', '.join(files))}."
     return [Statement("note", text)]
 
 
@@ -148,12 +149,12 @@ def _names(results: RunResults, run: str | None) -> list[Statement]:
         return []
     if not present.unsupported:
         return [Statement("note", _ALL_OCCUR)]
-    text = f"{_occurring(present, len(record.data.class_names))}. {_CHECK_NAMES}"
-    commands: tuple[Command, ...] = ()
-    if not record.recipe.get("corrections"):  # its review only asks for what measures the gain
-        text += " If images show them, these images have labels of other classes."
-        purpose = f"To correct whole groups of images, choose the task “{NAME_GROUPS}” of"
-        commands = (Command(purpose, _review(run)),) if run else ()
+    text = (
+        f"{_occurring(present, len(record.data.class_names))}. {_CHECK_NAMES} If images show them, "
+        "these images have labels of other classes."
+    )
+    purpose = f"To correct whole groups of images, choose the task “{NAME_GROUPS}” of"
+    commands = (Command(purpose, _review(run)),) if run else ()
     return [Statement("names", text, commands, names=present.unsupported)]
 
 

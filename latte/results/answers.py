@@ -19,9 +19,7 @@ from typing import IO, Literal
 
 from pydantic import TypeAdapter
 
-from latte.interfaces import LatteError
-from latte.io.paths import is_file, is_folder
-from latte.results.folder import RunFolder, open_no_link
+from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
 
 try:
@@ -33,9 +31,8 @@ Kind = Literal["class", "none", "unsure", "undo"]
 """`class`: the image shows a class; `none`: the image shows no class of the recipe; `unsure`: the
 person cannot tell; `undo`: the line withdraws the earlier answer."""
 
-Use = Literal["evidence", "teaching"]
-"""`evidence`: the answer measures the gain and never trains a model. `teaching`: the answer is a
-training label."""
+MEASURING = "evidence"
+"""The queue whose images are drawn at random, so that answers about them measure the gain."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,6 @@ class Answer:
     kind: Kind
     label: str | None
     """The name of the class if `kind` is `class`, else None."""
-    use: Use
     queue: str
     """Name of the queue (list of questions of one kind) that the question came from."""
     run: str
@@ -60,24 +56,6 @@ class Answer:
 _ADAPTER = TypeAdapter(Answer)
 
 
-def checked_corrections(path: Path) -> Path:
-    """Return `path`. Raises `LatteError` unless it is the `review.jsonl` of a run folder.
-
-    `path` is a recipe's value of `corrections`. A missing run folder is no error, because a run
-    that used its answers may have been copied to another machine.
-    """
-    hint = "latte review RUN writes review.jsonl in the run folder"
-    folder = RunFolder(path.parent)
-    with explained(path, hint):
-        is_run = is_file(folder.recipe) and is_file(folder.training_images)
-        named = path.name == folder.review.name and not path.is_symlink()
-        if not named or (is_folder(folder.path) and not is_run):
-            raise LatteError(
-                "`corrections` must be the review.jsonl of a run folder", where=str(path), hint=hint
-            )
-    return path
-
-
 def now() -> str:
     """Return the current time for an answer: UTC, to the microsecond."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
@@ -85,7 +63,7 @@ def now() -> str:
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
     """Append answers and flush them to the disk; several processes can append at the same time."""
-    lines = "".join(f"{dumps(asdict(one), ensure_ascii=False)}\n" for one in answers).encode()
+    lines = "".join(f"{dumps(asdict(answer), ensure_ascii=False)}\n" for answer in answers).encode()
     with _locked(path) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
@@ -100,12 +78,11 @@ def read_answers(path: Path) -> list[Answer]:
     """Return the answers in order, without incomplete lines; empty if there is no file.
 
     A byte order mark, which some editors write, is ignored. Raises `LatteError` for a line that is
-    no answer, or if an image is both evidence and teaching.
+    no answer.
     """
     if not path.exists():
         return []
-    found: list[Answer] = []
-    uses: dict[str, Use] = {}
+    answers: list[Answer] = []
     hint = "correct or remove this line"
     with explained(path, hint):
         lines = read_bounded(path).removeprefix(BOM_UTF8).split(b"\n")
@@ -114,40 +91,35 @@ def read_answers(path: Path) -> list[Answer]:
         if not line.strip() or is_incomplete:
             continue
         with explained(path, hint, number):
-            one = _ADAPTER.validate_json(line, strict=True)
-            if (one.kind == "class") != (one.label is not None):
+            answer = _ADAPTER.validate_json(line, strict=True)
+            if (answer.kind == "class") != (answer.label is not None):
                 raise ValueError("an answer has a label if and only if its kind is class")
-            if uses.get(one.key, one.use) != one.use:
-                raise ValueError(f"the image {one.image or one.key} is both evidence and teaching")
-        if one.kind == "undo":
-            uses.pop(one.key, None)
-        else:
-            uses[one.key] = one.use
-        found.append(one)
-    return found
+        answers.append(answer)
+    return answers
 
 
 def newest(answers: Iterable[Answer]) -> dict[str, Answer]:
     """Return the newest answer about each image, by content key; the answer may be an undo."""
-    found: dict[str, Answer] = {}
-    for one in answers:
-        found.pop(one.key, None)
-        found[one.key] = one
-    return found
+    newest_answers: dict[str, Answer] = {}
+    for answer in answers:
+        newest_answers.pop(answer.key, None)
+        newest_answers[answer.key] = answer
+    return newest_answers
 
 
 def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
     """Return the newest answer about each image, by content key, without undone answers."""
-    return {key: one for key, one in newest(answers).items() if one.kind != "undo"}
+    return {key: answer for key, answer in newest(answers).items() if answer.kind != "undo"}
 
 
-def teaching_labels(path: Path) -> dict[str, str]:
-    """Return the class names that a person gave for training, by content key of the image."""
-    return {
-        key: one.label
-        for key, one in latest(read_answers(path)).items()
-        if one.use == "teaching" and one.label is not None
-    }
+def measuring(answers: Sequence[Answer]) -> dict[str, Answer]:
+    """Return the newest answer about each image that was drawn at random, by content key.
+
+    The question came from the queue `MEASURING`, and its answer was not undone. A later answer
+    about the image, in any queue, corrects it.
+    """
+    drawn = latest(answer for answer in answers if answer.queue == MEASURING)
+    return {key: answer for key, answer in latest(answers).items() if key in drawn}
 
 
 @contextmanager

@@ -25,7 +25,9 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
 
 PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
-_KEPT = (".lock", "review.jsonl", "controls", "checkpoints", "shards")
+REVIEW = "review.jsonl"
+"""Name of the file of a person's answers in a run folder."""
+_KEPT = (".lock", REVIEW, "controls", "checkpoints", "shards")
 """Entries that stay: a person's answers, and files that are checked before they are used."""
 
 
@@ -89,7 +91,7 @@ class RunFolder:
     """Classes that a person gave to training images, if the recipe has `corrections`."""
     predictions = _Below("predictions.csv")
     pseudo_labels = _Below("pseudo_labels.csv")
-    review = _Below("review.jsonl")
+    review = _Below(REVIEW)
     uncertain = _Below("uncertain.jsonl")
     controls = _Below("controls")
     """Run folders of control runs: variants of the recipe, run for comparison."""

@@ -1,28 +1,29 @@
-"""Read the labels that a person gave to images: a table, or a file or folder of another tool.
+"""Read the classes that a person gave to images, from every format that latte accepts.
 
-All formats in which `latte export` writes labels are read, so they can be corrected and read again.
+These are the answers of a review, a table, or a file or folder of another tool. All formats in
+which `latte export` writes labels are read, so they can be corrected and read again.
 """
 
 from __future__ import annotations
 
-import os
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, TypeAdapter
 
+from latte.data.few_images import counted
 from latte.data.sources.classes import ClassLookup
 from latte.data.sources.tables import MissingColumnError, Row, csv_rows, iterate_rows
 from latte.data.sources.walk import iterate_images, list_images
-from latte.interfaces import ImageReference, LatteError
+from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.io.files import digest
-from latte.io.paths import distinct_names, is_folder, path_as_text, read_text
+from latte.io.paths import distinct_names, is_folder, read_text
+from latte.results.answers import latest, read_answers
+from latte.results.folder import REVIEW
+from latte.results.named_images import NamedImages
 from latte.results.stored import explained
 
 NONE, UNSURE = "none of these", "cannot tell"
@@ -31,112 +32,79 @@ NONE, UNSURE = "none of these", "cannot tell"
 _UNREADABLE = "give a table with the columns image and label, or an export as JSON"
 _FIFTYONE = "labels.json"
 
-_Entry: TypeAlias = tuple[str, str, str, str | None]
-"""Place in the file, content key of an image, text of its label, and use of the label."""
+_Entry: TypeAlias = tuple[str, str, str]
+"""Place in the file, content key of an image, and text of its label."""
 
 
 @dataclass(frozen=True)
 class GivenLabel:
     """One label that a person gave to an image."""
 
-    kind: Literal["class", "none", "unsure"]
-    """`none`: no class of the list; `unsure`: the person cannot tell."""
     label: int | None
-    """The class if `kind` is `class`, else None."""
-    use: str | None
-    """The column `use` of a table; None if it is absent or empty."""
+    """The class; None for "none of these" and "cannot tell"."""
     where: str
     """Place of the label, for error messages."""
 
 
-class NamedImages:
-    """Content keys of a run's images, by the names that people and tools give the images.
-
-    An image is found by its id, in any Unicode form, by its absolute path, by the name without
-    suffix that FiftyOne uses, or by its content.
-    """
-
-    def __init__(
-        self, keys: Mapping[str, str], references: Callable[[], Iterable[ImageReference]]
-    ) -> None:
-        """Find images by `keys`, their content keys by id.
-
-        `references` returns the images of the dataset; it is called at the first absolute path.
-        """
-        self._keys = keys
-        self._by_form = {_composed(image): key for image, key in keys.items()}
-        self._references = references
-
-    def key(self, name: str, where: str) -> str:
-        """Return the content key of the image `name`. Raises `LatteError` if there is none."""
-        key = self._keys.get(name) or self._by_form.get(_composed(name))
-        if key is None and os.path.isabs(name):  # noqa: PTH117 - takes any name
-            key = self._by_place.get(_place(name))
-        if key is None:
-            hint = did_you_mean(name, self._keys) or "images are named as in pseudo_labels.csv"
-            raise LatteError(f'this run has no image "{name}"', where=where, hint=hint)
-        return key
-
-    def key_without_suffix(self, name: str, where: str) -> str:
-        """Return the content key of the image whose path or file name without suffix is `name`."""
-        return self._by_stem.get(_composed(name)) or self.key(name, where)
-
-    def key_of_file(self, path: Path) -> str:
-        """Return the content key of the file `path`. Raises `LatteError` for a foreign image."""
-        with explained(path, "remove it, or check its permissions"):
-            key = digest(ImageReference(path.name, path).read_bytes())
-        if key not in self._contents:
-            raise LatteError("this run has no image with this content", where=str(path))
-        return key
-
-    @cached_property
-    def _contents(self) -> frozenset[str]:
-        return frozenset(self._keys.values())
-
-    @cached_property
-    def _by_place(self) -> dict[str, str]:
-        """Content keys by absolute path, without images in archives."""
-        return {
-            _place(str(reference.path)): self._keys[reference.id]
-            for reference in self._references()
-            if reference.span is None and reference.id in self._keys
-        }
-
-    @cached_property
-    def _by_stem(self) -> dict[str, str]:
-        """Content keys by path and by file name without suffix, without ambiguous names."""
-        keys_by_name: dict[str, set[str]] = {}
-        for image, key in self._keys.items():
-            path = PurePosixPath(image)
-            for name in (str(path.with_suffix("")), path.stem):
-                keys_by_name.setdefault(_composed(name), set()).add(key)
-        return {name: keys.pop() for name, keys in keys_by_name.items() if len(keys) == 1}
+def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths in the key `corrections` of a resolved recipe, which is a path or a list."""
+    files = recipe.get("corrections") or ()
+    return (files,) if isinstance(files, str) else tuple(map(str, files))
 
 
 def read_labels(
-    path: Path, images: NamedImages, class_names: Sequence[str]
+    path: Path,
+    images: NamedImages,
+    class_names: Sequence[str],
+    aliases: Sequence[Sequence[str]] = (),
 ) -> dict[str, GivenLabel]:
     """Return the labels in a file or folder, by content key of the image.
 
-    Raises `LatteError` for an unknown image or class, two labels of an image that differ, and
-    malformed content; the error names the line or the place.
+    Images that are not of the run are added to `images.examples`. Raises `LatteError` for an
+    unknown image or class, two labels of an image that differ, and malformed content; the error
+    names the line or the place. `aliases` has all names of each class, if some have several.
     """
-    lookup, labels = ClassLookup(class_names), dict[str, GivenLabel]()
-    for where, key, text, use in _entries(path, images, class_names):
-        given = _given(text, use, where, lookup, class_names)
+    lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
+    for where, key, text in _entries(path, images, class_names):
+        given = GivenLabel(_label(text, where, lookup, class_names), where)
         earlier = labels.setdefault(key, given)
-        if (earlier.kind, earlier.label, earlier.use) != (given.kind, given.label, given.use):
-            raise LatteError(f"{earlier.where} has another answer for this image", where=where)
+        if earlier.label != given.label:
+            raise LatteError(
+                f"{earlier.where} has another label for this image",
+                where=where,
+                hint="keep one of the two",
+            )
     return labels
 
 
-def _given(
-    text: str, use: str | None, where: str, lookup: ClassLookup, class_names: Sequence[str]
-) -> GivenLabel:
+def refuse_useless(
+    labels: Mapping[str, int], keys: Sequence[str], class_names: Sequence[str], where: str
+) -> None:
+    """Raise `LatteError` if there is no label, only one class, or nothing left to label.
+
+    `labels` are the given classes by key of the image, and `keys` are those of all images.
+    """
+    if not labels:
+        raise LatteError("there is no label", where=where, hint="give the class of some images")
+    if len({*labels.values()}) == 1:
+        name = class_names[next(iter(labels.values()))]
+        only = "the only label is" if len(labels) == 1 else f"all {len(labels):,} labels are"
+        hint = "give an image of another class, too"
+        raise LatteError(f'{only} of the class "{name}"', where=where, hint=hint)
+    if all(key in labels for key in keys):
+        raise LatteError(
+            f"all {counted(len(keys), 'image')} have a label, so nothing is left to label",
+            where=where,
+            hint="leave out some labels, or add images without labels; to measure with these "
+            "labels: latte adapt IMAGES --test FILE",
+        )
+
+
+def _label(text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]) -> int | None:
     if text in (NONE, UNSURE) and text not in class_names:
-        return GivenLabel("none" if text == NONE else "unsure", None, use, where)
+        return None
     try:
-        return GivenLabel("class", lookup.label(text, where), use, where)
+        return lookup.label(text, where)
     except LatteError as error:
         near = did_you_mean(text, (NONE, UNSURE)) or error.hint
         hint = f'{near} Other labels: "{NONE}" and "{UNSURE}".'
@@ -151,6 +119,8 @@ def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Ite
             copies = {copy.stem: copy for copy in iterate_images(path)}
             return _fiftyone(file, read_text(file), images, copies)
         return _folder(path, images, class_names)
+    if path.name == REVIEW:
+        return _answers(path, images)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _table(_parquet_rows(path), images)
@@ -164,6 +134,13 @@ def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Ite
     return _table(csv_rows(path), images)
 
 
+def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:
+    """Yield the answers of a review; answers about images that the run lacks are left out."""
+    for key, answer in latest(read_answers(path)).items():
+        if answer.label is not None and key in images:
+            yield str(path), key, answer.label
+
+
 def _table(rows: Iterable[Row], images: NamedImages) -> Iterator[_Entry]:
     for row in rows:
         try:
@@ -172,8 +149,7 @@ def _table(rows: Iterable[Row], images: NamedImages) -> Iterator[_Entry]:
             error.hint = f"{error.hint} Or {_UNREADABLE}."
             raise
         if label := (row.optional_text("label") or "").strip():
-            key = images.key(row.text("image"), row.where)
-            yield row.where, key, label, row.optional_text("use")
+            yield row.where, images.key(row.text("image"), row.where, row.file.parent), label
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -189,14 +165,14 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
 
 def _folder(folder: Path, images: NamedImages, class_names: Sequence[str]) -> Iterator[_Entry]:
-    """Yield the labels of copies of images, in a folder per class."""
+    """Yield the labels of the images in a folder per class."""
     names = dict(zip(distinct_names(class_names), class_names, strict=True))
     for path in list_images(folder, str(folder)):
         inner = path.relative_to(folder).parts
         if len(inner) == 1:
             hint = "move it into the folder of its class"
             raise LatteError("this image is in no class folder", where=str(path), hint=hint)
-        yield str(path), images.key_of_file(path), names.get(inner[0], inner[0]), None
+        yield str(path), images.key_of_file(path), names.get(inner[0], inner[0])
 
 
 class _Value(BaseModel):
@@ -241,13 +217,13 @@ def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
-        kept = (one for one in task.annotations if not one.was_cancelled)
-        found = (one.value.choices for annotation in kept for one in annotation.result)
-        for choices in filter(None, found):
-            if len(choices) > 1:
+        finished = (given for given in task.annotations if not given.was_cancelled)
+        choices = (result.value.choices for given in finished for result in given.result)
+        for labels in filter(None, choices):
+            if len(labels) > 1:
                 raise LatteError("an image has one label, not several", where=where)
-            key = images.key(task.data.image_id or task.data.image, where)
-            yield where, key, choices[0], None
+            name = task.data.image_id or task.data.image
+            yield where, images.key(name, where, path.parent), labels[0]
 
 
 def _fiftyone(
@@ -258,25 +234,17 @@ def _fiftyone(
     `copies` are the images beside the file by name; `latte export` gives each a new name.
     """
     with explained(path, _UNREADABLE):
-        found = TypeAdapter(_Classification).validate_json(text, strict=True)
-    for name, label in found.labels.items():
+        content = TypeAdapter(_Classification).validate_json(text, strict=True)
+    for name, label in content.labels.items():
         index = label.label if isinstance(label, _Indexed) else label
         where = f"{path}: labels.{name}"
         if index is None:
             continue
-        if index not in range(len(found.classes)):
+        if index not in range(len(content.classes)):
             raise LatteError(f"{index} is not an index of `classes`", where=where)
         copy = copies.get(name)
-        key = images.key_of_file(copy) if copy else images.key_without_suffix(name, where)
-        yield where, key, found.classes[index], None
-
-
-def _composed(name: str) -> str:
-    """Return a name in Unicode form NFC; some tools write a letter and its accent apart (NFD)."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _place(path: str) -> str:
-    """Return an absolute path as text, with links of its folder resolved."""
-    folder, name = os.path.split(path)
-    return _composed(path_as_text(os.path.join(os.path.realpath(folder), name)))  # noqa: PTH118
+        if copy:
+            key = images.key_of_file(copy)
+        else:
+            key = images.key_without_suffix(name, where, path.parent)
+        yield where, key, content.classes[index]

@@ -42,7 +42,7 @@ class Estimate:
     zero_shot: Interval
     adapted: Interval
     agreeing: int = 0
-    """Number of answers that measure the gain (`evidence`), on images where the models agree."""
+    """Number of answers that measure the gain, on images where the models agree."""
     waiting: int = 0
     """Number of answered disagreements after the first unanswered one, in the order of asking."""
 
@@ -59,7 +59,8 @@ def estimate(
 ) -> Estimate:
     """Estimate the gain and both models' accuracies from a person's answers.
 
-    `answers` has an answer per content key; all class names in it must be in `class_names`.
+    `answers` has an answer per content key, about images that were drawn at random; all class names
+    in it must be in `class_names`.
     There are three strata of images: disagreements of the models, and agreements with low or with
     high confidence. In each stratum, only answers before the first unanswered image are used,
     because only these are a random sample without replacement.
@@ -87,8 +88,8 @@ def estimate(
         gain=_scaled(gain, differ, images),
         zero_shot=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.zero_shot),
         adapted=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
-        agreeing=sum(map(asked.evidence, population.agreements)),
-        waiting=asked.evidence(population.disagreements) - len(disagreed),
+        agreeing=sum(map(asked.count, population.agreements)),
+        waiting=asked.count(population.disagreements) - len(disagreed),
     )
 
 
@@ -100,15 +101,15 @@ class _Asked:
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the `images` before the first image that has no `evidence` answer."""
-        return [*takewhile(self._measures, images)]
+        """Return the `images` before the first image that has no answer."""
+        return [*takewhile(self._has_answer, images)]
 
-    def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images with an `evidence` answer, which measures the gain."""
-        return sum(map(self._measures, images))
+    def count(self, images: Sequence[ReviewImage]) -> int:
+        """Return the number of images that have an answer."""
+        return sum(map(self._has_answer, images))
 
-    def _measures(self, image: ReviewImage) -> bool:
-        return image.key in self._answers and self._answers[image.key].use == "evidence"
+    def _has_answer(self, image: ReviewImage) -> bool:
+        return image.key in self._answers
 
     def is_unsure(self, image: ReviewImage) -> bool:
         return self._answers[image.key].kind == "unsure"

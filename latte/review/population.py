@@ -1,20 +1,15 @@
 """Images that a person is asked to label in a review, in random order.
 
 The images are sorted by a random number per image, which is a hash of the image's content. The
-order is therefore fixed before any answer. The number also decides the use of answers about an
-image: answers for *teaching* become training labels, and answers as *evidence* measure the gain in
-accuracy.
+order is therefore fixed before any answer.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-_TEACHING = 0.5
-"""Answers about an image may become training labels if its `draw` is at least this number."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +42,12 @@ def draw(key: str) -> float:
     return int.from_bytes(number, "big") / 2**64
 
 
-def teaches(key: str) -> bool:
-    """Return True if answers about this image may become training labels."""
-    return draw(key) >= _TEACHING
-
-
 @dataclass(frozen=True)
 class Population:
     """The distinct images of a review in random order.
 
-    If the adapted model was trained with answers as labels, the images that are drawn for teaching
-    are left out, because the gain on them does not represent other images.
+    If answers taught the adapted model, the images of these answers are left out, because the gain
+    on them does not represent other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -84,18 +74,17 @@ def population(
     zero_shot: Sequence[int],
     adapted: Sequence[int],
     confidence: Sequence[float],
-    *,
-    learned: bool,
+    taught: Collection[str] = (),
 ) -> Population:
-    """Return a run's distinct images in review order.
+    """Return a run's distinct images in review order, without the images that taught the model.
 
-    The sequences have one value per training image. `learned` is true if the adapted model was
-    trained with answers of a review as labels.
+    The sequences have one value per training image. `taught` has the content keys of images whose
+    class a person gave before the run.
     """
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, row)
-    kept = sorted((key for key in rows if not (learned and teaches(key))), key=draw)
+    kept = sorted((key for key in rows if key not in taught), key=draw)
     images = (
         ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
         for key, row in ((key, rows[key]) for key in kept)

@@ -1,8 +1,8 @@
 """Queues of a review: lists of questions for the person who reviews a run.
 
-Answers in the queue `evidence` measure the gain and never become training labels. Answers in the
-other two queues (for *teaching*) become training labels; these queues ask only about images that
-were randomly chosen for teaching.
+Answers of all queues teach the next model. Answers in the queue `evidence` also measure the gain of
+the reviewed model, because this queue asks in random order; it asks about images that another queue
+asked about, too.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import count, takewhile
+from itertools import count
 from typing import Literal
 
-from latte.results.answers import Answer, Use
-from latte.review.population import Population, ReviewImage, draw, teaches
-from latte.review.sentences import NAME_GROUPS
+from latte.results.answers import MEASURING, Answer
+from latte.review.population import Population, ReviewImage, draw
+from latte.review.sentences import LOOK_THROUGH, NAME_GROUPS
 
 QueueName = Literal["evidence", "clusters", "images"]
 Answers = Mapping[str, Answer]
-"""The newest answer for each content key."""
+"""The newest answer for each content key; for the queue `evidence`, only of images that it drew."""
 
 _AGREED_EVERY = 4
 """Every fourth question that measures the gain is about an image on which the models agree."""
@@ -47,10 +47,14 @@ class Queue:
     title: str
     pending: Callable[[Answers], Iterator[Question]]
     """Function that yields the unanswered questions in the order of asking."""
-    use: Use = "teaching"
     prompt: str = "What does this image show?"
     is_sheet: bool = False
     """True if a question is about several images at once; the person may deselect some."""
+
+    @property
+    def measures(self) -> bool:
+        """True if the answers measure the gain."""
+        return self.name == MEASURING
 
     def next(self, answers: Answers) -> Question | None:
         """Return the next unanswered question; None if there is none left."""
@@ -62,24 +66,25 @@ class Queue:
 
     def answered(self, answers: Answers) -> int:
         """Return the number of questions of this queue that have an answer."""
-        own = (one for one in answers.values() if one.queue == self.name)
+        if self.measures:
+            return len(answers)
+        asked = (answer for answer in answers.values() if answer.queue == self.name)
         # The answers of one question about a group have the same time.
-        return len({one.time if self.is_sheet else one.key for one in own})
+        return len({answer.time if self.is_sheet else answer.key for answer in asked})
 
 
 def queues_of(population: Population) -> dict[str, Queue]:
     """Return the queues of a review by name."""
-    teaching = tuple(one for one in population.images if teaches(one.key))
     queues = (
-        Queue("evidence", "Measure the gain", _measuring(population), "evidence"),
+        Queue("evidence", "Measure the gain", _measuring(population)),
         Queue(
             "clusters",
             NAME_GROUPS,
-            _naming(teaching),
+            _naming(population.images),
             prompt="Which class is the most common here? Deselect images that show something else.",
             is_sheet=True,
         ),
-        Queue("images", "Teach: look through images one by one", _looking_through(teaching)),
+        Queue("images", LOOK_THROUGH, _looking_through(population.images)),
     )
     return {one.name: one for one in queues}
 
@@ -89,27 +94,15 @@ def _measuring(population: Population) -> Callable[[Answers], Iterator[Question]
 
     Every fourth question is about an image on which the models agree. Two of three such images have
     a confidence below the median.
-
-    Once there is an answer for teaching, the images of each stratum (disagreements, and agreements
-    with low and with high confidence) end at the first unanswered image that was drawn for
-    teaching, because estimates ignore answers after an unanswered image.
     """
     strata = _questions_about(population.disagreements, *population.agreements)
 
     def pending(answers: Answers) -> Iterator[Question]:
-        learns = any(one.use == "teaching" for one in answers.values())
-
-        def may_count(question: Question) -> bool:
-            key = question.images[0].key
-            return key in answers or not (learns and teaches(key))
-
         differs, unsure, sure = (
-            deque(
-                one for one in takewhile(may_count, questions) if one.images[0].key not in answers
-            )
+            deque(question for question in questions if question.images[0].key not in answers)
             for questions in strata()
         )
-        for asked in count(sum(one.use == "evidence" for one in answers.values())):
+        for asked in count(len(answers)):
             agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
             is_about_agreement = asked % _AGREED_EVERY == _AGREED_EVERY - 1
             chosen = (agreed or differs) if is_about_agreement else (differs or agreed)

@@ -17,8 +17,10 @@ from latte.results.answers import Answer
 if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
     from latte.review.estimate import Estimate
 
-NAME_GROUPS = "Teach: name groups of images"
+NAME_GROUPS = "Name groups of images"
 """Title of the queue `clusters`."""
+LOOK_THROUGH = "Look through images one by one"
+"""Title of the queue `images`."""
 _SHOWN_NAMES = 3
 
 
@@ -27,8 +29,9 @@ class Evidence:
     """The estimated gain of the adapted model over zero-shot CLIP."""
 
     estimate: Estimate
-    teaching: int = 0
-    """Number of answers that become training labels, and so do not measure the gain."""
+    other: int = 0
+    """Number of answers about images that were not drawn at random, which do not measure the gain.
+    """
     unknown: str = ""
     """Sentence on answers that name no class."""
 
@@ -78,15 +81,12 @@ class Evidence:
 
 
 def uses(answers: Iterable[Answer]) -> str:
-    """Return the number of answers per use, such as `6 teach, 4 only measure the gain`."""
-    kinds = ["measure" if one.use == "evidence" else one.kind for one in answers]
-    teach, measure = kinds.count("class"), kinds.count("measure")
-    parts = [
-        f"{teach:,} {'teaches' if teach == 1 else 'teach'}",
-        f"{measure:,} only {'measures' if measure == 1 else 'measure'} the gain",
-    ]
-    if rest := len(kinds) - teach - measure:
-        parts.append(f"{rest:,} without a class")
+    """Return the number of answers that teach, and of the others, as in `6 teach, 2 do not`."""
+    kinds = [answer.kind for answer in answers]
+    teach = kinds.count("class")
+    parts = [f"{teach:,} {'teaches' if teach == 1 else 'teach'}"]
+    if rest := len(kinds) - teach:
+        parts.append(f"{rest:,} {'does' if rest == 1 else 'do'} not, for want of a class")
     return ", ".join(parts) if kinds else ""
 
 
@@ -106,7 +106,7 @@ def _none_counts(evidence: Evidence) -> str:
     """Return a sentence for a review in which no answer measures the gain yet."""
     found = evidence.estimate
     numbers = {
-        "for teaching": evidence.teaching,
+        "in other tasks": evidence.other,
         "about images on which the models agree": found.agreeing,
         "waiting for answers about earlier images": found.waiting,
     }
@@ -140,16 +140,16 @@ def unknown_classes(found: Counter[str | None], class_names: Sequence[str], file
     )
 
 
-def not_shown(images: int, *, teaches: bool = False) -> str:
+def not_shown(images: int, *, measures: bool = True) -> str:
     """Return sentences on images that a review cannot show; empty if there are none.
 
-    If `teaches` is true, the images get no answer, so they do not count in the estimate.
+    Unless `measures` is true, the images get no answer, so they do not count in the estimate.
     """
     if not images:
         return ""
     what = "Images not asked about, as they changed since this run, are gone or cannot be read"
     counted = " In the estimate of the gain, such an image counts as “cannot tell”."
-    return f"{what}: {images:,}.{'' if teaches else counted}"
+    return f"{what}: {images:,}.{counted if measures else ''}"
 
 
 def _points(share: float) -> str:

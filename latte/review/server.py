@@ -195,7 +195,7 @@ class _Server:
             return replace(now, question=None)
         keys = [one.images[0].key for one in gone]
         self._gone |= {*keys}
-        if asks.use == "teaching":
+        if not asks.measures:
             return replace(now, question=asked[len(gone)])
         self._review.answer(keys, "unsure", None, queue)
         return self._review.standing(queue)
@@ -209,8 +209,8 @@ class _Server:
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
         now = self._standing(queue)
-        teaches = self._review.queues[queue].use == "teaching"
-        note = not_shown(len(self._gone), teaches=teaches)
+        measures = self._review.queues[queue].measures
+        note = not_shown(len(self._gone), measures=measures)
         if now.question is None and now.left:
             command = self._review.run.repeat_command()
             note = f"The images have changed since this run. Make the run again: {command}"

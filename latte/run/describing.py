@@ -68,14 +68,14 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the run's description bank (texts about its images).
+    """Load the run's description bank (texts about its images, then about examples, if any).
 
     Raises `LatteError` if the file is damaged or belongs to other images.
     """
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
     bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
-    if bank.ids != tuple(image.id for image in images.training.images):
+    if bank.ids[: len(images.training.images)] != tuple(i.id for i in images.training.images):
         raise LatteError("this file is not about this run's images", where=str(path), hint=DO_AGAIN)
     return bank
 

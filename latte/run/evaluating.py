@@ -114,8 +114,7 @@ def evaluate(
         models.append(replace(model, calibration=calibration))
         answers[model.role] = _answers(of_model, calibration)
         if images.corrections is not None:
-            given = torch.tensor(images.corrections)
-            answers[model.role] = answers[model.role].corrected(given)
+            answers[model.role] = answers[model.role].corrected(images.corrections.given)
     folder, used = workspace.folder, answers[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions]
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used)
@@ -226,7 +225,7 @@ def _calibrate(
     rows = slice(None, None, every)
     kept = torch.ones(found.training.images, dtype=torch.bool)[rows]
     if images.corrections is not None:
-        free = torch.tensor(images.corrections)[rows] < 0
+        free = images.corrections.given[rows] < 0
         kept = free if bool(free.any()) else kept
     training = found.training.block(rows)[kept]
     frozen = zero_shot.training[rows] @ zero_shot.class_features.T

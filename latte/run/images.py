@@ -21,15 +21,13 @@ from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.few_images import counted
 from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
-from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
 from latte.recipe.oracle import oracle_labels
-from latte.results.answers import checked_corrections, teaching_labels
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
+from latte.run.corrections import Corrections, read_corrections
 from latte.run.result import StageResult
 from latte.run.workspace import Workspace
 
@@ -56,8 +54,8 @@ class Images:
     """All templates if the dataset has several; otherwise empty."""
     aliases: tuple[tuple[str, ...], ...] = ()
     """All names of each class, if at least one class has several names; otherwise empty."""
-    corrections: tuple[int, ...] | None = None
-    """(N,): class that a person gave, or -1; None if the recipe has no corrections."""
+    corrections: Corrections | None = None
+    """Classes that a person gave; None if the recipe has no corrections."""
 
     @property
     def class_texts(self) -> ClassTexts:
@@ -72,7 +70,25 @@ class Images:
         scans = (self.training, self.evaluation)
         ids = [[image.id for image in scan.images] for scan in scans]
         keys = [scan.keys for scan in scans]
-        return digest_json([self.class_names, self.template, ids, keys, self.labels, *several])
+        examples = [self.examples.keys] if self.examples else []
+        parts = [self.class_names, self.template, ids, keys, self.labels, *several, *examples]
+        return digest_json(parts)
+
+    @property
+    def examples(self) -> Scan | None:
+        """Images beside the dataset that join the training images; None if there are none."""
+        found = self.corrections and self.corrections.examples
+        return found if found and found.images else None
+
+    @property
+    def joined(self) -> Images:
+        """These images, where the examples that a person gave are training images, too."""
+        if self.corrections is None:
+            return self
+        nothing = replace(self.corrections.examples, images=(), keys=())
+        corrections = Corrections(self.corrections.every_label, nothing, ())
+        training = self.corrections.joined(self.training)
+        return replace(self, training=training, corrections=corrections)
 
 
 def find_images(workspace: Workspace) -> Images:
@@ -181,40 +197,9 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
 
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
-    """Return `images` with the labels that a person gave in the file `corrections`, if any.
-
-    Only the main process reads the file, and only once, because a reviewer may extend it during the
-    run. All images with the same content get the same label. Raises `LatteError` if the file is
-    missing, is not the review.jsonl of a run, or names an unknown class.
-    """
-    if workspace.recipe.corrections is None:
-        return images
-    return replace(
-        images, corrections=distributed.broadcast(lambda: _read_corrections(workspace, images))
-    )
-
-
-def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
-    path = workspace.recipe.base_dir / str(workspace.recipe.corrections)
-    if not path.is_file():
-        raise LatteError(
-            f"there is no file {path}", where="corrections", hint="latte review RUN writes one"
-        )
-    checked_corrections(path)
-    lookup = ClassLookup(images.class_names)
-    given = teaching_labels(path)
-    labels: dict[str, int] = {}
-    for name in dict.fromkeys(given.values()):
-        try:
-            labels[name] = lookup.label(name, where=str(path))
-        except LatteError as error:
-            hint = (
-                f"{did_you_mean(name, images.class_names)} If the class names have changed since "
-                "this answer, put this name back, or remove the lines with it from this file."
-            )
-            what = f'"{name}" is none of the classes'
-            raise LatteError(what, where=str(path), hint=hint.lstrip()) from error
-    return tuple(labels[given[key]] if key in given else -1 for key in images.training.keys)
+    """Return `images` with the classes that a person gave; see `read_corrections`."""
+    found = read_corrections(workspace, images.training, images.class_names, images.aliases)
+    return images if found is None else replace(images, corrections=found)
 
 
 def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
@@ -223,6 +208,10 @@ def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
     Raises `LatteError` if the run uses them, and the dataset lacks the label of a training image.
     """
     ids = [image.id for image in images.training.images]
-    recipe = workspace.recipe.resolved
-    labels = oracle_labels(recipe, workspace.dataset.audit_labels, ids)
+    examples: dict[str, int] = {}
+    if images.corrections is not None:
+        given = zip(ids, images.corrections.labels, strict=True)
+        examples = {image: label for image, label in given if label >= 0}
+    recipe, audit = workspace.recipe.resolved, workspace.dataset.audit_labels
+    labels = oracle_labels(recipe, lambda: {**examples, **audit()}, ids)
     return None if labels is None else torch.tensor(labels, dtype=torch.int64)

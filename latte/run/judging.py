@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from latte import distributed
@@ -30,8 +29,9 @@ from latte.run.adapted import (
     mixed_model,
     save_adapted,
 )
+from latte.run.corrections import save_corrected
 from latte.run.images import Images
-from latte.run.posterior import save_corrected, save_posterior
+from latte.run.posterior import save_posterior
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -95,7 +95,7 @@ def judge_and_save(
     if distributed.is_main_process():
         folder = workspace.folder.adapted_model
         written += [*save_adapted(folder, adapted), *save_posterior(folder, posterior)]
-        written += save_corrected(workspace.folder, images)
+        written += save_corrected(workspace.folder, images.training.keys, images.corrections)
     frozen = zero_shot_model(workspace, images, zero_shot)
     return _outcome(frozen, adapted, TrainFacts(verdict=verdict), features), verdict, written
 
@@ -176,7 +176,7 @@ def _evidence(
         candidates=candidates,
         labels=labels,
         trained=features is not None,
-        corrections=None if images.corrections is None else torch.tensor(images.corrections),
+        corrections=None if images.corrections is None else images.corrections.given,
     )
 
 

@@ -58,7 +58,7 @@ def plan_questions(
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
     images = with_corrections(workspace, find_images(workspace))
-    inputs = workspace, images, compute_zero_shot(workspace, images)
+    inputs = workspace, images.joined, compute_zero_shot(workspace, images).joined
     return [*_of_descriptions(*inputs), *_of_labeler(*inputs)]
 
 

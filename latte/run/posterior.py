@@ -1,8 +1,8 @@
-"""Save and load a run's posterior and the classes that a person gave; predict with them."""
+"""Save and load a run's posterior; predict with it and with the classes that a person gave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,12 @@ from latte.evaluate.calibration import calibrated
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
 from latte.interfaces.measurements import Role
-from latte.io.files import write_atomically, write_json
+from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
-from latte.results.folder import ModelFolder, RunFolder
+from latte.results.folder import ModelFolder
 from latte.results.run import Run
-from latte.results.stored import explained, read_stored, same_count
-from latte.run.images import Images
+from latte.results.stored import explained, same_count
+from latte.run.corrections import read_corrected, with_given
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,13 @@ class OwnImages:
         return ranks.where(hits.any(dim=1), torch.full_like(ranks, classes))
 
 
+def of_first(posterior: Posterior | None, images: int) -> Posterior | None:
+    """Return the posterior of the first `images` images."""
+    if posterior is None:
+        return None
+    return Posterior(posterior.labels[:images], posterior.probabilities[:images])
+
+
 def save_posterior(folder: ModelFolder, posterior: Posterior | None) -> list[Path]:
     """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
     if posterior is None:
@@ -113,16 +120,6 @@ def read_own_images(run: Run) -> OwnImages | None:
     return OwnImages(found, run.rows.training_keys)
 
 
-def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
-    """Write the classes that a person gave, by content hash; remove the file if there are none."""
-    if images.corrections is None:
-        folder.corrected.unlink(missing_ok=True)
-        return []
-    given = zip(images.training.keys, images.corrections, strict=True)
-    write_json(folder.corrected, {key: label for key, label in given if label >= 0})
-    return [folder.corrected]
-
-
 def read_predicted(run: Run, role: Role) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
@@ -131,7 +128,7 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     `read_own_images` does.
     """
     own = read_own_images(run) if role == "adapted" else None
-    given = _read_corrected(run)
+    given = read_corrected(run)
     if own is None:
         if not given:
             return None
@@ -140,30 +137,7 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     adapted = run.record.evaluate.model("adapted")
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
-    return OwnImages(_with_given(own, given), own.keys, exponent)
-
-
-def _read_corrected(run: Run) -> dict[str, int]:
-    path, classes = run.folder.corrected, len(run.class_names)
-    if not run.folder.wrote("train", path):
-        return {}
-    given = read_stored(path, dict[str, int])
-    with explained(path):
-        if not all(0 <= label < classes for label in given.values()):
-            raise ValueError(f"a label is none of {classes} classes")
-    return given
-
-
-def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
-    labels, probabilities = own.posterior.labels.clone(), own.posterior.probabilities.clone()
-    for row, key in enumerate(own.keys):
-        if key in given:
-            others = labels[row][labels[row] != given[key]][: labels.shape[1] - 1]
-            labels[row, 1 : len(others) + 1] = others
-            labels[row, 0] = given[key]
-            probabilities[row] = 0
-            probabilities[row, 0] = 1
-    return Posterior(labels, probabilities)
+    return OwnImages(with_given(own.posterior, own.keys, given), own.keys, exponent)
 
 
 def check_posterior(found: Posterior, classes: int) -> None:

@@ -25,6 +25,7 @@ from latte.run.judging import (
     trains_clip,
     zero_shot_model,
 )
+from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.training import count_cut, train_learners
@@ -45,14 +46,14 @@ class Job:
     ask_again: bool = False
 
     def __post_init__(self) -> None:
-        labels = true_labels(self.workspace, self.images)
+        labels, given = true_labels(self.workspace, self.images), self.images.corrections
         self.fingerprints: Mapping[str, str] = stage_fingerprints(
             self.workspace.recipe,
             self.images.fingerprint,
             self.workspace.backbone.identity(),
             {
                 "describe": None if labels is None else labels.tolist(),
-                "train": self.images.corrections,
+                "train": given.every_label if given else None,
             },
         )
 
@@ -84,7 +85,7 @@ class Job:
     @cached_property
     def bank(self) -> DescriptionBank:
         """The result of stage `describe`: the texts about training images."""
-        return load_bank(self.workspace, self.images)
+        return load_bank(self.workspace, self.images.joined)
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -125,7 +126,9 @@ def _encode(job: Job) -> StageResult:
 def _describe(job: Job) -> StageResult:
     """Generate and write texts; return their file and the facts about them."""
     workspace, folder = job.workspace, job.workspace.folder
-    described = describe(workspace, job.images, job.zero_shot, ask_again=job.ask_again)
+    described = describe(
+        workspace, job.images.joined, job.zero_shot.joined, ask_again=job.ask_again
+    )
     if described is None:
         return StageResult([folder.descriptions])
     bank, facts = described
@@ -142,7 +145,7 @@ def _forget_outdated(job: Job, bank: DescriptionBank, *, has_same_facts: bool) -
     If its texts differ from the saved texts, these are `train` and all later stages. If only the
     facts about them differ, only `report` is outdated.
     """
-    if not load_bank(job.workspace, job.images).has_same_texts(bank):
+    if not load_bank(job.workspace, job.images.joined).has_same_texts(bank):
         job.workspace.progress.say("describe: texts were added, so later stages must be done again")
         job.workspace.folder.results.forget(*STAGES[STAGES.index("train") :])
     elif not has_same_facts:
@@ -156,7 +159,8 @@ def _train(job: Job) -> StageResult:
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
-    adapted, posterior = train_learners(workspace, job.images, zero_shot, bank)
+    adapted, posterior = train_learners(workspace, job.images.joined, zero_shot.joined, bank)
+    posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(
         workspace, job.images, zero_shot, adapted, posterior
     )

@@ -20,11 +20,13 @@ from latte.interfaces import (
     ImageAugmentation,
     LatteError,
     Posterior,
+    PseudoLabeler,
     Trainable,
     TrainingStart,
 )
 from latte.interfaces.settings import AugmentSettings
 from latte.run.adapted import Adapted, from_learners
+from latte.run.corrections import CorrectedLabeler
 from latte.run.describing import build_descriptions, training_set
 from latte.run.images import Images
 from latte.run.posterior import check_posterior
@@ -55,14 +57,15 @@ def train_learners(
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
     learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
     texts = FrozenTexts(workspace, bank)
-    corrections = None if images.corrections is None else torch.tensor(images.corrections)
+    labelers: list[PseudoLabeler[Any]] = [workspace.build(choice) for choice in recipe.labels]
+    if images.corrections is not None:
+        labelers = [CorrectedLabeler(labeler, images.corrections.given) for labeler in labelers]
     inputs = StepInputs(
-        labelers=[workspace.build(choice) for choice in recipe.labels],
+        labelers=labelers,
         bank=bank,
         descriptions=[choice.label for choice in recipe.descriptions],
         class_texts=images.class_texts,
         seed=workspace.seed,
-        corrections=corrections,
     )
     questions = build_questions(workspace, images, zero_shot)
     view = TrainingView(workspace.frozen_clip.pixel_format, _augment(workspace), workspace.seed)
@@ -188,9 +191,7 @@ def training_start(
         image_features=zero_shot.training.to(device),
         zero_shot_labels=labels.to(device),
         description_features=lambda name: classes[labels].to(device),
-        corrections=None
-        if images.corrections is None
-        else torch.tensor(images.corrections, device=device),
+        corrections=None if images.corrections is None else images.corrections.given.to(device),
         questions=questions,
         encode_names=partial(encode_names, workspace, images),
     )

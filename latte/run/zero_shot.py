@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,6 +46,22 @@ class ZeroShot:
     """(C, D): the class texts."""
     zero_shot_labels: Tensor
     """(N,) int64: for each training image, the class with the nearest text feature."""
+    examples: Tensor | None = None
+    """(E, D): images that join the training images because a person gave their classes."""
+
+    @property
+    def joined(self) -> ZeroShot:
+        """The same features, where the examples are training images, too."""
+        if self.examples is None:
+            return self
+        return replace(
+            self,
+            training=torch.cat([self.training, self.examples]),
+            zero_shot_labels=torch.cat(
+                [self.zero_shot_labels, zero_shot_labels(self.examples, self.class_features)]
+            ),
+            examples=None,
+        )
 
     @property
     def classifier(self) -> Classifier:
@@ -62,7 +78,10 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
         class_features = encode_class_texts(clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
     labels = zero_shot_labels(training, class_features)
-    return ZeroShot(training, evaluation, class_features, labels)
+    examples = None
+    if images.examples is not None:
+        examples = encode_images(workspace, images.examples, "encode examples")
+    return ZeroShot(training, evaluation, class_features, labels, examples)
 
 
 def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
@@ -83,7 +102,8 @@ def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
     """Write `zero_shot.safetensors`."""
     with write_atomically(path) as temporary:
-        save_tensors(temporary, vars(zero_shot))
+        tensors = vars(zero_shot).items()
+        save_tensors(temporary, {name: value for name, value in tensors if value is not None})
 
 
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
@@ -96,11 +116,15 @@ def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
     same_count(path, "training images", [len(found.training), len(images.training.images)])
     same_count(path, "test images", [len(found.evaluation), len(images.evaluation.images)])
     same_count(path, "classes", [len(found.class_features), len(images.class_names)])
+    if images.corrections is not None:
+        examples = 0 if found.examples is None else len(found.examples)
+        same_count(path, "examples", [examples, len(images.corrections.examples.images)])
     return found
 
 
 def _check(found: ZeroShot) -> None:
-    features = (found.training, found.evaluation, found.class_features)
+    features = [found.training, found.evaluation, found.class_features]
+    features += [] if found.examples is None else [found.examples]
     if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
         raise ValueError("features are not matrices of fp32")
     if len({one.shape[1] for one in features}) > 1:

@@ -260,12 +260,18 @@ def guard_evidence(
     have a class that a person gave.
     """
     start = training_start(classes, images)
-    frozen, texts = start.image_features, start.class_features
+    image_features, class_features = start.image_features, start.class_features
     candidates = {}
     for number in range(learners):
-        learner_features = frozen + 0.1 * unit_rows(images, seed=20 + number) if trained else frozen
+        learner_features = (
+            image_features + 0.1 * unit_rows(images, seed=20 + number)
+            if trained
+            else image_features
+        )
         features = normalize(learner_features, dim=1)
-        sums = texts + torch.zeros_like(texts).index_add_(0, start.zero_shot_labels, features)
+        sums = class_features + torch.zeros_like(class_features).index_add_(
+            0, start.zero_shot_labels, features
+        )
         classifier = Classifier(normalize(sums, dim=1), torch.arange(classes))
         candidates[f"learner-{number}"] = Candidate(features, classifier, 100.0)
     similarities = sum(
@@ -276,8 +282,8 @@ def guard_evidence(
     rows = torch.arange(images)
     return Evidence(
         class_names=start.class_names,
-        class_features=texts,
-        image_features=frozen,
+        class_features=class_features,
+        image_features=image_features,
         logit_scale=100.0,
         candidates=candidates,
         labels=similarities.argmax(dim=1),

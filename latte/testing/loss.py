@@ -131,8 +131,10 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 def _rows(supervision: Supervision, rows: Tensor) -> Supervision:
     stream, targets = supervision.stream, supervision.targets
-    shuffled = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
-    return replace(supervision, stream=shuffled, targets=None if targets is None else targets[rows])
+    shuffled_stream = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
+    return replace(
+        supervision, stream=shuffled_stream, targets=None if targets is None else targets[rows]
+    )
 
 
 def _with(supervision: Supervision, **changes: Tensor) -> Supervision:

@@ -17,7 +17,7 @@ from latte.train.timing import TEXTS, timed
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Labelers, texts and corrections that all training steps of a run use."""
+    """Labelers and texts that all training steps of a run use."""
 
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
@@ -25,8 +25,6 @@ class StepInputs:
     class_texts: ClassTexts
     """Sentences of each class, for aggregators that encode them again in training."""
     seed: int
-    corrections: Tensor | None = None
-    """(N,) int64, on the CPU: class that a person gave to the image, or -1."""
 
 
 class StepTexts:

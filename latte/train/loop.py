@@ -74,8 +74,8 @@ def train(training: Training, progress: Progress) -> None:
 
 def _notes(learner: Learner) -> Iterator[str]:
     yield from learner.backbone.notes
-    fits = learner.loss is None or learner.loss.sigmoid
-    if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not fits:
+    loss_fits = learner.loss is None or learner.loss.sigmoid
+    if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not loss_fits:
         yield _SIGMOID
 
 
@@ -117,18 +117,20 @@ def _train_steps(training: Training, step: int, log: MetricsLog, progress: Progr
     total, steps = training.total_steps, _steps(training, step, progress)
     with progress.task("train", total, "step", done=step) as task, contextlib.closing(steps):
         try:
-            for finished in steps:
-                unwritten_steps.append(finished)
-                task.advance(1, epoch=finished.epoch, loss=shown_loss.of(finished.figures))
-                ends_epoch = training.ends_epoch(finished.step)
-                is_due = checkpoints.is_due(finished.step)
+            for finished_step in steps:
+                unwritten_steps.append(finished_step)
+                task.advance(
+                    1, epoch=finished_step.epoch, loss=shown_loss.of(finished_step.figures)
+                )
+                ends_epoch = training.ends_epoch(finished_step.step)
+                is_due = checkpoints.is_due(finished_step.step)
                 if ends_epoch or is_due:
-                    log.append([unwritten.row() for unwritten in unwritten_steps])
+                    log.append([unwritten_step.row() for unwritten_step in unwritten_steps])
                     unwritten_steps = []
                 if ends_epoch:
-                    _end_epoch(training, finished, log)
+                    _end_epoch(training, finished_step, log)
                 if is_due:
-                    checkpoints.save(finished.step)
+                    checkpoints.save(finished_step.step)
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(checkpoints.continuation())
             raise
@@ -268,14 +270,14 @@ class _ShownLoss:
         return self._text
 
 
-def _end_epoch(training: Training, finished: _FinishedStep, log: MetricsLog) -> None:
+def _end_epoch(training: Training, finished_step: _FinishedStep, log: MetricsLog) -> None:
     figures: Mapping[str, float] = {}
-    epoch, interval = finished.epoch, training.settings.evaluate_every
+    epoch, interval = finished_step.epoch, training.settings.evaluate_every
     if training.evaluate is not None and interval and (epoch + 1) % interval == 0:
         _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)
-    log.append([{"event": "epoch", "epoch": epoch, "step": finished.step, **figures}])
+    log.append([{"event": "epoch", "epoch": epoch, "step": finished_step.step, **figures}])
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:

@@ -83,9 +83,6 @@ def _supervise(
         for labeler in inputs.labelers
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
-    if inputs.corrections is not None:
-        corrections = inputs.corrections[batch.indices].to(image_features.device, non_blocking=True)
-        streams = [_corrected(stream, corrections) for stream in streams]
     columns = [
         inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed)
         for labels in _labels_for_texts(inputs, streams)
@@ -114,12 +111,6 @@ def _labels_for_texts(
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
         return [None] * len(streams)
     return torch.stack([stream.labels for stream in streams]).cpu().unbind()
-
-
-def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
-    is_corrected = corrections >= 0
-    labels = corrections.where(is_corrected, stream.labels)
-    return replace(stream, labels=labels, weights=stream.weights.masked_fill(is_corrected, 1.0))
 
 
 def _in_step(

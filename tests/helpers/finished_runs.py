@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.results.answers import Answer, Kind, Use, append_answers, now
+from latte.results.answers import Answer, Kind, append_answers, now
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from tests.helpers.recorded import write_colour_images
@@ -62,11 +62,11 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
 
 
 def _answer(run: Run) -> None:
-    """Write `review.jsonl`: a class that measures the gain, an unsure answer, and a label."""
-    answers: list[tuple[Kind, str | None, Use, str]] = [
-        ("class", "red", "evidence", "evidence"),
-        ("unsure", None, "evidence", "evidence"),
-        ("class", "blue", "teaching", "images"),
+    """Write `review.jsonl`: a class and an unsure answer that measure the gain, and a class."""
+    answers: list[tuple[Kind, str | None, str]] = [
+        ("class", "red", "evidence"),
+        ("unsure", None, "evidence"),
+        ("class", "blue", "images"),
     ]
     images = zip(run.rows.training_keys, run.rows.training_ids, answers, strict=False)
     append_answers(

@@ -23,8 +23,7 @@ from unittest import mock
 import torch
 from latte_flyp.flyp import FlypOptions, FlypPrototypes
 from latte_reclip.reclip import LabelPropagationLabeler, LabelPropagationOptions
-from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 
 from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone

@@ -1,4 +1,4 @@
-"""`review.jsonl`: answers survive kills, and an image has one use."""
+"""`review.jsonl`: answers survive kills, and those about drawn images measure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, append_answers, latest, read_answers
+from latte.results.answers import Answer, append_answers, latest, measuring, read_answers
 
-ONE = Answer("k1", "class", "cat", "evidence", "evidence", "demo", "2026-01-01T00:00:00+00:00")
+ONE = Answer("k1", "class", "cat", "evidence", "demo", "2026-01-01T00:00:00+00:00")
 
 
 def test_answers_are_read_back(tmp_path: Path) -> None:
@@ -57,11 +57,12 @@ def test_the_last_answer_counts_and_undo_removes_it() -> None:
     assert latest([ONE, replace(ONE, kind="undo", label=None)]) == {}
 
 
-def test_an_image_is_evidence_or_teaching(tmp_path: Path) -> None:
-    append_answers(tmp_path / "review.jsonl", [ONE, replace(ONE, use="teaching")])
-    with pytest.raises(LatteError, match="both evidence and teaching") as caught:
-        read_answers(tmp_path / "review.jsonl")
-    assert caught.value.where == f"{tmp_path / 'review.jsonl'}:2"
+def test_images_that_were_drawn_measure_with_their_newest_answer() -> None:
+    grouped = replace(ONE, key="k2", queue="clusters")
+    corrected = replace(ONE, label="dog", queue="images")
+    assert measuring([ONE, grouped, corrected]) == {"k1": corrected}
+    assert measuring([grouped, replace(grouped, queue="evidence")]).keys() == {"k2"}
+    assert measuring([ONE, replace(ONE, kind="undo", label=None), grouped]) == {}
 
 
 @pytest.mark.thorough
@@ -72,7 +73,7 @@ def test_processes_that_append_at_the_same_time_lose_nothing(tmp_path: Path) -> 
         "from latte.results.answers import Answer, append_answers\n"
         "for i in range(100):\n"
         "    append_answers(Path(sys.argv[1]), [Answer(f'{sys.argv[2]}-{i}', 'none', None,"
-        " 'evidence', 'evidence', 'demo', '')])\n"
+        " 'evidence', 'demo', '')])\n"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", program, str(path), str(number)])

@@ -8,9 +8,9 @@ from statistics import mean, stdev
 import pytest
 
 from latte.evaluate.confidence_sequence import confidence_sequence
-from latte.results.answers import Answer, Kind, Use
+from latte.results.answers import Answer, Kind
 from latte.review.estimate import Estimate, estimate
-from latte.review.population import Population, draw, population, teaches
+from latte.review.population import Population, draw, population
 from latte.review.sentences import Evidence
 
 NAMES = ("cat", "dog", "bird")
@@ -19,11 +19,9 @@ KEYS = [f"{_RANDOM.getrandbits(64):x}" for _ in range(300)]
 TRUTH = {key: _RANDOM.randrange(3) for key in KEYS}
 
 
-def answer(
-    key: str, kind: Kind = "class", label: int | None = None, use: Use = "evidence"
-) -> Answer:
+def answer(key: str, kind: Kind = "class", label: int | None = None) -> Answer:
     name = NAMES[TRUTH[key] if label is None else label] if kind == "class" else None
-    return Answer(key, kind, name, use, "evidence", "demo", "")
+    return Answer(key, kind, name, "evidence", "demo", "")
 
 
 def models(gain: float = 0.2) -> Population:
@@ -35,7 +33,7 @@ def models(gain: float = 0.2) -> Population:
         better = number % 9 < 3 + 6 * gain
         zero_shot.append(wrong if differs and better else TRUTH[key])
         adapted.append(wrong if differs and not better else TRUTH[key])
-    return population(KEYS, zero_shot, adapted, [draw(key + "c") for key in KEYS], learned=False)
+    return population(KEYS, zero_shot, adapted, [draw(key + "c") for key in KEYS])
 
 
 def true_gain(found: Population) -> float:
@@ -97,13 +95,11 @@ def test_only_answers_before_the_first_gap_count() -> None:
     assert gap.answered == 5
 
 
-def test_an_answer_for_teaching_is_no_evidence() -> None:
+def test_only_answers_before_the_first_unanswered_image_count() -> None:
     found = models()
-    chosen = [one.key for one in found.disagreements[:20]]
-    mixed = after(
-        found, [answer(key, use="teaching" if key == chosen[3] else "evidence") for key in chosen]
-    )
-    assert mixed.answered == 3
+    chosen = [image.key for image in found.disagreements[:20]]
+    mixed = after(found, [answer(key) for key in chosen if key != chosen[3]])
+    assert (mixed.answered, mixed.waiting) == (3, 16)
 
 
 def test_none_of_these_is_wrong_for_both_and_unsure_is_bounded_both_ways() -> None:
@@ -126,17 +122,15 @@ def test_none_of_these_is_wrong_for_both_and_unsure_is_bounded_both_ways() -> No
 
 
 def test_copies_are_one_image_and_the_order_belongs_to_the_content() -> None:
-    twice = population(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600, learned=False)
+    twice = population(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600)
     assert len(twice.images) == 300
-    other = population(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300, learned=False)
+    other = population(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300)
     assert [one.key for one in other.images] == [one.key for one in twice.images]
 
 
-def test_a_model_that_has_learned_is_measured_on_evidence_images_only() -> None:
-    found = population(KEYS, [0] * 300, [1] * 300, [0.5] * 300, learned=True)
-    assert found.images
-    assert not any(teaches(one.key) for one in found.images)
-    assert 100 < len(found.images) < 200
+def test_images_that_taught_the_model_do_not_measure_it() -> None:
+    found = population(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
+    assert {image.key for image in found.images} == {*KEYS[40:]}
 
 
 @pytest.mark.thorough
@@ -158,7 +152,7 @@ def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
         gains, covered = list[float](), 0
         for _ in range(reviewers):
             keys = [f"{numbers.getrandbits(64):x}" for _ in range(images)]
-            found = population(keys, zero_shot, adapted, truth, learned=False)
+            found = population(keys, zero_shot, adapted, truth)
             label = dict(zip(keys, truth, strict=True))
             asked = [
                 answer(one.key, label=label[one.key]) for one in found.disagreements[: stops[-1]]
@@ -177,5 +171,5 @@ def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
 def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
-        found = population(KEYS[:count], [0] * count, adapted, [0.5] * count, learned=False)
+        found = population(KEYS[:count], [0] * count, adapted, [0.5] * count)
         assert len(Evidence(after(found, []), "the adapted model").lines) == 1

@@ -1,7 +1,8 @@
-"""A review of a run: the order of questions, and the strict split of evidence and teaching."""
+"""A review of a run: the order of questions, and which answers measure the gain."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence
 from latte.results.answers import Answer, read_answers
+from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.results.stored import LARGEST_JSON
-from latte.review.importing import import_answers
-from latte.review.population import ReviewImage, teaches
-from latte.review.queues import Question, QueueName
+from latte.review.population import ReviewImage
+from latte.review.queues import Question
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 
@@ -72,22 +74,22 @@ def test_options_do_not_reveal_the_model(review: Review) -> None:
     assert 0.25 < sum(first) / len(first) < 0.75
 
 
-def test_teaching_images_are_never_evidence(review: Review) -> None:
-    question = review.next("images")
-    assert question is not None
-    assert teaches(question.images[0].key)
-    review.answer([question.images[0].key], "class", "cat", "images")
-    asked = answered(review, 90)
-    assert not any(teaches(key) for key in asked)
-    with pytest.raises(LatteError, match="never both"):
-        review.answer([question.images[0].key], "class", "cat", "evidence")
-    evidence = next(one.key for one in review.population.images if not teaches(one.key))
-    with pytest.raises(LatteError, match="never both"):
-        review.answer([evidence], "class", "cat", "images")
+def test_images_that_other_tasks_asked_about_are_drawn_too(review: Review) -> None:
+    drawn = review.next("evidence")
+    assert drawn is not None
+    review.answer(keys(drawn), "class", "cat", "images")
+    assert review.next("evidence") == drawn
+    assert review.evidence().estimate.answered == 0
+    review.answer(keys(drawn), "class", "dog", "evidence")
+    assert review.evidence().estimate.answered == 1
+    # A later correction, in any task, changes the answer but not the draw.
+    review.answer(keys(drawn), "class", "bird", "images")
+    assert review.evidence().estimate.answered == 1
+    assert [answer.label for answer in review.answers().values()] == ["bird"]
 
 
 def test_images_are_looked_through_in_their_random_order(review: Review) -> None:
-    expected = [one.key for one in everything(review) if teaches(one.key)]
+    expected = [image.key for image in everything(review)]
     asked = []
     while (question := review.next("images")) is not None:
         (image,) = question.images
@@ -113,8 +115,7 @@ def test_clusters_are_asked_once_and_the_largest_first(review: Review) -> None:
     while (question := review.next("clusters")) is not None:
         (label,) = {one.adapted for one in question.images}
         assert label in question.options
-        assert all(teaches(one.key) for one in question.images)
-        sizes.append(sum(teaches(one.key) and one.adapted == label for one in everything(review)))
+        sizes.append(sum(image.adapted == label for image in everything(review)))
         assert review.standing("clusters").left == len(NAMES) - len(sizes) + 1
         review.answer(keys(question), "class", "dog", "clusters")
     assert len(sizes) == review.standing("clusters").answered == len(NAMES)
@@ -125,7 +126,7 @@ def test_a_sheet_has_typical_and_doubtful_images(review: Review) -> None:
     question = review.next("clusters")
     assert question is not None
     label = question.images[0].adapted
-    cluster = [one for one in everything(review) if teaches(one.key) and one.adapted == label]
+    cluster = [image for image in everything(review) if image.adapted == label]
     ranked = sorted((one.confidence for one in cluster), reverse=True)
     assert [one.confidence for one in question.images] == [*ranked[:9], *ranked[-3:]]
 
@@ -141,9 +142,7 @@ def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
     asked = review.next("images")
     assert asked is not None
     assert asked.images[0].key not in named
-    assert (
-        review.standing("images").left == sum(teaches(one.key) for one in everything(review)) - 10
-    )
+    assert review.standing("images").left == len(everything(review)) - 10
 
 
 def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
@@ -168,11 +167,10 @@ def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Revi
     assert asked.images[0] == question.images[0]
 
 
-def test_sheets_with_an_evidence_image_are_refused_and_leave_no_line(review: Review) -> None:
+def test_sheets_with_an_unknown_image_are_refused_and_leave_no_line(review: Review) -> None:
     question = review.next("clusters")
     assert question is not None
-    evidence = next(one.key for one in everything(review) if not teaches(one.key))
-    for named, others in ([evidence], []), ([], [evidence]), (["no image"], []):
+    for named, others in (["no image"], []), ([], ["no image"]):
         with pytest.raises(LatteError):
             review.answer([*keys(question), *named], "class", "cat", "clusters", others)
     assert not review.file.exists()
@@ -183,7 +181,6 @@ def test_the_next_step_after_teaching_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     review = made_up_review(tmp_path / "my run", NAMES)
-    answered(review, 4)
     assert review.standing("evidence").next_step == ""
     question = review.next("clusters")
     assert question is not None
@@ -193,9 +190,6 @@ def test_the_next_step_after_teaching_is_named(
     assert review.standing("clusters").next_step == step
     assert run_command_line(["review", "my run", "--show"]) == 0
     assert step in capsys.readouterr().out.splitlines()
-    learned = made_up_review(tmp_path / "new", NAMES, corrections="../my run/review.jsonl")
-    assert learned.answers() == review.answers()
-    assert learned.standing("evidence").next_step == ""
 
 
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
@@ -224,26 +218,19 @@ def test_impossible_answers_are_refused(
     assert not review.file.exists()
 
 
-@pytest.mark.parametrize(
-    "corrections",
-    ["../victim.txt", "/dev/null", "../plain/review.jsonl", "../linked/review.jsonl", "a" * 5000],
-)
-def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
-    tmp_path: Path, corrections: str
-) -> None:
-    (tmp_path / "plain").mkdir()
-    made_up_review(tmp_path / "linked", NAMES).file.symlink_to(tmp_path / "victim.txt")
-    folder = tmp_path / "untrusted"
-    for use in (
-        lambda: made_up_review(folder, NAMES, corrections=corrections),
-        lambda: read_evidence(folder),
-    ):
-        with pytest.raises(LatteError, match=r"review\.jsonl of a run folder|File name too long"):
-            use()
-    assert not (tmp_path / "victim.txt").exists()
+def test_a_taught_run_has_answers_of_its_own_about_other_images(tmp_path: Path) -> None:
+    first = made_up_review(tmp_path / "first", NAMES)
+    asked = answered(first, 5)
+    taught = tmp_path / "taught"
+    made_up_review(taught, NAMES, corrections="../first/review.jsonl")
+    (taught / "corrected.json").write_text(json.dumps(dict.fromkeys(asked, 0)))
+    review = Review(Run(RunFolder(taught)))
+    assert review.file == taught / "review.jsonl"
+    assert len(everything(review)) == len(everything(first)) - 5
+    assert not {*answered(review, 20)} & {*asked}
 
 
-def test_corrections_of_a_run_that_was_not_copied_leave_the_gain_unknown(tmp_path: Path) -> None:
+def test_a_missing_file_of_corrections_does_not_hinder_a_review(tmp_path: Path) -> None:
     made_up_review(tmp_path / "learned", NAMES, corrections="../missing/review.jsonl")
     assert read_evidence(tmp_path / "learned") is None
 
@@ -271,13 +258,9 @@ def test_the_file_is_read_once_for_an_answer(
 
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
     answered(review, 5)
-    assert review.standing("evidence").left == 195
-    question = review.next("images")
-    assert question is not None
-    review.answer(keys(question), "none", None, "images")
+    upcoming = [question.images[0].key for question in review.upcoming(200)]
     left = review.standing("evidence").left
-    upcoming = [one.images[0].key for one in review.upcoming(200)]
-    assert len(upcoming) == left < 195
+    assert len(upcoming) == left == 195
     assert answered(review, left) == upcoming
     assert review.next("evidence") is None
     assert review.standing("evidence").left == 0
@@ -306,26 +289,6 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     renamed.file.write_text(text)
     assert renamed.evidence().unknown == ""
     assert len(renamed.answers()) == 40
-
-
-def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
-    images = dict(zip(review.run.rows.training_keys, review.run.rows.training_ids, strict=True))
-    measured = [key for key in images if teaches(key)][::2]
-    rows = (f"{images[key]},dog,evidence\n" for key in measured)
-    sheet = tmp_path / "answers.csv"
-    sheet.write_text(f"image,label,use\n{''.join(rows)}")
-    import_answers(review, sheet)
-    renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
-    queues: tuple[QueueName, ...] = ("clusters", "images")
-    for name in queues:
-        question = renamed.standing(name).question
-        assert question is not None and question == renamed.next(name)
-        keys = [one.key for one in question.images]
-        assert not {*keys} & {*measured}
-        renamed.answer(keys, "class", "hound", name)
-    sheet.write_text(f"image,label\n{images[measured[0]]},hound\n")
-    assert [one.use for one in import_answers(renamed, sheet)] == ["evidence"]
 
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Answers of a review reach training only where a person chose to teach, and are marked."""
+"""All classes that a person gave teach, at every door, and runs with them are marked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LabelStream, LatteError
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
-from latte.train.step import _corrected
+from latte.run.corrections import _corrected
 from tests.helpers.finished_runs import ExampleRun
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import write_colour_images
@@ -33,7 +33,7 @@ def test_given_labels_replace_those_of_a_stream_with_full_weight() -> None:
 
 
 @pytest.mark.thorough
-def test_only_teaching_answers_change_a_run(
+def test_answers_of_all_tasks_teach_a_run(
     tmp_path: Path,
     tiny_clip_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,24 +57,20 @@ train: {{max_epochs: 0}}
     (plain,) = (tmp_path / "runs").iterdir()
     before = labels(plain)
     first, second = open_run(plain).rows.training_keys[:2]
-    other = {name: NAMES[(NAMES.index(name) + 1) % 3] for name in NAMES}
+    given = [NAMES[(NAMES.index(before[0]) + shift) % 3] for shift in (1, 2)]
     answers = [
-        Answer(first, "class", other[before[0]], "teaching", "images", plain.name, ""),
-        Answer(second, "class", other[before[1]], "evidence", "evidence", plain.name, ""),
+        Answer(first, "class", given[0], "images", plain.name, ""),
+        Answer(second, "class", given[1], "evidence", plain.name, ""),
     ]
-    append_answers(plain / "review.jsonl", answers[1:])
+    append_answers(plain / "review.jsonl", answers)
     taught = [*run, "--set", f"corrections=runs/{plain.name}/review.jsonl"]
-    assert run_command_line(taught) == 0
+    assert run_command_line([option for option in taught if option != "--quiet"]) == 0
     (folder,) = set((tmp_path / "runs").iterdir()) - {plain}
-    assert labels(folder) == before, "evidence is never learned from"
-    append_answers(plain / "review.jsonl", answers[:1])
-    assert run_command_line([one for one in taught if one != "--quiet"]) == 0
-    assert labels(folder)[0] == other[before[0]]
+    assert labels(folder)[:2] == given
     assert "Corrected: labels that a person gave" in " ".join(capsys.readouterr().out.split())
-    # The run is measured on evidence images only, with the same file of answers.
+    # The review of the new run asks about images that did not teach.
     assert run_command_line(["review", str(folder), "--show", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["images"] < 9
+    assert json.loads(capsys.readouterr().out)["images"] == 9 - 2
     # The corrected image is certain, and has no second class.
     uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
     corrected = next(
@@ -91,10 +87,13 @@ def test_predict_gives_the_class_that_a_person_gave(
     settings = ("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0")
     recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings, fixed(strength))
     plain, _, _ = run(recipe, *recipe_of)
-    key, name = open_run(plain).rows.training_keys[0], labels(plain)[0]
-    other = NAMES[(NAMES.index(name) + 1) % 3]
-    answer = Answer(key, "class", other, "teaching", "images", plain.name, "")
-    append_answers(plain / "review.jsonl", [answer])
+    keys, name = open_run(plain).rows.training_keys, labels(plain)[0]
+    other, third = (NAMES[(NAMES.index(name) + shift) % 3] for shift in (1, 2))
+    answers = [
+        Answer(keys[0], "class", other, "images", plain.name, ""),
+        Answer(keys[1], "class", third, "images", plain.name, ""),
+    ]
+    append_answers(plain / "review.jsonl", answers)
     monkeypatch.setenv("JUDGED", str(recipe.parent / "judged.json"))
     taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
     found = latte.load(taught).predict(recipe.parent / "images")
@@ -103,9 +102,9 @@ def test_predict_gives_the_class_that_a_person_gave(
     (own,) = (one for one in found if one.image.endswith(open_run(plain).rows.training_ids[0]))
     assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
-    assert evidence["corrections"] == [NAMES.index(other), *[-1] * 11]
+    assert evidence["corrections"] == [NAMES.index(other), NAMES.index(third), *[-1] * 10]
     calibration = recorded(taught, "evaluate", "calibration")
-    assert calibration["images"] == 11, "the image of known class is left out"
+    assert calibration["images"] == 10, "images of known class are left out"
 
 
 @pytest.mark.thorough
@@ -114,21 +113,23 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
 ) -> None:
     command = ["run", str(recipe), "--quiet"]
     assert run_command_line(command) == 0
-    assert "for teaching" not in capsys.readouterr().out
+    assert "teach; next step" not in capsys.readouterr().out
     (plain,) = Path("runs").iterdir()
-    key = open_run(plain).rows.training_keys[0]
-    append_answers(
-        plain / "review.jsonl", [Answer(key, "class", "red", "teaching", "x", plain.name, "")]
-    )
+    keys = open_run(plain).rows.training_keys
+    answers = [
+        Answer(key, "class", name, "images", plain.name, "")
+        for key, name in zip(keys[:2], NAMES[:2], strict=True)
+    ]
+    append_answers(plain / "review.jsonl", answers)
     assert run_command_line(command) == 0
     said = capsys.readouterr().out
-    assert f"1 answer teaches; next step: latte review {plain} --learn" in said
-    assert "with your corrections" not in said
+    assert f"2 answers teach; next step: latte review {plain} --learn" in said
+    assert "with your answers" not in said
     assert run_command_line(["review", str(plain), "--learn"]) == 0
     (learned,) = set(Path("runs").iterdir()) - {plain}
-    assert "for teaching" not in capsys.readouterr().out
+    assert "teach; next step" not in capsys.readouterr().out
     assert run_command_line(command) == 0
-    assert f"run with your corrections: {learned}" in capsys.readouterr().out
+    assert f"run with your answers: {learned}" in capsys.readouterr().out
     # Its recipe has corrections, which are found beside the original recipe.
     again = ["run", str(learned / "recipe.yaml"), "--quiet"]
     assert run_command_line(again) == 0
@@ -138,12 +139,10 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
 @pytest.mark.thorough
 def test_damaged_classes_of_a_person_are_an_error(recipe: Path) -> None:
     settings = ("describer=null", "descriptions=[class]", "labels=[frozen]", "train.max_steps=0")
-    plain, _, _ = run(recipe, *settings)
-    (plain / "review.jsonl").touch()
-    folder, _, _ = run(recipe, *settings, f"corrections={plain / 'review.jsonl'}")
+    table = recipe.parent / "labels.csv"
+    table.write_text("path,class\npart-0/000.jpg,red\npart-1/000.jpg,blue\n")
+    folder, _, _ = run(recipe, *settings, f"corrections={table}")
     path, photo = folder / "corrected.json", next((recipe.parent / "images").rglob("*.jpg"))
-    assert json.loads(path.read_text()) == {}
-    assert latte.load(folder).own is None, "no image needs the column `source`"
     key = open_run(folder).rows.training_keys[0]
     for damaged in (3, -1, 2**60, True, "red", None, 0.5):
         path.write_text(json.dumps({key: damaged}))
@@ -168,14 +167,13 @@ def test_unknown_names_and_missing_files_are_errors(
     finished_run: ExampleRun, fixed_guard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = open_run(finished_run.folder).rows.training_keys[0]
-    answer = Answer(key, "class", "gren", "teaching", "images", "squares", "")
+    answer = Answer(key, "class", "gren", "images", "squares", "")
     beside = made_up_review(tmp_path / "made up", NAMES).file
     for file in (beside, tmp_path / "review.jsonl"):
         append_answers(file, [answer])
     for file, message in (
-        (tmp_path / "none.jsonl", "no file"),
-        (tmp_path / "review.jsonl", "must be the review.jsonl of a run folder"),
-        (beside, "put this name back, or remove the lines"),
+        (tmp_path / "none.jsonl", "none.jsonl"),
+        (beside, 'Did you mean "green"'),
     ):
         arguments = ["run", str(finished_run.recipe), "--set", f"corrections={file}"]
         assert run_command_line([*arguments, "--set", f"output={tmp_path}"]) == 2

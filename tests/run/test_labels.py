@@ -19,8 +19,10 @@ from pyarrow import parquet
 from torchvision.datasets import ImageFolder
 
 from latte.cli.main import run_command_line
+from latte.interfaces import ImageReference
+from latte.results.given_labels import read_labels
+from latte.results.named_images import NamedImages
 from latte.results.run import open_run
-from latte.review.session import Review
 from tests.helpers.records import recorded
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
@@ -138,10 +140,9 @@ def annotated(path: Path) -> Path:
     "format_", ["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone", "paths"]
 )
 def test_every_format_is_read_as_answers(
-    run: Path, images: Path, labels: Rows, format_: str, capsys: pytest.CaptureFixture[str]
+    run: Path, images: Path, labels: Rows, format_: str
 ) -> None:
     output = Path(f"labels.{format_}")
-    (run / "review.jsonl").unlink()
     if format_ == "paths":
         rows = [f"{images.absolute() / image},{label}\n" for image, label, _ in labels]
         output.write_text("".join(["path,class\n", *rows]))
@@ -149,26 +150,14 @@ def test_every_format_is_read_as_answers(
         assert export(run, format_, output) == 0
     if format_ == "label-studio":
         annotated(output)
-    assert latte("review", run, "--import", output) == 0
-    assert "6 new answers" in capsys.readouterr().err
-    answers = Review(open_run(run)).answers().values()
-    assert {(one.image, one.label) for one in answers} == {(one, name) for one, name, _ in labels}
-
-
-def test_an_image_of_no_class_folder_and_a_foreign_image_are_refused(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = (run / "review.jsonl").read_bytes()
-    assert export(run, "imagefolder", "out") == 0
-    path = next(Path("out").glob("*/*.*"))
-    path.rename(Path("out") / path.name)
-    assert latte("review", run, "--import", "out") == 2
-    assert "this image is in no class folder" in capsys.readouterr().err
-    (Path("out") / path.name).rename(path)
-    path.write_bytes(b"changed")
-    assert latte("review", run, "--import", "out") == 2
-    assert f"{path}: this run has no image with this content" in capsys.readouterr().err
-    assert (run / "review.jsonl").read_bytes() == before
+    opened = open_run(run)
+    ids = dict(zip(opened.rows.training_ids, opened.rows.training_keys, strict=True))
+    references = [ImageReference(image, images.absolute() / image) for image in ids]
+    named = NamedImages(ids, lambda: references)
+    given = read_labels(output, named, opened.class_names)
+    expected = {ids[image]: opened.class_names.index(name) for image, name, _ in labels}
+    assert {key: label.label for key, label in given.items()} == expected
+    assert named.examples == {}
 
 
 def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Rows) -> None:

@@ -254,7 +254,7 @@ class TestPredictions:
         append_answers(
             plain / "review.jsonl",
             [
-                Answer(keys[row], "class", names[label], "teaching", "images", plain.name, "")
+                Answer(keys[row], "class", names[label], "images", plain.name, "")
                 for row, label in given.items()
             ],
         )

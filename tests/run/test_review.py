@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.review import _picture
+from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
 from latte.review.session import Review
 from tests.helpers.command_line import Latte
@@ -42,12 +43,17 @@ def test_answers_meet_the_verdict_in_every_report(
     for text in (parse(page.read_text()).by_id("result").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
-    assert _picture(Review(open_run(folder)))(0, 64).startswith(b"\xff\xd8")
+    opened = open_run(folder)
+    assert _picture(Review(opened))(0, 64).startswith(b"\xff\xd8")
     labels = (folder / "models/adapted" if strength == 0 else folder) / "pseudo_labels.csv"
+    keys = dict(zip(opened.rows.training_ids, opened.rows.training_keys, strict=True))
     with labels.open(newline="") as file:
-        rows = [f"{row['image']},{row['adapted']},evidence\n" for row in csv.DictReader(file)]
-    Path("answers.csv").write_text("".join(["image,label,use\n", *rows]))
-    found = json.loads(latte("review", folder, "--import", "answers.csv", "--json").out)
+        answers = [
+            Answer(keys[row["image"]], "class", row["adapted"], "evidence", folder.name, "")
+            for row in csv.DictReader(file)
+        ]
+    append_answers(folder / "review.jsonl", answers)
+    found = json.loads(latte("review", folder, "--json").out)
     assert found["answered"] == found["disagreements"] > 0
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
     compared = "the adapted model"
@@ -59,7 +65,7 @@ def test_answers_meet_the_verdict_in_every_report(
     assert f"{compared} changes accuracy by {gain}" in " ".join(
         latte("compare", folder).out.split()
     )
-    assert HINT not in latte(*run).out
+    assert "To measure the gain" not in latte(*run).out
 
 
 def test_no_hint_after_a_run_with_labelled_images(recipe: Path, latte: Latte) -> None:
@@ -69,12 +75,11 @@ def test_no_hint_after_a_run_with_labelled_images(recipe: Path, latte: Latte) ->
 def test_damaged_answers_are_refused_without_torch(recipe: Path, latte: Latte) -> None:
     latte("run", recipe, "--quiet")
     (folder,) = Path("runs").iterdir()
-    first = open_run(folder).rows.training_ids[0]
-    Path("given.csv").write_text(f"image,label\n{first},redd\n")
+    (folder / "review.jsonl").write_text("{}\n")
     program = (
         "import sys\n"
         "from latte.cli.main import run_command_line as run\n"
-        f"code = run(['review', {str(folder)!r}, '--import', 'given.csv'])\n"
+        f"code = run(['review', {str(folder)!r}, '--show'])\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else code != 2)\n"
     )
     ended = subprocess.run(
@@ -85,7 +90,6 @@ def test_damaged_answers_are_refused_without_torch(recipe: Path, latte: Latte) -
         env=environment(Path.cwd()),
     )
     assert ended.returncode == 0, ended.stderr
-    assert "given.csv:2" in ended.stderr and 'Did you mean "red"?' in ended.stderr
-    (folder / "review.jsonl").write_text("{}\n")
+    assert "review.jsonl:1: this file is damaged" in ended.stderr
     for arguments in (["report", folder], ["compare", folder], ["review", folder, "--show"]):
         assert "review.jsonl:1: this file is damaged" in latte(*arguments, code=2).err

@@ -1,4 +1,4 @@
-"""Options of the describer `llava`; importing this module does not import torch."""
+"""Options of the describer `llava`, which its model, its checkpoints and its views share."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
 from latte.api import (
     ImageReference,
@@ -95,17 +96,18 @@ class _Pages:
             "images": len(rows),
             "view": view,
             "prototypes": [
-                {
-                    "images": len(nearest),
-                    "near": [
-                        Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
-                        for row in nearest[: self._options.images].tolist()
-                        for image in [self._run.ids[row]]
-                    ],
-                }
-                for nearest in view.nearest
+                {"images": len(image_rows), "near": self._near(image_rows)}
+                for image_rows in view.nearest
             ],
         }
+
+    def _near(self, image_rows: Tensor) -> list[Near]:
+        """Return the nearest images of a prototype, from all its `image_rows`, nearest first."""
+        images = [self._run.ids[row] for row in image_rows[: self._options.images].tolist()]
+        return [
+            Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+            for image in images
+        ]
 
     def _make_thumbnail(self, image: str) -> str | None:
         path = self._paths.find(image)

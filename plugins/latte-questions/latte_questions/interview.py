@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
+from latte_transductive.labeler import TransductiveOptions
 from latte_transductive.mixture import Mixture
 from latte_transductive.neighbours import neighbours_of
-from latte_transductive.options import TransductiveOptions
 from pydantic import Field, model_validator
 from torch import Tensor
 

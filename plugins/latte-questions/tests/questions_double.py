@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from latte_questions.interview import MIXED, ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
-from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize

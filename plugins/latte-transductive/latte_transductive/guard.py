@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import Field
 
 from latte.api import Evidence, Guard, Verdict
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
 from latte_transductive.margin import relative_margin
-from latte_transductive.options import EvidenceOptions
+from latte_transductive.options import MixtureOptions, Share
 
 MIN_IMAGES = 8
 """With fewer images, zero-shot is kept: fits to halves of them are not meaningful."""
@@ -29,6 +30,20 @@ MIN_GIVEN = 6
 _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4
+
+
+class EvidenceOptions(MixtureOptions):
+    """Options of the guard `evidence`: the mixture's options, and two limits for its decision."""
+
+    whole_from: Share = Field(
+        default=0.75,
+        description="the candidate is used in full from this score",
+    )
+    half_from: Share = Field(
+        default=0.65,
+        description="half of the candidate is used from this score, if nothing was trained; below "
+        "it, zero-shot CLIP is kept",
+    )
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):

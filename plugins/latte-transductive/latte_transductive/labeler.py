@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -19,10 +20,27 @@ from latte.api import (
     PrototypeAggregator,
 )
 from latte_transductive.mixture import Mixture, fit_mixture
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.options import MixtureOptions
 
 _STORED = 5
 """The stored posterior has this many classes per image, the most probable ones."""
+
+
+class TransductiveOptions(MixtureOptions):
+    """Options of the labeler `transductive`."""
+
+    prior: Literal["zero_shot", "current"] = Field(
+        default="zero_shot",
+        description="similarities that are the prior: of the zero-shot classifier, or of the "
+        "learner's prototypes at the start of the epoch",
+    )
+    confidence: bool = Field(
+        default=False,
+        description="images count by their label's probability; false: all images count alike",
+    )
+    weight: float = Field(
+        default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
+    )
 
 
 OptionsT = TypeVar("OptionsT", bound=TransductiveOptions)

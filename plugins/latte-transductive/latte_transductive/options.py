@@ -1,8 +1,8 @@
-"""Options of this package's components; importing this module does not import torch."""
+"""Options of the Gaussian mixture, which labeler and guard share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -41,35 +41,4 @@ class MixtureOptions(Options):
     )
     iterations: int = Field(
         default=10, ge=1, description="updates of the classes' means and variances"
-    )
-
-
-class TransductiveOptions(MixtureOptions):
-    """Options of the labeler `transductive`."""
-
-    prior: Literal["zero_shot", "current"] = Field(
-        default="zero_shot",
-        description="similarities that are the prior: of the zero-shot classifier, or of the "
-        "learner's prototypes at the start of the epoch",
-    )
-    confidence: bool = Field(
-        default=False,
-        description="images count by their label's probability; false: all images count alike",
-    )
-    weight: float = Field(
-        default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
-    )
-
-
-class EvidenceOptions(MixtureOptions):
-    """Options of the guard `evidence`: the mixture's options, and two limits for its decision."""
-
-    whole_from: Share = Field(
-        default=0.75,
-        description="the candidate is used in full from this score",
-    )
-    half_from: Share = Field(
-        default=0.65,
-        description="half of the candidate is used from this score, if nothing was trained; below "
-        "it, zero-shot CLIP is kept",
     )

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from latte_transductive.labeler import TransductiveLabeler
+from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.mixture import fit_mixture
-from latte_transductive.options import TransductiveOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
-from latte_transductive.guard import EvidenceGuard, score
+from latte_transductive.guard import EvidenceGuard, EvidenceOptions, score
 from latte_transductive.margin import expected_margin, relative_margin
-from latte_transductive.options import EvidenceOptions, MixtureOptions
+from latte_transductive.options import MixtureOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 

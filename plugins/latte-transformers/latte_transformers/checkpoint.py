@@ -25,6 +25,40 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     Weights are read as safetensors, never as pickle. A configuration that names a kernel to
     download has no effect. Raises `LatteError` if the checkpoint is not an image-text model.
     """
+    module, processor = _read_checkpoint(folder, name)
+    tokenizer = getattr(processor, "tokenizer", None)
+    images = getattr(processor, "image_processor", None)
+    if tokenizer is None or images is None:
+        raise LatteError(
+            f"the processor of {name} has no {'tokenizer' if images else 'image processor'}",
+            where=_WHERE,
+        )
+    if module.config.model_type.startswith("siglip"):
+        _lower_case(tokenizer)
+    try:
+        size = _image_size(images, name)
+        model_config = module.config
+        text = getattr(model_config, "text_config", model_config)
+        length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
+        width = (
+            getattr(model_config, "projection_dim", None) or model_config.vision_config.hidden_size
+        )
+        backbone = TransformersBackbone(
+            module.to(device),
+            Processor(processor, length),
+            _pixel_format(images, size, name),
+            int(width),
+        )
+    except (AttributeError, TypeError) as error:
+        raise LatteError(
+            f"the configuration of {name} lacks what latte reads ({error})", where=_WHERE
+        ) from error
+    _try(name, backbone)
+    return backbone
+
+
+def _read_checkpoint(folder: Path, name: str) -> tuple[Any, Any]:
+    """Return the model and the processor in `folder`, if the model is one that latte can train."""
     source = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
@@ -51,35 +85,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
         raise _not_loaded(name, error) from error
     _refuse_other_models(name, module)
     _refuse_random_weights(name, loading_info)
-    tokenizer = getattr(processor, "tokenizer", None)
-    images = getattr(processor, "image_processor", None)
-    if tokenizer is None or images is None:
-        raise LatteError(
-            f"the processor of {name} has no {'tokenizer' if images else 'image processor'}",
-            where=_WHERE,
-        )
-    if config.model_type.startswith("siglip"):
-        _lower_case(tokenizer)
-    try:
-        size = _image_size(images, name)
-        model_config = module.config
-        text = getattr(model_config, "text_config", model_config)
-        length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
-        width = (
-            getattr(model_config, "projection_dim", None) or model_config.vision_config.hidden_size
-        )
-        backbone = TransformersBackbone(
-            module.to(device),
-            Processor(processor, length),
-            _pixel_format(images, size, name),
-            int(width),
-        )
-    except (AttributeError, TypeError) as error:
-        raise LatteError(
-            f"the configuration of {name} lacks what latte reads ({error})", where=_WHERE
-        ) from error
-    _try(name, backbone)
-    return backbone
+    return module, processor
 
 
 def _lower_case(tokenizer: Any) -> None:

@@ -1,0 +1,252 @@
+"""Classes that a person gave to images (`corrections` of a recipe), and their effect on a run.
+
+The images may be training images, or other images, which join the training images as *examples*.
+Stages that train see both; all other stages see the dataset's images alone. In training, a given
+class replaces each pseudo-label of its image, with weight 1; labelers also get the given classes
+(`TrainingStart.corrections`). In all results, an image has the class that a person gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte import distributed
+from latte.data.cache import ImageCache
+from latte.data.scan import Scan, SkippedImage, scan_images
+from latte.data.sources.listed import ListedPaths
+from latte.interfaces import (
+    Batch,
+    EpochInfo,
+    FeatureBank,
+    ImageReference,
+    LabelStream,
+    LatteError,
+    Posterior,
+    PrototypeAggregator,
+    PseudoLabeler,
+    TrainingStart,
+)
+from latte.io.files import write_json
+from latte.io.paths import existing_file, is_folder
+from latte.recipe.model import Recipe
+from latte.results.folder import RunFolder
+from latte.results.given_labels import GivenLabel, label_files, read_labels, refuse_useless
+from latte.results.named_images import NamedImages
+from latte.results.run import Run
+from latte.results.stored import explained, read_stored
+from latte.run.workspace import Workspace
+
+_KEY = "corrections"
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Classes that a person gave to training images and to examples."""
+
+    labels: tuple[int, ...]
+    """(N,): class that a person gave to the training image, or -1."""
+    examples: Scan
+    """Images that are not in the dataset."""
+    example_labels: tuple[int, ...]
+    """(E,): the classes of the examples."""
+
+    @property
+    def given(self) -> Tensor:
+        """The classes (N,) of the training images, or -1."""
+        return torch.tensor(self.labels)
+
+    @property
+    def every_label(self) -> tuple[int, ...]:
+        """(N + E,): the classes of the training images, or -1, and of the examples."""
+        return (*self.labels, *self.example_labels)
+
+    def joined(self, training: Scan) -> Scan:
+        """Return the training images and the examples as one scan."""
+        images, keys = (
+            (*training.images, *self.examples.images),
+            (*training.keys, *self.examples.keys),
+        )
+        cache = ImageCache(images, store=training.cache.store, keys=keys)
+        return Scan(images, keys, training.skipped, cache)
+
+
+def read_corrections(
+    workspace: Workspace,
+    training: Scan,
+    class_names: Sequence[str],
+    aliases: Sequence[Sequence[str]] = (),
+) -> Corrections | None:
+    """Return the classes in the recipe's files `corrections`; None if it names no file.
+
+    Only the main process reads the files, and only once, because a reviewer may extend them during
+    the run. All images with the same content get the same class. Raises `LatteError` for a file
+    that cannot be read or used.
+    """
+    if not label_files(workspace.recipe.resolved):
+        return None
+    labels, found = distributed.broadcast(lambda: _read(workspace, training, class_names, aliases))
+    images = [
+        ImageReference(name, Path(path), (span[0], span[1]) if span else None)
+        for name, path, span, _ in found
+    ]
+    examples = scan_images(images, workspace.progress, "check examples", disk=workspace.pixels)
+    for image in examples.skipped:
+        workspace.progress.say(f"warning: {_where(image)} cannot be read ({image.reason})")
+    label_of = {image.id: label for image, (*_, label) in zip(images, found, strict=True)}
+    example_labels = tuple(label_of[image.id] for image in examples.images)
+    return Corrections(tuple(labels), examples, example_labels)
+
+
+def _read(
+    workspace: Workspace,
+    training: Scan,
+    class_names: Sequence[str],
+    aliases: Sequence[Sequence[str]],
+) -> tuple[list[int], list[tuple[str, str, tuple[int, int] | None, int]]]:
+    """Return the class of each training image, or -1; and id, path, span and class of examples."""
+    recipe = workspace.recipe
+    ids = [image.id for image in training.images]
+    images = NamedImages(
+        dict(zip(ids, training.keys, strict=True)), workspace.dataset.training_images
+    )
+    given: dict[str, GivenLabel] = {}
+    paths = [correction_path(recipe, file) for file in label_files(recipe.resolved)]
+    for path in paths:
+        given |= read_labels(path, images, class_names, aliases)
+    labels = {key: entry.label for key, entry in given.items() if entry.label is not None}
+    refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
+    _check_sending(recipe, images.examples.values(), paths)
+    examples = [
+        (image.id, str(image.path), image.span, labels[key])
+        for key, image in images.examples.items()
+        if key in labels
+    ]
+    return [labels.get(key, -1) for key in training.keys], examples
+
+
+def correction_path(recipe: Recipe, file: str) -> Path:
+    """Return the path of a file or folder of `corrections`, if it exists; else raise an error."""
+    path = recipe.base_dir / Path(file).expanduser()
+    return path if is_folder(path) else existing_file(path, _KEY)
+
+
+def _check_sending(
+    recipe: Recipe, examples: Iterable[ImageReference], paths: Sequence[Path]
+) -> None:
+    """Raise `LatteError` if a describer would send an example from outside its file's folder.
+
+    A file that another person wrote could name any image of this machine.
+    """
+    address = next((one for each in recipe.describers if (one := each.options.sends_to)), None)
+    if address is None:
+        return
+    folders = [path if is_folder(path) else path.parent for path in paths]
+    inside = [ListedPaths(folder, absolute=True) for folder in folders]
+    for image in examples:
+        if not any(listed.stays_inside(image.path.absolute()) for listed in inside):
+            raise LatteError(
+                f"this image is outside the folder of its label, and would be sent to {address}",
+                where=str(image.path),
+                hint=f"copy it below {folders[0]}, or leave it out",
+            )
+
+
+def _where(image: SkippedImage) -> str:
+    return f"the example {image.id.removeprefix('examples/')}"
+
+
+class CorrectedLabeler(PseudoLabeler[Any]):
+    """Labeler whose label of an image is the class that a person gave, with weight 1, if any."""
+
+    def __init__(self, labeler: PseudoLabeler[Any], given: Tensor) -> None:
+        """Correct `labeler` by the classes `given` (N,), int64 on the CPU; -1 is no class."""
+        super().__init__(labeler.options, labeler.context)
+        self._labeler, self._given = labeler, given
+        self.refresh = labeler.refresh
+        self.needs_feature_banks = labeler.needs_feature_banks
+
+    def start(self, start: TrainingStart) -> None:
+        """Prepare the labeler."""
+        self._labeler.start(start)
+
+    def on_epoch_start(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> EpochInfo:
+        """Return what the labeler returns."""
+        return self._labeler.on_epoch_start(banks, aggregators, epoch)
+
+    def posterior(self, learner: str) -> Posterior | None:
+        """Return the labeler's posterior as it is; results replace classes that a person gave."""
+        return self._labeler.posterior(learner)
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return the labeler's streams, with the given classes in place of its labels."""
+        streams = self._labeler.assign(batch, image_features, aggregator)
+        given = self._given[batch.indices].to(image_features.device, non_blocking=True)
+        return [_corrected(stream, given) for stream in streams]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state of the labeler."""
+        return self._labeler.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the state of the labeler."""
+        self._labeler.load_state(state)
+
+
+def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
+    is_given = given >= 0
+    labels = given.where(is_given, stream.labels)
+    return replace(stream, labels=labels, weights=stream.weights.masked_fill(is_given, 1.0))
+
+
+def save_corrected(folder: RunFolder, keys: Sequence[str], found: Corrections | None) -> list[Path]:
+    """Write the classes that a person gave, by content hash; remove the file if there are none.
+
+    `keys` are the content hashes of the training images.
+    """
+    if found is None:
+        folder.corrected.unlink(missing_ok=True)
+        return []
+    given = zip(keys, found.labels, strict=True)
+    write_json(folder.corrected, {key: label for key, label in given if label >= 0})
+    return [folder.corrected]
+
+
+def read_corrected(run: Run) -> dict[str, int]:
+    """Return the classes that a person gave to a run's images, by content hash."""
+    path, classes = run.folder.corrected, len(run.class_names)
+    if not run.folder.wrote("train", path):
+        return {}
+    given = read_stored(path, dict[str, int])
+    with explained(path):
+        if not all(0 <= label < classes for label in given.values()):
+            raise ValueError(f"a label is none of {classes} classes")
+    return given
+
+
+def with_given(posterior: Posterior, keys: Sequence[str], given: Mapping[str, int]) -> Posterior:
+    """Return the posterior in which classes that a person gave have probability 1.
+
+    `keys` are the content hashes of the posterior's images, `given` the classes by content hash.
+    """
+    labels, probabilities = posterior.labels.clone(), posterior.probabilities.clone()
+    for row, key in enumerate(keys):
+        if key in given:
+            others = labels[row][labels[row] != given[key]][: labels.shape[1] - 1]
+            labels[row, 1 : len(others) + 1] = others
+            labels[row, 0] = given[key]
+            probabilities[row] = 0
+            probabilities[row, 0] = 1
+    return Posterior(labels, probabilities)
