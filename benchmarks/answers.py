@@ -31,7 +31,7 @@ from benchmarks.measuring import say, table
 from latte.results.stored import open_tensors
 
 _PLANS = (
-    *("1 per class", "2 per class", "5 per class", "10 per class"),
+    *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
     *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
 )
 LATTE = "latte"

@@ -1,4 +1,4 @@
-"""Learning curves of a review's teaching queues, with simulated reviewers.
+"""Learning curves of a review's teaching tasks, with simulated reviewers.
 
 Folders are drawn as in `folders`. A simulated reviewer answers the questions of a real review with
 the true labels. The mixture of the default recipe is then fitted again with these answers, without
@@ -37,12 +37,12 @@ from latte.results.answers import latest, read_answers
 from latte.results.folder import RunFolder
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
-from latte.review.queues import QueueName
-from latte.review.session import Review
+from latte.review.session import Mark, Review
+from latte.review.tasks import Place, TaskName
 
 _COUNTS = (5, 10, 20, 40, 80)
-_QUEUES: tuple[QueueName, ...] = ("clusters", "images")
-_ARMS = (*_QUEUES, "clusters, all images")
+_TASKS: tuple[TaskName, ...] = ("clusters", "images")
+_ARMS = (*_TASKS, "clusters, all images")
 _MIXED = 0.25
 """A simulated reviewer calls a sheet mixed if no class has this share of its images."""
 
@@ -98,36 +98,42 @@ def curves(case: Case) -> dict[str, list[Accuracy]]:
     """Return the accuracies by arm, after each number of answers."""
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
     found: dict[str, list[Accuracy]] = {arm: [] for arm in _ARMS}
-    for queue in _QUEUES:
+    for task in _TASKS:
         with TemporaryDirectory() as path:
             review = case.review(Path(path))
             for number in range(1, max(_COUNTS) + 1):
-                _answer_next(review, queue, truth)
+                _answer_next(review, task, truth)
                 if number in _COUNTS:
                     labels = _labels(review)
-                    found[queue].append(case.taught(labels))
-                    if queue == "clusters":
+                    found[task].append(case.taught(labels))
+                    if task == "clusters":
                         spread = _spread(review, labels)
                         found["clusters, all images"].append(case.taught(spread))
     return found
 
 
-def _answer_next(review: Review, queue: QueueName, truth: Mapping[str, int]) -> None:
-    """Answer the queue's next question without mistakes; do nothing if none is left."""
-    question = review.next(queue)
-    if question is None:
+def _answer_next(review: Review, task: TaskName, truth: Mapping[str, int]) -> None:
+    """Answer the task's next question without mistakes; do nothing if none is left."""
+    keys = _next_keys(review, task)
+    if not keys:
         return
-    keys = [one.key for one in question.images]
     label, count = Counter(truth[key] for key in keys).most_common(1)[0]
-    if count < _MIXED * len(keys):
-        review.answer([], "unsure", None, queue, others=keys)
-        return
-    named = [key for key in keys if truth[key] == label]
-    others = [key for key in keys if truth[key] != label]
-    if label == NO_CLASS:
-        review.answer(named, "none", None, queue, others)
-    else:
-        review.answer(named, "class", str(label), queue, others)
+    is_mixed = count < _MIXED * len(keys)
+    review.save(task, [_mark(key, label, is_mixed or truth[key] != label) for key in keys])
+
+
+def _next_keys(review: Review, task: TaskName) -> list[str]:
+    """Return the content keys of the task's next question: a group, or an image at random."""
+    if task == "clusters":
+        return [image.key for image in next(review.questions(Place(task=task)), ())]
+    answers = review.answers()
+    return [image.key for image in review.images if image.key not in answers][:1]
+
+
+def _mark(key: str, label: int, is_unsure: bool) -> Mark:
+    if is_unsure:
+        return Mark(key, "unsure")
+    return Mark(key, "none") if label == NO_CLASS else Mark(key, "class", str(label))
 
 
 def _labels(review: Review) -> dict[str, int]:
@@ -156,7 +162,7 @@ def main(arguments: Sequence[str]) -> None:
     method = method_called(options.method, registry)
     loaded = load_sets(options)
     for cell in cells_called(options.cells):
-        head = table(["queue", "0", *map(str, _COUNTS), "majority names"])
+        head = table(["task", "0", *map(str, _COUNTS), "majority names"])
         say(f"\n{cell.name}: own / unseen\n\n{head}")
         rows: dict[str, list[list[Accuracy]]] = {}
         for whole, folders in drawn_folders(loaded, cell, options.seeds):

@@ -51,7 +51,7 @@ def main() -> None:
         recipes.append(output / f"{name}.yaml")
         recipes[-1].write_text(json.dumps({"extends": "common.yaml", **method}), encoding="utf-8")
 
-    # `sweep` runs all recipes, in as many seeds as you like, and prints the comparison.
+    # `sweep`, a command of latte-benchmarks, runs all recipes and prints the comparison.
     command = [sys.executable, "-m", "latte", "sweep", *map(str, recipes), "--seeds", "0"]
     subprocess.run(command, check=True)
 

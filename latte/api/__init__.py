@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from latte.report.card import model_card as model_card
     from latte.report.page.mistakes import mistakes_page as mistakes_page
     from latte.report.page.page import run_page as run_page
+    from latte.toolkit.asking import AskingOrder as AskingOrder
+    from latte.toolkit.asking import asking_order as asking_order
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
     from latte.toolkit.labelers import JointLabeler as JointLabeler
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
     from latte.toolkit.prototypes import shift_to_texts as shift_to_texts
 
 _AT_FIRST_USE = {
+    "AskingOrder": "latte.toolkit.asking",
     "EstimatedPrototypes": "latte.toolkit.prototypes",
     "JointLabeler": "latte.toolkit.labelers",
     "JointLabels": "latte.toolkit.labelers",
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
+    "asking_order": "latte.toolkit.asking",
     "fetch_repository": "latte.backbone.hub",
     "mistakes_page": "latte.report.page.mistakes",
     "model_card": "latte.report.card",

@@ -10,7 +10,7 @@ from latte.io.redaction import one_line
 from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.html import html_page
 from latte.report.numbers import bare_percent, plural, points, points_with_range
-from latte.report.output import echo, write_file
+from latte.report.output import echo, naming, write_file
 from latte.report.progress import make_progress
 from latte.report.terminal import paragraph, table
 
@@ -21,6 +21,7 @@ __all__ = [
     "html_page",
     "interval_chart",
     "make_progress",
+    "naming",
     "one_line",
     "paragraph",
     "plural",

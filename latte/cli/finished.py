@@ -1,9 +1,7 @@
-"""Commands on finished runs: evaluate, export, report, compare."""
+"""Commands on finished runs: evaluate, export, report."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +9,9 @@ import typer
 
 from latte.cli import shared
 from latte.interfaces import LatteError
-from latte.io.paths import is_folder, relative
+from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.output import echo, print_json, write_file
+from latte.report.output import echo, print_json
 from latte.report.progress import make_progress
 
 
@@ -114,83 +112,3 @@ def report(run: shared.RunArgument, quiet: shared.QuietOption = False) -> None:
     echo(summary_table(results, relative(results.folder)))
     for file in files:
         echo(str(file))
-
-
-def compare(
-    runs: shared.RunsArgument,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Published numbers to show beside yours: `published`, those of LatteCLIP, or a "
-            "YAML file {source: TEXT, rows: {METHOD: {DATASET: TOP-1 PERCENT}}}. They come from "
-            "other models and splits than yours unless you made sure that these are the same.",
-        ),
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the whole table as CSV.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")
-    ] = None,
-    latex: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write it as LaTeX tables.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-    force: shared.ForceOption = False,
-) -> None:
-    """Show finished runs in one table, averaged over seeds."""
-    shared.require_runs(runs)
-    from latte.io.paths import refuse_other_kind
-    from latte.report.comparison import output as shown
-    from latte.report.comparison.comparison import compare_runs
-
-    files = {shown.CSV_START: csv, shown.HTML_START: html, shown.LATEX_START: latex}
-    for start, file in files.items():
-        if file:
-            refuse_other_kind(file, start, force=force)
-    comparison = compare_runs(runs, against and _published(against, runs))
-    print_skipped(comparison.skipped)
-    if csv:
-        _write(csv, shown.as_csv(comparison))
-    if html:
-        from latte.report.comparison.page import page
-
-        _write(html, page(comparison, html))
-    if latex:
-        _write(latex, shown.as_latex(comparison))
-    if json:
-        print_json(shown.as_json(comparison))
-    else:
-        echo(shown.table(comparison))
-
-
-def _published(against: Path, runs: Sequence[Path]) -> Path:
-    """Return the file of published numbers that `--against` names.
-
-    Raises `LatteError` if the file does not exist. If `against` is a folder, the hint of the error
-    is the command that compares run folders.
-    """
-    from latte.recipe.shipped import find_table
-
-    with shared.naming("--against"):
-        try:
-            return find_table(against)
-        except LatteError as error:
-            if not is_folder(against):
-                raise
-            what = "this is a folder, and --against takes a file of published numbers"
-            command = shlex.join(["latte", "compare", *map(str, [*runs, against])])
-            hint = f"To compare runs, name all of them: {command}"
-            raise LatteError(what, where=str(against), hint=hint) from error
-
-
-def _write(path: Path, text: str) -> None:
-    write_file(path, text)
-    echo(f"wrote {path}", err=True)
-
-
-def print_skipped(skipped: Sequence[LatteError]) -> None:
-    """Print the skipped runs and the reasons to stderr."""
-    for error in skipped:
-        echo(f"skipped {error}", err=True)

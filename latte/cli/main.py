@@ -29,9 +29,6 @@ GROUPS = {
         "describe:describe",
         "finished:report",
         "finished:evaluate",
-        "finished:compare",
-        "sweep:sweep",
-        "sweep:reproduce",
     ),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
@@ -45,8 +42,12 @@ COMMANDS = {
     for command in commands
 }
 
+COMMANDS_OF_PLUGINS = dict.fromkeys(
+    ("compare", "datasets", "reproduce", "sweep"), "latte-benchmarks"
+)
+"""Packages of commands that latte's own plugins add, for the error without the plugin."""
 
-STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "compare"))
+STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate"))
 """Commands that start from the beginning after an interruption, because no partial work is kept."""
 
 
@@ -88,9 +89,11 @@ class CommandGroup(SuggestingGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""
-        found = super().resolve_command(ctx, args)
+        if args[0] in COMMANDS_OF_PLUGINS and args[0] not in plugin_commands():
+            raise _missing_plugin(args[0], COMMANDS_OF_PLUGINS[args[0]])
+        command = super().resolve_command(ctx, args)
         refuse_several_processes(args[0])
-        return found
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; at Ctrl-C, raise `typer.Abort` from the `KeyboardInterrupt`.
@@ -121,6 +124,16 @@ def plugin_commands() -> Mapping[str, CommandSpec]:
     except LatteError:  # the help still works; a command that needs the plugins reports the error
         return {}
     return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
+
+
+def _missing_plugin(command: str, distribution: str) -> LatteError:
+    """Return the error for a command whose plugin is not installed, or is not in use."""
+    for plugin in discovery.discover_plugins():
+        if plugin.distribution == distribution:
+            what = f'"latte {command}" needs {plugin.package}, which is {plugin.status}'
+            return LatteError(what, hint=plugin.error)
+    what = f'"latte {command}" is a command of the plugin {distribution}, which is not installed'
+    return LatteError(what, hint=f"pip install {distribution}")
 
 
 @functools.cache

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
 from latte.cli.run import print_results
-from latte.cli.shared import JsonOption, complete_run, naming
-from latte.interfaces import LatteError
+from latte.cli.shared import JsonOption, complete_run
+from latte.interfaces import LatteError, Progress
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.output import echo, print_json
+from latte.report.output import echo, naming, print_json
 from latte.report.progress import make_progress
 from latte.report.terminal import in_lines
 
@@ -42,6 +44,10 @@ ShowOption = Annotated[
 LearnOption = Annotated[
     bool, typer.Option("--learn", help="Run the recipe again with answers as training labels.")
 ]
+ClassOption = Annotated[
+    str | None,
+    typer.Option("--class", metavar="NAME", help="Begin with the images labelled as this class."),
+]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
 
@@ -51,12 +57,13 @@ def review(
     host: HostOption = "127.0.0.1",
     show: ShowOption = False,
     learn: LearnOption = False,
+    class_: ClassOption = None,
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer questions about images, to measure the gain and to teach.
+    """Answer questions about images, to teach and to measure the gain.
 
-    The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
+    The page has three tasks: name groups of images, measure the gain, look through the labels.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     Labels from a file teach by latte adapt --labels.
     """
@@ -76,7 +83,7 @@ def review(
         print_results(results, results.folder)
         return
     if not (show or as_json):
-        _serve(opened, host, port, open_)
+        serve(opened, host, port, open_, class_)
     _print(opened, as_json)
 
 
@@ -106,7 +113,14 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
     return picture_of(opened.run.rows.training_ids, opened.run.rows.training_keys, images)
 
 
-def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
+def serve(
+    opened: Review,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    open_: bool = True,
+    class_: str | None = None,
+) -> None:
+    """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with."""
     try:
         import uvicorn
 
@@ -117,19 +131,42 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
         ) from error
     import webbrowser
 
+    from latte.data.sources.classes import ClassLookup
     from latte.review.opening import addresses, listening, redirecting_file
+    from latte.review.teaching import Teaching, adopt_newest
 
+    names = opened.run.class_names
+    start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
+    adopt_newest(opened)
     picture = _picture(opened)
+    teaching = Teaching(opened, partial(_teach, opened))
     with listening(host, port) as listener, ExitStack() as files:
         hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
-        app = make_app(opened, picture, token, frozenset(hosts), lambda line: echo(line, err=True))
+        app = make_app(
+            opened, picture, teaching, token, frozenset(hosts), lambda line: echo(line, err=True)
+        )
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        url = f"http://{hosts[0]}/{token}/"
-        echo(f"review: {url}\nCtrl-C ends it; every answer is already saved")
+        url = f"http://{hosts[0]}/{token}/{start and f'#{quote(start)}'}"
+        command = shlex.join(["latte", "review", relative(opened.run.folder.path)])
+        echo(f"review: {url}\nCtrl-C ends it; every answer is already saved. To go on: {command}")
         if open_:
             file = files.enter_context(redirecting_file(opened.run.folder.path, url))
             webbrowser.open(file.absolute().as_uri())
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
+        if teaching.is_running:
+            echo("your answers are still being used; this takes seconds", err=True)
+        teaching.wait()
+    if (folder := adopt_newest(opened)) is not None:
+        command = shlex.join(["latte", "predict", relative(folder), "IMAGES"])
+        echo(f"classify images with your answers: {command}")
+
+
+def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
+    """Teach a model with the answers; return its run folder and sentences on its accuracy."""
+    from latte.review.learning import learn
+
+    results = learn(opened, load_registry(), progress)
+    return results.folder, ()

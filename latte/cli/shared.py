@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from latte.distributed import EndedElsewhere, start_of
-from latte.interfaces import LatteError, RecipeErrors
+from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, suggestion
 from latte.interfaces.measurements import UsedModel
 from latte.new.methods import NAMES
@@ -24,7 +24,7 @@ from latte.recipe.load import refuse_absent_file
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
 from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS, Kind
-from latte.report.output import echo
+from latte.report.output import echo, naming
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _FOR_SEVERAL = ("run", "describe")
@@ -63,18 +63,6 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
     return group
 
 
-@contextmanager
-def naming(argument: str) -> Iterator[None]:
-    """Add the argument's name, such as `RUN`, to the location of errors in the `with` block."""
-    try:
-        yield
-    except RecipeErrors:
-        raise
-    except LatteError as error:
-        where = f"{argument} {error.where}" if error.where else argument
-        raise LatteError(error.what, where=where, hint=error.hint) from error
-
-
 def chosen_recipe(path: Path | None) -> Path | None:
     """Return `path`, or the path of a shipped recipe with this name if `path` is no file."""
     shipped = None if path is None or path.is_file() else shipped_path(path.as_posix())
@@ -96,14 +84,6 @@ def require_run(path: Path) -> None:
 
     with naming("RUN"):
         open_run(path)
-
-
-def require_runs(paths: list[Path]) -> None:
-    """Raise `LatteError` if there is no run folder in `paths`."""
-    from latte.results.summary import run_folders
-
-    with naming("RUN"):
-        run_folders(paths)
 
 
 _MOST_ENTRIES = 1000
@@ -169,14 +149,6 @@ OptionalRecipeArgument = Annotated[Path | None, _RECIPE]
 RunArgument = Annotated[
     Path, typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=complete_run)
 ]
-RunsArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="RUN...",
-        help="Run folders, or folders of them, such as runs/.",
-        autocompletion=complete_run,
-    ),
-]
 ClassesOption = Annotated[
     str | None,
     typer.Option(
@@ -207,12 +179,6 @@ SetOption = Annotated[
         metavar="KEY.PATH=VALUE",
         help="Change a value, as in train.batch_size=64; may be repeated.",
     ),
-]
-SeedsOption = Annotated[
-    str | None, typer.Option(metavar="0,1,2", help="Seeds; default: the one in each recipe.")
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="List the runs and which of them exist; run nothing.")
 ]
 LimitOption = Annotated[
     int | None,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latte.evaluate.statistics import bisect
+from latte.evaluate.bisection import bisect
 
 BINS = 15
 _FARTHEST = 100.0

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from latte.evaluate.statistics import bisect
+from latte.evaluate.bisection import bisect
 from latte.interfaces import Interval
 
 _FRACTIONS = np.array([0.15, 0.3, 0.5, 0.7, 0.9])

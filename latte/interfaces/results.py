@@ -154,6 +154,8 @@ class RunResults:
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
         uncertain: Up to 200 training images, the least certain first.
+        examples: For each class, in label order: its eight most confident training images, then
+            its four least confident ones, by falling confidence.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
 
     Example:
@@ -171,6 +173,7 @@ class RunResults:
     label_flows: tuple[LabelFlow, ...] = ()
     mistakes: tuple[ClassifiedImage, ...] = ()
     uncertain: tuple[ClassifiedImage, ...] = ()
+    examples: tuple[ClassifiedImage, ...] = ()
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from html import escape
 from os import PathLike
 from pathlib import Path
 
@@ -65,6 +66,15 @@ class Predictor:
         """Return the number of classes, the first class names, and the device."""
         class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
         return f"Predictor({len(self.classes)} classes: {class_list}; device={self.device!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what the reports of the run state, which notebooks show in place of `repr`."""
+        from latte.report.notebook import run_html
+
+        try:
+            return run_html(self.folder)
+        except (LatteError, OSError):  # the model is usable without its run folder
+            return f"<pre>{escape(repr(self))}</pre>"
 
     @property
     def scale(self) -> float:

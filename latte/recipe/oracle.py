@@ -22,7 +22,13 @@ ORACLE_STATEMENT = (
 
 
 def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Return True if `recipe` uses true labels of training images; control runs are ignored."""
+    """Return True if `recipe` uses true labels of training images; control runs are ignored.
+
+    Example:
+        >>> from latte.api.runs import is_oracle
+        >>> is_oracle({"oracle": True})
+        True
+    """
     return recipe.get("oracle") is True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
@@ -113,18 +112,3 @@ def points_with_range(gain: Interval, images: int) -> str:
         '+2.1 (+1.0 to +3.2)'
     """
     return f"{points(gain.value, images)} ({points_range(gain, images)})"
-
-
-def mean_percent(spread: Spread | None, images: int) -> str:
-    """Return the mean and standard deviation over seeds in percent, such as `72.2 ± 0.4`."""
-    if spread is None:
-        return ABSENT
-    mean = bare_percent(spread.mean, images)
-    if spread.deviation is None:
-        return mean
-    return f"{mean} ± {bare_percent(spread.deviation, images)}"
-
-
-def published_percent(fraction: float | None) -> str:
-    """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
-    return ABSENT if fraction is None else f"{100 * fraction:.2f}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, RecipeErrors
 from latte.io.redaction import json_on_terminal, on_terminal, redact
 from latte.report.terminal import SafeConsole, width
 
@@ -74,3 +76,26 @@ def write_file(path: Path, text: str) -> None:
         write_text(path, text)
     except OSError as error:
         raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
+
+
+@contextmanager
+def naming(argument: str) -> Iterator[None]:
+    """Add the argument's name, such as `RUN`, to the location of errors in the `with` block.
+
+    Example:
+        >>> from latte.api import LatteError
+        >>> from latte.api.output import naming
+        >>> try:
+        ...     with naming("RUN"):
+        ...         raise LatteError("this is not a run folder", where="photos")
+        ... except LatteError as error:
+        ...     error.where
+        'RUN photos'
+    """
+    try:
+        yield
+    except RecipeErrors:
+        raise
+    except LatteError as error:
+        where = f"{argument} {error.where}" if error.where else argument
+        raise LatteError(error.what, where=where, hint=error.hint) from error

@@ -23,14 +23,14 @@ def picture_of(
     or cannot be read, a copy with the same content key is shown. The function raises `LatteError`
     if there is no such copy.
     """
-    found = {image.id: image for image in images}
+    by_id = {image.id: image for image in images}
 
     def opened(row: int, side: int) -> Image.Image:
-        copies = (one for one, key in zip(ids, keys, strict=True) if key == keys[row])
+        copies = (id_ for id_, key in zip(ids, keys, strict=True) if key == keys[row])
         for name in chain([ids[row]], copies):
-            if name in found:
+            if name in by_id:
                 with suppress(LatteError):
-                    return open_image(CheckedImage(found[name], keys[row]), at_least=side)
+                    return open_image(CheckedImage(by_id[name], keys[row]), at_least=side)
         what = "this image has changed, cannot be read, or is not in the dataset any more"
         raise LatteError(what, where=ids[row])
 

@@ -17,10 +17,8 @@ from latte.results.answers import Answer
 if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
     from latte.review.estimate import Estimate
 
-NAME_GROUPS = "Name groups of images"
-"""Title of the queue `clusters`."""
-LOOK_THROUGH = "Look through images one by one"
-"""Title of the queue `images`."""
+NAME_GROUPS = "Name groups"
+"""Title of the task that names groups of images."""
 _SHOWN_NAMES = 3
 
 

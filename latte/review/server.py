@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from importlib.resources import files
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,19 +24,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.results.answers import Kind
-from latte.review.queues import Question, QueueName
+from latte.results.answers import MEASURING, Kind
+from latte.review.population import ReviewImage
 from latte.review.sentences import not_shown
-from latte.review.session import Review, Standing
+from latte.review.session import Mark, Review, Stored
+from latte.review.tasks import TASKS, Likely, Place, TaskName
+from latte.review.teaching import Teaching
 
 Picture = Callable[[int, int], bytes]
 """Function from a training image's index and a largest side in pixels to a JPEG of the image."""
 
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-_LARGEST_ANSWER = 10_000
+_LARGEST_BODY = 10_000
 _LARGE, _SMALL = 1024, 320
 _MOST_GONE = 10
 """A task ends at this number of images in a row that cannot be shown."""
+_SHOWN_CHANGES = 24
+"""Largest number of images with a changed label that the page shows."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -49,22 +52,34 @@ _HEADERS = {
 }
 
 
-class _Given(BaseModel):
-    """Body of a request that answers a question."""
+class _Mark(BaseModel):
+    """A person's answer about the image with index `row`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    rows: list[int]
-    others: list[int] = []
-    """Indices of the images on the same sheet to which the answer does not apply."""
+    row: int
     kind: Kind
     label: int | None = None
-    queue: QueueName
+
+
+class _Saved(Place):
+    """Body of a request that saves answers."""
+
+    marks: list[_Mark]
+
+
+class _Undone(BaseModel):
+    """Body of a request that undoes the answers saved at `time`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    time: str
 
 
 def make_app(
     review: Review,
     picture: Picture,
+    teaching: Teaching,
     token: str,
     hosts: frozenset[str],
     report: Callable[[str], None],
@@ -74,14 +89,16 @@ def make_app(
     `hosts` are the allowed values of the Host header, and `report` gets a line for each new error,
     such as a damaged file of answers.
     """
-    server = _Server(review, picture, report)
+    server = _Server(review, picture, teaching, report)
     routes = [
         *(Route(f"/{name}", server.file) for name in _FILES),
-        Route("/question", server.question),
-        Route("/classes", server.classes),
+        Route("/about", server.about),
         Route("/image/{row:int}", server.image),
         Route("/small/{row:int}", server.image),
-        Route("/answers", server.answer, methods=["POST"]),
+        Route("/question", server.question, methods=["POST"]),
+        Route("/answers", server.answers, methods=["POST"]),
+        Route("/undo", server.undo, methods=["POST"]),
+        Route("/teaching", server.teaching, methods=["GET", "POST"]),
     ]
     return _Guarded(Starlette(routes=routes), token, hosts)
 
@@ -92,40 +109,40 @@ class _Server:
     Only questions and answers wait for each other.
     """
 
-    def __init__(self, review: Review, picture: Picture, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        review: Review,
+        picture: Picture,
+        teaching: Teaching,
+        report: Callable[[str], None],
+    ) -> None:
         self._review = review
+        self._teaching = teaching
         self._report = report
         self._reported = ""
         self._picture = picture
         self._large = lru_cache(maxsize=4)(lambda row: picture(row, _LARGE))
         self._gone = set[str]()
         self._lock = threading.Lock()
-        self._keys = {one.row: one.key for one in review.population.images}
+        self._keys = {image.row: image.key for image in review.images}
+
+    @cached_property
+    def _likely(self) -> Likely:
+        return Likely(self._review.images, len(self._review.run.class_names))
 
     def file(self, request: Request) -> Response:
         name = request.url.path.removeprefix("/")
         content = files("latte.review").joinpath("page", name or "page.html").read_text("utf-8")
         return Response(content, media_type=_FILES[name])
 
-    def question(self, request: Request) -> Response:
-        """Return the next question of the queue `?queue=`, and the estimate so far."""
-        queue = request.query_params.get("queue", "evidence")
-        if queue not in self._review.queues:
-            return _refused(404, f'there is no queue "{queue}"')
-        try:
-            with self._lock:
-                return JSONResponse(self._state(self._review.queues[queue].name))
-        except LatteError as error:
-            return self._failed(error)
-
-    def classes(self, request: Request) -> Response:
-        """Return the class names in label order, and the queues."""
+    def about(self, request: Request) -> Response:
+        """Return the class names in label order, and the tasks."""
         names = self._review.run.class_names
-        queues = {
-            name: {"title": queue.title, "prompt": queue.prompt, "sheet": queue.is_sheet}
-            for name, queue in self._review.queues.items()
+        tasks = {
+            task.name: {"title": task.title, "key": task.key, "prompt": task.prompt}
+            for task in TASKS.values()
         }
-        return JSONResponse({"run": self._review.name, "names": names, "queues": queues})
+        return JSONResponse({"run": self._review.name, "names": names, "tasks": tasks})
 
     def image(self, request: Request) -> Response:
         """Return an image as a new JPEG, by its index; the path `/small/` returns a smaller one."""
@@ -133,26 +150,77 @@ class _Server:
         if row not in self._keys:
             return _refused(404, "there is no such image")
         try:
-            found = self._picture(row, _SMALL) if is_small else self._large(row)
+            content = self._picture(row, _SMALL) if is_small else self._large(row)
         except LatteError as error:
             return _refused(404, error.what)
-        return Response(found, media_type="image/jpeg")
+        return Response(content, media_type="image/jpeg")
 
-    async def answer(self, request: Request) -> Response:
-        """Append the answers about one question and return the next question."""
+    async def question(self, request: Request) -> Response:
+        """Return the next question of a task."""
+        return await self._replied(
+            request, lambda body: self._state(Place.model_validate_json(body))
+        )
+
+    async def answers(self, request: Request) -> Response:
+        """Append the answers to one question, and return their time and the next question."""
+        return await self._replied(
+            request, lambda body: self._save(_Saved.model_validate_json(body))
+        )
+
+    async def undo(self, request: Request) -> Response:
+        """Undo the answers of one question, and return the next question of their task."""
+        return await self._replied(
+            request, lambda body: self._undo(_Undone.model_validate_json(body))
+        )
+
+    def teaching(self, request: Request) -> Response:
+        """Return how far a model is taught with the answers; a POST request starts to teach it."""
+        teaching = self._teaching
+        if request.method == "POST":
+            teaching.start()
+        if teaching.is_running:
+            return JSONResponse({"line": one_line(teaching.line)})
+        if teaching.error is not None:
+            return self._failed(teaching.error)
+        return JSONResponse({"line": None, "comparison": self._comparison()})
+
+    def _comparison(self) -> Mapping[str, Any] | None:
+        comparison = self._teaching.comparison
+        if comparison is None:
+            return None
+        old, new = comparison.old, comparison.new
+        return {
+            "lines": comparison.lines,
+            "images": old.total(),
+            "classes": [[label, old[label], new[label]] for label in sorted({*old, *new})],
+            "changes": len(comparison.changed),
+            "changed": [
+                {**self._described(new_image), "old": old_image.adapted, "new": new_image.adapted}
+                for old_image, new_image in comparison.changed[:_SHOWN_CHANGES]
+            ],
+        }
+
+    async def _replied(
+        self, request: Request, reply: Callable[[bytes], Mapping[str, Any]]
+    ) -> Response:
+        """Return the reply to a request's body, which is made in a thread."""
         body = b""
         async for part in request.stream():
             body += part
-            if len(body) > _LARGEST_ANSWER:
-                return _refused(413, "the answer is too long")
+            if len(body) > _LARGEST_BODY:
+                return _refused(413, "the request is too long")
         try:
-            given = _Given.model_validate_json(body)
-            state = await run_in_threadpool(self._answered, given)
+            return JSONResponse(await run_in_threadpool(self._locked, reply, body))
         except ValidationError as error:
             return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
         except LatteError as error:
             return self._failed(error)
-        return JSONResponse(state)
+
+    def _locked(
+        self, reply: Callable[[bytes], Mapping[str, Any]], body: bytes
+    ) -> Mapping[str, Any]:
+        with self._lock:
+            return reply(body)
 
     def _failed(self, error: LatteError) -> Response:
         """Return an error as one line, and report this line unless the last error had it too."""
@@ -164,71 +232,79 @@ class _Server:
             self._report(line)
         return _refused(409, line)
 
-    def _answered(self, given: _Given) -> Mapping[str, Any]:
-        with self._lock:
-            self._append(given)
-            return self._state(given.queue)
-
-    def _append(self, given: _Given) -> None:
+    def _save(self, saved: _Saved) -> Mapping[str, Any]:
         names = self._review.run.class_names
-        unknown = not {*given.rows, *given.others} <= self._keys.keys()
-        if unknown or (given.label is not None and given.label not in range(len(names))):
-            raise LatteError("there is no such image or class")
-        label = None if given.label is None else names[given.label]
-        keys, others = ([self._keys[row] for row in rows] for rows in (given.rows, given.others))
-        self._review.answer(keys, given.kind, label, given.queue, others)
+        for mark in saved.marks:
+            if mark.row not in self._keys or mark.label not in (None, *range(len(names))):
+                raise LatteError("there is no such image or class")
+        marks = [
+            Mark(self._keys[mark.row], mark.kind, None if mark.label is None else names[mark.label])
+            for mark in saved.marks
+        ]
+        time = self._review.save(saved.task, marks)
+        return {**self._state(saved), "time": time}
 
-    def _standing(self, queue: QueueName) -> Standing:
-        """Return the state of a queue, with the next question about an image that can be shown.
+    def _undo(self, undone: _Undone) -> Mapping[str, Any]:
+        task = self._review.undo(undone.time)
+        return self._state(Place(task=task))
 
-        In a queue that measures the gain, the images before it get the answer `unsure`, because the
+    def _state(self, place: Place) -> Mapping[str, Any]:
+        """Return the next question at a place, and what the answers say so far."""
+        images, stored = self._asked(place)
+        left = self._review.left(place, stored)
+        note = not_shown(len(self._gone))
+        if images is None and place.task == MEASURING and left:
+            command = self._review.run.repeat_command()
+            note = f"The images have changed since this run. Make the run again: {command}"
+        return {
+            "task": place.task,
+            "question": images and self._question(place.task, images),
+            "left": left,
+            "answered": len(stored.answers),
+            "unused": stored.unused(self._review.since),
+            "note": note,
+            "result": self._review.evidence(stored).lines if place.task == MEASURING else (),
+        }
+
+    def _question(self, task: TaskName, images: Sequence[ReviewImage]) -> Mapping[str, Any]:
+        """Return what the page shows of a question: never a confidence or a model's name."""
+        shown = [self._described(image) for image in images]
+        if task == "images":
+            shown = [
+                {**described, "label": image.adapted}
+                for described, image in zip(shown, images, strict=True)
+            ]
+        return {"images": shown, "options": self._likely.labels(images)}
+
+    def _described(self, image: ReviewImage) -> Mapping[str, Any]:
+        return {"row": image.row, "name": self._review.run.rows.training_ids[image.row]}
+
+    def _asked(self, place: Place) -> tuple[Sequence[ReviewImage] | None, Stored]:
+        """Return the images of the next question, if there is one, and the answers.
+
+        If images that measure the gain cannot be shown, they get the answer `unsure`, because the
         estimate uses only answers before the first unanswered image. If none of the next
-        `_MOST_GONE` images can be shown, they get no answer, and the state has no question.
+        `_MOST_GONE` images can be shown, they get no answer, and there is no question.
         """
-        now, asks = self._review.standing(queue), self._review.queues[queue]
-        if now.question is None or asks.is_sheet or self._shows(now.question):
-            return now
-        upcoming = self._review.upcoming(_MOST_GONE + len(self._gone), queue)
-        asked = [one for one in upcoming if one.images[0].key not in self._gone]
-        gone = [*takewhile(lambda one: not self._shows(one), asked)]
-        if len(gone) == len(asked):
-            return replace(now, question=None)
-        keys = [one.images[0].key for one in gone]
-        self._gone |= {*keys}
-        if not asks.measures:
-            return replace(now, question=asked[len(gone)])
-        self._review.answer(keys, "unsure", None, queue)
-        return self._review.standing(queue)
+        stored = self._review.stored()
+        questions = self._review.questions(place, stored)
+        if place.task != MEASURING:
+            return next(questions, None), stored
+        upcoming = [*islice(questions, _MOST_GONE)]
+        gone = [*takewhile(lambda images: not self._shows(images[0]), upcoming)]
+        if len(gone) == len(upcoming):
+            return None, stored
+        if gone:
+            self._gone |= {images[0].key for images in gone}
+            self._review.save(place.task, [Mark(images[0].key, "unsure") for images in gone])
+        return upcoming[len(gone)], self._review.stored() if gone else stored
 
-    def _shows(self, question: Question) -> bool:
+    def _shows(self, image: ReviewImage) -> bool:
         try:
-            self._large(question.images[0].row)
+            self._large(image.row)
         except LatteError:
             return False
         return True
-
-    def _state(self, queue: QueueName) -> Mapping[str, Any]:
-        now = self._standing(queue)
-        measures = self._review.queues[queue].measures
-        note = not_shown(len(self._gone), measures=measures)
-        if now.question is None and now.left:
-            command = self._review.run.repeat_command()
-            note = f"The images have changed since this run. Make the run again: {command}"
-        # The page shows neither confidences nor the models' names.
-        question = now.question and {
-            "rows": [one.row for one in now.question.images],
-            "options": now.question.options,
-        }
-        return {
-            "queue": queue,
-            "question": question,
-            "answered": now.answered,
-            "left": now.left,
-            "uses": now.uses,
-            "next_step": now.next_step,
-            "note": note,
-            "result": now.evidence.lines,
-        }
 
 
 class _Guarded:

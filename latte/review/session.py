@@ -1,18 +1,16 @@
 """Review of a run by a person: questions about images, the answers, and an estimate from them.
 
-A queue is a list of questions of one kind. The answers give an estimate of the run's gain over
-zero-shot CLIP. All answers can teach the next model; answers about images that were drawn at random
-also measure the gain.
+All answers can teach the next model; answers about images that were drawn at random also measure
+the gain of the reviewed run over zero-shot CLIP.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import islice
 
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
@@ -22,6 +20,7 @@ from latte.results.answers import (
     append_answers,
     latest,
     measuring,
+    newest,
     now,
     read_answers,
 )
@@ -29,26 +28,18 @@ from latte.results.run import Run
 from latte.results.stored import explained, read_stored, same_count
 from latte.review.estimate import estimate
 from latte.review.population import Population, ReviewImage, population
-from latte.review.queues import Question, Queue, QueueName, queues_of
-from latte.review.sentences import (
-    Evidence,
-    next_step,
-    unknown_classes,
-    uses,
-)
+from latte.review.sentences import Evidence, next_step, unknown_classes
+from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The state of one queue, and the estimate from the answers of all queues."""
+class Mark:
+    """A person's answer about one image."""
 
-    question: Question | None
-    answered: int
-    left: int
-    evidence: Evidence
-    uses: str
-    next_step: str
-    """The command that teaches a model with the answers; empty if there are none."""
+    key: str
+    kind: Kind
+    label: str | None = None
+    """The name of the class if `kind` is `class`, else None."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +63,10 @@ class Stored:
         """The answers about images that were drawn at random, by content key."""
         return self._known(measuring(self.lines))
 
-    def asked(self, queue: Queue) -> dict[str, Answer]:
-        """Return the answers whose images get no further question of `queue`, by content key."""
-        return self.measuring if queue.measures else self.answers
+    def unused(self, since: str) -> int:
+        """Return the number of images whose class differs from the answers at the time `since`."""
+        used = _labels(answer for answer in self.lines if answer.time <= since)
+        return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
 
     @cached_property
     def unknown(self) -> Counter[str | None]:
@@ -100,21 +92,25 @@ class Review:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.file = run.folder.review
-        self.population = _population(run)
+        self._labelled = _labelled(run)
+        self.population = _population(run, self._labelled)
+        self.images = self.population.images
+        """The images in random order, with the labels by the newest model."""
+        self.since = ""
+        """Time of the newest model; it has learned from the answers before it."""
 
     @property
     def name(self) -> str:
         """The name of the run folder."""
         return self.run.folder.path.absolute().name
 
-    @cached_property
-    def _by_key(self) -> dict[str, ReviewImage]:
-        return {one.key: one for one in self.population.images}
+    def adopt(self, taught: Run, since: str) -> None:
+        """Ask about the labels by the model `taught`, which learned from answers before `since`."""
+        self.images, self.since = _population(taught, self._labelled).images, since
 
     @cached_property
-    def queues(self) -> Mapping[str, Queue]:
-        """The queues of questions by name."""
-        return queues_of(self.population)
+    def _by_key(self) -> dict[str, ReviewImage]:
+        return {image.key: image for image in self.images}
 
     def stored(self) -> Stored:
         """Read the answers, with class names as the run spells them."""
@@ -153,75 +149,91 @@ class Review:
             unknown_classes(stored.unknown, names, self.file),
         )
 
-    def standing(self, queue: QueueName) -> Standing:
-        """Return the state of a queue, and the estimate; the file of answers is read once."""
-        asks, stored = self.queues[queue], self.stored()
-        answers = stored.asked(asks)
-        counts = asks.answered(answers), asks.left(answers)
-        evidence, used = self.evidence(stored), uses(stored.answers.values())
-        return Standing(asks.next(answers), *counts, evidence, used, self.next_step(stored))
-
     def next_step(self, stored: Stored) -> str:
-        """Return the command that teaches a model with the answers; empty if there are none."""
-        labels = sum(answer.label is not None for answer in stored.answers.values())
-        return next_step(labels, self.run.folder.path)
+        """Return the command that teaches a model with new answers; empty if there are none."""
+        return next_step(stored.unused(self.since), self.run.folder.path)
 
-    def next(self, queue: QueueName) -> Question | None:
-        """Return the next unanswered question of a queue; None if there is none left."""
-        asks = self.queues[queue]
-        return asks.next(self.stored().asked(asks))
+    def questions(
+        self, place: Place, stored: Stored | None = None
+    ) -> Iterator[Sequence[ReviewImage]]:
+        """Yield the images of each open question of a task, in the order of asking."""
+        stored = self.stored() if stored is None else stored
+        if place.task == "clusters":
+            return groups(self.images, stored.answers, self.since)
+        if place.task == "images":
+            return sheets(self.images, stored.answers, place)
+        return ((image,) for image in measurements(self.population, stored.measuring))
 
-    def upcoming(self, count: int, queue: QueueName = "evidence") -> list[Question]:
-        """Return the next `count` questions of a queue, in the order of asking."""
-        asks = self.queues[queue]
-        return [*islice(asks.pending(self.stored().asked(asks)), count)]
+    def left(self, place: Place, stored: Stored) -> int:
+        """Return the number of groups or images that a task still asks about."""
+        questions = self.questions(place, stored)
+        return sum(1 if place.task == "clusters" else len(images) for images in questions)
 
-    def answer(
-        self,
-        keys: Sequence[str],
-        kind: Kind,
-        label: str | None,
-        queue: QueueName,
-        others: Sequence[str] = (),
-    ) -> None:
-        """Append the same answer for each of the images `keys`, or undo their answers.
+    def save(self, task: TaskName, marks: Sequence[Mark]) -> str:
+        """Append the answers to one question, and return their time, by which `undo` finds them.
 
-        `others` are the other images of the question; their answer is `unsure`. Undoing does not
-        change images that another queue has asked about since. Raises `LatteError`, and appends
-        nothing, for an unknown image, class or queue.
+        Raises `LatteError`, and appends nothing, for an unknown image, class or task.
         """
-        if queue not in self.queues:
-            known = ", ".join(self.queues)
-            raise LatteError(f'there is no queue "{queue}"', hint=f"one of: {known}")
-        if (kind == "class") != (label is not None) or (
-            label is not None and label not in self.run.class_names
-        ):
-            raise LatteError(f'"{label}" is none of the class names', where=queue)
-        answers, time = self.stored().answers, now()
-        for key in (*keys, *others):
-            if key not in self._by_key:
-                raise LatteError("no image of this run has this content key", where=key)
-        if kind == "undo":
-            keys = [key for key in keys if key in answers and answers[key].queue == queue]
-        ids = self.run.rows.training_ids
-        said = [(key, kind, label) for key in keys]
-        said += [(key, "unsure", None) for key in others]
-        new = [
-            Answer(key, what, name, queue, self.name, time, ids[self._by_key[key].row])
-            for key, what, name in said
-        ]
-        append_answers(self.file, new)
+        if task not in TASKS:
+            raise LatteError(f'there is no task "{task}"', hint=f"one of: {', '.join(TASKS)}")
+        for mark in marks:
+            if mark.key not in self._by_key:
+                raise LatteError("no image of this run has this content key", where=mark.key)
+            is_class = mark.label in self.run.class_names
+            if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
+                raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
+        read_answers(self.file)  # raises an error if the file is damaged
+        time, ids = now(), self.run.rows.training_ids
+        append_answers(
+            self.file,
+            [
+                Answer(
+                    mark.key,
+                    mark.kind,
+                    mark.label,
+                    task,
+                    self.name,
+                    time,
+                    ids[self._by_key[mark.key].row],
+                )
+                for mark in marks
+            ],
+        )
+        return time
+
+    def undo(self, time: str) -> TaskName:
+        """Undo the answers that were saved at `time`, and return their task.
+
+        Each image gets back the answer that it had before; an image that has been answered again
+        since keeps its new answer. Raises `LatteError` if there is no such answer.
+        """
+        lines = read_answers(self.file)
+        saved = [answer for answer in lines if answer.time == time and answer.kind != "undo"]
+        task = next((name for name in TASKS if saved and saved[0].queue == name), None)
+        if task is None:
+            raise LatteError("these answers are not in the file any more", where=str(self.file))
+        earlier = latest(lines[: lines.index(saved[0])])
+        current = [answer for answer in newest(lines).values() if answer in saved]
+        undone = [replace(answer, kind="undo", label=None, time=now()) for answer in current]
+        restored = [earlier[answer.key] for answer in current if answer.key in earlier]
+        append_answers(self.file, [*undone, *restored])
+        return task
 
 
-def _population(run: Run) -> Population:
+def _labels(lines: Iterable[Answer]) -> dict[str, str]:
+    """Return the class names that the answers give, by content key."""
+    answers = latest(lines).items()
+    return {key: answer.label for key, answer in answers if answer.label is not None}
+
+
+def _population(run: Run, labelled: frozenset[str]) -> Population:
     labels = run.rows.adapted_labels
     keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
-    taught = _taught(run)
-    return population(keys, labels.frozen, labels.adapted, labels.confidence, taught)
+    return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
 
 
-def _taught(run: Run) -> frozenset[str]:
+def _labelled(run: Run) -> frozenset[str]:
     """Return the content keys of the images whose class a person gave before the run."""
     path = run.folder.corrected
     if not run.folder.wrote("train", path):

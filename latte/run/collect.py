@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import TypeVar
 
 import torch
@@ -36,6 +38,8 @@ PairT = TypeVar("PairT")
 
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
+_SUREST, _DOUBTFUL = 8, 4
+"""Numbers of the most and of the least confident images of a class that are its examples."""
 
 
 def collect_results(workspace: Workspace, images: Images) -> RunResults:
@@ -57,23 +61,34 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     refuse_other_width(
         folder.adapted_model.prototypes, classifiers, zero_shot.class_features.shape[1]
     )
-    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    return RunResults(
-        folder=folder.path,
-        record=run.record.without_stages("report"),
+    return replace(
+        stored_results(run),
         metrics=run.metrics,
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        pseudo_label_counts=tuple(
-            (frozen[label], adapted[label]) for label in range(len(images.class_names))
-        ),
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
-        label_flows=_pairs(LabelFlow, labels.frozen, labels.adapted),
+        examples=tuple(_examples(images, labels)),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
         ),
+    )
+
+
+def stored_results(run: Run) -> RunResults:
+    """Return the results that are in the files of a run folder, without images and controls."""
+    labels = run.rows.pseudo_labels
+    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
+    return RunResults(
+        folder=run.folder.path,
+        record=run.record.without_stages("report"),
+        metrics=(),
+        gallery=(),
+        pseudo_label_counts=tuple(
+            (frozen[label], adapted[label]) for label in range(len(run.class_names))
+        ),
+        label_flows=_pairs(LabelFlow, labels.frozen, labels.adapted),
     )
 
 
@@ -127,6 +142,18 @@ def _uncertain(run: Run, images: Images, labels: PseudoLabels) -> tuple[Classifi
             )
             for answer in run.rows.uncertain
         )
+
+
+def _examples(images: Images, labels: PseudoLabels) -> Iterator[ClassifiedImage]:
+    """Yield the most and the least confident training images of each class."""
+    ranked = sorted(
+        range(len(labels.adapted)), key=lambda row: (labels.adapted[row], -labels.confidence[row])
+    )
+    for label, group in groupby(ranked, key=lambda row: labels.adapted[row]):
+        rows = [*group]
+        for row in rows[:_SUREST] + rows[max(_SUREST, len(rows) - _DOUBTFUL) :]:
+            confidence, image = labels.confidence[row], images.training.image(row)
+            yield ClassifiedImage(image, (label,), (confidence,), labels.frozen[row], None)
 
 
 def _confusions(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from latte import distributed
 from latte.data.few_images import warn_of_few
@@ -19,7 +21,6 @@ from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.identity import STAGES, code_of_stage
-from latte.results.summary import flattened
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
 from latte.run.process import (
     describe_environment,
@@ -205,10 +206,13 @@ class _Runner:
         kept = [stage for stage in STAGES if self.folder.results.finished(stage)]
         before = self.folder.results.read().environment
         if before and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
-            one, other = flattened(before), flattened(now)
-            common = [name for name in other if name in one and name not in _SAME_BITS]
-            changed = [name for name in common if one[name] != other[name]]
-            old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
+            old_values, new_values = _flattened(before), _flattened(now)
+            common = old_values.keys() & new_values.keys() - {*_SAME_BITS}
+            changed = sorted(name for name in common if old_values[name] != new_values[name])
+            old, new = (
+                ", ".join(f"{name} {values[name]}" for name in changed)
+                for values in (old_values, new_values)
+            )
             if changed:
                 self.progress.say(
                     f"warning: this run started with {old} and resumed with {new}, so results may "
@@ -278,3 +282,13 @@ class _Runner:
                 records[name] = folder.results.read()
         if distributed.is_main_process():
             self.folder.results.note_controls(records)
+
+
+def _flattened(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environment with the versions of its packages and plugins as separate values."""
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        versions = value if isinstance(value, Mapping) else {}
+        values |= {f"{name}.{package}": version for package, version in versions.items()}
+        values |= {} if versions else {name: value}
+    return values

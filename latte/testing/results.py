@@ -80,6 +80,9 @@ def run_results(folder: Path) -> RunResults:
         ),
         mistakes=(ClassifiedImage(images[0], (1, 0), (0.8, 0.1), 2, 0),),
         uncertain=(ClassifiedImage(images[1], (2, 1), (0.4, 0.35), 1, None),),
+        examples=tuple(
+            ClassifiedImage(image, (label,), (0.9,), 0, None) for label, image in enumerate(images)
+        ),
         prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
     )
 

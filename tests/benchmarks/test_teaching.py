@@ -11,7 +11,7 @@ from benchmarks.folder_cells import CELL, draw
 from benchmarks.folder_methods import Answers, method_called
 from benchmarks.teaching import Case, _answer_next, _labels, curves
 from latte.registry.registry import load_registry
-from latte.review.queues import QueueName
+from latte.review.tasks import TaskName
 from tests.helpers.labelled_sets import labelled_set
 
 pytestmark = pytest.mark.thorough
@@ -25,12 +25,12 @@ def case() -> Case:
     return Case(folder, keys, method(folder), method)
 
 
-@pytest.mark.parametrize("queue", ["clusters", "images"])
-def test_reviewers_give_true_labels(case: Case, tmp_path: Path, queue: QueueName) -> None:
+@pytest.mark.parametrize("task", ["clusters", "images"])
+def test_reviewers_give_true_labels(case: Case, tmp_path: Path, task: TaskName) -> None:
     review = case.review(tmp_path)
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
     for _ in range(3):
-        _answer_next(review, queue, truth)
+        _answer_next(review, task, truth)
     found = _labels(review)
     assert len(found) >= 3
     assert all(truth[key] == label for key, label in found.items())

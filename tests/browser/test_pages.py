@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_benchmarks.comparison import compare_folders
+from latte_benchmarks.page import as_page
 
 from latte.interfaces import (
     ClassifiedImage,
@@ -20,9 +22,8 @@ from latte.interfaces import (
     LabelFlow,
     LearnerPrototypes,
     RunResults,
+    Verdict,
 )
-from latte.report.comparison.comparison import compare_runs
-from latte.report.comparison.page import page as compare_page
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
@@ -147,7 +148,7 @@ def comparison(folder: Path) -> Path:
         run = run_folder(folder / "runs" / f"{number}", right=(600, right), settings=settings)
         write(run / "report" / "index.html", "<!doctype html>")
     path = folder / "compare.html"
-    path.write_text(compare_page(compare_runs([folder / "runs"]), path), encoding="utf-8")
+    path.write_text(as_page(compare_folders([folder / "runs"]), path), encoding="utf-8")
     return path
 
 
@@ -207,6 +208,42 @@ def test_checks_fail_on_a_bad_page(browser: Page, tmp_path: Path) -> None:
     assert browser.evaluate(FAINT_TEXTS) == ["1.92: faint"]
     assert browser.requests()
     assert browser.complaints()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_first_photo_of_a_run_without_labels_is_on_the_first_screen(
+    browser: Page, tmp_path: Path, width: int
+) -> None:
+    results = without_labels(tmp_path)
+    (image, *_) = (entry.image for entry in results.gallery)
+    examples = tuple(
+        ClassifiedImage(image, (label,), (0.9,), 0, None) for label in (0, 1, 2) for _ in range(12)
+    )
+    verdict = Verdict(0.4, "the texts and the groups of images agree")
+    path = tmp_path / "index.html"
+    path.write_text(
+        report_page(changed(results, examples=examples, verdict=verdict)), encoding="utf-8"
+    )
+    browser.show(width)
+    browser.open(path)
+    bottom = "document.querySelector('img').getBoundingClientRect().bottom"
+    assert browser.evaluate(bottom) <= 800
+
+
+@pytest.mark.parametrize("width", [1100, 1280])
+def test_changes_of_a_hundred_points_are_not_clipped(
+    browser: Page, tmp_path: Path, width: int
+) -> None:
+    before = run_model("zero-shot", (0, 120, 80))
+    after = run_model("adapted", (200, 0, 80), Interval(0.2, 0.1, 0.3))
+    path = tmp_path / "index.html"
+    results = run_results(tmp_path, models=(before, after), class_names=("W" * 90, "b", "c"))
+    path.write_text(report_page(results), encoding="utf-8")
+    browser.show(width)
+    browser.open(path)
+    places = "[...document.querySelectorAll('#classes .columns .scroll')]"
+    assert browser.evaluate(f"{places}.length") == 2
+    assert browser.evaluate(f"{places}.every((one) => one.scrollWidth <= one.clientWidth)")
 
 
 SHOWN = "[...document.querySelectorAll('#cards > li')].filter((one) => !one.hidden).length"

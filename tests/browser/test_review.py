@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latte.interfaces import Progress
 from latte.review.opening import redirecting_file
-from latte.review.session import Review
+from latte.review.session import Mark, Review
+from latte.review.tasks import Place
 from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.reviews import made_up_review, served, without
 
 NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
+CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
+MANY = (*CLOTHES, *(f"other clothes {number}" for number in range(9)))
 
 AXE = find_spec("axe_core_python")
 
@@ -24,10 +30,13 @@ pytestmark = [
     pytest.mark.skipif(not FOUND, reason="no Chromium or Chrome is installed"),
 ]
 
+WIDTHS = pytest.mark.parametrize("width", [1280, 390])
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        opened.show(1280)
         yield opened
 
 
@@ -36,56 +45,33 @@ def review(tmp_path: Path) -> Review:
     return made_up_review(tmp_path, NAMES)
 
 
-def row(page: Page) -> str:
-    return str(page.evaluate("document.getElementById('image').getAttribute('src')"))
-
-
-def ready(page: Page, url: str) -> None:
+def open_task(page: Page, url: str, key: str = "n") -> None:
+    """Open the page and choose the task with this key, by the keyboard."""
     page.visit(url)
-    page.wait_for("document.querySelectorAll('#options button').length > 0")
+    page.wait_for("state !== null && !busy")
+    page.press(key)
+    page.wait_for(f"!busy && tasks[state.task].key === {key!r}")
+    page.wait_for("[...document.querySelectorAll('#sheet img')].every(one => one.complete)")
 
 
-def asked_anew(page: Page, before: str) -> None:
-    page.wait_for(f"document.getElementById('image').getAttribute('src') !== {before!r}")
+def press(page: Page, keys: Sequence[str]) -> None:
+    """Press keys one after the other, and wait until their answers are saved."""
+    for key in keys:
+        page.press(key)
+    page.wait_for("!busy")
 
 
-CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
+def text(page: Page, id_: str) -> str:
+    return str(page.evaluate(f"document.getElementById({id_!r}).textContent"))
 
 
-def search(page: Page, text: str) -> None:
-    page.press("/")
-    for letter in text:
-        page.press(letter)
+def is_shown(page: Page, id_: str) -> bool:
+    return bool(page.evaluate(f"document.getElementById({id_!r}).offsetParent !== null"))
 
 
-@pytest.mark.parametrize(
-    ("typed", "saved"),
-    [("shirts", "shirts"), ("SHIR", "shirts"), ("t-s", "T-Shirts"), ("night s", "Night_Shirts")],
-)
-@pytest.mark.parametrize("task", ["evidence", "clusters"])
-def test_enter_saves_the_nearest_name_which_stands_beside_the_field(
-    page: Page, tmp_path: Path, task: str, typed: str, saved: str
-) -> None:
-    review = made_up_review(tmp_path, CLOTHES)
-    page.show(1280)
-    with served(review) as url:
-        ready(page, url)
-        choose(page, task)
-        page.wait_for(f"state.queue === {task!r}")
-        search(page, typed)
-        assert page.evaluate("document.getElementById('pick').textContent") == (
-            f"Enter saves “{saved}”"
-        )
-        page.wait_for(
-            "['search', 'pick'].map((id) => document.getElementById(id).getBoundingClientRect())"
-            ".every((box) => box.top >= 0 && box.bottom <= innerHeight)",
-            seconds=2,
-        )
-        page.press("Enter")
-        answers_saved(page, review, 1 if task == "evidence" else 12)
-        assert {one.label for one in review.answers().values()} == {saved}
-        search(page, "zebra")
-        assert page.evaluate("document.getElementById('pick').textContent").startswith("no class")
+def rows(page: Page) -> list[str]:
+    """Return the indices of the images of the question, in order."""
+    return [str(row) for row in page.evaluate("state.question.images.map((image) => image.row)")]
 
 
 def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -> None:
@@ -97,30 +83,241 @@ def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -
     assert len(review.answers()) == count
 
 
-def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
-    page: Page, review: Review, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save = review.answer
+def kinds(review: Review) -> list[str]:
+    return [answer.kind for answer in review.answers().values()]
 
-    def slow(*given: Any) -> None:
-        time.sleep(0.15)
-        save(*given)
 
-    monkeypatch.setattr(review, "answer", slow)
-    asked = [one.images[0].key for one in review.upcoming(7)]
+# The three tasks, with the keyboard alone
+
+
+@WIDTHS
+def test_groups_are_named_by_keyboard(page: Page, review: Review, width: int) -> None:
+    page.show(width)
     with served(review) as url:
-        ready(page, url)
+        open_task(page, url)
+        assert text(page, "progress") == "5 groups left. Answers: 0, not used yet: 0."
+        first = rows(page)
+        press(page, ["b", "c", "c", "1"])
+        assert sorted(kinds(review)) == ["class"] * 11 + ["unsure"]
+        assert review.answers()[f"key {first[1]}"].kind == "unsure"
+        assert rows(page) != first
+        press(page, ["-"])
+        assert kinds(review).count("unsure") == 13
+        third = rows(page)
+        press(page, ["0"])
+        assert kinds(review).count("none") == 12
+        press(page, ["u"])
+        assert rows(page) == third
+        assert "none" not in kinds(review)
+        assert text(page, "progress") == "3 groups left. Answers: 24, not used yet: 11."
+        assert page.complaints() == []
+
+
+@WIDTHS
+def test_the_gain_is_measured_by_keyboard(page: Page, review: Review, width: int) -> None:
+    page.show(width)
+    upcoming = [images[0].key for images in review.questions(Place(task="evidence"))]
+    with served(review) as url:
+        open_task(page, url, "m")
+        assert text(page, "name") == f"{upcoming[0].removeprefix('key ')}.jpg"
+        press(page, ["1", "0", "-", "5"])
+        assert [*review.answers()] == upcoming[:4]
+        assert kinds(review) == ["class", "none", "unsure", "class"]
+        assert text(page, "gain").startswith("After 3 answers: not decided yet")
+        press(page, ["u", "u"])
+        assert [*review.answers()] == upcoming[:2]
+        assert rows(page) == [upcoming[2].removeprefix("key ")]
+        assert page.complaints() == []
+
+
+@WIDTHS
+def test_labels_are_looked_through_by_keyboard(page: Page, review: Review, width: int) -> None:
+    page.show(width)
+    labels = {str(image.row): NAMES[image.adapted] for image in review.images}
+    doubtful = [str(image.row) for image in sorted(review.images, key=lambda i: i.confidence)]
+    with served(review) as url:
+        open_task(page, url, "o")
+        first = rows(page)
+        assert first == doubtful[:12]
+        press(page, ["c", "d", "2"])  # two images at once, in place
+        assert {key: answer.label for key, answer in review.answers().items()} == {
+            f"key {row}": "dog" for row in first[2:4]
+        }
+        assert rows(page) == first
+        captions = page.evaluate("[...document.querySelectorAll('#sheet b')].map(b => b.innerText)")
+        assert captions[:4] == [labels[row] for row in first[:2]] + ["✓ dog"] * 2
+        press(page, ["a", "-", "y"])
+        answers = review.answers()
+        assert answers[f"key {first[0]}"].kind == "unsure"
+        assert [answers[f"key {row}"].label for row in first[4:]] == [
+            labels[row] for row in first[4:]
+        ]
+        assert rows(page) == doubtful[12:24]
+        press(page, ["s"])
+        assert rows(page) == doubtful[24:36]
+        press(page, ["u"])
+        assert len(review.answers()) == 3
+        assert page.complaints() == []
+
+
+@WIDTHS
+def test_the_class_to_look_through_is_chosen_by_keyboard(
+    page: Page, review: Review, width: int
+) -> None:
+    page.show(width)
+    with served(review) as url:
+        open_task(page, url, "o")
+        page.evaluate("document.body.focus()")
+        for _ in range(20):
+            page.press("Tab")
+            if page.evaluate("document.activeElement.id") == "class":
+                break
+        press(page, ["ArrowDown"])
+        press(page, ["ArrowDown", "Enter"])
+        assert page.evaluate("state.question.images.every((image) => image.label === 1)")
+        press(page, ["y"])
+        assert {answer.label for answer in review.answers().values()} == {"dog"}
+
+
+def test_a_link_opens_the_images_of_one_class(page: Page, tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, ("a b", "ä#ö", "c"))
+    with served(review) as url:
+        page.visit(f"{url}#%C3%A4%23%C3%B6")
+        page.wait_for("state !== null && !busy")
+        assert page.evaluate("state.question.images.every((image) => image.label === 1)")
+
+
+@WIDTHS
+def test_answers_are_used_by_keyboard(page: Page, tmp_path: Path, width: int) -> None:
+    page.show(width)
+    review = made_up_review(tmp_path / "run", NAMES)
+    taught = made_up_review(tmp_path / "taught", NAMES)
+    labels = taught.run.folder.pseudo_labels
+    labels.write_text(labels.read_text().replace(",cat,cat,", ",cat,dog,"))
+
+    def teach(progress: Progress) -> tuple[Path, Sequence[str]]:
+        with progress.task("fit", 9, "images") as task:
+            task.advance(4)
+            end.wait(20)
+        return taught.run.folder.path, ["The new model is better."]
+
+    end = threading.Event()
+    with served(review, teach=teach) as url:
+        open_task(page, url)
+        press(page, ["1"])
+        page.press("t")
+        page.wait_for("find('line').textContent === 'Using your answers: fit: 4/9 images'")
+        page.press("1")  # keys do nothing meanwhile
+        end.set()
+        page.wait_for("find('comparison').offsetParent !== null && !busy")
+        assert len(review.answers()) == 12
+        assert not is_shown(page, "line")
+        assert text(page, "lines") == "The new model is better."
+        shares = page.evaluate("[...find('shares').rows].map(row => row.innerText.split('\\t'))")
+        assert shares[:2] == [["cat", "40 (20 %)", "10 (5 %)"], ["dog", "40 (20 %)", "70 (35 %)"]]
+        assert text(page, "changes") == "Images with a new label: 30, of which 24 are shown"
+        assert text(page, "progress").endswith("not used yet: 0.")
+        page.press("Enter")  # the button to go on has the focus
+        page.wait_for("find('asking').offsetParent !== null && !busy")
+        assert text(page, "progress").startswith("5 groups left")
+        press(page, ["u"])
+        assert review.answers() == {}
+        assert text(page, "progress").endswith("not used yet: 12.")
+        assert page.complaints() == []
+
+
+def test_an_error_of_teaching_is_shown_and_the_question_stays(page: Page, review: Review) -> None:
+    with served(review) as url:
+        open_task(page, url)
+        press(page, ["1"])
+        press(page, ["t"])
+        page.wait_for("!teaching")
+        assert text(page, "error") == "this test teaches no model"
+        press(page, ["2"])
+        assert len(review.answers()) == 24
+
+
+# Classes, keys and the field to type
+
+
+def test_twelve_classes_have_fixed_keys_that_no_other_command_uses(
+    page: Page, tmp_path: Path
+) -> None:
+    names = [f"class {number}" for number in range(12)]
+    review = made_up_review(tmp_path, names)
+    with served(review) as url:
+        open_task(page, url, "m")
+        script = "[...document.querySelectorAll('#options button')].map(one => one.innerText)"
+        assert page.evaluate(script) == [
+            f"{key} {name}" for key, name in zip("123456789pqr", names, strict=True)
+        ]
+        assert not is_shown(page, "naming")
+        press(page, ["1", "9", "p", "r"])
+        labels = [answer.label for answer in review.answers().values()]
+        assert labels == ["class 0", "class 8", "class 9", "class 11"]
+        keys = page.evaluate(
+            "[...document.querySelectorAll('main kbd, header kbd')].map(one => one.innerText)"
+        )
+        assert len(set(keys)) == len(keys)
+
+
+def search(page: Page, wanted: str) -> None:
+    page.press("/")
+    for letter in wanted:
+        page.press(letter)
+
+
+@pytest.mark.parametrize(
+    ("typed", "saved"),
+    [("shirts", "shirts"), ("SHIR", "shirts"), ("t-s", "T-Shirts"), ("night s", "Night_Shirts")],
+)
+@pytest.mark.parametrize(("task", "count"), [("m", 1), ("n", 12)])
+def test_enter_saves_the_nearest_name_which_stands_beside_the_field(
+    page: Page, tmp_path: Path, task: str, count: int, typed: str, saved: str
+) -> None:
+    review = made_up_review(tmp_path, MANY)
+    page.show(1280)
+    with served(review) as url:
+        open_task(page, url, task)
+        assert page.evaluate("document.querySelectorAll('#options button').length") <= 9
+        search(page, typed)
+        assert text(page, "pick") == f"Enter saves “{saved}”"
+        page.wait_for(
+            "['search', 'pick'].map((id) => document.getElementById(id).getBoundingClientRect())"
+            ".every((box) => box.top >= 0 && box.bottom <= innerHeight)",
+            seconds=2,
+        )
+        page.press("Enter")
+        answers_saved(page, review, count)
+        assert {answer.label for answer in review.answers().values()} == {saved}
+        search(page, "zebra")
+        assert text(page, "pick").startswith("no class")
+
+
+def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review = made_up_review(tmp_path, MANY)
+    save = review.save
+
+    def slow(*given: Any) -> str:
+        time.sleep(0.15)
+        return save(*given)
+
+    monkeypatch.setattr(review, "save", slow)
+    upcoming = [images[0].key for images in review.questions(Place(task="evidence"))]
+    with served(review) as url:
+        open_task(page, url, "m")
         for key in "110-1":
             page.press(key)
             time.sleep(0.04)
-        search(page, "fish")
+        search(page, "skirts")
         page.press("Enter")
         answers_saved(page, review, 6)
-        found = review.answers()
-        assert [*found] == asked[:6]
-        kinds = [one.kind for one in found.values()]
-        assert kinds == ["class", "class", "none", "unsure", "class", "class"]
-        assert found[asked[5]].label == "fish"
+        answers = review.answers()
+        assert [*answers] == upcoming[:6]
+        assert kinds(review) == ["class", "class", "none", "unsure", "class", "class"]
+        assert answers[upcoming[5]].label == "skirts"
         for key in "1uu":
             page.press(key)
         answers_saved(page, review, 5)
@@ -128,160 +325,154 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
         assert page.complaints() == []
 
 
+def test_clicks_while_an_answer_is_saved_wait_for_it(
+    page: Page, review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = review.save
+
+    def slow(*given: Any) -> str:
+        time.sleep(0.15)
+        return save(*given)
+
+    monkeypatch.setattr(review, "save", slow)
+    with served(review) as url:
+        open_task(page, url, "m")
+        page.evaluate("for (let i = 0; i < 3; i++) find('none').click()")
+        answers_saved(page, review, 3)
+
+
 def test_a_key_held_down_is_one_answer(page: Page, review: Review) -> None:
     with served(review) as url:
-        ready(page, url)
+        open_task(page, url, "m")
         page.press("1", held=5)
         answers_saved(page, review, 1)
 
 
-def test_keys_work_after_a_task_was_chosen_and_after_a_search(page: Page, review: Review) -> None:
-    page.show(1280)
+# Zoom, undo, and images that cannot be shown
+
+
+@WIDTHS
+def test_an_image_is_enlarged_by_key_and_by_click(page: Page, review: Review, width: int) -> None:
+    page.show(width)
     with served(review) as url:
-        ready(page, url)
-        page.evaluate("document.getElementById('queue').focus()")
-        choose(page, "clusters")
-        page.press("1")
-        answers_saved(page, review, 12)
-        search(page, "fish")
-        page.press("Enter")
-        page.press("1")
-        answers_saved(page, review, 36)
-        assert {one.queue for one in review.answers().values()} == {"clusters"}
+        open_task(page, url, "m")
+        name = text(page, "name")
+        page.press("z")
+        page.wait_for("find('zoomed').open && find('zoomed-image').naturalWidth")
+        assert text(page, "zoomed-name") == name
+        page.press("1")  # an answer needs the page below
+        page.press("Escape")
+        page.wait_for("!find('zoomed').open")
+        page.evaluate("find('image').click()")
+        page.wait_for("find('zoomed').open")
+        page.press("z")
+        assert review.answers() == {}
+        open_task(page, url)
+        page.evaluate("document.querySelectorAll('#sheet figure')[2].lastChild.click()")
+        page.press("ArrowRight")
+        page.press("l")
+        page.press("ArrowLeft")
+        images = page.evaluate("state.question.images.map((image) => image.name)")
+        assert text(page, "zoomed-name") == images[10]
+        page.press("z")
+        assert not page.evaluate("find('zoomed').open")
+
+
+def test_undo_goes_back_over_tasks_and_after_a_reload(page: Page, review: Review) -> None:
+    with served(review) as url:
+        open_task(page, url)
+        press(page, ["1"])
+        grid = {f"key {row}": "cat" for row in rows(page)}
+        press(page, ["2"])
+        open_task(page, url, "m")
+        press(page, ["3"])
+        press(page, ["u", "u"])
+        assert page.evaluate("state.task") == "clusters"
+        assert len(review.answers()) == 12
+        press(page, ["1"])
+        assert grid.items() <= {key: one.label for key, one in review.answers().items()}.items()
+        press(page, ["u", "u"])
+        assert review.answers() == {}
+        assert page.evaluate("find('undo').disabled")
+
+
+def test_undo_of_a_correction_gives_back_the_answer_before(page: Page, review: Review) -> None:
+    image = min(review.images, key=lambda image: image.confidence)
+    with served(review) as url:
+        open_task(page, url)
+        for _ in NAMES:  # no group has a name
+            press(page, ["-"])
+        before = review.answers()[image.key]
+        page.press("o")
+        page.wait_for("state.task === 'images' && !busy")
+        press(page, ["a", "5"])
+        assert review.answers()[image.key].label == "fish"
+        press(page, ["u"])
+        assert review.answers()[image.key] == before
+
+
+def test_an_image_that_cannot_be_shown_gets_no_class(page: Page, review: Review) -> None:
+    with served(review) as url:
+        open_task(page, url)
+        group = rows(page)
+        open_task(page, url, "o")
+        sheet = rows(page)
+    gone = {group[1], sheet[1]}
+    with served(review, without(*map(int, gone))) as url:
+        open_task(page, url)
+        page.wait_for("document.querySelectorAll('#sheet [data-row]:disabled').length > 0")
+        press(page, ["b", "1"])
+        assert review.answers()[f"key {group[1]}"].kind == "unsure"
+        open_task(page, url, "o")
+        page.wait_for("document.querySelectorAll('#sheet [data-row]:disabled').length > 0")
+        press(page, ["y"])
+        assert not gone & {*rows(page)}
+    assert all(review.answers().get(f"key {row}") is None for row in gone - {*group})
+
+
+# Small screens, other tabs, errors
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(page: Page, review: Review) -> None:
     page.show(390)
     with served(review) as url:
-        ready(page, url)
-        before = row(page)
+        for key, count in (("m", 1), ("n", 13), ("o", 13)):
+            open_task(page, url, key)
+            page.tap("#options button")
+            answers_saved(page, review, count)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            small = page.evaluate(
+                "[...document.querySelectorAll('button, select, input')]"
+                ".filter(one => one.offsetHeight && one.offsetHeight < 44).length"
+            )
+            assert small == 0
+        page.tap("#sheet figure:nth-child(3) [data-row]")
+        page.wait_for("document.querySelectorAll('#sheet [aria-pressed=true]').length === 1")
+        third = rows(page)[2]
         page.tap("#options button")
-        asked_anew(page, before)
-        assert len(review.answers()) == 1
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        small = page.evaluate(
-            "[...document.querySelectorAll('button, select, input')]"
-            ".filter(one => one.offsetHeight && one.offsetHeight < 44).length"
-        )
-        assert small == 0
+        answers_saved(page, review, 14)
+        assert review.answers()[f"key {third}"].label == "cat"
         assert page.complaints() == []
-
-
-def sheet_ready(page: Page, url: str) -> None:
-    ready(page, url)
-    choose(page, "clusters")
-    page.wait_for("document.querySelectorAll('#sheet button').length > 0")
-    page.wait_for("[...document.querySelectorAll('#sheet img')].every(one => one.naturalWidth)")
-
-
-def choose(page: Page, queue: str) -> None:
-    page.evaluate(f"document.getElementById('queue').value = {queue!r}")
-    page.evaluate("document.getElementById('queue').dispatchEvent(new Event('change'))")
-
-
-def sheet(page: Page) -> list[str]:
-    rows = "[...document.querySelectorAll('#sheet button')].map(one => one.dataset.row)"
-    return [str(one) for one in page.evaluate(rows)]
-
-
-def other_sheet(page: Page, before: list[str]) -> None:
-    first = "(document.querySelector('#sheet button') || {dataset: {}}).dataset.row"
-    page.wait_for(f"{first} !== {before[0]!r}")
-
-
-def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Review) -> None:
     page.show(1280)
+
+
+def test_names_are_text_and_never_markup(page: Page, tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, [f"<b>{name}</b>" for name in MANY])
     with served(review) as url:
-        sheet_ready(page, url)
-        assert page.evaluate("document.getElementById('image').offsetHeight") == 0
-        first = sheet(page)
-        for key in ("b", "c", "c"):
-            page.press(key)
-        page.press("1")
-        other_sheet(page, first)
-        kinds = [one.kind for one in review.answers().values()]
-        assert sorted(kinds) == ["class"] * 11 + ["unsure"]
-        step = page.evaluate("document.getElementById('next').textContent")
-        assert step.startswith("11 answers teach; next step: latte review ")
-        assert step.endswith(" --learn")
-        second = sheet(page)
-        page.press("-")
-        other_sheet(page, second)
-        assert sum(one.kind == "unsure" for one in review.answers().values()) == 13
-        third = sheet(page)
-        page.press("u")
-        other_sheet(page, third)
-        assert sheet(page) == second
-        page.press("0")
-        other_sheet(page, second)
-        assert sum(one.kind == "none" for one in review.answers().values()) == 12
-        assert page.evaluate("document.getElementById('progress').textContent").startswith("2 ")
-        assert page.complaints() == []
-
-
-def test_a_phone_shows_a_sheet_and_deselects_by_touch(page: Page, review: Review) -> None:
-    page.show(390)
-    with served(review) as url:
-        sheet_ready(page, url)
-        first = sheet(page)
-        page.tap("#sheet button:nth-child(3)")
-        page.wait_for("document.querySelectorAll('#sheet [aria-pressed=false]').length === 1")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.tap("#options button")
-        other_sheet(page, first)
-        left = [one.key for one in review.answers().values() if one.kind == "unsure"]
-        assert left == [f"key {first[2]}"]
-        assert page.complaints() == []
-
-
-def test_an_image_that_cannot_be_shown_is_never_selected(page: Page, review: Review) -> None:
-    page.show(1280)
-    with served(review) as url:
-        sheet_ready(page, url)
-        first = sheet(page)
-    with served(review, without(int(first[1]))) as url:
-        ready(page, url)
-        choose(page, "clusters")
-        page.wait_for("document.querySelectorAll('#sheet button:disabled').length === 1")
-        page.press("b")
-        page.press("1")
-        other_sheet(page, first)
-    answers = review.answers()
-    assert [one for one in first if answers[f"key {one}"].kind == "unsure"] == [first[1]]
-
-
-def test_single_images_return_after_a_sheet(page: Page, review: Review) -> None:
-    page.show(1280)
-    with served(review) as url:
-        sheet_ready(page, url)
-        choose(page, "images")
-        page.wait_for("document.getElementById('image').offsetHeight > 0")
-        assert sheet(page) == []
-        before = row(page)
-        page.press("1")
-        asked_anew(page, before)
-        (one,) = review.answers().values()
-        assert one.queue == "images"
-
-
-def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
-    page.show(1280)
-    with served(review) as url:
-        ready(page, url)
-        page.evaluate("document.getElementById('search').value = 'bird'")
-        page.evaluate("document.getElementById('search').dispatchEvent(new Event('input'))")
-        assert page.evaluate("document.querySelector('#found button').textContent") == NAMES[2]
-        assert page.evaluate("document.querySelectorAll('b').length") == 0
+        open_task(page, url, "m")
+        search(page, "skirts")
+        assert page.evaluate("find('found').firstChild.textContent") == "<b>skirts</b>"
+        open_task(page, url, "o")
+        assert page.evaluate("document.querySelectorAll('b > b').length") == 0
 
 
 def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Review) -> None:
+    last = review.population.images[-1].key
     with served(review) as url:
-        ready(page, url)
-        review.answer([review.population.images[-1].key], "none", None, "evidence")
-        before = row(page)
-        page.press("1")
-        asked_anew(page, before)
-        ready(page, url)
+        open_task(page, url, "m")
+        review.save("evidence", [Mark(last, "none")])
+        press(page, ["1"])
+        open_task(page, url, "m")
         assert len(review.answers()) == 2
 
 
@@ -289,18 +480,17 @@ def test_a_damaged_file_of_answers_is_one_line_and_the_page_goes_on_after_its_re
     page: Page, review: Review
 ) -> None:
     with served(review) as url:
-        ready(page, url)
+        open_task(page, url, "m")
         review.file.write_text("{}\n")
-        page.press("1")
-        page.wait_for("!document.getElementById('error').hidden")
-        line = page.evaluate("document.getElementById('error').textContent")
+        press(page, ["1"])
+        line = text(page, "error")
         assert line.startswith(f"Not saved: {review.file}:1: this file is damaged")
         page.visit(url)
         page.wait_for("!document.getElementById('error').hidden")
-        assert page.evaluate("document.getElementById('error').textContent") in line
+        assert text(page, "error") in line
         review.file.write_text("")
-        ready(page, url)
-        page.press("1")
+        open_task(page, url, "m")
+        press(page, ["1"])
         answers_saved(page, review, 1)
 
 
@@ -315,32 +505,37 @@ def test_a_browser_reaches_the_page_through_the_private_file(
 
 def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review: Review) -> None:
     with served(review) as url:
-        ready(page, url)
-        before = row(page)
-    page.press("1")
-    page.wait_for("!document.getElementById('error').hidden")
-    assert row(page) == before
+        open_task(page, url, "m")
+        before = rows(page)
+    press(page, ["1"])
+    assert text(page, "error") == "Not saved: the server does not answer"
+    assert rows(page) == before
 
 
 @pytest.mark.skipif(AXE is None, reason="axe-core-python is not installed")
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize("dark", [False, True])
+@WIDTHS
 def test_every_task_is_accessible_by_the_rules_of_axe_core(
     page: Page, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    review = made_up_review(tmp_path, NAMES, images=400)
+    review = made_up_review(tmp_path / "run", MANY, images=400)
+    taught = made_up_review(tmp_path / "taught", MANY, images=400)
+    labels = taught.run.folder.pseudo_labels
+    labels.write_text(labels.read_text().replace(",shirts,shirts,", ",shirts,skirts,"))
     page.show(width, dark=dark)
     assert AXE is not None
     assert AXE.origin is not None
     script = Path(AXE.origin).with_name("axe.min.js").read_text()
-    found = {}
-    with served(review) as url:
-        for queue in review.queues:
-            ready(page, url)
-            choose(page, queue)
-            page.wait_for("!busy")
+    violations = {}
+    with served(review, teach=lambda progress: (taught.run.folder.path, ["Better."])) as url:
+        for keys in (["n"], ["m"], ["o", "b"], ["m", "z"], ["o", "a", "1", "t"]):
+            open_task(page, url, keys[0])
+            press(page, keys[1:])
+            page.wait_for("!teaching")
             page.evaluate(f"{script}; 0")
             report = "axe.run().then((found) => found.violations.map((one) => one.id))"
-            found[queue] = page.call(
+            violations[json.dumps(keys)] = page.call(
                 "Runtime.evaluate", expression=report, awaitPromise=True, returnByValue=True
             )["result"]["value"]
-    assert found == {queue: [] for queue in review.queues}
+    page.show(1280)
+    assert {keys: ids for keys, ids in violations.items() if ids} == {}

@@ -20,7 +20,6 @@ MAIN = "from latte.cli.main import main; main()"
         ("latte run my", ["my/birds.yaml"]),
         ("latte run my/birds.", ["my/birds.yaml"]),
         ("latte run transd", ["transductive"]),
-        ("latte compare ", ["my/birds-1a2b3c4d"]),
         ("latte predict my/birds-", ["my/birds-1a2b3c4d"]),
         ("latte components lab", ["labeler"]),
         ("latte components labeler fr", ["frozen"]),

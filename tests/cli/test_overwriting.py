@@ -8,14 +8,11 @@ import pytest
 
 from latte.cli.main import run_command_line
 from tests.helpers.clip_models import SIGLIP_LIKE, TINY_CLIP
-from tests.helpers.comparison_folders import run_folder
 from tests.helpers.exported_runs import adapted, photos, write_run
 
 pytestmark = pytest.mark.thorough
 
 COMMANDS = {
-    "comparison.csv": ["compare", "runs", "--csv", "FILE"],
-    "comparison.html": ["compare", "runs", "--html", "FILE"],
     "predictions.csv": ["predict", "model", "photos", "--output", "FILE"],
     "match.csv": ["predict", "sigmoid", "photos", "--output", "FILE"],
     "predictions.jsonl": ["predict", "model", "photos", "-o", "FILE", "--format", "jsonl"],
@@ -33,7 +30,6 @@ OTHERS = (
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    run_folder(tmp_path / "runs" / "animals-0")
     photos(tmp_path / "photos", [(40, 32)])
     write_run(tmp_path / "model", adapted({"main": TINY_CLIP}), scale=7.5)
     write_run(tmp_path / "sigmoid", adapted({"main": SIGLIP_LIKE}))
@@ -64,7 +60,6 @@ PREDICT = ["predict", "model", "photos", "-o", "x.csv"]
 OWN_FILES = {
     "x.csv.partial": (PREDICT, "image,my notes\n1.jpg,keep\n"),
     "x.skipped.csv": (PREDICT, "image,reason\n1.jpg,blurred\n"),
-    "page.html": (["compare", "runs", "--html", "page.html"], "<!doctype html>\n<p>mine</p>\n"),
 }
 
 

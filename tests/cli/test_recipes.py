@@ -94,9 +94,8 @@ def test_a_shipped_recipe_is_found_by_name_and_its_file_printed(latte: Latte) ->
     code, out, err = latte("check demo")
     assert (code, "\nname: demo" in out) == (0, True)
     assert f"recipe: {shipped_path('demo')}, which comes with latte" in err
-    code, out, err = latte("sweep zero-shot flyp/eurosat --dry-run")
+    code, out, _ = latte("sweep zero-shot flyp/eurosat --dry-run")
     assert (code, len(out.splitlines())) == (0, 2)
-    assert "which comes with latte" in err
 
 
 def test_a_file_precedes_a_shipped_recipe_of_the_same_name(latte: Latte) -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 NOT_HERE = {
     "latte run sun397": "asks a large LMM about 19,850 images",
     "latte datasets get dtd": "downloads; plugins/latte-benchmarks/tests has a server",
-    "LATTE_DATA=/data latte reproduce": "needs the datasets; tests/report/comparison has others",
+    "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
     ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
     "latte plugins check latte-mine": "tests/plugin_kit/test_published.py runs it",
     "latte review": "asks a person; tests/review and tests/browser answer",

@@ -30,6 +30,9 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 
+_CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
+"""Windows virtual key codes of keys that enter no character."""
+
 _ON_3_AND_4 = 'exec "$@" 3<&8 4>&9 8<&- 9>&-'
 """Shell command that moves the pipes to the descriptors that Chromium expects."""
 
@@ -91,11 +94,13 @@ class Page:
     def press(self, key: str, held: int = 0) -> None:
         """Press and release a key, which enters a character; `held` is the number of repeats."""
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
-        down = {"type": "keyDown", "key": key, **text}
+        # Without its code, a key has no effect of its own, such as moving the focus.
+        code = {"windowsVirtualKeyCode": _CODES[key]} if key in _CODES else {}
+        down = {"type": "keyDown", "key": key, **text, **code}
         self.call("Input.dispatchKeyEvent", **down)
         for _ in range(held):
             self.call("Input.dispatchKeyEvent", **down, autoRepeat=True)
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **code)
 
     def tap(self, selector: str) -> None:
         """Touch the middle of the element that a CSS selector finds."""

@@ -17,13 +17,14 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Progress
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.review.population import draw
-from latte.review.session import Review
+from latte.review.session import Mark, Review
+from latte.review.tasks import Place
 from tests.helpers.records import RECORD, record
 
 TOKEN = "token"
@@ -74,10 +75,9 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
     """Answer `count` questions as if this model were always right."""
     for _ in range(count):
-        question = review.next("evidence")
-        assert question is not None
-        name = review.run.class_names[getattr(question.images[0], label)]
-        review.answer([question.images[0].key], "class", name, "evidence")
+        (image,) = next(review.questions(Place(task="evidence")))
+        name = review.run.class_names[getattr(image, label)]
+        review.save("evidence", [Mark(image.key, "class", name)])
 
 
 def square(row: int, side: int = 320) -> bytes:
@@ -104,15 +104,25 @@ def served(
     review: Review,
     picture: Callable[[int, int], bytes] = square,
     report: Callable[[str], None] = lambda line: None,
+    teach: Callable[[Progress], tuple[Path, Sequence[str]]] | None = None,
 ) -> Iterator[str]:
-    """Serve a review in a thread; the block gets the page's address."""
+    """Serve a review in a thread; the block gets the page's address.
+
+    `teach` teaches a model; it returns its run folder and sentences on it.
+    """
     import uvicorn
 
     from latte.review.server import make_app
+    from latte.review.teaching import Teaching
+
+    def no_model(progress: Progress) -> tuple[Path, Sequence[str]]:
+        raise LatteError("this test teaches no model")
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
-    app = make_app(review, picture, TOKEN, frozenset({host}), report)
+    app = make_app(
+        review, picture, Teaching(review, teach or no_model), TOKEN, frozenset({host}), report
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -10,6 +10,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from safetensors import SafetensorError
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.new.adapting import propose
 from latte.predict.predictor import Predictor
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
+from tests.helpers.html_document import parse
 from tests.helpers.records import recorded
 
 pytestmark = pytest.mark.thorough
@@ -74,6 +77,11 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert model.verdict is not None
     assert asdict(model.verdict) == recorded(folder, "train", "verdict")
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
+    shown = parse(model._repr_html_())
+    assert shown.one("p").words.endswith("measure the gain of this run.")
+    assert next(iter(shown.all("code"))).words == f"latte review {relative(model.folder)}"
+    (model.folder / "results.json").unlink()
+    assert model._repr_html_() == f"<pre>{escape(repr(model))}</pre>"
 
 
 def test_names_of_a_file_elsewhere_are_copied_into_the_recipe(photos: Path) -> None:

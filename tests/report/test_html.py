@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from latte.components.reporters import HtmlOptions, HtmlReporter
-from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
+from latte.interfaces import (
+    ClassifiedImage,
+    Described,
+    GalleryEntry,
+    ImageReference,
+    Interval,
+    RunResults,
+)
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page
 from tests.helpers.describe_doubles import context
@@ -22,6 +29,7 @@ from tests.helpers.report_examples import (
     HOSTILE,
     ZERO_SHOT,
     changed,
+    picture,
     remeasured,
     run_model,
     run_results,
@@ -152,7 +160,37 @@ def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
     assert "Top-1" not in found.by_id("curves").text
     assert "Label agreement" in found.by_id("curves").text
-    assert "needs labelled images" in found.by_id("classes").text
+
+
+def test_without_labels_the_page_has_no_empty_sections_and_no_cosines(tmp_path: Path) -> None:
+    results = run_results(tmp_path, models=(), confusions={}, metrics=(), gallery=())
+    found = document(results, gallery_images=0)
+    assert [one.attributes["id"] for one in found.all("section")] == ["result", "labels", "recipe"]
+    links = [link.attributes["href"] for link in found.one("nav").all("a")]
+    assert links == ["#result", "#labels", "#recipe"]
+
+
+def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) -> None:
+    pictures = [picture(tmp_path, f"{number}.png", "red") for number in range(12)]
+    surest, doubtful = (0.9,) * 8, (0.4,) * 4
+    examples = [
+        ClassifiedImage(image, (1,), (confidence,), 0, None)
+        for image, confidence in zip(pictures, (*surest, *doubtful), strict=True)
+    ]
+    examples += [ClassifiedImage(pictures[0], (2,), (0.5,), 0, None)]
+    results = run_results(tmp_path, models=(), examples=tuple(examples))
+    found = document(results)
+    assert next(iter(found.all("section"))).attributes["id"] == "images"
+    section = found.by_id("images")
+    assert [one.words for one in section.all("h3")] == [
+        "red fox 7,345 images",
+        "barn owl 0 images",
+    ]
+    images = list(section.all("img"))
+    assert len(images) == 13
+    assert images[0].attributes["alt"] == "0.png, 90\u202f%"
+    assert len(list(section.all("li", "doubtful"))) == 4
+    assert not [*document(run_results(tmp_path, examples=tuple(examples))).all("ul", "sheet")]
 
 
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
@@ -167,9 +205,7 @@ def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_run_without_steps_has_no_curves(tmp_path: Path) -> None:
-    section = document(run_results(tmp_path, metrics=())).by_id("curves")
-    assert not list(section.all("svg"))
-    assert "no training steps" in section.text
+    assert 'id="curves"' not in run_page(run_results(tmp_path, metrics=()))
 
 
 def test_a_class_without_evaluation_images_claims_nothing(tmp_path: Path) -> None:
@@ -225,7 +261,7 @@ def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
     (card,) = section.all("li", "card")
     sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
     assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
-    assert "no gallery" in document(run_results(tmp_path), gallery_images=0).by_id("gallery").text
+    assert 'id="gallery"' not in run_page(run_results(tmp_path), gallery_images=0)
 
 
 @pytest.mark.parametrize(("size", "shown"), [((600, 1), ("40", "1")), ((1, 600), ("1", "40"))])

@@ -19,7 +19,7 @@ from tests.helpers.records import record
 
 
 def test_reading_finished_runs_imports_no_torch() -> None:
-    code = "import sys, latte.results.summary; sys.exit('torch' in sys.modules)"
+    code = "import sys, latte.results.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
+from latte.review.tasks import Place
 from tests.helpers.reviews import TOKEN, made_up_review, served, without
 
 NAMES = ("cat", "dog", "bird")
@@ -40,8 +41,21 @@ class Client:
         self.headers = reply.headers
         return reply.status, reply.read()
 
-    def answer(self, **body: Any) -> tuple[int, bytes]:
-        return self("POST", f"/{TOKEN}/answers", json.dumps(body).encode())
+    def post(self, path: str, **body: Any) -> tuple[int, Any]:
+        """Return the status and the decoded reply to a body that is sent as JSON."""
+        status, reply = self("POST", f"/{TOKEN}/{path}", json.dumps(body).encode())
+        return status, json.loads(reply) if status == 200 else reply.decode()
+
+    def question(self, task: str = "evidence", **place: Any) -> Any:
+        status, state = self.post("question", task=task, **place)
+        assert status == 200
+        return state["question"]
+
+    def answer(
+        self, rows: list[int], kind: str, task: str, label: int | None = None
+    ) -> tuple[int, Any]:
+        marks = [{"row": row, "kind": kind, "label": label} for row in rows]
+        return self.post("answers", task=task, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +69,27 @@ def client(review: Review) -> Iterator[Client]:
         yield Client(url)
 
 
+def rows(question: Any) -> list[int]:
+    return [image["row"] for image in question["images"]]
+
+
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
-    status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
-    assert status == 200
-    assert set(json.loads(body)["question"]) == {"rows", "options"}
+    question = client.question()
+    assert set(question) == {"images", "options"}
+    assert set(question["images"][0]) == {"row", "name"}
+    assert question["options"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
+@pytest.mark.parametrize("path", ["/", "/about", "/wrong/about", f"/{TOKEN[:-1]}/about"])
 def test_without_the_token_nothing_is_found(client: Client, path: str) -> None:
     assert client("GET", path)[0] == 404
 
 
 def test_other_hosts_and_other_sites_are_refused(client: Client) -> None:
-    assert client("GET", f"/{TOKEN}/question", Host="evil.example")[0] == 403
-    assert client("GET", f"/{TOKEN}/question", Origin="http://evil.example")[0] == 403
-    assert client("GET", f"/{TOKEN}/question", Origin="null")[0] == 403
-    assert client("GET", f"/{TOKEN}/question", Origin=f"http://{client.host}")[0] == 200
+    assert client("GET", f"/{TOKEN}/about", Host="evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/about", Origin="http://evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/about", Origin="null")[0] == 403
+    assert client("GET", f"/{TOKEN}/about", Origin=f"http://{client.host}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -83,7 +102,6 @@ def test_other_hosts_and_other_sites_are_refused(client: Client) -> None:
         "../x",
         "server.py",
         "image//etc/passwd",
-        "question?queue=../x",
     ],
 )
 def test_no_path_reaches_the_file_system(client: Client, path: str) -> None:
@@ -105,11 +123,12 @@ def test_pages_forbid_frames_scripts_of_others_and_caching(client: Client) -> No
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"{}", b'{"rows": "1", "kind": "none", "queue": "evidence"}',
-        b'{"rows": [1], "kind": "else", "queue": "evidence"}',
-        b'{"rows": [1], "kind": "none", "queue": "else"}',
-        b'{"rows": [1], "kind": "none", "queue": "evidence", "path": "/etc"}',
-        b'{"rows": [1e99], "kind": "none", "queue": "evidence"}', b"\xff\xfe",
+        b"", b"[]", b"{}", b'{"marks": "1", "task": "evidence"}',
+        b'{"marks": [{"row": 1, "kind": "else"}], "task": "evidence"}',
+        b'{"marks": [{"row": 1, "kind": "none"}], "task": "else"}',
+        b'{"marks": [{"row": 1, "kind": "none"}], "task": "evidence", "path": "/etc"}',
+        b'{"marks": [{"row": 1, "kind": "none", "path": "/etc"}], "task": "evidence"}',
+        b'{"marks": [{"row": 1e99, "kind": "none"}], "task": "evidence"}', b"\xff\xfe",
     ],
 )  # fmt: skip
 def test_bodies_that_are_no_answers_are_refused(
@@ -120,13 +139,23 @@ def test_bodies_that_are_no_answers_are_refused(
     assert review.answers() == before
 
 
+@pytest.mark.parametrize(
+    "place",
+    [{}, {"task": "../x"}, {"task": "images", "skip": -1}, {"task": "images", "label": "a"}],
+)
+def test_places_that_do_not_exist_are_refused(client: Client, place: dict[str, Any]) -> None:
+    assert client.post("question", **place)[0] == 422
+
+
 def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     client: Client, review: Review
 ) -> None:
     before = review.answers()
-    assert client.answer(rows=[9999], kind="none", queue="evidence")[0] == 409
-    assert client.answer(rows=[1], kind="class", label=3, queue="evidence")[0] == 409
-    assert client.answer(rows=[1], kind="class", queue="evidence")[0] == 409
+    assert client.answer([9999], "none", "evidence")[0] == 409
+    assert client.answer([1], "class", "evidence", 3)[0] == 409
+    assert client.answer([1], "class", "evidence", -1)[0] == 409
+    assert client.answer([1], "class", "evidence")[0] == 409
+    assert client.post("undo", time="")[0] == 409
     assert client("POST", f"/{TOKEN}/answers", b" " * 20_000)[0] == 413
     assert review.answers() == before
 
@@ -136,14 +165,15 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 ) -> None:
     begun, shown = threading.Event(), threading.Event()
 
-    def answer(*given: object) -> None:
+    def save(*_: object) -> str:
         begun.set()
         shown.wait(20)
+        return ""
 
-    monkeypatch.setattr(review, "answer", answer)
+    monkeypatch.setattr(review, "save", save)
     with ThreadPoolExecutor() as threads:
-        body = {"rows": [1], "kind": "none", "queue": "evidence"}
-        replied = threads.submit(Client(f"http://{client.host}").answer, **body)
+        other = Client(f"http://{client.host}")
+        replied = threads.submit(other.answer, [1], "none", "evidence")
         assert begun.wait(20)
         assert client("GET", f"/{TOKEN}/image/1")[0] == 200
         assert not replied.done()
@@ -153,52 +183,51 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 
 def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    first, second, third, *_ = (one.images[0] for one in review.upcoming(3))
+    drawn = review.questions(Place(task="evidence"))
+    first, second, third = (next(drawn)[0] for _ in range(3))
     with served(review, without(first.row, second.row)) as url:
-        state = json.loads(Client(url)("GET", f"/{TOKEN}/question")[1])
-    assert state["question"]["rows"] == [third.row]
+        state = Client(url).post("question", task="evidence")[1]
+    assert rows(state["question"]) == [third.row]
     assert ": 2. In the estimate of the gain, such an image counts" in state["note"]
-    assert {key: one.kind for key, one in review.answers().items()} == {
+    assert {key: answer.kind for key, answer in review.answers().items()} == {
         first.key: "unsure",
         second.key: "unsure",
     }
-
-
-def test_images_that_cannot_be_shown_get_no_answer_that_teaches(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
-    first, second, third, *_ = (one.images[0] for one in review.upcoming(3, "images"))
-    with served(review, without(first.row, third.row)) as url:
-        page = Client(url)
-        state = json.loads(page("GET", f"/{TOKEN}/question?queue=images")[1])
-        assert state["question"]["rows"] == [second.row]
-        assert review.answers() == {}
-        _, body = page.answer(rows=[second.row], kind="none", queue="images")
-    assert json.loads(body)["question"]["rows"] not in ([first.row], [second.row], [third.row])
-    assert json.loads(body)["note"].endswith("are gone or cannot be read: 2.")
-    assert [*review.answers()] == [second.key]
 
 
 @pytest.mark.parametrize("images", [8, 200])
 def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path, images: int) -> None:
     review = made_up_review(tmp_path, NAMES, images)
     with served(review, without(*range(200))) as url:
-        state = json.loads(Client(url)("GET", f"/{TOKEN}/question")[1])
+        state = Client(url).post("question", task="evidence")[1]
     assert state["question"] is None
     assert state["note"].startswith("The images have changed since this run. Make the run again:")
     assert review.answers() == {}
 
 
-def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: Review) -> None:
-    question = json.loads(client("GET", f"/{TOKEN}/question?queue=clusters")[1])["question"]
-    rows = question["rows"]
-    assert len(rows) == 12
+def test_the_answers_about_a_sheet_are_one_line_per_image(client: Client, review: Review) -> None:
+    sheet = rows(client.question("clusters"))
+    assert len(sheet) == 12
     before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
-    body = {"rows": rows[2:], "others": rows[:2], "kind": "class", "label": 2}
-    status, _ = client.answer(**body, queue="clusters")
+    marks = [
+        {"row": row, "kind": "class", "label": 2} if number > 1 else {"row": row, "kind": "unsure"}
+        for number, row in enumerate(sheet)
+    ]
+    status, state = client.post("answers", task="clusters", marks=marks)
     assert status == 200
     lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
-    assert [line["label"] for line in lines] == ["bird"] * 10 + [None] * 2
-    assert client.answer(**body | {"others": [9999]}, queue="clusters")[0] == 409
+    assert [line["label"] for line in lines] == [None] * 2 + ["bird"] * 10
+    assert {line["time"] for line in lines} == {state["time"]}
+    assert client.answer([*sheet, 9999], "unsure", "clusters")[0] == 409
+
+
+def test_undo_takes_back_a_sheet_and_asks_about_it_again(client: Client) -> None:
+    before = client.question("clusters")
+    state = client.answer(rows(before), "none", "clusters")[1]
+    assert client.question("clusters") != before
+    status, undone = client.post("undo", time=state["time"])
+    assert status == 200
+    assert (undone["task"], undone["question"]) == ("clusters", before)
 
 
 @pytest.mark.thorough
@@ -224,9 +253,8 @@ def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) ->
                 for asked in range(100):
                     if asked == 5:
                         threading.Timer(0.01 * number, process.kill).start()
-                    body = client("GET", f"/{TOKEN}/question?queue=evidence")[1]
-                    (row,) = json.loads(body)["question"]["rows"]
-                    assert client.answer(rows=[row], kind="none", queue="evidence")[0] == 200
+                    (row,) = rows(client.question())
+                    assert client.answer([row], "none", "evidence")[0] == 200
                     confirmed.append(row)
         assert process.returncode == -signal.SIGKILL
     assert len({*confirmed}) == len(confirmed) >= 15
@@ -245,22 +273,22 @@ def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
         served(Review(review.run)) as other,
         ThreadPoolExecutor() as threads,
     ):
-        answers = [*threads.map(answer_twenty, (url, other), ("evidence", "images"))]
-    rows = [row for several in answers for row in several]
-    assert {f"key {row}" for row in rows} == review.answers().keys()
-    assert len(rows) == 40
+        answered = [*threads.map(answer_twenty, (url, other), ("evidence", "clusters"))]
+    assert {f"key {row}" for rows in answered for row in rows} == review.answers().keys()
 
 
-def answer_twenty(url: str, queue: str) -> list[int]:
-    """Answer 20 questions of a queue; return the rows that were asked."""
-    client, rows = Client(url), []
-    body = client("GET", f"/{TOKEN}/question?queue={queue}")[1]
+def answer_twenty(url: str, task: str) -> list[int]:
+    """Answer at most 20 questions of a task; return the rows of all their images."""
+    client, answered = Client(url), list[int]()
+    question = client.question(task)
     for _ in range(20):
-        (row,) = json.loads(body)["question"]["rows"]
-        rows.append(row)
-        status, body = client.answer(rows=[row], kind="none", queue=queue)
+        if question is None:
+            break
+        answered += rows(question)
+        status, state = client.answer(rows(question), "none", task)
         assert status == 200
-    return rows
+        question = state["question"]
+    return answered
 
 
 def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Path) -> None:
@@ -268,21 +296,21 @@ def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Pa
     printed: list[str] = []
     with served(review, report=printed.append) as url:
         client = Client(url)
-        client.answer(rows=[0], kind="none", queue="evidence")
+        client.answer([0], "none", "evidence")
         intact = review.file.read_bytes()
         for damage in (b"{}\n", b"\0" * 100):
             review.file.write_bytes(intact + damage)
             line = f"{review.file}:2: this file is damaged"
             for _ in range(2):
-                for status, body in (
-                    client("GET", f"/{TOKEN}/question"),
-                    client.answer(rows=[4], kind="none", queue="evidence"),
+                for status, reply in (
+                    client.post("question", task="evidence"),
+                    client.answer([4], "none", "evidence"),
                 ):
                     assert status == 409
-                    assert body.decode().startswith(line)
-                    assert body.decode().endswith("; correct or remove this line")
-                    assert printed[-1:] == body.decode().splitlines()
+                    assert reply.startswith(line)
+                    assert reply.endswith("; correct or remove this line")
+                    assert printed[-1:] == reply.splitlines()
             assert review.file.read_bytes() == intact + damage
         assert len(printed) == 2
         review.file.write_bytes(intact)
-        assert client("GET", f"/{TOKEN}/question")[0] == 200
+        assert client.post("question", task="evidence")[0] == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import pytest
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence
-from latte.results.answers import Answer, read_answers
+from latte.results.answers import Answer, now, read_answers
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.results.stored import LARGEST_JSON
 from latte.review.population import ReviewImage
-from latte.review.queues import Question
-from latte.review.session import Review
+from latte.review.session import Mark, Review
+from latte.review.tasks import Place, TaskName
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -31,148 +32,152 @@ def review(tmp_path: Path) -> Review:
 
 
 def answered(review: Review, count: int) -> list[str]:
-    """Answer `count` questions of the evidence with the first option; return the keys asked."""
-    asked = []
+    """Answer `count` questions of the evidence with the zero-shot label; return their keys."""
+    answered_keys = []
     for _ in range(count):
-        question = review.next("evidence")
-        assert question is not None
-        asked.append(question.images[0].key)
-        review.answer([question.images[0].key], "class", NAMES[question.options[0]], "evidence")
-    return asked
+        (image,) = question(review, "evidence")
+        answered_keys.append(image.key)
+        review.save("evidence", [Mark(image.key, "class", NAMES[image.zero_shot])])
+    return answered_keys
 
 
-def everything(review: Review) -> tuple[ReviewImage, ...]:
-    return review.population.images
+def question(review: Review, task: TaskName) -> Sequence[ReviewImage]:
+    """Return the images of the next question of a task; empty if there is none left."""
+    return next(review.questions(Place(task=task)), ())
 
 
-def keys(question: Question) -> list[str]:
-    return [one.key for one in question.images]
+def left(review: Review, task: TaskName) -> int:
+    return review.left(Place(task=task), review.stored())
+
+
+def marks(images: Sequence[ReviewImage], label: str | None) -> list[Mark]:
+    """Return answers with the class `label`, or `unsure` if it is None."""
+    return [Mark(image.key, "class" if label else "unsure", label) for image in images]
 
 
 def test_three_of_four_questions_are_about_disagreements(review: Review) -> None:
     asked = answered(review, 24)
-    differ = {one.key for one in review.population.disagreements}
+    differ = {image.key for image in review.population.disagreements}
     assert sum(key in differ for key in asked) == 18
     assert review.evidence().estimate.answered == 18
     assert review.evidence().estimate.gain.low < review.evidence().estimate.gain.high
 
 
-def test_options_do_not_reveal_the_model(review: Review) -> None:
-    found = [review.next("evidence")]
-    first = []
-    for _ in range(60):
-        question = review.next("evidence")
-        assert question is not None
-        found.append(question)
-        if question.images[0].disagrees:
-            assert set(question.options) == {
-                question.images[0].zero_shot,
-                question.images[0].adapted,
-            }
-            first.append(question.options[0] == question.images[0].adapted)
-        review.answer([question.images[0].key], "none", None, "evidence")
-    assert 0.25 < sum(first) / len(first) < 0.75
-
-
 def test_images_that_other_tasks_asked_about_are_drawn_too(review: Review) -> None:
-    drawn = review.next("evidence")
-    assert drawn is not None
-    review.answer(keys(drawn), "class", "cat", "images")
-    assert review.next("evidence") == drawn
+    drawn = question(review, "evidence")
+    review.save("images", marks(drawn, "cat"))
+    assert question(review, "evidence") == drawn
     assert review.evidence().estimate.answered == 0
-    review.answer(keys(drawn), "class", "dog", "evidence")
+    review.save("evidence", marks(drawn, "dog"))
     assert review.evidence().estimate.answered == 1
     # A later correction, in any task, changes the answer but not the draw.
-    review.answer(keys(drawn), "class", "bird", "images")
+    review.save("images", marks(drawn, "bird"))
     assert review.evidence().estimate.answered == 1
     assert [answer.label for answer in review.answers().values()] == ["bird"]
 
 
-def test_images_are_looked_through_in_their_random_order(review: Review) -> None:
-    expected = [image.key for image in everything(review)]
-    asked = []
-    while (question := review.next("images")) is not None:
-        (image,) = question.images
-        assert {*question.options} == {image.zero_shot, image.adapted}
-        asked.append(image.key)
-        review.answer([image.key], "unsure", None, "images")
-    assert asked == expected
-    standing = review.standing("images")
-    assert (standing.answered, standing.left) == (len(expected), 0)
+def test_images_are_looked_through_from_the_most_doubtful(review: Review) -> None:
+    expected = sorted(review.images, key=lambda image: image.confidence)
+    seen: list[ReviewImage] = []
+    while images := question(review, "images"):
+        assert left(review, "images") == len(expected) - len(seen)
+        seen += images
+        review.save("images", marks(images, "cat"))
+    assert seen == expected
+    assert left(review, "images") == 0
+
+
+def test_images_of_one_class_are_looked_through(review: Review) -> None:
+    place = Place(task="images", label=1)
+    images = [image for sheet in review.questions(place) for image in sheet]
+    assert {image.adapted for image in images} == {1}
+    later = [
+        image for sheet in review.questions(place.model_copy(update={"skip": 5})) for image in sheet
+    ]
+    assert later == images[5:]
 
 
 def test_undo_asks_again(review: Review) -> None:
     (first, second) = answered(review, 2)
-    review.answer([second], "undo", None, "evidence")
-    question = review.next("evidence")
-    assert question is not None
-    assert question.images[0].key == second
+    review.undo(review.answers()[second].time)
+    assert [image.key for image in question(review, "evidence")] == [second]
     assert [*review.answers()] == [first]
 
 
-def test_clusters_are_asked_once_and_the_largest_first(review: Review) -> None:
-    sizes = []
-    while (question := review.next("clusters")) is not None:
-        (label,) = {one.adapted for one in question.images}
-        assert label in question.options
-        sizes.append(sum(image.adapted == label for image in everything(review)))
-        assert review.standing("clusters").left == len(NAMES) - len(sizes) + 1
-        review.answer(keys(question), "class", "dog", "clusters")
-    assert len(sizes) == review.standing("clusters").answered == len(NAMES)
-    assert sizes == sorted(sizes, reverse=True)
+def test_undo_gives_back_the_answer_before_and_leaves_later_answers(review: Review) -> None:
+    images = question(review, "clusters")
+    review.save("clusters", marks(images, "cat"))
+    before = review.answers()
+    time = review.save("images", marks(images[:3], "dog"))
+    later = review.save("evidence", marks(images[:1], "bird"))
+    assert review.undo(time) == "images"
+    assert [review.answers()[image.key].label for image in images[:4]] == ["bird", *["cat"] * 3]
+    assert review.undo(later) == "evidence"
+    assert review.answers()[images[0].key].label == "dog"
+    assert review.undo(time) == "images"
+    assert review.answers() == before
+    assert review.evidence().estimate.answered + review.evidence().estimate.agreeing == 0
+    assert review.undo(before[images[0].key].time) == "clusters"
+    assert review.answers() == {}
+    with pytest.raises(LatteError, match="not in the file"):
+        review.undo("2001-01-01")
+
+
+def test_groups_are_asked_once_and_the_most_doubtful_first(review: Review) -> None:
+    doubts = []
+    while images := question(review, "clusters"):
+        (label,) = {image.adapted for image in images}
+        doubts.append(
+            sum(1 - image.confidence for image in review.images if image.adapted == label)
+        )
+        assert left(review, "clusters") == len(NAMES) - len(doubts) + 1
+        review.save("clusters", marks(images, "dog"))
+    assert len(doubts) == len(NAMES)
+    assert doubts == sorted(doubts, reverse=True)
+
+
+def test_a_group_is_asked_again_after_its_answers_have_taught(review: Review) -> None:
+    while images := question(review, "clusters"):
+        review.save("clusters", marks(images, None))
+    review.adopt(review.run, now())
+    assert left(review, "clusters") == len(NAMES)
 
 
 def test_a_sheet_has_typical_and_doubtful_images(review: Review) -> None:
-    question = review.next("clusters")
-    assert question is not None
-    label = question.images[0].adapted
-    cluster = [image for image in everything(review) if image.adapted == label]
-    ranked = sorted((one.confidence for one in cluster), reverse=True)
-    assert [one.confidence for one in question.images] == [*ranked[:9], *ranked[-3:]]
+    images = question(review, "clusters")
+    label = images[0].adapted
+    ranked = sorted(
+        (image.confidence for image in review.images if image.adapted == label), reverse=True
+    )
+    assert [image.confidence for image in images] == [*ranked[:9], *ranked[-3:]]
 
 
-def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
-    question = review.next("clusters")
-    assert question is not None
-    named, others = keys(question)[:10], keys(question)[10:]
-    review.answer(named, "class", "bird", "clusters", others)
-    answers = review.answers()
-    assert [answers[key].label for key in named] == ["bird"] * 10
-    assert [answers[key].label for key in others] == [None, None]
-    asked = review.next("images")
-    assert asked is not None
-    assert asked.images[0].key not in named
-    assert review.standing("images").left == len(everything(review)) - 10
+def test_images_without_a_class_in_a_group_are_looked_through_later(review: Review) -> None:
+    images = question(review, "clusters")
+    review.save("clusters", [*marks(images[:10], "bird"), *marks(images[10:], None)])
+    open_images = {image for sheet in review.questions(Place(task="images")) for image in sheet}
+    assert len(open_images) == len(review.images) - 10
+    assert {*images[10:]} < open_images
 
 
-def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
-    first = review.next("images")
-    assert first is not None
-    while (question := review.next("clusters")) is not None:
-        review.answer([], "unsure", None, "clusters", keys(question))
-    assert review.next("images") == first
-    assert review.standing("clusters").answered == len(NAMES)
-
-
-def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Review) -> None:
-    question = review.next("clusters")
-    assert question is not None
-    review.answer([], "unsure", None, "clusters", keys(question))
-    last = keys(question)[-1]
-    review.answer([last], "class", "cat", "images")
-    review.answer(keys(question), "undo", None, "clusters")
-    assert [*review.answers()] == [last]
-    asked = review.next("clusters")
-    assert asked is not None
-    assert asked.images[0] == question.images[0]
+def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
+    images = question(review, "clusters")
+    review.save("clusters", [*marks(images[:10], "bird"), *marks(images[10:], None)])
+    assert review.stored().unused("") == 10
+    since = now()
+    assert review.stored().unused(since) == 0
+    time = review.save("images", marks(images[:2], "cat"))
+    review.save("images", marks(images[2:3], "bird"))
+    assert review.stored().unused(since) == 2
+    review.undo(time)
+    assert review.stored().unused(since) == 0
 
 
 def test_sheets_with_an_unknown_image_are_refused_and_leave_no_line(review: Review) -> None:
-    question = review.next("clusters")
-    assert question is not None
-    for named, others in (["no image"], []), ([], ["no image"]):
-        with pytest.raises(LatteError):
-            review.answer([*keys(question), *named], "class", "cat", "clusters", others)
+    with pytest.raises(LatteError):
+        review.save(
+            "clusters", [*marks(question(review, "clusters"), "cat"), Mark("no image", "none")]
+        )
     assert not review.file.exists()
 
 
@@ -181,13 +186,12 @@ def test_the_next_step_after_teaching_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     review = made_up_review(tmp_path / "my run", NAMES)
-    assert review.standing("evidence").next_step == ""
-    question = review.next("clusters")
-    assert question is not None
-    review.answer(keys(question)[:2], "class", "cat", "clusters", keys(question)[2:])
+    assert review.next_step(review.stored()) == ""
+    images = question(review, "clusters")
+    review.save("clusters", [*marks(images[:2], "cat"), *marks(images[2:], None)])
     command = "latte review 'my run' --learn"
     step = f"2 answers teach; next step: {command}"
-    assert review.standing("clusters").next_step == step
+    assert review.next_step(review.stored()) == step
     assert run_command_line(["review", "my run", "--show"]) == 0
     assert step in capsys.readouterr().out.splitlines()
 
@@ -195,26 +199,26 @@ def test_the_next_step_after_teaching_is_named(
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
     before = review.evidence().estimate
-    while (question := review.next("clusters")) is not None:
-        review.answer(keys(question), "class", "cat", "clusters")
+    while images := question(review, "clusters"):
+        review.save("clusters", marks(images, "cat"))
     assert review.evidence().estimate == before
 
 
 @pytest.mark.parametrize(
-    ("key", "kind", "label", "queue"),
+    ("key", "kind", "label", "task"),
     [
         ("no image", "class", "cat", "evidence"),
         ("key 0", "class", "zebra", "evidence"),
         ("key 0", "class", None, "evidence"),
         ("key 0", "none", "cat", "evidence"),
-        ("key 0", "class", "cat", "no queue"),
+        ("key 0", "class", "cat", "no task"),
     ],
 )
 def test_impossible_answers_are_refused(
-    review: Review, key: str, kind: Any, label: str | None, queue: Any
+    review: Review, key: str, kind: Any, label: str | None, task: Any
 ) -> None:
     with pytest.raises(LatteError):
-        review.answer([key], kind, label, queue)
+        review.save(task, [Mark(key, kind, label)])
     assert not review.file.exists()
 
 
@@ -226,7 +230,7 @@ def test_a_taught_run_has_answers_of_its_own_about_other_images(tmp_path: Path) 
     (taught / "corrected.json").write_text(json.dumps(dict.fromkeys(asked, 0)))
     review = Review(Run(RunFolder(taught)))
     assert review.file == taught / "review.jsonl"
-    assert len(everything(review)) == len(everything(first)) - 5
+    assert len(review.population.images) == len(first.population.images) - 5
     assert not {*answered(review, 20)} & {*asked}
 
 
@@ -252,18 +256,17 @@ def test_the_file_is_read_once_for_an_answer(
         return read_answers(path)
 
     monkeypatch.setattr("latte.review.session.read_answers", counted)
-    review.answer([review.population.disagreements[-1].key], "class", "cat", "evidence")
+    review.save("evidence", marks(review.population.disagreements[-1:], "cat"))
     assert read == [review.file]
 
 
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
     answered(review, 5)
-    upcoming = [question.images[0].key for question in review.upcoming(200)]
-    left = review.standing("evidence").left
-    assert len(upcoming) == left == 195
-    assert answered(review, left) == upcoming
-    assert review.next("evidence") is None
-    assert review.standing("evidence").left == 0
+    upcoming = [image.key for (image,) in review.questions(Place(task="evidence"))]
+    assert len(upcoming) == left(review, "evidence") == 195
+    assert answered(review, 195) == upcoming
+    assert question(review, "evidence") == ()
+    assert left(review, "evidence") == 0
 
 
 def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
@@ -275,14 +278,12 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     stale = [key for key in asked if before[key].label == "dog"]
     assert 0 < len(stale) < 40
     assert renamed.answers().keys() == set(asked) - set(stale)
-    found = renamed.evidence()
-    assert found.estimate.neither == 0
-    question = renamed.next("evidence")
-    assert question is not None
-    assert question.images[0].key in stale
+    evidence = renamed.evidence()
+    assert evidence.estimate.neither == 0
+    assert question(renamed, "evidence")[0].key in stale
     line = f'{len(stale)} answers do not count, because the class list has no class "dog"'
-    assert line in found.lines[-1]
-    assert f"Replace the names in {tmp_path.name}/review.jsonl" in found.lines[-1]
+    assert line in evidence.lines[-1]
+    assert f"Replace the names in {tmp_path.name}/review.jsonl" in evidence.lines[-1]
     assert run_command_line(["review", str(tmp_path), "--show"]) == 0
     assert line in " ".join(capsys.readouterr().out.split())
     text = renamed.file.read_text().replace('"label": "dog"', '"label": "hound"')
@@ -293,26 +294,25 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
     answered(made_up_review(tmp_path, NAMES), 8)
-    found = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
-    assert found.estimate.answered == 0
-    assert "8 answers do not count" in found.unknown
-    assert "nearest: dogs)" in found.unknown
+    evidence = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
+    assert evidence.estimate.answered == 0
+    assert "8 answers do not count" in evidence.unknown
+    assert "nearest: dogs)" in evidence.unknown
     reported = read_evidence(tmp_path)
     assert reported is not None
-    assert found.unknown in reported.lines
+    assert evidence.unknown in reported.lines
 
 
 def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path) -> None:
     names = ("K\u00e4fer", "Katze", "Vogel")
     first = made_up_review(tmp_path, names)
     for _ in range(40):
-        question = first.next("evidence")
-        assert question is not None
-        first.answer([question.images[0].key], "class", names[question.options[0]], "evidence")
+        (image,) = question(first, "evidence")
+        first.save("evidence", marks([image], names[image.zero_shot]))
     again = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
     before, after = first.evidence(), again.evidence()
     assert before == after
-    assert {one.label for one in again.answers().values()} == {*again.run.class_names}
+    assert {answer.label for answer in again.answers().values()} == {*again.run.class_names}
 
 
 @pytest.mark.parametrize(

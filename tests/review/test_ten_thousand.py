@@ -22,6 +22,7 @@ from latte.io.files import digest
 from latte.results.answers import Answer, append_answers
 from latte.review.pictures import picture_of
 from latte.review.session import Review
+from latte.review.tasks import TASKS
 from tests.helpers.reviews import TOKEN, made_up_review, served
 
 IMAGES, CLASSES, ANSWERS = 10_000, 100, 7_000
@@ -81,18 +82,18 @@ def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
     before, slowest = memory("VmRSS"), dict[str, float]()
     with served(review) as url:
-        for queue in review.queues:
-            path = f"question?queue={queue}"
-            taken, reply = seconds(partial(request, url, "GET", path))
+        for task in TASKS:
+            taken, reply = seconds(partial(request, url, "POST", "question", {"task": task}))
             question = json.loads(reply)["question"]
-            rows = question["rows"] if question else []
+            rows = [image["row"] for image in question["images"]] if question else []
             for row in rows:
                 request(url, "GET", f"small/{row}")
-            body = {"rows": rows, "kind": "none", "queue": queue}
+            marks = [{"row": row, "kind": "none"} for row in rows]
+            body = {"task": task, "marks": marks}
             saved, _ = seconds(partial(request, url, "POST", "answers", body))
-            slowest[queue] = max(taken, saved)
+            slowest[task] = max(taken, saved)
     grown = memory("VmHWM") - before
-    times = {queue: f"{1000 * taken:.0f} ms" for queue, taken in slowest.items()}
+    times = {task: f"{1000 * taken:.0f} ms" for task, taken in slowest.items()}
     sys.stdout.write(f"{times}, {grown:.0f} MiB\n")
     assert max(slowest.values()) < SECONDS
     assert grown < MEGABYTES

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.thorough
 TENSOR_FILES = ("models/adapted/prototypes.safetensors", "zero_shot.safetensors")
 COMMANDS: dict[str, list[str]] = {
     "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
-    "compare": ["RUN", "--json", "--csv", "TABLE", "--html", "PAGE", "--force"],
+    "compare": ["RUN", "--csv", "TABLE", "--html", "PAGE", "--force"],
     "report": ["RUN", "--quiet"],
     "evaluate": ["RUN", "--json", "--quiet"],
     "review": ["RUN", "--show", "--json"],

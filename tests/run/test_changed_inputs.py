@@ -40,10 +40,11 @@ def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latt
         assert (folder / "review.jsonl").exists()
         assert files_of(folder, *kept).keys() == before.keys()
     assert latte("predict", previous, "test", "--quiet").out == answers
-    assert previous.name in latte("compare", previous, folder, "--json").out
-    compared = latte("compare", "runs", "--json").out
-    assert folder.name in compared
-    assert previous.name not in compared
+    latte("compare", previous, folder, "--csv", "table.csv")
+    assert previous.name in Path("table.csv").read_text()
+    latte("compare", "runs", "--csv", "table.csv")
+    assert folder.name in Path("table.csv").read_text()
+    assert previous.name not in Path("table.csv").read_text()
 
 
 @pytest.mark.parametrize("command", ["report", "evaluate"])

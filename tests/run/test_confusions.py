@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,39 @@ def uncertain_images_have_the_lowest_confidence(results: RunResults) -> None:
     assert confidences == sorted(confidences)
 
 
+def examples_are_the_most_and_least_confident_of_each_class(results: RunResults) -> None:
+    with (results.folder / "pseudo_labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for label, name in enumerate(results.record.data.class_names):
+        confidences = sorted(
+            (float(row["confidence"]) for row in rows if row["adapted"] == name), reverse=True
+        )
+        expected = confidences[:8] + confidences[8:][-4:]
+        shown = [one.confidences[0] for one in results.examples if one.labels == (label,)]
+        assert shown == expected
+    labels = [one.labels[0] for one in results.examples]
+    assert labels == sorted(labels)
+    zero_shot = {row["image"]: row["zero_shot"] for row in rows}
+    for one in results.examples:
+        assert results.record.data.class_names[one.zero_shot_label] == zero_shot[one.image.id]
+
+
+def test_a_class_with_many_images_has_twelve_examples(
+    recipe: Path, colour_images: Callable[..., Path]
+) -> None:
+    colour_images(per_class=15)
+    results = finished(recipe, "dataset.evaluation=null")
+    examples_are_the_most_and_least_confident_of_each_class(results)
+    assert max(adapted for _, adapted in results.pseudo_label_counts) > 12
+    assert 12 in Counter(one.labels for one in results.examples).values()
+
+
 def test_confusions_and_flows_agree_with_accuracies_and_pseudo_labels(recipe: Path) -> None:
     results = finished(recipe)
     confusions_are_the_accuracies_in_detail(results)
     flows_are_the_counts_of_pseudo_labels_in_detail(results)
     mistakes_are_the_wrong_rows_of_predictions(results)
     uncertain_images_have_the_lowest_confidence(results)
+    examples_are_the_most_and_least_confident_of_each_class(results)
     prototypes_are_there_before_and_after(results)
     memory_is_known_by_stage_where_the_system_tells(results)

@@ -39,6 +39,7 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
     """
     content = {
         "name": results.record.name,
+        "title": "Mistakes" if measured_models(results.record).models else "Doubtful images",
         "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
@@ -72,9 +73,10 @@ def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
     return [*facts, ("Zero-shot", names[one.zero_shot_label], "", wrong)]
 
 
-def _mistakes_sentence(results: RunResults, images: int) -> str:
+def _mistakes_sentence(results: RunResults, images: int) -> str | None:
+    """Return a sentence on the wrongly classified images; None without labelled images."""
     if not measured_models(results.record).models:
-        return "This run has no labelled evaluation images, so its mistakes are unknown."
+        return None
     if not results.mistakes:
         return "Every evaluation image is classified correctly."
     number = len(results.mistakes)

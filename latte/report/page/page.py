@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from markupsafe import Markup
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from latte.interfaces import RunModel, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report import facts
+from latte.report.accuracy import measured_models
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.html import html_page
 from latte.report.numbers import percent, points
@@ -18,9 +20,12 @@ from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
+from latte.report.page.sheets import sheets
 from latte.report.statements import statements
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_LEADING = ("label-use", "ask", "verdict")
+"""Kinds of the first statements, which the page shows above its sections."""
 
 
 def run_page(
@@ -46,11 +51,14 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    recipe = results.record.recipe
+    recipe, stated = results.record.recipe, statements(results)
+    is_measured = bool(measured_models(results.record).models)
     content = {
         "results": results,
         "title": facts.page_title(results),
-        "statements": statements(results),
+        "statements": stated,
+        "leading": sum(1 for _ in takewhile(lambda one: one.kind in _LEADING, stated)),
+        "sheets": [] if is_measured else sheets(results),
         **_charts(results.record.evaluate.models),
         "facts": facts.run_facts(results),
         "curves": curves(results),
@@ -59,7 +67,7 @@ def run_page(
         "labels": label_counts(results.record.data.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
-        "prototypes": moved_prototypes(results),
+        "prototypes": moved_prototypes(results) if is_measured else [],
         "gates": results.record.describe.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),

@@ -2,20 +2,23 @@
 // Names come from untrusted files: they are only ever set as text, never as HTML.
 
 const find = (id) => document.getElementById(id);
-const SHOWN = 12;
+const FOUND = 12; // largest number of classes that a search shows
 const TILE_KEYS = "abcdefghijkl";
+const CLASS_KEYS = "123456789pqr";
 let names = [];
-let queues = {};
-let state = null;
+let tasks = {};
+let state = null; // the reply of the server that is shown
 let busy = false;
-const waiting = []; // key presses and choices of a task, until the answer before them is saved
-const past = {};
+let teaching = false;
+let skipped = 0;
+const waiting = []; // key presses and clicks, until the answer before them is saved
+const past = JSON.parse(sessionStorage.getItem(location.pathname) || "[]"); // times of the answers to undo
 
 async function call(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
   };
-  const failed = body === undefined ? "" : "Not saved: ";
+  const failed = path === "answers" ? "Not saved: " : "";
   const reply = await fetch(path, options).catch(() => {
     throw new Error(`${failed}the server does not answer`);
   });
@@ -24,7 +27,6 @@ async function call(path, body) {
 }
 
 async function guarded(work) {
-  if (busy) return;
   busy = true;
   try {
     await work();
@@ -33,7 +35,6 @@ async function guarded(work) {
     find("error").textContent = error.message;
     find("error").hidden = false;
     waiting.length = 0; // they were meant for the questions after this one
-    if (state) find("queue").value = state.queue;
   } finally {
     busy = false;
   }
@@ -41,112 +42,252 @@ async function guarded(work) {
 }
 
 function whenSaved(action) {
+  if (teaching) return;
   if (busy) waiting.push(action);
   else action();
 }
 
-function keyed(key) {
-  const made = document.createElement("button");
-  made.type = "button";
-  if (key) {
-    const sign = document.createElement("kbd");
-    sign.textContent = key;
-    made.append(sign, " ");
-  }
-  return made;
+function made(tag, text, properties = {}) {
+  const element = document.createElement(tag);
+  element.append(text);
+  return Object.assign(element, properties);
 }
 
-function button(label, key, choose) {
-  const made = keyed(key);
-  made.dataset.label = label;
-  made.append(names[label]);
-  made.addEventListener("click", choose);
-  return made;
+function button(key, text, action) {
+  const element = made("button", "", { type: "button" });
+  if (key) element.append(made("kbd", key), " ");
+  element.append(text);
+  element.addEventListener("click", action);
+  return element;
 }
 
-const option = (label, at) => button(label, String(at + 1), () => answer("class", label));
+// Places and questions
 
-const match = (label) => button(label, null, () => {
-  clearSearch();
-  whenSaved(() => answer("class", label));
+const place = (task) => ({
+  task,
+  label: task === "images" && find("class").value !== "" ? Number(find("class").value) : null,
+  skip: task === "images" ? skipped : 0,
 });
 
-function tile(row, at) {
-  const made = keyed(TILE_KEYS[at]);
-  made.dataset.row = row;
-  made.setAttribute("aria-pressed", "true");
-  const picture = document.createElement("img");
-  picture.alt = `Image ${at + 1}`;
-  picture.src = `small/${row}`;
-  picture.addEventListener("error", () => {
-    made.setAttribute("aria-pressed", "false");
-    made.disabled = true;
-  });
-  made.append(picture);
-  made.addEventListener("click", () => {
-    made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") === "false"));
-  });
-  return made;
-}
+const load = (task) => guarded(async () => show(await call("question", place(task))));
 
-const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${pressed}"]`)].map((one) => Number(one.dataset.row));
+function choose(task, skip = 0) {
+  skipped = skip;
+  load(task);
+}
 
 function show(next) {
   state = next;
-  [find("gain").textContent] = next.result;
+  const { task, question } = next;
+  for (const element of find("tasks").children) element.setAttribute("aria-pressed", String(element.dataset.task === task));
+  [find("gain").textContent = ""] = next.result;
   find("accuracy").textContent = next.result.slice(1).join("\n");
-  find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
-    + (next.uses && `. Of all answers: ${next.uses}.`);
-  find("next").textContent = next.next_step;
   find("note").textContent = next.note;
-  const asked = next.question;
-  find("asking").hidden = asked === null;
-  find("done").hidden = asked !== null || next.left > 0;
-  find("undo").disabled = !(past[state.queue] || []).length;
-  if (asked === null) return;
-  const grouped = sheet();
-  find("prompt").textContent = queues[state.queue].prompt;
-  for (const one of ["image", "unsure"]) find(one).hidden = grouped;
-  for (const one of ["sheet", "mixed"]) find(one).hidden = !grouped;
+  progress();
+  find("asking").hidden = question === null;
+  find("comparison").hidden = true;
+  find("asking").dataset.task = task;
+  find("limit").hidden = task !== "images";
+  find("done").hidden = question !== null || Boolean(next.note);
+  find("done").textContent = task === "images" && skipped ? "No images are left after the skipped ones." : "There is nothing left to ask in this task.";
+  if (question === null) return;
+  find("prompt").textContent = tasks[task].prompt;
+  const isSheet = task !== "evidence";
+  find("single").hidden = isSheet;
   find("broken").hidden = true;
-  if (!grouped) find("image").src = `image/${asked.rows[0]}`;
-  find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
-  find("options").replaceChildren(...asked.options.map(option));
+  if (!isSheet) {
+    find("image").src = `image/${question.images[0].row}`;
+    find("name").textContent = question.images[0].name;
+  }
+  find("sheet").replaceChildren(...(isSheet ? question.images.map(tile) : []));
+  find("options").replaceChildren(...question.options.map((label, at) => option(label, CLASS_KEYS[at])));
+  find("unsure").querySelector("span").textContent = task === "clusters" ? "mixed or cannot tell" : "cannot tell";
+  find("confirm").hidden = find("skip").hidden = task !== "images";
+  find("naming").hidden = question.options.length === names.length;
 }
 
-const sheet = () => queues[state.queue].sheet;
-const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(find("queue").value)}`)));
+function progress() {
+  const { task, left, answered, unused } = state;
+  const kind = task === "clusters" ? "group" : "image";
+  find("progress").textContent = `${left} ${kind}${left === 1 ? "" : "s"} left. Answers: ${answered}, not used yet: ${unused}.`;
+  find("teach").disabled = teaching || !unused;
+  find("undo").disabled = teaching || !past.length;
+}
+
+const option = (label, key) => button(key, names[label], () => whenSaved(() => answer("class", label)));
+
+function tile({ row, name, label }, at) {
+  const picture = made("img", "", { alt: `Image ${at + 1}`, src: `small/${row}` });
+  const element = button(TILE_KEYS[at], picture, () => {
+    element.setAttribute("aria-pressed", String(element.getAttribute("aria-pressed") === "false"));
+  });
+  element.dataset.row = row;
+  element.setAttribute("aria-pressed", String(state.task === "clusters"));
+  const caption = made("figcaption", "");
+  if (label !== undefined) {
+    element.dataset.label = label;
+    caption.append(made("b", names[label], { title: names[label] }));
+  }
+  caption.append(made("span", name, { title: name }));
+  picture.addEventListener("error", () => close(element, "broken"));
+  const zoom = button("", "⤢", () => enlarge(at));
+  zoom.setAttribute("aria-label", `Enlarge image ${at + 1}`);
+  const figure = made("figure", element);
+  figure.append(caption, zoom);
+  return figure;
+}
+
+function close(element, why) {
+  element.setAttribute("aria-pressed", "false");
+  element.disabled = true;
+  element.dataset.closed = why;
+}
+
+const tiles = (selector) => [...find("sheet").querySelectorAll(`button[data-row]${selector}`)];
+
+// Answers
+
+function remember() {
+  sessionStorage.setItem(location.pathname, JSON.stringify(past));
+}
+
+async function save(marks) {
+  const next = await call("answers", { ...place(state.task), marks });
+  past.push(next.time);
+  remember();
+  return next;
+}
+
+const mark = (element, kind, label = null) => ({ row: Number(element.dataset.row), kind, label });
 
 function answer(kind, label = null) {
   if (!state || !state.question) return;
+  if (state.task === "images") correct(kind, label);
+  else guarded(async () => show(await save(state.task === "clusters" ? named(kind, label) : [{ row: state.question.images[0].row, kind, label }])));
+}
+
+// Only the selected images of a group get its class. A mixed group gets none.
+const named = (kind, label) => tiles("").map((element) => (
+  element.getAttribute("aria-pressed") === "true" ? mark(element, kind, label) : mark(element, "unsure")
+));
+
+function correct(kind, label) {
+  const chosen = tiles("[aria-pressed=true]");
+  if (!chosen.length) return;
   guarded(async () => {
-    const shown = state.question.rows;
-    // No image of a mixed group gets an answer.
-    const others = !sheet() ? [] : kind === "unsure" ? shown : tiles(false);
-    const rows = shown.filter((row) => !others.includes(row));
-    const next = await call("answers", { rows, others, kind, label, queue: state.queue });
-    (past[state.queue] ||= []).push(shown);
+    const next = await save(chosen.map((element) => mark(element, kind, label)));
+    for (const element of chosen) {
+      close(element, "answered");
+      element.parentElement.querySelector("b").textContent = `✓ ${kind === "class" ? names[label] : kind === "none" ? "none of the classes" : "cannot tell"}`;
+    }
+    if (!tiles(":enabled").length) return show(next);
+    Object.assign(state, { left: next.left, answered: next.answered, unused: next.unused });
+    progress();
+  });
+}
+
+function confirm() {
+  if (!state.question || state.task !== "images") return;
+  const marks = tiles(":enabled").map((element) => mark(element, "class", Number(element.dataset.label)));
+  skipped += tiles("[data-closed=broken]").length;
+  if (marks.length) guarded(async () => show(await save(marks)));
+  else load("images");
+}
+
+function skip() {
+  if (state.question && state.task === "images") choose("images", skipped + tiles(":not([data-closed=answered])").length);
+}
+
+function undo() {
+  if (!past.length) return;
+  guarded(async () => {
+    skipped = 0;
+    find("class").value = "";
+    const next = await call("undo", { time: past[past.length - 1] });
+    past.pop();
+    remember();
     show(next);
   });
 }
 
-function undo() {
-  const asked = (state && past[state.queue]) || [];
-  if (!asked.length) return;
-  guarded(async () => {
-    const rows = asked[asked.length - 1];
-    const next = await call("answers", { rows, kind: "undo", label: null, queue: state.queue });
-    asked.pop();
-    show(next);
+// Teaching: a new model, beside the old one
+
+async function teach() {
+  if (!state || !state.unused) return;
+  teaching = true;
+  progress();
+  await guarded(async () => {
+    let reply = await call("teaching", {});
+    while (reply.line !== null) {
+      find("line").textContent = `Using your answers: ${reply.line}`;
+      find("line").hidden = false;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      reply = await call("teaching");
+    }
+    compare(reply.comparison);
   });
+  teaching = false;
+  find("line").hidden = true;
+  progress();
 }
+
+function compare({ lines, images, classes, changes, changed }) {
+  state.unused = 0;
+  find("asking").hidden = true;
+  find("done").hidden = true;
+  find("comparison").hidden = false;
+  find("lines").textContent = lines.join("\n");
+  const share = (number) => made("td", `${number} (${Math.round(100 * number / images)} %)`);
+  find("shares").replaceChildren(...classes.map(([label, before, now]) => {
+    const row = made("tr", made("th", names[label], { scope: "row" }));
+    row.append(share(before), share(now));
+    return row;
+  }));
+  const which = changes > changed.length ? `, of which ${changed.length} are shown` : "";
+  find("changes").textContent = `Images with a new label: ${changes}${which}`;
+  find("changed").replaceChildren(...changed.map((image) => {
+    const figure = made("figure", made("img", "", { alt: "", src: `small/${image.row}` }));
+    const caption = made("figcaption", `${names[image.old]} → `);
+    caption.append(made("b", names[image.new]), made("span", image.name, { title: image.name }));
+    figure.append(caption);
+    return figure;
+  }));
+  find("continue").focus();
+}
+
+// Zoom
+
+let enlarged = 0;
+
+function enlarge(at) {
+  const image = state.question && state.question.images[at];
+  if (!image) return;
+  enlarged = at;
+  find("zoomed-image").src = `image/${image.row}`;
+  find("zoomed-name").textContent = image.name;
+  find("previous").disabled = at === 0;
+  find("next").disabled = at === state.question.images.length - 1;
+  if (!find("zoomed").open) find("zoomed").showModal();
+}
+
+function pressedInZoom(event) {
+  const { key } = event;
+  if (key === "z") find("zoomed").close();
+  else if (key === "ArrowLeft") enlarge(enlarged - 1);
+  else if (key === "ArrowRight") enlarge(enlarged + 1);
+  else if (TILE_KEYS.includes(key)) enlarge(TILE_KEYS.indexOf(key));
+  else return;
+  event.preventDefault();
+}
+
+// Search of a class by its name
 
 // Names that differ in case, in Unicode form or in "_" for a space are the same.
 const plain = (name) => name.trim().normalize("NFC").toLowerCase().replaceAll("_", " ");
 
 function closeness(name, wanted) {
-  const found = plain(name);
-  const places = [name === wanted, found === plain(wanted), found.startsWith(plain(wanted)), found.includes(plain(wanted))];
+  const text = plain(name);
+  const places = [name === wanted, text === plain(wanted), text.startsWith(plain(wanted)), text.includes(plain(wanted))];
   return places.indexOf(true);
 }
 
@@ -154,7 +295,10 @@ function search() {
   const wanted = find("search").value.trim();
   const all = wanted ? names.map((name, label) => ({ label, rank: closeness(name, wanted) })) : [];
   const labels = all.filter(({ rank }) => rank >= 0).sort((a, b) => a.rank - b.rank).map(({ label }) => label);
-  find("found").replaceChildren(...labels.slice(0, SHOWN).map(match));
+  find("found").replaceChildren(...labels.slice(0, FOUND).map((label) => button("", names[label], () => {
+    clearSearch();
+    whenSaved(() => answer("class", label));
+  })));
   const pick = labels.length ? `Enter saves “${names[labels[0]]}”` : "no class has such a name";
   find("pick").textContent = wanted && pick;
 }
@@ -162,17 +306,6 @@ function search() {
 function clearSearch() {
   find("search").value = "";
   search();
-}
-
-const tileAt = (key) => find("sheet").children[TILE_KEYS.indexOf(key)];
-
-function act(key) {
-  const options = find("options").children;
-  if (key >= "1" && key <= "9" && options[key - 1]) options[key - 1].click();
-  else if (key === "0") answer("none");
-  else if (key === "-") answer("unsure");
-  else if (key === "u") undo();
-  else if (tileAt(key)) tileAt(key).click();
 }
 
 function typed(event) {
@@ -183,14 +316,37 @@ function typed(event) {
   first.click();
 }
 
+// Keys
+
+const press = (element) => { if (element && !element.disabled && element.offsetParent) element.click(); };
+
+const COMMANDS = { 0: "none", "-": "unsure", u: "undo", t: "teach", z: "zoom", y: "confirm", s: "skip" };
+
+function act(key) {
+  if (COMMANDS[key]) press(find(COMMANDS[key]));
+  else if (CLASS_KEYS.includes(key)) press(find("options").children[CLASS_KEYS.indexOf(key)]);
+  else if (TILE_KEYS.includes(key)) press(tiles("")[TILE_KEYS.indexOf(key)]);
+  else press([...find("tasks").children].find((element) => element.dataset.key === key));
+}
+
+let byKey = false; // the class was chosen by keys, and Enter or Escape ends the choice
+
+function chosenByKey(event) {
+  byKey = true;
+  if (event.key !== "Enter" && event.key !== "Escape") return;
+  find("class").blur();
+  event.preventDefault();
+}
+
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.target === find("search")) typed(event);
-  else if (event.target === find("queue")) return;
-  else if (event.key === "/") {
+  if (find("zoomed").open) pressedInZoom(event);
+  else if (event.target === find("search")) typed(event);
+  else if (event.target === find("class")) chosenByKey(event);
+  else if (event.key === "/" && find("naming").offsetParent) {
     find("search").focus();
     event.preventDefault();
-  } else if (/^[0-9a-lu-]$/.test(event.key)) {
+  } else if (/^[0-9a-z-]$/.test(event.key)) {
     // Holding a key down is one answer. What a key means depends on the question shown by then.
     if (!event.repeat) whenSaved(() => act(event.key));
     event.preventDefault();
@@ -198,23 +354,35 @@ function pressed(event) {
 }
 
 async function start() {
-  const about = await call("classes");
+  const about = await call("about");
   names = about.names;
+  tasks = about.tasks;
   find("run").textContent = about.run;
   document.title = `Review of ${about.run}`;
-  queues = about.queues;
-  for (const [name, { title }] of Object.entries(queues)) find("queue").add(new Option(title, name));
-  find("queue").addEventListener("change", () => {
-    find("queue").blur(); // else the next keys would choose a task
-    whenSaved(load);
+  find("tasks").replaceChildren(...Object.entries(tasks).map(([task, { title, key }]) => {
+    const element = button(key, title, () => whenSaved(() => choose(task)));
+    Object.assign(element.dataset, { task, key });
+    return element;
+  }));
+  names.forEach((name, label) => find("class").add(new Option(name, label)));
+  find("class").addEventListener("change", () => {
+    if (!byKey) find("class").blur(); // else the next keys would choose a class
+    whenSaved(() => choose("images"));
   });
-  find("none").addEventListener("click", () => answer("none"));
-  for (const one of ["unsure", "mixed"]) find(one).addEventListener("click", () => answer("unsure"));
-  find("undo").addEventListener("click", undo);
+  find("class").addEventListener("pointerdown", () => { byKey = false; });
+  const actions = { none: () => answer("none"), unsure: () => answer("unsure"), confirm, skip, undo, teach, continue: () => choose("clusters") };
+  for (const [id, action] of Object.entries(actions)) find(id).addEventListener("click", () => whenSaved(action));
+  // With the key, the zoom begins at the image that has the focus.
+  for (const id of ["zoom", "image"]) find(id).addEventListener("click", () => enlarge(Math.max(0, tiles("").indexOf(document.activeElement))));
+  find("previous").addEventListener("click", () => enlarge(enlarged - 1));
+  find("next").addEventListener("click", () => enlarge(enlarged + 1));
+  for (const id of ["close", "zoomed-image"]) find(id).addEventListener("click", () => find("zoomed").close());
   find("search").addEventListener("input", search);
   find("image").addEventListener("error", () => { find("broken").hidden = false; });
   document.addEventListener("keydown", pressed);
-  await load();
+  const label = names.indexOf(decodeURIComponent(location.hash.slice(1)));
+  if (label >= 0) find("class").value = label;
+  choose(label >= 0 ? "images" : "clusters");
 }
 
 start();

@@ -1,4 +1,4 @@
-"""Ten published datasets of LatteCLIP's experiments, and the command `latte datasets`."""
+"""Commands on many runs, and the ten published datasets of LatteCLIP's experiments."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ def latte_components() -> Iterable[ComponentSpec]:
 
 @hookimpl
 def latte_commands() -> Iterable[CommandSpec]:
-    """Return the command `latte datasets`."""
-    summary = "lists, shows, checks and downloads the published datasets that recipes name"
-    return [CommandSpec("datasets", "latte_benchmarks.commands:datasets", summary, api_version=2)]
+    """Return the commands of this plugin."""
+    return [
+        CommandSpec(name, f"latte_benchmarks.{target}", summary, api_version=2)
+        for name, target, summary in (
+            (
+                "compare",
+                "research:compare",
+                "Show finished runs in one table, averaged over seeds.",
+            ),
+            (
+                "sweep",
+                "research:sweep",
+                "Run recipes with several seeds and values, then compare them.",
+            ),
+            (
+                "reproduce",
+                "research:reproduce",
+                "Repeat the experiments of a published table, and compare.",
+            ),
+            ("datasets", "commands:datasets", "List, check and download the published datasets."),
+        )
+    ]

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from latte.api import LatteError
+from latte.api.output import echo
 from latte.api.sources import is_folder
 from latte_benchmarks.check import check as find_faults
 from latte_benchmarks.check import usable
@@ -45,26 +46,26 @@ def list_(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     row = "{:<14}{:>7}  {:>7}{:>8}  {:<5} {}"
-    _say(row.format("name", "classes", "train", "test", "here", "licence"))
+    echo(row.format("name", "classes", "train", "test", "here", "licence"))
     for facts in all_facts().values():
         train, test = f"{facts.train + facts.val:,}", f"{facts.test:,}"
-        _say(row.format(facts.name, facts.classes, train, test, presence(facts), facts.licence))
-    _say("")
+        echo(row.format(facts.name, facts.classes, train, test, presence(facts), facts.licence))
+    echo("")
     for facts in all_facts().values():
-        _say(f"{facts.name:<14}{facts.source}")
-    _say("")
+        echo(f"{facts.name:<14}{facts.source}")
+    echo("")
     if data := os.environ.get(DATA_VARIABLE):
-        _say(f"here: below {DATA_VARIABLE}={data}; complete check: latte datasets check NAME")
+        echo(f"here: below {DATA_VARIABLE}={data}; complete check: latte datasets check NAME")
     else:
-        _say(f"{DATA_VARIABLE} is not set. Set it, or run `latte datasets get NAME --root DIR`.")
-    _say("More about one: latte datasets show NAME")
+        echo(f"{DATA_VARIABLE} is not set. Set it, or run `latte datasets get NAME --root DIR`.")
+    echo("More about one: latte datasets show NAME")
 
 
 @datasets.command()
 def show(name: NameArgument) -> None:
     """Show a dataset's folder layout, templates, LatteCLIP's prompts for it, and how to get it."""
     facts = find_facts(name)
-    _say(facts.title)
+    echo(facts.title)
     for label, text in _rows(facts):
         _say_row(label, text)
 
@@ -116,15 +117,15 @@ def presence(facts: Facts) -> str:
 
 def _report(facts: Facts, root: Path, split: str | None) -> None:
     findings = find_faults(facts, root, split)
-    _say(f"{facts.name} in {root}")
+    echo(f"{facts.name} in {root}")
     for finding in findings:
-        _say(f"  {_LEVELS[finding.level]:<6}{finding.what}")
+        echo(f"  {_LEVELS[finding.level]:<6}{finding.what}")
         for line in finding.hint.splitlines():
-            _say(f"        {line}")
+            echo(f"        {line}")
     if not usable(findings):
-        _say("It cannot be used like this.")
+        echo("It cannot be used like this.")
         raise typer.Exit(2)
-    _say("It can be used.")
+    echo("It can be used.")
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
@@ -183,10 +184,5 @@ def _say_row(label: str, text: str) -> None:
     indent = len(text) - len(text.lstrip())
     lines = wrap(text.lstrip(), max(width - indent, 20), break_long_words=False) or [""]
     for line in lines:
-        _say(f"{label:<{_LABEL}}  {' ' * indent}{line}".rstrip())
+        echo(f"{label:<{_LABEL}}  {' ' * indent}{line}".rstrip())
         label = ""
-
-
-def _say(line: str) -> None:
-    """Print a line; control characters in names of files and split entries are replaced."""
-    typer.echo("".join(char if char.isprintable() else "\ufffd" for char in line))

@@ -23,6 +23,7 @@ from latte_transductive.taught import (
     ROUNDS,
     answer_weights,
     logistic_regression,
+    propagated_logits,
     sure_examples,
     trust_in_texts,
 )
@@ -110,8 +111,13 @@ def fit_mixture(
         return _fit(images, anchors, prior, evidence, fixed, term, options)
     rows = fixed.rows[: fixed.given]
     trust = trust_in_texts(prior.logits[rows], given[rows], prior.logits.mean(dim=0))
+    trusted = prior.trusted(trust)
+    if term.neighbours is not None:
+        probabilities, graph = trusted.start.softmax(dim=1), term.neighbours.graph
+        propagated = propagated_logits(probabilities, given, graph, prior.spread)
+        evidence = propagated if evidence is None else evidence + propagated
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
-    mixture = _fit(images, anchors, prior.trusted(trust), evidence, fixed, damped, options)
+    mixture = _fit(images, anchors, trusted, evidence, fixed, damped, options)
     # The classifier of the mixture is relative to the text logits, of which only a part counts.
     rows_of_texts = logit_scale * texts
     start = replace(mixture, rows=mixture.rows + trust * rows_of_texts)

@@ -1,14 +1,16 @@
 """Steps that the mixture adds if a person gave the classes of some images.
 
-A few given classes are worth more than every guess of the texts. So they decide how far the texts
-are trusted, count as a share of their class, and end in a logistic regression that also learns from
-images with a sure class. The constants were chosen on eight labelled sets and judged on eight other
+A few given classes are worth more than every guess of the texts. In the order of this file, they
+decide how far the texts are trusted, spread over the graph of neighbours, count as a share of their
+class in the Gaussians, and end in a logistic regression that also learns from images with a sure
+class. The constants were chosen on eight labelled sets and judged on eight other
 sets (`python -m benchmarks answers`, docs/results.md).
 
-The regression starts at the mixture's classifier and stays near it, as few-shot probes of CLIP
-start at the class texts (Silva-Rodriguez, Hajimiri, Ben Ayed, Dolz: A Closer Look at the Few-Shot
-Adaptation of Large Vision-Language Models, CVPR 2024). Sure labels of other images are those of
-self-training (Lee: Pseudo-Label, ICML workshop 2013).
+Answers spread as in Zhou, Bousquet, Lal, Weston, Schölkopf: Learning with Local and Global
+Consistency (NIPS 2003). The regression starts at the mixture's classifier and stays near it, as
+few-shot probes of CLIP start at the class texts (Silva-Rodriguez, Hajimiri, Ben Ayed, Dolz: A
+Closer Look at the Few-Shot Adaptation of Large Vision-Language Models, CVPR 2024). Sure labels of
+other images are those of self-training (Lee: Pseudo-Label, ICML workshop 2013).
 """
 
 from __future__ import annotations
@@ -28,24 +30,32 @@ ROUNDS = 2
 _LEAST_SHARE = 0.2
 """The given images of a class together count as this share of N / C images, or as more."""
 _TRUSTS = (0.0, 0.06, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
-_PRIOR = 2.0
+_PRIOR = 1.0
 """Log-likelihood that texts lose if they are not trusted at all, so that few answers decide less.
 """
 _ANSWERS_PER_CLASS = 10.0
 """With this number of answers per class, the trust in the texts is halved."""
+_DAMPING = 0.9
+"""Share of an image's score that comes from its neighbours, in each step of the propagation."""
+_TEXT_SEED = 0.01
+"""Score from which an image without an answer starts, relative to an answer."""
+_PROPAGATION_STEPS = 50
+_PROPAGATED_SPREAD = 0.45
+"""Standard deviation of the propagated logits over the classes, relative to the text logits."""
+_LEAST_PROBABILITY = 1e-4
 _SURE = 0.9
 """An image with a larger probability of its class is an example of the regression."""
 _MOST_EXAMPLES = 20_000
 """Largest number of examples with a sure class; more take longer and change little."""
 _NEAR_ROWS, _NEAR_BIAS = 0.0015, 0.001
 """Weights of the squared distances to the mixture's classifier."""
-_STEPS = 60
+_STEPS = 20
 
 
 def trust_in_texts(text: Tensor, labels: Tensor, middle: Tensor) -> float:
     """Return the factor t in [0, 1) of the text logits: small if they contradict the answers.
 
-        t = argmax over r of  sum_i log softmax(r (text_i - middle))[y_i] - 2 (1 - r)²,
+        t = argmax over r of  sum_i log softmax(r (text_i - middle))[y_i] - (1 - r)²,
         divided by 1 + M / 10 C
 
     Args:
@@ -58,6 +68,35 @@ def trust_in_texts(text: Tensor, labels: Tensor, middle: Tensor) -> float:
     likelihood = scaled.log_softmax(dim=2)[:, torch.arange(len(labels)), labels].sum(dim=1)
     best = float(trusts[(likelihood - _PRIOR * (1 - trusts) ** 2).argmax()])
     return best / (1 + len(labels) / len(middle) / _ANSWERS_PER_CLASS)
+
+
+def propagated_logits(
+    probabilities: Tensor, given: Tensor, graph: Tensor, text_spread: float
+) -> Tensor:
+    """Return logits (N, C) of the classes that reach each image over the graph of neighbours.
+
+    Each step replaces the scores F by 0.9 S F + Y, where S is the graph, normalised by the roots of
+    its sums. Y is 1 for a given class, and 0.01 `probabilities` for images without an answer. The
+    logits are the logarithms of the shares of F, scaled to the spread of the text logits: shares
+    are flat far from the answers, where their scale says little about certainty.
+
+    Args:
+        probabilities: (N, C): class probabilities by the texts, as far as they are trusted.
+        given: (N,): given classes, and -1 elsewhere.
+        graph: (N, N): sparse symmetric graph of neighbours.
+        text_spread: standard deviation of the text logits over the classes.
+    """
+    answered = (given >= 0).nonzero().squeeze(1)
+    seeds = _TEXT_SEED * probabilities
+    seeds[answered] = one_hot(given[answered], probabilities.shape[1]).to(seeds)
+    root = (graph @ torch.ones_like(seeds[:, :1])).clamp_min(_LEAST_PROBABILITY).rsqrt()
+    scores = seeds
+    for _ in range(_PROPAGATION_STEPS):
+        scores = seeds + _DAMPING * root * (graph @ (root * scores))
+    logits = (scores / scores.sum(dim=1, keepdim=True) + _LEAST_PROBABILITY).log()
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    spread = float(logits.square().mean().sqrt())
+    return logits * (_PROPAGATED_SPREAD * text_spread / spread if spread > 0 else 0.0)
 
 
 def answer_weights(labels: Tensor, classes: int, images: int) -> Tensor:

@@ -12,6 +12,7 @@ from latte_transductive.taught import (
     Examples,
     answer_weights,
     logistic_regression,
+    propagated_logits,
     sure_examples,
     trust_in_texts,
 )
@@ -50,7 +51,7 @@ def test_trust_is_the_likeliest_factor_of_a_slow_search() -> None:
         for row, label in zip(text.tolist(), labels.tolist(), strict=True):
             logits = [factor * (value - mean) for value, mean in zip(row, middle, strict=True)]
             likelihood += float(logits[label]) - math.log(sum(math.exp(one) for one in logits))
-        scores[factor] = likelihood - 2 * (1 - factor) ** 2
+        scores[factor] = likelihood - (1 - factor) ** 2
     expected = max(scores, key=lambda factor: scores[factor]) / (1 + 8 / 50)
     assert trust_in_texts(text, labels, middle) == pytest.approx(expected)
 
@@ -60,6 +61,47 @@ def test_right_texts_are_trusted_more_than_wrong_ones() -> None:
     middle = text.mean(dim=0)
     assert trust_in_texts(text, labels, middle) == pytest.approx(1 / 1.1)
     assert trust_in_texts(text, labels.flip(0), middle) == 0
+
+
+def chain_with_an_end_per_class() -> tuple[Tensor, Tensor]:
+    """Graph of two chains of five images, whose first images have the given classes 0 and 1."""
+    graph = torch.zeros(10, 10, dtype=torch.float64)
+    for row in (0, 1, 2, 3, 5, 6, 7, 8):
+        graph[row, row + 1] = graph[row + 1, row] = 0.8
+    given = torch.full((10,), -1)
+    given[0], given[5] = 0, 1
+    return graph, given
+
+
+def test_propagated_logits_are_those_of_the_closed_form() -> None:
+    graph, given = chain_with_an_end_per_class()
+    probabilities = unit(10, seed=8, width=3).abs()
+    logits = propagated_logits(probabilities, given, graph, text_spread=2.0)
+    seeds = 0.01 * probabilities
+    seeds[0], seeds[5] = torch.eye(3)[0], torch.eye(3)[1]
+    root = graph.sum(dim=1).rsqrt()
+    scores = torch.linalg.inv(torch.eye(10) - 0.9 * root[:, None] * graph * root) @ seeds
+    shares = scores / scores.sum(dim=1, keepdim=True)
+    expected = (shares + 1e-4).log()
+    expected -= expected.mean(dim=1, keepdim=True)
+    expected *= 0.45 * 2.0 / expected.square().mean().sqrt()
+    assert torch.allclose(logits, expected, rtol=0.01, atol=0.01)
+
+
+def test_answers_reach_the_end_of_a_chain_and_weigh_less_there() -> None:
+    graph, given = chain_with_an_end_per_class()
+    logits = propagated_logits(torch.full((10, 2), 0.5).double(), given, graph, text_spread=1.0)
+    assert logits.argmax(dim=1).tolist() == [0] * 5 + [1] * 5
+    margins = (logits[:, 0] - logits[:, 1])[:5].tolist()
+    assert margins == sorted(margins, reverse=True)
+
+
+def test_propagation_without_neighbours_or_with_one_class_is_finite() -> None:
+    given = torch.tensor([0, -1, -1])
+    alone = propagated_logits(torch.full((3, 1), 1.0), given, torch.zeros(3, 3), text_spread=0.0)
+    assert alone.tolist() == [[0.0]] * 3
+    apart = propagated_logits(torch.full((3, 2), 0.5), given, torch.zeros(3, 3), text_spread=1.0)
+    assert bool(apart.isfinite().all())
 
 
 @pytest.mark.parametrize("images", [30, 3000])
@@ -93,7 +135,8 @@ def test_no_sure_image_leaves_the_answers_alone() -> None:
     assert (examples.rows.tolist(), examples.labels.tolist()) == ([1], [2])
 
 
-def test_regression_finds_the_minimum_that_autograd_finds() -> None:
+def test_regression_finds_the_minimum_that_autograd_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latte_transductive.taught._STEPS", 60)
     images, start_rows, start_bias = (
         unit(40, seed=6),
         SCALE * unit(4, seed=7),

@@ -1,1 +1,0 @@
-"""Compare finished runs in one table, as text, page, CSV or JSON."""

@@ -1,0 +1,22 @@
+"""Show the statements about a run in a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latte.io.paths import relative
+from latte.report.html import html_page
+from latte.report.statements import statements
+from latte.results.run import open_finished
+from latte.run.collect import stored_results
+
+_TEMPLATES = Path(__file__).parent / "page" / "templates"
+
+
+def run_html(folder: Path) -> str:
+    """Return the statements about the run in `folder` as a part of an HTML page.
+
+    Control runs are not read. Raises `LatteError` if a file of the run is missing or damaged.
+    """
+    stated = statements(stored_results(open_finished(folder)), relative(folder))
+    return html_page(_TEMPLATES, None, {"statements": stated}, "notebook.html")

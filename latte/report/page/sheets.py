@@ -1,0 +1,60 @@
+"""Show the surest and the most doubtful training images of each class as contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+from latte.interfaces import ClassifiedImage, RunResults
+from latte.io.redaction import one_line
+from latte.report.numbers import percent
+from latte.report.page.gallery import Thumbnail, thumbnail
+
+MOST_SHEETS = 30
+"""Largest number of classes with a sheet; a sheet takes about 40 kilobytes."""
+_SUREST = 8
+"""Number of images of a class that come before its doubtful ones."""
+_SIZE = 84
+_DIGITS_OF = 100
+"""Assumed sample size of a confidence, so that it is shown without a decimal."""
+
+
+class SheetImage(NamedTuple):
+    """A square picture, None if it cannot be read, and a text that names it."""
+
+    picture: Thumbnail | None
+    text: str
+    is_doubtful: bool
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images of one class, and the number of all images with this label."""
+
+    name: str
+    images: int
+    shown: tuple[SheetImage, ...]
+
+
+def sheets(results: RunResults) -> list[Sheet]:
+    """Return a contact sheet per class of the training images, the largest class first."""
+    groups = groupby(results.examples, key=lambda example: example.labels[0])
+    examples = {label: [*group] for label, group in groups}
+    names, counts = results.record.data.class_names, results.pseudo_label_counts
+    largest = sorted(examples, key=lambda label: -counts[label][1])[:MOST_SHEETS]
+    return [
+        Sheet(one_line(names[label]), counts[label][1], tuple(_shown(examples[label])))
+        for label in largest
+    ]
+
+
+def _shown(examples: list[ClassifiedImage]) -> Iterator[SheetImage]:
+    for position, example in enumerate(examples):
+        confidence = percent(example.confidences[0], _DIGITS_OF)
+        yield SheetImage(
+            thumbnail(example.image, _SIZE, square=True),
+            f"{example.image.id}, {confidence}",
+            position >= _SUREST,
+        )

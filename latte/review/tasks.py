@@ -1,0 +1,167 @@
+"""The three tasks of a review: name groups of images, measure the gain, look through the labels.
+
+Answers of every task teach the next model. Answers in the task `evidence` also measure the gain of
+the reviewed model, because this task asks about images in a random order that was fixed before any
+answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from latte.results.answers import Answer
+from latte.review.population import Population, ReviewImage
+from latte.review.sentences import NAME_GROUPS
+
+TaskName = Literal["clusters", "evidence", "images"]
+Answers = Mapping[str, Answer]
+"""The newest answer for each content key; for the task `evidence`, only of images that it drew."""
+
+ALL_SHOWN = 12
+"""Up to this number of classes, every question offers all classes."""
+_LIKELIEST = 9
+"""With more classes, the number of likely classes that a question offers."""
+_AGREED_EVERY = 4
+"""Every fourth question that measures the gain is about an image on which the models agree."""
+_TYPICAL, _DOUBTFUL = 9, 3
+"""Numbers of a group's most confident and least confident images in a question."""
+SHEET = _TYPICAL + _DOUBTFUL
+"""Largest number of images in a question."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of the three tasks, as the page shows it."""
+
+    name: TaskName
+    title: str
+    key: str
+    """The key that chooses the task."""
+    prompt: str
+
+
+TASKS: Mapping[TaskName, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "clusters",
+            NAME_GROUPS,
+            "n",
+            "Which class do most of these images show? Deselect the images of other classes.",
+        ),
+        Task("evidence", "Measure", "m", "What does this image show?"),
+        Task("images", "Look through", "o", "Select images with a wrong label, and correct it."),
+    )
+}
+
+
+class Place(BaseModel):
+    """A place in a task: where the page asks."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    task: TaskName
+    label: int | None = None
+    """The class to whose images the task `images` is limited."""
+    skip: int = Field(0, ge=0)
+    """Number of images that the task `images` leaves out at its start."""
+
+
+def groups(
+    images: Sequence[ReviewImage], answers: Answers, since: str
+) -> Iterator[Sequence[ReviewImage]]:
+    """Yield the images of each group that is still to be named, the most doubtful group first.
+
+    A group is the images to which the newest model gives the same class. It is named once per
+    model, so answers before the time `since` of the model do not count. A question shows the most
+    and the least confident images that have no answer.
+    """
+    members: dict[int, list[ReviewImage]] = {}
+    for image in sorted(images, key=lambda image: -image.confidence):
+        members.setdefault(image.adapted, []).append(image)
+    open_groups = [
+        [image for image in group if is_open(image, answers)]
+        for group in members.values()
+        if not any(_is_named(answers.get(image.key), since) for image in group)
+    ]
+    doubt = {id(group): sum(1 - image.confidence for image in group) for group in open_groups}
+    for group in sorted(filter(None, open_groups), key=lambda group: -doubt[id(group)]):
+        doubtful = group[_TYPICAL:]
+        yield (*group[:_TYPICAL], *doubtful[max(0, len(doubtful) - _DOUBTFUL) :])
+
+
+def measurements(population: Population, answers: Answers) -> Iterator[ReviewImage]:
+    """Yield the unanswered images that measure the gain, mostly disagreements of the models.
+
+    Every fourth image is one on which the models agree. Two of three such images have a confidence
+    below the median.
+    """
+    differs, unsure, sure = (
+        deque(image for image in stratum if image.key not in answers)
+        for stratum in (population.disagreements, *population.agreements)
+    )
+    for number in count(len(answers)):
+        agreed = (sure or unsure) if number // _AGREED_EVERY % 3 == 2 else (unsure or sure)
+        is_about_agreement = number % _AGREED_EVERY == _AGREED_EVERY - 1
+        stratum = (agreed or differs) if is_about_agreement else (differs or agreed)
+        if not stratum:
+            return
+        yield stratum.popleft()
+
+
+def sheets(
+    images: Sequence[ReviewImage], answers: Answers, place: Place
+) -> Iterator[Sequence[ReviewImage]]:
+    """Yield the images without an answer in sheets, the most doubtful images first."""
+    unanswered = (
+        image
+        for image in images
+        if is_open(image, answers) and place.label in (None, image.adapted)
+    )
+    ranked = sorted(unanswered, key=lambda image: image.confidence)
+    return (ranked[start : start + SHEET] for start in range(place.skip, len(ranked), SHEET))
+
+
+class Likely:
+    """The classes that a question offers as answers."""
+
+    def __init__(self, images: Sequence[ReviewImage], class_count: int) -> None:
+        self._class_count = class_count
+        self._pairs = Counter((image.zero_shot, image.adapted) for image in images)
+        self._common = Counter(image.adapted for image in images)
+
+    def labels(self, images: Sequence[ReviewImage]) -> tuple[int, ...]:
+        """Return all labels if they are few, else the likeliest labels of `images`, ascending.
+
+        The likeliest labels are those of the models, then the labels that one model gives to images
+        with the same label by the other model, then the commonest labels. Their order does not show
+        which model gave a label.
+        """
+        if self._class_count <= ALL_SHOWN:
+            return tuple(range(self._class_count))
+        votes = Counter(label for image in images for label in image.labels)
+        confused = Counter[int]()
+        for (zero_shot, adapted), number in self._pairs.items():
+            confused[adapted] += number * votes[zero_shot]
+            confused[zero_shot] += number * votes[adapted]
+        ranked = sorted(
+            confused,
+            key=lambda label: (-votes[label], -confused[label], -self._common[label], label),
+        )
+        return tuple(sorted(ranked[:_LIKELIEST]))
+
+
+def is_open(image: ReviewImage, answers: Answers) -> bool:
+    """Return True if the image has no answer, or is `unsure` because of a question on a group."""
+    answer = answers.get(image.key)
+    return answer is None or (answer.kind == "unsure" and answer.queue == "clusters")
+
+
+def _is_named(answer: Answer | None, since: str) -> bool:
+    return answer is not None and answer.queue == "clusters" and answer.time > since

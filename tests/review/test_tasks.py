@@ -1,0 +1,43 @@
+"""The classes that a question offers as answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latte.review.population import ReviewImage
+from latte.review.tasks import ALL_SHOWN, TASKS, Likely, Place
+from tests.helpers.reviews import made_up_review
+
+
+@pytest.mark.parametrize("classes", [2, 9, ALL_SHOWN])
+def test_few_classes_are_all_offered_in_their_order(tmp_path: Path, classes: int) -> None:
+    review = made_up_review(tmp_path, [f"class {label}" for label in range(classes)])
+    likely = Likely(review.images, classes)
+    assert likely.labels(review.images[:1]) == tuple(range(classes))
+
+
+def test_of_many_classes_the_likeliest_are_offered_in_an_order_that_shows_no_model() -> None:
+    images = [
+        ReviewImage(f"{number}", number, zero_shot, adapted, 0.5)
+        for number, (zero_shot, adapted) in enumerate(
+            [(30, 7)] * 5 + [(7, 20)] * 4 + [(30, 11)] * 3 + [(1, 2)] * 9 + [(2, 3)] * 9
+        )
+    ]
+    likely = Likely(images, 40)
+    assert likely.labels(images[:1]) == (1, 2, 3, 7, 11, 20, 30)
+    swapped = ReviewImage("swapped", 0, 7, 30, 0.5)
+    assert likely.labels([swapped]) == likely.labels(images[:1])
+    more = [ReviewImage(f"more {label}", 99, label, label, 0.5) for label in (21, 22, 22, 23, 23)]
+    assert Likely([*images, *more], 40).labels(images[:1]) == (2, 3, 7, 11, 20, 21, 22, 23, 30)
+
+
+def test_an_image_with_one_label_offers_it() -> None:
+    image = ReviewImage("alone", 0, 39, 39, 0.5)
+    assert Likely([image], 40).labels([image]) == (39,)
+
+
+def test_the_keys_of_the_tasks_differ() -> None:
+    assert len({task.key for task in TASKS.values()}) == 3
+    assert all(Place(task=name).skip == 0 for name in TASKS)
