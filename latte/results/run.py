@@ -65,6 +65,11 @@ class Run:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The C class names, in label order. Raises `LatteError` if the run has no model."""
+        self.require_model()
+        return self.record.data.class_names
+
+    def require_model(self) -> None:
+        """Raise `LatteError` if the run has no trained model."""
         if not self.folder.adapted_model.prototypes.exists():
             raise LatteError(
                 "there is no trained model in this run folder",
@@ -72,7 +77,6 @@ class Run:
                 hint="give the folder that `latte run` named at its end, or run its recipe to the "
                 "end",
             )
-        return self.record.data.class_names
 
     def unfinished(self, stage: str) -> LatteError:
         """Return an error: `stage` is missing, so that the folder may mix files of two runs."""

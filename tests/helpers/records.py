@@ -13,7 +13,7 @@ RECORD = "results.json"
 
 
 def recorded(folder: Path, *place: str | int) -> Any:
-    """Return the value at `place`, such as `("evaluate", "calibration")`, of a run's record."""
+    """Return the value at `place`, such as `("evaluate", "models")`, of a run's record."""
     value = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     for key in place:
         value = value[key]

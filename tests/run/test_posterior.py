@@ -111,7 +111,7 @@ class TestArtifacts:
         labels = rows(folder / "pseudo_labels.csv")
         assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence"]
         assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
-        calibration = recorded(folder, "evaluate", "calibration")
+        calibration = recorded(folder, "evaluate", "models", 1, "calibration")
         (confidence,) = {float(row["confidence"]) for row in labels}
         power = calibration["own_exponent"]
         assert confidence == pytest.approx(0.6**power / (0.6**power + 0.3**power), abs=1e-5)
@@ -148,7 +148,7 @@ class TestArtifacts:
         with installed(tmp_path / name):
             settings = [one.replace("[reversed]", "[single]") for one in SETTINGS]
             folder, _, _ = run(recipe, *settings)
-        assert recorded(folder, "evaluate", "calibration", "own_exponent") is None
+        assert recorded(folder, "evaluate", "models", 1, "calibration", "own_exponent") is None
         assert {row["confidence"] for row in rows(folder / "pseudo_labels.csv")} == {"0.6"}
         own = latte.load(folder).predict(recipe.parent / "images")
         assert own[0].confidence == pytest.approx(0.6)
@@ -158,7 +158,7 @@ class TestArtifacts:
         self, recipe: Path, exponent: float, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        record(folder, ("evaluate", "calibration", "own_exponent"), exponent)
+        record(folder, ("evaluate", "models", 1, "calibration", "own_exponent"), exponent)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
         said = capsys.readouterr().err
         assert "results.json" in said and "exponent" in said
@@ -173,7 +173,7 @@ class TestArtifacts:
     def test_run_without_posterior_uses_confidence_of_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, "train.max_epochs=1")
         assert not (folder / "models/adapted/posterior.safetensors").exists()
-        scale = recorded(folder, "evaluate", "calibration", "scale")
+        scale = recorded(folder, "evaluate", "models", 1, "calibration", "scale")
         assert "main.bias" not in load_file(folder / "models/adapted/prototypes.safetensors")
         confidences = [float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")]
         predicted = latte.load(folder).predict(recipe.parent / "images")
