@@ -26,12 +26,15 @@ def evaluate(
     from latte.run.evaluating import as_data
     from latte.run.reopen import evaluate_run
 
-    evaluations, found = evaluate_run(run, load_registry(), make_progress(quiet)), open_run(run)
+    models, opened_run = (
+        evaluate_run(run, load_registry(), make_progress(quiet)),
+        open_run(run),
+    )
     if as_json:
-        print_json([as_data(one, found.class_names) for one in evaluations])
+        print_json([as_data(model, opened_run.class_names) for model in models])
     else:
-        echo("\n".join(model_lines(evaluations)))
-    for statement in label_use({**found.recipe, "controls": {}}):
+        echo("\n".join(model_lines(models)))
+    for statement in label_use({**opened_run.recipe, "controls": {}}):
         echo("\n".join(statement_lines(statement)), err=as_json)
 
 
@@ -80,12 +83,12 @@ def export(
     shared.require_run(run)
     progress = make_progress(quiet)
     if format_ == "transformers" or format_ == "onnx":
-        _refuse_option("--force", "labels", given=force)
+        _refuse_option("--force", "labels", is_set=force)
         from latte.export.run import export_run
 
         echo(export_run(run, format_, output, progress, use=use))
         return
-    _refuse_option("--use", "models", given=use is not None)
+    _refuse_option("--use", "models", is_set=use is not None)
     if output is None:
         hint = "name a file (imagefolder and fiftyone: a folder): --output PATH"
         raise LatteError("names no place for the labels", where="--output", hint=hint)
@@ -97,8 +100,8 @@ def export(
         echo(done.note, err=True)
 
 
-def _refuse_option(option: str, what: str, *, given: bool) -> None:
-    if given:
+def _refuse_option(option: str, what: str, *, is_set: bool) -> None:
+    if is_set:
         raise LatteError(f"is for formats of {what}", where=option, hint="leave it out")
 
 

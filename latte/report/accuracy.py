@@ -146,14 +146,14 @@ def _gain(evaluation: Evaluation) -> Interval:
     return evaluation.gain
 
 
-def _compared(before: Evaluation, after: Evaluation) -> Statement:
-    gain = _gain(after)
+def _compared(zero_shot: Evaluation, used: Evaluation) -> Statement:
+    gain, images = _gain(used), plural(used.images, "labelled image")
     moved = (
-        f"top-1 went from {percent(before.top1.value, before.images)} "
-        f"to {percent(after.top1.value, after.images)} on {plural(after.images, 'labelled image')}"
+        f"top-1 went from {percent(zero_shot.top1.value, zero_shot.images)} "
+        f"to {percent(used.top1.value, used.images)} on {images}"
     )
-    interval, tone = points_range(gain, after.images), _tone(gain)
-    size = points(abs(gain.value), after.images).lstrip("+")
+    interval, tone = points_range(gain, used.images), _tone(gain)
+    size = points(abs(gain.value), used.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
     text = (
         f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
@@ -162,7 +162,7 @@ def _compared(before: Evaluation, after: Evaluation) -> Statement:
         else f"Adapting {verb} {size} points: {moved} "
         f"(95 % interval of the difference {interval} points)."
     )
-    return Statement("result", text + _at_chance(before, after), tone=tone)
+    return Statement("result", text + _at_chance(zero_shot, used), tone=tone)
 
 
 def _kept(zero_shot: Evaluation, adapted: Evaluation) -> Statement:
@@ -178,25 +178,26 @@ def _kept(zero_shot: Evaluation, adapted: Evaluation) -> Statement:
     return Statement("result", sentence + _at_chance(zero_shot, adapted), tone="same")
 
 
-def _at_chance(before: Evaluation, after: Evaluation) -> str:
+def _at_chance(zero_shot: Evaluation, adapted: Evaluation) -> str:
     """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`.
 
     There is no warning if the images are so few that 100 % would not be measurably above it either.
     """
-    classes, images = len(before.classes), before.images
+    classes, images = len(zero_shot.classes), zero_shot.images
     highest = images / (images + _WILSON)
-    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes or highest <= 1 / classes:
+    low = max(zero_shot.top1.low, adapted.top1.low)
+    if classes < 2 or low > 1 / classes or highest <= 1 / classes:
         return ""
     return (
-        f" Neither is measurably better than chance ({percent(1 / classes, before.images)} for "
+        f" Neither is measurably better than chance ({percent(1 / classes, zero_shot.images)} for "
         f"{count(classes)} classes): the class names or the model may not fit these images."
     )
 
 
 def _stronger_control(
-    models: MeasuredModels, measured: Evaluation, verdict: Verdict | None
+    models: MeasuredModels, model: Evaluation, verdict: Verdict | None
 ) -> list[Statement]:
-    """Return a statement on the best control if it is at least as accurate as `measured`.
+    """Return a statement on the best control if it is at least as accurate as `model`.
 
     With a `verdict`, controls that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
@@ -205,12 +206,12 @@ def _stronger_control(
     rivals = {
         name: control
         for name, control in models.controls.items()
-        if control.top1.value >= measured.top1.value and control.classes != kept
+        if control.top1.value >= model.top1.value and control.classes != kept
     }
     if not rivals:
         return []
     name, best = max(rivals.items(), key=lambda rival: rival[1].top1.value)
-    than = "" if measured is models.used else " as the adapted model"
+    than = "" if model is models.used else " as the adapted model"
     text = (
         f"The control “{one_line(name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "

@@ -72,23 +72,30 @@ def judge_and_save(
     zero_shot: ZeroShot,
     adapted: Adapted,
     posterior: Posterior | None,
+    measured: Verdict | None = None,
 ) -> tuple[Outcome, Verdict | None, list[Path]]:
     """Let the guard judge the adapted model, and save it.
 
     Returns the run's models, the guard's verdict (None without a guard: the adapted model is then
-    used), and the written files. Only the main process calls the guard and writes files.
+    used), and the written files. The verdict `measured` by a person's answers replaces the guard's.
+    Only the main process calls the guard and writes files.
     """
     verdict: Verdict | None = None
     features = None
     conflict = None if posterior is None else conflict_with(posterior, adapted, zero_shot)
     if workspace.recipe.guard is not None:
-        if trains_clip(workspace):
+        if trains_clip(workspace) and measured is None:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = adapted.encode(images.training.cache, size, progress, "label images")
-        evidence = _evidence(workspace, images, zero_shot, adapted, posterior, features)
-        verdict = Verdict(
-            **distributed.broadcast(lambda: asdict(_judge(workspace, evidence, conflict)))
-        )
+
+        def judged() -> Verdict:
+            evidence = (workspace, images, zero_shot, adapted, posterior, features)
+            found = _judge(workspace, _evidence(*evidence)) if measured is None else measured
+            return Verdict(0.0, conflict, signals=found.signals) if conflict else found
+
+        verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
+        guard = "answers" if measured else f"guard {workspace.recipe.guard.label}"
+        workspace.progress.say(f"{guard}: {verdict.outcome}")
     elif conflict:
         workspace.progress.say(f"warning: {conflict}")
     written: list[Path] = []
@@ -180,7 +187,7 @@ def _evidence(
     )
 
 
-def _judge(workspace: Workspace, evidence: Evidence, conflict: str | None) -> Verdict:
+def _judge(workspace: Workspace, evidence: Evidence) -> Verdict:
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
     verdict: Verdict = workspace.build(choice).judge(evidence)
@@ -192,7 +199,4 @@ def _judge(workspace: Workspace, evidence: Evidence, conflict: str | None) -> Ve
             where=f"guard {choice.label}",
             hint="report it to the author of the plugin; without a guard: --set guard=null",
         ) from error
-    if conflict:
-        verdict = Verdict(0.0, conflict, signals=verdict.signals)
-    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
     return verdict

@@ -313,9 +313,9 @@ def _print_reproduction(
     """
     runs = []
     for cell in cells:
-        for measured in (read_run(run.folder) for run in cell.runs if run.is_finished):
-            dataset = replace(measured.dataset, name=cell.dataset)
-            runs.append(replace(measured, method=cell.row, dataset=dataset))
+        for run_of_cell in (read_run(run.folder) for run in cell.runs if run.is_finished):
+            dataset = replace(run_of_cell.dataset, name=cell.dataset)
+            runs.append(replace(run_of_cell, method=cell.row, dataset=dataset))
     echo(one_line(table.settings.title))
     if runs:
         order = [(cell.dataset, cell.row) for cell in cells]

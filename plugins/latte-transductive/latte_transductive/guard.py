@@ -62,7 +62,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
     fit the clusters of the frozen features.
 
     If a person gave the class of `MIN_GIVEN` images or more, an adapted model that agrees more with
-    the reference is accepted in full (README, "After a review"). Of the three mixtures, only the
+    the reference is accepted in full (README, "With answers"). Of the three mixtures, only the
     reference uses the classes that a person gave.
     """
 
