@@ -323,7 +323,6 @@ class TestGuarded:
         self, recipe: Path, strength: float
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(strength))
-        assert not (folder / "models/adapted/posterior.safetensors").exists()
         images = recipe.parent / "images"
         model, adapted = latte.load(folder), latte.load(folder, use="adapted")
         assert {one.source for one in model.predict(images)} == {"classifier"}
@@ -340,7 +339,8 @@ class TestGuarded:
 
     def test_partial_strength_scales_prototypes_and_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(0.5))
-        found = load_file(folder / "models/adapted/prototypes.safetensors")
+        (member,) = latte.load(folder).adapted.members
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
-        assert torch.allclose(found["main.weights"], 1.5 * texts)
-        assert torch.allclose(found["main.bias"], torch.tensor([0, 0.0025, 0.005]))
+        assert member.classifier.bias is not None
+        assert torch.allclose(member.classifier.weights, 1.5 * texts)
+        assert torch.allclose(member.classifier.bias, torch.tensor([0, 0.0025, 0.005]))
