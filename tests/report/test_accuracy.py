@@ -29,7 +29,7 @@ def adapted(value: float, low: float, high: float) -> RunModel:
 
 def stated(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> list[Statement]:
     results = run_results(Path(), models=models, verdict=verdict)
-    return accuracy_statements(measured_models(results.record), verdict, None)
+    return accuracy_statements(measured_models(results.record), verdict, is_answered=False)
 
 
 def result(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> Statement:
