@@ -55,11 +55,11 @@ class Question:
     _picture: Callable[[Path, int], bytes] = field(repr=False, compare=False)
 
     def _repr_html_(self) -> str:
-        others = "".join(_image(self._picture, path, _SMALL) for path in self.group[1:])
+        group = "".join(_image(self._picture, path, _SMALL) for path in self.group[1:])
         name = html.escape(path_as_text(self.path.name))
         return (
             f"<div>{_image(self._picture, self.path, _LARGE)}<br>{name}: "
-            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%})<br>{others}</div>"
+            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%})<br>{group}</div>"
         )
 
 
@@ -105,6 +105,15 @@ class Model(Predictor):
     `latte.adapt` and `latte.load` return one.
     """
 
+    def _repr_html_(self) -> str:
+        """Return what the reports of the run state, which notebooks show in place of `repr`."""
+        from latte.report.notebook import run_html
+
+        try:
+            return run_html(self.folder)
+        except (LatteError, OSError):  # the model is usable without its run folder
+            return f"<pre>{html.escape(repr(self))}</pre>"
+
     @property
     def taught(self) -> AnswerFacts | None:
         """The answers that taught the model, and the gain that they measure; None without answers.
@@ -147,7 +156,7 @@ class Model(Predictor):
             cosines = (features @ features[place]).masked_fill(labels != labels[place], -2)
             cosines[place] = 2
             near = cosines.sort(descending=True).indices[: int((cosines > -2).sum())]
-            group = [images[other].row for other in near[:_GROUP].tolist()]
+            group = [images[index].row for index in near[:_GROUP].tolist()]
             questions.append(self._question(run, images[place], group))
         return Questions(questions, order.is_worth_asking)
 
