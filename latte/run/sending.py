@@ -51,7 +51,7 @@ def sent_files(recipe: Recipe, dataset: Dataset[Any] | None) -> Iterator[str]:
             file = _class_file(recipe)
             yield f"  the class names in {file}" if file else "  the class names"
             for labels in label_files(recipe.resolved):
-                yield f"  images beside the dataset that {labels} names, if they are below its folder"
+                yield f"  images beside the dataset that {labels} names, from below its folder"
     for reporter in recipe.reporters:
         if address := reporter.options.sends_to:
             yield f"the reporter {reporter.label} sends to {address}:"
