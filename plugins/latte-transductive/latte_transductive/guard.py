@@ -37,12 +37,12 @@ class EvidenceOptions(MixtureOptions):
 
     whole_from: Share = Field(
         default=0.75,
-        description="the candidate is used in full from this score",
+        description="the adapted model is used in full from this score",
     )
     half_from: Share = Field(
         default=0.65,
-        description="half of the candidate is used from this score, if nothing was trained; below "
-        "it, zero-shot CLIP is kept",
+        description="half of the adapted model is used from this score, if nothing was trained; "
+        "below it, zero-shot CLIP is kept",
     )
 
 
