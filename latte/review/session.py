@@ -33,7 +33,7 @@ from latte.review.sentences import Evidence, next_step, unknown_classes
 from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
-    from latte.review.asking import Asking
+    from latte.review.order import Asking
 
 
 @dataclass(frozen=True)
