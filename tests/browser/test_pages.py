@@ -28,7 +28,7 @@ from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
-from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.made_up_runs import run_folder, write
 from tests.helpers.report_examples import changed, evaluation, run_results
 
 pytestmark = [

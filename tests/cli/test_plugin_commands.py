@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
 import pytest
 
+from latte.cli import main
+from latte.registry import discovery
+from latte.registry.spec import ENTRY_POINT_GROUP
 from tests.helpers.command_line import LatteProcess
 
 pytestmark = pytest.mark.thorough
@@ -54,3 +60,41 @@ def test_an_unusable_command_reports_the_reason(
 
 def test_help_works_with_a_wrong_list_of_plugins(latte_in_zoo: LatteProcess) -> None:
     assert latte_in_zoo("--help", plugins="no-such-plugin").returncode == 0
+
+
+@pytest.fixture
+def called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Run a command in this process, which must end with code 2; returns the error."""
+    monkeypatch.setattr(main, "_declared_commands", main._declared_commands.__wrapped__)
+
+    def call(command: str) -> str:
+        assert main.run_command_line([command, "--any", "arguments"]) == 2
+        return capsys.readouterr().err
+
+    return call
+
+
+COMMANDS = ("compare", "datasets", "reproduce", "sweep")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_of_a_plugin_that_is_not_installed_names_the_package(
+    command: str, called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [one for one in entry_points(group=ENTRY_POINT_GROUP) if one.name == "latte"]
+    monkeypatch.setattr(discovery, "entry_points", lambda group: others)
+    assert called(command) == (
+        f'error: "latte {command}" is a command of the plugin latte-benchmarks, which is not '
+        "installed\n  pip install latte-benchmarks\n"
+    )
+
+
+def test_command_of_a_plugin_that_is_left_out_gives_the_reason(
+    called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_PLUGINS", "")
+    said = called("sweep")
+    assert '"latte sweep" needs latte-benchmarks' in said
+    assert said.endswith("which is blocked\n  left out by LATTE_PLUGINS\n")

@@ -78,7 +78,7 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert asdict(model.verdict) == recorded(folder, "train", "verdict")
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
     shown = parse(model._repr_html_())
-    assert shown.one("p").words.endswith("in another task measure the gain of this run.")
+    assert shown.one("p").words.endswith("measures the gain of this run.")
     assert next(iter(shown.all("code"))).words == f"latte review {relative(model.folder)}"
     (model.folder / "results.json").unlink()
     assert model._repr_html_() == f"<pre>{escape(repr(model))}</pre>"

@@ -13,7 +13,7 @@ from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.review.session import Mark, Review
-from tests.helpers.comparison_folders import run_folder
+from tests.helpers.made_up_runs import run_folder
 from tests.helpers.records import record
 from tests.helpers.report_examples import CLASSES, changed, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels

@@ -24,6 +24,7 @@ from latte.report.page.page import run_page
 from latte.report.statement import Statement
 from latte.report.statements import statements
 from latte.report.summary import summary_table
+from latte.review.tasks import TASKS
 from tests.helpers.html_document import parse
 from tests.helpers.report_examples import ADAPTED, CLASSES, CONTROL, ZERO_SHOT, changed, run_results
 from tests.helpers.reviews import answer_all, made_up_review
@@ -139,7 +140,7 @@ class TestNames:
 
     def test_the_task_that_corrects_groups_is_named(self, tmp_path: Path) -> None:
         results = run_results(tmp_path, present=PresentNames(2, 2, 2, ("fox",)))
-        task = made_up_review(tmp_path / "made up", ("a", "b")).queues["clusters"].title
+        task = TASKS["clusters"].title
         (names,) = [one for one in statements(results, "my photos") if one.kind == "names"]
         purpose = f"To correct whole groups of images, choose the task “{task}” of"
         assert names.commands == ((purpose, "latte review 'my photos'"),)

@@ -13,8 +13,8 @@ from latte.interfaces import LatteError
 from latte.interfaces.record import EvaluateFacts
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
-from latte.results.run import open_run
-from tests.helpers.comparison_folders import run_folder
+from latte.results.run import find_runs, open_run
+from tests.helpers.made_up_runs import run_folder
 from tests.helpers.records import record
 
 
@@ -134,3 +134,12 @@ def test_the_recipe_of_a_moved_run_is_where_it_moved(tmp_path: Path) -> None:
     assert recipe(run, old) == str(new)
     old.touch()  # the run was moved alone, and `new` is another recipe
     assert recipe(run, old) == str(old)
+
+
+def test_run_folders_are_found_one_level_deep(tmp_path: Path) -> None:
+    for name in ("b", "a", "a.previous", "c/d"):
+        run_folder(tmp_path / "runs" / name)
+    runs = tmp_path / "runs"
+    assert find_runs(runs) == [runs / "a", runs / "b"]
+    assert find_runs(runs / "a.previous") == [runs / "a.previous"]
+    assert find_runs(tmp_path / "absent") == find_runs(tmp_path) == []
