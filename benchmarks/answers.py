@@ -12,11 +12,9 @@ trash6, steel6, brain4, cifar10 and emotions6, and judged once on eight other se
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 from zlib import crc32
 
@@ -25,10 +23,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
-from benchmarks.folder_cells import Images, LabelledSet
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
-from latte.results.stored import open_tensors
 
 _PLANS = (
     *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
@@ -56,13 +52,11 @@ def main(arguments: Sequence[str]) -> None:
     """Print the accuracies by plan and method, and the differences to the best rival by set."""
     parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="plugin:tiny")
-    parser.add_argument("--features", nargs="+", type=Path, metavar="FILE", default=[])
     parser.add_argument("--plan", action="append", choices=_PLANS, help="default: all")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    sets = [read_features(path) for path in options.features] or load_sets(options)
+    sets = load_sets(options)
     plans = options.plan or _PLANS
     measured: Measured = {}
     for labelled in sets:
@@ -74,25 +68,6 @@ def main(arguments: Sequence[str]) -> None:
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
         say(means_table(names, plans, measured, part), "")
         say(*(against_best_rival(names, plan, measured, part) for plan in plans))
-
-
-def read_features(path: Path) -> LabelledSet:
-    """Read a set from a safetensors file of features and labels.
-
-    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
-    """
-    with open_tensors(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
-        parts = [
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
-            for name in ("training", "evaluation")
-        ]
-        names = tuple(json.loads(about["classes"]))
-        scale = float(about["logit_scale"])
-        texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts)
 
 
 def accuracies(
