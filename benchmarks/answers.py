@@ -1,12 +1,15 @@
 """Accuracy by number of answers, for latte's mixture and for other ways to use answers.
 
 Each set's training images are a folder, and its test images are unseen. A simulated person gives
-the true classes of some images: `5 per class`, `30 random` images, or `2 per group`, the images
-nearest the centre of each group that the mixture finds without answers. With `--wrong`, a share of
-the answers names another class. Accuracy on own images leaves the answered images out.
+the true classes of some images: `5 per class`, `30 random` images, `2 per group`, the images
+nearest the centre of each group that the mixture finds without answers, or `30 in order`, the
+images that latte asks about first. `while worth asking` goes on in this order as long as ten
+answers are expected to change a point. With `--wrong`, a share of the answers names another class.
+Accuracy on own images leaves the answered images out.
 
-The constants of the mixture's steps for answers were chosen on sports22, weather6, grocery26,
-trash6, steel6, brain4, cifar10 and emotions6, and judged once on eight other sets.
+The constants of the mixture's steps for answers, and of the order of asking, were chosen on
+sports22, weather6, grocery26, trash6, steel6, brain4, cifar10 and emotions6, and judged on eight
+other sets.
 """
 
 from __future__ import annotations
@@ -20,20 +23,14 @@ from zlib import crc32
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
+from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
 
-_PLANS = (
-    *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
-    *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
-)
 LATTE = "latte"
 METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
-_CONSIDERED = 0.7
-"""Share of a group's images that a draw considers, so that draws differ."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Accuracy:
 
     own: float
     unseen: float
+    answers: int
+    """Number of answers."""
 
 
 Measured = dict[tuple[str, str], dict[str, list[Accuracy]]]
@@ -52,12 +51,12 @@ def main(arguments: Sequence[str]) -> None:
     """Print the accuracies by plan and method, and the differences to the best rival by set."""
     parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="plugin:tiny")
-    parser.add_argument("--plan", action="append", choices=_PLANS, help="default: all")
+    parser.add_argument("--plan", action="append", choices=PLANS, help="default: all")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
     sets = load_sets(options)
-    plans = options.plan or _PLANS
+    plans = options.plan or PLANS
     measured: Measured = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)
@@ -68,6 +67,13 @@ def main(arguments: Sequence[str]) -> None:
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
         say(means_table(names, plans, measured, part), "")
         say(*(against_best_rival(names, plan, measured, part) for plan in plans))
+    if WORTH_ASKING in plans:
+        numbers = {
+            name: mean(draw.answers for draw in measured[name, WORTH_ASKING][LATTE])
+            for name in names
+        }
+        counts = ", ".join(f"{name} {number:.0f}" for name, number in numbers.items())
+        say("", f"mean number of answers {WORTH_ASKING}: {counts}")
 
 
 def accuracies(
@@ -84,47 +90,12 @@ def accuracies(
     return measured
 
 
-def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Tensor:
-    """Return the true classes (N,) of the images that `plan` asks about, and -1 elsewhere."""
-    truth = answered.labelled.train.labels
-    number, kind = int(plan.split()[0]), plan.split()[-1]
-    order = torch.randperm(len(truth), generator=generator)
-    if kind == "random":
-        asked = order[:number]
-    elif kind == "class":
-        asked = torch.cat(
-            [order[truth[order] == label][:number] for label in range(answered.classes)]
-        )
-    else:
-        asked = torch.cat(nearest_centres(answered, number, generator))
-    return torch.full_like(truth, -1).index_copy(0, asked, truth[asked])
-
-
-def nearest_centres(answered: AnsweredSet, number: int, generator: torch.Generator) -> list[Tensor]:
-    """Return, per group that the mixture finds, the images nearest its centre, of a random part."""
-    groups = answered.without_answers.argmax(dim=1)
-    nearest = []
-    for label in groups.unique().tolist():
-        rows = (groups == label).nonzero().squeeze(1)
-        centre = normalize(answered.own[rows].mean(dim=0), dim=0)
-        ranked = rows[(answered.own[rows] @ centre).argsort(descending=True)]
-        considered = torch.rand(len(ranked), generator=generator) < _CONSIDERED
-        nearest.append(torch.cat([ranked[considered], ranked[~considered]])[:number])
-    return nearest
-
-
-def with_mistakes(true: Tensor, share: float, classes: int, generator: torch.Generator) -> Tensor:
-    """Return the answers, where each is another random class with the probability `share`."""
-    mistaken = (torch.rand(len(true), generator=generator) < share) & (true >= 0)
-    others = (true + torch.randint(1, max(2, classes), true.shape, generator=generator)) % classes
-    return torch.where(mistaken, others, true)
-
-
 def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
     """Return the accuracies of the labels in per cent."""
     own = (labels.own == answered.labelled.train.labels)[given < 0]
     unseen = labels.unseen == answered.labelled.test.labels
-    return Accuracy(*(100 * float(right.float().mean()) for right in (own, unseen)))
+    shares = (100 * float(right.float().mean()) for right in (own, unseen))
+    return Accuracy(*shares, answers=int((given >= 0).sum()))
 
 
 def means_table(names: Sequence[str], plans: Sequence[str], measured: Measured, part: str) -> str:

@@ -49,6 +49,10 @@ def adapt(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of recipe and results.")
     ] = Path("adapted"),
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="Then open a page that asks what images show, and teaches."),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Adapt CLIP to a folder of images and label them, in one command.
@@ -61,6 +65,10 @@ def adapt(
     from latte.cli.run import print_results
     from latte.new.adapting import propose, run_proposal
 
+    if ask:
+        from latte.cli.review import require_page, review
+
+        require_page()  # before the images are encoded
     registry = load_registry()
     proposed = propose(
         images,
@@ -82,3 +90,5 @@ def adapt(
     echo(in_lines(proposed.chosen.others))
     if open_:
         typer.launch(str(results.folder / "report" / "index.html"))
+    if ask:
+        review(results.folder)

@@ -34,17 +34,21 @@ def components(
     ] = None,
 ) -> None:
     """List the components that recipes can name, with their options."""
-    chosen = None if kind is None else known_kind(kind)
-    if chosen is not None and name is not None:
-        _show(chosen, name)
+    checked_kind = None if kind is None else known_kind(kind)
+    if checked_kind is not None and name is not None:
+        _show(checked_kind, name)
         return
-    found = load_registry().all(chosen)
-    rows = [(one.spec.kind, one.spec.name, one.distribution, one.spec.summary) for one in found]
+    registered = load_registry().all(checked_kind)
+    rows = [
+        (component.spec.kind, component.spec.name, component.distribution, component.spec.summary)
+        for component in registered
+    ]
     results().print(fitted(("kind", "name", "package", "summary"), rows))
-    if chosen is None:
+    if checked_kind is None:
         echo("Options, and how a recipe names a component: latte components KIND NAME")
     else:
-        echo(f"In a recipe: {in_recipe(chosen, 'NAME')}. Options: latte components {chosen} NAME")
+        line = in_recipe(checked_kind, "NAME")
+        echo(f"In a recipe: {line}. Options: latte components {checked_kind} NAME")
 
 
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
@@ -107,12 +111,12 @@ class OptionRow:
 
 
 def option_rows(
-    model: type[Options], prefix: str = "", given: Mapping[str, Any] | None = None
+    model: type[Options], prefix: str = "", outer_defaults: Mapping[str, Any] | None = None
 ) -> Iterator[OptionRow]:
     """Yield the options of `model`, each followed by its nested options.
 
-    `given` has defaults by option name; they replace the defaults of `model`. For nested options,
-    `given` is the default of the outer option.
+    `outer_defaults` has defaults by option name; they replace the defaults of `model`. For nested
+    options, it is the default of the outer option.
     """
     # Required fields have no default, and some defaults are computed from other fields.
     values = {
@@ -123,7 +127,7 @@ def option_rows(
     plain = model.model_construct(**values).model_dump(
         mode="json", include=set(values), warnings=False
     )
-    defaults = {**plain, **(given or {})}
+    defaults = {**plain, **(outer_defaults or {})}
     for name, field in model.model_fields.items():
         default = defaults.get(name)
         yield OptionRow(
@@ -170,7 +174,7 @@ def _words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         inner, *items = arguments
-        limits = [one.metadata if isinstance(one, FieldInfo) else (one,) for one in items]
+        limits = [item.metadata if isinstance(item, FieldInfo) else (item,) for item in items]
         return type_in_words(inner, [*chain(*limits)])
     if origin is Literal:
         return " or ".join(map(str, arguments))

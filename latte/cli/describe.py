@@ -118,13 +118,13 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
         echo("this recipe asks no describer")
         return
     rows = [
-        (one.describer, one.purpose, *map(count, (one.questions, one.stored, one.to_ask)))
-        for one in planned
+        (plan.describer, plan.purpose, *map(count, (plan.questions, plan.stored, plan.to_ask)))
+        for plan in planned
     ]
     headings = ("describer", "about", "questions", "stored", "to ask")
     results().print(fitted(headings, rows, right=(2, 3, 4)))
-    echo(f"to ask in all: {plural(sum(one.to_ask for one in planned), 'question')}")
-    for describer, tokens in {one.describer: one.tokens for one in planned}.items():
+    echo(f"to ask in all: {plural(sum(plan.to_ask for plan in planned), 'plan')}")
+    for describer, tokens in {plan.describer: plan.tokens for plan in planned}.items():
         if tokens is not None:
             echo(
                 f"{describer}: {count(round(tokens.input))} input and "
@@ -135,18 +135,18 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
 
 def _print_stored(archive: Archive) -> None:
     """Print describers and prompts with the number of texts of each, then facts about all texts."""
-    found = holdings(archive)
-    for describer in dict.fromkeys(one.describer for one in found):
+    holdings_of_archive = holdings(archive)
+    for describer in dict.fromkeys(holding.describer for holding in holdings_of_archive):
         rows = [
             (
-                f"{one.texts:,}",
-                f"{one.refused:,}",
-                f"{one.failed:,}",
-                datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d"),
-                one.prompt,
+                f"{holding.texts:,}",
+                f"{holding.refused:,}",
+                f"{holding.failed:,}",
+                datetime.fromtimestamp(holding.newest).strftime("%Y-%m-%d"),
+                holding.prompt,
             )
-            for one in found
-            if one.describer == describer
+            for holding in holdings_of_archive
+            if holding.describer == describer
         ]
         title = Text(describer or "unknown describer", "bold")
         headers = ("texts", "refused", "failed", "newest", "prompt")
@@ -155,21 +155,21 @@ def _print_stored(archive: Archive) -> None:
 
 
 def _facts(archive: Archive) -> list[tuple[str, str]]:
-    found = statistics(archive)
+    totals = statistics(archive)
     words = "-"
-    if found.mean_words is not None:
-        mean, middle, most = found.mean_words, found.median_words, found.max_words
+    if totals.mean_words is not None:
+        mean, middle, most = totals.mean_words, totals.median_words, totals.max_words
         words = f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
     facts = {
         "folder": str(archive.folder),
-        "texts": f"{found.texts:,}",
-        "refused": f"{found.refused:,}",
-        "failed": f"{found.failed:,}",
+        "texts": f"{totals.texts:,}",
+        "refused": f"{totals.refused:,}",
+        "failed": f"{totals.failed:,}",
         "words per text": words,
-        "duplicates": "-" if found.duplicate_share is None else f"{found.duplicate_share:.1%}",
-        "on disk": f"{size(found.bytes)} in {found.files:,} files",
-        "torn last lines": f"{found.torn_lines:,}",
-        "unreadable lines": f"{found.unreadable_lines:,}",
+        "duplicates": "-" if totals.duplicate_share is None else f"{totals.duplicate_share:.1%}",
+        "on disk": f"{size(totals.bytes)} in {totals.files:,} files",
+        "torn last lines": f"{totals.torn_lines:,}",
+        "unreadable lines": f"{totals.unreadable_lines:,}",
     }
     return [*facts.items()]
 
@@ -182,12 +182,12 @@ def _print_texts_about(image: Path, archive: Archive) -> None:
 
     existing_file(image.absolute(), "--about")
     key = digest(read_image(ImageReference(str(image), image)))
-    found = [one.record for one in archive.texts() if key in one.record.images]
-    if not found:
+    records = [text.record for text in archive.texts() if key in text.record.images]
+    if not records:
         what = f"no describer was asked about this image (content hash {key})"
         hint = "describe the images of a recipe: latte describe RECIPE"
         raise LatteError(what, where=str(image), hint=hint)
-    for record in found:
+    for record in records:
         place, images = record.images.index(key) + 1, len(record.images)
         group = f"[image {place} of a group of {images}] " if images > 1 else ""
         what = "refused" if record.refused else "failed"

@@ -77,8 +77,10 @@ def _devices() -> list[str]:
     except Exception as error:
         return [f"torch cannot be imported: {error}"]
     gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
-    found = [f"cuda:{at} {one.name}, {size(one.total_memory)}" for at, one in enumerate(gpus)]
-    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    cuda_devices = [
+        f"cuda:{index} {gpu.name}, {size(gpu.total_memory)}" for index, gpu in enumerate(gpus)
+    ]
+    return [*cuda_devices, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def _views() -> str:

@@ -39,8 +39,8 @@ def refuse_removed_folder() -> None:
 def print_error(error: LatteError) -> None:
     """Print an error, or each error of a recipe, to stderr with its location and its fix."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
-    for one in errors:
-        _print("error: ", str(one))
+    for mistake in errors:
+        _print("error: ", str(mistake))
     if len(errors) > 1:
         _print("", f"{len(errors)} errors")
 
@@ -60,12 +60,12 @@ def print_stopped(
         notes += getattr(stopped, "__notes__", ())
         stopped = stopped.__cause__
     if notes:
-        again = f"Start the same command again: {'; '.join(notes)}."
+        advice = f"Start the same command again: {'; '.join(notes)}."
     elif continues:
-        again = "Start the same command again to continue."
+        advice = "Start the same command again to continue."
     else:
-        again = "The same command starts from the beginning."
-    _print("", f"{word}. {again}")
+        advice = "The same command starts from the beginning."
+    _print("", f"{word}. {advice}")
     return 128 + received[0] if received else INTERRUPTED
 
 
@@ -136,12 +136,12 @@ class WarningHandler(logging.Handler):
 def warnings_shown() -> Iterator[None]:
     """Print each warning of latte exactly once, during the `with` block."""
     logger = logging.getLogger("latte")
-    before = logger.handlers, logger.propagate
+    previous_settings = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
     try:
         yield
     finally:
-        logger.handlers, logger.propagate = before
+        logger.handlers, logger.propagate = previous_settings
 
 
 def _print(prefix: str, message: str, style: str = "bold red") -> None:
@@ -177,14 +177,14 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
         raise Terminated
 
     def release() -> None:
-        for one in _SIGNALS:
-            if signal.getsignal(one) is end:
-                signal.signal(one, signal.SIG_DFL)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is end:
+                signal.signal(number, signal.SIG_DFL)
 
     with suppress(ValueError):  # only the main thread may set a handler
-        for one in _SIGNALS:
-            if signal.getsignal(one) == signal.SIG_DFL:
-                signal.signal(one, end)
+        for number in _SIGNALS:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, end)
     try:
         yield received
     finally:

@@ -26,12 +26,17 @@ def evaluate(
     from latte.run.evaluating import named_classes
     from latte.run.reopen import evaluate_run
 
-    evaluations, found = evaluate_run(run, load_registry(), make_progress(quiet)), open_run(run)
+    evaluations, opened_run = (
+        evaluate_run(run, load_registry(), make_progress(quiet)),
+        open_run(run),
+    )
     if as_json:
-        print_json([named_classes(one, found.class_names) for one in evaluations])
+        print_json(
+            [named_classes(evaluation, opened_run.class_names) for evaluation in evaluations]
+        )
     else:
         echo("\n".join(evaluation_lines(evaluations)))
-    for statement in label_use({**found.recipe, "controls": {}}):
+    for statement in label_use({**opened_run.recipe, "controls": {}}):
         echo("\n".join(statement_lines(statement)), err=as_json)
 
 
@@ -80,12 +85,12 @@ def export(
     shared.require_run(run)
     progress = make_progress(quiet)
     if format_ == "transformers" or format_ == "onnx":
-        _refuse_option("--force", "labels", given=force)
+        _refuse_option("--force", "labels", is_set=force)
         from latte.export.run import export_run
 
         echo(export_run(run, format_, output, progress, candidate=candidate))
         return
-    _refuse_option("--candidate", "models", given=candidate)
+    _refuse_option("--candidate", "models", is_set=candidate)
     if output is None:
         hint = "name a file (imagefolder and fiftyone: a folder): --output PATH"
         raise LatteError("names no place for the labels", where="--output", hint=hint)
@@ -97,8 +102,8 @@ def export(
         echo(done.note, err=True)
 
 
-def _refuse_option(option: str, what: str, *, given: bool) -> None:
-    if given:
+def _refuse_option(option: str, what: str, *, is_set: bool) -> None:
+    if is_set:
         raise LatteError(f"is for formats of {what}", where=option, hint="leave it out")
 
 

@@ -81,7 +81,7 @@ class CommandGroup(SuggestingGroup):
             ]
             for title, commands in GROUPS.items()
         }
-        added = [(name, one.summary) for name, one in plugin_commands().items()]
+        added = [(name, spec.summary) for name, spec in plugin_commands().items()]
         for title, rows in {**groups, "Commands of plugins": added}.items():
             if rows:
                 with formatter.section(title):
@@ -123,7 +123,7 @@ def plugin_commands() -> Mapping[str, CommandSpec]:
         declared = _declared_commands()
     except LatteError:  # the help still works; a command that needs the plugins reports the error
         return {}
-    return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
+    return {name: providers[0][1] for name, providers in declared.items() if name not in COMMANDS}
 
 
 def _missing_plugin(command: str, distribution: str) -> LatteError:
@@ -138,19 +138,19 @@ def _missing_plugin(command: str, distribution: str) -> LatteError:
 
 @functools.cache
 def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
-    found: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
+    providers: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
     for plugin in discovery.discover_plugins():
         for command in plugin.commands:
-            found.setdefault(command.name, []).append((plugin, command))
-    return found
+            providers.setdefault(command.name, []).append((plugin, command))
+    return providers
 
 
 def _plugin_command(name: str) -> Any:
-    found = _declared_commands()[name]
-    (plugin, spec), *others = found
-    if others:
-        packages = " and ".join(one.package for one, _ in found)
-        hint = f"switch one off: latte plugins disable {others[-1][0].distribution}"
+    providers = _declared_commands()[name]
+    (plugin, spec), *rivals = providers
+    if rivals:
+        packages = " and ".join(provider.package for provider, _ in providers)
+        hint = f"switch one off: latte plugins disable {rivals[-1][0].distribution}"
         raise LatteError(f'"latte {name}" is provided by {packages}', hint=hint)
     try:
         return _command(name, spec.target)
@@ -172,8 +172,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         echo(f"latte {__version__}")
         raise typer.Exit
 
@@ -236,12 +236,12 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return errors.BROKEN_PIPE
     except Exception as error:
-        known = machine_error(error)
-        if known is None:
+        machine_fault = machine_error(error)
+        if machine_fault is None:
             errors.print_unexpected(error)
             return errors.UNEXPECTED
-        errors.print_error(known)
-        return known.exit_code
+        errors.print_error(machine_fault)
+        return machine_fault.exit_code
     return result if isinstance(result, int) else 0
 
 

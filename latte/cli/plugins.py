@@ -34,11 +34,11 @@ def list_plugins(
     """List, write, check, disable and enable plugins."""
     if context.invoked_subcommand is not None:
         return
-    found = discovery.discover_plugins()
+    found_plugins = discovery.discover_plugins()
     if json:
-        print_json([asdict(plugin) for plugin in found])
+        print_json([asdict(plugin) for plugin in found_plugins])
     else:
-        print_table(found)
+        print_table(found_plugins)
 
 
 @plugins.command("new")
@@ -54,18 +54,18 @@ def new_plugin(
     """Write a plugin package: a working component, its tests, and a recipe that uses it."""
     from latte.plugin_kit.write import plugin_names, write_plugin
 
-    names, chosen = plugin_names(name), known_kind(kind)
-    for one in load_registry().all(chosen):
-        if one.spec.name == names.component:
+    names, component_kind = plugin_names(name), known_kind(kind)
+    for component in load_registry().all(component_kind):
+        if component.spec.name == names.component:
             raise LatteError(
-                f'{one.package} has a {chosen} called "{names.component}"',
+                f'{component.package} has a {component_kind} called "{names.component}"',
                 hint="recipes could not use the short name of either: "
                 f"try latte-my-{names.component}",
             )
     folder = output or Path(names.distribution)
-    for file in write_plugin(names, chosen, folder):
+    for file in write_plugin(names, component_kind, folder):
         echo(f"  {folder / file}")
-    build = f"  python {folder / 'build_model.py'}\n" if chosen == "model" else ""
+    build = f"  python {folder / 'build_model.py'}\n" if component_kind == "model" else ""
     echo(
         f"next:\n{build}  python -m pip install -e '{folder}[dev]'\n"
         f"  python -m pytest {folder}\n  latte check {folder / 'recipe.yaml'}"
@@ -90,9 +90,11 @@ def check(
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
-    found = discovery.discover_plugins()
-    plugin = next(one for one in found if one.distribution == _known(name))
-    registry = Registry(found)
+    found_plugins = discovery.discover_plugins()
+    plugin = next(
+        candidate for candidate in found_plugins if candidate.distribution == _known(name)
+    )
+    registry = Registry(found_plugins)
     progress = make_progress()
     findings: list[Finding] = []
 
@@ -136,26 +138,28 @@ def enable(name: NameArgument) -> None:
     echo(f"{distribution} is used from now on")
 
 
-def print_table(found: Sequence[Plugin]) -> None:
+def print_table(plugins: Sequence[Plugin]) -> None:
     """Print a row per plugin; broken plugins are red on a terminal."""
     rows = []
-    for plugin in found:
+    for plugin in plugins:
         names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
-        provided = "\n".join(f"{kind}: {', '.join(own)}" for kind, own in names.items() if own)
+        provided = "\n".join(
+            f"{kind}: {', '.join(components)}" for kind, components in names.items() if components
+        )
         content = provided if plugin.status == "ok" else plugin.error or ""
         cells = (plugin.distribution, plugin.version, plugin.status, content)
         rows.append([Text(cell, "red" if plugin.failed else "") for cell in cells])
     console = results()
     console.print(fitted(("plugin", "version", "status", "provides"), rows))
-    if any(plugin.detail for plugin in found):
-        others = "LATTE_STRICT_PLUGINS=1 with any command"
-        console.print(f"\nTracebacks: latte plugins --json, or {others}", style="dim")
+    if any(plugin.detail for plugin in plugins):
+        setting = "LATTE_STRICT_PLUGINS=1 with any command"
+        console.print(f"\nTracebacks: latte plugins --json, or {setting}", style="dim")
 
 
 def _known(name: str) -> str:
     """Return the normalised name of an installed plugin. Raises `LatteError` if there is none."""
-    installed, wanted = discovery.installed_distributions(), canonicalize_name(name)
-    if wanted in installed:
-        return wanted
-    hint = suggestion(wanted, installed, "Installed")
+    installed, distribution = discovery.installed_distributions(), canonicalize_name(name)
+    if distribution in installed:
+        return distribution
+    hint = suggestion(distribution, installed, "Installed")
     raise LatteError(f'no installed plugin is called "{name}"', hint=hint)

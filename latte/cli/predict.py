@@ -133,10 +133,10 @@ def predict(
     if output is not None:
         _refuse_own_files(output, rows_format, force=force)
     from latte.evaluate.predictions import with_unknown
-    from latte.predict.predictor import load
+    from latte.predict.predictor import Predictor, open_predictor
 
     progress, total = make_progress(quiet), _count(images)
-    model = load(run, device, progress, candidate=candidate)
+    model = open_predictor(Predictor, run, device, progress, candidate=candidate)
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
     rows = model.predict_iter(

@@ -55,27 +55,27 @@ def new(
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found = look_at(images, file_or_names(classes), evaluation, arguments=NEW)
+    findings = look_at(images, file_or_names(classes), evaluation, arguments=NEW)
     machine = this_machine()
-    chosen = choose(found, machine, registry, method, model)
-    size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
-    echo(in_lines(f"images: {found.images:,}{size}"))
-    echo(f"classes: {len(found.class_names):,}")
-    if found.evaluation:
-        echo(f"labelled images: {found.labelled:,}")
+    choices = choose(findings, machine, registry, method, model)
+    size = f", {findings.size[0]} x {findings.size[1]} pixels (median)" if findings.size else ""
+    echo(in_lines(f"images: {findings.images:,}{size}"))
+    echo(f"classes: {len(findings.class_names):,}")
+    if findings.evaluation:
+        echo(f"labelled images: {findings.labelled:,}")
     echo(in_lines(f"machine: {machine}"))
-    print_reasons(found, chosen)
-    for line in found.left_out:
+    print_reasons(findings, choices)
+    for line in findings.left_out:
         echo(in_lines(f"warning: {line}"))
-    write_recipe(output, recipe_text(found, chosen, output), registry)
-    look = quick_look(found.images, len(found.class_names))
+    write_recipe(output, recipe_text(findings, choices, output), registry)
+    look = quick_look(findings.images, len(findings.class_names))
     limit = f" --limit {look}" if look else ""
     echo(in_lines(f"wrote {output}; next: latte run {output}{limit}"))
 
 
-def print_reasons(found: Findings, chosen: Choices) -> None:
+def print_reasons(findings: Findings, choices: Choices) -> None:
     """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
-    for line in (*chosen.reasons, *(f"warning: {warning}" for warning in found.warnings())):
+    for line in (*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())):
         echo(in_lines(line))
 
 
@@ -184,9 +184,11 @@ def list_(
 ) -> None:
     """List the recipes by folder, with the purpose of each."""
     console = results()
-    for folder, found in recipes_by_folder(parts=all_).items():
+    for folder, recipes_of_folder in recipes_by_folder(parts=all_).items():
         console.print(folder, style="bold")
-        console.print(fitted(("", ""), [(indented(name), summary) for name, summary in found]))
+        console.print(
+            fitted(("", ""), [(indented(name), summary) for name, summary in recipes_of_folder])
+        )
         console.print()
     echo(in_lines("Run one by its name: latte run demo. Read it: latte recipes show demo."))
     echo(in_lines("--all also lists the parts that they extend."))

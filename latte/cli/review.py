@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
@@ -83,7 +84,7 @@ def review(
         print_results(results, results.folder)
         return
     if not (show or as_json):
-        serve(opened, host, port, open_, class_)
+        _serve(opened, host, port, open_, class_)
     _print(opened, as_json)
 
 
@@ -113,32 +114,32 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
     return picture_of(opened.run.rows.training_ids, opened.run.rows.training_keys, images)
 
 
-def serve(
-    opened: Review,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    open_: bool = True,
-    class_: str | None = None,
-) -> None:
-    """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with."""
-    try:
-        import uvicorn
-
-        from latte.review.server import make_app
-    except ImportError as error:
+def require_page() -> None:
+    """Raise `LatteError` if the packages of the review page are missing."""
+    if not all(map(find_spec, ("starlette", "uvicorn"))):
         raise LatteError(
             "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
-        ) from error
+        )
+
+
+def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None) -> None:
+    """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with."""
+    require_page()
     import webbrowser
 
+    import uvicorn
+
     from latte.data.sources.classes import ClassLookup
+    from latte.review.asking import order_of_asking
     from latte.review.opening import addresses, listening, redirecting_file
+    from latte.review.server import make_app
     from latte.review.teaching import Teaching, adopt_newest
 
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
     adopt_newest(opened)
+    opened.asking = order_of_asking(opened)
     picture = _picture(opened)
     teaching = Teaching(opened, partial(_teach, opened))
     with listening(host, port) as listener, ExitStack() as files:
@@ -166,7 +167,9 @@ def serve(
 
 def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
     """Teach a model with the answers; return its run folder and sentences on its accuracy."""
+    from latte.report.taught import taught_sentence
     from latte.review.learning import learn
 
     results = learn(opened, load_registry(), progress)
-    return results.folder, ()
+    answers = results.record.train.answers
+    return results.folder, [taught_sentence(answers)] if answers else []

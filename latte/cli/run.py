@@ -46,13 +46,13 @@ def run(
     from latte.run.ready import refuse_unready
 
     with shared.together() as is_main:
-        last = check_stage(until)
+        last_stage = check_stage(until)
         shared.require_recipe(recipe)
         registry = load_registry()
         from latte.run.workspace import load_recipe_or_saved, run_folder
 
         loaded = load_recipe_or_saved(recipe, registry, set_ or ())
-        refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
+        refuse_unready(loaded, registry, until="data" if dry_run else last_stage, limit=limit)
         progress = make_progress(quiet or not is_main)
         from latte.run.runner import plan_run, run_recipe
 
@@ -62,14 +62,16 @@ def run(
         if dry_run:
             _print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
             return
-        measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
+        run_results = run_recipe(
+            loaded, registry, progress, until=last_stage, limit=limit, profile=profile
+        )
         if not is_main:
             return
-        if measured is not None:
-            print_results(measured, folder)
+        if run_results is not None:
+            print_results(run_results, folder)
         else:
-            again = "the same command without --until continues"
-            echo(in_lines(f"stopped after stage {last}; {again}"))
+            advice = "the same command without --until continues"
+            echo(in_lines(f"stopped after stage {last_stage}; {advice}"))
         if profile:
             print_profile(folder / "profile.json")
 
@@ -87,15 +89,15 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
         echo(f"  {stage.name:<10} {what}")
 
 
-def print_results(measured: RunResults, folder: Path) -> None:
+def print_results(run_results: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, summary_table
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs, teaching_answers
     from latte.review.sentences import next_step
 
-    echo(summary_table(measured, relative(folder)))
-    echo(in_lines(cost_line(measured, waited())))
+    echo(summary_table(run_results, relative(folder)))
+    echo(in_lines(cost_line(run_results, waited())))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),
@@ -134,9 +136,9 @@ def print_profile(path: Path) -> None:
         console.print()
         headers = ("stage", "time", "images/s", "peak memory")
         console.print(fitted(headers, rows, right=(1, 2, 3)))
-        parts = [f"{name} {duration(seconds)}" for name, seconds in profile["beside_steps"].items()]
-        if parts:
-            console.print(f"\ntraining, outside its steps: {', '.join(parts)}")
+        times = [f"{name} {duration(seconds)}" for name, seconds in profile["beside_steps"].items()]
+        if times:
+            console.print(f"\ntraining, outside its steps: {', '.join(times)}")
         console.print()
         reused = any(stage["name"] == "train" and stage["reused"] for stage in profile["stages"])
         if profile["steps"]:
@@ -153,7 +155,7 @@ def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: 
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"
     images = three_digits(steps["images"] / count)
     console.print(f"training steps{earlier}: {count} {kind}, {images} images each")
-    whole = {**steps, "name": "whole step"}
+    whole_step = {**steps, "name": "whole step"}
     rows = [
         (
             part["name"],
@@ -161,7 +163,7 @@ def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: 
             f"{100 * part['seconds'] / steps['seconds']:.1f} %",
             three_digits(part["gflop_a_second"]) if part["gflop_a_second"] else "",
         )
-        for part in [*steps["parts"], whole]
+        for part in [*steps["parts"], whole_step]
     ]
     console.print(fitted(("part of a step", "ms", "share", "GFLOP/s"), rows, right=(1, 2, 3)))
     console.print(

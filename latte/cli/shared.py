@@ -93,7 +93,7 @@ def complete_from(choices: Collection[str]) -> Callable[[str], list[str]]:
     """Return a function that completes a word to one of `choices`."""
 
     def complete(incomplete: str) -> list[str]:
-        return [one for one in choices if one.startswith(incomplete)]
+        return [choice for choice in choices if choice.startswith(incomplete)]
 
     return complete
 
@@ -124,10 +124,10 @@ def complete_run(incomplete: str) -> list[str]:
     return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
 
 
-def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
+def _below(incomplete: str, is_match: Callable[[Path], bool]) -> list[str]:
     """Return the paths that begin with `incomplete`, and the entries of those that are folders.
 
-    Only paths for which `wanted` returns True are returned.
+    Only paths for which `is_match` returns True are returned.
     """
 
     def matching(pattern: str) -> list[str]:
@@ -135,7 +135,7 @@ def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
 
     paths = matching(f"{glob.escape(incomplete)}*")
     inner = (matching(f"{glob.escape(path)}/*") for path in paths)
-    return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
+    return sorted(path for path in chain(paths, *inner) if is_match(Path(path)))
 
 
 _RECIPE = typer.Argument(
@@ -213,8 +213,8 @@ def known_kind(kind: str) -> Kind:
 def refuse_several_processes(command: str) -> None:
     """Raise `LatteError` if torchrun started several processes of a command that needs only one."""
     if command not in _FOR_SEVERAL:
-        others = ", ".join(_FOR_SEVERAL)
-        hint = f"start it without torchrun; commands for several processes: {others}"
+        shared_commands = ", ".join(_FOR_SEVERAL)
+        hint = f"start it without torchrun; commands for several processes: {shared_commands}"
         refuse_under_torchrun(f"`latte {command}`", hint)
 
 

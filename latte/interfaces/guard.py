@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from latte.interfaces.classifier import Classifier
 
-Outcome = Literal["cannot tell", "kept zero-shot"]
+Outcome = Literal["better", "cannot tell", "kept zero-shot"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class Verdict:
             between mixes the two classifiers and is allowed only if `Evidence.divisible` is True.
         reason: One clause without a full stop, for readers without a background in statistics.
         signals: Measurements that led to the verdict, by name; all are finite.
+        measured: `better` if a person's answers show that the adapted model is better. Guards leave
+            it None, because features alone cannot tell.
 
     Example:
         >>> from latte.api import Verdict
@@ -113,6 +115,7 @@ class Verdict:
     strength: float
     reason: str
     signals: Mapping[str, float] = field(default_factory=dict)
+    measured: Literal["better"] | None = None
 
     @property
     def adapt(self) -> bool:
@@ -123,9 +126,11 @@ class Verdict:
     def outcome(self) -> Outcome:
         """Verdict in words: `cannot tell` if the run uses the adapted model, else `kept zero-shot`.
 
-        No outcome says that the adapted model is better, because features alone cannot tell.
+        The outcome is `better` only if a person's answers show it; features alone cannot tell.
         """
-        return "cannot tell" if self.adapt else "kept zero-shot"
+        if not self.adapt:
+            return "kept zero-shot"
+        return "cannot tell" if self.measured is None else self.measured
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:

@@ -11,11 +11,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from latte.interfaces.checked import Checked, Count, Positive
+from latte.interfaces.checked import Checked, Count, Positive, Share
 from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict, check_verdict
-from latte.interfaces.measurements import OWN_IMAGES, Calibration, Evaluation, PresentNames
+from latte.interfaces.measurements import (
+    OWN_IMAGES,
+    Calibration,
+    Evaluation,
+    Interval,
+    PresentNames,
+)
 from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
 _Figure = Annotated[float, Field(ge=0, lt=1e12)]
@@ -117,12 +123,49 @@ class DescribeFacts(Facts):
         return f"{self.failed.count:,} failed request{'s' if self.failed.count > 1 else ''}"
 
 
+class LeftOutAnswers(Checked):
+    """Gain of a model that a person's answers taught, estimated by leaving answers out in turn.
+
+    Each answer is compared with the label that its image gets from a fit without this answer and
+    the others of its fold. Only answers of classes with two answers or more are left out.
+
+    Attributes:
+        answers: Number of answers that were left out.
+        folds: Number of fits.
+        zero_shot: Share of these images that zero-shot CLIP labels as the person did.
+        adapted: Share that the fits label as the person did.
+        gain: Difference of the shares, with its interval (paired).
+    """
+
+    answers: Positive
+    folds: Positive
+    zero_shot: Share
+    adapted: Share
+    gain: Interval
+
+
+class AnswerFacts(Checked):
+    """Facts about the images whose class a person gave, which teach the run.
+
+    Attributes:
+        answers: Number of these images; copies of an image count once.
+        classes: Number of their classes.
+        measured: The gain of the taught model, estimated by leaving answers out in turn; None if it
+            was not measured.
+    """
+
+    answers: Positive
+    classes: Positive
+    measured: LeftOutAnswers | None = None
+
+
 class TrainFacts(Facts):
     """Facts of stage `train`.
 
     Attributes:
         verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
             below 1, the adapted model is in the run's folder `candidate/`.
+        answers: Facts about the classes that a person gave; None if the recipe has no corrections.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
@@ -130,6 +173,7 @@ class TrainFacts(Facts):
     """
 
     verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
+    answers: AnswerFacts | None = None
     cut_texts: tuple[CutTexts, ...] = ()
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None

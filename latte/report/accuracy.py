@@ -10,7 +10,6 @@ from latte.interfaces import OWN_IMAGES, Evaluation, Interval, RunResults, Verdi
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.statement import Statement, Tone
-from latte.review.sentences import Evidence
 
 Role = Literal["zero-shot", "adapted", "candidate", "control"]
 
@@ -57,7 +56,7 @@ def measured_models(evaluations: Sequence[Evaluation]) -> MeasuredModels:
         adapted=by_name.get("adapted"),
         candidate=by_name.get("candidate"),
         own_images=next(filter(None, own_images), None),
-        controls=tuple(one for one in evaluations if role(one) == "control"),
+        controls=tuple(evaluation for evaluation in evaluations if role(evaluation) == "control"),
     )
 
 
@@ -84,28 +83,27 @@ def scores(evaluation: Evaluation) -> dict[str, str]:
 
 
 def accuracy_statements(
-    models: MeasuredModels, verdict: Verdict | None, evidence: Evidence | None
+    models: MeasuredModels, verdict: Verdict | None, *, is_answered: bool
 ) -> list[Statement]:
     """Return statements on the result of a run, and its accuracy table.
 
-    `evidence` is the gain that a person's answers measure; it is used only without labelled images.
+    `is_answered` is true if a person's answers measure the gain.
     """
-    before, after = models.zero_shot, models.adapted
-    if before is None:
-        is_answered = evidence is not None and evidence.estimate.answered
+    zero_shot, adapted = models.zero_shot, models.adapted
+    if zero_shot is None:
         text = _ONLY_ANSWERS if is_answered else f"{_NO_LABELS} {_HOW_IT_CHANGED}"
         return [Statement("note" if is_answered else "result", text)]
     table = Statement("accuracies", _SAME_IMAGES, scores=tuple(map(scores, models.evaluations)))
-    if after is None or after.gain is None:
-        text = f"Only zero-shot CLIP was measured: {_accuracy(before)}."
+    if adapted is None or adapted.gain is None:
+        text = f"Only zero-shot CLIP was measured: {_accuracy(zero_shot)}."
         return [Statement("result", text), table]
     if verdict is not None and not verdict.adapt:
-        measured, result = models.candidate, _kept(after, models.candidate)
+        model, result = models.candidate, _kept(adapted, models.candidate)
     else:
-        text = _compared(before, after, after.gain) + _at_chance(before, after)
-        measured, result = after, Statement("result", text, tone=_tone(after.gain))
+        text = _compared(zero_shot, adapted, adapted.gain) + _at_chance(zero_shot, adapted)
+        model, result = adapted, Statement("result", text, tone=_tone(adapted.gain))
     is_guarded = verdict is not None
-    control = _stronger_control(models, measured, guarded=is_guarded) if measured else []
+    control = _stronger_control(models, model, guarded=is_guarded) if model else []
     return [result, *control, *_own_images(models), table]
 
 
@@ -120,7 +118,7 @@ def gain_sentence(results: RunResults) -> str | None:
     sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
     models, verdict = measured_models(results.evaluations), results.record.train.verdict
     with_answers = models.adapted
-    without = next((one for one in models.controls if one.name == NO_QUESTIONS), None)
+    without = next((control for control in models.controls if control.name == NO_QUESTIONS), None)
     if with_answers is None or without is None or (verdict and verdict.strength < 1):
         return sentence
     gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
@@ -144,18 +142,19 @@ def _tone(gain: Interval) -> Tone:
     return "worse" if gain.high < 0 else "same"
 
 
-def _compared(before: Evaluation, after: Evaluation, gain: Interval) -> str:
+def _compared(zero_shot: Evaluation, adapted: Evaluation, gain: Interval) -> str:
+    images = plural(adapted.images, "labelled image")
     moved = (
-        f"top-1 went from {percent(before.top1.value, before.images)} "
-        f"to {percent(after.top1.value, after.images)} on {plural(after.images, 'labelled image')}"
+        f"top-1 went from {percent(zero_shot.top1.value, zero_shot.images)} "
+        f"to {percent(adapted.top1.value, adapted.images)} on {images}"
     )
-    interval, tone = points_range(gain, after.images), _tone(gain)
+    interval, tone = points_range(gain, adapted.images), _tone(gain)
     if tone == "same":
         return (
             f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
             "points, contains zero)."
         )
-    size = points(abs(gain.value), after.images).lstrip("+")
+    size = points(abs(gain.value), adapted.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
     return (
         f"Adapting {verb} {size} points: {moved} "
@@ -163,9 +162,9 @@ def _compared(before: Evaluation, after: Evaluation, gain: Interval) -> str:
     )
 
 
-def _kept(after: Evaluation, candidate: Evaluation | None) -> Statement:
+def _kept(zero_shot: Evaluation, candidate: Evaluation | None) -> Statement:
     """Return the result of a run whose guard rejected the adapted model (the candidate)."""
-    sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
+    sentence = f"This run uses zero-shot CLIP: {_accuracy(zero_shot)}."
     if candidate is None or candidate.gain is None:
         return Statement("result", sentence, tone="same")
     images, gain = candidate.images, candidate.gain
@@ -175,43 +174,44 @@ def _kept(after: Evaluation, candidate: Evaluation | None) -> Statement:
     )
     if _tone(gain) == "better":
         sentence += " The candidate is measurably better: `latte predict --candidate` uses it."
-    return Statement("result", sentence + _at_chance(after, candidate), tone="same")
+    return Statement("result", sentence + _at_chance(zero_shot, candidate), tone="same")
 
 
-def _at_chance(before: Evaluation, after: Evaluation) -> str:
+def _at_chance(zero_shot: Evaluation, adapted: Evaluation) -> str:
     """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`.
 
     There is no warning if the images are so few that 100 % would not be measurably above it either.
     """
-    classes, images = len(before.classes), before.images
+    classes, images = len(zero_shot.classes), zero_shot.images
     highest = images / (images + _WILSON)
-    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes or highest <= 1 / classes:
+    low = max(zero_shot.top1.low, adapted.top1.low)
+    if classes < 2 or low > 1 / classes or highest <= 1 / classes:
         return ""
     return (
-        f" Neither is measurably better than chance ({percent(1 / classes, before.images)} for "
+        f" Neither is measurably better than chance ({percent(1 / classes, zero_shot.images)} for "
         f"{count(classes)} classes): the class names or the model may not fit these images."
     )
 
 
 def _stronger_control(
-    models: MeasuredModels, measured: Evaluation, *, guarded: bool
+    models: MeasuredModels, model: Evaluation, *, guarded: bool
 ) -> list[Statement]:
-    """Return a statement on the best control run if it is at least as accurate as `measured`.
+    """Return a statement on the best control run if it is at least as accurate as `model`.
 
     If `guarded`, control runs that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
     """
-    before = models.zero_shot
+    zero_shot = models.zero_shot
     rivals = [
         control
         for control in models.controls
-        if control.top1.value >= measured.top1.value
-        and not (guarded and before and control.classes == before.classes)
+        if control.top1.value >= model.top1.value
+        and not (guarded and zero_shot and control.classes == zero_shot.classes)
     ]
     if not rivals:
         return []
     best = max(rivals, key=lambda control: control.top1.value)
-    than = " as the candidate" if measured is models.candidate else ""
+    than = " as the candidate" if model is models.candidate else ""
     text = (
         f"The control “{one_line(best.name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
@@ -222,14 +222,15 @@ def _stronger_control(
 
 def _own_images(models: MeasuredModels) -> list[Statement]:
     """Return a note on test images that are also training images, if measured separately."""
-    own = models.own_images
-    after = models.adapted if own and role(own) == "adapted" else models.candidate
-    if own is None or after is None:
+    labels = models.own_images
+    is_adapted = labels is not None and role(labels) == "adapted"
+    classifier = models.adapted if is_adapted else models.candidate
+    if labels is None or classifier is None:
         return []
     text = (
-        f"Test images that are also training images: {count(own.images)}. “{own.name}” "
+        f"Test images that are also training images: {count(labels.images)}. “{labels.name}” "
         "measures the labels that the run gave them, together with all training images. "
-        f"“{after.name}” measures the classifier, without these labels, on "
-        f"{plural(after.images, 'test image')}."
+        f"“{classifier.name}” measures the classifier, without these labels, on "
+        f"{plural(classifier.images, 'test image')}."
     )
     return [Statement("note", text)]

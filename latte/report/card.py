@@ -56,7 +56,7 @@ def model_card(results: RunResults) -> str:
             write_text(path, model_card(results))
             return [path]
     """
-    parts = (
+    sections = (
         _header(results),
         f"# {escaped(results.record.name)}",
         *(_statement(stated) for stated in statements(results)),
@@ -88,7 +88,7 @@ def model_card(results: RunResults) -> str:
             for label, name in enumerate(results.record.data.class_names)
         ),
     )
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -104,8 +104,10 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
     repository, licence = _starting_model(results.record.recipe)
-    use = facts.backbone_use(results.record.recipe)
-    library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
+    backbone = facts.backbone_use(results.record.recipe)
+    library, tag = (
+        ("open_clip", "open_clip") if backbone is None else ("latte", quoted(_short(backbone)))
+    )
     lines = [
         "---",
         f"license: {licence or 'other'}",
@@ -162,7 +164,7 @@ def _listed(pairs: list[facts.Fact]) -> str:
 def _confidence(calibration: Calibration | None) -> str:
     if calibration is None:
         return _UNCALIBRATED
-    found = (
+    text = (
         "Confidence is calibrated on unlabelled images: before the softmax, similarities are "
         f"multiplied by {calibration.scale:.3g}. The model's own factor, its logit scale, is "
         f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). The new scale "
@@ -171,21 +173,21 @@ def _confidence(calibration: Calibration | None) -> str:
         f"{100 * calibration.expected_accuracy:.0f} %."
     )
     if calibration.error is None or calibration.uncalibrated_error is None:
-        measured = "Its error was not measured, because there are no labelled images."
+        error = "Its error was not measured, because there are no labelled images."
     else:
-        measured = (
+        error = (
             "Measured on the labelled images, the classifier's expected calibration error "
             f"(15 bins) is {calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with "
             "the model's own scale."
         )
     if calibration.own_exponent is not None:
-        found += (
+        text += (
             " This is the confidence of new images. The training images have the probabilities of "
             f"their posterior, raised to the power {calibration.own_exponent:.3g} and divided by "
             "their sum, so that the mean confidence equals the accuracy that zero-shot CLIP "
             "implies for them."
         )
-    return f"{found} {_CALIBRATION_FAILS} {measured}"
+    return f"{text} {_CALIBRATION_FAILS} {error}"
 
 
 def _limits(results: RunResults) -> list[str]:
@@ -193,12 +195,13 @@ def _limits(results: RunResults) -> list[str]:
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
-    if after := measured_models(results.evaluations).adapted:
+    if evaluation := measured_models(results.evaluations).adapted:
         limits.append(
-            f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
-            "run with one seed; the intervals cover the choice of images, not that of the seed."
+            "The numbers hold for one evaluation split of "
+            f"{plural(evaluation.images, 'image')} and one run with one seed; the intervals cover "
+            "the choice of images, not that of the seed."
         )
-        if absent := sum(counts.images == 0 for counts in after.classes):
+        if absent := sum(counts.images == 0 for counts in evaluation.classes):
             limits.append(f"Classes without a single evaluation image: {count(absent)}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
@@ -211,26 +214,26 @@ def _limits(results: RunResults) -> list[str]:
 
 def _licence(results: RunResults) -> str:
     repository, licence = _starting_model(results.record.recipe)
-    known = (
+    terms = (
         f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
         if repository and licence
         else "latte does not know the licence of the starting weights, which applies to this model "
         "too."
     )
-    return f"{known} The terms of the images and of the texts that it was adapted with apply too."
+    return f"{terms} The terms of the images and of the texts that it was adapted with apply too."
 
 
 def _use(results: RunResults) -> list[str]:
-    use = facts.backbone_use(results.record.recipe)
+    backbone = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
-    if use is None:
+    if backbone is None:
         exports = "if its CLIP supports these towers"
-        several = len(facts.learner_names(results.record.recipe)) > 1
-        shown = " Each learner has a folder of its own." if several else ""
+        are_several = len(facts.learner_names(results.record.recipe)) > 1
+        shown = " Each learner has a folder of its own." if are_several else ""
         code = facts.loading_code(results.folder, results.record.recipe)
         alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
-        exports, needs = "if the backbone supports the export", _package(results, use)
+        exports, needs = "if the backbone supports the export", _package(results, backbone)
     return [
         *needs,
         "With latte:",
@@ -241,9 +244,9 @@ def _use(results: RunResults) -> list[str]:
     ]
 
 
-def _package(results: RunResults, use: str) -> list[str]:
-    name = f"The backbone {escaped(_short(use))}"
-    distribution, slash, _ = use.rpartition("/")
+def _package(results: RunResults, backbone: str) -> list[str]:
+    name = f"The backbone {escaped(_short(backbone))}"
+    distribution, slash, _ = backbone.rpartition("/")
     if not slash:
         return [f"{name} of the recipe saved this model, and must be installed to load it."]
     plugins = results.record.environment.get("plugins")
@@ -256,5 +259,5 @@ def _package(results: RunResults, use: str) -> list[str]:
     ]
 
 
-def _short(use: str) -> str:
-    return use.rpartition("/")[-1]
+def _short(backbone: str) -> str:
+    return backbone.rpartition("/")[-1]

@@ -160,22 +160,22 @@ def line_chart(
     return drawing.markup()
 
 
-def change_bar(before: float, after: float) -> Markup:
+def change_bar(zero_shot: float, adapted: float) -> Markup:
     """Draw a change of accuracy on a scale from 0 to 1."""
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
     drawing.line((6, 8), (154, 8), "rail")
-    direction = "up" if after >= before else "down"
-    drawing.line((scale(before), 8), (scale(after), 8), f"move {direction}")
-    drawing.circle((scale(before), 8), 4, "dot zero-shot")
-    drawing.circle((scale(after), 8), 4.5, f"dot {direction}")
+    direction = "up" if adapted >= zero_shot else "down"
+    drawing.line((scale(zero_shot), 8), (scale(adapted), 8), f"move {direction}")
+    drawing.circle((scale(zero_shot), 8), 4, "dot zero-shot")
+    drawing.circle((scale(adapted), 8), 4.5, f"dot {direction}")
     return drawing.markup()
 
 
-def count_bars(before: int, after: int, largest: int) -> Markup:
+def count_bars(zero_shot: int, adapted: int, largest: int) -> Markup:
     """Draw two counts as bars, one below the other, on a scale from 0 to `largest`."""
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, max(largest, 1), 0, 160)
-    drawing.bar((0, 2), scale(before), 5, "bar zero-shot")
-    drawing.bar((0, 9), scale(after), 5, "bar adapted")
+    drawing.bar((0, 2), scale(zero_shot), 5, "bar zero-shot")
+    drawing.bar((0, 9), scale(adapted), 5, "bar adapted")
     return drawing.markup()
 
 
@@ -230,9 +230,9 @@ def _framed(
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     steps = [sample.step for sample in samples]
-    first, last = min(steps), max(steps)
-    x = Scale(first, last, left, width - right)
-    if first == last:
+    lowest, highest = min(steps), max(steps)
+    x = Scale(lowest, highest, left, width - right)
+    if lowest == highest:
         x = Scale.around(steps, left, width - right)
     ends = [end for sample in samples for end in (sample.low, sample.high)]
     extra = [] if reference is None else [reference.value]

@@ -90,8 +90,11 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Seed", str(results.record.recipe.get("seed", "not recorded"))),
     ]
     facts += [
-        (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
-        for one in results.record.train.cut_texts
+        (
+            f"Cut texts of {one_line(counts.description)}",
+            f"{count(counts.cut)} of {count(counts.texts)}",
+        )
+        for counts in results.record.train.cut_texts
     ]
     if results.record.seconds:
         facts.append(("Time", duration(sum(results.record.seconds.values()))))
@@ -113,10 +116,10 @@ def page_title(results: RunResults) -> str:
     dataset, backbone = (
         _mapping(results.record.recipe.get(key)) for key in ("dataset", "backbone")
     )
-    use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
-    data = use if root in ("", use) else f"{use} {root}"
+    component, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
+    data = component if root in ("", component) else f"{component} {root}"
     model = str(backbone.get("model") or backbone.get(USE) or "")
-    about = " on ".join(one for one in (model, data) if one)
+    about = " on ".join(text for text in (model, data) if text)
     return f"{results.record.name}: {about}" if about else results.record.name
 
 
@@ -141,7 +144,9 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     facts.append(("Pseudo-labels", _used(recipe.get("labels"))))
     train = _mapping(recipe.get("train"))
     takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
-    facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
+    facts += [
+        fact for learner in _learners(recipe) for fact in _learner_facts(learner, takes_steps)
+    ]
     if takes_steps:
         facts.append(("Augmentation", _with_options(recipe.get("augmentation"))))
     facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
@@ -155,8 +160,8 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
     """Return the name of the recipe's backbone; None for the built-in open_clip backbone."""
-    use = _mapping(recipe.get("backbone")).get(USE)
-    return None if use in (None, "open_clip", DEFAULT_BACKBONE) else str(use)
+    name = _mapping(recipe.get("backbone")).get(USE)
+    return None if name in (None, "open_clip", DEFAULT_BACKBONE) else str(name)
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -166,8 +171,8 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     if len(learners) > 1:
         return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
     name = learners[0]
-    parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
-    return start + "\n" + _ONE_LEARNER.format(**parts)
+    tensors = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
+    return start + "\n" + _ONE_LEARNER.format(**tensors)
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
@@ -176,9 +181,13 @@ def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         total = plural(gates[0].texts, "text")
-        parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in gates if one.held_back]
-        held_back = count(sum(one.held_back for one in gates))
-        text = f"{held_back} of {total} ({', '.join(parts)})" if parts else f"none of {total}"
+        counts = [
+            f"{one_line(record.gate)} {count(record.held_back)}"
+            for record in gates
+            if record.held_back
+        ]
+        held_back = count(sum(record.held_back for record in gates))
+        text = f"{held_back} of {total} ({', '.join(counts)})" if counts else f"none of {total}"
         facts.append((f"Held back of {one_line(description)}", text))
     return facts
 
@@ -212,19 +221,19 @@ def _starting_model(recipe: Mapping[str, Any]) -> str:
 
 def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
-    parts = []
+    settings = []
     if "batch_size" in train:
-        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
+        settings.append(f"batches of {plural(int(train['batch_size']), 'image')}")
     if "name" in optimizer:
-        parts.append(str(optimizer["name"]))
+        settings.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:
-        parts.append(f"learning rate {float(optimizer['learning_rate']):g}")
+        settings.append(f"learning rate {float(optimizer['learning_rate']):g}")
     if "max_steps" in train and "max_epochs" in train:
-        parts.append(
+        settings.append(
             f"at most {plural(int(train['max_steps']), 'step')} "
             f"and {plural(int(train['max_epochs']), 'epoch')}"
         )
-    return ", ".join(parts)
+    return ", ".join(settings)
 
 
 def _used(choice: Any) -> str:
@@ -232,9 +241,9 @@ def _used(choice: Any) -> str:
     if isinstance(choice, str):
         return choice
     if isinstance(choice, Mapping):
-        use, label = str(choice.get("use", "")), choice.get("name")
+        component, label = str(choice.get("use", "")), choice.get("name")
         by = f" by {choice['by']}" if choice.get("by") else ""
-        return (f"{use} ({label})" if label and label != use else use) + by
+        return (f"{component} ({label})" if label and label != component else component) + by
     return ", ".join(map(_used, choice)) if isinstance(choice, Sequence) else ""
 
 

@@ -19,8 +19,8 @@ def escaped(text: str) -> str:
     leading = _LEADING_MARKUP.match(safe)
     if leading is None:
         return safe
-    last = leading.end() - 1
-    return f"{safe[:last]}\\{safe[last:]}"
+    marker = leading.end() - 1
+    return f"{safe[:marker]}\\{safe[marker:]}"
 
 
 def quoted(text: str) -> str:

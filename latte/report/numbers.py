@@ -51,12 +51,12 @@ def mebibytes(number: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Return a number of seconds as text, such as `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    hours, minutes = divmod(round(whole / 60), 60)
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    hours, minutes = divmod(round(rounded / 60), 60)
     return f"{hours} h {minutes:02d} min"
 
 

@@ -132,24 +132,24 @@ class _PlainTask:
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         self.done += amount
-        now = self.clock()
-        if now - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
-            self.spoken = now
-            seconds, new = now - self.started, self.done - self.first
+        moment = self.clock()
+        if moment - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
+            self.spoken = moment
+            seconds, new = moment - self.started, self.done - self.first
             left = self._left * seconds / new if new > 0 and self._left is not None else None
-            parts = [
+            texts = [
                 f"{self.name}: {self._count}",
                 _rate(new, seconds, self.unit),
                 f"{duration(left)} left" if left is not None else "",
                 in_words(figures),
             ]
-            self.say(", ".join(filter(None, parts)))
+            self.say(", ".join(filter(None, texts)))
 
     def summary(self, prefix: str) -> str:
         seconds = self.clock() - self.started
         rate = _rate(self.done - self.first, seconds, self.unit)
-        whole = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
-        return f"{whole} ({rate})" if rate else whole
+        line = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
+        return f"{line} ({rate})" if rate else line
 
     @property
     def _count(self) -> str:

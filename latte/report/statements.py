@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from latte.interfaces import PresentNames, QuestionCounts, RunResults
 from latte.io.redaction import one_line
@@ -21,6 +21,7 @@ from latte.report.verdict import NO_GUARD, verdict_statements
 from latte.results.folder import RunFolder
 from latte.results.given_labels import label_files
 from latte.results.run import Run
+from latte.review.sentences import Evidence
 from latte.review.tasks import TASKS
 
 MIN_IMAGES = 25
@@ -47,26 +48,36 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
 
     Commands name the run folder by `run`; the default is the name of the folder.
     """
-    evidence, record, recipe = read_evidence(results.folder), results.record, results.record.recipe
-    folder = run or results.folder.name
-    models = measured_models(results.evaluations)
-    is_measured = bool(models.evaluations)
-    has_answers = RunFolder(results.folder).review.exists() or bool(recipe.get("corrections"))
-    asks = not (is_measured or has_answers)
-    is_open = not (is_measured or asks or (evidence is not None and evidence.estimate.answered))
+    record, evidence = results.record, read_evidence(results.folder)
+    models, folder = measured_models(results.evaluations), run or results.folder.name
+    is_answered = _answers_measure(results, evidence)
+    goal = None if models.evaluations or is_answered else _goal_of_answers(results)
     return [
-        *_oracle(recipe),
-        *([_ask(results, folder)] if asks else []),
-        *verdict_statements(results, folder, evidence, is_measured=is_measured),
-        *([_measure(folder)] if is_open else []),
-        *_corrected(recipe),
-        *accuracy_statements(models, record.train.verdict, evidence),
+        *_oracle(record.recipe),
+        *([_ask(results, folder)] if goal == "names" else []),
+        *verdict_statements(results, folder, evidence, is_measured=bool(models.evaluations)),
+        *([_measure(folder)] if goal == "gain" else []),
+        *_corrected(record.recipe),
+        *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
-        *_names(results, None if asks else folder),
+        *_names(results, None if goal == "names" else folder),
         *_failed_requests(results, folder),
         *_questions(results),
     ]
+
+
+def _answers_measure(results: RunResults, evidence: Evidence | None) -> bool:
+    """Return True if a person's answers measure the gain: drawn at random, or left out in turn."""
+    answers = results.record.train.answers
+    is_drawn = evidence is not None and evidence.estimate.answered > 0
+    return is_drawn or (answers is not None and answers.measured is not None)
+
+
+def _goal_of_answers(results: RunResults) -> Literal["names", "gain"]:
+    """Return what a person's first or next answers bring to a run whose gain is not measured."""
+    has_answers = RunFolder(results.folder).review.exists() or label_files(results.record.recipe)
+    return "gain" if has_answers else "names"
 
 
 def label_use(recipe: Mapping[str, Any]) -> list[Statement]:
@@ -80,12 +91,15 @@ def asked(counts: QuestionCounts) -> str:
     The numbers of alike and contradictory answers count images or clusters, because each of them is
     asked about twice.
     """
-    parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
+    numbers = [
+        f"{count(counts.kept)} answered alike",
+        f"{count(counts.contradictory)} contradictory",
+    ]
     if counts.unanswered:
-        parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
+        numbers.append(f"{plural(counts.unanswered, 'question')} without an answer")
     if total := counts.input_tokens + counts.output_tokens:
-        parts.append(f"{count(total)} tokens")
-    return f"{count(counts.questions)} ({', '.join(parts)})"
+        numbers.append(f"{count(total)} tokens")
+    return f"{count(counts.questions)} ({', '.join(numbers)})"
 
 
 def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
@@ -171,14 +185,14 @@ def _occurring(present: PresentNames, classes: int) -> str:
     """
     names = present.unsupported
     shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
-    rest = len(names) - _SHOWN_NAMES
-    more = f" and {count(rest)} more" if rest > 0 else ""
+    hidden = len(names) - _SHOWN_NAMES
+    suffix = f" and {count(hidden)} more" if hidden > 0 else ""
     # A wider interval says nothing about the number.
     is_known = present.high - present.low <= classes / 2
     interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
     return (
         f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
-        f"no image clearly shows: {shown}{more}"
+        f"no image clearly shows: {shown}{suffix}"
     )
 
 
@@ -191,8 +205,8 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
         f"{count(failed.count)} of {count(failed.requests)} requests for descriptions failed, most "
         f"often with “{one_line(failed.reason)}”."
     )
-    again = Run(RunFolder(results.folder)).repeat_command(name=run)
-    return [Statement("note", text, (Command("To send them again", again),))]
+    repeat = Run(RunFolder(results.folder)).repeat_command(name=run)
+    return [Statement("note", text, (Command("To send them again", repeat),))]
 
 
 def _questions(results: RunResults) -> list[Statement]:

@@ -32,8 +32,10 @@ class Drawing:
         )
         if fixed:
             self._root.attrib |= {"width": str(width), "height": str(height)}
-        named = {"aria-hidden": "true"} if label is None else {"role": "img", "aria-label": label}
-        self._root.attrib |= named
+        accessibility = (
+            {"aria-hidden": "true"} if label is None else {"role": "img", "aria-label": label}
+        )
+        self._root.attrib |= accessibility
 
     def line(self, start: Point, end: Point, css_class: str) -> None:
         """Draw a straight line."""
@@ -107,21 +109,21 @@ class Scale:
     @staticmethod
     def around(values: Iterable[float], start: float, end: float) -> Scale:
         """Return a scale that shows all values with a margin, even if they are all equal."""
-        known = list(values)
-        low, high = min(known), max(known)
+        numbers = list(values)
+        low, high = min(numbers), max(numbers)
         size = max(abs(low), abs(high))
         spread = high - low if high - low > size * _SAME else 0.0
         room = spread * 0.06 or size * 0.05 or 1.0
         return Scale(low - room, high + room, start, end)
 
-    def ticks(self, wanted: int = 5) -> list[float]:
-        """Return about `wanted` tick positions, spaced by 1, 2 or 5 times a power of ten."""
-        rough = (self.high - self.low) / wanted
+    def ticks(self, number: int = 5) -> list[float]:
+        """Return about `number` tick positions, spaced by 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / number
         magnitude = 10.0 ** math.floor(math.log10(rough))
         exact = rough / magnitude
         step = magnitude * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor / exact)))
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [index * step for index in range(first, last + 1)]
+        lowest, highest = math.ceil(self.low / step), math.floor(self.high / step)
+        return [index * step for index in range(lowest, highest + 1)]
 
 
 def shortened(text: str, longest: int) -> str:

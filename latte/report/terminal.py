@@ -104,22 +104,29 @@ def fitted(
         [Text(heading), *(row[index] for row in cells if index < len(row))]
         for index, heading in enumerate(headings)
     ]
-    ranges = [_range(own, wraps=index not in right) for index, own in enumerate(columns)]
+    ranges = [_range(column, wraps=index not in right) for index, column in enumerate(columns)]
     room = width() - GAP * (len(headings) - 1)
-    wanted = [max(one.maximum, *least[index : index + 1], 1) for index, one in enumerate(ranges)]
-    while sum(wanted) > room:
-        reducible = [index for index, one in enumerate(ranges) if wanted[index] > one.minimum]
+    widths = [
+        max(column_range.maximum, *least[index : index + 1], 1)
+        for index, column_range in enumerate(ranges)
+    ]
+    while sum(widths) > room:
+        reducible = [
+            index
+            for index, column_range in enumerate(ranges)
+            if widths[index] > column_range.minimum
+        ]
         if not reducible:
             return Group(*(_as_paragraph(headings, row) for row in cells))
-        wanted[max(reducible, key=lambda index: wanted[index])] -= 1
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    made.show_header = any(headings)
+        widths[max(reducible, key=lambda index: widths[index])] -= 1
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    grid.show_header = any(headings)
     for index, heading in enumerate(headings):
         justify = "right" if index in right else "left"
-        made.add_column(heading, overflow="fold", width=wanted[index], justify=justify)  # type: ignore[arg-type]
+        grid.add_column(heading, overflow="fold", width=widths[index], justify=justify)  # type: ignore[arg-type]
     for row in cells:
-        made.add_row(*row)
-    return made
+        grid.add_row(*row)
+    return grid
 
 
 def _cell(text: str) -> RenderableType:
@@ -130,20 +137,20 @@ def _cell(text: str) -> RenderableType:
 def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:
     """Return the smallest width of a column, and the width at which no cell is wrapped."""
     console = _console(StringIO(), 10_000)
-    found = [Measurement.get(console, console.options, cell) for cell in cells]
-    full = max(one.maximum for one in found)
-    longest_word = max(min(one.minimum, NARROWEST) for one in found)
+    cell_ranges = [Measurement.get(console, console.options, cell) for cell in cells]
+    full = max(cell_range.maximum for cell_range in cell_ranges)
+    longest_word = max(min(cell_range.minimum, NARROWEST) for cell_range in cell_ranges)
     return Measurement(longest_word if wraps else full, full)
 
 
 def _as_paragraph(headings: Sequence[str], row: Sequence[RenderableType]) -> RenderableType:
-    first, *others = row
+    title, *cells = row
     lines = [
         Padding(Text(f"{heading}: " if heading else "") + cell, (0, 0, 0, 2 * GAP))
-        for heading, cell in zip(headings[1:], others, strict=False)
+        for heading, cell in zip(headings[1:], cells, strict=False)
         if isinstance(cell, Text) and cell
     ]
-    return Group(first, *lines)
+    return Group(title, *lines)
 
 
 def drawn(content: RenderableType) -> list[str]:

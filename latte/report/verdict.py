@@ -10,8 +10,10 @@ import shlex
 from dataclasses import replace
 
 from latte.interfaces import RunResults, Verdict
+from latte.interfaces.record import AnswerFacts
 from latte.io.redaction import one_line
 from latte.report.statement import Command, Statement, Tone
+from latte.report.taught import taught_sentence, taught_tone
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.review.sentences import Evidence
@@ -29,11 +31,6 @@ _FORGONE = (
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 
 
-def verdict_label(verdict: Verdict | None) -> str:
-    """Return a verdict for a table cell: `cannot tell`, `kept zero-shot` or `guard: none`."""
-    return "guard: none" if verdict is None else verdict.outcome
-
-
 def verdict_statements(
     results: RunResults, run: str, evidence: Evidence | None, *, is_measured: bool
 ) -> list[Statement]:
@@ -42,10 +39,14 @@ def verdict_statements(
     Commands name the run folder `run`. Without answers and without labelled images (`is_measured`),
     the statements say that it is not known if adapting helps.
     """
-    verdict = results.record.train.verdict
+    verdict, answers = results.record.train.verdict, results.record.train.answers
     if evidence is not None and evidence.estimate.answered:
         return _answered(results, run, evidence)
     not_counted = [Statement("note", line) for line in evidence.lines] if evidence else []
+    if answers is not None and answers.measured is not None:
+        return [*_taught(results, run, answers), *not_counted]
+    if answers is not None:
+        not_counted = [Statement("note", taught_sentence(answers)), *not_counted]
     if verdict is None:
         return not_counted
     sentence, doubts = _used_model(verdict), []
@@ -62,19 +63,32 @@ def verdict_statements(
     ]
 
 
+def _taught(results: RunResults, run: str, answers: AnswerFacts) -> list[Statement]:
+    """Return the gain that left-out answers measure; it decides which model the run uses."""
+    verdict, sentence = results.record.train.verdict, taught_sentence(answers)
+    text = sentence if verdict is None else f"{_used_model(verdict)} {sentence}"
+    commands = () if verdict is None else _commands(results, verdict, run)
+    stated = [Statement("verdict", text, commands, tone=taught_tone(answers))]
+    adapts = verdict is None or verdict.adapt
+    return stated + ([Statement("note", _ZERO_SHOT_LABELS)] if adapts else [])
+
+
 def _answered(results: RunResults, run: str, evidence: Evidence) -> list[Statement]:
     """Return the gain that a person's answers measure, and the guard's verdict below it."""
     verdict, better = results.record.train.verdict, evidence.estimate.better
+    answers = results.record.train.answers
     sentence, *details = evidence.lines
     tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}
     stated = [
         Statement("verdict", sentence, tone=tones.get(better, "unknown")),
         *(Statement("note", detail) for detail in details),
+        *([Statement("note", taught_sentence(answers))] if answers else []),
     ]
     if verdict is None:
         return stated + ([Statement("note", _ZERO_SHOT_LABELS)] if better == "zero-shot" else [])
     stated[0] = replace(stated[0], text=f"{_used_model(verdict)} {sentence}")
-    reason = f"The guard's verdict, from the images alone: {verdict.outcome}. {_reason(verdict)}"
+    source = "left-out answers" if answers and answers.measured else "the images alone"
+    reason = f"The guard's verdict, from {source}: {verdict.outcome}. {_reason(verdict)}"
     stated.append(Statement("note", reason, _commands(results, verdict, run)))
     if verdict.adapt and better != "adapted":
         stated.append(Statement("note", _ZERO_SHOT_LABELS))

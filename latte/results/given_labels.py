@@ -66,7 +66,7 @@ def read_labels(
     """
     lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
     for where, key, text in _entries(path, images, class_names):
-        given = GivenLabel(_label(text, where, lookup, class_names), where)
+        given = GivenLabel(given_label(text, where, lookup, class_names), where)
         earlier = labels.setdefault(key, given)
         if earlier.label != given.label:
             raise LatteError(
@@ -100,7 +100,10 @@ def refuse_useless(
         )
 
 
-def _label(text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]) -> int | None:
+def given_label(
+    text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]
+) -> int | None:
+    """Return the class that a label names; None for "none of these" and "cannot tell"."""
     if text in (NONE, UNSURE) and text not in class_names:
         return None
     try:

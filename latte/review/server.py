@@ -253,6 +253,9 @@ class _Server:
         images, stored = self._asked(place)
         left = self._review.left(place, stored)
         note = not_shown(len(self._gone))
+        asking = self._review.asking
+        if place.task == "images" and asking is not None and asking.may_stop(stored.answers):
+            note = "You may stop: ten more answers are expected to change less than a point."
         if images is None and place.task == MEASURING and left:
             command = self._review.run.repeat_command()
             note = f"The images have changed since this run. Make the run again: {command}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
@@ -30,6 +31,9 @@ from latte.review.estimate import estimate
 from latte.review.population import Population, ReviewImage, population
 from latte.review.sentences import Evidence, next_step, unknown_classes
 from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
+
+if TYPE_CHECKING:  # it imports torch
+    from latte.review.asking import Asking
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class Review:
         """The images in random order, with the labels by the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
+        self.asking: Asking | None = None
+        """Order of the images by the expected gain of an answer, if it is known."""
 
     @property
     def name(self) -> str:
@@ -163,7 +169,8 @@ class Review:
         if place.task == "clusters":
             return groups(self.images, stored.answers, self.since)
         if place.task == "images":
-            return sheets(self.images, stored.answers, place)
+            first_keys = self.asking.keys if self.asking else ()
+            return sheets(self.images, stored.answers, place, first_keys)
         return ((image,) for image in measurements(self.population, stored.measuring))
 
     def left(self, place: Place, stored: Stored) -> int:

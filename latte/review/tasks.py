@@ -116,15 +116,21 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
 
 
 def sheets(
-    images: Sequence[ReviewImage], answers: Answers, place: Place
+    images: Sequence[ReviewImage], answers: Answers, place: Place, first_keys: Sequence[str]
 ) -> Iterator[Sequence[ReviewImage]]:
-    """Yield the images without an answer in sheets, the most doubtful images first."""
+    """Yield the images without an answer in sheets, the most doubtful images first.
+
+    If images of all classes are shown, those with the content keys `first_keys` come first.
+    """
+    ranks = {key: rank for rank, key in enumerate(first_keys if place.label is None else ())}
     unanswered = (
         image
         for image in images
         if is_open(image, answers) and place.label in (None, image.adapted)
     )
-    ranked = sorted(unanswered, key=lambda image: image.confidence)
+    ranked = sorted(
+        unanswered, key=lambda image: (ranks.get(image.key, len(ranks)), image.confidence)
+    )
     return (ranked[start : start + SHEET] for start in range(place.skip, len(ranked), SHEET))
 
 

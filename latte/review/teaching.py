@@ -18,6 +18,7 @@ from pathlib import Path
 from latte.interfaces import LatteError, Progress, ProgressTask
 from latte.results.answers import now
 from latte.results.run import open_finished
+from latte.review.asking import order_of_asking
 from latte.review.learning import learned_runs
 from latte.review.population import ReviewImage
 from latte.review.session import Review
@@ -74,6 +75,7 @@ class Teaching:
         try:
             folder, lines = self._teach(_Lines(self._show))
             self._review.adopt(open_finished(folder), since)
+            self._review.asking = order_of_asking(self._review)
         except LatteError as error:
             self.error = error
         else:
@@ -86,7 +88,7 @@ class Teaching:
 def adopt_newest(review: Review) -> Path | None:
     """Ask about the labels by the newest model that learned from the answers; return its folder.
 
-    The result is None if there is no such model.
+    The result is None if there is no such model; then the review asks about the run's own labels.
     """
     runs = [open_finished(folder) for folder in learned_runs(review.file)]
     if not runs:

@@ -59,11 +59,13 @@ def judge_and_save(
     zero_shot: ZeroShot,
     candidate: Adapted,
     posterior: Posterior | None,
+    measured: Verdict | None = None,
 ) -> tuple[Outcome, Verdict | None, list[Path]]:
     """Let the guard judge the candidate, and save the classifier that the run uses.
 
     Returns it, the guard's verdict (None without a guard: the candidate is then accepted), and the
-    written files. Only the main process calls the guard and writes files.
+    written files. The verdict `measured` by a person's answers replaces the guard's. Only the main
+    process calls the guard and writes files.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
@@ -71,11 +73,18 @@ def judge_and_save(
     features = None
     unlike = None if posterior is None else unlike_posterior(candidate, zero_shot, posterior)
     if workspace.recipe.guard is not None:
-        if trained:
+        if trained and measured is None:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = candidate.encode(images.training.cache, size, progress, "label images")
         evidence = (workspace, images, zero_shot, candidate, posterior, features)
-        verdict = Verdict(**distributed.broadcast(lambda: asdict(_judge(*evidence, unlike))))
+
+        def judged() -> Verdict:
+            found = _judge(*evidence) if measured is None else measured
+            return Verdict(0.0, unlike, signals=found.signals) if unlike else found
+
+        verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
+        guard = "answers" if measured else f"guard {workspace.recipe.guard.label}"
+        workspace.progress.say(f"{guard}: {verdict.outcome}")
     elif unlike:
         workspace.progress.say(f"warning: {unlike}")
     outcome = Outcome(candidate, features=features)
@@ -124,7 +133,6 @@ def _judge(
     candidate: Adapted,
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
-    unlike: str | None,
 ) -> Verdict:
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
@@ -153,9 +161,6 @@ def _judge(
             where=f"guard {choice.label}",
             hint="report it to the author of the plugin; without a guard: --set guard=null",
         ) from error
-    if unlike:
-        verdict = Verdict(0.0, unlike, signals=verdict.signals)
-    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
     return verdict
 
 

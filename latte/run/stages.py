@@ -15,6 +15,7 @@ from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.results.run import Run
 from latte.results.stored import read_stored
 from latte.run.collect import collect_results
+from latte.run.cross_fit import answer_facts, verdict_of
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, true_labels, write_images
@@ -154,15 +155,17 @@ def _train(job: Job) -> StageResult:
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
-    candidate, posterior = train_learners(workspace, job.images.joined, zero_shot.joined, bank)
+    inputs = (workspace, job.images.joined, zero_shot.joined, bank)
+    candidate, posterior = train_learners(*inputs)
+    answers = answer_facts(*inputs)
     posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(
-        workspace, job.images, zero_shot, candidate, posterior
+        workspace, job.images, zero_shot, candidate, posterior, verdict_of(answers)
     )
     asked = AskedQuestions()
     if workspace.recipe.questioned and distributed.is_main_process():
         asked = read_stored(folder.asked_questions, AskedQuestions)
-    facts = TrainFacts(verdict=verdict, cut_texts=cut, **vars(asked))
+    facts = TrainFacts(verdict=verdict, answers=answers, cut_texts=cut, **vars(asked))
     return StageResult([*written, folder.metrics], facts)
 
 

@@ -24,6 +24,7 @@ from latte.interfaces import (
     Trainable,
     TrainingStart,
 )
+from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings
 from latte.run.adapted import Adapted, from_learners
 from latte.run.corrections import CorrectedLabeler
@@ -46,9 +47,17 @@ _TEXTS_PER_COUNT = 1024
 
 
 def train_learners(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    bank: DescriptionBank,
+    *,
+    refit: bool = False,
 ) -> tuple[Adapted, Posterior | None]:
     """Train the recipe's learners to the end, from the newest checkpoint if there is one.
+
+    If `refit` is true, a run without training steps is fitted again in silence, and labelers ask
+    no describer; only stored answers of describers are used.
 
     Returns the adapted classifier, and the posterior (class probabilities of the training images)
     or None if no labeler returns one.
@@ -67,7 +76,8 @@ def train_learners(
         class_texts=images.class_texts,
         seed=workspace.seed,
     )
-    questions = build_questions(workspace, images, zero_shot)
+    questions = build_questions(workspace, images, zero_shot, ask=not refit)
+    progress = SilentProgress() if refit else workspace.progress
     view = TrainingView(workspace.frozen_clip.pixel_format, _augment(workspace), workspace.seed)
     training = Training(
         settings=recipe.train,
@@ -86,11 +96,11 @@ def train_learners(
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     try:
-        train(training, workspace.progress)
+        train(training, progress)
     finally:
         if questions is not None:
             questions.close()
-    if questions is not None and not workspace.folder.asked_questions.exists():
+    if questions is not None and not refit and not workspace.folder.asked_questions.exists():
         questions.save()
     if recipe.train.takes_steps:
         for own, learner in zip(trainable, learners, strict=True):

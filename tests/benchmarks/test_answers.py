@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from benchmarks import answers
+from benchmarks import answer_plans, answers
 from benchmarks.answer_rivals import AnsweredSet, Labels
 from benchmarks.folder_cells import Images, LabelledSet
 
@@ -29,11 +29,12 @@ def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
 
 def asked(plan: str) -> Tensor:
     answered = AnsweredSet(labelled_set())
-    return answers.answers(answered, plan, torch.Generator().manual_seed(0))
+    return answer_plans.answers(answered, plan, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
-    ("plan", "count"), [("0 per class", 0), ("2 per class", 6), ("10 random", 10)]
+    ("plan", "count"),
+    [("0 per class", 0), ("2 per class", 6), ("10 random", 10), ("15 in order", 15)],
 )
 def test_plan_asks_for_true_classes(plan: str, count: int) -> None:
     given = asked(plan)
@@ -49,13 +50,18 @@ def test_groups_are_asked_about_at_their_centres() -> None:
     assert 1 <= int((given >= 0).sum()) <= 3
 
 
+def test_asking_in_order_ends_while_some_images_have_no_answer() -> None:
+    given = asked(answer_plans.WORTH_ASKING)
+    assert 1 <= int((given >= 0).sum()) < len(given)
+
+
 def test_mistakes_are_other_classes_of_the_wanted_share() -> None:
     true = torch.arange(1000) % 3
     generator = torch.Generator().manual_seed(0)
-    given = answers.with_mistakes(true, 0.2, 3, generator)
+    given = answer_plans.with_mistakes(true, 0.2, 3, generator)
     assert 150 < int((given != true).sum()) < 250
     assert {*given.tolist()} == {0, 1, 2}
-    assert torch.equal(answers.with_mistakes(true, 0.0, 3, generator), true)
+    assert torch.equal(answer_plans.with_mistakes(true, 0.0, 3, generator), true)
 
 
 def test_own_accuracy_leaves_answered_images_out() -> None:
@@ -64,7 +70,7 @@ def test_own_accuracy_leaves_answered_images_out() -> None:
     given = torch.where(torch.arange(60) < 30, truth, -1)
     wrong_where_asked = torch.where(given >= 0, (truth + 1) % 3, truth)
     labels = Labels(wrong_where_asked, answered.labelled.test.labels)
-    assert answers.accuracy(answered, given, labels) == answers.Accuracy(100.0, 100.0)
+    assert answers.accuracy(answered, given, labels) == answers.Accuracy(100.0, 100.0, 30)
 
 
 @pytest.mark.parametrize("method", answers.METHODS)
@@ -95,8 +101,10 @@ def test_command_prints_a_table_and_differences(
     }
     about = {"classes": json.dumps(toy.names), "logit_scale": str(toy.logit_scale)}
     save_file(tensors, path, about)
-    answers.main(["--features", str(path), "--plan", "2 per class", "--draws", "2"])
+    plans = ["--plan", "2 per class", "--plan", answer_plans.WORTH_ASKING]
+    answers.main(["--features", str(path), *plans, "--draws", "2"])
     printed = capsys.readouterr().out
     assert "unseen images: mean accuracy of 1 sets, 2 draws" in printed
     assert all(f"| {name} |" in printed for name in answers.METHODS)
     assert "2 per class, minus" in printed
+    assert "mean number of answers while worth asking: toy" in printed

@@ -47,6 +47,12 @@ def test_cards_name_the_true_predicted_and_zero_shot_class(tmp_path: Path) -> No
     assert not list(unsure.one("dl").all("div", "wrong"))
 
 
+def test_a_command_opens_the_review_on_the_most_doubtful_class(tmp_path: Path) -> None:
+    uncertain = parse(mistakes_page(results(tmp_path))).by_id("uncertain")
+    name = results(tmp_path).folder.name
+    assert uncertain.one("code").words == f"latte review {name} --class 'barn owl'"
+
+
 def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
     one = results(tmp_path)
     many = replace(one, mistakes=one.mistakes * 5, uncertain=one.uncertain * 5)

@@ -14,7 +14,7 @@ from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
-from latte.report.verdict import NO_GUARD, verdict_label
+from latte.report.verdict import NO_GUARD
 from tests.helpers.report_examples import (
     ADAPTED,
     BEFORE,
@@ -54,19 +54,20 @@ def squashed(text: str) -> str:
 
 
 class TestOutcome:
-    def test_no_outcome_says_that_the_adapted_model_is_better(self) -> None:
+    def test_only_answers_show_that_the_adapted_model_is_better(self) -> None:
         outcomes = ["cannot tell", "kept zero-shot", "cannot tell"]
         assert [one.outcome for one in (WHOLE, KEPT, PART)] == outcomes
-        assert {*get_args(Outcome)} == {*outcomes}
+        assert Verdict(1.0, "measured with 40 answers", measured="better").outcome == "better"
+        assert {*get_args(Outcome)} == {*outcomes, "better"}
         assert [one.adapt for one in (WHOLE, KEPT, PART)] == [True, False, True]
 
     def test_a_verdict_has_no_probability(self) -> None:
-        assert [one.name for one in fields(Verdict)] == ["strength", "reason", "signals"]
-
-    def test_labels_are_short(self) -> None:
-        assert verdict_label(KEPT) == "kept zero-shot"
-        assert verdict_label(WHOLE) == "cannot tell"
-        assert verdict_label(None) == "guard: none"
+        assert [one.name for one in fields(Verdict)] == [
+            "strength",
+            "reason",
+            "signals",
+            "measured",
+        ]
 
 
 class TestWords:

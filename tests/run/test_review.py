@@ -40,7 +40,7 @@ def test_answers_meet_the_verdict_in_every_report(
     assert latte(*run).out.count(HINT) == 1
     (folder,) = Path("runs").iterdir()
     page, card = folder / "report" / "index.html", folder / "model" / "README.md"
-    for text in (parse(page.read_text()).by_id("result").words, card.read_text()):
+    for text in (parse(page.read_text()).one("body").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
     opened = open_run(folder)
@@ -58,7 +58,7 @@ def test_answers_meet_the_verdict_in_every_report(
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
     compared = "the candidate" if strength == 0 else "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
-    result = parse(page.read_text()).by_id("result").words
+    result = parse(page.read_text()).one("body").words
     for text in (result, card.read_text().replace("\\", ""), printed):
         assert f"{compared} changes accuracy by {gain}" in text
         assert "The guard's verdict, from the images alone" in text
@@ -66,6 +66,26 @@ def test_answers_meet_the_verdict_in_every_report(
         latte("compare", folder).out.split()
     )
     assert "To measure the gain" not in latte(*run).out
+
+
+def test_the_command_names_the_page_and_how_to_go_on(
+    recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    error = latte("review", folder, "--class", "redd", code=2).err
+    assert "--class" in error and 'Did you mean "red"?' in error
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    page = latte("review", folder, "--class", "RED", "--no-open").out
+    assert page.split()[1].endswith("/#red")
+    assert f"To go on: latte review {folder}" in page
+    assert opened == []
+    images = recipe.parent / "images"
+    printed = latte("adapt", images, "--model", "plugin:tiny", "--ask", "--quiet").out
+    assert "review: http://127.0.0.1:" in printed
+    assert len(opened) == 1 and opened[0].startswith("file://")
 
 
 def test_no_hint_after_a_run_with_labelled_images(recipe: Path, latte: Latte) -> None:

@@ -25,8 +25,8 @@ class ClassRow:
     images: int
     change: float
     """Adapted minus zero-shot accuracy, as a fraction."""
-    before: str | None = None
-    after: str | None = None
+    zero_shot: str | None = None
+    adapted: str | None = None
     points: str | None = None
     bar: Markup | None = None
 
@@ -37,15 +37,15 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
     The classes with the largest gain come first.
     """
     models = measured_models(results.evaluations)
-    before, after = models.zero_shot, models.adapted
-    if before is None or after is None:
+    zero_shot, adapted = models.zero_shot, models.adapted
+    if zero_shot is None or adapted is None:
         return None
     rows = [
-        class_row(name, now.images, was.correct / now.images, now.correct / now.images)
-        if now.images
+        class_row(name, new.images, old.correct / new.images, new.correct / new.images)
+        if new.images
         else ClassRow(name, 0, 0.0)
-        for name, was, now in zip(
-            results.record.data.class_names, before.classes, after.classes, strict=True
+        for name, old, new in zip(
+            results.record.data.class_names, zero_shot.classes, adapted.classes, strict=True
         )
     ]
     rows.sort(key=lambda row: (row.images == 0, -row.change))
@@ -61,14 +61,14 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
     }
 
 
-def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
-    """Return a class's row; `before` and `after` are its accuracies on `images` images."""
+def class_row(name: str, images: int, zero_shot: float, adapted: float) -> ClassRow:
+    """Return a class's row; `zero_shot` and `adapted` are its accuracies on `images` images."""
     return ClassRow(
         name,
         images,
-        after - before,
-        bare_percent(before, images),
-        bare_percent(after, images),
-        points(after - before, images),
-        change_bar(before, after),
+        adapted - zero_shot,
+        bare_percent(zero_shot, images),
+        bare_percent(adapted, images),
+        points(adapted - zero_shot, images),
+        change_bar(zero_shot, adapted),
     )

@@ -33,22 +33,27 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
     """
     if not {*_MODELS} <= results.confusions.keys():
         return None
-    before, after = (
-        Counter({(one.true, one.predicted): one.images for one in results.confusions[name]})
+    zero_shot, adapted = (
+        Counter(
+            {
+                (confusion.true, confusion.predicted): confusion.images
+                for confusion in results.confusions[name]
+            }
+        )
         for name in _MODELS
     )
     names = [one_line(name) for name in results.record.data.class_names]
-    pairs = _pairs(before, after, names)
+    pairs = _pairs(zero_shot, adapted, names)
     frequent = sorted(pairs, key=lambda pair: -pair["after"])
     changed = sorted(pairs, key=lambda pair: -abs(pair["after"] - pair["before"]))
-    order = chosen_classes(before + after, len(names))
+    order = chosen_classes(zero_shot + adapted, len(names))
     return {
         "frequent": [pair for pair in frequent[:LISTED] if pair["after"]],
         "changed": [pair for pair in changed[:LISTED] if pair["after"] != pair["before"]],
         "errors": [sum(pair[key] for pair in pairs) for key in ("before", "after")],
         "pictures": [
             (name, _picture(name, cells, order, names), sorted({*map(_kind, cells)}))
-            for name, cells in zip(_MODELS, (before, after), strict=True)
+            for name, cells in zip(_MODELS, (zero_shot, adapted), strict=True)
         ],
         "drawn": len(order),
     }
@@ -70,8 +75,10 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     left = sorted(range(classes), key=lambda label: (-errors[label], label))[:DRAWN]
     order = [left.pop(0)]
     while left:
-        last = order[-1]
-        order.append(max(left, key=lambda label: (together[last, label], errors[label], -label)))
+        previous = order[-1]
+        order.append(
+            max(left, key=lambda label: (together[previous, label], errors[label], -label))
+        )
         left.remove(order[-1])
     return order
 
@@ -106,22 +113,22 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
 
 
 def _pairs(
-    before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
+    zero_shot: Mapping[Pair, int], adapted: Mapping[Pair, int], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return how often each error (true, predicted class) occurs before and after adapting."""
-    totals = _images_by_class(after)
-    found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
+    totals = _images_by_class(adapted)
+    mistakes = sorted({pair for pair in (*zero_shot, *adapted) if pair[0] != pair[1]})
     return [
         {
             "true": names[true],
             "predicted": names[predicted],
-            "before": was,
-            "after": now,
-            "change": signed_count(now - was),
-            "share": percent(now / totals[true], totals[true]),
+            "before": old,
+            "after": new,
+            "change": signed_count(new - old),
+            "share": percent(new / totals[true], totals[true]),
         }
-        for true, predicted in found
-        for was, now in [(before.get((true, predicted), 0), after.get((true, predicted), 0))]
+        for true, predicted in mistakes
+        for old, new in [(zero_shot.get((true, predicted), 0), adapted.get((true, predicted), 0))]
     ]
 
 
@@ -129,10 +136,10 @@ def _picture(
     name: str, cells: Mapping[Pair, int], order: Sequence[int], names: Sequence[str]
 ) -> Markup:
     rows = {label: row for row, label in enumerate(order)}
-    others = len(order)
+    group = len(order)
     grouped: Counter[Pair] = Counter()
     for (true, predicted), images in cells.items():
-        grouped[rows.get(true, others), rows.get(predicted, others)] += images
+        grouped[rows.get(true, group), rows.get(predicted, group)] += images
     shown = [names[label] for label in order]
     if len(order) < len(names):
         shown.append(f"{count(len(names) - len(order))} others")

@@ -50,21 +50,21 @@ MAIN = {
 
 def curves(results: RunResults) -> dict[str, list[Curve]]:
     """Return the charts of a run's metrics: `main`, and `others`, which help to debug training."""
-    rows, before = results.metrics, measured_models(results.evaluations).zero_shot
+    rows, zero_shot = results.metrics, measured_models(results.evaluations).zero_shot
     reference = None
-    if before is not None:
-        accuracy = before.top1.value
-        reference = charts.Reference(accuracy, f"zero-shot {percent(accuracy, before.images)}")
+    if zero_shot is not None:
+        accuracy = zero_shot.top1.value
+        reference = charts.Reference(accuracy, f"zero-shot {percent(accuracy, zero_shot.images)}")
     main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
-    others = [
+    other_figures = [
         (Figure(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
         for event in _EVENTS
         for name in charts.figures(rows, event)
         if (event, name) not in shown
     ]
-    drawn = {"main": main, "others": others}
-    return {key: [*_drawn(rows, wanted, reference)] for key, wanted in drawn.items()}
+    drawn = {"main": main, "others": other_figures}
+    return {key: [*_drawn(rows, metrics, reference)] for key, metrics in drawn.items()}
 
 
 def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
@@ -74,11 +74,11 @@ def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
     `LEARNER.loss.NAME`) are left out, even if NAME is `figure`.
     """
     for event in _EVENTS:
-        parts = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]
+        split_names = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]
         names = [
             name
-            for name, start, last in parts
-            if last == figure and start.rpartition(".")[2] != "loss"
+            for name, learner, metric in split_names
+            if metric == figure and learner.rpartition(".")[2] != "loss"
         ]
         if names:
             return [(event, name) for name in names]
@@ -87,25 +87,27 @@ def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
 
 def _drawn(
     rows: Sequence[charts.Row],
-    wanted: Iterable[tuple[Figure, str, str]],
+    metrics: Iterable[tuple[Figure, str, str]],
     zero_shot: charts.Reference | None,
 ) -> Iterator[Curve]:
-    for figure, event, name in wanted:
-        found, title = charts.series(rows, event, name), figure.title_of(name)
-        if not found.samples:
+    for figure, event, name in metrics:
+        series, title = charts.series(rows, event, name), figure.title_of(name)
+        if not series.samples:
             continue
         reference = zero_shot if name == "top1" else None
-        chart = charts.line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
-        size = found.steps_per_sample
+        chart = charts.line_chart(
+            series, _label(title, series, figure.tick), figure.tick, reference
+        )
+        size = series.steps_per_sample
         notes = [figure.note]
         notes.append(f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}.")
-        if found.unusable:
-            notes.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
+        if series.unusable:
+            notes.append(f"Left out: {plural(series.unusable, 'infinite or undefined value')}.")
         yield title, " ".join(filter(None, notes)), chart
 
 
-def _label(title: str, found: charts.Series, tick: charts.Format) -> str:
-    first, last = found.samples[0], found.samples[-1]
-    finest = max(abs(last.value), abs(first.value), 1e-12) / 100
-    values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"
-    return f"{title} over steps {first.step:.0f} to {last.step:.0f}: {values}"
+def _label(title: str, series: charts.Series, tick: charts.Format) -> str:
+    start, end = series.samples[0], series.samples[-1]
+    finest = max(abs(end.value), abs(start.value), 1e-12) / 100
+    values = f"from {tick(start.value, finest)} to {tick(end.value, finest)}"
+    return f"{title} over steps {start.step:.0f} to {end.step:.0f}: {values}"

@@ -82,7 +82,7 @@ def _card(
                 "name": name,
                 "texts": [one_line(text) for text in (described.text, *described.others)],
                 "group": [
-                    (one.id, thumbnails(one, max(32, small), True)) for one in described.group
+                    (image.id, thumbnails(image, max(32, small), True)) for image in described.group
                 ],
             }
             for name, described in entry.descriptions.items()
@@ -101,16 +101,16 @@ def _label(names: Sequence[str], label: int, truth: int | None) -> dict[str, str
 
 
 def _audit(entries: Sequence[GalleryEntry], label_use: str) -> str | None:
-    known = [entry for entry in entries if entry.true_label is not None]
-    if not known:
+    labelled = [entry for entry in entries if entry.true_label is not None]
+    if not labelled:
         return None
-    frozen = sum(entry.frozen_label == entry.true_label for entry in known)
-    adapted = sum(entry.adapted_label == entry.true_label for entry in known)
+    frozen = sum(entry.frozen_label == entry.true_label for entry in labelled)
+    adapted = sum(entry.adapted_label == entry.true_label for entry in labelled)
     return (
         f"For information only, as true labels {label_use}: of "
-        f"{plural(len(known), 'sampled training image')} with a known label, the zero-shot "
-        f"pseudo-label is right for {_share(frozen, len(known))} and the adapted one for "
-        f"{_share(adapted, len(known))}."
+        f"{plural(len(labelled), 'sampled training image')} with a known label, the zero-shot "
+        f"pseudo-label is right for {_share(frozen, len(labelled))} and the adapted one for "
+        f"{_share(adapted, len(labelled))}."
     )
 
 

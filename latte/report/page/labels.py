@@ -62,20 +62,20 @@ def flows(results: RunResults) -> dict[str, Any] | None:
         return None
     names = [one_line(name) for name in results.record.data.class_names]
     started: Counter[int] = Counter()
-    for one in recorded:
-        started[one.frozen] += one.images
-    changed = [one for one in recorded if one.frozen != one.adapted]
-    moved = sum(one.images for one in changed)
+    for flow in recorded:
+        started[flow.frozen] += flow.images
+    changed = [flow for flow in recorded if flow.frozen != flow.adapted]
+    moved = sum(flow.images for flow in changed)
     rows = [
         {
-            "start": names[one.frozen],
-            "end": names[one.adapted],
-            "images": one.images,
-            "share": percent(one.images / started[one.frozen], started[one.frozen]),
+            "start": names[flow.frozen],
+            "end": names[flow.adapted],
+            "images": flow.images,
+            "share": percent(flow.images / started[flow.frozen], started[flow.frozen]),
         }
-        for one in changed[:MOST_FLOWS]
+        for flow in changed[:MOST_FLOWS]
     ]
-    shown = sum(one.images for one in changed[:MOST_FLOWS])
+    shown = sum(flow.images for flow in changed[:MOST_FLOWS])
     return {
         "rows": rows,
         "pairs": len(changed),
@@ -91,15 +91,15 @@ def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
     prototype moved.
     """
     names = [one_line(name) for name in results.record.data.class_names]
-    several = len(results.prototypes) > 1
-    return [_moved(one, names, several) for one in results.prototypes]
+    are_several = len(results.prototypes) > 1
+    return [_moved(learner, names, are_several) for learner in results.prototypes]
 
 
-def _moved(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> dict[str, Any]:
+def _moved(learner: LearnerPrototypes, names: Sequence[str], are_several: bool) -> dict[str, Any]:
     texts, owners = learner.before.weights.double(), learner.after.owners
     prototypes = learner.after.directions.double()
-    own = (prototypes * texts[owners]).sum(dim=1)
-    sums = torch.zeros(len(names), dtype=own.dtype).index_add(0, owners, own)
+    own_cosines = (prototypes * texts[owners]).sum(dim=1)
+    sums = torch.zeros(len(names), dtype=own_cosines.dtype).index_add(0, owners, own_cosines)
     cosines = sums / owners.bincount(minlength=len(names)).clamp_min(1)
 
     def moved_class(label: int) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _moved(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> d
         }
 
     return {
-        "learner": one_line(learner.learner) if several else None,
+        "learner": one_line(learner.learner) if are_several else None,
         "classes": [*map(moved_class, cosines.argsort(stable=True).tolist()[:LISTED])],
-        "still": float(own.min()) > 1 - 1e-6,
+        "still": float(own_cosines.min()) > 1 - 1e-6,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,17 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
         "uncertain_sentence": _uncertain_sentence(results, images),
+        "review": _review_command(results, results.uncertain[:images]),
     }
     return html_page(_TEMPLATES, None, content, "mistakes.html")
+
+
+def _review_command(results: RunResults, entries: Sequence[ClassifiedImage]) -> str:
+    """Return the command that looks through the images of the class that most entries have."""
+    common = Counter(entry.labels[0] for entry in entries).most_common(1)
+    names = [results.record.data.class_names[label] for label, _ in common]
+    options = [word for name in names for word in ("--class", name)]
+    return shlex.join(["latte", "review", results.folder.name, *options])
 
 
 def _cards(
@@ -52,24 +63,24 @@ def _cards(
 ) -> list[dict[str, Any]]:
     return [
         {
-            "id": one.image.id,
-            "picture": thumbnail(one.image, size, square=False),
-            "facts": _facts(one, results.record.data.class_names),
+            "id": entry.image.id,
+            "picture": thumbnail(entry.image, size, square=False),
+            "facts": _facts(entry, results.record.data.class_names),
         }
-        for one in entries
+        for entry in entries
     ]
 
 
-def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
+def _facts(entry: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
     """Return the most probable classes, the zero-shot class and, if known, the true class."""
-    known = one.true_label is not None
-    facts = [] if one.true_label is None else [("True", names[one.true_label], "", False)]
+    is_labelled = entry.true_label is not None
+    facts = [] if entry.true_label is None else [("True", names[entry.true_label], "", False)]
     titles = ("Predicted", "Second")
-    for title, label, confidence in zip(titles, one.labels, one.confidences, strict=False):
+    for title, label, confidence in zip(titles, entry.labels, entry.confidences, strict=False):
         shown = percent(confidence, _DIGITS_OF)
-        facts.append((title, names[label], shown, known and title == "Predicted"))
-    wrong = known and one.zero_shot_label != one.true_label
-    return [*facts, ("Zero-shot", names[one.zero_shot_label], "", wrong)]
+        facts.append((title, names[label], shown, is_labelled and title == "Predicted"))
+    wrong = is_labelled and entry.zero_shot_label != entry.true_label
+    return [*facts, ("Zero-shot", names[entry.zero_shot_label], "", wrong)]
 
 
 def _mistakes_sentence(results: RunResults, images: int) -> str | None:

@@ -57,7 +57,7 @@ def run_page(
         "results": results,
         "title": facts.page_title(results),
         "statements": stated,
-        "leading": sum(1 for _ in takewhile(lambda one: one.kind in _LEADING, stated)),
+        "leading": sum(1 for _ in takewhile(lambda statement: statement.kind in _LEADING, stated)),
         "sheets": [] if is_measured else sheets(results),
         **_charts(results.evaluations),
         "facts": facts.run_facts(results),

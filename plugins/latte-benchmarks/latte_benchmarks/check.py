@@ -47,7 +47,7 @@ def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
     kind = "folder" if name.endswith("/") else "file"
     what = f"the {kind} {name} is missing"
     patterns = ("*/" * depth + glob.escape(name.rstrip("/")) for depth in range(1, _DEPTH + 1))
-    elsewhere = next((path for one in patterns for path in sorted(root.glob(one))), None)
+    elsewhere = next((path for pattern in patterns for path in sorted(root.glob(pattern))), None)
     if elsewhere is not None:
         move = f"Move {elsewhere} to {root}."
         if kind == "folder":
@@ -68,14 +68,14 @@ def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
     file = split_files(facts, root, split)[-1]
     try:
         splits = read_published(facts, root, split)
-        yield _which_split(facts, splits, file, own=split is not None)
+        yield _which_split(facts, splits, file, has_other_split=split is not None)
     except LatteError as error:
         yield Finding("error", f"{error.where}: {error.what}", error.hint or "")
         return
     yield _images(root / facts.images, splits)
 
 
-def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Finding:
+def _which_split(facts: Facts, splits: Splits, file: Path, *, has_other_split: bool) -> Finding:
     train, val, test, classes = sizes(splits)
     counts = f"{train:,} + {val:,} training and {test:,} test images of {classes} classes"
     if facts.digest and split_digest(splits) == facts.digest:
@@ -84,29 +84,34 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
         if facts.digest:
             return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
         return Finding("ok", f"{file.name}: {counts}, as published")
-    wanted = "{:,} + {:,} and {:,} of {} classes".format(*expected_sizes(facts))
+    published_counts = "{:,} + {:,} and {:,} of {} classes".format(*expected_sizes(facts))
     return Finding(
-        "warning" if own else "error",
-        f"{file.name}: {counts}; published are {wanted}",
+        "warning" if has_other_split else "error",
+        f"{file.name}: {counts}; published are {published_counts}",
         f"The published one: {SPLITS_PAGE}",
     )
 
 
 def _images(folder: Path, splits: Splits) -> Finding:
-    named = {split: [entry.path for entry in entries] for split, entries in splits.items()}
-    total = sum(map(len, named.values()))
-    present = _present(folder, (path for paths in named.values() for path in paths))
-    absent = {split: [one for one in paths if one not in present] for split, paths in named.items()}
-    count = sum(map(len, absent.values()))
+    paths_by_split = {split: [entry.path for entry in entries] for split, entries in splits.items()}
+    total = sum(map(len, paths_by_split.values()))
+    present = _present(folder, (path for paths in paths_by_split.values() for path in paths))
+    absent_by_split = {
+        split: [path for path in paths if path not in present]
+        for split, paths in paths_by_split.items()
+    }
+    count = sum(map(len, absent_by_split.values()))
     if not count:
         return Finding("ok", f"all {total:,} images of the split are there")
-    by_split = ", ".join(f"{len(paths):,} of {name}" for name, paths in absent.items() if paths)
-    first = [path for paths in absent.values() for path in paths][:_SHOWN]
+    by_split = ", ".join(
+        f"{len(paths):,} of {name}" for name, paths in absent_by_split.items() if paths
+    )
+    examples = [path for paths in absent_by_split.values() for path in paths][:_SHOWN]
     return Finding(
         "error",
         f"{count:,} of {total:,} images are absent or empty ({by_split}), such as "
-        f"{', '.join(first)}",
-        _nested(folder, first[0]) or f"Paths start at {folder}.",
+        f"{', '.join(examples)}",
+        _nested(folder, examples[0]) or f"Paths start at {folder}.",
     )
 
 

@@ -129,11 +129,11 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
-    chosen = root.expanduser().absolute() if root else default_root(facts)
-    if chosen is None:
+    folder = root.expanduser().absolute() if root else default_root(facts)
+    if folder is None:
         hint = f"Add --root DIR, or set {DATA_VARIABLE} to the folder that holds all datasets."
         raise LatteError(f"the folder of {facts.name} is unknown", hint=hint)
-    return chosen
+    return folder
 
 
 def _rows(facts: Facts) -> Iterable[tuple[str, str]]:

@@ -56,10 +56,13 @@ class Comparison:
 
         Raises `LatteError` for a name that is in no row.
         """
-        known = {name for row in self.rows for name in (row.name, row.method, row.dataset.name)}
+        names_of_rows = {
+            name for row in self.rows for name in (row.name, row.method, row.dataset.name)
+        }
         for name in names:
-            if name not in known:
-                hint = f"{did_you_mean(name, known)} Names: {', '.join(sorted(known))}".lstrip()
+            if name not in names_of_rows:
+                every_name = ", ".join(sorted(names_of_rows))
+                hint = f"{did_you_mean(name, names_of_rows)} Names: {every_name}".lstrip()
                 what = f'no row and no dataset is called "{name}"'
                 raise LatteError(what, where="--names", hint=hint)
         return replace(self, rows=tuple(_renamed(row, names) for row in self.rows))

@@ -33,12 +33,12 @@ def default_root(facts: Facts) -> Path | None:
     return (Path(data).expanduser() / facts.folder).absolute() if data else None
 
 
-def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """Return the dataset's folder: `chosen`, or by default the one below `LATTE_DATA`.
+def find_root(facts: Facts, folder: Path | None, where: str) -> Path:
+    """Return the dataset's folder: `folder`, or by default the one below `LATTE_DATA`.
 
     Raises `LatteError` if neither is set, or if the folder does not exist.
     """
-    root = chosen or default_root(facts)
+    root = folder or default_root(facts)
     if root is None:
         raise LatteError(
             "LATTE_DATA is not set",
@@ -74,7 +74,7 @@ def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path
     name = split or facts.split
     if name:
         return [root / name]
-    return [root / VARIANTS, *(_list_of(root, one) for one in Splits.NAMES)]
+    return [root / VARIANTS, *(_list_of(root, split_name) for split_name in Splits.NAMES)]
 
 
 def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
@@ -141,8 +141,8 @@ class PublishedOptions(SourceOptions):
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
         templates = (template,) if isinstance(template, str) else template
-        own = [one for one in templates if one not in ("released", "coop", "supplement")]
-        if not templates or not all("{class}" in one for one in own):
+        sentences = [text for text in templates if text not in ("released", "coop", "supplement")]
+        if not templates or not all("{class}" in text for text in sentences):
             raise ValueError(
                 'it must be released, coop or supplement, or contain {class}, as in "a {class}."'
             )
@@ -155,8 +155,8 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
     facts: ClassVar[Facts]
 
     def __init__(self, options: PublishedOptions, context: Context) -> None:
-        chosen = None if options.root is None else context.path(options.root)
-        root = find_root(self.facts, chosen, "dataset.root")
+        folder = None if options.root is None else context.path(options.root)
+        root = find_root(self.facts, folder, "dataset.root")
         super().__init__(
             options,
             context,

@@ -118,9 +118,9 @@ def download(file: RemoteFile, folder: Path) -> Path:
 @contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
     """Limit how long sockets wait that the `with` block opens; torchvision sets no limit."""
-    before = socket.getdefaulttimeout()
+    previous_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(previous_timeout)

@@ -91,11 +91,12 @@ def all_facts() -> dict[str, Facts]:
 
 def find_facts(name: str) -> Facts:
     """Return the facts of one dataset. Raises `LatteError` with the nearest name if unknown."""
-    known = all_facts()
-    if name not in known:
-        hint = f"{did_you_mean(name.replace('_', '-'), known)} All names: {', '.join(known)}"
+    facts_by_name = all_facts()
+    if name not in facts_by_name:
+        nearest = did_you_mean(name.replace("_", "-"), facts_by_name)
+        hint = f"{nearest} All names: {', '.join(facts_by_name)}"
         raise LatteError(f'no dataset is published under the name "{name}"', hint=hint.lstrip())
-    return known[name]
+    return facts_by_name[name]
 
 
 def _facts(name: str, row: Mapping[str, object]) -> Facts:

@@ -75,8 +75,8 @@ def report_link(page: Path, folder: Path) -> str | None:
     above = [("../", here.parent)] if here.parent != here.parent.parent else []
     for start, place in [("./", here), *above]:
         if report.is_file() and report.is_relative_to(place):
-            parts = report.relative_to(place).parts
-            return start + "/".join(quote(part, safe="") for part in parts)
+            steps = report.relative_to(place).parts
+            return start + "/".join(quote(part, safe="") for part in steps)
     return None
 
 

@@ -64,8 +64,8 @@ class Published:
 
     def average(self, method: str, datasets: Sequence[str]) -> float | None:
         """Return the mean top-1 of a method over `datasets`; None if a number is missing."""
-        known = [self.accuracy(method, dataset) for dataset in datasets]
-        numbers = [number for number in known if number is not None]
+        accuracies = [self.accuracy(method, dataset) for dataset in datasets]
+        numbers = [number for number in accuracies if number is not None]
         if len(numbers) == len(datasets):
             return fmean(numbers)
         every_dataset = {*chain(*self.rows.values())}

@@ -131,9 +131,11 @@ def _family_rows(family: Sequence[Sequence[MeasuredRun]]) -> list[Row]:
     rows = []
     for group in sorted(family, key=lambda group: _order(group[0].settings, keys)):
         settings = group[0].settings
-        every = labels(settings, keys)
-        few = every if few_keys == keys else labels(settings, few_keys, components=True)
-        rows += _group_rows(group, every, few)
+        every_label = labels(settings, keys)
+        few_labels = (
+            every_label if few_keys == keys else labels(settings, few_keys, components=True)
+        )
+        rows += _group_rows(group, every_label, few_labels)
     return rows
 
 
@@ -141,7 +143,7 @@ def _group_rows(
     runs: Sequence[MeasuredRun], every_label: tuple[str, ...], few_labels: tuple[str, ...]
 ) -> list[Row]:
     """Return a row per model of runs that differ only in their seed."""
-    first = runs[0]
+    sample = runs[0]
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     scores: dict[tuple[str, str], list[Score]] = {(ADAPTED, ""): []}
     for run in runs:
@@ -150,15 +152,15 @@ def _group_rows(
     models = [model for model, _ in scores]
     return [
         Row(
-            method=first.method,
-            dataset=first.dataset,
+            method=sample.method,
+            dataset=sample.dataset,
             model=f"{model} ({settings[:_DIGEST_DIGITS]})" if models.count(model) > 1 else model,
-            images=same_model[0].images if same_model else first.dataset.images,
+            images=same_model[0].images if same_model else sample.dataset.images,
             runs=tuple(runs),
             zero_shot=spread(zero_shot) if zero_shot else None,
             result=_result(same_model) if same_model else None,
-            settings=(*first.marks, *every_label),
-            shown=(*first.marks, *few_labels),
+            settings=(*sample.marks, *every_label),
+            shown=(*sample.marks, *few_labels),
         )
         for (model, settings), same_model in scores.items()
     ]
@@ -183,9 +185,9 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     keys = dict.fromkeys(key for mapping in settings for key in mapping)
     differing = [key for key in keys if len({_identity(mapping, key) for mapping in settings}) > 1]
-    named = [key for key in differing if key != INPUTS]
-    distinct = {tuple(_identity(mapping, key) for key in named) for mapping in settings}
-    return named if len(distinct) == len(settings) else differing
+    readable = [key for key in differing if key != INPUTS]
+    distinct = {tuple(_identity(mapping, key) for key in readable) for mapping in settings}
+    return readable if len(distinct) == len(settings) else differing
 
 
 def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
@@ -241,18 +243,18 @@ def _identity(settings: Mapping[str, Any], key: str) -> str:
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
-    parts = key.split(".")
-    for start in range(len(parts) - 1, -1, -1):
-        short = ".".join(parts[start:])
-        if sum(other == short or other.endswith(f".{short}") for other in keys) == 1:
+    steps = key.split(".")
+    for start in range(len(steps) - 1, -1, -1):
+        short = ".".join(steps[start:])
+        if sum(full_key == short or full_key.endswith(f".{short}") for full_key in keys) == 1:
             return one_line(short)
     return one_line(key)
 
 
 def _component_name(key: str) -> str:
     """Return `guard` for the key `guard.use`, and `labels.0` for `labels.0.use`."""
-    parts = key.removesuffix(_USE).split(".")
-    return one_line(".".join(parts[-2:] if parts[-1].isdecimal() else parts[-1:]))
+    steps = key.removesuffix(_USE).split(".")
+    return one_line(".".join(steps[-2:] if steps[-1].isdecimal() else steps[-1:]))
 
 
 def _text(key: str, value: Any) -> str:

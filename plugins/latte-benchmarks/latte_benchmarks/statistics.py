@@ -39,10 +39,14 @@ def spread(values: Sequence[float]) -> Spread:
 
 def mean_spread(spreads: Sequence[Spread]) -> Spread:
     """Return the mean over datasets, whose deviations are independent of each other."""
-    deviations = [one.deviation for one in spreads if one.deviation is not None]
-    known = len(deviations) == len(spreads)
-    mean = statistics.fmean(one.mean for one in spreads)
-    return Spread(mean, mean_error(deviations) if known else None, min(one.runs for one in spreads))
+    deviations = [value.deviation for value in spreads if value.deviation is not None]
+    has_deviations = len(deviations) == len(spreads)
+    mean = statistics.fmean(value.mean for value in spreads)
+    return Spread(
+        mean,
+        mean_error(deviations) if has_deviations else None,
+        min(value.runs for value in spreads),
+    )
 
 
 def mean_error(errors: Sequence[float]) -> float:

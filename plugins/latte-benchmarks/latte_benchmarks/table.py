@@ -203,7 +203,7 @@ def _cell(row: Row, column: Sequence[Row]) -> Cell | None:
     """Return the cell of a row among all rows of the same dataset; None without labels."""
     if row.result is None:
         return None
-    best = max(other.result.top1.mean for other in column if other.result)
+    best = max(rival.result.top1.mean for rival in column if rival.result)
     gain = points(row.result.gain.value, row.images)
     return Cell(_top1(row), gain, _published(row), row.result.top1.mean >= best)
 

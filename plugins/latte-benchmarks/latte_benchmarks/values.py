@@ -22,17 +22,17 @@ def split_values(text: str) -> list[str]:
 
     After a bracket or quote that is not closed, no comma splits the text.
     """
-    parts, closing = [""], ""
+    values, closing = [""], ""
     for token in _TOKEN.findall(text):
         if token == "," and not closing:
-            parts.append("")
+            values.append("")
             continue
-        parts[-1] += token
+        values[-1] += token
         if token in _CLOSING:
             closing += _CLOSING[token]
         elif closing.endswith(token):
             closing = closing[:-1]
-    return parts
+    return values
 
 
 def key_of(override: str) -> str:
@@ -71,10 +71,10 @@ def parse_seeds(text: str | None) -> list[int]:
 
     Raises `LatteError` for other texts.
     """
-    parts = [] if text is None else [part.strip() for part in text.split(",")]
-    for part in parts:
+    numbers = [] if text is None else [part.strip() for part in text.split(",")]
+    for part in numbers:
         if not (part.isascii() and part.isdecimal()):
             raise LatteError(
                 f'"{part}" is not a seed', where="--seeds", hint="As in: --seeds 0,1,2"
             )
-    return [*dict.fromkeys(map(int, parts))]
+    return [*dict.fromkeys(map(int, numbers))]

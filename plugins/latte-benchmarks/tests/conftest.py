@@ -96,8 +96,8 @@ def tiny(tiny_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments: str | Path, code: int = 0) -> Said:
-        said = tiny_runs.latte(*map(str, arguments))
-        assert said.code == code, said.out + said.err
-        return Said(said.out, said.err)
+        printed = tiny_runs.latte(*map(str, arguments))
+        assert printed.code == code, printed.out + printed.err
+        return Said(printed.out, printed.err)
 
     return run

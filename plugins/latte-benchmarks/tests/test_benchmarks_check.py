@@ -9,20 +9,20 @@ from latte_benchmarks.check import Finding, check, usable
 from latte_benchmarks.facts import all_facts, find_facts
 
 
-def errors(found: list[Finding]) -> list[str]:
-    return [f"{one.what} | {one.hint}" for one in found if one.level == "error"]
+def errors(findings: list[Finding]) -> list[str]:
+    return [f"{finding.what} | {finding.hint}" for finding in findings if finding.level == "error"]
 
 
-def whats(found: list[Finding], level: str) -> list[str]:
-    return [one.what for one in found if one.level == level]
+def whats(findings: list[Finding], level: str) -> list[str]:
+    return [finding.what for finding in findings if finding.level == level]
 
 
 @pytest.mark.parametrize("name", all_facts())
 def test_a_small_tree_lacks_nothing_but_is_not_the_published_one(name: str, tmp_path: Path) -> None:
     facts = trees.write_tree(name, tmp_path)
-    found = check(facts, tmp_path)
-    assert "all 12 images of the split are there" in whats(found, "ok")
-    [error] = errors(found)
+    findings = check(facts, tmp_path)
+    assert "all 12 images of the split are there" in whats(findings, "ok")
+    [error] = errors(findings)
     assert f"{facts.train:,} + {facts.val:,} and {facts.test:,} of {facts.classes} classes" in error
 
 
@@ -87,9 +87,9 @@ def test_a_damaged_split_is_named_with_its_line(tmp_path: Path) -> None:
 def test_a_split_that_the_user_names_may_have_any_size(tmp_path: Path) -> None:
     facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / facts.split).rename(tmp_path / "small.json")
-    found = check(facts, tmp_path, "small.json")
-    assert usable(found)
-    assert any("published are 2,820 + 1,128" in what for what in whats(found, "warning"))
+    findings = check(facts, tmp_path, "small.json")
+    assert usable(findings)
+    assert any("published are 2,820 + 1,128" in what for what in whats(findings, "warning"))
 
 
 def test_circular_links_are_checked(tmp_path: Path) -> None:

@@ -69,22 +69,22 @@ def test_show_prints_layout_templates_prompts_and_download(call: Datasets, name:
 
 
 def test_check_exits_with_2_and_names_missing_files(call: Datasets, tmp_path: Path) -> None:
-    said = call("check", "dtd", "--root", tmp_path, code=2)
-    assert "error the folder images/ is missing" in said
-    assert said.rstrip().endswith("It cannot be used like this.")
+    printed = call("check", "dtd", "--root", tmp_path, code=2)
+    assert "error the folder images/ is missing" in printed
+    assert printed.rstrip().endswith("It cannot be used like this.")
     facts = trees.write_tree("dtd", tmp_path)
     (tmp_path / facts.split).rename(tmp_path / "own.json")
-    said = call("check", "dtd", "--root", tmp_path, "--split", "own.json")
-    assert "ok    all 12 images of the split are there" in said
+    printed = call("check", "dtd", "--root", tmp_path, "--split", "own.json")
+    assert "ok    all 12 images of the split are there" in printed
 
 
 def test_control_characters_of_a_split_are_not_printed(call: Datasets, tmp_path: Path) -> None:
     facts = trees.write_tree("dtd", tmp_path)
     split = (tmp_path / facts.split).read_text().replace("banded_0001", "\\u001b[2J\\u202e")
     (tmp_path / "own.json").write_text(split)
-    said = call("check", "dtd", "--root", tmp_path, "--split", "own.json", code=2)
-    assert "such as banded/\ufffd[2J\ufffd.jpg" in said
-    assert "\x1b" not in said
+    printed = call("check", "dtd", "--root", tmp_path, "--split", "own.json", code=2)
+    assert "such as banded/\ufffd[2J\ufffd.jpg" in printed
+    assert "\x1b" not in printed
 
 
 def test_check_without_root_and_variable_is_an_error(call: Datasets) -> None:
@@ -93,9 +93,9 @@ def test_check_without_root_and_variable_is_an_error(call: Datasets) -> None:
 
 def test_get_without_the_split_file_names_its_page(call: Datasets, tmp_path: Path) -> None:
     trees.write_images(all_facts()["eurosat"], tmp_path)
-    said = call("get", "eurosat", "--root", tmp_path, code=2)
-    assert "error the file split_zhou_EuroSAT.json is missing" in said
-    assert "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md" in said
+    printed = call("get", "eurosat", "--root", tmp_path, code=2)
+    assert "error the file split_zhou_EuroSAT.json is missing" in printed
+    assert "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md" in printed
 
 
 def test_latte_lists_and_checks_datasets_without_torch(tmp_path: Path) -> None:

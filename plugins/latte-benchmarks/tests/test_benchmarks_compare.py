@@ -30,24 +30,24 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_a_table_on_stdout_and_the_skipped_on_stderr(latte: Call) -> None:
-    said = latte("compare", "runs")
-    assert said.out.startswith("folder, 1,000 images\nmethod ")
-    assert "64.5 ± 0.7" in said.out
-    assert "skipped runs/stopped: this run is not finished" in said.err
-    assert "finish it: latte run runs/stopped/recipe.yaml" in said.err
+    printed = latte("compare", "runs")
+    assert printed.out.startswith("folder, 1,000 images\nmethod ")
+    assert "64.5 ± 0.7" in printed.out
+    assert "skipped runs/stopped: this run is not finished" in printed.err
+    assert "finish it: latte run runs/stopped/recipe.yaml" in printed.err
 
 
 def test_runs_can_be_named_one_by_one(latte: Call) -> None:
-    said = latte("compare", "runs/animals-1")
-    assert " 65.0 " in said.out
-    assert said.err == ""
+    printed = latte("compare", "runs/animals-1")
+    assert " 65.0 " in printed.out
+    assert printed.err == ""
 
 
 def test_files_are_written_beside_the_table(latte: Call, tmp_path: Path) -> None:
     options = [part for name, option in FILES.items() for part in (option, f"out/{name}")]
-    said = latte("compare", "runs", *options)
-    assert said.out.startswith("folder, 1,000 images")
-    assert "wrote out/table.csv" in said.err
+    printed = latte("compare", "runs", *options)
+    assert printed.out.startswith("folder, 1,000 images")
+    assert "wrote out/table.csv" in printed.err
     assert {path.name for path in Path("out").iterdir()} == {*FILES}
     for name, start in STARTS.items():
         assert Path("out", name).read_text().startswith(start)
@@ -63,8 +63,8 @@ def test_only_results_of_the_same_kind_are_replaced(
     for _ in range(2):
         latte("compare", "runs", option, name)
     Path(name).write_bytes(content)
-    said = latte("compare", "runs", option, name, code=2)
-    assert f"{name}: this is another kind of file, and is not overwritten" in said.err
+    printed = latte("compare", "runs", option, name, code=2)
+    assert f"{name}: this is another kind of file, and is not overwritten" in printed.err
     assert Path(name).read_bytes() == content
     latte("compare", "runs", option, name, "--force")
     assert Path(name).read_text().startswith(STARTS[name])
@@ -72,18 +72,18 @@ def test_only_results_of_the_same_kind_are_replaced(
 
 def test_published_numbers_stand_beside(latte: Call) -> None:
     write(Path("numbers.yaml"), "source: a paper\nrows: {animals: {folder: 70.7}}\n")
-    said = latte("compare", "runs", "--against", "numbers.yaml")
-    assert "published" in said.out.splitlines()[1]
-    assert said.out.splitlines()[2].endswith("70.70")
+    printed = latte("compare", "runs", "--against", "numbers.yaml")
+    assert "published" in printed.out.splitlines()[1]
+    assert printed.out.splitlines()[2].endswith("70.70")
 
 
 def test_methods_and_datasets_get_other_names(latte: Call) -> None:
-    said = latte("compare", "runs", "--names", "animals=LatteCLIP,folder=Photos of pets")
-    assert said.out.startswith("Photos of pets, 1,000 images\n")
-    assert "\nLatteCLIP " in said.out
-    said = latte("compare", "runs", "--names", "animal=x", code=2)
-    assert '--names: no row and no dataset is called "animal"' in said.err
-    assert 'Did you mean "animals"?' in said.err
+    printed = latte("compare", "runs", "--names", "animals=LatteCLIP,folder=Photos of pets")
+    assert printed.out.startswith("Photos of pets, 1,000 images\n")
+    assert "\nLatteCLIP " in printed.out
+    printed = latte("compare", "runs", "--names", "animal=x", code=2)
+    assert '--names: no row and no dataset is called "animal"' in printed.err
+    assert 'Did you mean "animals"?' in printed.err
     assert (
         '"animals" is not NAME=TEXT' in latte("compare", "runs", "--names", "animals", code=2).err
     )
@@ -92,10 +92,11 @@ def test_methods_and_datasets_get_other_names(latte: Call) -> None:
 def test_run_in_place_of_published_numbers_is_refused_with_the_command_for_runs(
     latte: Call,
 ) -> None:
-    said = latte("compare", "runs/animals-0", "--against", "runs/stopped", code=2)
-    assert said.err.startswith("error: --against runs/stopped: this is a folder, and --against")
+    printed = latte("compare", "runs/animals-0", "--against", "runs/stopped", code=2)
+    assert printed.err.startswith("error: --against runs/stopped: this is a folder, and --against")
     assert (
-        "To compare runs, name all of them: latte compare runs/animals-0 runs/stopped" in said.err
+        "To compare runs, name all of them: latte compare runs/animals-0 runs/stopped"
+        in printed.err
     )
 
 
@@ -105,14 +106,14 @@ def test_the_help_warns_about_published_numbers(latte: Call) -> None:
 
 
 def test_nothing_usable_is_a_mistake(latte: Call) -> None:
-    said = latte("compare", "runs/stopped", "nowhere", code=2)
-    assert "there is no finished run" in said.err
-    assert "nowhere: there is no such folder" in said.err
+    printed = latte("compare", "runs/stopped", "nowhere", code=2)
+    assert "there is no finished run" in printed.err
+    assert "nowhere: there is no such folder" in printed.err
 
 
 def test_a_file_that_cannot_be_written_is_a_mistake(latte: Call, runs: Path) -> None:
-    said = latte("compare", "runs", "--csv", runs / "animals-0" / "recipe.yaml" / "x", code=2)
-    assert "recipe.yaml/x" in said.err
+    printed = latte("compare", "runs", "--csv", runs / "animals-0" / "recipe.yaml" / "x", code=2)
+    assert "recipe.yaml/x" in printed.err
 
 
 def test_torch_is_not_loaded_for_a_table(runs: Path) -> None:

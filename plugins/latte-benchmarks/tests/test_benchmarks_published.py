@@ -57,10 +57,10 @@ def test_other_rows_have_none(method: str, dataset: str, tmp_path: Path) -> None
 def test_the_notes_name_the_source(tmp_path: Path) -> None:
     run_folder(tmp_path / "run")
     numbers = Published("a paper", "one seed", {"animals": {"folder": 0.5}})
-    said = " ".join(notes(compare_folders([tmp_path / "run"], numbers)))
-    assert "Published: a paper." in said
-    assert "only if model, split and prompts are the same" in " ".join(said.split())
-    assert "one seed" in said
+    printed = " ".join(notes(compare_folders([tmp_path / "run"], numbers)))
+    assert "Published: a paper." in printed
+    assert "only if model, split and prompts are the same" in " ".join(printed.split())
+    assert "one seed" in printed
 
 
 def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     write(path, "sorce: x\nrows:\n  a: {b: 101, c: true, d: 0.5}\n  e: 3\n  f: {g: -1}\n")
     with pytest.raises(LatteError) as caught:
         read_published(path)
-    said = str(caught.value)
+    printed = str(caught.value)
     for words in (
         f"{path}:1 sorce",
         'Did you mean "source"?',
@@ -77,8 +77,8 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
         f"{path}:4 rows.e: expected a mapping",
         f"{path}:5 rows.f.g: must be at least 0",
     ):
-        assert words in said
-    assert "rows.a.d" not in said
+        assert words in printed
+    assert "rows.a.d" not in printed
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "source: !!python/object:os.system {}", "source: ["])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from latte_benchmarks.facts import all_facts
-from latte_benchmarks.tables import chosen_datasets, plan_dataset, read_changes, read_table
+from latte_benchmarks.reproduction import chosen_datasets, plan_dataset, read_changes, read_table
 
 from conftest import Call
 from latte.api import LatteError, RecipeErrors
@@ -93,9 +93,9 @@ def test_unknown_tables_and_datasets_get_the_nearest_name(table: Path) -> None:
 
 def test_a_table_is_run_and_compared_and_absent_datasets_are_named(table: Path, tiny: Call) -> None:
     options = ("reproduce", "table.yaml", "--seeds", "0,1")
-    said = tiny(*options, "--set", "evaluate.batch_size=8")
-    assert "[4/4] baseline on squares, seed 1" in said.err
-    lines = said.out.splitlines()
+    printed = tiny(*options, "--set", "evaluate.batch_size=8")
+    assert "[4/4] baseline on squares, seed 1" in printed.err
+    lines = printed.out.splitlines()
     assert lines[:3] == ["momentum", "", "squares, 6 images"]
     assert lines[3].split() == ["method", "ours", "published", "difference", "tolerance"]
     rows = {line.split()[0]: line for line in lines[4:6]}
@@ -104,14 +104,14 @@ def test_a_table_is_run_and_compared_and_absent_datasets_are_named(table: Path, 
     assert "50.00" in rows["fast"]
     assert rows["fast"].split()[-1] in ("agrees", "unclear", "differs")
     assert "–" in rows["baseline"]
-    text = " ".join(said.out.split())
+    text = " ".join(printed.out.split())
     assert "Left out: absent (no such folder" in text
     assert "nothing is judged" not in text
     assert "twice the standard deviation" in text
     assert max(map(len, lines)) <= 80
 
     again = tiny(*options, "--set", "evaluate.batch_size=8", "-q")
-    assert again.out == said.out
+    assert again.out == printed.out
     changed = tiny(*options, "--set", "train.max_epochs=0", "-q")
     assert "nothing is judged" in " ".join(changed.out.split())
     judgements = {"agrees", "unclear", "differs"}
@@ -123,9 +123,9 @@ def test_a_table_is_run_and_compared_and_absent_datasets_are_named(table: Path, 
 
 
 def test_without_any_dataset_it_says_what_is_missing(table: Path, latte: Call) -> None:
-    said = latte("reproduce", table, "--datasets", "absent", code=2)
-    assert "none of the table's datasets is on this machine" in said.err
-    assert "absent: no such folder" in said.err
+    printed = latte("reproduce", table, "--datasets", "absent", code=2)
+    assert "none of the table's datasets is on this machine" in printed.err
+    assert "absent: no such folder" in printed.err
 
 
 def test_without_latte_data_the_runs_are_listed_with_what_to_do(
@@ -143,8 +143,8 @@ def test_without_latte_data_the_runs_are_listed_with_what_to_do(
 
 
 def test_one_value_at_a_time_is_set(table: Path, latte: Call) -> None:
-    said = latte("reproduce", table, "--set", "seed=1,2", code=2)
-    assert "--set seed=1,2: takes one value here" in said.err
+    printed = latte("reproduce", table, "--set", "seed=1,2", code=2)
+    assert "--set seed=1,2: takes one value here" in printed.err
 
 
 def test_runs_that_fail_are_named_and_the_others_are_shown(
@@ -158,9 +158,9 @@ def test_runs_that_fail_are_named_and_the_others_are_shown(
         return real(run, *arguments)
 
     monkeypatch.setattr(PreparedRun, "start", start)
-    said = tiny("reproduce", "table.yaml", code=1)
-    assert "1 of 2 runs failed" in said.err
-    assert "describer.model: there is no such model" in said.err
-    shown = [line.split()[0] for line in said.out.splitlines() if line]
+    printed = tiny("reproduce", "table.yaml", code=1)
+    assert "1 of 2 runs failed" in printed.err
+    assert "describer.model: there is no such model" in printed.err
+    shown = [line.split()[0] for line in printed.out.splitlines() if line]
     assert "baseline" in shown
     assert "fast" not in shown

@@ -59,23 +59,23 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], N
 
 
 def test_a_sweep_runs_every_combination_and_compares_them(squares: Path, tiny: Call) -> None:
-    said = tiny("sweep", "squares.yaml", *SWEEP)
+    printed = tiny("sweep", "squares.yaml", *SWEEP)
     runs = squares.parent / "runs"
     assert len(list(runs.iterdir())) == 4
-    assert "4 runs\n" in said.err
-    assert "[4/4] squares prototypes.momentum=0.9 seed=1" in said.err
-    assert said.out.startswith("folder, 6 images\n")
-    lines = said.out.splitlines()
-    assert [line.split()[1] for line in tables(said.out)] == ["2", "2"]
+    assert "4 runs\n" in printed.err
+    assert "[4/4] squares prototypes.momentum=0.9 seed=1" in printed.err
+    assert printed.out.startswith("folder, 6 images\n")
+    lines = printed.out.splitlines()
+    assert [line.split()[1] for line in tables(printed.out)] == ["2", "2"]
     assert [line.strip() for line in lines if line.startswith("  momentum=")] == [
         "momentum=0.5",
         "momentum=0.9",
     ]
-    assert said.out == tiny("compare", "runs").out
+    assert printed.out == tiny("compare", "runs").out
 
     times = {path: path.stat().st_mtime_ns for path in runs.rglob("prototypes.*")}
     again = tiny("sweep", "squares.yaml", *SWEEP, "--quiet")
-    assert again.out == said.out
+    assert again.out == printed.out
     assert "4 runs, 4 of them finished before and reused" in again.err
     assert times == {path: path.stat().st_mtime_ns for path in runs.rglob("prototypes.*")}
 
@@ -122,14 +122,14 @@ def test_the_same_run_is_planned_once(squares: Path) -> None:
 
 
 def test_the_limit_reaches_every_run(squares: Path, tiny: Call) -> None:
-    said = tiny("sweep", "squares.yaml", "--seeds", "0,1", "--limit", "5", "--quiet")
-    assert "kept apart, never averaged" in " ".join(said.out.split())
-    assert [line.split()[1] for line in tables(said.out)] == ["1", "1"]
+    printed = tiny("sweep", "squares.yaml", "--seeds", "0,1", "--limit", "5", "--quiet")
+    assert "kept apart, never averaged" in " ".join(printed.out.split())
+    assert [line.split()[1] for line in tables(printed.out)] == ["1", "1"]
 
 
 def test_a_dry_run_lists_and_does_nothing(squares: Path, latte: Call) -> None:
-    said = latte("sweep", squares, *SWEEP, "--dry-run")
-    lines = said.out.splitlines()
+    printed = latte("sweep", squares, *SWEEP, "--dry-run")
+    lines = printed.out.splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("to do     runs/squares-")
     assert lines[0].endswith("  prototypes.momentum=0.5 seed=0")
@@ -142,7 +142,7 @@ def test_every_mistake_is_reported_before_anything_runs(
     bad = squares.with_name("bad.yaml")
     bad.write_text(squares.read_text().replace("loss: contrastive", "loss: contrastiv"))
     settings = ("--set", "prototypes.momentum=0.5,1.5,2.5", "--set", "trian=1")
-    said = latte("sweep", squares, bad, "absent.yaml", *settings, code=2)
+    printed = latte("sweep", squares, bad, "absent.yaml", *settings, code=2)
     for words in (
         "squares.yaml: --set prototypes.momentum: ",
         "1.5",
@@ -152,8 +152,8 @@ def test_every_mistake_is_reported_before_anything_runs(
         'Did you mean "contrastive"',
         "absent.yaml: there is no such file",
     ):
-        assert words in said.err
-    assert said.err.count('contrastiv"') == 1
+        assert words in printed.err
+    assert printed.err.count('contrastiv"') == 1
     assert ran == []
 
 
@@ -176,11 +176,11 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     squares: Path, tiny: Call, failing: Callable[[int, BaseException], None]
 ) -> None:
     failing(0, LatteError("the disk is full", hint="make room"))
-    said = tiny("sweep", squares, "--seeds", "0,1", "--set", "name=squares", "-q", code=1)
-    assert [line.split()[1] for line in tables(said.out)] == ["1"]
-    assert "1 of 2 runs failed" in said.err
-    assert "  the disk is full\n    make room\n" in said.err
-    assert f"  alone: latte run {squares} --set name=squares --set seed=0" in said.err
+    printed = tiny("sweep", squares, "--seeds", "0,1", "--set", "name=squares", "-q", code=1)
+    assert [line.split()[1] for line in tables(printed.out)] == ["1"]
+    assert "1 of 2 runs failed" in printed.err
+    assert "  the disk is full\n    make room\n" in printed.err
+    assert f"  alone: latte run {squares} --set name=squares --set seed=0" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_an_unexpected_error_stops_no_sweep_either(
     failing: Callable[[int, BaseException], None],
 ) -> None:
     failing(0, error)
-    said = latte("sweep", squares, "--seeds", "0", "--quiet", code=1)
-    assert "1 of 1 runs failed" in said.err
-    assert words in said.err
-    assert said.out == ""
+    printed = latte("sweep", squares, "--seeds", "0", "--quiet", code=1)
+    assert "1 of 1 runs failed" in printed.err
+    assert words in printed.err
+    assert printed.out == ""
 
 
 def test_the_command_of_a_run_can_be_pasted(squares: Path) -> None:
@@ -221,8 +221,8 @@ def test_control_c_stops_the_sweep_and_says_how_to_go_on(
 ) -> None:
     failing(1, KeyboardInterrupt())
     options = ("--seeds", "0,1,2", "--set", "train.max_epochs=1")
-    said = tiny("sweep", "squares.yaml", *options, code=130)
-    assert "stopped after 1 of 3 runs; the same command continues" in said.err
+    printed = tiny("sweep", "squares.yaml", *options, code=130)
+    assert "stopped after 1 of 3 runs; the same command continues" in printed.err
     assert len(list((squares.parent / "runs").iterdir())) == 1
 
 
@@ -231,10 +231,10 @@ def test_a_damaged_run_folder_is_not_finished(squares: Path, tiny: Call) -> None
     folder = squares.parent / "runs" / planned.folder.name
     folder.mkdir(parents=True)
     (folder / "results.json").write_text("{")
-    said = tiny("sweep", "squares.yaml", "--seeds", "0,1", "--quiet", code=1)
-    assert "2 runs\n" in said.err
-    assert "results.json: this file is damaged" in said.err
-    assert [line.split()[1] for line in tables(said.out)] == ["1"]
+    printed = tiny("sweep", "squares.yaml", "--seeds", "0,1", "--quiet", code=1)
+    assert "2 runs\n" in printed.err
+    assert "results.json: this file is damaged" in printed.err
+    assert [line.split()[1] for line in tables(printed.out)] == ["1"]
 
 
 def test_errors_of_one_recipe_keep_their_place(squares: Path) -> None:
@@ -256,13 +256,13 @@ def test_key_of_one_method_is_left_out_of_the_others(
     two_methods: tuple[Path, Path], latte: Call
 ) -> None:
     key = "prototypes.momentum"
-    said = latte("sweep", *two_methods, "--set", f"{key}=0.5,0.7", "--dry-run")
-    assert [line.rpartition("  ")[2] for line in said.out.splitlines()[:2]] == [
+    printed = latte("sweep", *two_methods, "--set", f"{key}=0.5,0.7", "--dry-run")
+    assert [line.rpartition("  ")[2] for line in printed.out.splitlines()[:2]] == [
         f"{key}=0.5",
         f"{key}=0.7",
     ]
-    assert len(said.out.splitlines()) == 3
-    assert f"--set {key} is left out of zero-shot: no such key\n" in said.err
+    assert len(printed.out.splitlines()) == 3
+    assert f"--set {key} is left out of zero-shot: no such key\n" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -275,13 +275,13 @@ def test_key_of_one_method_is_left_out_of_the_others(
 def test_mistake_in_the_one_recipe_with_the_key_is_reported(
     two_methods: tuple[Path, Path], latte: Call, setting: str, message: str
 ) -> None:
-    said = latte("sweep", *two_methods, "--set", f"prototypes.{setting}", code=2)
-    assert message in said.err
+    printed = latte("sweep", *two_methods, "--set", f"prototypes.{setting}", code=2)
+    assert message in printed.err
 
 
 @pytest.mark.parametrize("key", ["dataset.classes.9", "dataset.classes.cat", "learners.9.weight"])
 def test_item_that_a_list_lacks_is_a_mistake(
     two_methods: tuple[Path, Path], latte: Call, key: str
 ) -> None:
-    said = latte("sweep", *two_methods, "--set", f"{key}=1", code=2)
-    assert f"--set {key}" in said.err
+    printed = latte("sweep", *two_methods, "--set", f"{key}=1", code=2)
+    assert f"--set {key}" in printed.err

@@ -34,7 +34,7 @@ class EvidenceGuard(Guard[MixtureOptions]):
 
     If a person gave the class of `MIN_GIVEN` images or more, the lead does not decide, and the
     adapted labels must agree more with a mixture that uses these classes, with or without training
-    (README, "After a review").
+    (README, "With answers").
     """
 
     @torch.no_grad()

@@ -85,13 +85,13 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 def chosen_datasets(table: PublishedTable, names: str | None) -> list[str]:
     """Return the table's datasets that are named in `names`, such as `a,b`; None means all."""
-    known = table.settings.datasets
+    columns = table.settings.datasets
     if names is None:
-        return [*known]
+        return [*columns]
     datasets = [*dict.fromkeys(name.strip() for name in names.split(","))]
     for name in datasets:
-        if name not in known:
-            hint = f"{did_you_mean(name, known)} Its datasets: {', '.join(known)}".lstrip()
+        if name not in columns:
+            hint = f"{did_you_mean(name, columns)} Its datasets: {', '.join(columns)}".lstrip()
             what = f'the table has no dataset "{name}"'
             raise LatteError(what, where="--datasets", hint=hint)
     return datasets

@@ -1,0 +1,98 @@
+"""Plans of which images a simulated person answers about, for the measurement `answers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from latte_transductive.mixture import fit_mixture
+from latte_transductive.options import MixtureOptions
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from benchmarks.answer_rivals import AnsweredSet
+from latte.api import AskingOrder, asking_order
+
+IN_ORDER, WORTH_ASKING = "in order", "while worth asking"
+PLANS = (
+    *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
+    *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
+    *(f"{number} {IN_ORDER}" for number in (10, 15, 30, 50, 100)),
+    WORTH_ASKING,
+)
+_CONSIDERED = 0.7
+"""Share of a group's or folder's images that a draw considers, so that draws differ."""
+_REFIT_AFTER = 10
+"""Number of answers in latte's order after which the mixture is fitted again."""
+
+
+def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Tensor:
+    """Return the true classes (N,) of the images that `plan` asks about, and -1 elsewhere."""
+    truth = answered.labelled.train.labels
+    order = torch.randperm(len(truth), generator=generator)
+    if plan == WORTH_ASKING:
+        asked = _in_order(answered, order, None)
+    elif plan.endswith(IN_ORDER):
+        asked = _in_order(answered, order, _number(plan))
+    elif plan.endswith("random"):
+        asked = order[: _number(plan)]
+    elif plan.endswith("class"):
+        asked = torch.cat(
+            [order[truth[order] == label][: _number(plan)] for label in range(answered.classes)]
+        )
+    else:
+        asked = torch.cat([*_nearest_centres(answered, _number(plan), generator)])
+    return torch.full_like(truth, -1).index_copy(0, asked, truth[asked])
+
+
+def with_mistakes(true: Tensor, share: float, classes: int, generator: torch.Generator) -> Tensor:
+    """Return the answers, where each is another random class with the probability `share`."""
+    mistaken = (torch.rand(len(true), generator=generator) < share) & (true >= 0)
+    others = (true + torch.randint(1, max(2, classes), true.shape, generator=generator)) % classes
+    return torch.where(mistaken, others, true)
+
+
+def _number(plan: str) -> int:
+    return int(plan.split()[0])
+
+
+def _nearest_centres(
+    answered: AnsweredSet, number: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield, per group that the mixture finds, the images nearest its centre, of a random part."""
+    groups = answered.without_answers.argmax(dim=1)
+    for label in groups.unique().tolist():
+        rows = (groups == label).nonzero().squeeze(1)
+        centre = normalize(answered.own[rows].mean(dim=0), dim=0)
+        ranked = rows[(answered.own[rows] @ centre).argsort(descending=True)]
+        considered = torch.rand(len(ranked), generator=generator) < _CONSIDERED
+        yield torch.cat([ranked[considered], ranked[~considered]])[:number]
+
+
+def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Tensor:
+    """Return images in latte's order of asking, of a random part of the folder.
+
+    Without a `number`, asking ends when it is no longer worth it.
+    """
+    considered = shuffled[: round(_CONSIDERED * len(shuffled))]
+    truth = answered.labelled.train.labels
+    given, posteriors = torch.full_like(truth, -1), answered.without_answers
+    asked = considered[:0]
+    while len(asked) < (len(considered) if number is None else number):
+        order = _next(answered, considered, posteriors, given)
+        if number is None and not order.is_worth_asking:
+            break
+        rows = considered[order.rows]
+        asked, given[rows] = torch.cat([asked, rows]), truth[rows]
+        texts, scale = answered.labelled.texts, answered.labelled.logit_scale
+        posteriors = fit_mixture(answered.own, texts, scale, MixtureOptions(), given).posteriors
+    return asked[:number]
+
+
+def _next(
+    answered: AnsweredSet, considered: Tensor, posteriors: Tensor, given: Tensor
+) -> AskingOrder:
+    confidence, labels = posteriors[considered].max(dim=1)
+    texts, features = answered.labelled.texts, answered.own[considered]
+    differs = labels != (features @ texts.T).argmax(dim=1)
+    return asking_order(features, confidence, differs, given[considered] >= 0, _REFIT_AFTER)

@@ -1,0 +1,45 @@
+"""State what answers that taught a run bring, estimated by leaving answers out in turn."""
+
+from __future__ import annotations
+
+from latte.interfaces.record import AnswerFacts
+from latte.report.numbers import percent, plural, points, points_range
+from latte.report.statement import Tone
+
+_ABOUT = "The estimate is about images like the answered ones."
+
+
+def taught_sentence(facts: AnswerFacts) -> str:
+    """Return a sentence on the answers that taught a run, and on the gain that they measure.
+
+    Example: `100 answers taught the model: it is better than zero-shot CLIP by +67.0 points (95 %:
+    +57.2 to +74.9; accuracy 24 to 91 %), estimated by leaving answers out in turn (5 folds). The
+    estimate is about images like the answered ones.`
+    """
+    answers, estimate = f"{plural(facts.answers, 'answer')} taught the model", facts.measured
+    if estimate is None:
+        return f"{answers}; its gain is not measured."
+    images = estimate.answers
+    change = {
+        "better": "it is better than zero-shot CLIP by",
+        "worse": "zero-shot CLIP is better; the model changes accuracy by",
+    }.get(taught_tone(facts), "not decided; it changes the accuracy of zero-shot CLIP by")
+    zero_shot, adapted = (
+        percent(share, images) for share in (estimate.zero_shot, estimate.adapted)
+    )
+    interval = points_range(estimate.gain, images)
+    gain = f"{points(estimate.gain.value, images)} points (95 %: {interval}"
+    left_out = "" if images == facts.answers else f" {images:,}"
+    return (
+        f"{answers}: {change} {gain}; accuracy {zero_shot} before, {adapted} after), estimated by "
+        f"leaving{left_out} answers out in turn ({estimate.folds} folds). {_ABOUT}"
+    )
+
+
+def taught_tone(facts: AnswerFacts) -> Tone:
+    """Return what the left-out answers say about the gain."""
+    if facts.measured is None:
+        return "unknown"
+    if facts.measured.gain.low > 0:
+        return "better"
+    return "worse" if facts.measured.gain.high < 0 else "unknown"

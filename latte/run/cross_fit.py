@@ -1,0 +1,127 @@
+"""Measurement of a model that a person's answers taught, by leaving answers out in turn.
+
+All answers teach the model that a run uses, so none of them can measure it. Instead the labelers
+are fitted again without a fifth of the answers, and label the images of these answers. After five
+fits, each answer was left out once. The fits know fewer answers than the model, so they are hardly
+better than it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+
+import torch
+
+from latte.describe.bank import DescriptionBank
+from latte.evaluate.metrics import paired_gain_interval
+from latte.interfaces import Verdict
+from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.run.corrections import Corrections
+from latte.run.images import Images
+from latte.run.training import train_learners
+from latte.run.workspace import Workspace
+from latte.run.zero_shot import ZeroShot
+
+FOLDS = 5
+LEAST_ANSWERS = 6
+"""With fewer answers that can be left out, the gain is not measured."""
+
+
+def answer_facts(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+) -> AnswerFacts | None:
+    """Return facts about the answers that teach the run; None if there are none.
+
+    The images are the joined ones, with the examples among the training images. The gain is not
+    measured if the recipe has training steps, because each fit would train the model again, or if
+    too few answers can be left out.
+    """
+    if images.corrections is None:
+        return None
+    rows = _distinct(images.training.keys, images.corrections)
+    labels = {key: images.corrections.labels[row] for key, row in rows.items()}
+    per_class = Counter(labels.values())
+    usable = {key: label for key, label in labels.items() if per_class[label] > 1}
+    facts = AnswerFacts(answers=len(labels), classes=len(per_class))
+    if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
+        return facts
+    fold_of = folds(usable)
+    found: dict[str, int] = {}
+    with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
+        for fold in range(FOLDS):
+            left_out = [key for key in usable if fold_of[key] == fold]
+            found |= _labels_without(left_out, workspace, images, zero_shot, bank)
+            task.advance()
+    adapted = [found[key] == label for key, label in usable.items()]
+    before = zero_shot.zero_shot_labels
+    frozen = [int(before[rows[key]]) == label for key, label in usable.items()]
+    pairs = Counter(zip(adapted, frozen, strict=True))
+    measured = LeftOutAnswers(
+        answers=len(usable),
+        folds=FOLDS,
+        zero_shot=sum(frozen) / len(usable),
+        adapted=sum(adapted) / len(usable),
+        gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
+    )
+    return facts.model_copy(update={"measured": measured})
+
+
+def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
+    """Return the verdict that the answers measure; None if they do not measure the gain.
+
+    The run uses the taught model, unless the interval of its gain is below zero.
+    """
+    if facts is None or facts.measured is None:
+        return None
+    return Verdict(
+        float(facts.measured.gain.high >= 0),
+        f"measured with {facts.measured.answers} answers, which were left out in turn",
+        signals={"gain": facts.measured.gain.value},
+        measured="better" if facts.measured.gain.low > 0 else None,
+    )
+
+
+def folds(labels: Mapping[str, int]) -> dict[str, int]:
+    """Return a fold per key, so that the answers of a class spread over as many folds as possible.
+
+    `labels` are the classes by key. The order is that of hashes of the keys, so an answer that is
+    added moves few others.
+    """
+    ranked = sorted(labels, key=lambda key: (labels[key], blake2b(key.encode()).digest()))
+    return {key: number % FOLDS for number, key in enumerate(ranked)}
+
+
+def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
+    """Return the first row of each image whose class a person gave, by content key."""
+    rows: dict[str, int] = {}
+    for row, (key, label) in enumerate(zip(keys, corrections.labels, strict=True)):
+        if label >= 0:
+            rows.setdefault(key, row)
+    return rows
+
+
+def _labels_without(
+    left_out: Sequence[str],
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    bank: DescriptionBank,
+) -> dict[str, int]:
+    """Return the labels of the images `left_out` by a fit without their answers, by content key."""
+    assert images.corrections is not None
+    hidden = {*left_out}
+    pairs = zip(images.training.keys, images.corrections.labels, strict=True)
+    labels = tuple(-1 if key in hidden else label for key, label in pairs)
+    corrections = replace(images.corrections, labels=labels)
+    without = replace(images, corrections=corrections)
+    adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
+    if posterior is None:
+        found = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
+    else:
+        found = posterior.labels[:, 0]
+    rows = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
+    chosen = found[torch.tensor([rows[key] for key in left_out])].tolist()
+    return dict(zip(left_out, chosen, strict=True))

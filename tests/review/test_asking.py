@@ -1,0 +1,65 @@
+"""Images are looked through in the order of the expected gain of an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from latte.review.asking import order_of_asking
+from latte.review.session import Mark, Review
+from latte.review.tasks import Place
+from latte.run.zero_shot import ZeroShot, save_zero_shot
+from tests.helpers.reviews import made_up_review
+
+NAMES = ("cat", "dog", "bird")
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    """A review of 300 images with features in three groups."""
+    review = made_up_review(tmp_path, NAMES, images=300)
+    features = torch.eye(3).repeat(100, 1) + 0.1 * torch.randn(
+        300, 3, generator=torch.Generator().manual_seed(0)
+    )
+    training = normalize(features, dim=1)
+    zero_shot = ZeroShot(training, torch.zeros(0, 3), torch.eye(3), torch.arange(300) % 3)
+    save_zero_shot(review.run.folder.zero_shot, zero_shot)
+    return review
+
+
+def looked_through(review: Review, label: int | None = None) -> list[str]:
+    place = Place(task="images", label=label)
+    return [image.key for sheet in review.questions(place) for image in sheet]
+
+
+def test_the_largest_expected_gain_comes_first_and_the_rest_by_confidence(review: Review) -> None:
+    review.asking = order_of_asking(review)
+    assert review.asking is not None
+    assert len(review.asking.keys) == 240
+    keys = looked_through(review)
+    assert tuple(keys[:240]) == review.asking.keys
+    confidence = {image.key: image.confidence for image in review.images}
+    rest = [confidence[key] for key in keys[240:]]
+    assert rest == sorted(rest) and len(rest) == 60
+    of_class = [confidence[key] for key in looked_through(review, label=1)]
+    assert of_class == sorted(of_class)
+
+
+def test_answered_images_are_left_out_and_the_end_is_said(review: Review) -> None:
+    review.asking = order_of_asking(review)
+    assert review.asking is not None and not review.asking.may_stop(review.answers())
+    first = review.asking.keys[:200]
+    review.save("images", [Mark(key, "class", "cat") for key in first])
+    assert not {*first} & {*looked_through(review)}
+    assert review.asking.may_stop(review.answers())
+    again = order_of_asking(review)
+    assert again is not None and not {*first} & {*again.keys}
+
+
+def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    assert order_of_asking(review) is None
+    assert looked_through(review)

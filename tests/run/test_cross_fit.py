@@ -1,0 +1,97 @@
+"""Answers that teach a run also measure it: each is left out once, and none measures its lesson."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import Interval
+from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.report.taught import taught_sentence, taught_tone
+from latte.run.cross_fit import FOLDS, folds, verdict_of
+from tests.helpers.records import recorded
+from tests.helpers.whole_runs import run
+
+SETTINGS = (
+    *("describer=null", "descriptions=[]", "loss=null", "labels=[transductive]"),
+    *("prototypes=from-labeler", "train.max_steps=0", "guard=evidence"),
+)
+PARTS = {"part-0": "red", "part-1": "green", "part-2": "blue"}
+
+
+def facts(low: float, value: float, high: float) -> AnswerFacts:
+    gain = Interval(value, low, high)
+    measured = LeftOutAnswers(answers=40, folds=5, zero_shot=0.5, adapted=0.5 + value, gain=gain)
+    return AnswerFacts(answers=50, classes=9, measured=measured)
+
+
+def test_folds_spread_the_answers_of_a_class() -> None:
+    labels = {f"key {number}": number % 3 for number in range(30)}
+    fold_of = folds(labels)
+    per_class = Counter((fold, labels[key]) for key, fold in fold_of.items())
+    assert per_class == {(fold, label): 2 for fold in range(FOLDS) for label in range(3)}
+    assert folds(dict(reversed(labels.items()))) == fold_of
+
+
+def test_the_taught_model_is_used_unless_its_interval_is_below_zero() -> None:
+    for bounds, strength, outcome, tone in (
+        ((0.1, 0.2, 0.3), 1.0, "better", "better"),
+        ((-0.1, 0.0, 0.1), 1.0, "cannot tell", "unknown"),
+        ((-0.3, -0.2, -0.1), 0.0, "kept zero-shot", "worse"),
+    ):
+        verdict = verdict_of(facts(*bounds))
+        assert verdict is not None
+        assert (verdict.strength, verdict.outcome) == (strength, outcome)
+        assert taught_tone(facts(*bounds)) == tone
+    assert verdict_of(None) is None
+    assert verdict_of(AnswerFacts(answers=3, classes=3)) is None
+
+
+def test_the_sentence_says_how_the_gain_was_estimated() -> None:
+    sentence = " ".join(taught_sentence(facts(0.1, 0.2, 0.3)).split())
+    assert sentence == (
+        "50 answers taught the model: it is better than zero-shot CLIP by +20 points (95 %: +10 to "
+        "+30; accuracy 50 % before, 70 % after), estimated by leaving 40 answers out in turn (5 "
+        "folds). The estimate is about images like the answered ones."
+    )
+    few = taught_sentence(AnswerFacts(answers=1, classes=1))
+    assert few == "1 answer taught the model; its gain is not measured."
+
+
+def labels_file(recipe: Path, per_class: int) -> Path:
+    """Write the true classes of some training images."""
+    path = recipe.parent / "labels.csv"
+    rows = [
+        f"{part}/{number:03}.jpg,{name}\n"
+        for part, name in PARTS.items()
+        for number in range(per_class)
+    ]
+    path.write_text("".join(["path,class\n", *rows]))
+    return path
+
+
+@pytest.mark.parametrize(("per_class", "measured"), [(1, 0), (2, 6)])
+def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
+    recipe: Path, per_class: int, measured: int
+) -> None:
+    file = labels_file(recipe, per_class)
+    folder, _, progress = run(recipe, *SETTINGS, f"corrections={file}")
+    found = recorded(folder, "train", "answers")
+    assert (found["answers"], found["classes"]) == (3 * per_class, 3)
+    said = [line for line in progress.lines if "answers: " in line or "guard" in line]
+    verdict = recorded(folder, "train", "verdict")
+    if not measured:
+        assert found["measured"] is None
+        assert [line.partition(":")[0] for line in said] == ["guard evidence"]
+        return
+    assert (found["measured"]["answers"], found["measured"]["folds"]) == (measured, FOLDS)
+    assert [line.partition(":")[0] for line in said] == ["answers"]
+    assert verdict["signals"] == {"gain": found["measured"]["gain"]["value"]}
+
+
+def test_a_recipe_with_steps_does_not_train_again(recipe: Path) -> None:
+    folder, _, _ = run(recipe, "train.max_steps=1", f"corrections={labels_file(recipe, 3)}")
+    answers = recorded(folder, "train", "answers")
+    assert answers == {"answers": 9, "classes": 3, "measured": None}
