@@ -104,6 +104,15 @@ class Model(Predictor):
     `latte.adapt` and `latte.load` return one.
     """
 
+    def _repr_html_(self) -> str:
+        """Return what the reports of the run state, which notebooks show in place of `repr`."""
+        from latte.report.notebook import run_html
+
+        try:
+            return run_html(self.folder)
+        except (LatteError, OSError):  # the model is usable without its run folder
+            return f"<pre>{html.escape(repr(self))}</pre>"
+
     @property
     def taught(self) -> AnswerFacts | None:
         """The answers that taught the model, and the gain that they measure; None without answers.

@@ -54,7 +54,7 @@ dataset:
 {% endif %}
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
-# Keeps zero-shot CLIP if its score is low
+# Keeps zero-shot CLIP if the class names do not fit the images
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -66,15 +65,6 @@ class Predictor:
         class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
         classes = f"{len(self.classes)} classes: {class_list}"
         return f"{type(self).__name__}({classes}; device={self.device!r})"
-
-    def _repr_html_(self) -> str:
-        """Return what the reports of the run state, which notebooks show in place of `repr`."""
-        from latte.report.notebook import run_html
-
-        try:
-            return run_html(self.folder)
-        except (LatteError, OSError):  # the model is usable without its run folder
-            return f"<pre>{escape(repr(self))}</pre>"
 
     @property
     def scale(self) -> float:

@@ -11,15 +11,18 @@ from latte_transductive.options import MixtureOptions
 _BLOCK_NUMBERS = 2**24
 
 
-def kappa(one: Tensor, other: Tensor, classes: int) -> float:
+def kappa(first_labels: Tensor, second_labels: Tensor, classes: int) -> float:
     """Return Cohen's kappa of two labellings (N,): 1 if all labels agree, 0 at chance level.
 
     Example:
         >>> kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 2)
         0.5
     """
-    observed = float((one == other).double().mean())
-    shares = [labels.bincount(minlength=classes).double() / len(labels) for labels in (one, other)]
+    observed = float((first_labels == second_labels).double().mean())
+    shares = [
+        labels.bincount(minlength=classes).double() / len(labels)
+        for labels in (first_labels, second_labels)
+    ]
     chance = float(shares[0] @ shares[1])
     return (observed - chance) / (1 - chance) if chance < 1 else 1.0
 
@@ -46,10 +49,42 @@ def fit_frozen(
     texts: Tensor,
     logit_scale: float,
     options: MixtureOptions,
-    given: Tensor | None = None,
+    corrections: Tensor | None = None,
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior.
 
-    `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
+    `corrections` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """
+<<<<<<< HEAD
     return fit_mixture(images, texts, logit_scale, options, given)
+=======
+    return fit_mixture(images, texts, logit_scale, options, corrections)
+
+
+def stability(
+    images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
+) -> float:
+    """Return the agreement of two Gaussian mixtures, each fitted to a random half of N > 1 images.
+
+    Both mixtures label all images; the result is the kappa of the two labellings, averaged over
+    `HALVINGS` random splits. Near 1, other images of this kind would give nearly the same
+    classifier; near 0, the labels depend on the sample.
+
+    Stability as a criterion of cluster validity: Ben-Hur, Elisseeff, Guyon, Pacific Symposium on
+    Biocomputing 2002.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if len(images) > MOST_IMAGES:
+        images = images[torch.randperm(len(images), generator=generator)[:MOST_IMAGES]]
+    kappas = []
+    for _ in range(HALVINGS):
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        half, other_half = (
+            mixture_labels(
+                images, texts, logit_scale, fit_frozen(images[rows], texts, logit_scale, options)
+            )
+            for rows in order.tensor_split(2)
+        )
+        kappas.append(kappa(half, other_half, len(texts)))
+    return sum(kappas) / len(kappas)
+>>>>>>> main

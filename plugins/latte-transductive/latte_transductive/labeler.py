@@ -107,6 +107,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
+<<<<<<< HEAD
         scale, given = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
         is_guided = evidence is not None or (given is not None and bool((given >= 0).any()))
@@ -124,6 +125,10 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             balance=balance,
             text_logits=text,
         )
+=======
+        scale, corrections = float(self._scale(images)), self.training.corrections
+        return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
+>>>>>>> main
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).
