@@ -104,7 +104,8 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     chosen.guard = name
     requirement = _requirement(registry, *_GUARD)
     chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
-    chosen.reasons.append(f"guard: {name}; the run keeps zero-shot CLIP if the class names do not fit")
+    reason = f"guard: {name}; the run keeps zero-shot CLIP if the class names do not fit"
+    chosen.reasons.append(reason)
 
 
 def _method(method: str, found: Findings, registry: Registry) -> Choices:

@@ -41,21 +41,20 @@ class EvidenceGuard(Guard[MixtureOptions]):
     def judge(self, evidence: Evidence) -> Verdict:
         """Return the verdict on the adapted model; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
-        scale, given = evidence.logit_scale, evidence.corrections
+        scale, corrections = evidence.logit_scale, evidence.corrections
         lead = relative_margin(images, texts)
         if len(images) < MIN_IMAGES or math.isnan(lead):
             return Verdict(0.0, "there are too few different images or class names to judge")
-<<<<<<< HEAD
-        named = 0 if given is None else int((given >= 0).sum())
+        answer_count = 0 if corrections is None else int((corrections >= 0).sum())
         zero_shot = mixture_labels(images, texts, scale, None)
         signals = {"lead": lead, "changed": float((evidence.labels != zero_shot).double().mean())}
         if signals["changed"] == 0:
             return Verdict(0.0, "adapting would change no label", signals)
-        if lead < MIN_LEAD and named < MIN_GIVEN:
+        if lead < MIN_LEAD and answer_count < MIN_GIVEN:
             reason = "the class names separate these images no better than unrelated names would"
             return Verdict(0.0, reason, signals)
-        if evidence.trained or named >= MIN_GIVEN:
-            mixture = fit_frozen(images, texts, scale, self.options, given)
+        if evidence.trained or answer_count >= MIN_GIVEN:
+            mixture = fit_frozen(images, texts, scale, self.options, corrections)
             reference = mixture.posteriors.argmax(dim=1)
             signals |= {
                 "agreement": kappa(evidence.labels, reference, len(texts)),
@@ -67,52 +66,9 @@ class EvidenceGuard(Guard[MixtureOptions]):
                     "CLIP's"
                 )
                 return Verdict(0.0, reason, signals)
-        if named >= MIN_GIVEN:
-            return Verdict(1.0, f"a person named the class of {named} images", signals)
-        return Verdict(1.0, _reason(lead), signals)
-=======
-        zero_shot = mixture_labels(images, texts, scale, None)
-        corrections = evidence.corrections
-        referee = fit_frozen(images, texts, scale, self.options, corrections).posteriors.argmax(
-            dim=1
-        )
-        stable = stability(images, texts, scale, self.options, self.context.seed)
-        signals = {
-            "score": score(stable, margin),
-            "stability": stable,
-            "lead": margin,
-            "changed": float((evidence.labels != zero_shot).double().mean()),
-            "agreement": kappa(evidence.labels, referee, len(texts)),
-            "agreement of zero-shot": kappa(zero_shot, referee, len(texts)),
-        }
-        answer_count = 0 if corrections is None else int((corrections >= 0).sum())
-        return self._verdict(signals, answer_count, evidence.divisible)
-
-    def _verdict(self, signals: dict[str, float], answer_count: int, divisible: bool) -> Verdict:
-        """Return the verdict for the signals; a person gave the classes of `named` images."""
-        enough = answer_count >= MIN_GIVEN
-        if signals["lead"] < MIN_MARGIN and not enough:
-            reason = "the class names separate these images no better than unrelated names would"
-            return Verdict(0.0, reason, signals)
-        if signals["agreement"] <= signals["agreement of zero-shot"]:
-            reason = (
-                "adapting would change no label"
-                if signals["changed"] == 0
-                else "the adapted labels fit groups of similar images no better than "
-                "zero-shot CLIP's"
-            )
-            return Verdict(0.0, reason, signals)
-        if enough:
+        if answer_count >= MIN_GIVEN:
             return Verdict(1.0, f"a person named the class of {answer_count} images", signals)
-        return Verdict(self._strength(signals["score"], divisible), _reason(signals), signals)
-
-    def _strength(self, value: float, divisible: bool) -> float:
-        if value >= self.options.whole_from:
-            return 1.0
-        if value < self.options.half_from:
-            return 0.0
-        return HALF if divisible else 1.0
->>>>>>> main
+        return Verdict(1.0, _reason(lead), signals)
 
 
 def _reason(lead: float) -> str:

@@ -107,12 +107,12 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
-<<<<<<< HEAD
-        scale, given = float(self._scale(images)), self.training.corrections
+        scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
-        is_guided = evidence is not None or (given is not None and bool((given >= 0).any()))
+        has_answers = corrections is not None and bool((corrections >= 0).any())
+        is_guided = has_answers or evidence is not None
         if is_guided or not (names or balance):
-            return fit_mixture(images, texts, scale, self.options, given, evidence, text)
+            return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
         if self._other_texts is None:
             self._other_texts = self.training.encode_names(NAMES)
         return fit_among_other_names(
@@ -125,10 +125,6 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             balance=balance,
             text_logits=text,
         )
-=======
-        scale, corrections = float(self._scale(images)), self.training.corrections
-        return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
->>>>>>> main
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).
