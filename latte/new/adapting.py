@@ -48,8 +48,8 @@ class Proposal:
 
     recipe: Path
     output: Path
-    found: Findings
-    chosen: Choices
+    findings: Findings
+    choices: Choices
     arguments: Arguments
 
 
@@ -147,10 +147,10 @@ def propose(
         with naming_argument(arguments.model):
             refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
-    found = look_at(images, classes, test, labels, arguments=arguments)
-    chosen = choose(found, this_machine(), registry, method, model)
-    _write(path, recipe_text(found, chosen, path, runs_beside=True), registry)
-    return Proposal(path, output, found, chosen, arguments)
+    findings = look_at(images, classes, test, labels, arguments=arguments)
+    choices = choose(findings, this_machine(), registry, method, model)
+    _write(path, recipe_text(findings, choices, path, runs_beside=True), registry)
+    return Proposal(path, output, findings, choices, arguments)
 
 
 def recipe_path(images: Path, output: Path) -> Path:

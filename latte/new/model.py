@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError, Progress
+from latte.interfaces.measurements import UsedModel
 from latte.io.machine import machine_errors
 from latte.io.paths import path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
@@ -54,11 +55,11 @@ class Question:
     _picture: Callable[[Path, int], bytes] = field(repr=False, compare=False)
 
     def _repr_html_(self) -> str:
-        others = "".join(_image(self._picture, path, _SMALL) for path in self.group[1:])
+        group = "".join(_image(self._picture, path, _SMALL) for path in self.group[1:])
         name = html.escape(path_as_text(self.path.name))
         return (
             f"<div>{_image(self._picture, self.path, _LARGE)}<br>{name}: "
-            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%})<br>{others}</div>"
+            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%})<br>{group}</div>"
         )
 
 
@@ -155,7 +156,7 @@ class Model(Predictor):
             cosines = (features @ features[place]).masked_fill(labels != labels[place], -2)
             cosines[place] = 2
             near = cosines.sort(descending=True).indices[: int((cosines > -2).sum())]
-            group = [images[other].row for other in near[:_GROUP].tolist()]
+            group = [images[index].row for index in near[:_GROUP].tolist()]
             questions.append(self._question(run, images[place], group))
         return Questions(questions, order.is_worth_asking)
 
@@ -265,23 +266,25 @@ def load(
     device: str = "auto",
     progress: Progress | None = None,
     *,
-    candidate: bool = False,
+    use: UsedModel | None = None,
 ) -> Model:
-    """Open the model of a run folder; this needs neither the recipe's plugins nor its images.
+    """Open the model of a run folder; this needs neither the recipe's images nor its plugins.
+
+    If CLIP was trained, zero-shot CLIP needs the recipe's plugins and its original weights.
 
     Args:
         run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: reports the loading.
-        candidate: True to open the adapted model that the guard did not accept in full.
+        use: `adapted` or `zero-shot`, to open this model even if the run's guard chose another one.
 
     Raises:
-        LatteError: if there is no trained model, no candidate, or no such device, or for a fault
-            of the machine, such as too little memory.
+        LatteError: if there is no trained model or no such device, or for a fault of the machine,
+            such as too little memory.
 
     Example:
         >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
         >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
         ('cannot tell', 'birds-1a2b3c4d')
     """
-    return open_predictor(Model, run, device, progress, candidate=candidate)
+    return open_predictor(Model, run, device, progress, use=use)

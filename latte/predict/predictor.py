@@ -14,13 +14,15 @@ from torch import Tensor
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
+from latte.interfaces.measurements import UsedModel
+from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_predicted
-from latte.run.reopen import load_adapted_run
+from latte.run.reopen import load_run_model
 
 BATCH_SIZE = 64
 
@@ -193,19 +195,16 @@ def open_predictor(
     device: str = "auto",
     progress: Progress | None = None,
     *,
-    candidate: bool = False,
+    use: UsedModel | None = None,
 ) -> PredictorT:
-    """Open the model of a run folder as `kind`, which is `Predictor` or a subclass.
+    """Open a model of a run folder as `kind`, which is `Predictor` or a subclass.
 
-    This needs neither the recipe's plugins nor its images. `candidate` opens the adapted model that
-    the guard did not accept in full. Raises `LatteError` as `latte.load` does.
+    This needs neither the recipe's images nor its plugins; but zero-shot CLIP needs the plugins and
+    the original weights if CLIP was trained. `use` opens this model even if the guard chose another
+    one. Raises `LatteError` as `latte.load` does.
     """
     with machine_errors():
         folder = given_path(run, "run")
-        opened_run, adapted, device_name = load_adapted_run(
-            folder, device, progress, candidate=candidate
-        )
-        own_images = read_predicted(opened_run, candidate=candidate)
-    facts = opened_run.record.evaluate
-    calibration = facts.candidate_calibration if candidate else facts.calibration
-    return kind(adapted, calibration, device_name, own_images, opened_run)
+        loaded = load_run_model(folder, device, progress or SilentProgress(), use)
+        own_images = read_predicted(loaded.run, loaded.role)
+    return kind(loaded.model, loaded.calibration, loaded.device, own_images, loaded.run)
