@@ -131,6 +131,7 @@ class LeftOutAnswers(Checked):
         zero_shot: Share of these images that zero-shot CLIP labels as the person did.
         adapted: Share that the fits label as the person did.
         gain: Difference of the shares, with its interval (paired).
+        doubtful: Ids of images whose answers contradict all others, the most doubtful first.
     """
 
     answers: Positive
@@ -138,6 +139,7 @@ class LeftOutAnswers(Checked):
     zero_shot: Share
     adapted: Share
     gain: Interval
+    doubtful: tuple[str, ...] = ()
 
 
 class AnswerFacts(Checked):
