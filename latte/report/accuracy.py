@@ -10,7 +10,6 @@ from latte.interfaces import OWN_IMAGES, Evaluation, Interval, RunResults, Verdi
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.statement import Statement, Tone
-from latte.review.sentences import Evidence
 
 Role = Literal["zero-shot", "adapted", "candidate", "control"]
 
@@ -84,15 +83,14 @@ def scores(evaluation: Evaluation) -> dict[str, str]:
 
 
 def accuracy_statements(
-    models: MeasuredModels, verdict: Verdict | None, evidence: Evidence | None
+    models: MeasuredModels, verdict: Verdict | None, *, is_answered: bool
 ) -> list[Statement]:
     """Return statements on the result of a run, and its accuracy table.
 
-    `evidence` is the gain that a person's answers measure; it is used only without labelled images.
+    `is_answered` is true if a person's answers measure the gain.
     """
     zero_shot, adapted = models.zero_shot, models.adapted
     if zero_shot is None:
-        is_answered = evidence is not None and evidence.estimate.answered
         text = _ONLY_ANSWERS if is_answered else f"{_NO_LABELS} {_HOW_IT_CHANGED}"
         return [Statement("note" if is_answered else "result", text)]
     table = Statement("accuracies", _SAME_IMAGES, scores=tuple(map(scores, models.evaluations)))

@@ -50,14 +50,15 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     """
     record, evidence = results.record, read_evidence(results.folder)
     models, folder = measured_models(results.evaluations), run or results.folder.name
-    goal = _goal_of_answers(results, evidence)
+    is_answered = _answers_measure(results, evidence)
+    goal = None if models.evaluations or is_answered else _goal_of_answers(results)
     return [
         *_oracle(record.recipe),
         *([_ask(results, folder)] if goal == "names" else []),
         *verdict_statements(results, folder, evidence, is_measured=bool(models.evaluations)),
         *([_measure(folder)] if goal == "gain" else []),
         *_corrected(record.recipe),
-        *accuracy_statements(models, record.train.verdict, evidence),
+        *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
         *_names(results, None if goal == "names" else folder),
@@ -66,12 +67,15 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     ]
 
 
-def _goal_of_answers(
-    results: RunResults, evidence: Evidence | None
-) -> Literal["names", "gain"] | None:
-    """Return what a person's first or next answers bring; None if the gain is measured."""
-    if results.evaluations or (evidence is not None and evidence.estimate.answered):
-        return None
+def _answers_measure(results: RunResults, evidence: Evidence | None) -> bool:
+    """Return True if a person's answers measure the gain: drawn at random, or left out in turn."""
+    answers = results.record.train.answers
+    is_drawn = evidence is not None and evidence.estimate.answered > 0
+    return is_drawn or (answers is not None and answers.measured is not None)
+
+
+def _goal_of_answers(results: RunResults) -> Literal["names", "gain"]:
+    """Return what a person's first or next answers bring to a run whose gain is not measured."""
     has_answers = RunFolder(results.folder).review.exists() or label_files(results.record.recipe)
     return "gain" if has_answers else "names"
 

@@ -123,9 +123,9 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "reclip": reclip,
     "transductive": transductive,
 }
-_DEVICE, _TO_DEVICE = ", device=removed.device", ".to(self.context.device)"
+_DEVICE, _TO_DEVICE = ", device=is_removed.device", ".to(self.context.device)"
 _TO_IMAGES = ".to(image_features.device, non_blocking=True)"
-_REMOVED, _READ = "removed = weights == 0", "bool(removed.any())"
+_REMOVED, _READ = "is_removed = weights == 0", "bool(is_removed.any())"
 _COPY = ".to(device, non_blocking=True)"
 MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
     "tensor on the wrong device in a loss": (ContrastiveLoss, "__call__", _DEVICE, ""),

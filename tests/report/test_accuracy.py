@@ -26,7 +26,7 @@ def adapted(value: float, low: float, high: float) -> Evaluation:
 
 
 def stated(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> list[Statement]:
-    return accuracy_statements(measured_models(evaluations), verdict, None)
+    return accuracy_statements(measured_models(evaluations), verdict, is_answered=False)
 
 
 def result(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> Statement:

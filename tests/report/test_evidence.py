@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from latte_benchmarks.comparison import compare_folders, notes
 
-from latte.interfaces import RunResults, Verdict
+from latte.interfaces import Interval, RunResults, Verdict
+from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table
@@ -78,6 +79,22 @@ def test_after_an_answer_only_the_command_that_measures_is_named(
     text = text_of(unlabelled(tmp_path))
     assert text.count(HINT) == 1
     assert "groups of images to name" not in text
+
+
+def test_a_gain_that_left_out_answers_measure_is_not_called_unknown(tmp_path: Path) -> None:
+    measured = LeftOutAnswers(
+        answers=40, folds=5, zero_shot=0.5, adapted=0.7, gain=Interval(0.2, 0.1, 0.3)
+    )
+    answers = AnswerFacts(answers=50, classes=9, measured=measured)
+    recipe = {"corrections": "photos/review.jsonl"}
+    taught = unlabelled(tmp_path, recipe=recipe, answers=answers)
+    text = text_of(taught)
+    assert "50 answers taught the model: it is better than zero-shot CLIP by +20" in text
+    assert "answers about training images measure the gain" in text
+    assert "The accuracy is unknown" not in text and "latte review" not in text
+    unmeasured = unlabelled(tmp_path, recipe=recipe, answers=AnswerFacts(answers=1, classes=1))
+    assert "The accuracy is unknown" in text_of(unmeasured)
+    assert text_of(unmeasured).count(HINT) == 1
 
 
 def test_labelled_images_need_no_answers(tmp_path: Path) -> None:
