@@ -24,11 +24,9 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """The estimated gain of a model over zero-shot CLIP."""
+    """The estimated gain of the adapted model over zero-shot CLIP."""
 
     estimate: Estimate
-    compared: str
-    """Name of the model in words, such as `the adapted model`."""
     in_other_tasks: int = 0
     """Number of answers about images that were not drawn at random, which do not measure the gain.
     """
@@ -40,10 +38,10 @@ class Evidence:
         """The gain that the answers so far measure, with its interval, in words.
 
         Example:
-            >>> Evidence(estimate, "the adapted model").sentence  # doctest: +SKIP
+            >>> Evidence(estimate).sentence  # doctest: +SKIP
             'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
         """
-        estimate, adapted = self.estimate, self.compared
+        estimate, adapted = self.estimate, "the adapted model"
         if not estimate.disagreements:
             return f"Zero-shot CLIP and {adapted} agree on all {estimate.images:,} images: no gain."
         if not estimate.answered:
@@ -74,7 +72,7 @@ class Evidence:
         is_unknown = zero_shot.high - zero_shot.low > 1 - 1e-9  # no answer yet
         accuracy = (
             f"Accuracy (95 % intervals): zero-shot CLIP {100 * zero_shot.low:.0f} to "
-            f"{100 * zero_shot.high:.0f} %, {self.compared} {100 * adapted.low:.0f} to "
+            f"{100 * zero_shot.high:.0f} %, the adapted model {100 * adapted.low:.0f} to "
             f"{100 * adapted.high:.0f} %."
         )
         return (self.sentence, *filter(None, ("" if is_unknown else accuracy, self.unknown)))

@@ -33,7 +33,7 @@ from latte.review.sentences import Evidence, next_step, unknown_classes
 from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
-    from latte.review.asking import Asking
+    from latte.review.order import Asking
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ class Review:
 
     Other processes may append answers to this file at any time.
 
-    If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
-    the candidate, to find out if the guard was right.
+    The review compares zero-shot CLIP with the adapted model, even if the guard did not accept it.
 
     Raises `LatteError` if a file of the run is missing or damaged.
     """
@@ -147,12 +146,11 @@ class Review:
         return self.stored().answers
 
     def evidence(self, stored: Stored | None = None) -> Evidence:
-        """Return the estimated gain of the adapted model, or of the candidate."""
+        """Return the estimated gain of the adapted model."""
         stored = self.stored() if stored is None else stored
         names = self.run.class_names
         return Evidence(
             estimate(self.population, stored.measuring, names),
-            "the candidate" if self.run.record.train.has_candidate else "the adapted model",
             len(stored.answers.keys() - stored.measuring.keys()),
             unknown_classes(stored.unknown, names, self.file),
         )
@@ -236,7 +234,7 @@ def _labels(lines: Iterable[Answer]) -> dict[str, str]:
 
 
 def _population(run: Run, labelled: frozenset[str]) -> Population:
-    labels = (run.candidate_rows if run.record.train.has_candidate else run.rows).pseudo_labels
+    labels = run.rows.adapted_labels
     keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
     return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)

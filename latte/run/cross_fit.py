@@ -49,15 +49,14 @@ def answer_facts(
     if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
         return facts
     fold_of = folds(usable)
-    found: dict[str, int] = {}
+    refitted: dict[str, int] = {}
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
             left_out = [key for key in usable if fold_of[key] == fold]
-            found |= _labels_without(left_out, workspace, images, zero_shot, bank)
+            refitted |= _labels_without(left_out, workspace, images, zero_shot, bank)
             task.advance()
-    adapted = [found[key] == label for key, label in usable.items()]
-    before = zero_shot.zero_shot_labels
-    frozen = [int(before[rows[key]]) == label for key, label in usable.items()]
+    adapted = [refitted[key] == label for key, label in usable.items()]
+    frozen = [int(zero_shot.zero_shot_labels[rows[key]]) == label for key, label in usable.items()]
     pairs = Counter(zip(adapted, frozen, strict=True))
     measured = LeftOutAnswers(
         answers=len(usable),
@@ -119,9 +118,9 @@ def _labels_without(
     without = replace(images, corrections=corrections)
     adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
     if posterior is None:
-        found = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
+        refitted = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
     else:
-        found = posterior.labels[:, 0]
+        refitted = posterior.labels[:, 0]
     rows = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
-    chosen = found[torch.tensor([rows[key] for key in left_out])].tolist()
-    return dict(zip(left_out, chosen, strict=True))
+    labels_left_out = refitted[torch.tensor([rows[key] for key in left_out])].tolist()
+    return dict(zip(left_out, labels_left_out, strict=True))

@@ -103,7 +103,7 @@ def test_predict_gives_the_class_that_a_person_gave(
     assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
     assert evidence["corrections"] == [NAMES.index(other), NAMES.index(third), *[-1] * 10]
-    calibration = recorded(taught, "evaluate", "calibration")
+    calibration = recorded(taught, "evaluate", "models", 1, "calibration")
     assert calibration["images"] == 10, "images of known class are left out"
 
 

@@ -54,7 +54,7 @@ def test_the_sentence_says_how_the_gain_was_estimated() -> None:
     assert sentence == (
         "50 answers taught the model: it is better than zero-shot CLIP by +20 points (95 %: +10 to "
         "+30; accuracy 50 % before, 70 % after), estimated by leaving 40 answers out in turn (5 "
-        "folds)."
+        "folds). The estimate is about images like the answered ones."
     )
     few = taught_sentence(AnswerFacts(answers=1, classes=1))
     assert few == "1 answer taught the model; its gain is not measured."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latte.api import OWN_IMAGES, Evaluation, Interval, LatteError, digest, without_secrets
+from latte.api import Evaluation, Interval, LatteError, RunModel, RunRecord, digest, without_secrets
 from latte.api.runs import NOT_IDENTITY, Run, find_runs, is_oracle, open_run
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
@@ -19,10 +19,17 @@ INPUTS = "inputs"
 
 ADAPTED = "adapted"
 """Name of the model that a run uses."""
+IN_FULL = "adapted in full"
+"""Name of the adapted model if the run uses a mix, or zero-shot CLIP."""
+OWN_IMAGES = ", own images"
+"""End of the name of a score on test images that are also training images."""
 ORACLE = "oracle"
 """Mark of results that used ground-truth labels of their training images."""
 CORRECTED = "corrected"
 """Mark of runs that trained on labels from a person (`corrections`)."""
+
+
+_NO_GAIN = Interval(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Score:
     """Top-1 accuracy of one model of a run, and its gain over zero-shot on the same images."""
 
     model: str
-    """`adapted` for the model that the run uses; else `candidate` or `control NAME`."""
+    """`adapted` for the model that the run uses; else `adapted in full` or `control NAME`."""
     top1: float
     gain: Interval
     images: int
@@ -108,9 +115,9 @@ def read_run(folder: Path) -> MeasuredRun:
 
 def _measured(folder: Path, run: Run) -> MeasuredRun:
     recipe, record = run.recipe, run.record
-    evaluations = {evaluation.name: evaluation for evaluation in record.evaluate.evaluations}
-    zero_shot = evaluations.get("zero-shot")
-    dataset = _dataset(run, evaluations)
+    model = record.evaluate.model("zero-shot")
+    zero_shot = model.classifier if model else None
+    dataset = _dataset(run, model)
     stages, verdict = record.stages.values(), record.train.verdict
     memory = [stage.peak_memory_mb for stage in stages if stage.peak_memory_mb is not None]
     marks = {
@@ -126,30 +133,39 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
         marks=tuple(mark for mark, applies in marks.items() if applies),
         outcome=verdict.outcome if verdict else None,
         zero_shot=zero_shot.top1.value if zero_shot else None,
-        scores=(*_scores(evaluations), *_control_scores(run, dataset)),
+        scores=(*_scores(record), *_control_scores(run, dataset)),
         seconds=sum(stage.seconds for stage in stages),
         peak_memory_mb=max(memory, default=None),
     )
 
 
-def _scores(evaluations: Mapping[str, Evaluation]) -> list[Score]:
-    """Return the scores of all models but zero-shot CLIP; first the model that the run uses."""
-    scores = [
-        Score(name, evaluation.top1.value, evaluation.gain, evaluation.images)
-        for name, evaluation in evaluations.items()
-        if evaluation.gain is not None
+def _scores(record: RunRecord) -> list[Score]:
+    """Return the scores of the model that the run uses, then of the adapted model if it differs."""
+    models = {ADAPTED: record.used_model}
+    if record.train.used != "adapted":
+        models[IN_FULL] = record.evaluate.model("adapted")
+    return [
+        Score(name + end, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
+        for name, model in models.items()
+        if model is not None
+        for end, evaluation in _accuracies(model)
     ]
-    return sorted(scores, key=lambda score: score.model != ADAPTED)
 
 
-def _dataset(run: Run, evaluations: Mapping[str, Evaluation]) -> Dataset:
+def _accuracies(model: RunModel) -> Iterator[tuple[str, Evaluation]]:
+    if model.classifier is not None:
+        yield "", model.classifier
+    if model.own_images is not None and model.role != "zero-shot":
+        yield OWN_IMAGES, model.own_images
+
+
+def _dataset(run: Run, zero_shot: RunModel | None) -> Dataset:
     name = str(run.recipe["dataset"]["use"]).rpartition("/")[2]
     path = run.folder.evaluation_images
     lines = sorted(path.read_text(encoding="utf-8").splitlines())
-    if not evaluations:
+    if zero_shot is None or zero_shot.classifier is None:
         return Dataset(name, len(lines), digest_json([lines, None]))
-    images = evaluations["zero-shot"].images
-    training = evaluations.get(f"zero-shot{OWN_IMAGES}")
+    images, training = zero_shot.classifier.images, zero_shot.own_images
     if len(lines) not in (images, images + (training.images if training else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
     # A model may be measured on a part of the split only, without training images. The digest then

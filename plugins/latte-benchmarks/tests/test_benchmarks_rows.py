@@ -288,7 +288,7 @@ def damage(folder: Path, what: str) -> None:
     elif what == "foreign stages":
         record(folder, ("stages", "evaluate"), 3)
     elif what == "foreign evaluation":
-        record(folder, ("evaluate", "evaluations"), [{"name": "zero-shot"}])
+        record(folder, ("evaluate", "models"), [{"name": "zero-shot"}])
     elif what == "no versions":
         record(folder, ("environment",), {})
     else:
