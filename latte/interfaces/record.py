@@ -148,11 +148,13 @@ class AnswerFacts(Checked):
         classes: Number of their classes.
         measured: The gain of the taught model, estimated by leaving answers out in turn; None if it
             was not measured.
+        doubtful: Content keys of images whose answer is probably a mistake, most doubtful first.
     """
 
     answers: Positive
     classes: Positive
     measured: LeftOutAnswers | None = None
+    doubtful: tuple[str, ...] = ()
 
 
 class TrainFacts(Facts):

@@ -102,6 +102,7 @@ class Review:
         """The images in random order, with the labels by the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
+        self._doubtful: tuple[str, ...] = ()
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
 
@@ -113,6 +114,8 @@ class Review:
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
         self.images, self.since = _population(taught, self._labelled).images, since
+        answers = taught.record.train.answers
+        self._doubtful = answers.doubtful if answers else ()
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -167,9 +170,24 @@ class Review:
         if place.task == "clusters":
             return groups(self.images, stored.answers, self.since)
         if place.task == "images":
-            first_keys = self.asking.keys if self.asking else ()
-            return sheets(self.images, stored.answers, place, first_keys)
+            doubted = self._doubted(stored)
+            images = [
+                replace(image, adapted=doubted.get(image.key, image.adapted))
+                for image in self.images
+            ]
+            answers = {key: answer for key, answer in stored.answers.items() if key not in doubted}
+            first_keys = (*doubted, *(self.asking.keys if self.asking else ()))
+            return sheets(images, answers, place, first_keys)
         return ((image,) for image in measurements(self.population, stored.measuring))
+
+    def _doubted(self, stored: Stored) -> dict[str, int]:
+        """Return the labels of doubtful answers that nobody has looked at again, by content key."""
+        answers = ((key, stored.answers.get(key)) for key in self._doubtful)
+        return {
+            key: self.run.class_names.index(answer.label)
+            for key, answer in answers
+            if answer is not None and answer.label is not None and answer.time <= self.since
+        }
 
     def left(self, place: Place, stored: Stored) -> int:
         """Return the number of groups or images that a task still asks about."""

@@ -16,8 +16,9 @@ from hashlib import blake2b
 import torch
 
 from latte.describe.bank import DescriptionBank
+from latte.evaluate.doubtful import doubtful_answers
 from latte.evaluate.metrics import paired_gain_interval
-from latte.interfaces import Verdict
+from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.run.corrections import Corrections
 from latte.run.images import Images
@@ -49,14 +50,18 @@ def answer_facts(
     if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
         return facts
     fold_of = folds(usable)
-    refitted: dict[str, int] = {}
+    keys: list[str] = []
+    posteriors: list[Posterior] = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
             left_out = [key for key in usable if fold_of[key] == fold]
-            refitted |= _labels_without(left_out, workspace, images, zero_shot, bank)
+            keys += left_out
+            posteriors.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
             task.advance()
-    adapted = [refitted[key] == label for key, label in usable.items()]
-    frozen = [int(zero_shot.zero_shot_labels[rows[key]]) == label for key, label in usable.items()]
+    posterior = _joined(posteriors)
+    given = torch.tensor([usable[key] for key in keys])
+    adapted = (posterior.labels[:, 0] == given).tolist()
+    frozen = (zero_shot.zero_shot_labels[[rows[key] for key in keys]] == given).tolist()
     pairs = Counter(zip(adapted, frozen, strict=True))
     measured = LeftOutAnswers(
         answers=len(usable),
@@ -65,7 +70,8 @@ def answer_facts(
         adapted=sum(adapted) / len(usable),
         gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
     )
-    return facts.model_copy(update={"measured": measured})
+    doubtful = tuple(keys[row] for row in doubtful_answers(posterior, given).tolist())
+    return facts.model_copy(update={"measured": measured, "doubtful": doubtful})
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
@@ -102,14 +108,14 @@ def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
     return rows
 
 
-def _labels_without(
+def _posterior_without(
     left_out: Sequence[str],
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> dict[str, int]:
-    """Return the labels of the images `left_out` by a fit without their answers, by content key."""
+) -> Posterior:
+    """Return the posterior of the images `left_out` by a fit without their answers."""
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -118,9 +124,15 @@ def _labels_without(
     without = replace(images, corrections=corrections)
     adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
     if posterior is None:
-        refitted = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
-    else:
-        refitted = posterior.labels[:, 0]
-    rows = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
-    labels_left_out = refitted[torch.tensor([rows[key] for key in left_out])].tolist()
-    return dict(zip(left_out, labels_left_out, strict=True))
+        predicted = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
+        posterior = Posterior(predicted.unsqueeze(1), torch.ones(len(predicted), 1))
+    row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
+    rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
+    return Posterior(posterior.labels[rows], posterior.probabilities[rows])
+
+
+def _joined(posteriors: Sequence[Posterior]) -> Posterior:
+    return Posterior(
+        torch.cat([posterior.labels for posterior in posteriors]),
+        torch.cat([posterior.probabilities for posterior in posteriors]),
+    )

@@ -20,6 +20,7 @@ from latte.results.stored import LARGEST_JSON
 from latte.review.population import ReviewImage
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place, TaskName
+from tests.helpers.records import record
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -327,3 +328,23 @@ def test_two_tasks_in_one_command_are_refused(
 ) -> None:
     assert run_command_line(["review", str(review.run.folder.path), *options]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_doubtful_answers_are_shown_first_until_a_person_has_looked_again(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path / "run", NAMES)
+    taught = made_up_review(tmp_path / "taught", NAMES).run
+    images = question(review, "clusters")
+    review.save("clusters", marks(images, "bird"))
+    doubtful = [image.key for image in images[4:6]]
+    facts = {"answers": 12, "classes": 1, "doubtful": doubtful}
+    record(taught.folder.path, ["train", "answers"], facts)
+    review.adopt(Run(taught.folder), now())
+    sheet = question(review, "images")
+    assert [image.key for image in sheet[:2]] == doubtful
+    assert [image.adapted for image in sheet[:2]] == [2, 2], "the label is the person's answer"
+    time = review.save("images", [Mark(doubtful[0], "class", "bird")])
+    assert question(review, "images")[0].key == doubtful[1]
+    review.save("images", [Mark(doubtful[1], "class", "cat")])
+    assert not {*doubtful} & {image.key for image in question(review, "images")}
+    review.undo(time)
+    assert question(review, "images")[0].key == doubtful[0]

@@ -10,6 +10,7 @@ import pytest
 from latte.interfaces import Interval
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
+from latte.results.run import open_run
 from latte.run.cross_fit import FOLDS, folds, verdict_of
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
@@ -94,4 +95,13 @@ def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
 def test_a_recipe_with_steps_does_not_train_again(recipe: Path) -> None:
     folder, _, _ = run(recipe, "train.max_steps=1", f"corrections={labels_file(recipe, 3)}")
     answers = recorded(folder, "train", "answers")
-    assert answers == {"answers": 9, "classes": 3, "measured": None}
+    assert answers == {"answers": 9, "classes": 3, "measured": None, "doubtful": []}
+
+
+def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
+    file = labels_file(recipe, 3)
+    file.write_text(file.read_text().replace("part-0/000.jpg,red", "part-0/000.jpg,green"))
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={file}")
+    rows = open_run(folder).rows
+    wrong = rows.training_keys[rows.training_ids.index("part-0/000.jpg")]
+    assert recorded(folder, "train", "answers", "doubtful") == [wrong]
