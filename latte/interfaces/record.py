@@ -131,6 +131,7 @@ class LeftOutAnswers(Checked):
         zero_shot: Share of these images that zero-shot CLIP labels as the person did.
         adapted: Share that the fits label as the person did.
         gain: Difference of the shares, with its interval (paired).
+        doubtful: Ids of images whose answers contradict all others, the most doubtful first.
     """
 
     answers: Positive
@@ -138,6 +139,7 @@ class LeftOutAnswers(Checked):
     zero_shot: Share
     adapted: Share
     gain: Interval
+    doubtful: tuple[str, ...] = ()
 
 
 class AnswerFacts(Checked):
@@ -148,13 +150,11 @@ class AnswerFacts(Checked):
         classes: Number of their classes.
         measured: The gain of the taught model, estimated by leaving answers out in turn; None if it
             was not measured.
-        doubtful: Content keys of images whose answer is probably a mistake, most doubtful first.
     """
 
     answers: Positive
     classes: Positive
     measured: LeftOutAnswers | None = None
-    doubtful: tuple[str, ...] = ()
 
 
 class TrainFacts(Facts):

@@ -29,10 +29,17 @@ def taught_sentence(facts: AnswerFacts) -> str:
     )
     interval = points_range(estimate.gain, images)
     gain = f"{points(estimate.gain.value, images)} points (95 %: {interval}"
+    doubtful = len(estimate.doubtful)
+    again = (
+        f" {plural(doubtful, 'answer')} contradict{'s' if doubtful == 1 else ''} all others; "
+        "`latte review` shows such images again."
+        if doubtful
+        else ""
+    )
     left_out = "" if images == facts.answers else f" {images:,}"
     return (
         f"{answers}: {change} {gain}; accuracy {zero_shot} before, {adapted} after), estimated by "
-        f"leaving{left_out} answers out in turn ({estimate.folds} folds). {_ABOUT}"
+        f"leaving{left_out} answers out in turn ({estimate.folds} folds). {_ABOUT}{again}"
     )
 
 

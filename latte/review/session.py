@@ -72,6 +72,11 @@ class Stored:
         used = _labels(answer for answer in self.lines if answer.time <= since)
         return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
 
+    def answered_by(self, time: str, keys: Iterable[str]) -> set[str]:
+        """Return those of the content keys `keys` whose newest answer is from `time` or before."""
+        answers = self.answers
+        return {key for key in keys if key in answers and answers[key].time <= time}
+
     @cached_property
     def unknown(self) -> Counter[str | None]:
         """Number of answers per name that is no class of the run, such as a class's old name."""
@@ -102,7 +107,8 @@ class Review:
         """The images in random order, with the labels by the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
-        self._doubtful: tuple[str, ...] = ()
+        self.doubtful = _doubtful(run)
+        """Content keys of answered images whose answers contradict all others."""
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
 
@@ -114,8 +120,7 @@ class Review:
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
         self.images, self.since = _population(taught, self._labelled).images, since
-        answers = taught.record.train.answers
-        self._doubtful = answers.doubtful if answers else ()
+        self.doubtful = _doubtful(taught)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -170,24 +175,10 @@ class Review:
         if place.task == "clusters":
             return groups(self.images, stored.answers, self.since)
         if place.task == "images":
-            doubted = self._doubted(stored)
-            images = [
-                replace(image, adapted=doubted.get(image.key, image.adapted))
-                for image in self.images
-            ]
-            answers = {key: answer for key, answer in stored.answers.items() if key not in doubted}
-            first_keys = (*doubted, *(self.asking.keys if self.asking else ()))
-            return sheets(images, answers, place, first_keys)
+            unchecked = stored.answered_by(self.since, self.doubtful)
+            first_keys = (*self.doubtful, *(self.asking.keys if self.asking else ()))
+            return sheets(self.images, stored.answers, place, first_keys, unchecked)
         return ((image,) for image in measurements(self.population, stored.measuring))
-
-    def _doubted(self, stored: Stored) -> dict[str, int]:
-        """Return the labels of doubtful answers that nobody has looked at again, by content key."""
-        answers = ((key, stored.answers.get(key)) for key in self._doubtful)
-        return {
-            key: self.run.class_names.index(answer.label)
-            for key, answer in answers
-            if answer is not None and answer.label is not None and answer.time <= self.since
-        }
 
     def left(self, place: Place, stored: Stored) -> int:
         """Return the number of groups or images that a task still asks about."""
@@ -265,3 +256,12 @@ def _labelled(run: Run) -> frozenset[str]:
         return frozenset()
     with explained(path):
         return frozenset(read_stored(path, dict[str, int]))
+
+
+def _doubtful(run: Run) -> tuple[str, ...]:
+    """Return the content keys of the images whose answers contradict all others."""
+    answers = run.record.train.answers
+    if answers is None or answers.measured is None or not answers.measured.doubtful:
+        return ()
+    key_of = dict(zip(run.rows.training_ids, run.rows.training_keys, strict=True))
+    return tuple(key_of[image] for image in answers.measured.doubtful if image in key_of)

@@ -19,6 +19,7 @@ from latte.interfaces import (
     Classifier,
     Confusion,
     GalleryEntry,
+    ImageReference,
     LabelFlow,
     LearnerPrototypes,
     RunResults,
@@ -96,6 +97,11 @@ def _gallery(
     workspace: Workspace, images: Images, labels: PseudoLabels, bank: DescriptionBank
 ) -> list[GalleryEntry]:
     training = images.training
+
+    def shown_image(row: int) -> ImageReference | None:
+        is_example = row >= len(training.images)  # an example that joined the dataset's images
+        return None if is_example else training.image(row)
+
     known = workspace.dataset.audit_labels()
     rows = random.Random(workspace.seed).sample(
         range(len(training.images)), min(GALLERY, len(training.images))
@@ -103,7 +109,7 @@ def _gallery(
     return [
         GalleryEntry(
             image=training.image(row),
-            descriptions=bank.described(row, training.image),
+            descriptions=bank.described(row, shown_image),
             frozen_label=labels.frozen[row],
             adapted_label=labels.adapted[row],
             true_label=known.get(training.images[row].id),

@@ -3,7 +3,8 @@
 All answers teach the model that a run uses, so none of them can measure it. Instead the labelers
 are fitted again without a fifth of the answers, and label the images of these answers. After five
 fits, each answer was left out once. The fits know fewer answers than the model, so they are hardly
-better than it.
+better than it. The same fits show which answers are probably mistakes: those whose class is
+unlikely by all other answers.
 """
 
 from __future__ import annotations
@@ -50,18 +51,22 @@ def answer_facts(
     if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
         return facts
     fold_of = folds(usable)
-    keys: list[str] = []
-    posteriors: list[Posterior] = []
+    keys = sorted(usable, key=lambda key: fold_of[key])
+    parts = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
-            left_out = [key for key in usable if fold_of[key] == fold]
-            keys += left_out
-            posteriors.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
+            left_out = [key for key in keys if fold_of[key] == fold]
+            parts.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
             task.advance()
-    posterior = _joined(posteriors)
-    given = torch.tensor([usable[key] for key in keys])
-    adapted = (posterior.labels[:, 0] == given).tolist()
-    frozen = (zero_shot.zero_shot_labels[[rows[key] for key in keys]] == given).tolist()
+    posterior = Posterior(
+        torch.cat([part.labels for part in parts]),
+        torch.cat([part.probabilities for part in parts]),
+    )
+    answers = torch.tensor([usable[key] for key in keys])
+    adapted = (posterior.labels[:, 0] == answers).tolist()
+    answered_rows = torch.tensor([rows[key] for key in keys])
+    frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
+    doubtful = answered_rows[doubtful_answers(posterior, answers)]
     pairs = Counter(zip(adapted, frozen, strict=True))
     measured = LeftOutAnswers(
         answers=len(usable),
@@ -69,9 +74,9 @@ def answer_facts(
         zero_shot=sum(frozen) / len(usable),
         adapted=sum(adapted) / len(usable),
         gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
+        doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
-    doubtful = tuple(keys[row] for row in doubtful_answers(posterior, given).tolist())
-    return facts.model_copy(update={"measured": measured, "doubtful": doubtful})
+    return facts.model_copy(update={"measured": measured})
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
@@ -115,7 +120,10 @@ def _posterior_without(
     zero_shot: ZeroShot,
     bank: DescriptionBank,
 ) -> Posterior:
-    """Return the posterior of the images `left_out` by a fit without their answers."""
+    """Return class probabilities of the images `left_out` by a fit without their answers.
+
+    If no labeler returns probabilities, each image has one label of probability 1.
+    """
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -124,15 +132,9 @@ def _posterior_without(
     without = replace(images, corrections=corrections)
     adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
     if posterior is None:
-        predicted = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
-        posterior = Posterior(predicted.unsqueeze(1), torch.ones(len(predicted), 1))
+        blocks = adapted.in_blocks([zero_shot.training] * len(adapted.members))
+        adapted_labels = blocks.labels().unsqueeze(1)
+        posterior = Posterior(adapted_labels, torch.ones_like(adapted_labels, dtype=torch.float32))
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
     rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
     return Posterior(posterior.labels[rows], posterior.probabilities[rows])
-
-
-def _joined(posteriors: Sequence[Posterior]) -> Posterior:
-    return Posterior(
-        torch.cat([posterior.labels for posterior in posteriors]),
-        torch.cat([posterior.probabilities for posterior in posteriors]),
-    )

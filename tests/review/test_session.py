@@ -20,7 +20,6 @@ from latte.results.stored import LARGEST_JSON
 from latte.review.population import ReviewImage
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place, TaskName
-from tests.helpers.records import record
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -159,6 +158,17 @@ def test_images_without_a_class_in_a_group_are_looked_through_later(review: Revi
     open_images = {image for sheet in review.questions(Place(task="images")) for image in sheet}
     assert len(open_images) == len(review.images) - 10
     assert {*images[10:]} < open_images
+
+
+def test_doubtful_answers_are_shown_again_first_until_they_are_checked(review: Review) -> None:
+    images = question(review, "images")
+    review.save("images", marks(images, "dog"))
+    review.since, review.doubtful = now(), (images[5].key,)
+    shown = question(review, "images")
+    assert shown[0] == images[5]
+    assert not {*images[:5], *images[6:]} & {*shown}
+    review.save("images", marks(shown[:1], "cat"))
+    assert images[5] not in question(review, "images")
 
 
 def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
@@ -328,23 +338,3 @@ def test_two_tasks_in_one_command_are_refused(
 ) -> None:
     assert run_command_line(["review", str(review.run.folder.path), *options]) == 2
     assert named in capsys.readouterr().err
-
-
-def test_doubtful_answers_are_shown_first_until_a_person_has_looked_again(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path / "run", NAMES)
-    taught = made_up_review(tmp_path / "taught", NAMES).run
-    images = question(review, "clusters")
-    review.save("clusters", marks(images, "bird"))
-    doubtful = [image.key for image in images[4:6]]
-    facts = {"answers": 12, "classes": 1, "doubtful": doubtful}
-    record(taught.folder.path, ["train", "answers"], facts)
-    review.adopt(Run(taught.folder), now())
-    sheet = question(review, "images")
-    assert [image.key for image in sheet[:2]] == doubtful
-    assert [image.adapted for image in sheet[:2]] == [2, 2], "the label is the person's answer"
-    time = review.save("images", [Mark(doubtful[0], "class", "bird")])
-    assert question(review, "images")[0].key == doubtful[1]
-    review.save("images", [Mark(doubtful[1], "class", "cat")])
-    assert not {*doubtful} & {image.key for image in question(review, "images")}
-    review.undo(time)
-    assert question(review, "images")[0].key == doubtful[0]

@@ -52,7 +52,7 @@ class Score:
     gain: Interval
     images: int
     settings: str = ""
-    """Digest of a control run's settings."""
+    """Digest of the values that a control changes."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
         marks=tuple(mark for mark, applies in marks.items() if applies),
         outcome=verdict.outcome if verdict else None,
         zero_shot=zero_shot.top1.value if zero_shot else None,
-        scores=(*_scores(record), *_control_scores(run, dataset)),
+        scores=(*_scores(record), *_control_scores(record)),
         seconds=sum(stage.seconds for stage in stages),
         peak_memory_mb=max(memory, default=None),
     )
@@ -145,11 +145,15 @@ def _scores(record: RunRecord) -> list[Score]:
     if record.train.used != "adapted":
         models[IN_FULL] = record.evaluate.model("adapted")
     return [
-        Score(name + end, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
+        _score(name + end, evaluation)
         for name, model in models.items()
         if model is not None
         for end, evaluation in _accuracies(model)
     ]
+
+
+def _score(model: str, evaluation: Evaluation) -> Score:
+    return Score(model, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
 
 
 def _accuracies(model: RunModel) -> Iterator[tuple[str, Evaluation]]:
@@ -174,25 +178,17 @@ def _dataset(run: Run, zero_shot: RunModel | None) -> Dataset:
     return Dataset(name, images, digest_json([lines, len(run.record.data.class_names), *part]))
 
 
-def _control_scores(run: Run, dataset: Dataset) -> list[Score]:
-    """Return the scores of the recipe's control runs that were evaluated on `dataset`."""
-    controls, scores = run.recipe.get("controls") or {}, []
-    folders = sorted(run.folder.controls.iterdir()) if run.folder.controls.is_dir() else []
-    for parent in folders:
-        if parent.name not in controls:
+def _control_scores(record: RunRecord) -> list[Score]:
+    """Return the scores of the models that the recipe's controls use."""
+    controls, scores = record.recipe.get("controls") or {}, []
+    for model in record.evaluate.models:
+        changes = controls.get(model.name) or {}
+        if model.role != "control" or model.classifier is None:
             continue
-        # Older run folders belong to earlier versions of the control run's recipe.
-        recipes = parent.glob("*/recipe.yaml")
-        by_time = sorted(recipes, key=lambda path: path.stat().st_mtime_ns)
-        try:
-            control = read_run(by_time[-1].parent) if by_time else None
-        except LatteError:
-            continue
-        if control and control.scores and control.dataset == dataset:
-            mark = f" ({ORACLE})" if ORACLE in control.marks else ""
-            name = f"control {parent.name}{mark}"
-            settings = digest_json(dict(control.settings))
-            scores.append(replace(control.scores[0], model=name, settings=settings))
+        oracle = is_oracle({"oracle": is_oracle(record.recipe), **changes})
+        name = f"control {model.name}" + (f" ({ORACLE})" if oracle else "")
+        score = _score(name, model.classifier)
+        scores.append(replace(score, settings=digest_json(without_secrets(changes))))
     return scores
 
 

@@ -128,6 +128,15 @@ def set_model(folder: Path, role: str, right: int) -> None:
     record(folder, ("evaluate", "models"), [*models.values()])
 
 
+def add_control(folder: Path, name: str, right: int) -> None:
+    """Add a control that is right on this number of the 1,000 images."""
+    models = recorded(folder, "evaluate", "models")
+    gain = right / 1000 - models[0]["classifier"]["top1"]["value"]
+    interval = {"value": gain, "low": gain - 0.01, "high": gain + 0.01}
+    control = {**_model(name, right, 1000, interval), "role": "control"}
+    record(folder, ("evaluate", "models"), [*models, control])
+
+
 def set_peak_memory(folder: Path, megabytes: float) -> None:
     """Record this peak memory for stage `train`, and half of it for the other stages."""
     for stage in recorded(folder, "stages"):
