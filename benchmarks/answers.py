@@ -17,11 +17,9 @@ other sets.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 from zlib import crc32
 
@@ -30,10 +28,8 @@ from torch import Tensor
 
 from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
-from benchmarks.folder_cells import Images, LabelledSet
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
-from latte.results.stored import open_tensors
 
 LATTE = "latte"
 METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
@@ -57,13 +53,11 @@ def main(arguments: Sequence[str]) -> None:
     """Print the accuracies by plan and method, and the differences to the best rival by set."""
     parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="plugin:tiny")
-    parser.add_argument("--features", nargs="+", type=Path, metavar="FILE", default=[])
     parser.add_argument("--plan", action="append", choices=PLANS, help="default: all")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    sets = [read_features(path) for path in options.features] or load_sets(options)
+    sets = load_sets(options)
     plans = options.plan or PLANS
     measured: Measured = {}
     for labelled in sets:
@@ -82,25 +76,6 @@ def main(arguments: Sequence[str]) -> None:
         }
         counts = ", ".join(f"{name} {number:.0f}" for name, number in numbers.items())
         say("", f"mean number of answers {WORTH_ASKING}: {counts}")
-
-
-def read_features(path: Path) -> LabelledSet:
-    """Read a set from a safetensors file of features and labels.
-
-    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
-    """
-    with open_tensors(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
-        parts = [
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
-            for name in ("training", "evaluation")
-        ]
-        names = tuple(json.loads(about["classes"]))
-        scale = float(about["logit_scale"])
-        texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts)
 
 
 def accuracies(

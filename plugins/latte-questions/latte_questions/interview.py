@@ -59,6 +59,9 @@ Fit = Callable[[Tensor, Tensor | None], Mixture]
 class ChoicesOptions(TransductiveOptions):
     """Options of `choices`: the options of `transductive`, and the describer to ask."""
 
+    # The order of the questions, and the expected gain, were calibrated without both.
+    other_names: int = Field(default=0, ge=0, description="as in the labeler transductive")
+    balance: float = Field(default=0.0, ge=0, le=1, description="as in the labeler transductive")
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"
     )

@@ -161,4 +161,6 @@ def choices() -> ChoicesLabeler:
 
 
 def without_questions() -> Tensor:
-    return labels(TransductiveLabeler(TransductiveOptions(), CONTEXT), misnamed())
+    return labels(
+        TransductiveLabeler(TransductiveOptions(other_names=0, balance=0), CONTEXT), misnamed()
+    )
