@@ -17,11 +17,16 @@ IN_ORDER, WORTH_ASKING = "in order", "while worth asking"
 PLANS = (
     *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
     *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
+    *("5 sheets", "1 sheet per group"),
     *(f"{number} {IN_ORDER}" for number in (10, 15, 30, 50, 100)),
     WORTH_ASKING,
 )
 _CONSIDERED = 0.7
 """Share of a group's or folder's images that a draw considers, so that draws differ."""
+_SUREST, _LEAST_SURE = 9, 3
+"""Numbers of a group's images on a sheet."""
+_MIXED = 0.25
+"""A sheet is mixed, and its group gets no answer, if no class has this share of its images."""
 _REFIT_AFTER = 10
 """Number of answers in latte's order after which the mixture is fitted again."""
 
@@ -34,6 +39,9 @@ def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Ten
         asked = _in_order(answered, order, None)
     elif plan.endswith(IN_ORDER):
         asked = _in_order(answered, order, _number(plan))
+    elif "sheet" in plan:
+        sheets = [*_sheets(answered, generator)]
+        asked = torch.cat(sheets if plan.endswith("group") else sheets[: _number(plan)])
     elif plan.endswith("random"):
         asked = order[: _number(plan)]
     elif plan.endswith("class"):
@@ -67,6 +75,21 @@ def _nearest_centres(
         ranked = rows[(answered.own[rows] @ centre).argsort(descending=True)]
         considered = torch.rand(len(ranked), generator=generator) < _CONSIDERED
         yield torch.cat([ranked[considered], ranked[~considered]])[:number]
+
+
+def _sheets(answered: AnsweredSet, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield the images that get an answer on each group's sheet, the largest group first."""
+    truth = answered.labelled.train.labels
+    confidence, groups = answered.without_answers.max(dim=1)
+    is_considered = torch.rand(len(truth), generator=generator) < _CONSIDERED
+    for label in groups.bincount().argsort(descending=True, stable=True).tolist():
+        rows = ((groups == label) & is_considered).nonzero().squeeze(1)
+        ranked = rows[confidence[rows].argsort(descending=True, stable=True)]
+        rest = ranked[_SUREST:]
+        sheet = torch.cat([ranked[:_SUREST], rest[max(0, len(rest) - _LEAST_SURE) :]])
+        shows = truth[sheet]
+        if len(sheet) and int(shows.bincount().max()) >= _MIXED * len(sheet):
+            yield sheet[shows == shows.mode().values]
 
 
 def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Tensor:

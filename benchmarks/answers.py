@@ -3,7 +3,9 @@
 Each set's training images are a folder, and its test images are unseen. A simulated person gives
 the true classes of some images: `5 per class`, `30 random` images, `2 per group`, the images
 nearest the centre of each group that the mixture finds without answers, or `30 in order`, the
-images that latte asks about first. `while worth asking` goes on in this order as long as ten
+images that latte asks about first. In `5 sheets` the person names the five largest groups on a
+sheet of the nine surest and three least sure images of each, of which those that show the sheet's
+commonest class get an answer. `while worth asking` goes on in this order as long as ten
 answers are expected to change a point. With `--wrong`, a share of the answers names another class.
 Accuracy on own images leaves the answered images out.
 
@@ -119,8 +121,8 @@ def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
     """Return the accuracies of the labels in per cent."""
     own = (labels.own == answered.labelled.train.labels)[given < 0]
     unseen = labels.unseen == answered.labelled.test.labels
-    shares = (100 * float(right.float().mean()) for right in (own, unseen))
-    return Accuracy(*shares, answers=int((given >= 0).sum()))
+    shares = [100 * float(right.float().mean()) for right in (own, unseen)]
+    return Accuracy(shares[0], shares[1], int((given >= 0).sum()))
 
 
 def means_table(names: Sequence[str], plans: Sequence[str], measured: Measured, part: str) -> str:

@@ -40,7 +40,7 @@ from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.run.judging import blend_classifier
+from latte.run.adapted import mixed_classifier
 
 LEARNER = "main"
 
@@ -84,10 +84,10 @@ class RecipeMethod:
             return Answers(labels, test, confidence=confidence)
         guard = cast("Guard[Any]", self._build(self.guard, context))
         verdict = guard.judge(_evidence(folder, classifier, labels))
-        half = classify(blend_classifier(folder.texts, classifier, 0.5), folder.own.features)
+        half = classify(mixed_classifier(folder.texts, classifier, 0.5), folder.own.features)
         if verdict.strength == 1:
             return Answers(labels, test, verdict, labels, half)
-        taken = blend_classifier(folder.texts, classifier, verdict.strength)
+        taken = mixed_classifier(folder.texts, classifier, verdict.strength)
         own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
         return Answers(own, test, verdict, labels, half)
 

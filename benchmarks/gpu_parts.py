@@ -182,7 +182,8 @@ def _same_prototypes(first: RunFolder, second: RunFolder) -> Figures:
 
 def _difference(first: RunFolder, second: RunFolder) -> float:
     one, other = (
-        load_tensors(folder.path / "prototypes.safetensors") for folder in (first, second)
+        load_tensors(folder.path / "models/adapted/prototypes.safetensors")
+        for folder in (first, second)
     )
     return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
 

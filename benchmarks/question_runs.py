@@ -214,5 +214,6 @@ def run_accuracy(
         found = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
     counted = [(name, label) for name, _, label in own if label != NO_CLASS]
     correct = sum(found[name] == drawn.names[label] for name, label in counted)
-    unseen = {one.name: one for one in Run(run).record.evaluate.evaluations}["adapted"]
-    return 100 * correct / len(counted), 100 * unseen.top1.value
+    used = Run(run).record.used_model
+    assert used is not None and used.classifier is not None, "the run was evaluated"
+    return 100 * correct / len(counted), 100 * used.classifier.top1.value

@@ -6,7 +6,7 @@ The first line of a stage's docstring is its label in the printed table.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +45,7 @@ from latte.interfaces.record import Source, StageRecord
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
-from latte.run.adapted import Adapted, Member, save_classifiers
+from latte.run.adapted import ZERO_SHOT, Adapted, Member, save_prototypes
 from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
@@ -294,15 +294,16 @@ def evaluate_model(world: World) -> None:
     backbone: Any = SimpleNamespace(logit_scale=torch.tensor(100.0))
     member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
     adapted = Adapted(world.class_names, (member,))
-    save_classifiers(world.run, adapted)
-    found = evaluate(world.workspace, world.images, world.zero_shot, Outcome(adapted))
+    zero_shot = Adapted(world.class_names, (replace(member, name=ZERO_SHOT),))
+    save_prototypes(world.run.adapted_model, adapted)
+    found = evaluate(world.workspace, world.images, world.zero_shot, Outcome(zero_shot, adapted))
     world.run.results.finish("evaluate", _STAGE, found.facts)
 
 
 def collect(world: World) -> None:
     """Collect the input of a report."""
     del world.bank
-    world.collected = collect_results(world.workspace, world.images, {})
+    world.collected = collect_results(world.workspace, world.images)
 
 
 def report(world: World) -> None:

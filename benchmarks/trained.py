@@ -103,32 +103,34 @@ def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) ->
 def rows_of(
     run: RunFolder, drawn: Drawn, labels: Mapping[str, int], place: tuple[str, str, str, int, str]
 ) -> list[Row]:
-    """Return two rows of a finished run: one of the candidate, one of the model after the verdict.
+    """Return two rows of a finished run: one of the adapted model, one of the model that it uses.
 
     `labels` are the own images' labels by id; `place` is model, set, cell, seed and recipe.
     """
     *where, name = place
     record = run.results.read()
-    found = {one.name: one for one in record.evaluate.evaluations}
+    found = {model.name: model.classifier for model in record.evaluate.models}
     verdict = record.train.verdict
     assert verdict is not None, "each recipe has a guard"
-    apart = "candidate" in found
-    taken, before = found["adapted"], found["zero-shot"]
+    used, adapted, before = found[record.train.used], found["adapted"], found["zero-shot"]
+    assert used and adapted and before, "all models are measured"
+    apart = record.train.used != "adapted"
     own = own_gain(run.pseudo_labels, labels, drawn.names)
-    full = own_gain(run.candidate.pseudo_labels, labels, drawn.names) if apart else own
+    adapted_labels = run.adapted_model.pseudo_labels if apart else run.pseudo_labels
+    full = own_gain(adapted_labels, labels, drawn.names)
     shared: dict[str, Any] = {
         **dict(zip(("model", "set", "cell", "draw"), where, strict=True)),
         "images": len(drawn.own),
         "counted": sum(label != NO_CLASS for label in labels.values()),
         "balanced": math.nan,  # classes that do not occur are not evaluated
     }
-    whole = unseen_gain(before, found["candidate"] if apart else taken, drawn)
+    whole = unseen_gain(before, adapted, drawn)
     return [
         Row(method=name, own=full, unseen=whole, **shared),
         Row(
             method=judged(name),
             own=own,
-            unseen=unseen_gain(before, taken, drawn),
+            unseen=unseen_gain(before, used, drawn),
             full=full,
             strength=verdict.strength,
             signals=verdict.signals,

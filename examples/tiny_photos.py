@@ -25,6 +25,12 @@ def write_photos(folder: Path) -> None:
             _copy(IMAGES / path, folder / "labelled" / name)
 
 
+def true_class(photo: Path) -> str:
+    """Return the class of a photo, which a person would see."""
+    split = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
+    return next(name for path, _, name in split["train"] if Path(path).name == photo.name)
+
+
 def _copy(photo: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(photo, folder)

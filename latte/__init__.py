@@ -14,7 +14,7 @@ from latte.version import __version__ as __version__
 if TYPE_CHECKING:
     from latte.interfaces.errors import LatteError as LatteError
     from latte.new.adapting import adapt as adapt
-    from latte.predict.predictor import load as load
+    from latte.new.model import load as load
 
 __all__ = ["LatteError", "__version__", "adapt", "load"]
 
@@ -22,7 +22,7 @@ __all__ = ["LatteError", "__version__", "adapt", "load"]
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that `import latte` does not import torch."""
     if name == "load":
-        from latte.predict.predictor import load
+        from latte.new.model import load
 
         return load
     if name == "adapt":

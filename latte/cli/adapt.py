@@ -80,14 +80,14 @@ def adapt(
         labels=labels,
         registry=registry,
     )
-    found = proposed.found
-    named = number_of_names(found.class_names)
-    echo(in_lines(f"images: {found.images:,}; class names: {named}"))
-    print_reasons(found, proposed.chosen)
+    findings = proposed.findings
+    class_names = number_of_names(findings.class_names)
+    echo(in_lines(f"images: {findings.images:,}; class names: {class_names}"))
+    print_reasons(findings, proposed.choices)
     results = run_proposal(proposed, registry, make_progress(quiet))
     print_results(results, results.folder)
     echo(f"recipe: {proposed.recipe}")
-    echo(in_lines(proposed.chosen.others))
+    echo(in_lines(proposed.choices.other_methods))
     if open_:
         typer.launch(str(results.folder / "report" / "index.html"))
     if ask:

@@ -21,21 +21,19 @@ def evaluate(
     """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
     from latte.report.statements import label_use
-    from latte.report.summary import evaluation_lines, statement_lines
+    from latte.report.summary import model_lines, statement_lines
     from latte.results.run import open_run
-    from latte.run.evaluating import named_classes
+    from latte.run.evaluating import as_data
     from latte.run.reopen import evaluate_run
 
-    evaluations, opened_run = (
+    models, opened_run = (
         evaluate_run(run, load_registry(), make_progress(quiet)),
         open_run(run),
     )
     if as_json:
-        print_json(
-            [named_classes(evaluation, opened_run.class_names) for evaluation in evaluations]
-        )
+        print_json([as_data(model, opened_run.class_names) for model in models])
     else:
-        echo("\n".join(evaluation_lines(evaluations)))
+        echo("\n".join(model_lines(models)))
     for statement in label_use({**opened_run.recipe, "controls": {}}):
         echo("\n".join(statement_lines(statement)), err=as_json)
 
@@ -70,7 +68,7 @@ def export(
             "folder by default.",
         ),
     ] = None,
-    candidate: shared.CandidateOption = False,
+    use: shared.UseOption = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Replace a file of labels that exists; folders are kept."),
@@ -88,9 +86,9 @@ def export(
         _refuse_option("--force", "labels", is_set=force)
         from latte.export.run import export_run
 
-        echo(export_run(run, format_, output, progress, candidate=candidate))
+        echo(export_run(run, format_, output, progress, use=use))
         return
-    _refuse_option("--candidate", "models", is_set=candidate)
+    _refuse_option("--use", "models", is_set=use is not None)
     if output is None:
         hint = "name a file (imagefolder and fiftyone: a folder): --output PATH"
         raise LatteError("names no place for the labels", where="--output", hint=hint)

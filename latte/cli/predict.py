@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
+from latte.cli.shared import ForceOption, QuietOption, RunArgument, UseOption, require_run
 from latte.interfaces import LatteError
 from latte.io.files import partial_file
 from latte.io.paths import (
@@ -110,7 +110,7 @@ def predict(
     min_confidence: MinConfidenceOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    candidate: CandidateOption = False,
+    use: UseOption = None,
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -133,10 +133,10 @@ def predict(
     if output is not None:
         _refuse_own_files(output, rows_format, force=force)
     from latte.evaluate.predictions import with_unknown
-    from latte.predict.predictor import load
+    from latte.predict.predictor import Predictor, open_predictor
 
     progress, total = make_progress(quiet), _count(images)
-    model = load(run, device, progress, candidate=candidate)
+    model = open_predictor(Predictor, run, device, progress, use=use)
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
     rows = model.predict_iter(

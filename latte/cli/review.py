@@ -95,13 +95,13 @@ def _print(opened: Review, as_json: bool) -> None:
         if found.unknown:
             echo(in_lines(found.unknown), err=True)
         better = {"better": found.estimate.better}
-        print_json({"compared": found.compared} | asdict(found.estimate) | better)
+        print_json(asdict(found.estimate) | better)
         return
     for line in found.lines:
         echo(in_lines(line))
-    if opened.run.record.train.has_candidate and found.estimate.better == "adapted":
+    if opened.run.record.train.strength < 1 and found.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
-        echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+        echo(f"use the adapted model: latte predict {folder} IMAGES --use adapted")
     if step := opened.next_step(stored):
         echo(step)
 

@@ -100,7 +100,7 @@ def print_results(run_results: RunResults, folder: Path) -> None:
     echo(in_lines(cost_line(run_results, waited())))
     for title, path in (
         ("report", folder / "report" / "index.html"),
-        ("model", folder / "model"),
+        ("adapted model", RunFolder(folder).adapted_model.backbone),
         ("labels of your images", folder / "pseudo_labels.csv"),
     ):
         if path.exists():

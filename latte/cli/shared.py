@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, suggestion
+from latte.interfaces.measurements import UsedModel
 from latte.new.methods import NAMES
 from latte.recipe.load import refuse_absent_file
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
@@ -183,10 +184,12 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=2, help="Use at most this many training and test images: a quick look."),
 ]
-CandidateOption = Annotated[
-    bool,
+UseOption = Annotated[
+    UsedModel | None,
     typer.Option(
-        "--candidate", help="Use the adapted model even if the run's guard did not fully accept it."
+        help="Use this model, even if the run's guard chose another one. Default: the model that "
+        "the run uses.",
+        show_default=False,
     ),
 ]
 ForceOption = Annotated[

@@ -48,6 +48,6 @@ class ModelCardReporter(Reporter[NoOptions]):
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the model card and return its path."""
-        path = results.folder / "model" / "README.md"
+        path = results.folder / "models" / "adapted" / "model" / "README.md"
         write_text(path, model_card(results))
         return [path]

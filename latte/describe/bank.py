@@ -132,11 +132,13 @@ class DescriptionBank:
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
-    def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
+    def described(
+        self, row: int, image: Callable[[int], ImageReference | None]
+    ) -> dict[str, Described]:
         """Return the texts about the training image with index `row`, by name of the description.
 
-        Texts about classes are left out. `image` maps an index to a training image; it is called
-        for the images of a group.
+        Texts about classes are left out. `image` maps an index to a training image, or to None if
+        the image is not shown; it is called for the images of a group.
         """
         described = {}
         for label, column in self.columns.items():
@@ -145,7 +147,8 @@ class DescriptionBank:
             rows = [text for text in sampler.rows[subject].tolist() if text != ABSENT]
             text, *other_texts = (self.unique_texts[text_row] for text_row in rows)
             members = [] if column.groups is None else column.groups[subject].tolist()
-            described[label] = Described(text, tuple(map(image, members)), tuple(other_texts))
+            group = tuple(filter(None, map(image, members)))
+            described[label] = Described(text, group, tuple(other_texts))
         return described
 
     def __len__(self) -> int:

@@ -47,7 +47,7 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
 
 
 def evaluate_ranks(
-    name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
+    ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
 ) -> Evaluation:
     """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
@@ -64,7 +64,6 @@ def evaluate_ranks(
     classes = tuple(ClassAccuracy(*counts) for counts in zip(correct_counts, images, strict=True))
     shares = [accuracy.correct / accuracy.images for accuracy in classes if accuracy.images]
     return Evaluation(
-        name=name,
         images=len(labels),
         top1=accuracy_interval(int(is_correct.sum()), len(labels)),
         top5=(ranks < 5).double().mean().item(),

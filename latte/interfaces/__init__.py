@@ -28,12 +28,12 @@ from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
 from latte.interfaces.measurements import (
-    OWN_IMAGES,
     Calibration,
     ClassAccuracy,
     Evaluation,
     Interval,
     PresentNames,
+    RunModel,
 )
 from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
 from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
@@ -70,7 +70,6 @@ from latte.interfaces.training import (
 )
 
 __all__ = [
-    "OWN_IMAGES",
     "Backbone",
     "BackboneLoader",
     "Batch",
@@ -132,6 +131,7 @@ __all__ = [
     "Refresh",
     "Refusal",
     "Reporter",
+    "RunModel",
     "RunRecord",
     "RunResults",
     "RunStart",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from latte.interfaces.checked import CHECKED, ROUNDING, Count, Positive, Share
 
-OWN_IMAGES = ", own images"
-"""Suffix of an evaluation's name if it uses only test images that are also training images."""
-
+Role = Literal["zero-shot", "adapted", "mixed", "control"]
+"""What a model is in its run; `mixed` is a mix of the zero-shot and the adapted model."""
+UsedModel = Literal["adapted", "zero-shot"]
+"""A model that can be used instead of the one that the run uses."""
 
 _Scale = Annotated[float, Field(ge=1e-6, le=1e6)]
 """A plausible scale of similarities; CLIP's own is at most 100."""
@@ -59,26 +62,22 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, config=CHECKED)
 class Evaluation:
-    """Accuracy of one classifier on the evaluation split.
+    """Accuracy on images of the evaluation split.
 
     Attributes:
-        name: `zero-shot`, `adapted`, `candidate` or the name of a control run. With the suffix
-            `OWN_IMAGES`, only test images that are also training images are evaluated.
         classes: Accuracy per class, in label order.
         gain: Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself.
 
     Example:
         >>> from latte.api import ClassAccuracy, Evaluation, Interval
         >>> evaluation = Evaluation(
-        ...     name="zero-shot", images=40, top1=Interval(0.6, 0.45, 0.75), top5=1.0,
-        ...     mean_per_class=0.6, classes=(ClassAccuracy(14, 20), ClassAccuracy(10, 20)),
-        ...     gain=None,
+        ...     images=40, top1=Interval(0.6, 0.45, 0.75), top5=1.0, mean_per_class=0.6,
+        ...     classes=(ClassAccuracy(14, 20), ClassAccuracy(10, 20)), gain=None,
         ... )
         >>> evaluation.top1.value
         0.6
     """
 
-    name: str
     images: Positive
     top1: Interval
     top5: Share
@@ -90,17 +89,17 @@ class Evaluation:
     def _check(self) -> Evaluation:
         counts_are_possible = all(counts.correct <= counts.images for counts in self.classes)
         if not counts_are_possible or sum(counts.images for counts in self.classes) != self.images:
-            raise ValueError(f"{self.name}: its counts do not add up")
+            raise ValueError("its counts do not add up")
         if not self.top1.is_within(0, 1):
-            raise ValueError(f"{self.name}: a share is not between 0 and 1")
+            raise ValueError("a share is not between 0 and 1")
         if self.gain is not None and not self.gain.is_within(-1, 1):
-            raise ValueError(f"{self.name}: a gain is not between -1 and 1")
+            raise ValueError("a gain is not between -1 and 1")
         return self
 
 
 @dataclass(frozen=True, config=CHECKED)
 class Calibration:
-    """Calibration of a run's confidence, computed without labels.
+    """Calibration of a model's confidence, computed without labels.
 
     With `scale` in place of the logit scale, the mean confidence equals an accuracy that latte
     estimates without labels. Only the calibration error, on evaluation images, needs labels.
@@ -135,6 +134,55 @@ class Calibration:
     def temperature(self) -> float:
         """Number by which calibration divides the logits; above 1 if the model is overconfident."""
         return self.logit_scale / self.scale
+
+
+@dataclass(frozen=True, config=CHECKED)
+class RunModel:
+    """A model of a run, and what is known about it.
+
+    Attributes:
+        name: The role, or the name of the control.
+        classifier: Accuracy of the classifier; None if the dataset has no evaluation split. If the
+            model has a posterior, and the run uses the adapted model in full, only test images
+            that are no training images are used, unless there are no others.
+        own_images: Accuracy on the test images that are also training images, if a labeler returned
+            a posterior (class probabilities of the training images). It measures the posterior; for
+            the zero-shot model, it measures the classifier on the same images.
+        calibration: Calibration of the model's confidence.
+
+    Example:
+        >>> from latte.api import RunModel
+        >>> def line(model: RunModel) -> str:
+        ...     return ", ".join(f"{name} {one.top1.value}" for name, one in model.accuracies())
+    """
+
+    name: str
+    role: Role
+    classifier: Evaluation | None = None
+    own_images: Evaluation | None = None
+    calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> RunModel:
+        for title, evaluation in self.accuracies():
+            if evaluation.gain is None and self.role != "zero-shot":
+                raise ValueError(f"{title}: the gain is missing")
+        return self
+
+    def as_control(self, name: str) -> RunModel:
+        """Return this model as the control `name` of another run; zero-shot CLIP has no gain."""
+        classifier, own_images = (
+            evaluation and replace(evaluation, gain=evaluation.gain or Interval(0, 0, 0))
+            for evaluation in (self.classifier, self.own_images)
+        )
+        return RunModel(name, "control", classifier, own_images, self.calibration)
+
+    def accuracies(self) -> Iterator[tuple[str, Evaluation]]:
+        """Yield a title and the accuracy of the classifier and of the run's own images, if any."""
+        if self.classifier is not None:
+            yield self.name, self.classifier
+        if self.own_images is not None:
+            yield f"{self.name}, own images", self.own_images
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -15,13 +15,7 @@ from latte.interfaces.checked import Checked, Count, Positive, Share
 from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict, check_verdict
-from latte.interfaces.measurements import (
-    OWN_IMAGES,
-    Calibration,
-    Evaluation,
-    Interval,
-    PresentNames,
-)
+from latte.interfaces.measurements import Interval, PresentNames, Role, RunModel
 from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
 _Figure = Annotated[float, Field(ge=0, lt=1e12)]
@@ -57,6 +51,7 @@ class Source(Checked):
         recipe_from_run: The same path, relative to the run folder; None if they are on different
             drives.
         limit: Largest number of training images and of evaluation images; None means all.
+        backbone: Identity of the original CLIP weights; see `BackboneLoader.identity`.
         values: The resolved recipe; environment variables in its values are not replaced.
         origins: Place of each value of the recipe, by the value's key path.
     """
@@ -64,6 +59,7 @@ class Source(Checked):
     recipe: _Path
     recipe_from_run: _Path | None = None
     limit: Positive | None = None
+    backbone: str = ""
     values: Mapping[str, Any] = {}
     origins: Mapping[str, str] = {}
 
@@ -135,6 +131,7 @@ class LeftOutAnswers(Checked):
         zero_shot: Share of these images that zero-shot CLIP labels as the person did.
         adapted: Share that the fits label as the person did.
         gain: Difference of the shares, with its interval (paired).
+        doubtful: Ids of images whose answers contradict all others, the most doubtful first.
     """
 
     answers: Positive
@@ -142,6 +139,7 @@ class LeftOutAnswers(Checked):
     zero_shot: Share
     adapted: Share
     gain: Interval
+    doubtful: tuple[str, ...] = ()
 
 
 class AnswerFacts(Checked):
@@ -163,8 +161,8 @@ class TrainFacts(Facts):
     """Facts of stage `train`.
 
     Attributes:
-        verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
-            below 1, the adapted model is in the run's folder `candidate/`.
+        verdict: Verdict of the recipe's guard; None if the recipe has no guard.
+        trains_clip: True if training steps changed parameters of CLIP.
         answers: Facts about the classes that a person gave; None if the recipe has no corrections.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
@@ -173,6 +171,7 @@ class TrainFacts(Facts):
     """
 
     verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
+    trains_clip: bool = False
     answers: AnswerFacts | None = None
     cut_texts: tuple[CutTexts, ...] = ()
     questions: tuple[QuestionCounts, ...] = ()
@@ -180,46 +179,41 @@ class TrainFacts(Facts):
     reliability: str | None = None
 
     @property
-    def has_candidate(self) -> bool:
-        """True if the guard did not accept the adapted model in full."""
-        return self.verdict is not None and self.verdict.strength < 1
+    def strength(self) -> float:
+        """Share of the adapted model in the model that the run uses; the rest is zero-shot CLIP."""
+        return 1.0 if self.verdict is None else self.verdict.strength
+
+    @property
+    def used(self) -> Role:
+        """Role of the model that the run uses: `zero-shot`, `adapted` or `mixed`."""
+        roles: dict[float, Role] = {0: "zero-shot", 1: "adapted"}
+        return roles.get(self.strength, "mixed")
 
 
 class EvaluateFacts(Facts):
     """Facts of stage `evaluate`.
 
     Attributes:
-        evaluations: Accuracies of zero-shot CLIP and of the adapted model; empty if the dataset has
-            no evaluation split. The evaluation `candidate` shows an adapted model that the guard
-            did not accept in full. A run with a posterior (class probabilities of training images)
-            may have evaluations whose names end with `OWN_IMAGES`. These compare the posterior and
-            zero-shot CLIP on test images that are also training images. The evaluations `zero-shot`
-            and `adapted` then use only the other test images. They use all test images if there are
-            no others, or if there is a `candidate`.
-        calibration: Calibration of the confidence of the model that the run uses.
-        candidate_calibration: Calibration of the adapted model, if the run does not use it in full.
+        models: The zero-shot model, the adapted model, the mix of both if the run uses one, and the
+            model that each control uses.
         present: Estimate of which classes occur among the training images.
     """
 
-    evaluations: tuple[Evaluation, ...] = ()
-    calibration: Calibration | None = None
-    candidate_calibration: Calibration | None = None
+    models: tuple[RunModel, ...] = ()
     present: PresentNames | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:
-        names = [evaluation.name for evaluation in self.evaluations]
+        names = [model.name for model in self.models]
         if len(set(names)) < len(names):
-            raise ValueError("a classifier occurs twice")
-        if names and not {"zero-shot", "adapted"} <= {*names}:
+            raise ValueError("a model occurs twice")
+        if names and names[:2] != ["zero-shot", "adapted"]:
             raise ValueError("zero-shot or adapted is missing")
-        for evaluation in self.evaluations:
-            name, classes = evaluation.name, len(evaluation.classes)
-            if evaluation.gain is None and name.removesuffix(OWN_IMAGES) != "zero-shot":
-                raise ValueError(f"{name}: the gain is missing")
-            if classes != len(self.evaluations[0].classes):
-                raise ValueError(f"{name}: it is about {classes} classes")
         return self
+
+    def model(self, name: str) -> RunModel | None:
+        """Return the model called `name`; None if there is none."""
+        return next((model for model in self.models if model.name == name), None)
 
 
 class RunRecord(Checked):
@@ -251,10 +245,10 @@ class RunRecord(Checked):
                 raise ValueError("its number of classes is not within its interval")
             if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
                 raise ValueError(f"{min(unknown_names)} is none of the classes")
-        for evaluation in self.evaluate.evaluations:
-            classes = len(evaluation.classes)
-            if classes != len(names):
-                raise ValueError(f"{evaluation.name}: it is about {classes} classes")
+        for model in self.evaluate.models:
+            for title, evaluation in model.accuracies():
+                if (classes := len(evaluation.classes)) != len(names):
+                    raise ValueError(f"{title}: it is about {classes} classes")
         return self
 
     @property
@@ -266,6 +260,11 @@ class RunRecord(Checked):
     def recipe(self) -> Mapping[str, Any]:
         """The resolved recipe as plain data; environment variables are not replaced."""
         return self.source.values
+
+    @property
+    def used_model(self) -> RunModel | None:
+        """The model that the run uses; None before stage `evaluate`."""
+        return self.evaluate.model(self.train.used)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -285,6 +284,15 @@ class RunRecord(Checked):
         """Return what the next run repeats of a finished stage; None if nothing."""
         facts = dict(self).get(stage)
         return facts.to_repeat if isinstance(facts, Facts) else None
+
+    def with_controls(self, controls: Mapping[str, RunRecord]) -> RunRecord:
+        """Return a copy with the models that the `controls` use, by name, and no other controls."""
+        models = [model for model in self.evaluate.models if model.role != "control"]
+        for name, control in controls.items():
+            if control.used_model is not None:
+                models.append(control.used_model.as_control(name))
+        evaluate = EvaluateFacts(models=tuple(models), present=self.evaluate.present)
+        return self.model_copy(update={"evaluate": evaluate})
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:
         """Return a copy in which `stage` is finished, with its `facts` if it has any."""

@@ -11,7 +11,6 @@ from typing import Any
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
-from latte.interfaces.measurements import Evaluation
 from latte.interfaces.progress import Figures, RunStart, StageEnd
 from latte.interfaces.record import RunRecord
 
@@ -149,9 +148,8 @@ class RunResults:
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.
-        controls: Evaluation of each control run's adapted model, with the name of the control.
-        confusions: For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair
-            with most images first; empty if there is no evaluation split.
+        confusions: For `zero-shot`, and as `adapted` for the model that the run uses: pairs of true
+            and predicted class, the pair with most images first; empty without an evaluation split.
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
@@ -171,18 +169,12 @@ class RunResults:
     metrics: tuple[Mapping[str, Any], ...]
     gallery: tuple[GalleryEntry, ...]
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    controls: tuple[Evaluation, ...] = ()
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     label_flows: tuple[LabelFlow, ...] = ()
     mistakes: tuple[ClassifiedImage, ...] = ()
     uncertain: tuple[ClassifiedImage, ...] = ()
     examples: tuple[ClassifiedImage, ...] = ()
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
-
-    @property
-    def evaluations(self) -> tuple[Evaluation, ...]:
-        """Evaluations of the run's own classifiers, then of the control runs."""
-        return (*self.record.evaluate.evaluations, *self.controls)
 
 
 class Reporter(Component[OptionsT]):

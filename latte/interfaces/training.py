@@ -46,6 +46,8 @@ def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
 class TrainingStart:
     """Input of labelers and aggregators before the first step, computed by the frozen CLIP.
 
+    All tensors are on the run's device.
+
     Attributes:
         class_features: (C, D): the zero-shot classifier, one unit row per class.
         image_features: (N, D): frozen unit features of the training images, from the evaluation

@@ -36,7 +36,7 @@ from latte.registry.registry import Registry, load_registry
 from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
-    from latte.predict.predictor import Predictor
+    from latte.new.model import Model
 
 OUTPUT = Path("adapted")
 _MARK = "# latte adapt replaces this file until you edit it: "
@@ -48,8 +48,8 @@ class Proposal:
 
     recipe: Path
     output: Path
-    found: Findings
-    chosen: Choices
+    findings: Findings
+    choices: Choices
     arguments: Arguments
 
 
@@ -63,7 +63,7 @@ def adapt(
     model: str | None = None,
     output: str | PathLike[str] = OUTPUT,
     progress: Progress | bool | None = None,
-) -> Predictor:
+) -> Model:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
@@ -115,7 +115,7 @@ def adapt(
         if progress is None or isinstance(progress, bool):
             progress = make_progress(quiet=not progress)
         results = run_proposal(proposed, registry, progress)
-        from latte.predict.predictor import load
+        from latte.new.model import load
 
         return load(results.folder, progress=progress)
 
@@ -147,10 +147,10 @@ def propose(
         with naming_argument(arguments.model):
             refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
-    found = look_at(images, classes, test, labels, arguments=arguments)
-    chosen = choose(found, this_machine(), registry, method, model)
-    _write(path, recipe_text(found, chosen, path, runs_beside=True), registry)
-    return Proposal(path, output, found, chosen, arguments)
+    findings = look_at(images, classes, test, labels, arguments=arguments)
+    choices = choose(findings, this_machine(), registry, method, model)
+    _write(path, recipe_text(findings, choices, path, runs_beside=True), registry)
+    return Proposal(path, output, findings, choices, arguments)
 
 
 def recipe_path(images: Path, output: Path) -> Path:

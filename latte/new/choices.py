@@ -38,7 +38,7 @@ _STEPS_PER_EPOCH = 10
 
 @dataclass
 class Choices:
-    """Settings that were chosen for a recipe, and the reasons."""
+    """Settings that were choices for a recipe, and the reasons."""
 
     method: Method
     model: str = ""
@@ -52,77 +52,79 @@ class Choices:
     learning_rate: float = 0.0
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    others: str = ""
+    other_methods: str = ""
     """Sentence for the user about the other methods."""
 
 
 def choose(
-    found: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
+    findings: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
 ) -> Choices:
     """Choose settings that suit the images and the machine; `method` is one of `NAMES`."""
-    chosen = _method(method, found, registry)
+    choices = _method(method, findings, registry)
     if model is None:
-        model, reason = propose_model(found.images, machine, trains=chosen.method.trains)
-        chosen.reasons.append(reason)
-    chosen.model = model
-    if chosen.method.component:
-        chosen.requires.append(_requirement(registry, *chosen.method.component))
-    if chosen.method.describes:
-        chosen.describer = "phrases"
-    if chosen.method.trains:
-        _choose_describer(chosen, machine, registry)
-        _choose_training(chosen, found, machine)
-    if chosen.method.adapts:
-        _choose_guard(chosen, registry)
-    if found.named_by:
-        names = f"sub-folders of {found.named_by} ({some(found.class_names)})"
-        chosen.reasons.append(f"class names: {names}")
-    if found.given:
-        chosen.reasons.append(str(found.given))
-    if not found.evaluation:
-        only = "; sub-folders only give class names" if found.named_by else ""
-        chosen.reasons.append(f"gain: not measured, because there are no labelled images{only}")
-    others = (one for one in NAMES if one not in (method, chosen.method.name))
+        model, reason = propose_model(findings.images, machine, trains=choices.method.trains)
+        choices.reasons.append(reason)
+    choices.model = model
+    if choices.method.component:
+        choices.requires.append(_requirement(registry, *choices.method.component))
+    if choices.method.describes:
+        choices.describer = "phrases"
+    if choices.method.trains:
+        _choose_describer(choices, machine, registry)
+        _choose_training(choices, findings, machine)
+    if choices.method.adapts:
+        _choose_guard(choices, registry)
+    if findings.named_by:
+        names = f"sub-folders of {findings.named_by} ({some(findings.class_names)})"
+        choices.reasons.append(f"class names: {names}")
+    if findings.label_counts:
+        choices.reasons.append(str(findings.label_counts))
+    if not findings.evaluation:
+        only = "; sub-folders only give class names" if findings.named_by else ""
+        choices.reasons.append(f"gain: not measured, because there are no labelled images{only}")
+    other_methods = (name for name in NAMES if name not in (method, choices.method.name))
     texts = (
         "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
         f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
     )
     if _has_lmm(machine, registry):
         texts = "latteclip trains with texts by a multimodal model (LMM) on this GPU"
-    chosen.others = f"other methods: {', '.join(others)}; {texts}"
-    return chosen
+    choices.other_methods = f"other methods: {', '.join(other_methods)}; {texts}"
+    return choices
 
 
-def _choose_guard(chosen: Choices, registry: Registry) -> None:
+def _choose_guard(choices: Choices, registry: Registry) -> None:
     _, name = _GUARD
     if not has(registry, *_GUARD):
-        chosen.reasons.append(
+        choices.reasons.append(
             "guard: none, so the run uses the adapted model in any case; to get a guard, "
             "pip install latte-transductive, and write this recipe again"
         )
         return
-    chosen.guard = name
+    choices.guard = name
     requirement = _requirement(registry, *_GUARD)
-    chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
-    chosen.reasons.append(f"guard: {name}; the run keeps zero-shot CLIP if its score is low")
+    choices.requires = list(dict.fromkeys([*choices.requires, requirement]))
+    choices.reasons.append(f"guard: {name}; the run keeps zero-shot CLIP if its score is low")
 
 
-def _method(method: str, found: Findings, registry: Registry) -> Choices:
+def _method(method: str, findings: Findings, registry: Registry) -> Choices:
     """Return the requested method, or for `auto` a method without training.
 
     Methods without training were the safest in measurements on typical folders. If a package that
     the requested or chosen method needs is not installed, return `training-free` instead.
     """
-    wanted = _MIXTURE if method == AUTO else METHODS[method]
-    if wanted.component is None or has(registry, *wanted.component):
+    method_settings = _MIXTURE if method == AUTO else METHODS[method]
+    if method_settings.component is None or has(registry, *method_settings.component):
         if method != AUTO:
-            return Choices(wanted, reasons=[f"method: {method}, as you asked"])
-        return Choices(wanted, reasons=["method: joint labelling of all images, no training"])
+            return Choices(method_settings, reasons=[f"method: {method}, as you asked"])
+        return Choices(
+            method_settings, reasons=["method: joint labelling of all images, no training"]
+        )
     if method != AUTO:
         why = "method: training-free, because latte-transductive is not installed"
         return Choices(_TRAINING_FREE, reasons=[why])
     reasons = ["method: class prototypes computed from texts and images, no training"]
-    if warn_of_few(found.images, len(found.class_names)):
+    if warn_of_few(findings.images, len(findings.class_names)):
         reasons.append(
             "few images: a mixture needs no texts about the images and has a guard; to get it, "
             "pip install latte-transductive, and run this again"
@@ -132,7 +134,7 @@ def _method(method: str, found: Findings, registry: Registry) -> Choices:
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
     """Return True if a component with this kind and name is installed."""
-    return any(one.spec.name == name for one in registry.all(kind))
+    return any(component.spec.name == name for component in registry.all(kind))
 
 
 def _requirement(registry: Registry, kind: Kind, name: str) -> str:
@@ -147,42 +149,42 @@ def _has_lmm(machine: Machine, registry: Registry) -> bool:
     return fits and has(registry, "describer", "llava")
 
 
-def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> None:
+def _choose_describer(choices: Choices, machine: Machine, registry: Registry) -> None:
     if not _has_lmm(machine, registry):
-        chosen.reasons.append(
+        choices.reasons.append(
             "describer: phrases (CLIP chooses from a list of phrases; no GPU needed); texts by a "
             "multimodal model say more: plugin latte-llava, or latte-openai for a server"
         )
         return
-    chosen.describer = "llava"
-    chosen.requires.append(_requirement(registry, "describer", "llava"))
-    chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
-    bits = "in 4 bits, to fit into this GPU" if chosen.load_in_4bit else "in 16 bits"
-    chosen.reasons.append(f"describer: llava, {bits}; it reads thumbnails, as in the paper")
+    choices.describer = "llava"
+    choices.requires.append(_requirement(registry, "describer", "llava"))
+    choices.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
+    bits = "in 4 bits, to fit into this GPU" if choices.load_in_4bit else "in 16 bits"
+    choices.reasons.append(f"describer: llava, {bits}; it reads thumbnails, as in the paper")
 
 
-def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None:
-    chosen.batch_size = batch_size(found.images)
-    if chosen.batch_size < _LARGEST_BATCH:
-        chosen.reasons.append(
-            f"batch: {chosen.batch_size} images instead of {_LARGEST_BATCH}, so that an epoch has "
-            f"about {plural(ceil(found.images / chosen.batch_size), 'step')}"
+def _choose_training(choices: Choices, findings: Findings, machine: Machine) -> None:
+    choices.batch_size = batch_size(findings.images)
+    if choices.batch_size < _LARGEST_BATCH:
+        choices.reasons.append(
+            f"batch: {choices.batch_size} images instead of {_LARGEST_BATCH}, so that an epoch has "
+            f"about {plural(ceil(findings.images / choices.batch_size), 'step')}"
         )
-    if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
-        chosen.micro_batch_size = 128
-        chosen.reasons.append(
+    if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and choices.batch_size > 128:
+        choices.micro_batch_size = 128
+        choices.reasons.append(
             "memory: batches pass the towers 128 images at a time, with the same result"
         )
-    chosen.max_epochs = 50 if machine.device == "cuda" else 5
+    choices.max_epochs = 50 if machine.device == "cuda" else 5
     if machine.device != "cuda":
-        chosen.reasons.append("epochs: 5 instead of 50, because a CPU is slow")
-    is_large = found.images >= 19_000 and len(found.class_names) >= 100
-    chosen.learning_rate = 1e-6 if is_large else 1e-7
-    chosen.reasons.append(
-        f"learning rate: {chosen.learning_rate:.0e}, as published for sets of "
+        choices.reasons.append("epochs: 5 instead of 50, because a CPU is slow")
+    is_large = findings.images >= 19_000 and len(findings.class_names) >= 100
+    choices.learning_rate = 1e-6 if is_large else 1e-7
+    choices.reasons.append(
+        f"learning rate: {choices.learning_rate:.0e}, as published for sets of "
         + ("many images and classes" if is_large else "this size")
     )
-    chosen.reasons.append(
+    choices.reasons.append(
         f"control: {CONTROL}, the same training without texts about images, also runs for "
         "comparison; to leave it out, remove `controls` from the recipe, and use latte run"
     )

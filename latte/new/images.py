@@ -70,7 +70,7 @@ class Findings:
     labelled: int
     labels: Path | None
     """File or folder with the classes that a person gave to images."""
-    given: LabelCounts | None
+    label_counts: LabelCounts | None
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 
@@ -138,7 +138,7 @@ def look_at(
         dataset = _dataset(root, classes, evaluation, arguments)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
         labelled = len(dataset.evaluation_images())
-    given = None if labels is None else checked_labels(labels, dataset, arguments.labels)
+    label_counts = None if labels is None else checked_labels(labels, dataset, arguments.labels)
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
     for image in opened:
@@ -161,7 +161,7 @@ def look_at(
         in_class_folders=_in_class_folders(images, dataset.class_names),
         labelled=labelled,
         labels=labels,
-        given=given,
+        label_counts=label_counts,
         left_out=tuple(dataset.warnings()),
     )
 
@@ -176,8 +176,8 @@ def _check_class_file(path: Path, arguments: Arguments) -> None:
     except LatteError as error:
         if len(path.parts) > 1 or path.suffix in (".txt", ".csv", ".tsv"):
             raise
-        second = f"If {path} is a class name: at least 2 are needed, as in {arguments.class_list}"
-        hint = f"{error.hint}\n  {second}"
+        advice = f"If {path} is a class name: at least 2 are needed, as in {arguments.class_list}"
+        hint = f"{error.hint}\n  {advice}"
         raise LatteError(error.what, where=error.where, hint=hint) from error
 
 
@@ -221,22 +221,22 @@ def _check_class_folders(root: Path, context: Context, arguments: Arguments) -> 
         read_classes(CLASS_FOLDERS, root, context)
     except LatteError as error:
         folders = [folder.name for folder in list_folders(root)]
-        found = f" ({some(folders)})" if folders else ""
+        examples = f" ({some(folders)})" if folders else ""
         hint = (
-            f"Without {arguments.classes}, each sub-folder is a class{found}.\n"
+            f"Without {arguments.classes}, each sub-folder is a class{examples}.\n"
             f"  Name the classes: {arguments.class_file}, or {arguments.class_list}"
         )
         raise LatteError(error.what, where=error.where, hint=hint) from error
 
 
 def _in_class_folders(images: Sequence[ImageReference], names: Sequence[str]) -> int:
-    lookup, found = ClassLookup(names), 0
+    lookup, in_class_folders = ClassLookup(names), 0
     folders = Counter(image.id.partition("/")[0] for image in images if "/" in image.id)
     for folder, count in folders.items():
         with suppress(LatteError):  # which is raised for a folder without the name of a class
             lookup.label(folder, folder)
-            found += count
-    return found
+            in_class_folders += count
+    return in_class_folders
 
 
 def _counted(names: Sequence[str]) -> str:

@@ -49,8 +49,8 @@ def checked_labels(path: Path, dataset: Dataset[Any], argument: str) -> LabelCou
     path = path if is_folder(path) else existing_file(path, argument)
     ids = {image.id: image.id for image in dataset.training_images()}
     images = NamedImages(ids, dataset.training_images)
-    given = read_labels(path, images, dataset.class_names, dataset.class_aliases)
-    labels = {key: entry.label for key, entry in given.items() if entry.label is not None}
+    read = read_labels(path, images, dataset.class_names, dataset.class_aliases)
+    labels = {key: entry.label for key, entry in read.items() if entry.label is not None}
     refuse_useless(labels, [*ids], dataset.class_names, str(path))
     return LabelCounts(len(labels), len({*labels.values()}), len(labels.keys() & images.examples))
 
@@ -93,9 +93,9 @@ def _pairs(value: object) -> Iterator[tuple[object, object]]:
 
 def _columns(columns: Sequence[Any]) -> Sequence[Any]:
     """Return the columns with images and classes: those with these names, or the only two."""
-    named = [next((name for name in columns if name in names), None) for names in _NAMES]
-    if None not in named:
-        return named
+    by_name = [next((name for name in columns if name in names), None) for names in _NAMES]
+    if None not in by_name:
+        return by_name
     if len(columns) != 2:
         what = f"the table has the columns {', '.join(map(str, columns))}"
         raise LatteError(what, where="labels", hint="name two of them path and class")

@@ -63,14 +63,14 @@ labels: [current, frozen]
 prototypes: {use: momentum, momentum: 0.99}
 loss: contrastive
 train:
-  batch_size: {{ chosen.batch_size }}
-  {% if chosen.micro_batch_size %}
-  micro_batch_size: {{ chosen.micro_batch_size }}
+  batch_size: {{ choices.batch_size }}
+  {% if choices.micro_batch_size %}
+  micro_batch_size: {{ choices.micro_batch_size }}
   {% endif %}
   # Whichever comes first
   max_steps: 2000
-  max_epochs: {{ chosen.max_epochs }}
-  optimizer: { {{- yaml(learning_rate=chosen.learning_rate) -}} }
+  max_epochs: {{ choices.max_epochs }}
+  optimizer: { {{- yaml(learning_rate=choices.learning_rate) -}} }
 # For comparison: the same training without any text about images
 controls:
   {{ control }}: {descriptions: [class], describer: null}
@@ -79,5 +79,5 @@ controls:
         trains=True,
     ),
 )
-METHODS = {one.name: one for one in _METHODS}
+METHODS = {method.name: method for method in _METHODS}
 NAMES = (AUTO, *METHODS)

@@ -40,8 +40,8 @@ def this_machine() -> Machine:
     import torch
 
     if torch.cuda.is_available():
-        found = torch.cuda.get_device_properties(0)
-        return Machine("cuda", found.name, found.total_memory / 2**30)
+        gpu = torch.cuda.get_device_properties(0)
+        return Machine("cuda", gpu.name, gpu.total_memory / 2**30)
     cores = usable_cpus()
     name = f"{cores} CPU core{'' if cores == 1 else 's'}, no GPU"
     return Machine("cpu", name, main_memory(), cores)
@@ -92,11 +92,11 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
     or if the method trains the model, the fastest model is chosen. If the chosen model is not
     cached and the Hugging Face hub does not answer, a cached model replaces it, if there is one.
     """
-    fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
+    fast = [model for model in KNOWN if machine.minutes(images * model.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]
     cached = cached_models()
     if best.name not in cached and not answers(best.repository or ""):
-        here = [*(one.name for one in KNOWN if one.name in cached), *cached]
+        here = [*(model.name for model in KNOWN if model.name in cached), *cached]
         if here:
             reason = "it is on this machine, and the Hugging Face hub does not answer"
             return here[0], f"model: {here[0]}; {reason}"
@@ -110,14 +110,21 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
 
 def refuse_backbone(model: str, registry: Registry) -> None:
     """Raise `LatteError` if `model` names a plugin's backbone instead of an open_clip model."""
-    known = [one for one in registry.all("backbone") if one.distribution != BUILTIN_DISTRIBUTION]
-    found = next((one for one in known if model in (one.spec.name, one.full_name)), None)
-    if found is None or model.replace("/", "-") in model_names():
+    backbone = next(
+        (
+            backbone
+            for backbone in registry.all("backbone")
+            if backbone.distribution != BUILTIN_DISTRIBUTION
+            and model in (backbone.spec.name, backbone.full_name)
+        ),
+        None,
+    )
+    if backbone is None or model.replace("/", "-") in model_names():
         return
-    fields = registry.options_model(found).model_fields
+    fields = registry.options_model(backbone).model_fields
     needed = [name for name, option in fields.items() if option.is_required()]
-    changes = [f"backbone.use={model}", *(f"backbone.{one}={one.upper()}" for one in needed)]
-    command = " ".join(["latte run adapt", *(f"--set {one}" for one in changes)])
+    changes = [f"backbone.use={model}", *(f"backbone.{name}={name.upper()}" for name in needed)]
+    command = " ".join(["latte run adapt", *(f"--set {change}" for change in changes)])
     what = f"{model} is a backbone, and this option takes models of open_clip only"
     hint = f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}"
     raise LatteError(what, where="--model", hint=hint)

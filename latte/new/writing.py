@@ -26,51 +26,52 @@ _FARTHEST = 2
 """Maximum number of `..` in a relative path; a path with more is written as absolute."""
 
 _START = """\
-# Adapts CLIP to {{ "{:,}".format(found.images) }} images of {{ found.class_names|length }} classes.
+{% set classes_number = findings.class_names|length %}
+# Adapts CLIP to {{ "{:,}".format(findings.images) }} images of {{ classes_number }} classes.
 # In the folder of this recipe:
 {% if look %}
 #   {{ command }} --limit {{ look }}     a quick look
 {% endif %}
 #   {{ command }}
-{% if chosen.requires %}
-{{ yaml(requires=chosen.requires) }}
+{% if choices.requires %}
+{{ yaml(requires=choices.requires) }}
 {% endif %}
 dataset:
   use: folder
-  {{ yaml(root=path(found.root)) }}
+  {{ yaml(root=path(findings.root)) }}
   {{ yaml(classes=classes)|indent(2) }}
   # Better with the kind of your classes: "a photo of a {class}, a type of bird."
   template: "a photo of a {class}."
-{% if found.evaluation %}
-  # {{ "{:,}".format(found.labelled) }} labelled images, to measure on; training never sees them
-  {{ yaml(evaluation=path(found.evaluation)) }}
+{% if findings.evaluation %}
+  # {{ "{:,}".format(findings.labelled) }} labelled images, to measure on; training never sees them
+  {{ yaml(evaluation=path(findings.evaluation)) }}
 {% else %}
   # A folder of labelled images by class, not those in root, to measure the gain
   # evaluation: labelled
 {% endif %}
-{% if found.labels %}
+{% if findings.labels %}
 # Classes that a person gave to images; all of them teach
-{{ yaml(corrections=path(found.labels)) }}
+{{ yaml(corrections=path(findings.labels)) }}
 {% endif %}
 {{ yaml(backbone=backbone) }}
-{% if chosen.guard %}
+{% if choices.guard %}
 # Keeps zero-shot CLIP if its score is low
-{{ yaml(guard=chosen.guard) }}
+{{ yaml(guard=choices.guard) }}
 {% endif %}
 """
 _DESCRIPTIONS = """\
-{% if chosen.describer == "llava" %}
+{% if choices.describer == "llava" %}
 describer:
   use: llava
   model: llava-hf/llava-v1.6-mistral-7b-hf
   resolution: thumbnail
-  {% if chosen.load_in_4bit %}
+  {% if choices.load_in_4bit %}
   load_in: 4bit
   {% endif %}
-{% elif chosen.describer %}
-describer: {{ chosen.describer }}
+{% elif choices.describer %}
+describer: {{ choices.describer }}
 {% endif %}
-{% if chosen.describer %}
+{% if choices.describer %}
 # Both take a prompt: ask about your kind of images
 descriptions:
   - class
@@ -80,42 +81,44 @@ descriptions:
 """
 
 
-def recipe_text(found: Findings, chosen: Choices, file: Path, *, runs_beside: bool = False) -> str:
+def recipe_text(
+    findings: Findings, choices: Choices, file: Path, *, runs_beside: bool = False
+) -> str:
     """Return the text of a recipe for the path `file`, with paths relative to the file's folder.
 
     With `runs_beside`, the commands in the comments put the run folder beside the recipe.
     """
     beside = ("--set", "output=.") if runs_beside else ()
-    parts = (_START, chosen.method.before, _DESCRIPTIONS, chosen.method.after)
+    templates = (_START, choices.method.before, _DESCRIPTIONS, choices.method.after)
     template = jinja2.Template(
-        "".join(parts), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        "".join(templates), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     text: str = template.render(
-        found=found,
-        chosen=chosen,
+        findings=findings,
+        choices=choices,
         control=CONTROL,
         command=shlex.join(["latte", "run", file.name, *beside]),
-        look=quick_look(found.images, len(found.class_names)),
-        classes=_classes(found, file),
-        backbone=backbone_keys(chosen.model, file),
+        look=quick_look(findings.images, len(findings.class_names)),
+        classes=_classes(findings, file),
+        backbone=backbone_keys(choices.model, file),
         path=lambda path: _path(path, file),
         yaml=lambda **entry: dump_yaml(entry).rstrip(),
     )
     return text
 
 
-def _classes(found: Findings, file: Path) -> str | list[str]:
+def _classes(findings: Findings, file: Path) -> str | list[str]:
     """Return the recipe's value of `classes` in the recipe `file`.
 
     A recipe may not name a file of class names elsewhere, so it lists the names of such a file.
     """
-    if found.classes is None:
+    if findings.classes is None:
         return CLASS_FOLDERS
-    if isinstance(found.classes, Path):
-        for folder in (file.absolute().parent, found.root.absolute()):
-            if ListedPaths(folder, absolute=True).stays_inside(found.classes.absolute()):
-                return _path(found.classes, file)
-    return list(found.class_entries)
+    if isinstance(findings.classes, Path):
+        for folder in (file.absolute().parent, findings.root.absolute()):
+            if ListedPaths(folder, absolute=True).stays_inside(findings.classes.absolute()):
+                return _path(findings.classes, file)
+    return list(findings.class_entries)
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
@@ -126,27 +129,27 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
             temporary.write_text(text, encoding="utf-8")
             load_recipe(temporary, registry)
     except OSError as error:
-        known = machine_error(error)
-        hint = known.hint if known else None
+        fault = machine_error(error)
+        hint = fault.hint if fault else None
         what = f"cannot be written ({error.strerror})"
         raise LatteError(what, where=str(path), hint=hint) from error
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
     """Return the keys of the recipe section `backbone` for a `model` such as `NAME:TAG`."""
-    name, _, rest = model.partition(":")
+    name, _, tag = model.partition(":")
     if name == "local-dir":
-        return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}
-    if model.startswith(BRING_WEIGHTS) or not rest:
+        return {"model": f"{name}:{_path(Path(tag).expanduser(), file)}"}
+    if model.startswith(BRING_WEIGHTS) or not tag:
         return {"model": model}
-    return {"model": name, "pretrained": rest}
+    return {"model": name, "pretrained": tag}
 
 
 def _path(path: Path, file: Path) -> str:
     """Return `path` relative to the recipe's folder, or absolute if that needs too many `..`."""
-    whole = Path(os.path.normpath(path.absolute()))
+    absolute = Path(os.path.normpath(path.absolute()))
     try:
-        relative = Path(os.path.relpath(whole, file.absolute().parent))
+        relative = Path(os.path.relpath(absolute, file.absolute().parent))
     except ValueError:
-        return str(whole)
-    return str(whole if relative.parts.count("..") > _FARTHEST else relative)
+        return str(absolute)
+    return str(absolute if relative.parts.count("..") > _FARTHEST else relative)

@@ -17,11 +17,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from latte.interfaces import LatteError, NoOptions, Progress
+from latte.interfaces import LatteError, NoOptions, Options, Progress
 from latte.interfaces.errors import error_line
 from latte.plugin_kit.write import contract_of
 from latte.registry.registry import Registry
-from latte.registry.spec import BUILTIN_DISTRIBUTION, Plugin, Registered
+from latte.registry.spec import BUILTIN_DISTRIBUTION, Kind, Plugin, Registered
 
 _OPTIONS = ("-v", "--color=no", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
 _FINISHED = re.compile(r" \[ *\d+%\]$")
@@ -127,7 +127,7 @@ def _dependencies(name: str) -> Iterator[Finding]:
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
     """Run the contract tests of each component, and yield the results.
 
-    Components with required options are skipped.
+    Components whose options only their own tests can set are skipped.
     """
     needs_pytest()
     for component in _components(registry, plugin):
@@ -154,10 +154,8 @@ def _contract(registry: Registry, component: Registered, progress: Progress) -> 
     contract = contract_of(component.spec.kind)
     check = f"keeps the {contract}"
     model = NoOptions if component.spec.kind == "model" else registry.options_model(component)
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
-    if required:
-        reason = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
-        return Finding(subject, check, skipped=reason)
+    if reason := _needs_own_tests(component.spec.kind, model):
+        return Finding(subject, check, skipped=f"{reason}: name its own tests with --tests DIR")
     name = component.spec.name if component.spec.kind == "model" else component.full_name
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_contract.py"
@@ -168,6 +166,16 @@ def _contract(registry: Registry, component: Registered, progress: Progress) -> 
         )
         problem = _pytest(["--rootdir", folder, str(file)], subject, progress)
         return Finding(subject, check, problem)
+
+
+def _needs_own_tests(kind: Kind, options: type[Options]) -> str | None:
+    """Return why only a package's own tests can test a component; None if latte can do it, too."""
+    required = [name for name, field in options.model_fields.items() if field.is_required()]
+    if required:
+        return f"it requires {', '.join(required)}"
+    if kind == "describer" and options.model_fields:
+        return "latte does not know which of its options change texts"
+    return None
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from html import escape
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,13 +14,15 @@ from torch import Tensor
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
+from latte.interfaces.measurements import UsedModel
+from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_predicted
-from latte.run.reopen import load_adapted_run
+from latte.run.reopen import load_run_model
 
 BATCH_SIZE = 64
 
@@ -32,7 +34,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 class Predictor:
-    """Classifier of images with a run's model; `latte.load` returns one."""
+    """Classifier of images with a run's model."""
 
     def __init__(
         self,
@@ -63,16 +65,8 @@ class Predictor:
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
         class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
-        return f"Predictor({len(self.classes)} classes: {class_list}; device={self.device!r})"
-
-    def _repr_html_(self) -> str:
-        """Return what the reports of the run state, which notebooks show in place of `repr`."""
-        from latte.report.notebook import run_html
-
-        try:
-            return run_html(self.folder)
-        except (LatteError, OSError):  # the model is usable without its run folder
-            return f"<pre>{escape(repr(self))}</pre>"
+        classes = f"{len(self.classes)} classes: {class_list}"
+        return f"{type(self).__name__}({classes}; device={self.device!r})"
 
     @property
     def scale(self) -> float:
@@ -192,36 +186,25 @@ def _check_positive(name: str, value: int) -> None:
         raise LatteError(f"{value} is less than 1", where=name, hint="give 1 or more")
 
 
-def load(
+PredictorT = TypeVar("PredictorT", bound=Predictor)
+
+
+def open_predictor(
+    kind: type[PredictorT],
     run: str | PathLike[str],
     device: str = "auto",
     progress: Progress | None = None,
     *,
-    candidate: bool = False,
-) -> Predictor:
-    """Open the model of a run folder; this needs neither the recipe's plugins nor its images.
+    use: UsedModel | None = None,
+) -> PredictorT:
+    """Open a model of a run folder as `kind`, which is `Predictor` or a subclass.
 
-    Args:
-        run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
-        device: auto, cpu, cuda, cuda:N or mps.
-        progress: reports the loading.
-        candidate: True to open the adapted model that the guard did not accept in full.
-
-    Raises:
-        LatteError: if there is no trained model, no candidate, or no such device, or for a fault
-            of the machine, such as too little memory.
-
-    Example:
-        >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
-        >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
-        ('cannot tell', 'birds-1a2b3c4d')
+    This needs neither the recipe's images nor its plugins; but zero-shot CLIP needs the plugins and
+    the original weights if CLIP was trained. `use` opens this model even if the guard chose another
+    one. Raises `LatteError` as `latte.load` does.
     """
     with machine_errors():
         folder = given_path(run, "run")
-        opened_run, adapted, device_name = load_adapted_run(
-            folder, device, progress, candidate=candidate
-        )
-        own_images = read_predicted(opened_run, candidate=candidate)
-    facts = opened_run.record.evaluate
-    calibration = facts.candidate_calibration if candidate else facts.calibration
-    return Predictor(adapted, calibration, device_name, own_images, opened_run)
+        loaded = load_run_model(folder, device, progress or SilentProgress(), use)
+        own_images = read_predicted(loaded.run, loaded.role)
+    return kind(loaded.model, loaded.calibration, loaded.device, own_images, loaded.run)

@@ -31,7 +31,7 @@ from latte.recipe.places import (
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME, USE
 
-_TAKEN = ("zero-shot", "adapted", "candidate")
+_TAKEN = ("zero-shot", "adapted", "mixed")
 """Names that no control may have, because reports give them to the run's own models."""
 _COMMAND_LINE = Place(OVERRIDE)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from latte.interfaces import OWN_IMAGES, Evaluation, Interval, RunResults, Verdict
+from latte.interfaces import Evaluation, Interval, RunModel, RunRecord, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.statement import Statement, Tone
-
-Role = Literal["zero-shot", "adapted", "candidate", "control"]
 
 NO_QUESTIONS = "no-questions"
 """Name of the control that is the same run without a describer's answers."""
@@ -29,49 +26,56 @@ _WILSON = 1.96**2
 
 @dataclass(frozen=True)
 class MeasuredModels:
-    """Accuracies of a run's models on labelled images; None for a model that is not measured.
+    """Models of a run that labelled images measured, and their accuracies.
 
     Attributes:
-        adapted: The model that the run uses.
-        candidate: The adapted model, if the guard did not accept it in full.
+        zero_shot: Accuracy of zero-shot CLIP; None, as are the other two, if nothing is measured.
+        used: Accuracy of the model that the run uses.
+        adapted: Accuracy of the adapted model, even if the guard did not accept it.
         own_images: Labels of training images by the run, measured on test images that are also
             training images.
+        controls: Accuracy of the model that each control uses, by the control's name.
     """
 
-    evaluations: tuple[Evaluation, ...]
+    models: tuple[RunModel, ...]
     zero_shot: Evaluation | None
+    used: Evaluation | None
     adapted: Evaluation | None
-    candidate: Evaluation | None
     own_images: Evaluation | None
-    controls: tuple[Evaluation, ...]
+    controls: Mapping[str, Evaluation]
 
 
-def measured_models(evaluations: Sequence[Evaluation]) -> MeasuredModels:
-    """Return the evaluations of a run by the role of the model."""
-    by_name = {evaluation.name: evaluation for evaluation in evaluations}
-    own_images = (by_name.get(f"{name}{OWN_IMAGES}") for name in ("adapted", "candidate"))
+def measured_models(record: RunRecord) -> MeasuredModels:
+    """Return the models of a run that were measured."""
+    models = record.evaluate.models
+    classifiers = {model.name: model.classifier for model in models if model.classifier}
+    adapted = record.evaluate.model("adapted")
     return MeasuredModels(
-        evaluations=tuple(evaluations),
-        zero_shot=by_name.get("zero-shot"),
-        adapted=by_name.get("adapted"),
-        candidate=by_name.get("candidate"),
-        own_images=next(filter(None, own_images), None),
-        controls=tuple(evaluation for evaluation in evaluations if role(evaluation) == "control"),
+        models=tuple(model for model in models if model.classifier),
+        zero_shot=classifiers.get("zero-shot"),
+        used=classifiers.get(record.train.used),
+        adapted=classifiers.get("adapted"),
+        own_images=None if adapted is None else adapted.own_images,
+        controls={
+            model.name: model.classifier
+            for model in models
+            if model.role == "control" and model.classifier
+        },
     )
 
 
-def role(evaluation: Evaluation) -> Role:
-    """Return the role of the model that was evaluated."""
-    roles: dict[str, Role] = {name: name for name in ("zero-shot", "adapted", "candidate")}
-    return roles.get(evaluation.name.removesuffix(OWN_IMAGES), "control")
+def score_rows(models: Iterable[RunModel]) -> list[dict[str, str]]:
+    """Return the rows of the accuracy table: a text per column, and the role of the model."""
+    return [
+        {"name": one_line(title), "role": model.role, **_scores(evaluation)}
+        for model in models
+        for title, evaluation in model.accuracies()
+    ]
 
 
-def scores(evaluation: Evaluation) -> dict[str, str]:
-    """Return a model's row of the accuracy table: a text per column."""
+def _scores(evaluation: Evaluation) -> dict[str, str]:
     images, gain = evaluation.images, evaluation.gain
     return {
-        "name": one_line(evaluation.name),
-        "role": role(evaluation),
         "top1": percent(evaluation.top1.value, images),
         "interval": percent_range(evaluation.top1, images),
         "images": count(images),
@@ -89,22 +93,16 @@ def accuracy_statements(
 
     `is_answered` is true if a person's answers measure the gain.
     """
-    zero_shot, adapted = models.zero_shot, models.adapted
-    if zero_shot is None:
+    zero_shot, used, adapted = models.zero_shot, models.used, models.adapted
+    if zero_shot is None or used is None or adapted is None:
         text = _ONLY_ANSWERS if is_answered else f"{_NO_LABELS} {_HOW_IT_CHANGED}"
         return [Statement("note" if is_answered else "result", text)]
-    table = Statement("accuracies", _SAME_IMAGES, scores=tuple(map(scores, models.evaluations)))
-    if adapted is None or adapted.gain is None:
-        text = f"Only zero-shot CLIP was measured: {_accuracy(zero_shot)}."
-        return [Statement("result", text), table]
+    table = Statement("accuracies", _SAME_IMAGES, scores=tuple(score_rows(models.models)))
     if verdict is not None and not verdict.adapt:
-        model, result = models.candidate, _kept(adapted, models.candidate)
+        result, rivals = _kept(zero_shot, adapted), _stronger_control(models, adapted, verdict)
     else:
-        text = _compared(zero_shot, adapted, adapted.gain) + _at_chance(zero_shot, adapted)
-        model, result = adapted, Statement("result", text, tone=_tone(adapted.gain))
-    is_guarded = verdict is not None
-    control = _stronger_control(models, model, guarded=is_guarded) if model else []
-    return [result, *control, *_own_images(models), table]
+        result, rivals = _compared(zero_shot, used), _stronger_control(models, used, verdict)
+    return [result, *rivals, *_own_images(models), table]
 
 
 def gain_sentence(results: RunResults) -> str | None:
@@ -116,10 +114,9 @@ def gain_sentence(results: RunResults) -> str | None:
     if results.record.train.expected_gain is None:
         return None
     sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
-    models, verdict = measured_models(results.evaluations), results.record.train.verdict
-    with_answers = models.adapted
-    without = next((control for control in models.controls if control.name == NO_QUESTIONS), None)
-    if with_answers is None or without is None or (verdict and verdict.strength < 1):
+    models = measured_models(results.record)
+    with_answers, without = models.adapted, models.controls.get(NO_QUESTIONS)
+    if with_answers is None or without is None or results.record.train.strength < 1:
         return sentence
     gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
     return (
@@ -142,39 +139,41 @@ def _tone(gain: Interval) -> Tone:
     return "worse" if gain.high < 0 else "same"
 
 
-def _compared(zero_shot: Evaluation, adapted: Evaluation, gain: Interval) -> str:
-    images = plural(adapted.images, "labelled image")
+def _gain(evaluation: Evaluation) -> Interval:
+    assert evaluation.gain is not None, "only zero-shot CLIP has no gain"
+    return evaluation.gain
+
+
+def _compared(zero_shot: Evaluation, used: Evaluation) -> Statement:
+    gain, images = _gain(used), plural(used.images, "labelled image")
     moved = (
         f"top-1 went from {percent(zero_shot.top1.value, zero_shot.images)} "
-        f"to {percent(adapted.top1.value, adapted.images)} on {images}"
+        f"to {percent(used.top1.value, used.images)} on {images}"
     )
-    interval, tone = points_range(gain, adapted.images), _tone(gain)
-    if tone == "same":
-        return (
-            f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
-            "points, contains zero)."
-        )
-    size = points(abs(gain.value), adapted.images).lstrip("+")
+    interval, tone = points_range(gain, used.images), _tone(gain)
+    size = points(abs(gain.value), used.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
-    return (
-        f"Adapting {verb} {size} points: {moved} "
+    text = (
+        f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
+        "points, contains zero)."
+        if tone == "same"
+        else f"Adapting {verb} {size} points: {moved} "
         f"(95 % interval of the difference {interval} points)."
     )
+    return Statement("result", text + _at_chance(zero_shot, used), tone=tone)
 
 
-def _kept(zero_shot: Evaluation, candidate: Evaluation | None) -> Statement:
-    """Return the result of a run whose guard rejected the adapted model (the candidate)."""
-    sentence = f"This run uses zero-shot CLIP: {_accuracy(zero_shot)}."
-    if candidate is None or candidate.gain is None:
-        return Statement("result", sentence, tone="same")
-    images, gain = candidate.images, candidate.gain
-    sentence += (
-        f" The candidate reaches {percent(candidate.top1.value, images)}: "
+def _kept(zero_shot: Evaluation, adapted: Evaluation) -> Statement:
+    """Return the result of a run whose guard rejected the adapted model."""
+    images, gain = adapted.images, _gain(adapted)
+    sentence = (
+        f"This run uses zero-shot CLIP: {_accuracy(zero_shot)}. "
+        f"The adapted model reaches {percent(adapted.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
     if _tone(gain) == "better":
-        sentence += " The candidate is measurably better: `latte predict --candidate` uses it."
-    return Statement("result", sentence + _at_chance(zero_shot, candidate), tone="same")
+        sentence += " It is measurably better: `latte predict --use adapted` uses it."
+    return Statement("result", sentence + _at_chance(zero_shot, adapted), tone="same")
 
 
 def _at_chance(zero_shot: Evaluation, adapted: Evaluation) -> str:
@@ -194,26 +193,25 @@ def _at_chance(zero_shot: Evaluation, adapted: Evaluation) -> str:
 
 
 def _stronger_control(
-    models: MeasuredModels, model: Evaluation, *, guarded: bool
+    models: MeasuredModels, model: Evaluation, verdict: Verdict | None
 ) -> list[Statement]:
-    """Return a statement on the best control run if it is at least as accurate as `model`.
+    """Return a statement on the best control if it is at least as accurate as `model`.
 
-    If `guarded`, control runs that kept zero-shot CLIP are ignored: their accuracy says nothing
+    With a `verdict`, controls that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
     """
-    zero_shot = models.zero_shot
-    rivals = [
-        control
-        for control in models.controls
-        if control.top1.value >= model.top1.value
-        and not (guarded and zero_shot and control.classes == zero_shot.classes)
-    ]
+    kept = None if verdict is None or models.zero_shot is None else models.zero_shot.classes
+    rivals = {
+        name: control
+        for name, control in models.controls.items()
+        if control.top1.value >= model.top1.value and control.classes != kept
+    }
     if not rivals:
         return []
-    best = max(rivals, key=lambda control: control.top1.value)
-    than = " as the candidate" if model is models.candidate else ""
+    name, best = max(rivals.items(), key=lambda rival: rival[1].top1.value)
+    than = "" if model is models.used else " as the adapted model"
     text = (
-        f"The control “{one_line(best.name)}” did at least as well{than}: "
+        f"The control “{one_line(name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
         "What the recipe adds to this control brought no measurable gain."
     )
@@ -222,15 +220,12 @@ def _stronger_control(
 
 def _own_images(models: MeasuredModels) -> list[Statement]:
     """Return a note on test images that are also training images, if measured separately."""
-    labels = models.own_images
-    is_adapted = labels is not None and role(labels) == "adapted"
-    classifier = models.adapted if is_adapted else models.candidate
-    if labels is None or classifier is None:
+    if models.own_images is None or models.adapted is None:
         return []
     text = (
-        f"Test images that are also training images: {count(labels.images)}. “{labels.name}” "
-        "measures the labels that the run gave them, together with all training images. "
-        f"“{classifier.name}” measures the classifier, without these labels, on "
-        f"{plural(classifier.images, 'test image')}."
+        f"Test images that are also training images: {count(models.own_images.images)}. “adapted, "
+        "own images” measures the labels that the run gave them, together with all training "
+        "images. “adapted” measures the classifier, without these labels, on "
+        f"{plural(models.adapted.images, 'test image')}."
     )
     return [Statement("note", text)]

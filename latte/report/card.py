@@ -52,10 +52,11 @@ def model_card(results: RunResults) -> str:
         from latte.api import model_card, write_text
 
         def report(self, results):
-            path = results.folder / "model" / "README.md"
+            path = results.folder / "models" / "adapted" / "model" / "README.md"
             write_text(path, model_card(results))
             return [path]
     """
+    used = results.record.used_model
     sections = (
         _header(results),
         f"# {escaped(results.record.name)}",
@@ -75,7 +76,7 @@ def model_card(results: RunResults) -> str:
         ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Confidence",
-        _confidence(results.record.evaluate.calibration),
+        _confidence(used.calibration if used else None),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results)),
         "## Licence",
@@ -195,7 +196,7 @@ def _limits(results: RunResults) -> list[str]:
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
-    if evaluation := measured_models(results.evaluations).adapted:
+    if evaluation := measured_models(results.record).used:
         limits.append(
             "The numbers hold for one evaluation split of "
             f"{plural(evaluation.images, 'image')} and one run with one seed; the intervals cover "
@@ -228,10 +229,11 @@ def _use(results: RunResults) -> list[str]:
     needs, alone = list[str](), list[str]()
     if backbone is None:
         exports = "if its CLIP supports these towers"
-        are_several = len(facts.learner_names(results.record.recipe)) > 1
-        shown = " Each learner has a folder of its own." if are_several else ""
-        code = facts.loading_code(results.folder, results.record.recipe)
-        alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
+        if results.record.train.used == "adapted":
+            are_several = len(facts.learner_names(results.record.recipe)) > 1
+            shown = " Each learner has a folder of its own." if are_several else ""
+            code = facts.loading_code(results.folder, results.record.recipe)
+            alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, backbone)
     return [

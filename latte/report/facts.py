@@ -43,15 +43,15 @@ import torch
 from PIL import Image, ImageOps
 from safetensors import safe_open
 
-run = Path({run!r})  # path of the run folder
+adapted = Path({run!r}) / "models" / "adapted"  # in the run folder
 
 
 {opened}photo = opened("photo.jpg")
 """
 
 _ONE_LEARNER = """\
-model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{run / 'model'}}")
-with safe_open(run / "prototypes.safetensors", framework="pt") as file:
+model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{adapted / 'model'}}")
+with safe_open(adapted / "prototypes.safetensors", framework="pt") as file:
     class_names = json.loads(file.metadata()["latte"])["class_names"]
     weights, owners = file.get_tensor({weights!r}), file.get_tensor({owners!r})
     bias = file.get_tensor({bias!r}) if {bias!r} in file.keys() else 0
@@ -62,12 +62,12 @@ print(class_names[label])
 """
 
 _SEVERAL_LEARNERS = """\
-with safe_open(run / "prototypes.safetensors", framework="pt") as file:
+with safe_open(adapted / "prototypes.safetensors", framework="pt") as file:
     class_names = json.loads(file.metadata()["latte"])["class_names"]
     tensors = {{key: file.get_tensor(key) for key in file.keys()}}
 similarities = torch.zeros(len(class_names))
 for learner in {learners!r}:
-    folder = run / "model" / learner
+    folder = adapted / "model" / learner
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{folder}}")
     with torch.inference_mode():
         feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
@@ -165,7 +165,7 @@ def backbone_use(recipe: Mapping[str, Any]) -> str | None:
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """Return Python code that loads a run's model with open_clip and classifies a photo."""
+    """Return Python code that loads a run's adapted model with open_clip and classifies a photo."""
     learners = learner_names(recipe)
     start = _IMPORTS.format(run=folder.name, opened=OPENED)  # not the path, which may be private
     if len(learners) > 1:

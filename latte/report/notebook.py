@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from latte.io.paths import relative
 from latte.report.html import html_page
+from latte.report.statement import Command
 from latte.report.statements import statements
 from latte.results.run import open_finished
 from latte.run.collect import stored_results
 
+_ASK = Command("To answer here", "model.ask(), model.answer({PATH: CLASS}), model.refit()")
 _TEMPLATES = Path(__file__).parent / "page" / "templates"
 
 
@@ -18,5 +21,10 @@ def run_html(folder: Path) -> str:
 
     Control runs are not read. Raises `LatteError` if a file of the run is missing or damaged.
     """
-    stated = statements(stored_results(open_finished(folder)), relative(folder))
+    stated = [
+        replace(statement, commands=(*statement.commands, _ASK))
+        if statement.kind == "ask"
+        else statement
+        for statement in statements(stored_results(open_finished(folder)), relative(folder))
+    ]
     return html_page(_TEMPLATES, None, {"statements": stated}, "notebook.html")

@@ -49,13 +49,13 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     Commands name the run folder by `run`; the default is the name of the folder.
     """
     record, evidence = results.record, read_evidence(results.folder)
-    models, folder = measured_models(results.evaluations), run or results.folder.name
+    models, folder = measured_models(record), run or results.folder.name
     is_answered = _answers_measure(results, evidence)
-    goal = None if models.evaluations or is_answered else _goal_of_answers(results)
+    goal = None if models.models or is_answered else _goal_of_answers(results)
     return [
         *_oracle(record.recipe),
         *([_ask(results, folder)] if goal == "names" else []),
-        *verdict_statements(results, folder, evidence, is_measured=bool(models.evaluations)),
+        *verdict_statements(results, folder, evidence, is_measured=bool(models.models)),
         *([_measure(folder)] if goal == "gain" else []),
         *_corrected(record.recipe),
         *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
@@ -131,8 +131,8 @@ def _ask(results: RunResults, run: str) -> Statement:
 def _groups(results: RunResults) -> int:
     """Return the number of classes that the adapted model gives to training images."""
     run = Run(RunFolder(results.folder))
-    if run.folder.candidate.pseudo_labels.exists():
-        return len({*run.candidate_rows.pseudo_labels.adapted})
+    if run.folder.adapted_model.pseudo_labels.exists():
+        return len({*run.rows.adapted_labels.adapted})
     return sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import RunModel, RunResults
 from latte.io.redaction import one_line
-from latte.report.accuracy import scores
+from latte.report.accuracy import score_rows
 from latte.report.facts import peak_memory
 from latte.report.numbers import PERCENT, duration
 from latte.report.statement import Statement
@@ -26,9 +26,9 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     return "\n".join(lines).removeprefix("\n")
 
 
-def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Return the lines of the accuracy table, which has one row per classifier."""
-    return _table(map(scores, evaluations))
+def model_lines(models: Sequence[RunModel]) -> list[str]:
+    """Return the lines of the accuracy table of a run's models."""
+    return _table(score_rows(models))
 
 
 def statement_lines(statement: Statement) -> list[str]:

@@ -6,27 +6,40 @@ from latte.interfaces.record import AnswerFacts
 from latte.report.numbers import percent, plural, points, points_range
 from latte.report.statement import Tone
 
+_ABOUT = "The estimate is about images like the answered ones."
+
 
 def taught_sentence(facts: AnswerFacts) -> str:
     """Return a sentence on the answers that taught a run, and on the gain that they measure.
 
     Example: `100 answers taught the model: it is better than zero-shot CLIP by +67.0 points (95 %:
-    +57.2 to +74.9; accuracy 24 to 91 %), estimated by leaving answers out in turn (5 folds).`
+    +57.2 to +74.9; accuracy 24 to 91 %), estimated by leaving answers out in turn (5 folds). The
+    estimate is about images like the answered ones.`
     """
-    answers, found = f"{plural(facts.answers, 'answer')} taught the model", facts.measured
-    if found is None:
+    answers, estimate = f"{plural(facts.answers, 'answer')} taught the model", facts.measured
+    if estimate is None:
         return f"{answers}; its gain is not measured."
-    images = found.answers
+    images = estimate.answers
     change = {
         "better": "it is better than zero-shot CLIP by",
         "worse": "zero-shot CLIP is better; the model changes accuracy by",
     }.get(taught_tone(facts), "not decided; it changes the accuracy of zero-shot CLIP by")
-    before, after = (percent(share, images) for share in (found.zero_shot, found.adapted))
-    gain = f"{points(found.gain.value, images)} points (95 %: {points_range(found.gain, images)}"
+    zero_shot, adapted = (
+        percent(share, images) for share in (estimate.zero_shot, estimate.adapted)
+    )
+    interval = points_range(estimate.gain, images)
+    gain = f"{points(estimate.gain.value, images)} points (95 %: {interval}"
+    doubtful = len(estimate.doubtful)
+    again = (
+        f" {plural(doubtful, 'answer')} contradict{'s' if doubtful == 1 else ''} all others; "
+        "`latte review` shows such images again."
+        if doubtful
+        else ""
+    )
     left_out = "" if images == facts.answers else f" {images:,}"
     return (
-        f"{answers}: {change} {gain}; accuracy {before} before, {after} after), estimated by "
-        f"leaving{left_out} answers out in turn ({found.folds} folds)."
+        f"{answers}: {change} {gain}; accuracy {zero_shot} before, {adapted} after), estimated by "
+        f"leaving{left_out} answers out in turn ({estimate.folds} folds). {_ABOUT}{again}"
     )
 
 

@@ -1,7 +1,7 @@
 """State a guard's verdict on a run, and the gain that a person's answers measure.
 
 A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why. An adapted model that a guard did not accept in full is called *candidate*.
+and why.
 """
 
 from __future__ import annotations
@@ -111,16 +111,16 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _commands(results: RunResults, verdict: Verdict, run: str) -> tuple[Command, ...]:
-    """Return commands that use the candidate; none if the run uses the adapted model in full."""
+    """Return commands that use the adapted model; none if the run uses it in full."""
     if verdict.strength == 1:
         return ()
-    candidate = (
-        "To use the candidate, which is the adapted model without mixing"
+    unmixed = (
+        "To use the adapted model without mixing"
         if verdict.adapt
-        else "To use the candidate, the adapted model that the guard did not accept"
+        else "To use the adapted model, which the guard did not accept"
     )
     unguarded = Run(RunFolder(results.folder)).repeat_command("--set", "guard=null", name=run)
     return (
-        Command(candidate, f"latte predict {shlex.quote(run)} IMAGES --candidate"),
+        Command(unmixed, f"latte predict {shlex.quote(run)} IMAGES --use adapted"),
         Command("To adapt without the guard", unguarded),
     )

@@ -42,8 +42,23 @@ class _Below:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+    def __get__(self, folder: RunFolder | ModelFolder, owner: type) -> Path:
         return folder.path / self.name
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Folder of the zero-shot model or of the adapted model in a run folder."""
+
+    path: Path
+
+    prototypes = _Below("prototypes.safetensors")
+    backbone = _Below("model")
+    """The adapted CLIP, or a copy of the frozen CLIP if it was not trained; none for zero-shot."""
+    posterior = _Below("posterior.safetensors")
+    """Posterior of the training images, if a labeler classified all of them together."""
+    pseudo_labels = _Below("pseudo_labels.csv")
+    """Labels of the training images, if the run does not use this model."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +85,8 @@ class RunFolder:
     checkpoints = _Below("checkpoints")
     asked_questions = _Below("checkpoints/questions.json")
     """Questions that a labeler asked so far, for a run that resumes from a checkpoint."""
-    model = _Below("model")
-    prototypes = _Below("prototypes.safetensors")
-    posterior = _Below("posterior.safetensors")
-    """Posterior of the training images, if a labeler classified all of them together."""
+    models = _Below("models")
+    """Folders of the zero-shot model and of the adapted model."""
     corrected = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
     predictions = _Below("predictions.csv")
@@ -91,9 +104,14 @@ class RunFolder:
         return RecordFile(self.path / RECORD)
 
     @property
-    def candidate(self) -> RunFolder:
-        """Folder of the candidate: the adapted model, if the guard did not accept it in full."""
-        return RunFolder(self.path / "candidate")
+    def zero_shot_model(self) -> ModelFolder:
+        """Folder of the zero-shot model: its prototypes, never a copy of the frozen CLIP."""
+        return ModelFolder(self.models / "zero-shot")
+
+    @property
+    def adapted_model(self) -> ModelFolder:
+        """Folder of the adapted model, even if the guard did not accept it."""
+        return ModelFolder(self.models / "adapted")
 
     @property
     def previous(self) -> Path:
@@ -237,6 +255,4 @@ def _free(path: Path) -> Path:
 def _written() -> frozenset[str]:
     """Names of the entries of a run folder that latte writes, at its top."""
     found = [one.name for one in vars(RunFolder).values() if isinstance(one, _Below)]
-    return frozenset(
-        [*(name.split("/")[0] for name in found), RECORD, "candidate", "report", "export"]
-    )
+    return frozenset([*(name.split("/")[0] for name in found), RECORD, "report", "export"])

@@ -66,9 +66,9 @@ def read_labels(
     """
     lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
     for where, key, text in _entries(path, images, class_names):
-        given = GivenLabel(_label(text, where, lookup, class_names), where)
-        earlier = labels.setdefault(key, given)
-        if earlier.label != given.label:
+        entry = GivenLabel(given_label(text, where, lookup, class_names), where)
+        earlier = labels.setdefault(key, entry)
+        if earlier.label != entry.label:
             raise LatteError(
                 f"{earlier.where} has another label for this image",
                 where=where,
@@ -100,7 +100,10 @@ def refuse_useless(
         )
 
 
-def _label(text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]) -> int | None:
+def given_label(
+    text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]
+) -> int | None:
+    """Return the class that a label names; None for "none of these" and "cannot tell"."""
     if text in (NONE, UNSURE) and text not in class_names:
         return None
     try:
@@ -217,8 +220,8 @@ def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
-        finished = (given for given in task.annotations if not given.was_cancelled)
-        choices = (result.value.choices for given in finished for result in given.result)
+        finished = (entry for entry in task.annotations if not entry.was_cancelled)
+        choices = (result.value.choices for entry in finished for result in entry.result)
         for labels in filter(None, choices):
             if len(labels) > 1:
                 raise LatteError("an image has one label, not several", where=where)

@@ -19,8 +19,8 @@ _HINT = (
     "remove it and write it again: latte run RECIPE; finished stages are then done again, "
     "descriptions are kept"
 )
-_EARLIER_FILES = ("source.json", "state.json")
-"""Files of a run folder whose facts were not in one file."""
+_EARLIER_FILES = ("source.json", "state.json", "prototypes.safetensors")
+"""Files of a run folder that was written with another layout."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class RecordFile:
     def refuse_earlier_layout(self) -> None:
         """Raise `LatteError` if an earlier version of latte wrote this run folder."""
         folder = self.path.parent
-        if not self.path.exists() and any((folder / one).is_file() for one in _EARLIER_FILES):
+        if any((folder / name).is_file() for name in _EARLIER_FILES):
             raise LatteError(
-                f"an earlier version of latte wrote this run folder, which has no {RECORD}",
+                "an earlier version of latte wrote this run folder, with other files",
                 where=str(folder),
                 hint="remove or rename it, and make the run again: latte run RECIPE",
             )
@@ -76,6 +76,10 @@ class RecordFile:
         """Record that `stage` is finished, together with its `facts`."""
         if distributed.is_main_process():
             self._write(self.read().with_stage(stage, record, facts))
+
+    def note_controls(self, controls: Mapping[str, RunRecord]) -> None:
+        """Record the models that the `controls` of the run use, by the control's name."""
+        self._write(self.read().with_controls(controls))
 
     def forget(self, *stages: str) -> None:
         """Delete the records of `stages`, and their facts."""

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -19,12 +20,12 @@ PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels that zero-shot CLIP and the adapted model give the N training images."""
+    """Labels of the N training images by zero-shot CLIP and by another model of the run."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
     confidence: tuple[float, ...]
-    """The adapted model's probability of the adapted label."""
+    """Probability of the adapted label."""
 
 
 class RankedClasses(NamedTuple):
@@ -50,15 +51,28 @@ class Rows:
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
         """The zero-shot labels and the adapted labels of the training images."""
+        return self._pseudo_labels(self._folder.pseudo_labels)
+
+    @cached_property
+    def adapted_labels(self) -> PseudoLabels:
+        """The labels by the adapted model, even if the run uses another model."""
+        path = self._folder.adapted_model.pseudo_labels
+        is_apart = self._folder.wrote("evaluate", path)
+        return self._pseudo_labels(path) if is_apart else self.pseudo_labels
+
+    def _pseudo_labels(self, path: Path) -> PseudoLabels:
         labels, confidences = array("l"), array("d")
-        for frozen, answer in self.pseudo_label_rows():
+        for frozen, answer in self._pseudo_label_rows(path):
             labels.extend((frozen, answer.labels[0]))
             confidences.append(answer.confidences[0])
         return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
 
     def pseudo_label_rows(self) -> Iterator[tuple[int, RankedClasses]]:
         """Yield the zero-shot label and the adapted classes of each training image, in order."""
-        path, label_of = self._folder.pseudo_labels, self._label_of
+        return self._pseudo_label_rows(self._folder.pseudo_labels)
+
+    def _pseudo_label_rows(self, path: Path) -> Iterator[tuple[int, RankedClasses]]:
+        label_of = self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):

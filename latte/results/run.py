@@ -21,8 +21,8 @@ from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.rows import Rows
 
-_DEPTH_IN_RUN = 2
-"""Depth of the folders in a run folder, as in `RUN/candidate/model`."""
+_DEPTH_IN_RUN = 3
+"""Depth of the folders in a run folder, as in `RUN/models/adapted/model`."""
 _SHOWN_RUNS = 3
 
 
@@ -53,11 +53,6 @@ class Run:
         return Rows(self.folder, self.class_names)
 
     @cached_property
-    def candidate_rows(self) -> Rows:
-        """Rows of the adapted model that the guard did not accept in full."""
-        return Rows(self.folder.candidate, self.class_names)
-
-    @cached_property
     def metrics(self) -> tuple[dict[str, Any], ...]:
         """The rows of `metrics.jsonl`."""
         return tuple(read_metrics(self.folder.metrics))
@@ -70,14 +65,18 @@ class Run:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The C class names, in label order. Raises `LatteError` if the run has no model."""
-        if not self.folder.prototypes.exists():
+        self.require_model()
+        return self.record.data.class_names
+
+    def require_model(self) -> None:
+        """Raise `LatteError` if the run has no trained model."""
+        if not self.folder.adapted_model.prototypes.exists():
             raise LatteError(
                 "there is no trained model in this run folder",
                 where=str(self.folder.path),
                 hint="give the folder that `latte run` named at its end, or run its recipe to the "
                 "end",
             )
-        return self.record.data.class_names
 
     def unfinished(self, stage: str) -> LatteError:
         """Return an error: `stage` is missing, so that the folder may mix files of two runs."""
@@ -148,7 +147,7 @@ def open_finished(path: Path) -> Run:
     the folder mixes files of two runs.
     """
     run = open_run(path)
-    written = {"train": run.folder.prototypes, "evaluate": run.folder.predictions}
+    written = {"train": run.folder.adapted_model.prototypes, "evaluate": run.folder.predictions}
     begun = [stage for stage, file in written.items() if file.exists()]
     due = STAGES[: STAGES.index(begun[-1]) + 1] if begun else ()
     missing = next((stage for stage in due if stage not in run.record.stages), None)

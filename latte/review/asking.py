@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
-
 import torch
 
+from latte.review.order import Asking
 from latte.review.session import Review
 from latte.run.zero_shot import load_zero_shot
-from latte.toolkit.asking import AskingOrder, asking_order
+from latte.toolkit.asking import asking_order
 
 _IMAGES = 240
 """Number of images that are ordered by their expected gain; the rest follows by confidence."""
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Images to ask about, the largest expected gain first."""
-
-    order: AskingOrder
-    keys: tuple[str, ...]
-    """Content keys of the images."""
-
-    def may_stop(self, answered: Container[str]) -> bool:
-        """Return True if the next ten answers are expected to change less than a point."""
-        is_open = torch.tensor([key not in answered for key in self.keys], dtype=torch.bool)
-        return not AskingOrder(self.order.rows[is_open], self.order.gains[is_open]).is_worth_asking
 
 
 def order_of_asking(review: Review) -> Asking | None:

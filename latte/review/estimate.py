@@ -65,35 +65,37 @@ def estimate(
     high confidence. In each stratum, only answers before the first unanswered image are used,
     because only these are a random sample without replacement.
     """
-    asked = _Asked(answers, class_names)
-    disagreed = asked.first(population.disagreements)
-    strata = [asked.first(stratum) for stratum in population.agreements]
+    answered = _Answered(answers, class_names)
+    disagreed = answered.first(population.disagreements)
+    strata = [answered.first(stratum) for stratum in population.agreements]
     sizes = [len(stratum) for stratum in population.agreements]
     images, differ = len(population.images), len(population.disagreements)
     bounds: list[tuple[float, float]] = []
-    for one in disagreed:
-        true = asked.label(one)
-        value = (one.adapted == true) - (one.zero_shot == true)
-        bounds.append((-1, 1) if asked.is_unsure(one) else (value, value))
+    for image in disagreed:
+        true = answered.label(image)
+        value = (image.adapted == true) - (image.zero_shot == true)
+        bounds.append((-1, 1) if answered.is_unsure(image) else (value, value))
     gain = _mean(bounds, differ, -1, _LEVEL)
     return Estimate(
         images=images,
         disagreements=differ,
         answered=len(disagreed),
-        unsure=sum(asked.is_unsure(one) for one in disagreed),
+        unsure=sum(answered.is_unsure(image) for image in disagreed),
         neither=sum(
-            not asked.is_unsure(one) and asked.label(one) not in (one.zero_shot, one.adapted)
-            for one in disagreed
+            not answered.is_unsure(image) and answered.label(image) not in image.labels
+            for image in disagreed
         ),
         gain=_scaled(gain, differ, images),
-        zero_shot=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.zero_shot),
-        adapted=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
-        agreeing=sum(map(asked.count, population.agreements)),
-        waiting=asked.count(population.disagreements) - len(disagreed),
+        zero_shot=_accuracy(
+            answered, [disagreed, *strata], [differ, *sizes], lambda i: i.zero_shot
+        ),
+        adapted=_accuracy(answered, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
+        agreeing=sum(map(answered.count, population.agreements)),
+        waiting=answered.count(population.disagreements) - len(disagreed),
     )
 
 
-class _Asked:
+class _Answered:
     """Answers by content key of the image, with class labels in place of class names."""
 
     def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
@@ -125,13 +127,13 @@ def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: f
 
     `bounds` has the lowest and the highest possible value of each answered image.
     """
-    lower = confidence_sequence([one for one, _ in bounds], size, low, 1, level)
-    upper = confidence_sequence([one for _, one in bounds], size, low, 1, level)
+    lower = confidence_sequence([lowest for lowest, _ in bounds], size, low, 1, level)
+    upper = confidence_sequence([highest for _, highest in bounds], size, low, 1, level)
     return Interval((lower.value + upper.value) / 2, lower.low, upper.high)
 
 
 def _accuracy(
-    asked: _Asked,
+    answered: _Answered,
     strata: Sequence[Sequence[ReviewImage]],
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],
@@ -140,14 +142,17 @@ def _accuracy(
 
     The error probabilities of the strata add up to 1 - `_LEVEL` (Bonferroni).
     """
-    level, found = 1 - (1 - _LEVEL) / len(strata), []
+    level, intervals = 1 - (1 - _LEVEL) / len(strata), []
     for images, size in zip(strata, sizes, strict=True):
         bounds = [
-            (0.0, 1.0) if asked.is_unsure(one) else (float(label(one) == asked.label(one)),) * 2
-            for one in images
+            (0.0, 1.0)
+            if answered.is_unsure(image)
+            else (float(label(image) == answered.label(image)),) * 2
+            for image in images
         ]
-        found.append(_scaled(_mean(bounds, size, 0, level), size, sum(sizes)))
-    return Interval(*map(sum, zip(*((one.value, one.low, one.high) for one in found), strict=True)))
+        intervals.append(_scaled(_mean(bounds, size, 0, level), size, sum(sizes)))
+    bounds_of_strata = [(mean.value, mean.low, mean.high) for mean in intervals]
+    return Interval(*map(sum, zip(*bounds_of_strata, strict=True)))
 
 
 def _scaled(mean: Interval, size: int, images: int) -> Interval:

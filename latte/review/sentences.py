@@ -24,11 +24,9 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """The estimated gain of a model over zero-shot CLIP."""
+    """The estimated gain of the adapted model over zero-shot CLIP."""
 
     estimate: Estimate
-    compared: str
-    """Name of the model in words, such as `the adapted model`."""
     other: int = 0
     """Number of answers about images that were not drawn at random, which do not measure the gain.
     """
@@ -40,10 +38,10 @@ class Evidence:
         """The gain that the answers so far measure, with its interval, in words.
 
         Example:
-            >>> Evidence(found, "the adapted model").sentence  # doctest: +SKIP
+            >>> Evidence(found).sentence  # doctest: +SKIP
             'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
         """
-        found, adapted = self.estimate, self.compared
+        found, adapted = self.estimate, "the adapted model"
         if not found.disagreements:
             return f"Zero-shot CLIP and {adapted} agree on all {found.images:,} images: no gain."
         if not found.answered:
@@ -73,7 +71,7 @@ class Evidence:
         is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
         accuracy = (
             f"Accuracy (95 % intervals): zero-shot CLIP {100 * one.low:.0f} to "
-            f"{100 * one.high:.0f} %, {self.compared} {100 * other.low:.0f} to "
+            f"{100 * one.high:.0f} %, the adapted model {100 * other.low:.0f} to "
             f"{100 * other.high:.0f} %."
         )
         rest = ("" if is_unknown else accuracy, self.unknown)

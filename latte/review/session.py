@@ -33,7 +33,7 @@ from latte.review.sentences import Evidence, next_step, unknown_classes
 from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
-    from latte.review.asking import Asking
+    from latte.review.order import Asking
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class Stored:
         used = _labels(answer for answer in self.lines if answer.time <= since)
         return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
 
+    def answered_by(self, time: str, keys: Iterable[str]) -> set[str]:
+        """Return those of the content keys `keys` whose newest answer is from `time` or before."""
+        answers = self.answers
+        return {key for key in keys if key in answers and answers[key].time <= time}
+
     @cached_property
     def unknown(self) -> Counter[str | None]:
         """Number of answers per name that is no class of the run, such as a class's old name."""
@@ -88,8 +93,7 @@ class Review:
 
     Other processes may append answers to this file at any time.
 
-    If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
-    the candidate, to find out if the guard was right.
+    The review compares zero-shot CLIP with the adapted model, even if the guard did not accept it.
 
     Raises `LatteError` if a file of the run is missing or damaged.
     """
@@ -103,6 +107,8 @@ class Review:
         """The images in random order, with the labels by the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
+        self.doubtful = _doubtful(run)
+        """Content keys of answered images whose answers contradict all others."""
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
 
@@ -114,6 +120,7 @@ class Review:
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
         self.images, self.since = _population(taught, self._labelled).images, since
+        self.doubtful = _doubtful(taught)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -147,12 +154,11 @@ class Review:
         return self.stored().answers
 
     def evidence(self, stored: Stored | None = None) -> Evidence:
-        """Return the estimated gain of the adapted model, or of the candidate."""
+        """Return the estimated gain of the adapted model."""
         stored = self.stored() if stored is None else stored
         names = self.run.class_names
         return Evidence(
             estimate(self.population, stored.measuring, names),
-            "the candidate" if self.run.record.train.has_candidate else "the adapted model",
             len(stored.answers.keys() - stored.measuring.keys()),
             unknown_classes(stored.unknown, names, self.file),
         )
@@ -169,8 +175,9 @@ class Review:
         if place.task == "clusters":
             return groups(self.images, stored.answers, self.since)
         if place.task == "images":
-            first_keys = self.asking.keys if self.asking else ()
-            return sheets(self.images, stored.answers, place, first_keys)
+            unchecked = stored.answered_by(self.since, self.doubtful)
+            first_keys = (*self.doubtful, *(self.asking.keys if self.asking else ()))
+            return sheets(self.images, stored.answers, place, first_keys, unchecked)
         return ((image,) for image in measurements(self.population, stored.measuring))
 
     def left(self, place: Place, stored: Stored) -> int:
@@ -236,7 +243,7 @@ def _labels(lines: Iterable[Answer]) -> dict[str, str]:
 
 
 def _population(run: Run, labelled: frozenset[str]) -> Population:
-    labels = (run.candidate_rows if run.record.train.has_candidate else run.rows).pseudo_labels
+    labels = run.rows.adapted_labels
     keys = run.rows.training_keys
     same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
     return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
@@ -249,3 +256,12 @@ def _labelled(run: Run) -> frozenset[str]:
         return frozenset()
     with explained(path):
         return frozenset(read_stored(path, dict[str, int]))
+
+
+def _doubtful(run: Run) -> tuple[str, ...]:
+    """Return the content keys of the images whose answers contradict all others."""
+    answers = run.record.train.answers
+    if answers is None or answers.measured is None or not answers.measured.doubtful:
+        return ()
+    key_of = dict(zip(run.rows.training_ids, run.rows.training_keys, strict=True))
+    return tuple(key_of[image] for image in answers.measured.doubtful if image in key_of)

@@ -8,7 +8,7 @@ answer.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
@@ -116,17 +116,23 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
 
 
 def sheets(
-    images: Sequence[ReviewImage], answers: Answers, place: Place, first_keys: Sequence[str]
+    images: Sequence[ReviewImage],
+    answers: Answers,
+    place: Place,
+    first_keys: Sequence[str],
+    doubtful: Collection[str] = (),
 ) -> Iterator[Sequence[ReviewImage]]:
     """Yield the images without an answer in sheets, the most doubtful images first.
 
-    If images of all classes are shown, those with the content keys `first_keys` come first.
+    If images of all classes are shown, those with the content keys `first_keys` come first. Images
+    with the content keys `doubtful` are shown although they have an answer, to check it.
     """
     ranks = {key: rank for rank, key in enumerate(first_keys if place.label is None else ())}
     unanswered = (
         image
         for image in images
-        if is_open(image, answers) and place.label in (None, image.adapted)
+        if (is_open(image, answers) or image.key in doubtful)
+        and place.label in (None, image.adapted)
     )
     ranked = sorted(
         unanswered, key=lambda image: (ranks.get(image.key, len(ranks)), image.confidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -18,13 +18,14 @@ from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
+from latte.interfaces.measurements import Role
 from latte.interfaces.settings import Precision
 from latte.io.files import write_atomically
 from latte.recipe.component import is_label
 from latte.recipe.model import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
 from latte.registry.spec import USE
-from latte.results.folder import RunFolder
+from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import (
     DO_AGAIN,
@@ -35,8 +36,12 @@ from latte.results.stored import (
     open_tensors,
     same_count,
 )
+from latte.run.workspace import Workspace, saved_recipe
 from latte.train.learner import Learner
 from latte.train.precision import Arithmetic, choose_arithmetic, encoding_in
+
+ZERO_SHOT = "zero-shot"
+"""Name of the only learner of the zero-shot model."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,14 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
     return Adapted(tuple(class_names), tuple(members))
 
 
-def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
+def save_adapted(folder: ModelFolder, adapted: Adapted) -> list[Path]:
     """Write the models and `prototypes.safetensors`; return the model folder and the file."""
     for member in adapted.members:
-        member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
-    return [folder.model, save_classifiers(folder, adapted)]
+        member.backbone.save(_backbone_folder(folder, member.name, len(adapted.members)))
+    return [folder.backbone, save_prototypes(folder, adapted)]
 
 
-def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
+def save_prototypes(folder: ModelFolder, adapted: Adapted) -> Path:
     """Write `prototypes.safetensors`; return its path."""
     names = [member.name for member in adapted.members]
     about = {"class_names": adapted.class_names, "learners": names}
@@ -172,37 +177,102 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
         save_file(tensors, temporary, metadata=metadata)
 
 
-def load_adapted(
-    run: Run, device: str, progress: Progress | None, *, candidate: bool = False
-) -> Adapted:
-    """Load the models and prototypes of a run, or of its `candidate`.
+def mixed_model(zero_shot: Adapted, adapted: Adapted, strength: float) -> Adapted:
+    """Return the model (1 - s) zero-shot + s adapted, with s = `strength` between 0 and 1.
 
-    A candidate is an adapted model that the guard did not accept in full. A candidate without a
-    model folder uses the frozen CLIP, which is in the run's model folder. Raises `LatteError` if
-    the files are missing or damaged.
+    CLIP must not be trained. Both models then have the logit scale of the frozen CLIP, so mixing
+    similarities also mixes logits.
     """
-    source = run.folder.candidate if candidate else run.folder
-    classifiers = load_classifiers(run, source)
-    if progress is not None:
-        what = "candidate" if candidate else "adapted model"
-        progress.say(f"loading the {what} of {run.folder.path.name}")
-    if source.model.exists() or not candidate:
-        models = {name: _model_folder(source, name, len(classifiers)) for name in classifiers}
-    else:
-        own = [*load_classifiers(run)]
-        models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
+    texts = zero_shot.members[0].classifier.weights
+    members = (
+        replace(member, classifier=mixed_classifier(texts, member.classifier, strength))
+        for member in adapted.members
+    )
+    return Adapted(adapted.class_names, tuple(members))
+
+
+def mixed_classifier(texts: Tensor, adapted: Classifier, strength: float) -> Classifier:
+    """Mix the zero-shot classifier `texts` (C, D) with the classifier `adapted`.
+
+    With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
+    and its bias b becomes s b.
+    """
+    return Classifier(
+        (1 - strength) * texts[adapted.owners].to(adapted.weights) + strength * adapted.weights,
+        adapted.owners,
+        None if adapted.bias is None else strength * adapted.bias,
+    )
+
+
+def load_model(run: Run, device: str, progress: Progress, role: Role) -> Adapted:
+    """Load the model of a run with this role. Raises `LatteError` if its files are damaged."""
+    progress.say(f"loading the {role} model of {run.folder.path.name}")
+    if role == "zero-shot":
+        return _load_zero_shot(run, device, progress)
+    adapted = _load_adapted(run, device)
+    if role == "adapted":
+        return adapted
+    classifiers = used_classifiers(run)
+    members = (replace(one, classifier=classifiers[one.name]) for one in adapted.members)
+    return Adapted(run.class_names, tuple(members))
+
+
+def used_classifiers(run: Run) -> dict[str, Classifier]:
+    """Return the prototypes of the model that the run uses, by learner.
+
+    Raises `LatteError` for a file that is damaged, or that is about other classes or learners.
+    """
+    facts, folder = run.record.train, run.folder
+    if facts.used == "adapted":
+        return load_classifiers(run, folder.adapted_model)
+    zero_shot = load_classifiers(run, folder.zero_shot_model)
+    if facts.used == "zero-shot":
+        return zero_shot
+    (texts,) = (classifier.weights for classifier in zero_shot.values())
+    return {
+        name: mixed_classifier(texts, classifier, facts.strength)
+        for name, classifier in load_classifiers(run, folder.adapted_model).items()
+    }
+
+
+def _load_zero_shot(run: Run, device: str, progress: Progress) -> Adapted:
+    """Load zero-shot CLIP; if CLIP was trained, the recipe's backbone loads the original weights.
+
+    Raises `LatteError` if these weights are missing, or have changed since the run.
+    """
+    (classifier,) = load_classifiers(run, run.folder.zero_shot_model).values()
+    if not run.record.train.trains_clip:
+        member = _load_adapted(run, device).members[0]
+        return Adapted(run.class_names, (replace(member, name=ZERO_SHOT, classifier=classifier),))
+    registry = load_registry()
+    recipe = saved_recipe(run, registry, [f"device={device}"])
+    workspace = Workspace(recipe, registry, progress, run.folder)
+    if workspace.backbone.identity() != run.record.source.backbone:
+        raise LatteError(
+            f"the weights of {workspace.backbone.title} have changed since this run, which uses "
+            "them because it kept zero-shot CLIP",
+            where=str(run.folder.path),
+            hint=f"put them back, or make the run again: {run.repeat_command()}",
+        )
+    arithmetic = _arithmetic(run, torch.device(device))
+    member = Member(ZERO_SHOT, workspace.frozen_clip, classifier, arithmetic)
+    return Adapted(run.class_names, (member,))
+
+
+def _load_adapted(run: Run, device: str) -> Adapted:
+    folder = run.folder.adapted_model
+    classifiers = load_classifiers(run, folder)
     registry, section = load_registry(), run.recipe.get(BACKBONE)
     use = section.get(USE) if isinstance(section, dict) else None
     named = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
     loader = cast("type[BackboneLoader[Any]]", registry.load(named))
     arithmetic = _arithmetic(run, torch.device(device))
-    members = tuple(
-        Member(name, _load_model(loader, models[name], device), classifier, arithmetic)
-        for name, classifier in classifiers.items()
-    )
-    for member in members:
-        refuse_other_width(source.prototypes, classifiers, member.backbone.embedding_width)
-    return Adapted(run.class_names, members)
+    members = []
+    for name, classifier in classifiers.items():
+        backbone = _load_backbone(loader, _backbone_folder(folder, name, len(classifiers)), device)
+        members.append(Member(name, backbone, classifier, arithmetic))
+        refuse_other_width(folder.prototypes, classifiers, backbone.embedding_width)
+    return Adapted(run.class_names, tuple(members))
 
 
 def _arithmetic(run: Run, device: torch.device) -> Arithmetic:
@@ -219,13 +289,13 @@ def _arithmetic(run: Run, device: torch.device) -> Arithmetic:
         return choose_arithmetic("auto", device)
 
 
-def load_classifiers(run: Run, folder: RunFolder | None = None) -> dict[str, Classifier]:
-    """Return each learner's prototypes by name, from `folder` or else from the run's folder.
+def load_classifiers(run: Run, folder: ModelFolder) -> dict[str, Classifier]:
+    """Return each learner's prototypes by name, from the `folder` of one of the run's models.
 
     Raises `LatteError` for a file that is damaged, or that is about other classes or learners.
     """
     class_names = run.class_names
-    with open_tensors((folder or run.folder).prototypes) as file:
+    with open_tensors(folder.prototypes) as file:
         about = metadata(file)
         if about["class_names"] != [*class_names]:
             raise ValueError("it is about other classes")
@@ -272,11 +342,11 @@ def _is_sane(values: Tensor) -> bool:
     return bool((values.abs() <= LARGEST_WEIGHT).all())  # false for NaN, too
 
 
-def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
-    return folder.model if learners == 1 else folder.model / name
+def _backbone_folder(folder: ModelFolder, name: str, learners: int) -> Path:
+    return folder.backbone if learners == 1 else folder.backbone / name
 
 
-def _load_model(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:
+def _load_backbone(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:
     found = loader.load_saved(folder, device)
     scale = float(found.logit_scale.detach())
     if not 0 < scale <= LARGEST_SCALE:

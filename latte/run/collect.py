@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
@@ -18,8 +18,8 @@ from latte.interfaces import (
     ClassifiedImage,
     Classifier,
     Confusion,
-    Evaluation,
     GalleryEntry,
+    ImageReference,
     LabelFlow,
     LearnerPrototypes,
     RunResults,
@@ -27,7 +27,7 @@ from latte.interfaces import (
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
-from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
+from latte.run.adapted import mean_similarities, refuse_other_width, used_classifiers
 from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
@@ -43,13 +43,10 @@ _SUREST, _DOUBTFUL = 8, 4
 """Numbers of the most and of the least confident images of a class that are its examples."""
 
 
-def collect_results(
-    workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
-) -> RunResults:
+def collect_results(workspace: Workspace, images: Images) -> RunResults:
     """Return all results of a finished run that a report may show.
 
-    `controls` has the evaluations of each control run. Raises `LatteError` if a file of the run is
-    damaged, or belongs to other images or classes.
+    Raises `LatteError` if a file of the run is damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, Run(workspace.folder)
     with explained(folder.results.path):
@@ -60,14 +57,15 @@ def collect_results(
     same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
     zero_shot = load_zero_shot(folder.zero_shot, images)
-    classifiers = load_classifiers(run)
+    classifiers = used_classifiers(run)
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
-    refuse_other_width(folder.prototypes, classifiers, zero_shot.class_features.shape[1])
+    refuse_other_width(
+        folder.adapted_model.prototypes, classifiers, zero_shot.class_features.shape[1]
+    )
     return replace(
         stored_results(run),
         metrics=run.metrics,
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        controls=tuple(_of_controls(controls)),
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
@@ -95,16 +93,15 @@ def stored_results(run: Run) -> RunResults:
     )
 
 
-def _of_controls(controls: Mapping[str, Sequence[Evaluation]]) -> Iterator[Evaluation]:
-    """Yield the evaluation of each control run's adapted model, named after the control."""
-    for name, evaluations in controls.items():
-        yield from (replace(one, name=name) for one in evaluations if one.name == "adapted")
-
-
 def _gallery(
     workspace: Workspace, images: Images, labels: PseudoLabels, bank: DescriptionBank
 ) -> list[GalleryEntry]:
     training = images.training
+
+    def shown_image(row: int) -> ImageReference | None:
+        is_example = row >= len(training.images)  # an example that joined the dataset's images
+        return None if is_example else training.image(row)
+
     known = workspace.dataset.audit_labels()
     rows = random.Random(workspace.seed).sample(
         range(len(training.images)), min(GALLERY, len(training.images))
@@ -112,7 +109,7 @@ def _gallery(
     return [
         GalleryEntry(
             image=training.image(row),
-            descriptions=bank.described(row, training.image),
+            descriptions=bank.described(row, shown_image),
             frozen_label=labels.frozen[row],
             adapted_label=labels.adapted[row],
             true_label=known.get(training.images[row].id),
@@ -180,7 +177,8 @@ def _confusions(
         return {}
     after = torch.tensor(run.rows.predicted_labels)
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
-    rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
+    posterior = read_own_images(run) if run.record.train.used == "adapted" else None
+    rows, answered = split_rows(posterior, images.evaluation.keys)
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.
         features = zero_shot.evaluation

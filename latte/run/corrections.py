@@ -90,15 +90,17 @@ def read_corrections(
     """
     if not label_files(workspace.recipe.resolved):
         return None
-    labels, found = distributed.broadcast(lambda: _read(workspace, training, class_names, aliases))
+    labels, entries = distributed.broadcast(
+        lambda: _read(workspace, training, class_names, aliases)
+    )
     images = [
         ImageReference(name, Path(path), (span[0], span[1]) if span else None)
-        for name, path, span, _ in found
+        for name, path, span, _ in entries
     ]
     examples = scan_images(images, workspace.progress, "check examples", disk=workspace.pixels)
     for image in examples.skipped:
         workspace.progress.say(f"warning: {_where(image)} cannot be read ({image.reason})")
-    label_of = {image.id: label for image, (*_, label) in zip(images, found, strict=True)}
+    label_of = {image.id: label for image, (*_, label) in zip(images, entries, strict=True)}
     example_labels = tuple(label_of[image.id] for image in examples.images)
     return Corrections(tuple(labels), examples, example_labels)
 
@@ -115,11 +117,11 @@ def _read(
     images = NamedImages(
         dict(zip(ids, training.keys, strict=True)), workspace.dataset.training_images
     )
-    given: dict[str, GivenLabel] = {}
+    labels_by_key: dict[str, GivenLabel] = {}
     paths = [correction_path(recipe, file) for file in label_files(recipe.resolved)]
     for path in paths:
-        given |= read_labels(path, images, class_names, aliases)
-    labels = {key: entry.label for key, entry in given.items() if entry.label is not None}
+        labels_by_key |= read_labels(path, images, class_names, aliases)
+    labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
     refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
     _check_sending(recipe, images.examples.values(), paths)
     examples = [
@@ -143,7 +145,8 @@ def _check_sending(
 
     A file that another person wrote could name any image of this machine.
     """
-    address = next((one for each in recipe.describers if (one := each.options.sends_to)), None)
+    addresses = (describer.options.sends_to for describer in recipe.describers)
+    address = next(filter(None, addresses), None)
     if address is None:
         return
     folders = [path if is_folder(path) else path.parent for path in paths]
@@ -164,10 +167,10 @@ def _where(image: SkippedImage) -> str:
 class CorrectedLabeler(PseudoLabeler[Any]):
     """Labeler whose label of an image is the class that a person gave, with weight 1, if any."""
 
-    def __init__(self, labeler: PseudoLabeler[Any], given: Tensor) -> None:
-        """Correct `labeler` by the classes `given` (N,), int64 on the CPU; -1 is no class."""
+    def __init__(self, labeler: PseudoLabeler[Any], corrections: Tensor) -> None:
+        """Correct `labeler` by the classes `corrections` (N,), int64 on the CPU; -1 is no class."""
         super().__init__(labeler.options, labeler.context)
-        self._labeler, self._given = labeler, given
+        self._labeler, self._corrections = labeler, corrections
         self.refresh = labeler.refresh
         self.needs_feature_banks = labeler.needs_feature_banks
 
@@ -193,8 +196,9 @@ class CorrectedLabeler(PseudoLabeler[Any]):
     ) -> list[LabelStream]:
         """Return the labeler's streams, with the given classes in place of its labels."""
         streams = self._labeler.assign(batch, image_features, aggregator)
-        given = self._given[batch.indices].to(image_features.device, non_blocking=True)
-        return [_corrected(stream, given) for stream in streams]
+        corrections = self._corrections[batch.indices]
+        corrections = corrections.to(image_features.device, non_blocking=True)
+        return [_corrected(stream, corrections) for stream in streams]
 
     def state(self) -> dict[str, Tensor]:
         """Return the state of the labeler."""
@@ -205,22 +209,24 @@ class CorrectedLabeler(PseudoLabeler[Any]):
         self._labeler.load_state(state)
 
 
-def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    is_given = given >= 0
-    labels = given.where(is_given, stream.labels)
+def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
+    is_given = corrections >= 0
+    labels = corrections.where(is_given, stream.labels)
     return replace(stream, labels=labels, weights=stream.weights.masked_fill(is_given, 1.0))
 
 
-def save_corrected(folder: RunFolder, keys: Sequence[str], found: Corrections | None) -> list[Path]:
+def save_corrected(
+    folder: RunFolder, keys: Sequence[str], corrections: Corrections | None
+) -> list[Path]:
     """Write the classes that a person gave, by content hash; remove the file if there are none.
 
     `keys` are the content hashes of the training images.
     """
-    if found is None:
+    if corrections is None:
         folder.corrected.unlink(missing_ok=True)
         return []
-    given = zip(keys, found.labels, strict=True)
-    write_json(folder.corrected, {key: label for key, label in given if label >= 0})
+    pairs = zip(keys, corrections.labels, strict=True)
+    write_json(folder.corrected, {key: label for key, label in pairs if label >= 0})
     return [folder.corrected]
 
 
@@ -229,24 +235,24 @@ def read_corrected(run: Run) -> dict[str, int]:
     path, classes = run.folder.corrected, len(run.class_names)
     if not run.folder.wrote("train", path):
         return {}
-    given = read_stored(path, dict[str, int])
+    labels = read_stored(path, dict[str, int])
     with explained(path):
-        if not all(0 <= label < classes for label in given.values()):
+        if not all(0 <= label < classes for label in labels.values()):
             raise ValueError(f"a label is none of {classes} classes")
-    return given
+    return labels
 
 
-def with_given(posterior: Posterior, keys: Sequence[str], given: Mapping[str, int]) -> Posterior:
+def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str, int]) -> Posterior:
     """Return the posterior in which classes that a person gave have probability 1.
 
-    `keys` are the content hashes of the posterior's images, `given` the classes by content hash.
+    `keys` are the content hashes of the posterior's images, `label_of` the classes by content hash.
     """
     labels, probabilities = posterior.labels.clone(), posterior.probabilities.clone()
     for row, key in enumerate(keys):
-        if key in given:
-            others = labels[row][labels[row] != given[key]][: labels.shape[1] - 1]
-            labels[row, 1 : len(others) + 1] = others
-            labels[row, 0] = given[key]
+        if key in label_of:
+            other_labels = labels[row][labels[row] != label_of[key]][: labels.shape[1] - 1]
+            labels[row, 1 : len(other_labels) + 1] = other_labels
+            labels[row, 0] = label_of[key]
             probabilities[row] = 0
             probabilities[row, 0] = 1
     return Posterior(labels, probabilities)

@@ -3,7 +3,8 @@
 All answers teach the model that a run uses, so none of them can measure it. Instead the labelers
 are fitted again without a fifth of the answers, and label the images of these answers. After five
 fits, each answer was left out once. The fits know fewer answers than the model, so they are hardly
-better than it.
+better than it. The same fits show which answers are probably mistakes: those whose class is
+unlikely by all other answers.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from hashlib import blake2b
 import torch
 
 from latte.describe.bank import DescriptionBank
+from latte.evaluate.doubtful import doubtful_answers
 from latte.evaluate.metrics import paired_gain_interval
-from latte.interfaces import Verdict
+from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.run.corrections import Corrections
 from latte.run.images import Images
@@ -49,15 +51,22 @@ def answer_facts(
     if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
         return facts
     fold_of = folds(usable)
-    found: dict[str, int] = {}
+    keys = sorted(usable, key=lambda key: fold_of[key])
+    parts = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
-            left_out = [key for key in usable if fold_of[key] == fold]
-            found |= _labels_without(left_out, workspace, images, zero_shot, bank)
+            left_out = [key for key in keys if fold_of[key] == fold]
+            parts.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
             task.advance()
-    adapted = [found[key] == label for key, label in usable.items()]
-    before = zero_shot.zero_shot_labels
-    frozen = [int(before[rows[key]]) == label for key, label in usable.items()]
+    posterior = Posterior(
+        torch.cat([part.labels for part in parts]),
+        torch.cat([part.probabilities for part in parts]),
+    )
+    answers = torch.tensor([usable[key] for key in keys])
+    adapted = (posterior.labels[:, 0] == answers).tolist()
+    answered_rows = torch.tensor([rows[key] for key in keys])
+    frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
+    doubtful = answered_rows[doubtful_answers(posterior, answers)]
     pairs = Counter(zip(adapted, frozen, strict=True))
     measured = LeftOutAnswers(
         answers=len(usable),
@@ -65,6 +74,7 @@ def answer_facts(
         zero_shot=sum(frozen) / len(usable),
         adapted=sum(adapted) / len(usable),
         gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
+        doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
     return facts.model_copy(update={"measured": measured})
 
@@ -103,14 +113,17 @@ def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
     return rows
 
 
-def _labels_without(
+def _posterior_without(
     left_out: Sequence[str],
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> dict[str, int]:
-    """Return the labels of the images `left_out` by a fit without their answers, by content key."""
+) -> Posterior:
+    """Return class probabilities of the images `left_out` by a fit without their answers.
+
+    If no labeler returns probabilities, each image has one label of probability 1.
+    """
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -119,9 +132,9 @@ def _labels_without(
     without = replace(images, corrections=corrections)
     adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
     if posterior is None:
-        found = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
-    else:
-        found = posterior.labels[:, 0]
-    rows = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
-    chosen = found[torch.tensor([rows[key] for key in left_out])].tolist()
-    return dict(zip(left_out, chosen, strict=True))
+        blocks = adapted.in_blocks([zero_shot.training] * len(adapted.members))
+        adapted_labels = blocks.labels().unsqueeze(1)
+        posterior = Posterior(adapted_labels, torch.ones_like(adapted_labels, dtype=torch.float32))
+    row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
+    rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
+    return Posterior(posterior.labels[rows], posterior.probabilities[rows])

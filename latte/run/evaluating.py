@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,12 @@ from latte.evaluate.predictions import (
 )
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, PresentNames
+from latte.interfaces import Calibration, Evaluation, PresentNames, RunModel
+from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
-from latte.results.folder import RunFolder
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
-from latte.run.adapted import Adapted
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.posterior import OwnImages, read_own_images
@@ -54,23 +53,20 @@ _MOST_NUMBERS = 2**25
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One classifier's similarities (M, C) for M evaluation images, and the posterior, if any."""
-
-    similarities: Similarities
-    own: OwnImages | None
-    """Posterior (class probabilities) of the training images; None if there is none."""
-
-    def calibrated_own(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior after calibration, or None if there is no posterior."""
-        return None if self.own is None else replace(self.own, exponent=calibration.own_exponent)
-
-
-@dataclass(frozen=True)
 class _Classified:
+    """Similarities of the training and the evaluation images to the classes, by one model."""
+
     logit_scale: float
     training: Similarities
-    evaluation: Measured
+    evaluation: Similarities
+    posterior: OwnImages | None = None
+    """Posterior (class probabilities) of the training images; None if the model has none."""
+
+    def calibrated_posterior(self, calibration: Calibration) -> OwnImages | None:
+        """Return the posterior after calibration, or None if there is no posterior."""
+        if self.posterior is None:
+            return None
+        return replace(self.posterior, exponent=calibration.own_exponent)
 
 
 @dataclass(frozen=True)
@@ -102,90 +98,72 @@ class _Answers:
 def evaluate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
 ) -> StageResult:
-    """Measure all models, label all images, and return the written files and the measurements.
+    """Measure and calibrate all models of the run, and label all images with the one it uses.
 
-    A candidate that the guard did not accept in full is measured too, and labels the training
-    images.
+    If the run does not use the adapted model, the adapted model labels the training images, too.
     """
-    folder, run = workspace.folder, Run(workspace.folder)
-    trained, rejected = trains_clip(workspace), outcome.rejected
-    models = [(outcome.adapted, trained and rejected is None)]
-    models += [(rejected, trained)] if rejected else []
-    found = [
-        (model, _similarities(workspace, images, zero_shot, model, outcome.features, encodes))
-        for model, encodes in models
-    ]
+    classified = _classify(workspace, images, zero_shot, outcome)
     if not distributed.is_main_process():
         return StageResult([])
-    taken, *others = (
-        _Classified(
-            model.logit_scale,
-            training,
-            Measured(evaluation, read_own_images(run, candidate=model is rejected)),
-        )
-        for model, (training, evaluation) in found
-    )
-    measured = [one.evaluation for one in (taken, *others)]
-    evaluations = compare(images, zero_shot, *measured) if images.labels else []
-    apart = [
-        _label_training(workspace, folder.candidate, images, zero_shot, candidate)[0]
-        for candidate in others
-    ]
-    calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
-    # Rounding puts some probabilities above 1.
-    shares, names = answers.probabilities.clamp(max=1), images.class_names
-    present = present_classes(answers.likeliest, shares, len(names))
-    unsupported = tuple(names[label] for label in present.unsupported)
-    _write_uncertain(folder.uncertain, answers, images)
-    top_k = workspace.recipe.evaluate.top_k
-    rows = _predictions(images, zero_shot, taken.evaluation, calibration, top_k)
-    columns = Columns(min(top_k, len(images.class_names)), true_class=True, zero_shot=True)
-    write_predictions(folder.predictions, rows, columns=columns)
-    facts = EvaluateFacts(
-        evaluations=tuple(evaluations),
-        calibration=calibration,
-        candidate_calibration=apart[0] if apart else None,
-        present=PresentNames(present.expected, *present.interval, unsupported),
-    )
+    evaluation = {role: model.evaluation for role, model in classified.items()}
+    posterior = classified["adapted"].posterior
+    models, answers = [], {}
+    for model in measure(images, evaluation, posterior, outcome.used):
+        of_model = classified[model.role]
+        calibration = _calibrate(workspace, images, zero_shot, of_model)
+        models.append(replace(model, calibration=calibration))
+        answers[model.role] = _answers(of_model, calibration)
+        if images.corrections is not None:
+            answers[model.role] = answers[model.role].corrected(images.corrections.given)
+    folder, used = workspace.folder, answers[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions]
-    return StageResult([*written, *([folder.candidate.pseudo_labels] if others else [])], facts)
+    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used)
+    adapted_labels = folder.adapted_model.pseudo_labels
+    adapted_labels.unlink(missing_ok=True)
+    if outcome.used != "adapted":
+        _write_pseudo_labels(adapted_labels, images, zero_shot, answers["adapted"])
+        written.append(adapted_labels)
+    _write_uncertain(folder.uncertain, used, images)
+    (used_model,) = (model for model in models if model.role == outcome.used)
+    used_calibration = used_model.calibration
+    assert used_calibration is not None, "all models are calibrated"
+    _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
+    facts = EvaluateFacts(models=tuple(models), present=_present(used, images.class_names))
+    return StageResult(written, facts)
 
 
-def compare(
-    images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
-) -> list[Evaluation]:
-    """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
+def measure(
+    images: Images,
+    evaluation: Mapping[Role, Similarities],
+    posterior: OwnImages | None,
+    used: Role,
+) -> list[RunModel]:
+    """Measure the models of a run; without labelled images, the results are None.
 
-    The posterior is measured on the test images that are also training images, and the classifiers
-    on the other test images; see `split_rows`. With a `candidate`, only the candidate can have a
-    posterior, and the classifiers are measured on all test images.
+    `evaluation` has each model's similarities (M, C) of the evaluation images. The adapted model's
+    `posterior` is measured on the test images that are also training images. The classifiers are
+    measured on the other test images if the run uses the posterior; see `split_rows`.
     """
-    labels, classes = torch.tensor(images.labels), len(images.class_names)
-    texts, features = zero_shot.classifier, zero_shot.evaluation
-    before = Similarities(len(features), classes, lambda rows: texts.similarities(features[rows]))
-    found = {"zero-shot": before, "adapted": adapted.similarities}
-    if candidate is not None:
-        found["candidate"] = candidate.similarities
-    ranks = {name: label_ranks(name, one, labels) for name, one in found.items()}
-    measured, _ = split_rows(adapted.own, images.evaluation.keys)
-    groups = [("", measured, {name: one[measured] for name, one in ranks.items()})]
-    last, own = [*ranks][-1], (candidate or adapted).own
-    _, answered = split_rows(own, images.evaluation.keys)
-    if own is not None and len(answered):
-        places = torch.tensor([row for row in own.rows(images.evaluation.keys) if row is not None])
-        by_posterior = own.ranks(places, labels[answered], classes)
-        both = {"zero-shot": ranks["zero-shot"][answered], last: by_posterior}
-        groups.append((OWN_IMAGES, answered, both))
+    if not images.labels:
+        return [RunModel(role, role) for role in evaluation]
+    labels, keys = torch.tensor(images.labels), images.evaluation.keys
+    ranks = {role: label_ranks(role, rows, labels) for role, rows in evaluation.items()}
+
+    def evaluated(role: Role, ranks_of_role: Tensor, rows: Tensor) -> Evaluation:
+        baseline = None if role == "zero-shot" else ranks["zero-shot"][rows] == 0
+        return evaluate_ranks(ranks_of_role, labels[rows], len(images.class_names), baseline)
+
+    others, _ = split_rows(posterior if used == "adapted" else None, keys)
+    own_images: dict[Role, Evaluation] = {}
+    _, own_rows = split_rows(posterior, keys)
+    if posterior is not None and len(own_rows):
+        places = torch.tensor([row for row in posterior.rows(keys) if row is not None])
+        by_posterior = posterior.ranks(places, labels[own_rows], len(images.class_names))
+        own_images["adapted"] = evaluated("adapted", by_posterior, own_rows)
+        own_images["zero-shot"] = evaluated("zero-shot", ranks["zero-shot"][own_rows], own_rows)
     return [
-        evaluate_ranks(
-            f"{name}{suffix}",
-            one,
-            labels[rows],
-            classes,
-            None if name == "zero-shot" else of["zero-shot"] == 0,
-        )
-        for suffix, rows, of in groups
-        for name, one in of.items()
+        RunModel(role, role, evaluated(role, of_role[others], others), own_images.get(role))
+        for role, of_role in ranks.items()
     ]
 
 
@@ -202,39 +180,35 @@ def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tens
     return measured.nonzero().flatten(), answered.nonzero().flatten()
 
 
-def _similarities(
-    workspace: Workspace,
-    images: Images,
-    zero_shot: ZeroShot,
-    adapted: Adapted,
-    features: Sequence[Tensor] | None,
-    encodes: bool,
-) -> tuple[Similarities, Similarities]:
-    """Return the similarities of the training images and of the evaluation images.
+def _classify(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
+) -> dict[Role, _Classified]:
+    """Return the similarities of all images by each of the run's models.
 
-    If `encodes` is false, the frozen CLIP's features are used.
+    Only an adapted model whose CLIP was trained encodes the images; the others use the features of
+    the frozen CLIP.
     """
-    if not encodes:
-        every = len(adapted.members)
-        frozen = (zero_shot.training, zero_shot.evaluation)
-        training, evaluation = (adapted.in_blocks([one] * every) for one in frozen)
-        return training, evaluation
-    size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
-    if features is None:
-        features = adapted.encode(images.training.cache, size, progress, "label images")
-    tested = adapted.encode(images.evaluation.cache, size, progress, "label test images")
-    return adapted.in_blocks(features), adapted.in_blocks(tested)
-
-
-def _label_training(
-    workspace: Workspace, folder: RunFolder, images: Images, zero_shot: ZeroShot, found: _Classified
-) -> tuple[Calibration, _Answers]:
-    calibration = _calibrate(workspace, images, zero_shot, found)
-    answers = _answers(found, calibration)
-    if images.corrections is not None:
-        answers = answers.corrected(images.corrections.given)
-    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
-    return calibration, answers
+    trained: dict[Role, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
+    if trains_clip(workspace):
+        size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
+        adapted, training = outcome.adapted, outcome.features
+        if training is None:
+            training = adapted.encode(images.training.cache, size, progress, "label images")
+        evaluation = adapted.encode(images.evaluation.cache, size, progress, "label test images")
+        trained["adapted"] = training, evaluation
+    posterior = read_own_images(Run(workspace.folder)) if distributed.is_main_process() else None
+    classified: dict[Role, _Classified] = {}
+    for role, model in outcome.models.items():
+        learners = len(model.members)
+        frozen = [zero_shot.training] * learners, [zero_shot.evaluation] * learners
+        training_features, evaluation_features = trained.get(role, frozen)
+        classified[role] = _Classified(
+            model.logit_scale,
+            model.in_blocks(training_features),
+            model.in_blocks(evaluation_features),
+            posterior if role == "adapted" else None,
+        )
+    return classified
 
 
 def _calibrate(
@@ -260,7 +234,7 @@ def _calibrate(
     expected = expected_accuracy(before, training.argmax(dim=1))
     scale = matching_scale(training, expected, found.logit_scale)
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
-    own = found.evaluation.own
+    own = found.posterior
     # With one stored class per image, the probabilities of all other classes are unknown.
     if own is not None and own.posterior.labels.shape[1] > 1:
         likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
@@ -269,7 +243,7 @@ def _calibrate(
         calibration = replace(calibration, own_exponent=exponent)
     if not images.labels:
         return calibration
-    similarities, errors = found.evaluation.similarities, []
+    similarities, errors = found.evaluation, []
     right = similarities.labels() == torch.tensor(images.labels)
     for one in (scale, found.logit_scale):
         confidence = [(block * one).softmax(dim=1).amax(dim=1) for block in similarities]
@@ -278,7 +252,7 @@ def _calibrate(
 
 
 def _answers(found: _Classified, calibration: Calibration) -> _Answers:
-    own = found.evaluation.calibrated_own(calibration)
+    own = found.calibrated_posterior(calibration)
     if own is not None:
         every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
         labels, probabilities, confidences = (one[:, :MOST_CLASSES] for one in every)
@@ -328,23 +302,45 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
         stream_predictions(file, rows, "jsonl", Columns(source=False))
 
 
-def named_classes(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the evaluation as JSON data, with the name of each class beside its counts."""
-    data = asdict(evaluation)
-    for name, counts in zip(class_names, data["classes"], strict=True):
-        counts["class"] = name
+def as_data(model: RunModel, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the model as JSON data, with the name of each class beside its counts."""
+    data = asdict(model)
+    for evaluation in filter(None, (data["classifier"], data["own_images"])):
+        for name, counts in zip(class_names, evaluation["classes"], strict=True):
+            counts["class"] = name
     return data
 
 
+def _present(answers: _Answers, names: Sequence[str]) -> PresentNames:
+    # Rounding puts some probabilities above 1.
+    shares = answers.probabilities.clamp(max=1)
+    present = present_classes(answers.likeliest, shares, len(names))
+    unsupported = tuple(names[label] for label in present.unsupported)
+    return PresentNames(present.expected, *present.interval, unsupported)
+
+
+def _write_predictions(
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    classified: _Classified,
+    calibration: Calibration,
+) -> None:
+    top_k = workspace.recipe.evaluate.top_k
+    rows = _predictions(images, zero_shot, classified, calibration, top_k)
+    columns = Columns(min(top_k, len(images.class_names)), true_class=True, zero_shot=True)
+    write_predictions(workspace.folder.predictions, rows, columns=columns)
+
+
 def _predictions(
-    images: Images, zero_shot: ZeroShot, found: Measured, calibration: Calibration, top_k: int
+    images: Images, zero_shot: ZeroShot, found: _Classified, calibration: Calibration, top_k: int
 ) -> Iterator[Prediction]:
     """Yield the rows of `predictions.csv`; only one block of rows is in memory at a time."""
     scan, names = images.evaluation, images.class_names
-    own = found.calibrated_own(calibration)
+    own = found.calibrated_posterior(calibration)
     true_labels = iter(images.labels)
     first = 0
-    for block in found.similarities:
+    for block in found.evaluation:
         frozen = zero_shot.classifier.similarities(zero_shot.evaluation[first : first + len(block)])
         before = iter(frozen.argmax(dim=1).tolist())
         ids = [image.id for image in scan.images[first : first + len(block)]]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -13,17 +12,23 @@ from latte import distributed
 from latte.evaluate.similarities import agreement
 from latte.interfaces import (
     Candidate,
-    Classifier,
     Evidence,
     LatteError,
     Posterior,
-    Progress,
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
-from latte.results.folder import RunFolder
+from latte.interfaces.measurements import Role
+from latte.interfaces.record import TrainFacts
 from latte.results.run import Run
-from latte.run.adapted import Adapted, Member, load_adapted, save_adapted, save_classifiers
+from latte.run.adapted import (
+    ZERO_SHOT,
+    Adapted,
+    Member,
+    load_model,
+    mixed_model,
+    save_adapted,
+)
 from latte.run.corrections import save_corrected
 from latte.run.images import Images
 from latte.run.posterior import save_posterior
@@ -36,14 +41,22 @@ LEAST_AGREEMENT = 0.75
 
 @dataclass(frozen=True)
 class Outcome:
-    """The classifier that the run uses, after the guard judged the adapted model (candidate)."""
+    """The models of a run after stage `train`."""
 
+    zero_shot: Adapted
     adapted: Adapted
-    """The classifier that the run uses: the candidate, zero-shot CLIP, or a mix of both."""
-    rejected: Adapted | None = None
-    """The candidate, if the guard did not accept it in full; otherwise None."""
+    used: Role = "adapted"
+    """Role of the model that the run uses."""
+    mixed: Adapted | None = None
+    """The mix of both, if the guard accepted a part of the adapted model; otherwise None."""
     features: tuple[Tensor, ...] | None = None
-    """The candidate's features of the training images per learner, if the guard needed them."""
+    """The adapted model's features of the training images per learner, if a guard needed them."""
+
+    @property
+    def models(self) -> dict[Role, Adapted]:
+        """The models by role; the mix of both is the last one."""
+        models: dict[Role, Adapted] = {"zero-shot": self.zero_shot, "adapted": self.adapted}
+        return models if self.mixed is None else {**models, "mixed": self.mixed}
 
 
 def trains_clip(workspace: Workspace) -> bool:
@@ -57,47 +70,62 @@ def judge_and_save(
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
-    candidate: Adapted,
+    adapted: Adapted,
     posterior: Posterior | None,
     measured: Verdict | None = None,
 ) -> tuple[Outcome, Verdict | None, list[Path]]:
-    """Let the guard judge the candidate, and save the classifier that the run uses.
+    """Let the guard judge the adapted model, and save it.
 
-    Returns it, the guard's verdict (None without a guard: the candidate is then accepted), and the
-    written files. The verdict `measured` by a person's answers replaces the guard's. Only the main
-    process calls the guard and writes files.
+    Returns the run's models, the guard's verdict (None without a guard: the adapted model is then
+    used), and the written files. The verdict `measured` by a person's answers replaces the guard's.
+    Only the main process calls the guard and writes files.
     """
-    folder, trained = workspace.folder, trains_clip(workspace)
-    written: list[Path] = []
     verdict: Verdict | None = None
     features = None
-    unlike = None if posterior is None else unlike_posterior(candidate, zero_shot, posterior)
+    conflict = None if posterior is None else conflict_with(posterior, adapted, zero_shot)
     if workspace.recipe.guard is not None:
-        if trained and measured is None:
+        if trains_clip(workspace) and measured is None:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
-            features = candidate.encode(images.training.cache, size, progress, "label images")
-        evidence = (workspace, images, zero_shot, candidate, posterior, features)
+            features = adapted.encode(images.training.cache, size, progress, "label images")
 
         def judged() -> Verdict:
-            found = _judge(*evidence) if measured is None else measured
-            return Verdict(0.0, unlike, signals=found.signals) if unlike else found
+            evidence = (workspace, images, zero_shot, adapted, posterior, features)
+            found = _judge(workspace, _evidence(*evidence)) if measured is None else measured
+            return Verdict(0.0, conflict, signals=found.signals) if conflict else found
 
         verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
         guard = "answers" if measured else f"guard {workspace.recipe.guard.label}"
         workspace.progress.say(f"{guard}: {verdict.outcome}")
-    elif unlike:
-        workspace.progress.say(f"warning: {unlike}")
-    outcome = Outcome(candidate, features=features)
-    if verdict is not None and verdict.strength < 1:
-        mixed = _blend(workspace, zero_shot, candidate, verdict.strength)
-        outcome = Outcome(mixed, candidate, features)
+    elif conflict:
+        workspace.progress.say(f"warning: {conflict}")
+    written: list[Path] = []
     if distributed.is_main_process():
-        written += _save(folder, outcome, posterior, trained)
-        written += save_corrected(folder, images.training.keys, images.corrections)
-    return outcome, verdict, written
+        folder = workspace.folder.adapted_model
+        written += [*save_adapted(folder, adapted), *save_posterior(folder, posterior)]
+        written += save_corrected(workspace.folder, images.training.keys, images.corrections)
+    frozen = zero_shot_model(workspace, images, zero_shot)
+    return _outcome(frozen, adapted, TrainFacts(verdict=verdict), features), verdict, written
 
 
-def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posterior) -> str | None:
+def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Adapted:
+    """Return zero-shot CLIP as a model with one learner."""
+    clip, arithmetic = workspace.frozen_clip, workspace.arithmetic
+    member = Member(ZERO_SHOT, clip, zero_shot.classifier, arithmetic)
+    return Adapted(images.class_names, (member,))
+
+
+def _outcome(
+    zero_shot: Adapted,
+    adapted: Adapted,
+    facts: TrainFacts,
+    features: tuple[Tensor, ...] | None = None,
+) -> Outcome:
+    is_mixed = facts.used == "mixed"
+    mixed = mixed_model(zero_shot, adapted, facts.strength) if is_mixed else None
+    return Outcome(zero_shot, adapted, facts.used, mixed, features)
+
+
+def conflict_with(posterior: Posterior, adapted: Adapted, zero_shot: ZeroShot) -> str | None:
     """Return a sentence if the classifier contradicts the posterior, else None.
 
     Guards see the posterior's labels of the training images, but `predict` uses the classifier for
@@ -107,8 +135,9 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
     at least 94 % for a fitted mixture, and never below the share for zero-shot CLIP.
     """
     labels = posterior.labels[:, 0].cpu()
-    own = candidate.in_blocks([zero_shot.training] * len(candidate.members)).labels()
-    agreed, before = (agreement(one, labels) for one in (own, zero_shot.zero_shot_labels))
+    adapted_labels = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
+    agreed = agreement(adapted_labels, labels)
+    before = agreement(zero_shot.zero_shot_labels, labels)
     if agreed >= LEAST_AGREEMENT * before:
         return None
     return (
@@ -118,40 +147,49 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
     )
 
 
-def load_outcome(run: Run, device: str, progress: Progress) -> Outcome:
+def load_outcome(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Outcome:
     """Load the outcome that `judge_and_save` saved; features are not saved, so they are None."""
-    adapted = load_adapted(run, device, progress)
-    if not run.record.train.has_candidate:
-        return Outcome(adapted)
-    return Outcome(adapted, load_adapted(run, device, progress, candidate=True))
+    run = Run(workspace.folder)
+    adapted = load_model(run, workspace.device, workspace.progress, "adapted")
+    frozen = zero_shot_model(workspace, images, zero_shot)
+    return _outcome(frozen, adapted, run.record.train)
 
 
-def _judge(
+def _evidence(
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
-    candidate: Adapted,
+    adapted: Adapted,
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
-) -> Verdict:
-    choice = workspace.recipe.guard
-    assert choice is not None, "only called with a guard"
-    own = features or [zero_shot.training] * len(candidate.members)
-    evidence = Evidence(
-        class_names=candidate.class_names,
+) -> Evidence:
+    adapted_features = features or [zero_shot.training] * len(adapted.members)
+    candidates = {
+        member.name: Candidate(
+            of_learner, member.classifier, float(member.backbone.logit_scale.detach())
+        )
+        for member, of_learner in zip(adapted.members, adapted_features, strict=True)
+    }
+    labels = (
+        adapted.in_blocks(adapted_features).labels()
+        if posterior is None
+        else posterior.labels[:, 0]
+    )
+    return Evidence(
+        class_names=adapted.class_names,
         class_features=zero_shot.class_features,
         image_features=zero_shot.training,
         logit_scale=float(workspace.frozen_clip.logit_scale.detach()),
-        candidates={
-            member.name: Candidate(
-                one, member.classifier, float(member.backbone.logit_scale.detach())
-            )
-            for member, one in zip(candidate.members, own, strict=True)
-        },
-        labels=candidate.in_blocks(own).labels() if posterior is None else posterior.labels[:, 0],
+        candidates=candidates,
+        labels=labels,
         trained=features is not None,
         corrections=None if images.corrections is None else images.corrections.given,
     )
+
+
+def _judge(workspace: Workspace, evidence: Evidence) -> Verdict:
+    choice = workspace.recipe.guard
+    assert choice is not None, "only called with a guard"
     verdict: Verdict = workspace.build(choice).judge(evidence)
     try:
         check_verdict(verdict, divisible=evidence.divisible)
@@ -162,52 +200,3 @@ def _judge(
             hint="report it to the author of the plugin; without a guard: --set guard=null",
         ) from error
     return verdict
-
-
-def _blend(
-    workspace: Workspace, zero_shot: ZeroShot, candidate: Adapted, strength: float
-) -> Adapted:
-    """Return a mix of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
-
-    If CLIP was trained, `strength` is 0, and the result is zero-shot CLIP. Otherwise both
-    classifiers have the logit scale of the frozen CLIP, so mixing similarities also mixes logits.
-    """
-    if strength == 0:
-        member = Member(
-            "zero-shot", workspace.frozen_clip, zero_shot.classifier, workspace.arithmetic
-        )
-        return Adapted(candidate.class_names, (member,))
-    texts = zero_shot.class_features
-    members = (
-        replace(one, classifier=blend_classifier(texts, one.classifier, strength))
-        for one in candidate.members
-    )
-    return Adapted(candidate.class_names, tuple(members))
-
-
-def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Mix the zero-shot classifier `texts` (C, D) with the classifier `own`.
-
-    With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
-    and its bias b becomes s b.
-    """
-    return Classifier(
-        (1 - strength) * texts[own.owners].to(own.weights) + strength * own.weights,
-        own.owners,
-        None if own.bias is None else strength * own.bias,
-    )
-
-
-def _save(
-    folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
-) -> list[Path]:
-    apart = folder.candidate
-    shutil.rmtree(apart.path, ignore_errors=True)
-    if outcome.rejected is None:
-        return [*save_adapted(folder, outcome.adapted), *save_posterior(folder, posterior)]
-    if trained:
-        save_adapted(apart, outcome.rejected)
-    else:
-        save_classifiers(apart, outcome.rejected)
-    save_posterior(apart, posterior)
-    return [*save_adapted(folder, outcome.adapted), *save_posterior(folder, None), apart.path]

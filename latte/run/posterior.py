@@ -13,9 +13,10 @@ from torch import Tensor
 from latte.evaluate.calibration import calibrated
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
+from latte.interfaces.measurements import Role
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
-from latte.results.folder import RunFolder
+from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
 from latte.run.corrections import read_corrected, with_given
@@ -91,7 +92,7 @@ def of_first(posterior: Posterior | None, images: int) -> Posterior | None:
     return Posterior(posterior.labels[:images], posterior.probabilities[:images])
 
 
-def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
+def save_posterior(folder: ModelFolder, posterior: Posterior | None) -> list[Path]:
     """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
@@ -101,14 +102,14 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
     return [folder.posterior]
 
 
-def read_own_images(run: Run, *, candidate: bool = False) -> OwnImages | None:
-    """Read the posterior of a run, or of its `candidate`; return None if there is none.
+def read_own_images(run: Run) -> OwnImages | None:
+    """Read the posterior of a run's adapted model; return None if there is none.
 
     The probabilities are not calibrated: stage `evaluate` calibrates them, and must not use an
     earlier calibration. Raises `LatteError` if the file is damaged, or belongs to other images or
     classes.
     """
-    path = (run.folder.candidate if candidate else run.folder).posterior
+    path = run.folder.adapted_model.posterior
     if not run.folder.wrote("train", path):
         return None
     with explained(path):
@@ -119,20 +120,22 @@ def read_own_images(run: Run, *, candidate: bool = False) -> OwnImages | None:
     return OwnImages(found, run.rows.training_keys)
 
 
-def read_predicted(run: Run, *, candidate: bool = False) -> OwnImages | None:
+def read_predicted(run: Run, role: Role) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
-    In a run without a posterior, the result has only the images whose class a person gave. It is
-    None if there are no such images. Raises `LatteError` as `read_own_images` does.
+    Only the adapted model may have a posterior. Without one, the result has only the images whose
+    class a person gave. It is None if there are no such images. Raises `LatteError` as
+    `read_own_images` does.
     """
-    own, given = read_own_images(run, candidate=candidate), read_corrected(run)
+    own = read_own_images(run) if role == "adapted" else None
+    given = read_corrected(run)
     if own is None:
         if not given:
             return None
         labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
         return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(given))
-    facts = run.record.evaluate
-    calibration = facts.candidate_calibration if candidate else facts.calibration
+    adapted = run.record.evaluate.model("adapted")
+    calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
     return OwnImages(with_given(own.posterior, own.keys, given), own.keys, exponent)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from latte.interfaces import Evaluation, ImageReference, LatteError, Progress, RunResults
+from latte.interfaces import Calibration, ImageReference, LatteError, Progress, RunModel, RunResults
+from latte.interfaces.measurements import Role, UsedModel
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
-from latte.run.adapted import Adapted, load_adapted
+from latte.run.adapted import Adapted, load_model
 from latte.run.collect import collect_results
-from latte.run.evaluating import Measured, compare
+from latte.run.evaluating import measure
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, find_device, naming_repair, run_folder, saved_recipe
+from latte.run.workspace import Workspace, find_device, naming_repair, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
 
@@ -33,29 +35,39 @@ def training_images(path: Path, registry: Registry, progress: Progress) -> Seque
         return open_workspace(path, registry, progress).dataset.training_images()
 
 
-def load_adapted_run(
-    path: Path, device: str, progress: Progress | None, *, candidate: bool = False
-) -> tuple[Run, Adapted, str]:
-    """Return a run, its adapted model (or `candidate`), and the device of the model.
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model of a run, on a torch device."""
 
-    Needs neither the recipe's images nor its plugins, except the plugin of the backbone. Raises
-    `LatteError` if there is no model, or no candidate.
+    run: Run
+    role: Role
+    model: Adapted
+    device: str
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the model's confidence; None if the run was not evaluated."""
+        evaluated = self.run.record.evaluate.model(self.role)
+        return None if evaluated is None else evaluated.calibration
+
+
+def load_run_model(
+    path: Path, device: str, progress: Progress, use: UsedModel | None = None
+) -> LoadedModel:
+    """Load the model of a run that `use` names, or else the one that the run uses.
+
+    Needs neither the recipe's images nor its plugins, except the plugin of the backbone, and for
+    zero-shot CLIP after training all plugins. Raises `LatteError` if there is no model.
     """
     keep_freed_memory()
-    run, found = open_finished(path), find_device(device)
-    if candidate and not run.record.train.has_candidate:
-        raise LatteError(
-            "this run has no candidate apart from its model: it took all that it adapted"
-            if run.folder.prototypes.exists()
-            else "there is no trained model in this run folder",
-            where=str(run.folder.path),
-            hint="leave `candidate` out",
-        )
-    return run, load_adapted(run, found, progress, candidate=candidate), found
+    run, found_device = open_finished(path), find_device(device)
+    run.require_model()
+    role = use or run.record.train.used
+    return LoadedModel(run, role, load_model(run, found_device, progress, role), found_device)
 
 
-def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:
-    """Measure a run's saved model on the evaluation images. Raises `LatteError` without labels."""
+def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[RunModel]:
+    """Measure a run's models on the evaluation images. Raises `LatteError` without labels."""
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
     with naming_repair():
@@ -67,18 +79,14 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
             where=str(workspace.folder.recipe),
             hint="give it some with `dataset.evaluation`; labels are used for nothing else",
         )
-    run, size = Run(workspace.folder), workspace.recipe.evaluate.batch_size
-    outcome = load_outcome(run, workspace.device, progress)
+    size = workspace.recipe.evaluate.batch_size
     zero_shot = compute_zero_shot(workspace, images)
-    measured = [
-        Measured(
-            one.in_blocks(one.encode(images.evaluation.cache, size, progress, "evaluate")),
-            read_own_images(run, candidate=one is outcome.rejected),
-        )
-        for one in (outcome.adapted, outcome.rejected)
-        if one is not None
-    ]
-    return compare(images, zero_shot, *measured)
+    outcome = load_outcome(workspace, images, zero_shot)
+    features = outcome.adapted.encode(images.evaluation.cache, size, progress, "evaluate")
+    # A mixed model exists only if CLIP was not trained.
+    evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}
+    evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.evaluation])
+    return measure(images, evaluation, read_own_images(Run(workspace.folder)), outcome.used)
 
 
 def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
@@ -109,16 +117,11 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
             where=str(path),
             hint=f"finish it: {Run(workspace.folder).repeat_command()}",
         )
-    controls = {}
-    for name, recipe in workspace.recipe.controls.items():
-        folder = run_folder(recipe, workspace.limit, workspace.folder.controls / name)
-        if folder.results.recorded("evaluate"):
-            controls[name] = folder.results.read().evaluate.evaluations
     with workspace.folder.lock():
         with naming_repair():
             images = find_images(workspace)
         _refuse_changed(workspace, images, "class names", "images")
-        results = collect_results(workspace, images, controls)
+        results = collect_results(workspace, images)
         reporters = workspace.listeners.reporters
         files = [file for one in reporters for file in one.report(results)]
     return results, files

@@ -12,7 +12,7 @@ from typing import Any
 
 from latte import distributed
 from latte.data.few_images import warn_of_few
-from latte.interfaces import Evaluation, Progress, RunResults, RunStart, StageEnd
+from latte.interfaces import Progress, RunResults, RunStart, StageEnd
 from latte.interfaces.record import Source, StageRecord
 from latte.io.files import write_text
 from latte.io.paths import relative
@@ -156,6 +156,7 @@ class _Runner:
                 recipe=str(path),
                 recipe_from_run=os.path.relpath(path, self.folder.path) if is_near else None,
                 limit=limit,
+                backbone=self.workspace.backbone.identity(),
                 values=recipe.resolved,
                 origins=origins,
             )
@@ -259,13 +260,14 @@ class _Runner:
 
     def _report(self, job: Job) -> RunResults | None:
         job.free_results()  # controls need the memory; the report reads the run folder
-        job.controls = self._controls()
+        self._run_controls()
         results = job.run_results if distributed.is_main_process() else None
         self._stage("report", job)
         return results
 
-    def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
-        evaluations = {}
+    def _run_controls(self) -> None:
+        """Run the controls, and record the models that they use as models of this run."""
+        records = {}
         for name, recipe in self.workspace.recipe.controls.items():
             self.progress.say(f"control {name}")
             folder = run_folder(recipe, self.workspace.limit, self.folder.controls / name)
@@ -277,8 +279,9 @@ class _Runner:
                 stopped.add_note(f"only control {name} was interrupted")
                 raise
             if distributed.is_main_process():
-                evaluations[name] = folder.results.read().evaluate.evaluations
-        return evaluations
+                records[name] = folder.results.read()
+        if distributed.is_main_process():
+            self.folder.results.note_controls(records)
 
 
 def _flattened(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from latte.recipe.places import OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.recipe.variables import path_matches
 from latte.registry.registry import Registry
+from latte.results.given_labels import label_files
 
 _CLASSES = "dataset.classes"
 _COMMAND_LINE = re.compile(rf"{OVERRIDE}( \$\{{\w+\}})*")
@@ -49,6 +50,8 @@ def sent_files(recipe: Recipe, dataset: Dataset[Any] | None) -> Iterator[str]:
             yield f"  {_training_images(dataset)}"
             file = _class_file(recipe)
             yield f"  the class names in {file}" if file else "  the class names"
+            for labels in label_files(recipe.resolved):
+                yield f"  images beside the dataset that {labels} names, from below its folder"
     for reporter in recipe.reporters:
         if address := reporter.options.sends_to:
             yield f"the reporter {reporter.label} sends to {address}:"

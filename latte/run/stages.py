@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import RunResults
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
 from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
-from latte.results.run import Run
 from latte.results.stored import read_stored
+from latte.run.adapted import save_prototypes
 from latte.run.collect import collect_results
 from latte.run.cross_fit import answer_facts, verdict_of
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, true_labels, write_images
-from latte.run.judging import Outcome, judge_and_save, load_outcome
+from latte.run.judging import (
+    Outcome,
+    judge_and_save,
+    load_outcome,
+    trains_clip,
+    zero_shot_model,
+)
 from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
@@ -39,8 +45,6 @@ class Job:
     workspace: Workspace
     images: Images
     ask_again: bool = False
-    controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
-    """Evaluations of the recipe's controls (variants run for comparison), for the report."""
 
     def __post_init__(self) -> None:
         labels, given = true_labels(self.workspace, self.images), self.images.corrections
@@ -86,14 +90,13 @@ class Job:
 
     @cached_property
     def outcome(self) -> Outcome:
-        """The result of stage `train`: the adapted model, after the guard's decision."""
-        run = Run(self.workspace.folder)
-        return load_outcome(run, self.workspace.device, self.workspace.progress)
+        """The result of stage `train`: the run's models, after the guard's decision."""
+        return load_outcome(self.workspace, self.images, self.zero_shot)
 
     @cached_property
     def run_results(self) -> RunResults:
         """The results of all stages, for reporters."""
-        return collect_results(self.workspace, self.images, self.controls)
+        return collect_results(self.workspace, self.images)
 
     def free_results(self) -> None:
         """Remove the results of stages from memory; they can be loaded again."""
@@ -115,8 +118,10 @@ def _encode(job: Job) -> StageResult:
     path, zero_shot = job.workspace.folder.zero_shot, compute_zero_shot(job.workspace, job.images)
     if distributed.is_main_process():
         save_zero_shot(path, zero_shot)
+        model = zero_shot_model(job.workspace, job.images, zero_shot)
+        save_prototypes(job.workspace.folder.zero_shot_model, model)
         job.zero_shot = zero_shot
-    return StageResult([path])
+    return StageResult([path, job.workspace.folder.zero_shot_model.prototypes])
 
 
 def _describe(job: Job) -> StageResult:
@@ -156,16 +161,22 @@ def _train(job: Job) -> StageResult:
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
     inputs = (workspace, job.images.joined, zero_shot.joined, bank)
-    candidate, posterior = train_learners(*inputs)
+    adapted, posterior = train_learners(*inputs)
     answers = answer_facts(*inputs)
     posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(
-        workspace, job.images, zero_shot, candidate, posterior, verdict_of(answers)
+        workspace, job.images, zero_shot, adapted, posterior, verdict_of(answers)
     )
     asked = AskedQuestions()
     if workspace.recipe.questioned and distributed.is_main_process():
         asked = read_stored(folder.asked_questions, AskedQuestions)
-    facts = TrainFacts(verdict=verdict, answers=answers, cut_texts=cut, **vars(asked))
+    facts = TrainFacts(
+        verdict=verdict,
+        trains_clip=trains_clip(workspace),
+        answers=answers,
+        cut_texts=cut,
+        **vars(asked),
+    )
     return StageResult([*written, folder.metrics], facts)
 
 

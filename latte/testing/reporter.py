@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from latte.api import (
+    ClassAccuracy,
     Confusion,
     Described,
     Figures,
@@ -141,19 +142,24 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
 
 def hostile(results: RunResults) -> RunResults:
     """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
-    accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
+    accuracies = (ClassAccuracy(3, 4),) * len(HOSTILE_NAMES)
     images = sum(accuracy.images for accuracy in accuracies)
     descriptions = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
     frozen_classifier, adapted_classifier = (
         random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2)
     )
-    evaluations = tuple(
-        replace(evaluation, images=images, classes=accuracies) for evaluation in results.evaluations
+    models = tuple(
+        replace(
+            model,
+            classifier=model.classifier
+            and replace(model.classifier, images=images, classes=accuracies),
+        )
+        for model in results.record.evaluate.models
     )
     facts = {
         "data": results.record.data.model_copy(update={"class_names": HOSTILE_NAMES}),
-        "evaluate": EvaluateFacts(evaluations=evaluations),
+        "evaluate": EvaluateFacts(models=models),
     }
     return replace(
         results,

@@ -15,9 +15,11 @@ from latte.interfaces import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    RunModel,
     RunRecord,
     RunResults,
 )
+from latte.interfaces.measurements import Role
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.testing.fixtures import random_classifier, tiny_images
 
@@ -42,8 +44,8 @@ def run_results(folder: Path) -> RunResults:
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     images = tiny_images(folder / "photos", 3)
-    zero_shot = _evaluation("zero-shot", (10, 8, 12), None)
-    adapted = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
+    zero_shot = _model("zero-shot", (10, 8, 12), None)
+    adapted = _model("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
         folder=run,
         record=RunRecord(
@@ -54,7 +56,7 @@ def run_results(folder: Path) -> RunResults:
                 "train": StageRecord(fingerprint="", seconds=2.5, peak_memory_mb=512.0),
             },
             data=DataFacts(class_names=CLASSES, training_images=6),
-            evaluate=EvaluateFacts(evaluations=(zero_shot, adapted)),
+            evaluate=EvaluateFacts(models=(zero_shot, adapted)),
         ),
         metrics=(
             {"event": "step", "step": 1, "epoch": 0, "loss": 2.0},
@@ -120,10 +122,9 @@ def _confusions(*correct_counts: int) -> tuple[Confusion, ...]:
     )
 
 
-def _evaluation(name: str, correct_counts: tuple[int, ...], gain: Interval | None) -> Evaluation:
+def _model(role: Role, correct_counts: tuple[int, ...], gain: Interval | None) -> RunModel:
     top1 = sum(correct_counts) / 60
-    return Evaluation(
-        name=name,
+    evaluation = Evaluation(
         images=60,
         top1=Interval(top1, top1 - 0.1, top1 + 0.1),
         top5=1.0,
@@ -131,3 +132,4 @@ def _evaluation(name: str, correct_counts: tuple[int, ...], gain: Interval | Non
         classes=tuple(ClassAccuracy(correct, 20) for correct in correct_counts),
         gain=gain,
     )
+    return RunModel(role, role, evaluation)

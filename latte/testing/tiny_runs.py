@@ -185,11 +185,11 @@ def results(run: Path) -> dict[str, bytes]:
         "descriptions.jsonl",
         "metrics.jsonl",
         "predictions.csv",
-        "prototypes.safetensors",
         "pseudo_labels.csv",
     )
-    tensor_paths = [*run.glob("model/**/*.safetensors"), *run.glob("posterior.safetensors")]
-    tensor_names = [path.relative_to(run).as_posix() for path in tensor_paths]
+    tensor_names = [
+        path.relative_to(run).as_posix() for path in run.glob("models/**/*.safetensors")
+    ]
     files = {name: (run / name).read_bytes() for name in sorted([*names, *tensor_names])}
     facts = json.loads((run / "results.json").read_bytes())["evaluate"]
     return files | {name: json.dumps(fact).encode() for name, fact in facts.items()}
@@ -272,7 +272,7 @@ class RunContract:
             swapped_results = results(runs.run(self.recipe, output="swapped"))
         finally:
             swap(test / "red", test / "blue")
-        measured_names = {"evaluations", "calibration", "metrics.jsonl", "predictions.csv"}
+        measured_names = {"models", "metrics.jsonl", "predictions.csv"}
         learned_results = {
             name: data for name, data in results(whole).items() if name not in measured_names
         }

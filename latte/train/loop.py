@@ -115,7 +115,7 @@ def _train_steps(training: Training, step: int, log: MetricsLog, progress: Progr
     checkpoints, shown_loss = Checkpoints(training, step), _ShownLoss()
     unwritten_steps: list[_FinishedStep] = []
     total, steps = training.total_steps, _steps(training, step, progress)
-    with progress.task("train", total, "step", done=step) as task, contextlib.closing(steps):
+    with progress.task("train", total, "steps", done=step) as task, contextlib.closing(steps):
         try:
             for finished_step in steps:
                 unwritten_steps.append(finished_step)

@@ -50,6 +50,15 @@ def test_groups_are_asked_about_at_their_centres() -> None:
     assert 1 <= int((given >= 0).sum()) <= 3
 
 
+def test_a_sheet_names_the_images_of_its_commonest_class() -> None:
+    answered = AnsweredSet(labelled_set())
+    given, groups = asked("1 sheet per group"), answered.without_answers.argmax(dim=1)
+    for label in groups.unique().tolist():
+        named = given[(groups == label) & (given >= 0)]
+        assert 1 <= len(named) <= 12
+        assert len(named.unique()) == 1
+
+
 def test_asking_in_order_ends_while_some_images_have_no_answer() -> None:
     given = asked(answer_plans.WORTH_ASKING)
     assert 1 <= int((given >= 0).sum()) < len(given)

@@ -24,7 +24,7 @@ from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions,
 from latte.recipe.component import Choice
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
-from latte.run.judging import blend_classifier
+from latte.run.adapted import mixed_classifier
 from tests.helpers.labelled_sets import labelled_set
 from tests.helpers.training_driver import CONTEXT, training_start
 
@@ -119,7 +119,7 @@ def test_blended_logits_are_the_blend_of_both_logits() -> None:
     images = FOLDER.own.features
     zero = images @ FOLDER.texts.T
     for strength in (0.0, 0.3, 1.0):
-        found = blend_classifier(FOLDER.texts, whole, strength).similarities(images)
+        found = mixed_classifier(FOLDER.texts, whole, strength).similarities(images)
         expected = (1 - strength) * zero + strength * whole.similarities(images)
         torch.testing.assert_close(found, expected)
 

@@ -29,7 +29,7 @@ from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.made_up_runs import run_folder, write
-from tests.helpers.report_examples import changed, evaluation, run_results
+from tests.helpers.report_examples import changed, run_model, run_results
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,8 +95,8 @@ def many_classes(folder: Path, classes: int) -> RunResults:
     results = run_results(folder)
     names = tuple(f"{HOSTILE[label % 6]} {label}" for label in range(classes))
     images = (20,) * classes
-    before = evaluation("zero-shot", (10,) * classes, images=images)
-    after = evaluation("adapted", (12,) * classes, Interval(0.1, 0.05, 0.15), images)
+    before = run_model("zero-shot", (10,) * classes, images=images)
+    after = run_model("adapted", (12,) * classes, Interval(0.1, 0.05, 0.15), images)
     rows = tuple(
         Confusion(label, (label + step) % classes, 10 - step)
         for label in range(classes)
@@ -110,7 +110,7 @@ def many_classes(folder: Path, classes: int) -> RunResults:
         results,
         name=HOSTILE[1],
         class_names=names,
-        evaluations=(before, after),
+        models=(before, after),
         confusions={"zero-shot": rows, "adapted": rows},
         label_flows=tuple(
             LabelFlow(label, (label + 3) % classes, 9 - label % 7) for label in range(classes)
@@ -128,7 +128,7 @@ def without_labels(folder: Path) -> RunResults:
     results = run_results(folder)
     gallery = tuple(replace(one, true_label=None) for one in results.gallery)
     steps = tuple(row for row in results.metrics if row["event"] == "step")
-    return changed(results, evaluations=(), confusions={}, gallery=gallery, metrics=steps)
+    return changed(results, models=(), confusions={}, gallery=gallery, metrics=steps)
 
 
 def report(folder: Path, kind: str) -> Path:
@@ -234,10 +234,10 @@ def test_first_photo_of_a_run_without_labels_is_on_the_first_screen(
 def test_changes_of_a_hundred_points_are_not_clipped(
     browser: Page, tmp_path: Path, width: int
 ) -> None:
-    before = evaluation("zero-shot", (0, 120, 80))
-    after = evaluation("adapted", (200, 0, 80), Interval(0.2, 0.1, 0.3))
+    before = run_model("zero-shot", (0, 120, 80))
+    after = run_model("adapted", (200, 0, 80), Interval(0.2, 0.1, 0.3))
     path = tmp_path / "index.html"
-    results = run_results(tmp_path, evaluations=(before, after), class_names=("W" * 90, "b", "c"))
+    results = run_results(tmp_path, models=(before, after), class_names=("W" * 90, "b", "c"))
     path.write_text(report_page(results), encoding="utf-8")
     browser.show(width)
     browser.open(path)

@@ -92,9 +92,9 @@ def test_script_runs_offline(script: str, tmp_path: Path) -> None:
         assert (tmp_path / "out/onnx/model.onnx").is_file()
 
 
-def test_notebook_has_ten_cells_without_outputs() -> None:
+def test_notebook_has_cells_without_outputs() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert len(notebook.cells) == 10
+    assert len(notebook.cells) == 15
     assert not [cell for cell in notebook.cells if cell.get("outputs")]
 
 
@@ -111,6 +111,8 @@ def test_notebook_runs_offline_beside_an_older_run_and_shows_pictures(
     outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
     pictures = [one for one in outputs if "image/png" in one.get("data", {})]
     assert len(pictures) == 2
+    pages = [one["data"]["text/html"] for one in outputs if "text/html" in one.get("data", {})]
+    assert "data:image/jpeg" in pages[-1]
     assert "photos are predicted correctly" in outputs[-1]["data"]["text/plain"]
 
 

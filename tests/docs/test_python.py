@@ -35,7 +35,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
-    code = blocks("python")
+    # Questions need the images of a real run: tests/new/test_model.py.
+    code = [block for block in blocks("python") if ".ask(" not in block]
     assert len(code) == 6
     for number, block in enumerate(code):
         if "on_unreadable" in block:

@@ -15,7 +15,7 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Return the evaluation of similarities (M, C)."""
     ranks = label_ranks(name, similarities, labels)
-    return evaluate_ranks(name, ranks, labels, similarities.shape[1], baseline)
+    return evaluate_ranks(ranks, labels, similarities.shape[1], baseline)
 
 
 def is_correct(similarities: Tensor, labels: Tensor) -> Tensor:

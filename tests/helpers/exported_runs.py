@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import Calibration, Classifier
+from latte.interfaces import Calibration, Classifier, RunModel
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
@@ -51,13 +51,17 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
     run = RunFolder(folder)
     folder.mkdir(parents=True)
     run.recipe.write_text("dataset: {}\n")
-    save_adapted(run, model)
+    save_adapted(run.adapted_model, model)
     run.results.begin(Source(recipe=str(run.recipe), values={"dataset": {}}))
     for stage in STAGES[:-1]:
-        calibration = scale and Calibration(scale, model.logit_scale, 0.5, 100)
+        calibration = Calibration(scale, model.logit_scale, 0.5, 100) if scale else None
+        models = (
+            RunModel("zero-shot", "zero-shot"),
+            RunModel("adapted", "adapted", calibration=calibration),
+        )
         facts = {
             "data": DataFacts(class_names=model.class_names),
-            "evaluate": EvaluateFacts(calibration=calibration),
+            "evaluate": EvaluateFacts(models=models),
         }
         run.results.finish(stage, StageRecord(fingerprint="", seconds=0.0), facts.get(stage))
     return folder

@@ -37,20 +37,19 @@ def run_folder(
         "environment": {"latte": "0.1.0", "plugins": {}},
         "stages": {stage: {"fingerprint": "0123456789", "seconds": 1.0} for stage in STAGES},
         "data": {"class_names": ["animal"]},
-        "evaluate": {"evaluations": _evaluations(*right) if right else []},
+        "evaluate": {"models": _models(*right) if right else []},
     }
     write(path / "results.json", json.dumps(record))
     return path
 
 
-def _evaluations(before: int, after: int) -> list[dict[str, Any]]:
+def _models(before: int, after: int) -> list[dict[str, Any]]:
     gain = paired_gain_interval(max(after - before, 0), max(before - after, 0), IMAGES)
-    return [_evaluation("zero-shot", before, None), _evaluation("adapted", after, vars(gain))]
+    return [_model("zero-shot", before, None), _model("adapted", after, vars(gain))]
 
 
-def _evaluation(name: str, right: int, gain: dict[str, float] | None) -> dict[str, Any]:
-    return {
-        "name": name,
+def _model(name: str, right: int, gain: dict[str, float] | None) -> dict[str, Any]:
+    classifier = {
         "images": IMAGES,
         "top1": vars(accuracy_interval(right, IMAGES)),
         "top5": 1.0,
@@ -58,6 +57,7 @@ def _evaluation(name: str, right: int, gain: dict[str, float] | None) -> dict[st
         "classes": [{"correct": right, "images": IMAGES}],
         "gain": gain,
     }
+    return {"name": name, "role": name, "classifier": classifier}
 
 
 def write(path: Path, text: str) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from latte.interfaces import Evaluation, RunResults
+
 RECORD = "results.json"
 
 
 def recorded(folder: Path, *place: str | int) -> Any:
-    """Return the value at `place`, such as `("evaluate", "calibration")`, of a run's record."""
+    """Return the value at `place`, such as `("evaluate", "models")`, of a run's record."""
     value = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     for key in place:
         value = value[key]
@@ -28,3 +30,9 @@ def record(folder: Path, place: Sequence[str | int], value: Any) -> None:
     target[place[-1]] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def accuracies(results: RunResults) -> dict[str, Evaluation]:
+    """Return the accuracies that a run measured, by title, such as `adapted, own images`."""
+    models = results.record.evaluate.models
+    return {title: measured for model in models for title, measured in model.accuracies()}

@@ -21,9 +21,11 @@ from latte.interfaces import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    RunModel,
     RunRecord,
     RunResults,
 )
+from latte.interfaces.measurements import Role
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 
 HOSTILE = (
@@ -47,23 +49,31 @@ BEFORE = (100, 60, 60)
 AFTER = (130, 48, 60)
 
 
-def evaluation(
+def run_model(
     name: str,
     right: Sequence[int],
     gain: Interval | None = None,
     images: Sequence[int] = COUNTS,
-) -> Evaluation:
-    """Return an evaluation in which `right` of `images` are classified right, by class."""
+) -> RunModel:
+    """Return a model that classifies `right` of `images` right, by class."""
     total = sum(images)
     top1 = sum(right) / total
     classes = tuple(map(ClassAccuracy, right, images))
     interval = Interval(top1, max(0.0, top1 - 0.05), min(1.0, top1 + 0.05))
-    return Evaluation(name, total, interval, 0.9, 0.5, classes, gain)
+    roles: dict[str, Role] = {name: name for name in ("zero-shot", "adapted", "mixed")}
+    classifier = Evaluation(total, interval, 0.9, 0.5, classes, gain)
+    return RunModel(name, roles.get(name, "control"), classifier)
 
 
-ZERO_SHOT = evaluation("zero-shot", BEFORE)
-ADAPTED = evaluation("adapted", AFTER, Interval(0.045, 0.0125, 0.0775))
-CONTROL = evaluation("without-descriptions", (110, 60, 58), Interval(0.02, -0.01, 0.05))
+def remeasured(model: RunModel, **changes: Any) -> RunModel:
+    """Return a copy of a model with other results of its classifier."""
+    assert model.classifier is not None
+    return replace(model, classifier=replace(model.classifier, **changes))
+
+
+ZERO_SHOT = run_model("zero-shot", BEFORE)
+ADAPTED = run_model("adapted", AFTER, Interval(0.045, 0.0125, 0.0775))
+CONTROL = run_model("without-descriptions", (110, 60, 58), Interval(0.02, -0.01, 0.05))
 
 
 def confusions(right: Sequence[int]) -> tuple[Confusion, ...]:
@@ -175,10 +185,9 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
                 "train": StageRecord(fingerprint="", seconds=5241.0, peak_memory_mb=12345.0),
             },
             data=DataFacts(class_names=CLASSES, training_images=12345, skipped_images=2),
-            evaluate=EvaluateFacts(evaluations=(ZERO_SHOT, ADAPTED)),
+            evaluate=EvaluateFacts(models=(ZERO_SHOT, ADAPTED, CONTROL)),
         ),
         metrics=(*steps(40), *epochs(0.56, 0.57, 0.58, 0.595)),
-        controls=(CONTROL,),
         gallery=gallery(folder / "images"),
         pseudo_label_counts=((6000, 5000), (4000, 7345), (2345, 0)),
         confusions={"zero-shot": confusions(BEFORE), "adapted": confusions(AFTER)},
@@ -186,9 +195,6 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
         prototypes=(LearnerPrototypes("main", *PROTOTYPES),),
     )
     return changed(results, **changes)
-
-
-OWN_CLASSIFIERS = ("zero-shot", "adapted", "candidate")
 
 
 def changed(results: RunResults, **changes: Any) -> RunResults:
@@ -216,13 +222,12 @@ def changed(results: RunResults, **changes: Any) -> RunResults:
                 stage: one.model_copy(update={name: value.get(stage)})
                 for stage, one in results.record.stages.items()
             }
+        elif name == "calibration":
+            models = changes.get("models", results.record.evaluate.models)
+            record["evaluate"] = results.record.evaluate.model_copy(
+                update={"models": tuple(replace(one, calibration=value) for one in models)}
+            )
         else:
-            if name == "evaluations":
-                own = [one.name.split(",")[0] in OWN_CLASSIFIERS for one in value]
-                fields["controls"] = tuple(
-                    one for one, is_own in zip(value, own, strict=True) if not is_own
-                )
-                value = tuple(one for one, is_own in zip(value, own, strict=True) if is_own)
             (stage,) = (
                 stage
                 for stage in ("data", "describe", "train", "evaluate")
@@ -232,3 +237,9 @@ def changed(results: RunResults, **changes: Any) -> RunResults:
             record[stage] = facts.model_copy(update={name: value})
     fields["record"] = results.record.model_copy(update=record)
     return replace(results, **fields)
+
+
+def top1(model: RunModel) -> Interval:
+    """Return the accuracy of a model's classifier."""
+    assert model.classifier is not None
+    return model.classifier.top1

@@ -67,7 +67,8 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
     if (folder / RECORD).exists():
         record(folder, ["data", "class_names"], [*names])
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
-    path = folder / "prototypes.safetensors"
+    path = RunFolder(folder).adapted_model.prototypes
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
 
 

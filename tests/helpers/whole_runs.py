@@ -37,12 +37,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 RESULT_FILES = (
-    "prototypes.safetensors",
+    "models/adapted/prototypes.safetensors",
     "metrics.jsonl",
     "descriptions.jsonl",
     "predictions.csv",
     "pseudo_labels.csv",
-    "model/open_clip_model.safetensors",
+    "models/adapted/model/open_clip_model.safetensors",
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.interfaces import OWN_IMAGES, Evaluation, ExpectedGain, Interval, Verdict
-from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models, role
+from latte.interfaces import ExpectedGain, Interval, RunModel, Verdict
+from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.statement import Statement
 from latte.report.statements import statements
 from tests.helpers.report_examples import (
@@ -16,27 +16,30 @@ from tests.helpers.report_examples import (
     CONTROL,
     ZERO_SHOT,
     changed,
-    evaluation,
+    remeasured,
+    run_model,
     run_results,
+    top1,
 )
 
 
-def adapted(value: float, low: float, high: float) -> Evaluation:
-    return replace(ADAPTED, gain=Interval(value, low, high))
+def adapted(value: float, low: float, high: float) -> RunModel:
+    return remeasured(ADAPTED, gain=Interval(value, low, high))
 
 
-def stated(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> list[Statement]:
-    return accuracy_statements(measured_models(evaluations), verdict, is_answered=False)
+def stated(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> list[Statement]:
+    results = run_results(Path(), models=models, verdict=verdict)
+    return accuracy_statements(measured_models(results.record), verdict, is_answered=False)
 
 
-def result(evaluations: tuple[Evaluation, ...], verdict: Verdict | None = None) -> Statement:
-    """Return the statement on the result of a run with these evaluations."""
-    (found,) = [one for one in stated(evaluations, verdict) if one.kind == "result"]
+def result(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> Statement:
+    """Return the statement on the result of a run with these models."""
+    (found,) = [one for one in stated(models, verdict) if one.kind == "result"]
     return found
 
 
-def cautions(*evaluations: Evaluation) -> list[str]:
-    return [one.text for one in stated(evaluations) if one.kind == "caution"]
+def cautions(*models: RunModel) -> list[str]:
+    return [one.text for one in stated(models) if one.kind == "caution"]
 
 
 def plain(text: str) -> str:
@@ -67,9 +70,9 @@ def test_a_loss_is_called_a_loss() -> None:
 
 
 def test_a_control_that_did_as_well_is_named() -> None:
-    rival = replace(CONTROL, top1=ADAPTED.top1)
+    rival = remeasured(replace(CONTROL, name="rival"), top1=top1(ADAPTED))
     (caution,) = cautions(ZERO_SHOT, ADAPTED, CONTROL, rival)
-    assert "“without-descriptions” did at least as well: 59.5" in caution
+    assert "“rival” did at least as well: 59.5" in caution
     assert not cautions(ZERO_SHOT, ADAPTED, CONTROL)
 
 
@@ -84,16 +87,14 @@ def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
 @pytest.mark.parametrize(("value", "change"), [(0.12, -0.06), (0.1, 0.0), (0.06, 0.06)])
 def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change: float) -> None:
     """With three classes chance is 33 %, far above all these accuracies."""
-    before = replace(ZERO_SHOT, top1=Interval(value, value - 0.05, value + 0.05))
+    before = remeasured(ZERO_SHOT, top1=Interval(value, value - 0.05, value + 0.05))
     after = value + change
     moved = Interval(change, change - 0.02, change + 0.02)
-    poor = replace(ADAPTED, top1=Interval(after, after - 0.05, after + 0.05), gain=moved)
+    poor = remeasured(ADAPTED, top1=Interval(after, after - 0.05, after + 0.05), gain=moved)
     chance = "Neither is measurably better than chance (33.3 % for 3 classes)"
     assert chance in plain(result((before, poor)).text)
     kept = Verdict(0.0, "halves differ")
-    candidate = replace(poor, name="candidate")
-    same = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
-    assert chance in plain(result((before, same, candidate), kept).text)
+    assert chance in plain(result((before, poor), kept).text)
     for good in ((ZERO_SHOT, poor), (before, ADAPTED)):
         assert "chance" not in result(good).text
 
@@ -101,31 +102,27 @@ def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change
 def test_too_few_images_to_be_better_than_chance_give_no_warning() -> None:
     """With two classes, three correct images have an interval from 44 %, and four from 51 %."""
     for images, has_warning in ((3, False), (4, True)):
-        before = evaluation("zero-shot", (1, 0), images=(images, 0))
-        after = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
+        before = run_model("zero-shot", (1, 0), images=(images, 0))
+        after = run_model("adapted", (1, 0), Interval(0.0, 0.0, 0.0), images=(images, 0))
         assert ("chance" in result((before, after)).text) == has_warning
 
 
-def test_zero_shot_alone_is_reported_alone() -> None:
-    verdict = result((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
-    assert verdict.tone == "unknown"
-    assert plain(verdict.text) == (
-        "Only zero-shot CLIP was measured: top-1 50 % on 60 labelled images "
-        "(95 % interval 45–55 %)."
+def test_own_images_are_explained() -> None:
+    zero_shot, adapted = (
+        replace(one, own_images=run_model(one.name, (9,) * 3, gain, (9,) * 3).classifier)
+        for one, gain in ((ZERO_SHOT, None), (ADAPTED, Interval(0.0, 0.0, 0.0)))
     )
-
-
-def test_own_images_are_no_control_and_are_explained() -> None:
-    own = [
-        evaluation(f"{one.name}{OWN_IMAGES}", (9, 9, 9), one.gain, images=(9, 9, 9))
-        for one in (ZERO_SHOT, ADAPTED)
-    ]
-    roles = [role(one) for one in (ZERO_SHOT, ADAPTED, *own, CONTROL)]
-    assert roles == ["zero-shot", "adapted", "zero-shot", "adapted", "control"]
-    first, note, table = stated((ZERO_SHOT, ADAPTED, *own))
+    first, note, table = stated((zero_shot, adapted))
     without = stated((ZERO_SHOT, ADAPTED))
     assert [first] == without[:-1]
-    assert (len(table.scores), len(without[-1].scores)) == (4, 2)
+    roles = [(row["name"], row["role"]) for row in table.scores]
+    assert roles == [
+        ("zero-shot", "zero-shot"),
+        ("zero-shot, own images", "zero-shot"),
+        ("adapted", "adapted"),
+        ("adapted, own images", "adapted"),
+    ]
+    assert len(without[-1].scores) == 2
     assert "also training images: 27" in plain(note.text)
     assert "400 test images" in plain(note.text)
 
@@ -145,9 +142,9 @@ def test_the_reliability_of_the_describer_comes_before_the_expected_gain(tmp_pat
 
 
 def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None:
-    control = replace(CONTROL, name="no-questions", top1=ZERO_SHOT.top1)
-    evaluations = (ZERO_SHOT, ADAPTED, control)
-    measured = run_results(tmp_path, expected_gain=GAIN, evaluations=evaluations)
+    control = remeasured(replace(CONTROL, name="no-questions"), top1=top1(ZERO_SHOT))
+    models = (ZERO_SHOT, ADAPTED, control)
+    measured = run_results(tmp_path, expected_gain=GAIN, models=models)
     assert gain_sentence(measured) == (
         f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
         "400 labelled images."

@@ -17,7 +17,7 @@ from latte.io.redaction import one_line
 from latte.report.card import model_card
 from latte.report.markdown import escaped, quoted
 from tests.helpers.describe_doubles import context
-from tests.helpers.report_examples import ADAPTED, ZERO_SHOT, changed, evaluation, run_results
+from tests.helpers.report_examples import ADAPTED, ZERO_SHOT, changed, run_model, run_results
 from tests.helpers.snapshots import assert_snapshot
 
 
@@ -31,7 +31,7 @@ def header(text: str) -> dict[str, object]:
 def test_the_card_is_written_beside_the_model(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = ModelCardReporter(NoOptions(), context(tmp_path)).report(results)
-    assert files == [results.folder / "model" / "README.md"]
+    assert files == [results.folder / "models/adapted/model" / "README.md"]
     assert files[0].read_text(encoding="utf-8") == model_card(results)
 
 
@@ -121,18 +121,18 @@ def test_snapshot_of_the_card(tmp_path: Path) -> None:
 
 
 def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
-    text = model_card(run_results(tmp_path, evaluations=()))
+    text = model_card(run_results(tmp_path, models=()))
     assert "The accuracy is unknown" in text
     assert "| adapted" not in text
 
 
 def test_a_model_that_was_not_trained_is_not_called_adapted(tmp_path: Path) -> None:
-    assert "not trained" in model_card(run_results(tmp_path, metrics=(), evaluations=(ZERO_SHOT,)))
+    assert "not trained" in model_card(run_results(tmp_path, metrics=()))
 
 
 def test_a_gap_in_the_evaluation_is_a_limit(tmp_path: Path) -> None:
-    gap = evaluation("adapted", (1, 0, 1), Interval(0.1, 0.0, 0.2), images=(2, 0, 2))
-    text = model_card(run_results(tmp_path, evaluations=(ZERO_SHOT, gap)))
+    gap = run_model("adapted", (1, 0, 1), Interval(0.1, 0.0, 0.2), images=(2, 0, 2))
+    text = model_card(run_results(tmp_path, models=(ZERO_SHOT, gap)))
     assert "Classes without a single evaluation image: 1." in text
 
 
@@ -172,7 +172,7 @@ def test_hostile_names_change_neither_header_nor_structure(text: str, tmp_path: 
             run_results(tmp_path),
             name=text,
             class_names=(text, "red fox", "barn owl"),
-            evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0, -1, 1))),
+            models=(ZERO_SHOT, ADAPTED, run_model(text, (1, 1, 1), Interval(0, -1, 1))),
         )
     )
     assert header(hostile)["model_name"] == one_line(text)

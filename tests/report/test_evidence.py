@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table
+from latte.results.folder import RunFolder
 from latte.review.session import Mark, Review
 from tests.helpers.made_up_runs import run_folder
 from tests.helpers.records import record
@@ -32,7 +34,7 @@ def review(tmp_path: Path) -> Review:
 
 
 def unlabelled(folder: Path, verdict: Verdict | None = ADAPTED, **changes: Any) -> RunResults:
-    return changed(run_results(folder, **changes), verdict=verdict, evaluations=(), confusions={})
+    return changed(run_results(folder, **changes), verdict=verdict, models=(), confusions={})
 
 
 def squashed(text: str) -> str:
@@ -64,10 +66,16 @@ def test_the_time_to_name_the_groups_is_estimated(tmp_path: Path, groups: int, t
     assert time in statements(unlabelled(tmp_path, pseudo_label_counts=counts))[0].text
 
 
-def test_the_groups_are_those_of_a_rejected_candidate(tmp_path: Path) -> None:
+def with_adapted_labels(folder: Path) -> None:
+    """Write labels of an adapted model that the run does not use."""
+    path = RunFolder(folder).adapted_model.pseudo_labels
+    shutil.copyfile(folder / "pseudo_labels.csv", path)
+
+
+def test_the_groups_are_those_of_a_rejected_model(tmp_path: Path) -> None:
     folder = tmp_path / "animals-1a2b3c4d"
     made_up_review(folder, CLASSES)
-    write_labels(folder / "candidate", CLASSES)
+    with_adapted_labels(folder)
     assert statements(unlabelled(tmp_path, KEPT))[0].text.startswith("3 groups of images")
 
 
@@ -130,18 +138,18 @@ def test_summary_with_a_measured_loss_is_ascii(tmp_path: Path, review: Review) -
     assert summary.isascii()
 
 
-def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Path) -> None:
+def test_kept_zero_shot_is_measured_against_the_rejected_model(tmp_path: Path) -> None:
     folder = tmp_path / "animals-1a2b3c4d"
     made_up_review(folder, CLASSES)
-    write_labels(folder / "candidate", CLASSES)
+    with_adapted_labels(folder)
     verdict = {"strength": 0.0, "reason": "so it is"}
     record(folder, ("train", "verdict"), verdict)
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = text_of(unlabelled(tmp_path, KEPT))
-    gain = "Kept zero-shot CLIP. After 30 answers: the candidate is better by +25.0 points"
+    gain = "Kept zero-shot CLIP. After 30 answers: the adapted model is better by +25.0 points"
     assert gain in words
     assert "images alone: kept zero-shot. The texts and the groups" in words
-    assert "latte predict animals-1a2b3c4d IMAGES --candidate" in words
+    assert "latte predict animals-1a2b3c4d IMAGES --use adapted" in words
 
 
 @pytest.fixture

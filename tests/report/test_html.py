@@ -29,8 +29,9 @@ from tests.helpers.report_examples import (
     HOSTILE,
     ZERO_SHOT,
     changed,
-    evaluation,
     picture,
+    remeasured,
+    run_model,
     run_results,
     steps,
 )
@@ -125,11 +126,11 @@ def test_snapshot_of_the_page(tmp_path: Path) -> None:
 
 def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
     names = tuple(f"class {number}" for number in range(6))
-    six = evaluation("zero-shot", (50,) * 6, images=(60,) * 6)
+    six = run_model("zero-shot", (50,) * 6, images=(60,) * 6)
     results = run_results(
         tmp_path,
         class_names=names,
-        evaluations=(six,),
+        models=(six, run_model("adapted", (50,) * 6, Interval(0, 0, 0), (60,) * 6)),
         pseudo_label_counts=((1, 1),) * 6,
         gallery=(),
         prototypes=(),
@@ -141,16 +142,16 @@ def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
 
 def test_the_result_has_the_colour_of_its_tone(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    worse = replace(ADAPTED, gain=Interval(-0.03, -0.05, -0.01))
+    worse = remeasured(ADAPTED, gain=Interval(-0.03, -0.05, -0.01))
 
     assert "better" in document(results).one("div", "result").attributes["class"].split()
-    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse))).one("div", "result")
+    harmed = document(run_results(tmp_path, models=(ZERO_SHOT, worse))).one("div", "result")
     assert "worse" in harmed.attributes["class"].split()
     assert "lost 3.0 points" in harmed.words
 
 
 def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
-    results = run_results(tmp_path, evaluations=(), metrics=tuple(steps(10, agreement=0.9)))
+    results = run_results(tmp_path, models=(), metrics=tuple(steps(10, agreement=0.9)))
     found = document(results)
 
     assert "accuracy is unknown" in found.one("div", "result").text
@@ -162,7 +163,7 @@ def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
 
 
 def test_without_labels_the_page_has_no_empty_sections_and_no_cosines(tmp_path: Path) -> None:
-    results = run_results(tmp_path, evaluations=(), confusions={}, metrics=(), gallery=())
+    results = run_results(tmp_path, models=(), confusions={}, metrics=(), gallery=())
     found = document(results, gallery_images=0)
     assert [one.attributes["id"] for one in found.all("section")] == ["result", "labels", "recipe"]
     links = [link.attributes["href"] for link in found.one("nav").all("a")]
@@ -177,7 +178,7 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
         for image, confidence in zip(pictures, (*surest, *doubtful), strict=True)
     ]
     examples += [ClassifiedImage(pictures[0], (2,), (0.5,), 0, None)]
-    results = run_results(tmp_path, evaluations=(), examples=tuple(examples))
+    results = run_results(tmp_path, models=(), examples=tuple(examples))
     found = document(results)
     assert next(iter(found.all("section"))).attributes["id"] == "images"
     section = found.by_id("images")
@@ -210,10 +211,10 @@ def test_a_run_without_steps_has_no_curves(tmp_path: Path) -> None:
 def test_a_class_without_evaluation_images_claims_nothing(tmp_path: Path) -> None:
     images = (200, 0, 80)
     pair = (
-        evaluation("zero-shot", (100, 0, 60), images=images),
-        evaluation("adapted", (130, 0, 60), Interval(0.1, 0.05, 0.15), images=images),
+        run_model("zero-shot", (100, 0, 60), images=images),
+        run_model("adapted", (130, 0, 60), Interval(0.1, 0.05, 0.15), images=images),
     )
-    section = document(run_results(tmp_path, evaluations=pair)).by_id("classes")
+    section = document(run_results(tmp_path, models=pair)).by_id("classes")
 
     complete = list(section.all("table"))[-1]
     assert rows(complete)[-1] == ["red fox", "0", "no evaluation images"]
@@ -321,7 +322,7 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         environment={text: text},
         recipe={**results.record.recipe, "dataset": {"use": text}},
         seconds=dict(zip((text, "train"), results.record.seconds.values(), strict=True)),
-        evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
+        models=(ZERO_SHOT, ADAPTED, run_model(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
         gallery=(described, *results.gallery[1:]),
     )
     html = run_page(hostile)

@@ -72,7 +72,7 @@ def test_the_printed_code_classifies_a_photo(
         )
         for name, alike in likeness.items()
     )
-    save_adapted(RunFolder(run), Adapted(tuple(NAMES), members))
+    save_adapted(RunFolder(run).adapted_model, Adapted(tuple(NAMES), members))
     recipe = {"learners": [{"name": name} for name in likeness]} if several else {}
 
     monkeypatch.chdir(tmp_path)
@@ -90,7 +90,9 @@ def test_the_printed_code_opens_a_photo_as_latte_does(
     run, photo = tmp_path / "animals-1a2b", tmp_path / "photo.jpg"
     odd_photo(photo, kind)
     rows = classifier(torch.eye(16)[0], {})
-    save_adapted(RunFolder(run), Adapted(tuple(NAMES), (Member("main", tiny_backbone, rows),)))
+    save_adapted(
+        RunFolder(run).adapted_model, Adapted(tuple(NAMES), (Member("main", tiny_backbone, rows),))
+    )
 
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}

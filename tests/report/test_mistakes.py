@@ -66,7 +66,7 @@ def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
 
 
 def test_without_labels_and_without_mistakes(tmp_path: Path) -> None:
-    unknown = parse(mistakes_page(results(tmp_path, evaluations=(), mistakes=())))
+    unknown = parse(mistakes_page(results(tmp_path, models=(), mistakes=())))
     assert [one.attributes["id"] for one in unknown.all("section")] == ["uncertain"]
     assert unknown.one("h1").words == "Doubtful images of animals"
     perfect = parse(mistakes_page(results(tmp_path, mistakes=())))

@@ -26,21 +26,32 @@ from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.review.tasks import TASKS
 from tests.helpers.html_document import parse
-from tests.helpers.report_examples import ADAPTED, CLASSES, CONTROL, ZERO_SHOT, changed, run_results
+from tests.helpers.report_examples import (
+    ADAPTED,
+    CLASSES,
+    CONTROL,
+    ZERO_SHOT,
+    changed,
+    remeasured,
+    run_results,
+    top1,
+)
 from tests.helpers.reviews import answer_all, made_up_review
 
 REASON = "the texts and the groups of images agree"
-CANDIDATE = replace(ADAPTED, name="candidate")
 ASKED = QuestionCounts("clusters", 40, 17, 3)
 OCCURRING = PresentNames(2, 2, 2, ("<b>fox</b>",))
-MEASURED = (ZERO_SHOT, ADAPTED, replace(CONTROL, top1=ADAPTED.top1))
+MEASURED = (ZERO_SHOT, ADAPTED, remeasured(CONTROL, top1=top1(ADAPTED)))
 CASES = {
     "labelled": {},
-    "control as good": {"evaluations": MEASURED},
-    "unlabelled": {"evaluations": (), "verdict": Verdict(1.0, REASON), "present": OCCURRING},
-    "no guard": {"evaluations": (), "verdict": None},
-    "kept": {"evaluations": (ZERO_SHOT, ADAPTED, CANDIDATE), "verdict": Verdict(0.0, REASON)},
-    "mixed": {"verdict": Verdict(0.4, REASON)},
+    "control as good": {"models": MEASURED},
+    "unlabelled": {"models": (), "verdict": Verdict(1.0, REASON), "present": OCCURRING},
+    "no guard": {"models": (), "verdict": None},
+    "kept": {"models": (ZERO_SHOT, ADAPTED), "verdict": Verdict(0.0, REASON)},
+    "mixed": {
+        "models": (ZERO_SHOT, ADAPTED, replace(ADAPTED, name="mixed", role="mixed")),
+        "verdict": Verdict(0.4, REASON),
+    },
     "oracle": {"recipe": {"oracle": True}},
     "corrected": {"recipe": {"corrections": "a/review.jsonl"}, "verdict": Verdict(1.0, REASON)},
     "asked": {

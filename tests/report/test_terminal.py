@@ -12,7 +12,7 @@ from latte.interfaces import ClassAccuracy, Interval
 from latte.io.redaction import one_line
 from latte.report.summary import cost_line, summary_table
 from latte.report.terminal import WIDTH, drawn, fitted, paragraph, table
-from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, run_results
+from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, remeasured, run_results, top1
 from tests.helpers.snapshots import assert_snapshot
 
 HOSTILE = ("x" * 300, "猫" * 50, "e\u0301" * 30, "\x1b[31mred\nline", "[bold]a[/bold] :smile:")
@@ -23,21 +23,20 @@ def test_snapshot_of_the_summary(tmp_path: Path) -> None:
 
 
 def test_without_labels_there_is_no_table(tmp_path: Path) -> None:
-    text = summary_table(run_results(tmp_path, evaluations=()))
+    text = summary_table(run_results(tmp_path, models=()))
     assert "The accuracy is unknown" in text
     assert "top-1" not in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_fits_in_80_columns(name: str, tmp_path: Path) -> None:
-    odd = replace(
-        CONTROL,
-        name=name,
+    odd = remeasured(
+        replace(CONTROL, name=name),
         images=1_000_000,
         classes=(ClassAccuracy(0, 1_000_000),),
         gain=Interval(-0.5, -0.999, 0.999),
     )
-    text = summary_table(run_results(tmp_path, evaluations=(ZERO_SHOT, ADAPTED, odd)))
+    text = summary_table(run_results(tmp_path, models=(ZERO_SHOT, ADAPTED, odd)))
     assert all(cell_len(line) <= WIDTH for line in text.split("\n"))
     assert "\x1b" not in text
     assert "-50.0 (-99.9 to +99.9)" in text
@@ -46,9 +45,9 @@ def test_any_name_fits_in_80_columns(name: str, tmp_path: Path) -> None:
 
 
 def test_nothing_but_names_needs_more_than_ascii(tmp_path: Path) -> None:
-    rival = replace(CONTROL, top1=ADAPTED.top1)
-    for evaluations in ((), (ZERO_SHOT,), (ZERO_SHOT, ADAPTED, rival)):
-        assert summary_table(run_results(tmp_path, evaluations=evaluations)).isascii()
+    rival = remeasured(CONTROL, top1=top1(ADAPTED))
+    for models in ((), (ZERO_SHOT, ADAPTED), (ZERO_SHOT, ADAPTED, rival)):
+        assert summary_table(run_results(tmp_path, models=models)).isascii()
 
 
 @pytest.mark.parametrize("text", HOSTILE)

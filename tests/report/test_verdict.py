@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from latte.interfaces import Evaluation, Interval, RunResults, Verdict
+from latte.interfaces import Interval, RunModel, RunResults, Verdict
 from latte.interfaces.guard import Outcome
 from latte.report.card import model_card
 from latte.report.statements import statements
@@ -21,8 +21,10 @@ from tests.helpers.report_examples import (
     CONTROL,
     ZERO_SHOT,
     changed,
-    evaluation,
+    remeasured,
+    run_model,
     run_results,
+    top1,
 )
 
 REASON = "the texts and the groups of images agree"
@@ -37,7 +39,7 @@ def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResul
 
 
 def unlabelled(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
-    return judged(folder, verdict, evaluations=(), confusions={}, **changes)
+    return judged(folder, verdict, models=(), confusions={}, **changes)
 
 
 def lines(results: RunResults, run: str = "runs/a") -> tuple[str, ...]:
@@ -86,8 +88,8 @@ class TestWords:
             "On image sets that nobody had tuned latte to, about one large gain in three was given "
             "up in this way.",
             "The texts and the groups of images agree.",
-            "To use the candidate, the adapted model that the guard did not accept: "
-            "latte predict 'my runs/a' IMAGES --candidate",
+            "To use the adapted model, which the guard did not accept: "
+            "latte predict 'my runs/a' IMAGES --use adapted",
             "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
         )
 
@@ -109,7 +111,7 @@ class TestWords:
             "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). "
             f"Whether this helps {NOT_KNOWN}"
         )
-        assert "latte predict runs/a IMAGES --candidate" in use
+        assert "latte predict runs/a IMAGES --use adapted" in use
 
     @pytest.mark.parametrize("verdict", [WHOLE, PART, KEPT])
     def test_labelled_images_that_measure_the_gain_replace_the_doubt(
@@ -140,31 +142,32 @@ class TestWords:
 class TestKeptZeroShot:
     """A run whose guard kept zero-shot has zero-shot CLIP's accuracy by the guard's decision."""
 
-    def summary(self, folder: Path, *others: Evaluation) -> str:
-        kept = evaluation("adapted", BEFORE, Interval(0.0, -0.01, 0.01))
-        return squashed(summary_table(judged(folder, KEPT, evaluations=(ZERO_SHOT, kept, *others))))
+    def summary(self, folder: Path, *models: RunModel) -> str:
+        return squashed(summary_table(judged(folder, KEPT, models=(ZERO_SHOT, *models))))
 
-    def test_headline_names_zero_shot_clip_and_the_candidate(self, tmp_path: Path) -> None:
-        candidate = replace(ADAPTED, name="candidate")
-        text = self.summary(tmp_path, candidate)
+    def test_headline_names_zero_shot_clip_and_the_adapted_model(self, tmp_path: Path) -> None:
+        text = self.summary(tmp_path, ADAPTED)
         assert (
             "This run uses zero-shot CLIP: top-1 55.0 % on 400 labelled images (95 % interval 50.0 "
-            "to 60.0 %). The candidate reaches 59.5 %: +4.5 points (95 % interval +1.2 to +7.8)."
+            "to 60.0 %). The adapted model reaches 59.5 %: +4.5 points (95 % interval +1.2 to "
+            "+7.8)."
         ) in text
-        assert "The candidate is measurably better: `latte predict --candidate` uses it." in text
+        assert "It is measurably better: `latte predict --use adapted` uses it." in text
         assert "No measurable gain" not in text
         assert "did at least as well" not in text
         card = model_card(judged(tmp_path, KEPT))
         assert "The CLIP that the recipe names, with its class texts as classifier" in card
 
-    def test_a_candidate_is_recommended_only_if_labels_show_a_gain(self, tmp_path: Path) -> None:
-        unclear = replace(ADAPTED, name="candidate", gain=Interval(0.02, -0.01, 0.05))
+    def test_the_adapted_model_is_recommended_only_if_labels_show_a_gain(
+        self, tmp_path: Path
+    ) -> None:
+        unclear = remeasured(ADAPTED, gain=Interval(0.02, -0.01, 0.05))
         assert "measurably better" not in self.summary(tmp_path, unclear)
 
-    def test_a_control_is_compared_with_the_candidate(self, tmp_path: Path) -> None:
-        assert "did at least as well" not in self.summary(tmp_path, CONTROL)
-        worse = replace(CONTROL, name="candidate", top1=ZERO_SHOT.top1)
-        assert "did at least as well as the candidate: 57.0" in self.summary(
+    def test_a_control_is_compared_with_the_adapted_model(self, tmp_path: Path) -> None:
+        assert "did at least as well" not in self.summary(tmp_path, ADAPTED, CONTROL)
+        worse = remeasured(ADAPTED, top1=top1(ZERO_SHOT))
+        assert "did at least as well as the adapted model: 57.0" in self.summary(
             tmp_path, worse, CONTROL
         )
 
@@ -172,13 +175,9 @@ class TestKeptZeroShot:
     def test_a_control_that_kept_zero_shot_too_is_no_rival(
         self, tmp_path: Path, verdict: Verdict
     ) -> None:
-        worse = evaluation("adapted", (90, 60, 60), Interval(-0.025, -0.05, 0.01))
-        main = (worse,) if verdict is WHOLE else (replace(ADAPTED, top1=ZERO_SHOT.top1),)
-        others = () if verdict is WHOLE else (replace(worse, name="candidate"),)
-        control = replace(evaluation("plain", BEFORE), gain=worse.gain)
-        evaluations = (ZERO_SHOT, *main, *others, control)
-        assert "did at least as well" not in summary_table(
-            judged(tmp_path, verdict, evaluations=evaluations)
-        )
-        without_guard = judged(tmp_path, None, evaluations=(ZERO_SHOT, worse, control))
+        gain = Interval(-0.025, -0.05, 0.01)
+        worse = run_model("adapted", (90, 60, 60), gain)
+        models = (ZERO_SHOT, worse, run_model("plain", BEFORE, gain))
+        assert "did at least as well" not in summary_table(judged(tmp_path, verdict, models=models))
+        without_guard = judged(tmp_path, None, models=models)
         assert "did at least as well" in squashed(summary_table(without_guard))

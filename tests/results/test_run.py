@@ -26,7 +26,7 @@ def test_reading_finished_runs_imports_no_torch() -> None:
 def test_each_file_is_read_once_at_its_first_use(tmp_path: Path) -> None:
     run = open_run(run_folder(tmp_path / "run"))
     found = run.record
-    assert [one.name for one in found.evaluate.evaluations] == ["zero-shot", "adapted"]
+    assert [one.name for one in found.evaluate.models] == ["zero-shot", "adapted"]
     run.folder.results.path.unlink()
     assert run.record is found
 
@@ -48,7 +48,7 @@ def test_other_folder_is_an_error_that_names_run_folders_beside_it(tmp_path: Pat
 
 def test_folder_inside_a_run_folder_is_an_error_that_names_the_run(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run")
-    for inside in ("model", "report/index.html"):
+    for inside in ("models/adapted/model", "report/index.html"):
         with pytest.raises(LatteError, match=rf"part of the run folder {re.escape(str(run))}"):
             open_run(run / inside)
     (tmp_path / "recipe.yaml").touch()
@@ -60,8 +60,9 @@ def test_parent_of_a_run_folder_is_not_part_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_folder(tmp_path / "runs" / "birds")
-    (run / "model").mkdir(exist_ok=True)
-    for folder, parent in ((run, Path("..")), (run / "model", Path("../.."))):
+    inside = run / "models/adapted/model"
+    inside.mkdir(parents=True)
+    for folder, parent in ((run, Path("..")), (inside, Path("../../../.."))):
         monkeypatch.chdir(folder)
         with pytest.raises(LatteError, match=rf"in it, the newest first: {parent}/birds$"):
             open_run(parent)
@@ -87,8 +88,8 @@ def test_a_table_with_an_open_quote_is_damaged(tmp_path: Path) -> None:
 def test_an_impossible_power_of_the_posterior_is_refused(tmp_path: Path, power: float) -> None:
     folder = run_folder(tmp_path / "run")
     values = {"scale": 50.0, "logit_scale": 100.0, "images": 9, "expected_accuracy": 0.5}
-    record(folder, ("evaluate", "calibration"), {**values, "own_exponent": power})
-    with pytest.raises(LatteError, match=r"damaged \(evaluate.calibration.own_exponent: "):
+    record(folder, ("evaluate", "models", 1, "calibration"), {**values, "own_exponent": power})
+    with pytest.raises(LatteError, match=r"damaged \(evaluate.models.1.calibration.own_exponent: "):
         _ = open_run(folder).record
 
 
@@ -100,7 +101,7 @@ def test_an_impossible_expected_gain_is_refused(tmp_path: Path, low: float, high
         _ = open_run(folder).record
 
 
-@pytest.mark.parametrize("name", ["source.json", "state.json"])
+@pytest.mark.parametrize("name", ["source.json", "state.json", "prototypes.safetensors"])
 def test_a_folder_of_an_earlier_version_is_an_error_that_says_so(tmp_path: Path, name: str) -> None:
     folder = run_folder(tmp_path / "run")
     (folder / "results.json").rename(folder / name)

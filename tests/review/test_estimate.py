@@ -56,7 +56,7 @@ def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
     assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
     assert full.better == "adapted"
     points = f"{100 * true_gain(found):+.1f} points"
-    assert Evidence(full, "the adapted model").sentence == (
+    assert Evidence(full).sentence == (
         f"All {len(found.disagreements)} disagreements are answered: the adapted model changes "
         f"accuracy by {points} on the {len(KEYS)} images of this review."
     )
@@ -172,4 +172,4 @@ def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
         found = population(KEYS[:count], [0] * count, adapted, [0.5] * count)
-        assert len(Evidence(after(found, []), "the adapted model").lines) == 1
+        assert len(Evidence(after(found, [])).lines) == 1

@@ -160,6 +160,17 @@ def test_images_without_a_class_in_a_group_are_looked_through_later(review: Revi
     assert {*images[10:]} < open_images
 
 
+def test_doubtful_answers_are_shown_again_first_until_they_are_checked(review: Review) -> None:
+    images = question(review, "images")
+    review.save("images", marks(images, "dog"))
+    review.since, review.doubtful = now(), (images[5].key,)
+    shown = question(review, "images")
+    assert shown[0] == images[5]
+    assert not {*images[:5], *images[6:]} & {*shown}
+    review.save("images", marks(shown[:1], "cat"))
+    assert images[5] not in question(review, "images")
+
+
 def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
     images = question(review, "clusters")
     review.save("clusters", [*marks(images[:10], "bird"), *marks(images[10:], None)])

@@ -139,7 +139,7 @@ def test_a_run_trains_on_the_views_and_resumes_with_equal_bits(
 
     folder = run("augmentation=flips")
     whole = shutil.copytree(folder, tmp_path / "whole")
-    shutil.rmtree(folder / "model")
+    shutil.rmtree(folder / "models/adapted/model")
     newest = max(folder.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
     assert run("augmentation=flips") == folder

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import latte
+from latte.interfaces import Calibration, RunRecord
 from latte.results.run import open_run
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
@@ -15,12 +16,17 @@ from tests.helpers.whole_runs import run
 pytestmark = pytest.mark.thorough
 
 
+def calibration(record: RunRecord) -> Calibration:
+    """Return the calibration of the model that the run uses."""
+    assert record.used_model is not None and record.used_model.calibration is not None
+    return record.used_model.calibration
+
+
 def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
     folder, results, _ = run(recipe)
-    found = open_run(folder).record.evaluate.calibration
-    assert found is not None
+    found = calibration(open_run(folder).record)
     assert results is not None
-    assert results.record.evaluate.calibration == found
+    assert calibration(results.record) == found
     assert found.images == 12
     assert found.temperature == pytest.approx(found.logit_scale / found.scale)
     assert found.error is not None
@@ -42,16 +48,14 @@ def test_labels_do_not_change_the_calibration_scale(recipe: Path) -> None:
     (Path("test") / "blue").rename(Path("test") / "red")
     (Path("test") / "tmp").rename(Path("test") / "blue")
     other, _, _ = run(recipe, "name=other")
-    first, second = (open_run(folder).record.evaluate.calibration for folder in (one, other))
-    assert first is not None
-    assert second is not None
+    first, second = (calibration(open_run(folder).record) for folder in (one, other))
     assert first.scale == second.scale
     assert first.error != second.error
 
 
 def test_calibration_error_is_unknown_without_labels(recipe: Path) -> None:
     folder, _, _ = run(recipe, "dataset.evaluation=null")
-    kept = recorded(folder, "evaluate", "calibration")
+    kept = recorded(folder, "evaluate", "models", 1, "calibration")
     assert kept["error"] is None
     assert kept["scale"] > 0
 

@@ -31,7 +31,7 @@ from tests.helpers.finished_runs import ExampleRun, copied
 
 pytestmark = pytest.mark.thorough
 
-TENSOR_FILES = ("prototypes.safetensors", "zero_shot.safetensors")
+TENSOR_FILES = ("models/adapted/prototypes.safetensors", "zero_shot.safetensors")
 COMMANDS: dict[str, list[str]] = {
     "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
     "compare": ["RUN", "--csv", "TABLE", "--html", "PAGE", "--force"],
@@ -161,7 +161,7 @@ def test_impossible_figure_is_refused(
 
 @pytest.mark.parametrize("file", TENSOR_FILES)
 def test_changed_tensor_is_refused_or_changes_its_meaning(trial: Trial, file: str) -> None:
-    command = "predict" if file.startswith("prototypes") else "report"
+    command = "predict" if "prototypes" in file else "report"
     for tensor in tensor_names(trial.run.folder / file):
         for what, changed in TENSOR_CHANGES.items():
 
@@ -187,20 +187,20 @@ REFUSED_TENSORS = [
 @pytest.mark.parametrize("what", REFUSED_TENSORS)
 def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) -> None:
     changed = TENSOR_CHANGES[what]
-    file, name = "prototypes.safetensors", "main.weights"
+    file, name = "models/adapted/prototypes.safetensors", "main.weights"
     assert trial(command, file, lambda path: change_tensor(path, name, changed), what) == 2
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("evaluate", "calibration", "scale"), 1e308),
-        (("evaluate", "calibration", "scale"), float("nan")),
-        (("evaluate", "calibration", "logit_scale"), 0.0),
-        (("evaluate", "calibration", "error"), 1.5),
-        (("evaluate", "evaluations", 1, "name"), "other"),
-        (("evaluate", "evaluations", 1, "top1", "low"), 0.99),
-        (("evaluate", "evaluations", 0, "top5"), -0.5),
+        (("evaluate", "models", 1, "calibration", "scale"), 1e308),
+        (("evaluate", "models", 1, "calibration", "scale"), float("nan")),
+        (("evaluate", "models", 1, "calibration", "logit_scale"), 0.0),
+        (("evaluate", "models", 1, "calibration", "error"), 1.5),
+        (("evaluate", "models", 1, "name"), "other"),
+        (("evaluate", "models", 1, "classifier", "top1", "low"), 0.99),
+        (("evaluate", "models", 0, "classifier", "top5"), -0.5),
         (("evaluate", "present", "unsupported"), ["purple"]),
         (("describe", "held_back", 0, "held_back"), 10**6),
         (("stages", "train", "seconds"), float("inf")),

@@ -163,12 +163,13 @@ def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte)
 
 def test_evaluate_command_gives_the_accuracies_of_the_run(finished: Path, latte: Latte) -> None:
     measured = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
-    assert [one.pop("class") for score in measured for one in score["classes"]] == [
+    assert [one.pop("class") for model in measured for one in model["classifier"]["classes"]] == [
         "red",
         "green",
         "blue",
     ] * 2
-    assert measured == recorded(finished, "evaluate", "evaluations")
+    models = recorded(finished, "evaluate", "models")
+    assert measured == [{**model, "calibration": None} for model in models]
 
 
 def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latte) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from latte.interfaces import RunResults
+from tests.helpers.records import accuracies
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -24,8 +25,8 @@ def finished(recipe: Path, *overrides: str) -> RunResults:
 
 def confusions_are_the_accuracies_in_detail(results: RunResults) -> None:
     assert set(results.confusions) == {"zero-shot", "adapted"}
-    for one in results.evaluations:
-        rows = results.confusions[one.name]
+    for title, one in accuracies(results).items():
+        rows = results.confusions[title]
         own = {cell.true: cell.images for cell in rows if cell.true == cell.predicted}
         totals: Counter[int] = Counter()
         for cell in rows:
@@ -82,7 +83,7 @@ def mistakes_are_the_wrong_rows_of_predictions(results: RunResults) -> None:
         assert names[one.true_label] == row["true_class"]
     confidences = [one.confidences[0] for one in results.mistakes]
     assert confidences == sorted(confidences, reverse=True)
-    zero_shot = results.evaluations[0]
+    zero_shot = accuracies(results)["zero-shot"]
     right = sum(one.zero_shot_label == one.true_label for one in results.mistakes)
     gained = len(wrong) - (zero_shot.images - sum(c.correct for c in zero_shot.classes))
     assert gained <= right <= len(wrong)

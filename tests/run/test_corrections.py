@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ import torch
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LabelStream, LatteError
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
 from latte.run.corrections import _corrected
@@ -103,7 +107,7 @@ def test_predict_gives_the_class_that_a_person_gave(
     assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
     assert evidence["corrections"] == [NAMES.index(other), NAMES.index(third), *[-1] * 10]
-    calibration = recorded(taught, "evaluate", "calibration")
+    calibration = recorded(taught, "evaluate", "models", 1, "calibration")
     assert calibration["images"] == 10, "images of known class are left out"
 
 
@@ -178,3 +182,43 @@ def test_unknown_names_and_missing_files_are_errors(
         arguments = ["run", str(finished_run.recipe), "--set", f"corrections={file}"]
         assert run_command_line([*arguments, "--set", f"output={tmp_path}"]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_examples_beside_the_dataset_train_and_are_not_listed(
+    recipe: Path, colour_images: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also in a recipe with texts and training steps; its reports are written again."""
+    examples = colour_images(per_class=2, size=(38, 44), folder="examples")
+    folder, _, progress = run(recipe, f"corrections={examples}")
+    opened = open_run(folder)
+    assert len(opened.rows.training_ids) == len(opened.rows.pseudo_labels.adapted) == 12
+    assert json.loads((folder / "corrected.json").read_text()) == {}
+    assert {task.name: task.total for task in progress.tasks}["check examples"] == 6
+    assert recorded(folder, "train", "answers") == {"answers": 6, "classes": 3, "measured": None}
+    texts = (folder / "descriptions.jsonl").read_text()
+    assert "examples/" in texts, "examples have texts, too"
+    assert run_command_line(["report", str(folder), "--quiet"]) == 0
+    capsys.readouterr()
+    # Other examples are another training set.
+    shutil.rmtree(examples / "red")
+    again, _, second = run(recipe, f"corrections={examples}")
+    assert again == folder
+    assert not any("reused" in line for line in second.lines if line.startswith("train"))
+    # The dataset's images have not changed, so the earlier run is replaced, not moved.
+    assert not folder.with_name(f"{folder.name}.previous").exists()
+
+
+def test_an_example_elsewhere_is_not_sent_to_another_machine(
+    recipe: Path, colour_images: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = colour_images(per_class=1, size=(38, 44), folder="examples")
+    labels = recipe.parent / "lists" / "labels.csv"
+    labels.parent.mkdir()
+    rows = [f"{path.absolute()},{path.parent.name}\n" for path in examples.rglob("*.jpg")]
+    labels.write_text("".join(["path,class\n", *rows]))
+    run(recipe, f"corrections={labels}")
+    describer = load_recipe(recipe, load_registry()).describers[0]
+    monkeypatch.setattr(type(describer.options), "sends_to", "https://describer.example")
+    with pytest.raises(LatteError, match="would be sent to") as caught:
+        run(recipe, f"corrections={labels}", "seed=1")
+    assert str(examples) in str(caught.value.where)

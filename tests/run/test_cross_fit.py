@@ -54,7 +54,15 @@ def test_the_sentence_says_how_the_gain_was_estimated() -> None:
     assert sentence == (
         "50 answers taught the model: it is better than zero-shot CLIP by +20 points (95 %: +10 to "
         "+30; accuracy 50 % before, 70 % after), estimated by leaving 40 answers out in turn (5 "
-        "folds)."
+        "folds). The estimate is about images like the answered ones."
+    )
+    estimate = facts(0.1, 0.2, 0.3).measured
+    assert estimate is not None
+    doubted = AnswerFacts(
+        answers=50, classes=9, measured=estimate.model_copy(update={"doubtful": ("a.jpg",)})
+    )
+    assert taught_sentence(doubted).endswith(
+        " 1 answer contradicts all others; `latte review` shows such images again."
     )
     few = taught_sentence(AnswerFacts(answers=1, classes=1))
     assert few == "1 answer taught the model; its gain is not measured."
@@ -89,6 +97,15 @@ def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
     assert (found["measured"]["answers"], found["measured"]["folds"]) == (measured, FOLDS)
     assert [line.partition(":")[0] for line in said] == ["answers"]
     assert verdict["signals"] == {"gain": found["measured"]["gain"]["value"]}
+
+
+def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
+    file = labels_file(recipe, 3)
+    file.write_text(file.read_text().replace("part-0/002.jpg,red", "part-0/002.jpg,blue"))
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={file}")
+    doubtful = recorded(folder, "train", "answers")["measured"]["doubtful"]
+    assert doubtful[0] == "part-0/002.jpg"
+    assert len(doubtful) <= 2
 
 
 def test_a_recipe_with_steps_does_not_train_again(recipe: Path) -> None:

@@ -25,10 +25,10 @@ FILES = (
     "pseudo_labels.csv",
     "predictions.csv",
     "zero_shot.safetensors",
-    "prototypes.safetensors",
+    "models/adapted/prototypes.safetensors",
     "recipe.yaml",
-    "model/open_clip_config.json",
-    "model/open_clip_model.safetensors",
+    "models/adapted/model/open_clip_config.json",
+    "models/adapted/model/open_clip_model.safetensors",
     "checkpoints/fingerprint.json",
     "checkpoints/step-000002/state.safetensors",
 )
@@ -165,7 +165,7 @@ def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRu
         for path in finished_run.folder.rglob("*")
         if path.is_file()
     }
-    unread = {".lock", "data/skipped.csv", "model/README.md"}
+    unread = {".lock", "data/skipped.csv", "models/adapted/model/README.md"}
     unread |= {one for one in there if one.startswith(("report/", "checkpoints/step-", "trace"))}
     assert there - {*FILES} - unread == set()
     assert {*FILES} <= there
@@ -173,12 +173,12 @@ def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRu
 
 def test_error_of_a_damaged_file_names_the_file_and_the_fix(commands: Commands) -> None:
     with commands.copy() as folder:
-        place = ("evaluate", "evaluations", 0, "classes", 0, "correct")
+        place = ("evaluate", "models", 0, "classifier", "classes", 0, "correct")
         record(folder, place, recorded(folder, *place) + 100)
         ended = commands("report", folder)
     assert ended.code == 2
     assert ended.err.splitlines()[-2:] == [
-        f"error: {folder}/results.json: this file is damaged (evaluate.evaluations.0: zero-shot: "
+        f"error: {folder}/results.json: this file is damaged (evaluate.models.0.classifier: "
         "its counts do not add up)",
         "  remove it and write it again: latte run RECIPE; finished stages are then done again, "
         "descriptions are kept",

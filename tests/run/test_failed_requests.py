@@ -118,7 +118,7 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{found.count} of 24 requests for descriptions failed" in page
     assert f"To send them again: <code>latte run {failed.name}/recipe.yaml</code></p>" in page
-    card = (failed / "model" / "README.md").read_text(encoding="utf-8")
+    card = (failed / "models/adapted/model" / "README.md").read_text(encoding="utf-8")
     assert FAILED in card
 
 

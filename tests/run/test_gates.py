@@ -86,7 +86,7 @@ def test_report_and_card_show_counts_of_held_back_texts(recipe: Path) -> None:
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="gates"' in page
     assert "1 word, fewer than 3" in page
-    card = squashed((folder / "model" / "README.md").read_text(encoding="utf-8"))
+    card = squashed((folder / "models/adapted/model" / "README.md").read_text(encoding="utf-8"))
     assert "Held back of image: 2 of 12 texts (refusal 1, short 1)" in card
     assert "Gates: refusal, length (short)" in card
 

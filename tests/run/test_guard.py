@@ -1,15 +1,15 @@
-"""Runs with a guard: the model that they take, the candidate, and the verdict in reports."""
+"""Runs with a guard: the models that they keep and use, and the verdict in reports."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 import latte
@@ -22,7 +22,7 @@ from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
-from tests.helpers.records import record, recorded
+from tests.helpers.records import accuracies, record, recorded
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
@@ -79,113 +79,116 @@ def adapted_labels(folder: Path) -> list[str]:
 
 
 class TestWhole:
-    def test_a_candidate_that_is_taken_whole_changes_no_result(self, recipe: Path) -> None:
+    def test_an_adapted_model_that_is_taken_whole_changes_no_result(self, recipe: Path) -> None:
         guarded, results, _ = run(recipe, fixed(1))
         plain, without, _ = run(recipe)
         assert guarded != plain
         assert_same_results(guarded, plain)
-        assert not (guarded / "candidate").exists()
+        assert not (guarded / "models/adapted/pseudo_labels.csv").exists()
         assert results is not None and without is not None
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
         assert results.record.train.verdict == expected
         assert without.record.train.verdict is None
         assert recorded(plain, "train", "verdict") is None
 
-    def test_run_without_candidate_refuses_to_open_one(
+    def test_a_run_that_uses_the_adapted_model_opens_both(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, fixed(1))
-        with pytest.raises(LatteError, match="no candidate apart"):
-            latte.load(folder, candidate=True)
-        image = next((recipe.parent / "test").rglob("*.jpg"))
-        for command in (["predict", str(folder), str(image)], ["export", str(folder)]):
-            more = ["--format", "onnx"] if command[0] == "export" else []
-            assert run_command_line([*command, *more, "--candidate", "--quiet"]) == 2
-            assert "took all that it adapted" in capsys.readouterr().err
+        images = recipe.parent / "test"
+        assert latte.load(folder, use="adapted").predict(images) == latte.load(folder).predict(
+            images
+        )
+        zero_shot = latte.load(folder, use="zero-shot").predict(images)
+        kept, _, _ = run(recipe, KEEPS)
+        assert zero_shot == latte.load(kept).predict(images)
+        capsys.readouterr()
+        assert run_command_line(["predict", str(folder), str(images), "--use", "mixed"]) == 2
+        assert "'mixed' is not one of 'adapted', 'zero-shot'" in capsys.readouterr().err
 
 
 class TestKept:
-    def test_the_run_has_the_frozen_clip_and_its_class_texts(self, recipe: Path) -> None:
+    def test_the_run_uses_the_frozen_clip_and_its_class_texts(self, recipe: Path) -> None:
         folder, results, progress = run(recipe, KEEPS)
         assert results is not None
-        zero_shot, adapted, candidate = results.evaluations
-        assert [zero_shot.name, adapted.name] == ["zero-shot", "adapted"]
-        assert adapted.top1 == zero_shot.top1
-        assert adapted.gain is not None
-        assert (adapted.gain.value, adapted.gain.low, adapted.gain.high) == (0, 0, 0)
+        assert [*accuracies(results)] == ["zero-shot", "adapted"]
+        assert results.record.train.used == "zero-shot"
         features = load_zero_shot(folder / "zero_shot.safetensors")
-        prototypes = load_file(folder / "prototypes.safetensors")
+        prototypes = load_file(folder / "models/zero-shot/prototypes.safetensors")
         assert sorted(prototypes) == ["zero-shot.owners", "zero-shot.weights"]
         assert torch.equal(prototypes["zero-shot.weights"], features.class_features)
+        assert [one.name for one in (folder / "models/zero-shot").iterdir()] == [
+            "prototypes.safetensors"
+        ]
         found = labels(folder / "pseudo_labels.csv", "zero_shot")
         assert adapted_labels(folder) == found
         assert "guard fixed: kept zero-shot" in progress.lines
-        assert candidate.name == "candidate"
 
-    def test_the_candidate_is_the_whole_run_without_a_guard(self, recipe: Path) -> None:
+    def test_the_adapted_model_is_the_one_of_a_run_without_a_guard(self, recipe: Path) -> None:
         kept, results, _ = run(recipe, KEEPS)
         plain, whole, _ = run(recipe)
-        for name in (
-            "prototypes.safetensors",
-            "pseudo_labels.csv",
-            "model/open_clip_model.safetensors",
-        ):
-            assert (kept / "candidate" / name).read_bytes() == (plain / name).read_bytes(), name
-        calibrations = [
-            recorded(kept, "evaluate", "candidate_calibration"),
-            recorded(plain, "evaluate", "calibration"),
-        ]
-        assert calibrations[0] == calibrations[1]
-        frozen = load_file(kept / "model" / "open_clip_model.safetensors")
-        trained = load_file(plain / "model" / "open_clip_model.safetensors")
-        assert any(not torch.equal(frozen[name], trained[name]) for name in frozen)
+        for name in ("prototypes.safetensors", "model/open_clip_model.safetensors"):
+            one, other = (place / "models/adapted" / name for place in (kept, plain))
+            assert one.read_bytes() == other.read_bytes(), name
+        apart = kept / "models/adapted/pseudo_labels.csv"
+        assert apart.read_bytes() == (plain / "pseudo_labels.csv").read_bytes()
         assert results is not None and whole is not None
-        assert results.evaluations[2].classes == whole.evaluations[1].classes
-        assert results.evaluations[2].gain == whole.evaluations[1].gain
+        assert results.record.evaluate.models == whole.record.evaluate.models
         assert len(results.metrics) == len(whole.metrics) > 0
 
-    def test_predictions_come_from_plain_clip_or_from_the_candidate(
+    def test_predictions_come_from_plain_clip_or_from_the_adapted_model(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         kept, _, _ = run(recipe, KEEPS)
         plain, _, _ = run(recipe)
         images = recipe.parent / "test"
-        by_candidate = latte.load(kept, candidate=True).predict(images)
-        assert by_candidate == latte.load(plain).predict(images)
-        assert by_candidate != latte.load(kept).predict(images)
+        by_adapted = latte.load(kept, use="adapted").predict(images)
+        assert by_adapted == latte.load(plain).predict(images)
+        assert by_adapted != latte.load(kept).predict(images)
         capsys.readouterr()
         reported = []
-        for folder, more in ((kept, ["--candidate"]), (plain, [])):
+        for folder, more in ((kept, ["--use", "adapted"]), (plain, [])):
             assert run_command_line(["predict", "-q", str(folder), str(images), *more]) == 0
             reported.append(capsys.readouterr().out)
         assert reported[0] == reported[1]
 
-    def test_evaluate_measures_the_candidate_too(self, recipe: Path) -> None:
+    def test_other_original_weights_are_refused(
+        self, recipe: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, _, _ = run(recipe, KEEPS)
+        record(folder, ("source", "backbone"), "other weights")
+        with pytest.raises(LatteError, match="have changed since this run") as caught:
+            latte.load(folder)
+        assert str(caught.value.hint).startswith("put them back, or make the run again: latte run")
+        assert latte.load(folder, use="adapted").classes
+
+    def test_evaluate_measures_both_models(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, KEEPS)
         assert results is not None
         found = evaluate_run(folder, load_registry(), RecordedProgress())
-        assert tuple(found) == results.evaluations
+        measured = [replace(one, calibration=None) for one in results.record.evaluate.models]
+        assert found == measured
 
-    def test_a_run_without_a_step_keeps_no_second_model(self, recipe: Path) -> None:
+    def test_without_a_step_both_models_have_the_same_clip(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, fixed(0))
-        assert {one.name for one in (folder / "candidate").iterdir()} == {
-            *("prototypes.safetensors", "pseudo_labels.csv")
+        assert {one.name for one in (folder / "models/adapted").iterdir()} == {
+            *("prototypes.safetensors", "pseudo_labels.csv", "model")
         }
         plain, _, _ = run(recipe, *ESTIMATED)
         images = recipe.parent / "test"
-        by_candidate = latte.load(folder, candidate=True).predict(images)
-        assert by_candidate == latte.load(plain).predict(images)
+        by_adapted = latte.load(folder, use="adapted").predict(images)
+        assert by_adapted == latte.load(plain).predict(images)
+        by_zero_shot = latte.load(plain, use="zero-shot").predict(images)
+        assert by_zero_shot == latte.load(folder).predict(images)
 
     def test_several_learners_become_one_zero_shot_model(self, recipe: Path) -> None:
         two_learners(recipe)
         folder, _, _ = run(recipe, KEEPS)
-        with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
-            assert sorted(file.keys()) == ["zero-shot.owners", "zero-shot.weights"]
-        assert (folder / "model" / "open_clip_model.safetensors").exists()
-        assert {one.name for one in (folder / "candidate" / "model").iterdir()} == {
+        assert [one.name for one in latte.load(folder).adapted.members] == ["zero-shot"]
+        assert {one.name for one in (folder / "models/adapted/model").iterdir()} >= {
             *("first", "second")
         }
-        members = latte.load(folder, candidate=True).adapted.members
+        members = latte.load(folder, use="adapted").adapted.members
         assert [one.name for one in members] == ["first", "second"]
 
 
@@ -216,18 +219,19 @@ class TestBetween:
         names = ("red", "green", "blue")
         assert adapted_labels(folder) == [names[one] for one in logits[2].argmax(dim=1)]
 
-    def test_candidate_has_its_own_folder(self, recipe: Path) -> None:
+    def test_the_adapted_model_is_kept_whole_beside_the_mix(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, *ESTIMATED, fixed(0.25))
         plain, _, _ = run(recipe, *ESTIMATED)
-        whole, apart = (
-            (place / "prototypes.safetensors").read_bytes()
-            for place in (plain, folder / "candidate")
+        mixed, whole = (
+            (place / "models/adapted/prototypes.safetensors").read_bytes()
+            for place in (folder, plain)
         )
-        assert whole == apart
+        assert mixed == whole
         assert results is not None
-        assert [one.name for one in results.evaluations] == ["zero-shot", "adapted", "candidate"]
+        assert [*accuracies(results)] == ["zero-shot", "adapted", "mixed"]
+        assert results.record.used_model == results.record.evaluate.models[-1]
 
-    def test_a_trained_candidate_cannot_be_mixed(self, recipe: Path) -> None:
+    def test_a_trained_model_cannot_be_mixed(self, recipe: Path) -> None:
         with pytest.raises(LatteError, match=r"0\.5 is neither 0 nor 1") as caught:
             run(recipe, fixed(0.5))
         assert caught.value.where == "guard fixed"
@@ -250,7 +254,7 @@ class TestAgain:
         names = [*RESULT_FILES]
         names += [
             path.relative_to(whole).as_posix()
-            for path in (whole / "candidate").rglob("*")
+            for path in (whole / "models").rglob("*")
             if path.suffix in (".safetensors", ".csv", ".json")
         ]
         for name in names:
@@ -293,12 +297,12 @@ class TestAgain:
             line.startswith("train: continuing after step 6 of 6") for line in progress.lines
         )
 
-    def test_removed_candidate_repeats_the_stage(self, recipe: Path) -> None:
+    def test_a_removed_model_repeats_the_stage(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
-        first = (folder / "candidate" / "prototypes.safetensors").read_bytes()
-        shutil.rmtree(folder / "candidate")
+        first = (folder / "models/adapted/prototypes.safetensors").read_bytes()
+        shutil.rmtree(folder / "models/adapted")
         run(recipe, KEEPS)
-        assert (folder / "candidate" / "prototypes.safetensors").read_bytes() == first
+        assert (folder / "models/adapted/prototypes.safetensors").read_bytes() == first
 
 
 class TestControls:
@@ -306,8 +310,8 @@ class TestControls:
         recipe.write_text(recipe.read_text() + "controls: {unguarded: {guard: null}}\n")
         folder, results, _ = run(recipe, KEEPS)
         assert results is not None
-        found = {one.name: one.classes for one in results.evaluations}
-        assert found["unguarded"] == found["candidate"]
+        found = accuracies(results)
+        assert found["unguarded"] == found["adapted"]
         (control,) = (folder / "controls" / "unguarded").iterdir()
         assert recorded(control, "train", "verdict") is None
 
@@ -321,11 +325,11 @@ class TestWords:
         run_name = first.removeprefix("run folder: ")
         text = " ".join(" ".join(said).split())
         assert text.startswith(
-            "Kept zero-shot CLIP. The options say so. To use the candidate, the adapted model that "
+            "Kept zero-shot CLIP. The options say so. To use the adapted model, which "
             "the guard did not accept: latte predict"
         )
-        assert f"latte predict {run_name} IMAGES --candidate" in text
-        for name in ("report/index.html", "model/README.md"):
+        assert f"latte predict {run_name} IMAGES --use adapted" in text
+        for name in ("report/index.html", "models/adapted/model/README.md"):
             assert "Kept zero-shot CLIP" in (Path(run_name) / name).read_text()
 
 

@@ -314,7 +314,7 @@ def test_exports_do_not_import_model_libraries(run: Path, guard_plugin: Path) ->
     ("arguments", "named"),
     [
         (("csv",), "--output: names no place for the labels"),
-        (("csv", "-o", "labels.csv", "--candidate"), "--candidate: is for formats of models"),
+        (("csv", "-o", "labels.csv", "--use", "adapted"), "--use: is for formats of models"),
         (("onnx", "--force"), "--force: is for formats of labels"),
     ],
 )

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
-from tests.helpers.records import recorded
+from tests.helpers.records import accuracies, recorded
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -31,7 +31,7 @@ def test_several_templates_are_one_classifier_for_every_stage(recipe: Path) -> N
     found = zero_shot(both)
     torch.testing.assert_close(found.class_features, normalize(mean, dim=1), atol=1e-6, rtol=0)
     assert results is not None
-    assert results.evaluations[0].name == "zero-shot"
+    assert next(iter(accuracies(results))) == "zero-shot"
     # What is written where no text was wanted from a describer is the first template's.
     assert '"a photo of a {class}."' in (both / "recipe.yaml").read_text()
 
@@ -41,7 +41,7 @@ def test_an_alias_names_its_class_in_the_evaluation_folders(recipe: Path, tmp_pa
     folder, results, _ = run(recipe, 'dataset.classes=["red | scarlet", "green", "blue"]')
     assert results is not None
     assert results.record.data.class_names == ("red", "green", "blue")
-    assert [one.images for one in results.evaluations[0].classes] == [3, 3, 3]
+    assert [one.images for one in accuracies(results)["zero-shot"].classes] == [3, 3, 3]
     with (folder / "predictions.csv").open() as file:
         assert {row["class_1"] for row in csv.DictReader(file)} <= {"red", "green", "blue"}
 
@@ -68,7 +68,7 @@ def test_classes_without_images_and_of_one_image_break_nothing(recipe: Path) -> 
     classes = f'dataset.classes=["red", "green", "blue", {names}]'
     _, results, _ = run(recipe, classes, "descriptions.2.size=16")
     assert results is not None
-    evaluated = results.evaluations[1]
+    evaluated = accuracies(results)["adapted"]
     assert [one.images for one in evaluated.classes] == [3, 3, 3] + [0] * 20
     shares = [one.correct / one.images for one in evaluated.classes[:3]]
     assert evaluated.mean_per_class == pytest.approx(sum(shares) / 3)

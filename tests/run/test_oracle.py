@@ -64,8 +64,8 @@ def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) ->
     assert results is not None
     assert NOTE in " ".join(summary_table(results).split())
     assert NOTE in (folder / "report" / "index.html").read_text()
-    assert NOTE in (folder / "model" / "README.md").read_text()
-    assert "without labels" not in (folder / "model" / "README.md").read_text()
+    assert NOTE in (folder / "models/adapted/model" / "README.md").read_text()
+    assert "without labels" not in (folder / "models/adapted/model" / "README.md").read_text()
 
 
 def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +80,7 @@ def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixt
 
 def test_an_ordinary_run_is_not_marked(labelled: Path) -> None:
     folder, _, _ = run(labelled, DATASET)
-    for name in ("report/index.html", "model/README.md"):
+    for name in ("report/index.html", "models/adapted/model/README.md"):
         assert "Oracle" not in (folder / name).read_text()
 
 
@@ -145,7 +145,8 @@ def test_a_control_that_is_an_oracle_is_named(labelled: Path) -> None:
     (inside,) = (folder / "controls" / "upper").iterdir()
     assert [members.count(label) for label, members in groups(inside)] == [2] * 12
     assert (
-        NOTE.replace("Oracle:", "Oracle (upper):") in (folder / "model" / "README.md").read_text()
+        NOTE.replace("Oracle:", "Oracle (upper):")
+        in (folder / "models/adapted/model" / "README.md").read_text()
     )
     alone, _, _ = run(labelled, DATASET, output=folder.parent / "alone")
     assert_same_results(folder, alone)

@@ -63,7 +63,7 @@ class TestClassifierThatContradictsThePosterior:
         page = (folder / "report" / "index.html").read_text(encoding="utf-8")
         assert said in results.record.train.verdict.reason and said in page
         assert said in " ".join(summary_table(results).split())
-        assert (folder / "candidate" / "posterior.safetensors").exists()
+        assert (folder / "models/adapted/posterior.safetensors").exists()
 
     def test_run_without_guard_warns(self, recipe: Path, settings: list[str]) -> None:
         _, _, progress = run(recipe, *settings)
@@ -95,7 +95,7 @@ def test_impossible_posterior_is_an_error_that_names_the_labeler(
     ):
         run(recipe, *SETTINGS)
     del sys.modules["reversed_labeler"]
-    assert not [*tmp_path.rglob("posterior.safetensors")]
+    assert not [*tmp_path.rglob("models/adapted/posterior.safetensors")]
 
 
 class TestArtifacts:
@@ -103,7 +103,7 @@ class TestArtifacts:
         self, recipe: Path
     ) -> None:
         folder, results, _ = run(recipe, *SETTINGS)
-        posterior = load_file(folder / "posterior.safetensors")
+        posterior = load_file(folder / "models/adapted/posterior.safetensors")
         zero_shot = load_file(folder / "zero_shot.safetensors")
         expected = (zero_shot["training"] @ zero_shot["class_features"].T).argsort(dim=1)[:, :2]
         assert torch.equal(posterior["labels"], expected)
@@ -111,7 +111,7 @@ class TestArtifacts:
         labels = rows(folder / "pseudo_labels.csv")
         assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence"]
         assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
-        calibration = recorded(folder, "evaluate", "calibration")
+        calibration = recorded(folder, "evaluate", "models", 1, "calibration")
         (confidence,) = {float(row["confidence"]) for row in labels}
         power = calibration["own_exponent"]
         assert confidence == pytest.approx(0.6**power / (0.6**power + 0.3**power), abs=1e-5)
@@ -148,7 +148,7 @@ class TestArtifacts:
         with installed(tmp_path / name):
             settings = [one.replace("[reversed]", "[single]") for one in SETTINGS]
             folder, _, _ = run(recipe, *settings)
-        assert recorded(folder, "evaluate", "calibration", "own_exponent") is None
+        assert recorded(folder, "evaluate", "models", 1, "calibration", "own_exponent") is None
         assert {row["confidence"] for row in rows(folder / "pseudo_labels.csv")} == {"0.6"}
         own = latte.load(folder).predict(recipe.parent / "images")
         assert own[0].confidence == pytest.approx(0.6)
@@ -158,23 +158,23 @@ class TestArtifacts:
         self, recipe: Path, exponent: float, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        record(folder, ("evaluate", "calibration", "own_exponent"), exponent)
+        record(folder, ("evaluate", "models", 1, "calibration", "own_exponent"), exponent)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
         said = capsys.readouterr().err
         assert "results.json" in said and "exponent" in said
 
     def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        found = load_file(folder / "prototypes.safetensors")
+        found = load_file(folder / "models/adapted/prototypes.safetensors")
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
         assert torch.equal(found["main.weights"], 2 * texts)
         assert torch.allclose(found["main.bias"], torch.tensor([0, 0.005, 0.01]))
 
     def test_run_without_posterior_uses_confidence_of_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, "train.max_epochs=1")
-        assert not (folder / "posterior.safetensors").exists()
-        scale = recorded(folder, "evaluate", "calibration", "scale")
-        assert "main.bias" not in load_file(folder / "prototypes.safetensors")
+        assert not (folder / "models/adapted/posterior.safetensors").exists()
+        scale = recorded(folder, "evaluate", "models", 1, "calibration", "scale")
+        assert "main.bias" not in load_file(folder / "models/adapted/prototypes.safetensors")
         confidences = [float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")]
         predicted = latte.load(folder).predict(recipe.parent / "images")
         assert confidences == pytest.approx([one.confidence for one in predicted], abs=1e-4)
@@ -213,15 +213,15 @@ class TestArtifacts:
         self, recipe: Path, name: str, value: torch.Tensor, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        path = folder / "posterior.safetensors"
+        path = folder / "models/adapted/posterior.safetensors"
         save_file(load_file(path) | {name: value}, path)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 2
         said = capsys.readouterr().err
-        assert "posterior.safetensors" in said and "damaged" in said
+        assert "models/adapted/posterior.safetensors" in said and "damaged" in said
 
     def test_removed_posterior_is_an_error(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        (folder / "posterior.safetensors").unlink()
+        (folder / "models/adapted/posterior.safetensors").unlink()
         with pytest.raises(LatteError, match="no such file"):
             latte.load(folder)
 
@@ -234,7 +234,7 @@ class TestPredictions:
     def test_own_images_get_the_posterior_and_others_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         model = latte.load(folder)
-        posterior = load_file(folder / "posterior.safetensors")["labels"].tolist()
+        posterior = load_file(folder / "models/adapted/posterior.safetensors")["labels"].tolist()
         own = model.predict(recipe.parent / "images")
         assert [[one.label for one in row.classes] for row in own] == posterior
         assert {row.source for row in own} == {"own"}
@@ -248,7 +248,7 @@ class TestPredictions:
         """Also if the labeler ignores corrections, and has given the class no probability."""
         plain, _, _ = run(recipe, *SETTINGS)
         names = ("red", "green", "blue")
-        before = load_file(plain / "posterior.safetensors")["labels"].tolist()
+        before = load_file(plain / "models/adapted/posterior.safetensors")["labels"].tolist()
         (absent,) = {0, 1, 2} - {*before[0]}
         keys, given = open_run(plain).rows.training_keys, {0: absent, 1: before[1][1]}
         append_answers(
@@ -312,25 +312,24 @@ class TestPredictions:
 
 @pytest.mark.usefixtures("fixed_guard")
 class TestGuarded:
-    def test_a_whole_candidate_keeps_its_posterior(self, recipe: Path) -> None:
+    def test_a_model_that_is_used_keeps_its_posterior(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(1))
         assert {one.source for one in latte.load(folder).predict(recipe.parent / "images")} == {
             "own"
         }
 
     @pytest.mark.parametrize("strength", [0, 0.5])
-    def test_rejected_candidate_run_predicts_with_its_classifier(
+    def test_a_rejected_model_predicts_with_its_posterior_if_named(
         self, recipe: Path, strength: float
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(strength))
-        assert not (folder / "posterior.safetensors").exists()
         images = recipe.parent / "images"
-        model, candidate = latte.load(folder), latte.load(folder, candidate=True)
+        model, adapted = latte.load(folder), latte.load(folder, use="adapted")
         assert {one.source for one in model.predict(images)} == {"classifier"}
-        assert {one.source for one in candidate.predict(images)} == {"own"}
-        by_candidate = rows(folder / "candidate" / "pseudo_labels.csv")
-        own = candidate.predict(images)
-        assert own[0].confidence == pytest.approx(float(by_candidate[0]["confidence"]), abs=1e-5)
+        assert {one.source for one in adapted.predict(images)} == {"own"}
+        by_adapted = rows(folder / "models/adapted/pseudo_labels.csv")
+        own = adapted.predict(images)
+        assert own[0].confidence == pytest.approx(float(by_adapted[0]["confidence"]), abs=1e-5)
         (member,) = model.adapted.members
         zero_shot = load_file(folder / "zero_shot.safetensors")
         found = member.classifier.similarities(zero_shot["training"]).argmax(dim=1)
@@ -340,7 +339,8 @@ class TestGuarded:
 
     def test_partial_strength_scales_prototypes_and_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(0.5))
-        found = load_file(folder / "prototypes.safetensors")
+        (member,) = latte.load(folder).adapted.members
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
-        assert torch.allclose(found["main.weights"], 1.5 * texts)
-        assert torch.allclose(found["main.bias"], torch.tensor([0, 0.0025, 0.005]))
+        assert member.classifier.bias is not None
+        assert torch.allclose(member.classifier.weights, 1.5 * texts)
+        assert torch.allclose(member.classifier.bias, torch.tensor([0, 0.0025, 0.005]))

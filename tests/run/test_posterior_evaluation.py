@@ -18,7 +18,7 @@ from latte.registry.registry import load_registry
 from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
-from tests.helpers.records import recorded
+from tests.helpers.records import accuracies, recorded
 from tests.helpers.reversed_labeler import SETTINGS, add_own_images, reversed_labeler, rows
 from tests.helpers.whole_runs import run
 
@@ -32,14 +32,14 @@ def plugin(tmp_path: Path) -> Iterator[None]:
 
 
 def evaluations(folder: Path) -> dict[str, Evaluation]:
-    found = evaluate_run(folder, load_registry(), RecordedProgress())
-    return {one.name: one for one in found}
+    models = evaluate_run(folder, load_registry(), RecordedProgress())
+    return {title: measured for model in models for title, measured in model.accuracies()}
 
 
 def test_disjoint_test_images_are_measured_with_the_classifier_alone(recipe: Path) -> None:
     folder, results, _ = run(recipe, *SETTINGS)
     assert results is not None
-    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    assert [*accuracies(results)] == ["zero-shot", "adapted"]
     assert {row["source"] for row in rows(folder / "predictions.csv")} == {"classifier"}
 
 
@@ -47,19 +47,19 @@ def test_own_images_are_measured_apart(recipe: Path) -> None:
     own = add_own_images(recipe)
     folder, results, _ = run(recipe, *SETTINGS)
     assert results is not None
-    names = ["zero-shot", "adapted", "zero-shot, own images", "adapted, own images"]
-    assert [one.name for one in results.evaluations] == names
-    assert [one.images for one in results.evaluations] == [9, 9, own, own]
-    found = {one.name: one for one in results.evaluations}
+    names = ["zero-shot", "zero-shot, own images", "adapted", "adapted, own images"]
+    found = accuracies(results)
+    assert [*found] == names
+    assert [one.images for one in found.values()] == [9, own, 9, own]
     predicted = rows(folder / "predictions.csv")
     mine = [row for row in predicted if row["source"] == "own"]
     assert len(mine) == own
     assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
     before = sum(row["zero_shot"] == row["true_class"] for row in predicted)
     assert [*predicted[0]][-1] == "zero_shot"
-    scores = recorded(folder, "evaluate", "evaluations")
-    right = [sum(one["correct"] for one in score["classes"]) for score in scores]
-    assert before == right[0] + right[2]
+    zero_shot = recorded(folder, "evaluate", "models", 0)
+    classes = [*zero_shot["classifier"]["classes"], *zero_shot["own_images"]["classes"]]
+    assert before == sum(one["correct"] for one in classes)
     assert results.mistakes
     wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
     assert {one.image.id for one in results.mistakes} == wrong
@@ -85,8 +85,8 @@ def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path
             path.unlink()
     folder, results, _ = run(recipe, *SETTINGS)
     assert results is not None
-    assert [one.images for one in results.evaluations] == [own] * 4
-    before, after = results.evaluations[:2]
+    assert [one.images for one in accuracies(results).values()] == [own] * 4
+    after = accuracies(results)["adapted"]
     model = latte.load(folder)
     (member,) = model.adapted.members
     features = load_file(folder / "zero_shot.safetensors")["evaluation"]
@@ -96,29 +96,28 @@ def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path
     ]
     right = member.classifier.similarities(features).argmax(dim=1) == torch.tensor(labels)
     assert after.top1.value == pytest.approx(right.double().mean().item())
-    assert before.name == "zero-shot"
     assert sum(one.images for one in results.confusions["adapted"]) == own
 
 
 def test_list_of_own_images_measures_them_and_changes_no_training(recipe: Path) -> None:
     images = sorted((recipe.parent / "images").rglob("*.jpg"))[:6]
     names = [one.relative_to(recipe.parent / "images").as_posix() for one in images]
-    written, accuracies = set(), set()
+    written, shares = set(), set()
     for label in ("red", "green", "blue"):
         given = "".join(f"{name};{label}\n" for name in names)
         (recipe.parent / "own.csv").write_text(f"image;label\n{given}")
         changes = (*SETTINGS, "dataset.evaluation=own.csv", f"name={label}")
         folder, results, _ = run(recipe, *changes)
         assert results is not None
-        own = results.evaluations[-1]
-        assert (own.name, own.images) == ("adapted, own images", len(names))
+        own = accuracies(results)["adapted, own images"]
+        assert own.images == len(names)
         assert {row["source"] for row in rows(folder / "predictions.csv")} == {"own"}
         files = (folder / "pseudo_labels.csv", *sorted(folder.rglob("*.safetensors")))
         trained = (one for one in files if one.name != "zero_shot.safetensors")
         written.add(tuple((one.name, one.read_bytes()) for one in trained))
-        accuracies.add(own.top1.value)
+        shares.add(own.top1.value)
     assert len(written) == 1, "labels changed what was trained"
-    assert len(accuracies) > 1, "labels changed nothing that is measured"
+    assert len(shares) > 1, "labels changed nothing that is measured"
 
 
 def test_terminal_card_and_page_show_posterior_and_classifier_apart(
@@ -132,7 +131,7 @@ def test_terminal_card_and_page_show_posterior_and_classifier_apart(
     assert "Test images that are also training images: 6." in said
     assert "did at least as well" not in said
     (folder,) = (one.parent for one in Path("runs").glob("*/recipe.yaml"))
-    for name in ("model/README.md", "report/index.html"):
+    for name in ("models/adapted/model/README.md", "report/index.html"):
         text = " ".join((folder / name).read_text().split())
         assert "adapted, own images" in text
         assert "also training images: 6" in text
@@ -155,19 +154,19 @@ def test_comparison_takes_the_classifiers_images(
 
 
 @pytest.mark.usefixtures("fixed_guard")
-def test_own_test_images_measure_the_posterior_of_the_candidate(recipe: Path) -> None:
+def test_own_test_images_measure_the_posterior_of_a_rejected_model(recipe: Path) -> None:
     own = add_own_images(recipe)
     folder, results, _ = run(recipe, *SETTINGS, fixed(0))
     _, whole, _ = run(recipe, *SETTINGS)
     assert results is not None and whole is not None
-    found = {one.name: one for one in results.evaluations}
+    found = accuracies(results)
     assert {name: one.images for name, one in found.items()} == {
-        **dict.fromkeys(("zero-shot", "adapted", "candidate"), 9 + own),
-        **dict.fromkeys(("zero-shot, own images", "candidate, own images"), own),
+        **dict.fromkeys(("zero-shot", "adapted"), 9 + own),
+        **dict.fromkeys(("zero-shot, own images", "adapted, own images"), own),
     }
-    of_whole = {one.name: one for one in whole.evaluations}["adapted, own images"]
-    assert found["candidate, own images"].classes == of_whole.classes
+    of_whole = accuracies(whole)["adapted, own images"]
+    assert found["adapted, own images"].classes == of_whole.classes
     assert evaluations(folder) == found
     page = " ".join((folder / "report" / "index.html").read_text().split())
-    assert "“candidate, own images” measures the labels that the run gave them" in page
+    assert "“adapted, own images” measures the labels that the run gave them" in page
     assert run_command_line(["compare", str(folder)]) == 0

@@ -39,13 +39,13 @@ def test_answers_meet_the_verdict_in_every_report(
     run = run_of(recipe, f"{{use: fixed, strength: {strength}}}")
     assert latte(*run).out.count(HINT) == 1
     (folder,) = Path("runs").iterdir()
-    page, card = folder / "report" / "index.html", folder / "model" / "README.md"
+    page, card = folder / "report" / "index.html", folder / "models/adapted/model" / "README.md"
     for text in (parse(page.read_text()).one("body").words, card.read_text()):
         assert text.count(f"latte review {folder.name}") == 1
 
     opened = open_run(folder)
     assert _picture(Review(opened))(0, 64).startswith(b"\xff\xd8")
-    labels = (folder / "candidate" if strength == 0 else folder) / "pseudo_labels.csv"
+    labels = (folder / "models/adapted" if strength == 0 else folder) / "pseudo_labels.csv"
     keys = dict(zip(opened.rows.training_ids, opened.rows.training_keys, strict=True))
     with labels.open(newline="") as file:
         answers = [
@@ -56,7 +56,7 @@ def test_answers_meet_the_verdict_in_every_report(
     found = json.loads(latte("review", folder, "--json").out)
     assert found["answered"] == found["disagreements"] > 0
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
-    compared = "the candidate" if strength == 0 else "the adapted model"
+    compared = "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
     result = parse(page.read_text()).one("body").words
     for text in (result, card.read_text().replace("\\", ""), printed):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from latte.interfaces import LatteError
 from latte.registry import discovery
 from latte.testing import TinyRuns
-from tests.helpers.records import record, recorded
+from tests.helpers.records import accuracies, record, recorded
 from tests.helpers.reversed_labeler import SETTINGS, reversed_labeler
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
@@ -29,16 +29,16 @@ def test_run_folder_has_all_files(recipe: Path) -> None:
         "recipe.yaml",
         "results.json",
         "data/skipped.csv",
-        "model/open_clip_config.json",
-        "model/README.md",
+        "models/adapted/model/open_clip_config.json",
+        "models/adapted/model/README.md",
         "report/index.html",
     )
     assert [name for name in expected if not (folder / name).exists()] == []
     assert list(folder.rglob("*.tmp")) == []
     assert results is not None
-    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    assert [*accuracies(results)] == ["zero-shot", "adapted"]
     assert results.record.data.training_images == 12
-    assert {one.images for one in results.evaluations} == {9}
+    assert {one.images for one in accuracies(results).values()} == {9}
     assert folder.name.startswith("squares-")
 
 
@@ -49,7 +49,7 @@ def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
     assert second == first
     reused = [line.split(":")[0] for line in progress.lines if "reused" in line]
     assert reused == ["data", "zero-shot", "describe", "train", "evaluate", "report"]
-    trained = folder / "model" / "open_clip_model.safetensors"
+    trained = folder / "models/adapted/model" / "open_clip_model.safetensors"
     assert trained.stat().st_mtime_ns == times[trained]
 
 
@@ -69,7 +69,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
     assert_same_results(first, second)
     third, _, _ = run(recipe, "seed=1", output=tmp_path / "third")
     assert first.name != third.name
-    one, other = (load_file(folder / "prototypes.safetensors") for folder in (first, third))
+    one, other = (
+        load_file(folder / "models/adapted/prototypes.safetensors") for folder in (first, third)
+    )
     assert not torch.equal(one["main.weights"], other["main.weights"])
 
 
@@ -159,7 +161,7 @@ def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
     assert whole != part
     assert results is not None
     assert results.record.data.training_images == 6
-    assert results.evaluations[0].images == 6
+    assert accuracies(results)["zero-shot"].images == 6
 
 
 def test_shuffled_or_removed_training_labels_change_nothing(recipe: Path, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_shuffled_or_removed_training_labels_change_nothing(recipe: Path, tmp_pa
 def test_without_labelled_images_there_is_a_report_and_no_accuracy(recipe: Path) -> None:
     folder, results, _ = run(recipe, "dataset={use: folder, root: images, classes: [red, blue]}")
     assert results is not None
-    assert results.evaluations == ()
+    assert accuracies(results) == {}
     assert (folder / "report" / "index.html").exists()
     assert len((folder / "pseudo_labels.csv").read_text().splitlines()) == 13
 
@@ -190,7 +192,7 @@ def test_a_control_runs_beside_the_recipe_with_its_changes_alone(
     control = "controls={no-texts: {descriptions: [class], describer: null}}"
     folder, results, _ = run(recipe, control)
     assert results is not None
-    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted", "no-texts"]
+    assert [*accuracies(results)] == ["zero-shot", "adapted", "no-texts"]
     alone, _, _ = run(recipe, "descriptions=[class]", "describer=null", output=tmp_path / "alone")
     inside = next((folder / "controls" / "no-texts").iterdir())
     assert_same_results(inside, alone)
@@ -200,7 +202,7 @@ def test_zero_shot_is_a_recipe_without_steps(recipe: Path) -> None:
     changes = ("train.max_steps=0", "descriptions=[]", "describer=null", "prototypes=templates")
     _, results, _ = run(recipe, *changes)
     assert results is not None
-    before, after = results.evaluations
+    before, after = accuracies(results).values()
     assert before.top1 == after.top1
 
 

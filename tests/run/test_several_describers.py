@@ -65,7 +65,7 @@ def test_one_describes_images_and_another_groups_each_closed_before_the_next(rec
         assert entry["group"]["text"].startswith("large many ")
     assert "describer echo: image" in progress.lines
     assert "describer big: group" in progress.lines
-    card = (folder / "model" / "README.md").read_text()
+    card = (folder / "models/adapted/model" / "README.md").read_text()
     (describers,) = [line for line in card.splitlines() if line.startswith("- Describers:")]
     assert "(big)" in describers.replace("\\", "")
     assert "group by big" in card

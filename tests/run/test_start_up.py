@@ -74,7 +74,7 @@ def test_checkpoints_stay_two_and_hold_what_trains_alone(recipe: Path) -> None:
     folder, _, _ = run(recipe, *settings)
     checkpoints = sorted((folder / "checkpoints").glob("step-*"))
     assert [one.name for one in checkpoints] == ["step-000008", "step-000009"]
-    model = (folder / "model" / "open_clip_model.safetensors").stat().st_size
+    model = (folder / "models/adapted/model" / "open_clip_model.safetensors").stat().st_size
     for one in checkpoints:
         (file,) = one.iterdir()
         assert file.stat().st_size < model / 20

@@ -120,7 +120,7 @@ Notes = dict[str, Any]
 def change_prototypes(
     folder: Path, change: Callable[[dict[str, torch.Tensor], Notes], object]
 ) -> None:
-    path = folder / "prototypes.safetensors"
+    path = folder / "models/adapted/prototypes.safetensors"
     with safe_open(path, "pt") as file:
         notes = json.loads(file.metadata()["latte"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -132,7 +132,7 @@ def test_learner_named_like_a_path_is_an_error(
     copied_run: Path, tiny_clip_folder: Path, photo: Path, latte: Check
 ) -> None:
     """Several learners have a sub-folder of `model` each, named after them."""
-    outside = os.path.relpath(tiny_clip_folder, copied_run / "model")
+    outside = os.path.relpath(tiny_clip_folder, copied_run / "models/adapted/model")
 
     def rename(tensors: dict[str, torch.Tensor], about: Notes) -> None:
         for part in ("weights", "owners"):
@@ -142,7 +142,7 @@ def test_learner_named_like_a_path_is_an_error(
     change_prototypes(copied_run, rename)
     said = latte("predict", copied_run, photo, "--quiet")
     assert "a learner has a name that no recipe can give it" in said
-    assert "prototypes.safetensors" in said
+    assert "models/adapted/prototypes.safetensors" in said
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,9 @@ def the_run(folder: Path) -> Path:
 
 def assert_close_results(found: Path, expected: Path) -> None:
     """Compare two runs: numbers may differ by rounding, texts and labels may not."""
-    one, other = (load_file(each / "prototypes.safetensors") for each in (found, expected))
+    one, other = (
+        load_file(each / "models/adapted/prototypes.safetensors") for each in (found, expected)
+    )
     for name, value in other.items():
         torch.testing.assert_close(one[name], value, rtol=0, atol=TOLERANCE)
     rows = [_metrics(each) for each in (found, expected)]
@@ -204,12 +206,12 @@ def test_several_processes_follow_the_verdict_of_the_first(
     assert (code, complaints) == (0, [])
     assert "Kept zero-shot CLIP" in output
     found = the_run(folder)
-    for name in ("prototypes.safetensors", "pseudo_labels.csv"):
+    for name in ("models/adapted/prototypes.safetensors", "pseudo_labels.csv"):
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
     for place in (("train",), ("evaluate", "present")):
         assert recorded(found, *place) == recorded(expected, *place)
     assert_close_results(found, expected)
-    names = [{one.name for one in (each / "candidate").rglob("*")} for each in (found, expected)]
+    names = [{one.name for one in (each / "models").rglob("*")} for each in (found, expected)]
     assert names[0] == names[1]
 
 

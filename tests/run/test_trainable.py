@@ -18,7 +18,7 @@ pytestmark = pytest.mark.thorough
 needs_peft = pytest.mark.skipif(
     importlib.util.find_spec("peft") is None, reason="peft is not installed"
 )
-WEIGHTS = "model/open_clip_model.safetensors"
+WEIGHTS = "models/adapted/model/open_clip_model.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_run_resumes_with_equal_bits_and_saves_a_plain_model(
     folder, _, _ = run(recipe, *overrides)
     whole = tmp_path / "whole"
     shutil.copytree(folder, whole)
-    shutil.rmtree(folder / "model")
+    shutil.rmtree(folder / "models/adapted/model")
     newest = max(folder.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
     _, _, progress = run(recipe, *overrides)

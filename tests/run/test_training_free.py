@@ -25,6 +25,7 @@ from latte.run.judging import Outcome, judge_and_save
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import FrozenTexts, compute_zero_shot
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.records import accuracies
 from tests.helpers.whole_runs import assert_same_results, run
 
 TRAINING_FREE = ("train.max_steps=0", "prototypes=re-estimated", "labels=[]", "loss=null")
@@ -33,21 +34,24 @@ TRAINING_FREE = ("train.max_steps=0", "prototypes=re-estimated", "labels=[]", "l
 def test_a_run_without_training_adapts_prototypes_alone(recipe: Path) -> None:
     folder, results, _ = run(recipe, *TRAINING_FREE)
     zero_shot = load_file(folder / "zero_shot.safetensors")
-    weights = load_file(folder / "prototypes.safetensors")["main.weights"]
+    weights = load_file(folder / "models/adapted/prototypes.safetensors")["main.weights"]
     assert float((weights - zero_shot["class_features"]).norm(dim=1).max()) > 0.1
     assert results is not None
-    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    assert [*accuracies(results)] == ["zero-shot", "adapted"]
     lines = (folder / "data" / "evaluation.jsonl").read_text().splitlines()
     labels = torch.tensor([json.loads(line)["label"] for line in lines])
     right = (zero_shot["evaluation"] @ weights.T).argmax(dim=1) == labels
-    assert results.evaluations[1].top1.value == pytest.approx(right.double().mean().item())
+    assert accuracies(results)["adapted"].top1.value == pytest.approx(right.double().mean().item())
     assert (folder / "metrics.jsonl").read_text() == ""
 
 
 def test_descriptions_change_training_free_prototypes(recipe: Path) -> None:
     one, _, _ = run(recipe, *TRAINING_FREE)
     other, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
-    weights = [load_file(it / "prototypes.safetensors")["main.weights"] for it in (one, other)]
+    weights = [
+        load_file(it / "models/adapted/prototypes.safetensors")["main.weights"]
+        for it in (one, other)
+    ]
     assert not torch.allclose(weights[0], weights[1], atol=1e-3)
 
 

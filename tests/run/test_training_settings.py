@@ -51,8 +51,8 @@ def test_outputs_of_a_frozen_trunk_are_cached_across_runs_and_used_by_evaluation
         assert reused[0] not in progress.lines
     assert_same_results(first, second)
     rows = [json.loads(line) for line in (first / "metrics.jsonl").read_text().splitlines()]
-    measured = {one["name"]: one for one in recorded(first, "evaluate", "evaluations")}
-    assert rows[-1]["top1"] == pytest.approx(measured["adapted"]["top1"]["value"])
+    adapted = recorded(first, "evaluate", "models", 1)
+    assert rows[-1]["top1"] == pytest.approx(adapted["classifier"]["top1"]["value"])
 
 
 @pytest.mark.parametrize("trained", ["projections", "{use: last_blocks, blocks: 1}"])

@@ -36,8 +36,8 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
 
     The classes with the largest gain come first.
     """
-    models = measured_models(results.evaluations)
-    zero_shot, adapted = models.zero_shot, models.adapted
+    models = measured_models(results.record)
+    zero_shot, adapted = models.zero_shot, models.used
     if zero_shot is None or adapted is None:
         return None
     rows = [

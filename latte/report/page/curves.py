@@ -50,7 +50,7 @@ MAIN = {
 
 def curves(results: RunResults) -> dict[str, list[Curve]]:
     """Return the charts of a run's metrics: `main`, and `others`, which help to debug training."""
-    rows, zero_shot = results.metrics, measured_models(results.evaluations).zero_shot
+    rows, zero_shot = results.metrics, measured_models(results.record).zero_shot
     reference = None
     if zero_shot is not None:
         accuracy = zero_shot.top1.value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
+from latte.report.accuracy import measured_models
 from latte.report.html import html_page
 from latte.report.numbers import count, percent, plural
 from latte.report.page.gallery import thumbnail
@@ -40,7 +41,7 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
     """
     content = {
         "name": results.record.name,
-        "title": "Mistakes" if results.evaluations else "Doubtful images",
+        "title": "Mistakes" if measured_models(results.record).models else "Doubtful images",
         "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
         "mistakes_sentence": _mistakes_sentence(results, images),
         "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
@@ -85,7 +86,7 @@ def _facts(entry: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
 
 def _mistakes_sentence(results: RunResults, images: int) -> str | None:
     """Return a sentence on the wrongly classified images; None without labelled images."""
-    if not results.evaluations:
+    if not measured_models(results.record).models:
         return None
     if not results.mistakes:
         return "Every evaluation image is classified correctly."

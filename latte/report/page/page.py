@@ -8,10 +8,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import RunModel, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report import facts
-from latte.report.accuracy import role
+from latte.report.accuracy import measured_models
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.html import html_page
 from latte.report.numbers import percent, points
@@ -52,14 +52,14 @@ def run_page(
             return [path]
     """
     recipe, stated = results.record.recipe, statements(results)
-    is_measured = bool(results.evaluations)
+    is_measured = bool(measured_models(results.record).models)
     content = {
         "results": results,
         "title": facts.page_title(results),
         "statements": stated,
         "leading": sum(1 for _ in takewhile(lambda statement: statement.kind in _LEADING, stated)),
         "sheets": [] if is_measured else sheets(results),
-        **_charts(results.evaluations),
+        **_charts(results.record.evaluate.models),
         "facts": facts.run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
@@ -72,7 +72,7 @@ def run_page(
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
-        if facts.backbone_use(recipe) is None
+        if facts.backbone_use(recipe) is None and results.record.train.used == "adapted"
         else None,
         "recipe": as_yaml(recipe),
         "environment": as_yaml(results.record.environment),
@@ -81,15 +81,16 @@ def run_page(
     return html_page(_TEMPLATES, "filter.js", content)
 
 
-def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup | None]:
+def _charts(models: Sequence[RunModel]) -> dict[str, Markup | None]:
     accuracies, gains = list[IntervalRow](), list[IntervalRow]()
-    for evaluation in evaluations:
-        name, kind, images = printable(evaluation.name), role(evaluation), evaluation.images
-        accuracy = percent(evaluation.top1.value, images)
-        accuracies.append(IntervalRow(name, evaluation.top1, accuracy, kind))
-        if evaluation.gain:
-            gain = points(evaluation.gain.value, images)
-            gains.append(IntervalRow(name, evaluation.gain, gain, kind))
+    for model in models:
+        for title, evaluation in model.accuracies():
+            name, images = printable(title), evaluation.images
+            accuracy = percent(evaluation.top1.value, images)
+            accuracies.append(IntervalRow(name, evaluation.top1, accuracy, model.role))
+            if evaluation.gain:
+                gain = points(evaluation.gain.value, images)
+                gains.append(IntervalRow(name, evaluation.gain, gain, model.role))
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
     gain_label = (
         "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"

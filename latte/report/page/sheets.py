@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from typing import NamedTuple
 
+from latte.data.prefetch import image_threads
 from latte.interfaces import ClassifiedImage, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import percent
 from latte.report.page.gallery import Thumbnail, thumbnail
 
-MOST_SHEETS = 30
+MOST_SHEETS = 24
 """Largest number of classes with a sheet; a sheet takes about 40 kilobytes."""
 _SUREST = 8
 """Number of images of a class that come before its doubtful ones."""
@@ -44,17 +45,19 @@ def sheets(results: RunResults) -> list[Sheet]:
     examples = {label: [*group] for label, group in groups}
     names, counts = results.record.data.class_names, results.pseudo_label_counts
     largest = sorted(examples, key=lambda label: -counts[label][1])[:MOST_SHEETS]
-    return [
-        Sheet(one_line(names[label]), counts[label][1], tuple(_shown(examples[label])))
-        for label in largest
-    ]
+    with ThreadPoolExecutor(image_threads()) as executor:
+
+        def sheet(label: int) -> Sheet:
+            images = executor.map(_sheet_image, examples[label], count())
+            return Sheet(one_line(names[label]), counts[label][1], tuple(images))
+
+        return [*map(sheet, largest)]
 
 
-def _shown(examples: list[ClassifiedImage]) -> Iterator[SheetImage]:
-    for position, example in enumerate(examples):
-        confidence = percent(example.confidences[0], _DIGITS_OF)
-        yield SheetImage(
-            thumbnail(example.image, _SIZE, square=True),
-            f"{example.image.id}, {confidence}",
-            position >= _SUREST,
-        )
+def _sheet_image(example: ClassifiedImage, position: int) -> SheetImage:
+    confidence = percent(example.confidences[0], _DIGITS_OF)
+    return SheetImage(
+        thumbnail(example.image, _SIZE, square=True),
+        f"{example.image.id}, {confidence}",
+        position >= _SUREST,
+    )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from latte.api import OWN_IMAGES, LatteError, did_you_mean
+from latte.api import LatteError, did_you_mean
 from latte.api.output import one_line, plural
 from latte.api.runs import ORACLE_STATEMENT, read_evidence
-from latte_benchmarks.measured import ADAPTED, ORACLE, MeasuredRun, read_runs
+from latte_benchmarks.measured import ADAPTED, IN_FULL, ORACLE, OWN_IMAGES, MeasuredRun, read_runs
 from latte_benchmarks.published import Published, average_rows, beside
 from latte_benchmarks.rows import Row, make_rows, uses_oracle
 
@@ -112,8 +112,8 @@ def notes(comparison: Comparison) -> list[str]:
             "images, together with all training images. The other rows are about the test images "
             "that are not training images."
         )
-    if "candidate" in models:
-        texts.append("candidate: the adapted model, if the guard did not accept it in full.")
+    if IN_FULL in models:
+        texts.append(f"{IN_FULL}: the adapted model, if the guard did not accept it in full.")
     texts += _interval_notes(rows)
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:

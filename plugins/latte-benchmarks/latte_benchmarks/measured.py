@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latte.api import OWN_IMAGES, Evaluation, Interval, LatteError, digest, without_secrets
+from latte.api import Evaluation, Interval, LatteError, RunModel, RunRecord, digest, without_secrets
 from latte.api.runs import NOT_IDENTITY, Run, find_runs, is_oracle, open_run
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
@@ -19,10 +19,17 @@ INPUTS = "inputs"
 
 ADAPTED = "adapted"
 """Name of the model that a run uses."""
+IN_FULL = "adapted in full"
+"""Name of the adapted model if the run uses a mix, or zero-shot CLIP."""
+OWN_IMAGES = ", own images"
+"""End of the name of a score on test images that are also training images."""
 ORACLE = "oracle"
 """Mark of results that used ground-truth labels of their training images."""
 CORRECTED = "corrected"
 """Mark of runs that trained on labels from a person (`corrections`)."""
+
+
+_NO_GAIN = Interval(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,12 @@ class Score:
     """Top-1 accuracy of one model of a run, and its gain over zero-shot on the same images."""
 
     model: str
-    """`adapted` for the model that the run uses; else `candidate` or `control NAME`."""
+    """`adapted` for the model that the run uses; else `adapted in full` or `control NAME`."""
     top1: float
     gain: Interval
     images: int
     settings: str = ""
-    """Digest of a control run's settings."""
+    """Digest of the values that a control changes."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,9 @@ def read_run(folder: Path) -> MeasuredRun:
 
 def _measured(folder: Path, run: Run) -> MeasuredRun:
     recipe, record = run.recipe, run.record
-    evaluations = {evaluation.name: evaluation for evaluation in record.evaluate.evaluations}
-    zero_shot = evaluations.get("zero-shot")
-    dataset = _dataset(run, evaluations)
+    model = record.evaluate.model("zero-shot")
+    zero_shot = model.classifier if model else None
+    dataset = _dataset(run, model)
     stages, verdict = record.stages.values(), record.train.verdict
     memory = [stage.peak_memory_mb for stage in stages if stage.peak_memory_mb is not None]
     marks = {
@@ -126,30 +133,43 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
         marks=tuple(mark for mark, applies in marks.items() if applies),
         outcome=verdict.outcome if verdict else None,
         zero_shot=zero_shot.top1.value if zero_shot else None,
-        scores=(*_scores(evaluations), *_control_scores(run, dataset)),
+        scores=(*_scores(record), *_control_scores(record)),
         seconds=sum(stage.seconds for stage in stages),
         peak_memory_mb=max(memory, default=None),
     )
 
 
-def _scores(evaluations: Mapping[str, Evaluation]) -> list[Score]:
-    """Return the scores of all models but zero-shot CLIP; first the model that the run uses."""
-    scores = [
-        Score(name, evaluation.top1.value, evaluation.gain, evaluation.images)
-        for name, evaluation in evaluations.items()
-        if evaluation.gain is not None
+def _scores(record: RunRecord) -> list[Score]:
+    """Return the scores of the model that the run uses, then of the adapted model if it differs."""
+    models = {ADAPTED: record.used_model}
+    if record.train.used != "adapted":
+        models[IN_FULL] = record.evaluate.model("adapted")
+    return [
+        _score(name + end, evaluation)
+        for name, model in models.items()
+        if model is not None
+        for end, evaluation in _accuracies(model)
     ]
-    return sorted(scores, key=lambda score: score.model != ADAPTED)
 
 
-def _dataset(run: Run, evaluations: Mapping[str, Evaluation]) -> Dataset:
+def _score(model: str, evaluation: Evaluation) -> Score:
+    return Score(model, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
+
+
+def _accuracies(model: RunModel) -> Iterator[tuple[str, Evaluation]]:
+    if model.classifier is not None:
+        yield "", model.classifier
+    if model.own_images is not None and model.role != "zero-shot":
+        yield OWN_IMAGES, model.own_images
+
+
+def _dataset(run: Run, zero_shot: RunModel | None) -> Dataset:
     name = str(run.recipe["dataset"]["use"]).rpartition("/")[2]
     path = run.folder.evaluation_images
     lines = sorted(path.read_text(encoding="utf-8").splitlines())
-    if not evaluations:
+    if zero_shot is None or zero_shot.classifier is None:
         return Dataset(name, len(lines), digest_json([lines, None]))
-    images = evaluations["zero-shot"].images
-    training = evaluations.get(f"zero-shot{OWN_IMAGES}")
+    images, training = zero_shot.classifier.images, zero_shot.own_images
     if len(lines) not in (images, images + (training.images if training else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
     # A model may be measured on a part of the split only, without training images. The digest then
@@ -158,25 +178,17 @@ def _dataset(run: Run, evaluations: Mapping[str, Evaluation]) -> Dataset:
     return Dataset(name, images, digest_json([lines, len(run.record.data.class_names), *part]))
 
 
-def _control_scores(run: Run, dataset: Dataset) -> list[Score]:
-    """Return the scores of the recipe's control runs that were evaluated on `dataset`."""
-    controls, scores = run.recipe.get("controls") or {}, []
-    folders = sorted(run.folder.controls.iterdir()) if run.folder.controls.is_dir() else []
-    for parent in folders:
-        if parent.name not in controls:
+def _control_scores(record: RunRecord) -> list[Score]:
+    """Return the scores of the models that the recipe's controls use."""
+    controls, scores = record.recipe.get("controls") or {}, []
+    for model in record.evaluate.models:
+        changes = controls.get(model.name) or {}
+        if model.role != "control" or model.classifier is None:
             continue
-        # Older run folders belong to earlier versions of the control run's recipe.
-        recipes = parent.glob("*/recipe.yaml")
-        by_time = sorted(recipes, key=lambda path: path.stat().st_mtime_ns)
-        try:
-            control = read_run(by_time[-1].parent) if by_time else None
-        except LatteError:
-            continue
-        if control and control.scores and control.dataset == dataset:
-            mark = f" ({ORACLE})" if ORACLE in control.marks else ""
-            name = f"control {parent.name}{mark}"
-            settings = digest_json(dict(control.settings))
-            scores.append(replace(control.scores[0], model=name, settings=settings))
+        oracle = is_oracle({"oracle": is_oracle(record.recipe), **changes})
+        name = f"control {model.name}" + (f" ({ORACLE})" if oracle else "")
+        score = _score(name, model.classifier)
+        scores.append(replace(score, settings=digest_json(without_secrets(changes))))
     return scores
 
 

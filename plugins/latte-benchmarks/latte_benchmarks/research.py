@@ -26,6 +26,16 @@ from latte_benchmarks.comparison import Comparison, compare_folders, compare_run
 from latte_benchmarks.measured import read_run
 from latte_benchmarks.page import HTML_START, as_page
 from latte_benchmarks.published import LEAST_TOLERANCE, Published, read_published, tolerance
+from latte_benchmarks.reproduction import (
+    PublishedTable,
+    TableCell,
+    changes_of,
+    chosen_datasets,
+    missing_images,
+    plan_dataset,
+    read_changes,
+    read_table,
+)
 from latte_benchmarks.sweep import Failure, make_runs, plan_sweep, state
 from latte_benchmarks.table import (
     CSV_START,
@@ -36,16 +46,6 @@ from latte_benchmarks.table import (
     as_latex,
     as_text,
     compared_columns,
-)
-from latte_benchmarks.tables import (
-    PublishedTable,
-    TableCell,
-    changes_of,
-    chosen_datasets,
-    missing_images,
-    plan_dataset,
-    read_changes,
-    read_table,
 )
 from latte_benchmarks.values import key_of, parse_seeds, split_values
 

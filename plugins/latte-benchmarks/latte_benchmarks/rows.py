@@ -45,7 +45,7 @@ class Row:
     method: str
     dataset: Dataset
     model: str
-    """`adapted`, for the model that the runs use; else a candidate or a control, for example."""
+    """`adapted`, for the model that the runs use; else a control, for example."""
     images: int
     """Number of images that the model was measured on."""
     runs: tuple[MeasuredRun, ...]

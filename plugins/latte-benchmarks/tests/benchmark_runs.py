@@ -65,29 +65,26 @@ def run_folder(
         "environment": {"latte": version, "plugins": {"latte-clip": version}},
         "stages": records,
         "data": {"class_names": ["animal"]},
-        "evaluate": {"evaluations": _evaluations(*right, images, changed) if right else []},
+        "evaluate": {"models": _models(*right, images, changed) if right else []},
     }
     write(path / RECORD, json.dumps(whole))
     return path
 
 
-def _evaluations(before: int, after: int, images: int, changed: int | None) -> list[dict[str, Any]]:
+def _models(before: int, after: int, images: int, changed: int | None) -> list[dict[str, Any]]:
     gain = (after - before) / images
     differing = abs(after - before) if changed is None else changed
     reach = 1.96 * math.sqrt(max(differing / images - gain**2, 0) / images)
     interval = {"value": gain, "low": max(gain - reach, -1), "high": min(gain + reach, 1)}
     return [
-        _evaluation("zero-shot", before, images, None),
-        _evaluation("adapted", after, images, interval),
+        _model("zero-shot", before, images, None),
+        _model("adapted", after, images, interval),
     ]
 
 
-def _evaluation(
-    name: str, right: int, images: int, gain: dict[str, float] | None
-) -> dict[str, Any]:
+def _model(name: str, right: int, images: int, gain: dict[str, float] | None) -> dict[str, Any]:
     share = right / images
-    return {
-        "name": name,
+    classifier = {
         "images": images,
         "top1": {"value": share, "low": max(share - 0.03, 0), "high": min(share + 0.03, 1)},
         "top5": 1.0,
@@ -95,6 +92,7 @@ def _evaluation(
         "classes": [{"correct": right, "images": images}],
         "gain": gain,
     }
+    return {"name": name, "role": name, "classifier": classifier}
 
 
 def write(path: Path, text: str) -> None:
@@ -121,13 +119,22 @@ def record(folder: Path, place: Sequence[str | int], value: Any) -> None:
     write(folder / RECORD, json.dumps(data))
 
 
-def add_model(folder: Path, name: str, right: int) -> None:
-    """Add a model, such as `candidate`, that is right on this number of the 1,000 images."""
-    evaluations = recorded(folder, "evaluate", "evaluations")
-    gain = right / 1000 - evaluations[0]["top1"]["value"]
+def set_model(folder: Path, role: str, right: int) -> None:
+    """Make a model right on this number of the 1,000 images; a model `mixed` is added."""
+    models = {model["role"]: model for model in recorded(folder, "evaluate", "models")}
+    gain = right / 1000 - models["zero-shot"]["classifier"]["top1"]["value"]
     interval = {"value": gain, "low": gain - 0.02, "high": gain + 0.02}
-    model = _evaluation(name, right, 1000, interval)
-    record(folder, ("evaluate", "evaluations"), [*evaluations, model])
+    models[role] = _model(role, right, 1000, interval)
+    record(folder, ("evaluate", "models"), [*models.values()])
+
+
+def add_control(folder: Path, name: str, right: int) -> None:
+    """Add a control that is right on this number of the 1,000 images."""
+    models = recorded(folder, "evaluate", "models")
+    gain = right / 1000 - models[0]["classifier"]["top1"]["value"]
+    interval = {"value": gain, "low": gain - 0.01, "high": gain + 0.01}
+    control = {**_model(name, right, 1000, interval), "role": "control"}
+    record(folder, ("evaluate", "models"), [*models, control])
 
 
 def set_peak_memory(folder: Path, megabytes: float) -> None:

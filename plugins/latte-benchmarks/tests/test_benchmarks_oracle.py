@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from benchmark_pages import parse
-from benchmark_runs import run_folder
+from benchmark_runs import add_control, run_folder
 from latte_benchmarks.comparison import ORACLE_NOTE, Comparison, compare_folders, notes
 from latte_benchmarks.page import as_page
 from latte_benchmarks.table import COMPARED, as_csv, as_latex, as_text
@@ -64,8 +64,8 @@ def test_the_page_has_mark_and_note(comparison: Comparison) -> None:
 def test_only_the_control_that_is_an_oracle_is_marked(tmp_path: Path) -> None:
     controls = {"upper": {"oracle": True}, "plain": {}}
     folder = run_folder(tmp_path / "0", settings=settings(None, controls=controls))
-    run_folder(folder / "controls" / "upper" / "a", settings=settings(4))
-    run_folder(folder / "controls" / "plain" / "a", settings=settings(None))
+    add_control(folder, "plain", 640)
+    add_control(folder, "upper", 660)
     comparison = compare_folders([tmp_path])
     assert [(row.settings, row.model) for row in comparison.rows] == [
         ((), "adapted"),

@@ -66,7 +66,7 @@ def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
         verdict = {"strength": 1.0, "reason": text, "signals": {text: 0.1}}
         record(folder, ("train", "verdict"), verdict)
     broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
-    record(broken, ("evaluate", "evaluations"), [{text: text}])
+    record(broken, ("evaluate", "models"), [{text: text}])
     write(place / "page.yaml", json.dumps({"source": text, "rows": {f"0{text}": {text: 70.7}}}))
     comparison = compare_folders([place], read_published(place / "page.yaml"))
     return as_page(comparison, place / "page.html")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from benchmark_pages import Element, parse
-from benchmark_runs import run_folder
+from benchmark_runs import add_control, run_folder
 from latte_benchmarks.comparison import Comparison, compare_folders
 from latte_benchmarks.page import as_page
 from latte_benchmarks.published import Published
@@ -44,7 +44,7 @@ folder, 1,000 images
 method           seeds  zero-shot     adapted  gain (95 % interval)  published
 animals              3       60.0  66.0 ± 2.6  +6.0 (-0.7 to +12.7)      70.70
   momentum=0.9
-  control plain      1                   62.0   +2.0 (+1.1 to +2.9)
+  control plain      1                   62.0   +2.0 (+1.0 to +3.0)
 animals              1       60.0        64.0   +4.0 (+2.1 to +5.9)      70.70
   momentum=0.99"""
 
@@ -64,7 +64,7 @@ def comparison(tmp_path: Path) -> Comparison:
         }
         folder = run_folder(tmp_path / "runs" / f"{seed}", right=(600, right), settings=settings)
         if seed == 0:
-            run_folder(folder / "controls" / "plain" / "a", right=(600, 620), changed=20)
+            add_control(folder, "plain", 620)
     run_folder(tmp_path / "runs" / "3", right=(600, 640), changed=100)
     return compare_folders([tmp_path / "runs"], published())
 

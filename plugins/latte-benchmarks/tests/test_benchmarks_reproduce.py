@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from latte_benchmarks.facts import all_facts
-from latte_benchmarks.tables import chosen_datasets, plan_dataset, read_changes, read_table
+from latte_benchmarks.reproduction import chosen_datasets, plan_dataset, read_changes, read_table
 
 from conftest import Call
 from latte.api import LatteError, RecipeErrors

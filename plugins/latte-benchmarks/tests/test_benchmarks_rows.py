@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_runs import record, run_folder, set_peak_memory, write
+from benchmark_runs import add_control, record, run_folder, set_peak_memory, write
 from latte_benchmarks.comparison import Comparison, compare_folders, notes
 from latte_benchmarks.measured import read_run
 from latte_benchmarks.rows import Row, mean_seconds
@@ -216,8 +215,7 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
 def test_controls_are_averaged_beside_their_recipe(tmp_path: Path) -> None:
     for seed, right in enumerate((610, 630)):
         settings = {"seed": seed, "controls": {"plain": {}, "missing": {}}}
-        folder = run_folder(tmp_path / f"{seed}", settings=settings)
-        run_folder(folder / "controls" / "plain" / "new", right=(600, right))
+        add_control(run_folder(tmp_path / f"{seed}", settings=settings), "plain", right)
     ((model, row),) = control_rows(compared(tmp_path)).items()
     assert model == "control plain"
     assert row.result is not None
@@ -227,33 +225,12 @@ def test_controls_are_averaged_beside_their_recipe(tmp_path: Path) -> None:
 
 def test_controls_that_share_only_their_name_are_not_averaged(tmp_path: Path) -> None:
     for seed, momentum in enumerate((0.1, 0.2)):
-        settings = {"seed": seed, "controls": {"plain": {}}}
-        folder = run_folder(tmp_path / f"{seed}", settings=settings)
-        prototypes = {"use": "momentum", "momentum": momentum}
-        run_folder(
-            folder / "controls" / "plain" / "a",
-            right=(600, 610),
-            settings={"seed": seed, "prototypes": prototypes},
-        )
+        changes = {"prototypes": {"use": "momentum", "momentum": momentum}}
+        settings = {"seed": seed, "controls": {"plain": changes}}
+        add_control(run_folder(tmp_path / f"{seed}", settings=settings), "plain", 610)
     rows = control_rows(compared(tmp_path))
     assert [name.partition(" (")[0] for name in rows] == ["control plain", "control plain"]
     assert [row.result and row.result.top1.runs for row in rows.values()] == [1, 1]
-
-
-def test_of_a_control_that_was_changed_the_last_one_counts(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "run", settings={"controls": {"plain": {}}})
-    for age, (name, right) in enumerate([("a", 620), ("z", 610)]):
-        control = run_folder(folder / "controls" / "plain" / name, right=(600, right))
-        os.utime(control / "recipe.yaml", ns=(0, 10**9 * (100 - age)))
-    row = control_rows(compared(tmp_path))["control plain"]
-    assert row.result is not None
-    assert row.result.top1.mean == pytest.approx(0.62)
-
-
-def test_a_control_on_other_images_is_left_out(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "run", settings={"controls": {"plain": {}}})
-    run_folder(folder / "controls" / "plain" / "a", first_image=3)
-    assert control_rows(compared(tmp_path)) == {}
 
 
 def test_runs_without_labels_have_a_row_without_accuracies(tmp_path: Path) -> None:
@@ -288,7 +265,7 @@ def damage(folder: Path, what: str) -> None:
     elif what == "foreign stages":
         record(folder, ("stages", "evaluate"), 3)
     elif what == "foreign evaluation":
-        record(folder, ("evaluate", "evaluations"), [{"name": "zero-shot"}])
+        record(folder, ("evaluate", "models"), [{"name": "zero-shot"}])
     elif what == "no versions":
         record(folder, ("environment",), {})
     else:

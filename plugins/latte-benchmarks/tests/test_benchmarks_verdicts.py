@@ -1,4 +1,4 @@
-"""Verdicts of guards, candidates, and marks of answers by a person, beside a comparison's table."""
+"""Verdicts of guards, rejected models, and marks of a person's answers, beside a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from benchmark_pages import parse
-from benchmark_runs import add_model, record, recorded, run_folder
+from benchmark_runs import record, recorded, run_folder, set_model
 from latte_benchmarks.comparison import compare_folders, notes
 from latte_benchmarks.page import as_page
 from latte_benchmarks.table import COMPARED, as_csv, as_latex, as_text
@@ -20,10 +20,12 @@ OUTCOMES = ("cannot tell", "kept zero-shot")
 
 
 def judged(folder: Path, strength: float) -> Path:
-    """Give a run a verdict, and a candidate with 660 right if its strength is below 1."""
+    """Give a run a verdict, and an adapted model with 660 right if its strength is below 1."""
     record(folder, ("train", "verdict"), {"strength": strength, "reason": "so it is"})
     if strength < 1:
-        add_model(folder, "candidate", 660)
+        set_model(folder, "adapted", 660)
+        if strength:
+            set_model(folder, "mixed", 640)
     return folder
 
 
@@ -54,27 +56,27 @@ def test_verdicts_are_in_a_note_and_in_the_csv_but_in_no_table(runs: Path) -> No
     assert note in parse(as_page(comparison)).by_id("notes").words
 
 
-def test_a_rejected_candidate_stands_below_its_row(runs: Path) -> None:
+def test_a_rejected_model_stands_below_its_row(runs: Path) -> None:
     comparison = compare_folders([runs])
-    kept, candidate = comparison.rows[1:3]
-    assert (kept.model, candidate.model) == ("adapted", "candidate")
-    assert kept.result is not None and candidate.result is not None
-    assert (kept.result.top1.mean, candidate.result.top1.mean) == (0.6, 0.66)
-    (line,) = (line for line in as_text(comparison, COMPARED) if line.startswith("  candidate"))
+    kept, rejected = comparison.rows[1:3]
+    assert (kept.model, rejected.model) == ("adapted", "adapted in full")
+    assert kept.result is not None and rejected.result is not None
+    assert (kept.result.top1.mean, rejected.result.top1.mean) == (0.6, 0.66)
+    (line,) = (
+        line for line in as_text(comparison, COMPARED) if line.startswith("  adapted in full")
+    )
     assert "66.0" in line and "+6.0 (+4.0 to +8.0)" in line
-    assert any(note.startswith("candidate: the adapted model") for note in notes(comparison))
-    assert "candidate" in parse(as_page(comparison)).all("tbody")[0].words
+    assert any(note.startswith("adapted in full: the adapted model") for note in notes(comparison))
+    assert "adapted in full" in parse(as_page(comparison)).all("tbody")[0].words
     assert "66.0" not in as_latex(comparison)
 
 
 def test_own_images_are_counted_in_their_row(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "0")
     (folder / "data" / "evaluation.jsonl").write_text("".join(f"{n}\n" for n in range(2000)))
-    zero_shot = recorded(folder, "evaluate", "evaluations")[0]
-    add_model(folder, "adapted, own images", 700)
-    models = recorded(folder, "evaluate", "evaluations")
-    own = {**zero_shot, "name": "zero-shot, own images"}
-    record(folder, ("evaluate", "evaluations"), [*models, own])
+    for model in (0, 1):
+        place = ("evaluate", "models", model)
+        record(folder, (*place, "own_images"), recorded(folder, *place, "classifier"))
     comparison = compare_folders([folder])
     assert [(row.model, row.images) for row in comparison.rows] == [
         ("adapted", 1000),

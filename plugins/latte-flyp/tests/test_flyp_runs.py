@@ -59,7 +59,8 @@ def test_one_template_is_the_core_s_flyp(runs: TinyRuns, one_template: Path) -> 
     """The target is the same sentence; gradients add up in another order."""
     core = runs.run(recipe("[]", "use: templates, refresh: step"), until="evaluate")
     prototypes, core_prototypes = (
-        load_file(folder / "prototypes.safetensors") for folder in (one_template, core)
+        load_file(folder / "models/adapted/prototypes.safetensors")
+        for folder in (one_template, core)
     )
     torch.testing.assert_close(
         prototypes["main.weights"], core_prototypes["main.weights"], atol=1e-5, rtol=0
@@ -72,7 +73,7 @@ def test_several_templates_teach_something_else(runs: TinyRuns, one_template: Pa
     three = results(runs.run(recipe(THREE, "use: flyp"), until="evaluate"))
     different = {name for name, data in results(one_template).items() if three[name] != data}
     assert {
-        "prototypes.safetensors",
+        "models/adapted/prototypes.safetensors",
         "metrics.jsonl",
-        "model/open_clip_model.safetensors",
+        "models/adapted/model/open_clip_model.safetensors",
     } <= different

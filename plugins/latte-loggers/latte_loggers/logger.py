@@ -136,18 +136,19 @@ class LoggingReporter(Reporter[OptionsT]):
 def summary(results: RunResults) -> dict[str, float]:
     """Return accuracies, gains and times by metric name, such as `result/adapted/top1`."""
     metrics: dict[str, float] = {}
-    for evaluation in results.evaluations:
-        start = f"result/{evaluation.name}"
-        metrics |= {
-            f"{start}/top1": evaluation.top1.value,
-            f"{start}/mean_per_class": evaluation.mean_per_class,
-        }
-        if evaluation.gain is not None:
+    for model in results.record.evaluate.models:
+        for title, evaluation in model.accuracies():
+            start, gain = f"result/{title}", evaluation.gain
             metrics |= {
-                f"{start}/gain": evaluation.gain.value,
-                f"{start}/gain_low": evaluation.gain.low,
-                f"{start}/gain_high": evaluation.gain.high,
+                f"{start}/top1": evaluation.top1.value,
+                f"{start}/mean_per_class": evaluation.mean_per_class,
             }
+            if gain is not None:
+                metrics |= {
+                    f"{start}/gain": gain.value,
+                    f"{start}/gain_low": gain.low,
+                    f"{start}/gain_high": gain.high,
+                }
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     if results.label_flows:
         changed_share = changed / results.record.data.training_images

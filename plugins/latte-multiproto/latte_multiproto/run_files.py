@@ -15,8 +15,9 @@ from torch import Tensor
 
 from latte.api import Classifier, GalleryEntry
 
+PROTOTYPES = "models/adapted/prototypes.safetensors"
 FILES = (
-    "prototypes.safetensors",
+    PROTOTYPES,
     "zero_shot.safetensors",
     "pseudo_labels.csv",
     "descriptions.jsonl",
@@ -51,7 +52,7 @@ def read_run(folder: Path, class_names: tuple[str, ...]) -> RunFiles:
     with safe_open(folder / "zero_shot.safetensors", framework="pt") as tensors:
         features = tensors.get_tensor("training")
     return RunFiles(
-        classifiers=_classifiers(folder / "prototypes.safetensors"),
+        classifiers=_classifiers(folder / PROTOTYPES),
         features=features,
         labels=torch.tensor([class_of[row["adapted"]] for row in rows], dtype=torch.int64),
         ids=tuple(row["image"] for row in rows),

@@ -43,7 +43,7 @@ class TestThreePrototypes(RunContract):
     stops = (4, 7)
 
     def test_there_are_three_of_each_class(self, whole: Path) -> None:
-        weights = load_file(whole / "prototypes.safetensors")["main.weights"]
+        weights = load_file(whole / "models/adapted/prototypes.safetensors")["main.weights"]
         assert weights.shape == (9, 16)
 
 
@@ -56,7 +56,9 @@ def test_one_prototype_a_class_is_momentum_to_the_bit(latte_runs: TinyRuns, marg
     core = latte_runs.run(recipe(f"use: momentum, {options}"), weighted, "reporters=[]")
     assert [name for name, data in results(core).items() if multi_results[name] != data] == []
     start = load_file(core / "zero_shot.safetensors")["class_features"]
-    assert not torch.equal(load_file(core / "prototypes.safetensors")["main.weights"], start)
+    assert not torch.equal(
+        load_file(core / "models/adapted/prototypes.safetensors")["main.weights"], start
+    )
 
 
 def test_the_page_shows_every_image_once_escaped_and_whole(

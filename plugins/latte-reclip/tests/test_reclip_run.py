@@ -46,7 +46,9 @@ class TestTwoLearners(RunContract):
         frozen_weights = load_file(runs.folder / "clip" / "open_clip_model.safetensors")
         changed = {}
         for name in ("text", "visual"):
-            trained_weights = load_file(whole / "model" / name / "open_clip_model.safetensors")
+            trained_weights = load_file(
+                whole / "models/adapted/model" / name / "open_clip_model.safetensors"
+            )
             changed[name] = [
                 key
                 for key in frozen_weights
@@ -58,7 +60,7 @@ class TestTwoLearners(RunContract):
         assert all("ln_" in key and "visual" in key for key in changed["visual"])
         steps = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
         assert {"text.loss", "visual.loss"} <= steps[0].keys()
-        prototypes = load_file(whole / "prototypes.safetensors")
+        prototypes = load_file(whole / "models/adapted/prototypes.safetensors")
         assert not torch.equal(prototypes["text.weights"], prototypes["visual.weights"])
 
 

@@ -14,15 +14,18 @@ MOST_IMAGES = 40_000
 _BLOCK_NUMBERS = 2**24
 
 
-def kappa(one: Tensor, other: Tensor, classes: int) -> float:
+def kappa(first_labels: Tensor, second_labels: Tensor, classes: int) -> float:
     """Return Cohen's kappa of two labellings (N,): 1 if all labels agree, 0 at chance level.
 
     Example:
         >>> kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 2)
         0.5
     """
-    observed = float((one == other).double().mean())
-    shares = [labels.bincount(minlength=classes).double() / len(labels) for labels in (one, other)]
+    observed = float((first_labels == second_labels).double().mean())
+    shares = [
+        labels.bincount(minlength=classes).double() / len(labels)
+        for labels in (first_labels, second_labels)
+    ]
     chance = float(shares[0] @ shares[1])
     return (observed - chance) / (1 - chance) if chance < 1 else 1.0
 
@@ -49,13 +52,13 @@ def fit_frozen(
     texts: Tensor,
     logit_scale: float,
     options: MixtureOptions,
-    given: Tensor | None = None,
+    corrections: Tensor | None = None,
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior.
 
-    `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
+    `corrections` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """
-    return fit_mixture(images, texts, logit_scale, options, given)
+    return fit_mixture(images, texts, logit_scale, options, corrections)
 
 
 def stability(
@@ -73,14 +76,14 @@ def stability(
     generator = torch.Generator().manual_seed(seed)
     if len(images) > MOST_IMAGES:
         images = images[torch.randperm(len(images), generator=generator)[:MOST_IMAGES]]
-    found = []
+    kappas = []
     for _ in range(HALVINGS):
         order = torch.randperm(len(images), generator=generator).to(images.device)
-        one, other = (
+        half, other_half = (
             mixture_labels(
                 images, texts, logit_scale, fit_frozen(images[rows], texts, logit_scale, options)
             )
             for rows in order.tensor_split(2)
         )
-        found.append(kappa(one, other, len(texts)))
-    return sum(found) / len(found)
+        kappas.append(kappa(half, other_half, len(texts)))
+    return sum(kappas) / len(kappas)

@@ -37,12 +37,12 @@ class EvidenceOptions(MixtureOptions):
 
     whole_from: Share = Field(
         default=0.75,
-        description="the candidate is used in full from this score",
+        description="the adapted model is used in full from this score",
     )
     half_from: Share = Field(
         default=0.65,
-        description="half of the candidate is used from this score, if nothing was trained; below "
-        "it, zero-shot CLIP is kept",
+        description="half of the adapted model is used from this score, if nothing was trained; "
+        "below it, zero-shot CLIP is kept",
     )
 
 
@@ -75,8 +75,10 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         if len(images) < MIN_IMAGES or math.isnan(margin):
             return Verdict(0.0, "there are too few different images or class names to judge")
         zero_shot = mixture_labels(images, texts, scale, None)
-        given = evidence.corrections
-        referee = fit_frozen(images, texts, scale, self.options, given).posteriors.argmax(dim=1)
+        corrections = evidence.corrections
+        referee = fit_frozen(images, texts, scale, self.options, corrections).posteriors.argmax(
+            dim=1
+        )
         stable = stability(images, texts, scale, self.options, self.context.seed)
         signals = {
             "score": score(stable, margin),
@@ -86,12 +88,12 @@ class EvidenceGuard(Guard[EvidenceOptions]):
             "agreement": kappa(evidence.labels, referee, len(texts)),
             "agreement of zero-shot": kappa(zero_shot, referee, len(texts)),
         }
-        named = 0 if given is None else int((given >= 0).sum())
-        return self._verdict(signals, named, evidence.divisible)
+        answer_count = 0 if corrections is None else int((corrections >= 0).sum())
+        return self._verdict(signals, answer_count, evidence.divisible)
 
-    def _verdict(self, signals: dict[str, float], named: int, divisible: bool) -> Verdict:
+    def _verdict(self, signals: dict[str, float], answer_count: int, divisible: bool) -> Verdict:
         """Return the verdict for the signals; a person gave the classes of `named` images."""
-        enough = named >= MIN_GIVEN
+        enough = answer_count >= MIN_GIVEN
         if signals["lead"] < MIN_MARGIN and not enough:
             reason = "the class names separate these images no better than unrelated names would"
             return Verdict(0.0, reason, signals)
@@ -104,7 +106,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
             )
             return Verdict(0.0, reason, signals)
         if enough:
-            return Verdict(1.0, f"a person named the class of {named} images", signals)
+            return Verdict(1.0, f"a person named the class of {answer_count} images", signals)
         return Verdict(self._strength(signals["score"], divisible), _reason(signals), signals)
 
     def _strength(self, value: float, divisible: bool) -> float:

@@ -84,8 +84,8 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
-        scale, given = float(self._scale(images)), self.training.corrections
-        return fit_mixture(images, texts, scale, self.options, given, evidence, text)
+        scale, corrections = float(self._scale(images)), self.training.corrections
+        return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).

@@ -59,7 +59,7 @@ def fit_mixture(
     texts: Tensor,
     logit_scale: float,
     options: MixtureOptions,
-    given: Tensor | None = None,
+    corrections: Tensor | None = None,
     evidence: Tensor | None = None,
     text: Tensor | None = None,
 ) -> Mixture:
@@ -90,13 +90,13 @@ def fit_mixture(
     weigh more if few of the class names occur, or if zero-shot CLIP gives the images of a class
     another label.
 
-    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. For such an image
-    of class c, z_i is fixed. The image counts as ten images or more in mean_c, in the variances and
-    as a neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. For
-    all images i, e_ic is raised by (1 - r) times a gap. The gap is the largest text logit minus the
-    text logit of c, averaged over the given images of class c. The text logits are multiplied by
-    the trust in the texts, v is a quarter, and the last iteration is followed by two logistic
-    regressions that start at the mixture's classifier; see `taught`.
+    `corrections` (N,) has the classes that a person gave to images, and -1 elsewhere. For such an
+    image of class c, z_i is fixed. The image counts as ten images or more in mean_c, in the
+    variances and as a neighbour. support_c is 1, because a person's answer outweighs the zero-shot
+    labels. For all images i, e_ic is raised by (1 - r) times a gap. The gap is the largest text
+    logit minus the text logit of c, averaged over the given images of class c. The text logits are
+    multiplied by the trust in the texts, v is a quarter, and the last iteration is followed by two
+    logistic regressions that start at the mixture's classifier; see `taught`.
 
     `evidence` (N, C) has logits that a describer's answers imply, and 0 elsewhere. They are added
     to e_ic. If the largest logit of an image in `evidence` is e > 0, its class has the certainty
@@ -105,30 +105,30 @@ def fit_mixture(
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
-    fixed = _Fixed.of(given, evidence, len(texts), images)
+    fixed = _Fixed.of(corrections, evidence, len(texts), images)
     term = _NeighbourTerm.of(images, prior.zero_shot, len(texts), options)
-    if given is None or fixed is None or not fixed.given:
+    if corrections is None or fixed is None or not fixed.answer_count:
         return _fit(images, anchors, prior, evidence, fixed, term, options)
-    rows = fixed.rows[: fixed.given]
-    trust = trust_in_texts(prior.logits[rows], given[rows], prior.logits.mean(dim=0))
+    rows = fixed.rows[: fixed.answer_count]
+    trust = trust_in_texts(prior.logits[rows], corrections[rows], prior.logits.mean(dim=0))
     trusted = prior.trusted(trust)
     if term.neighbours is not None:
         probabilities, graph = trusted.start.softmax(dim=1), term.neighbours.graph
-        propagated = propagated_logits(probabilities, given, graph, prior.spread)
+        propagated = propagated_logits(probabilities, corrections, graph, prior.spread)
         evidence = propagated if evidence is None else evidence + propagated
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
     mixture = _fit(images, anchors, trusted, evidence, fixed, damped, options)
     # The classifier of the mixture is relative to the text logits, of which only a part counts.
     rows_of_texts = logit_scale * texts
     start = replace(mixture, rows=mixture.rows + trust * rows_of_texts)
-    learned = _regressed(images, start, given, evidence, fixed, term)
+    learned = _regressed(images, start, corrections, evidence, fixed, term)
     return replace(learned, rows=learned.rows - rows_of_texts)
 
 
 def _regressed(
     images: Tensor,
     start: Mixture,
-    given: Tensor,
+    corrections: Tensor,
     evidence: Tensor | None,
     fixed: _Fixed,
     term: _NeighbourTerm,
@@ -137,7 +137,7 @@ def _regressed(
     fixed = fixed.weighing(ANSWER)
     mixture = start
     for _ in range(ROUNDS):
-        examples = sure_examples(mixture.posteriors, given)
+        examples = sure_examples(mixture.posteriors, corrections)
         rows, bias = logistic_regression(images, examples, start.rows, start.bias)
         logits = torch.addmm(bias if evidence is None else evidence + bias, images, rows.T)
         mixture = Mixture(term.posteriors(logits, fixed), rows, bias)
@@ -216,40 +216,42 @@ class _Fixed:
     """(M, C): certainty of the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
     """(N, 1): number of images that each image counts as."""
-    given: int
+    answer_count: int
     """Number of images whose class a person gave; they come first in `rows`."""
 
     @classmethod
     def of(
-        cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
+        cls, corrections: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
     ) -> _Fixed | None:
-        if given is None and evidence is None:
+        if corrections is None and evidence is None:
             return None
-        if given is None:
-            given = torch.full_like(images[:, 0], -1, dtype=torch.int64)
-        rows = (given >= 0).nonzero().squeeze(1)
-        known = one_hot(given[rows], classes).to(images)
+        if corrections is None:
+            corrections = torch.full_like(images[:, 0], -1, dtype=torch.int64)
+        rows = (corrections >= 0).nonzero().squeeze(1)
+        certainty = one_hot(corrections[rows], classes).to(images)
         weights = images.new_ones(len(images), 1)
-        weights[rows, 0] = answer_weights(given[rows], classes, len(images)).to(weights)
+        weights[rows, 0] = answer_weights(corrections[rows], classes, len(images)).to(weights)
         number = len(rows)
         if evidence is not None:
             most, label = evidence.max(dim=1)
-            heard = ((most > 0) & (given < 0)).nonzero().squeeze(1)
+            heard = ((most > 0) & (corrections < 0)).nonzero().squeeze(1)
             belief = -torch.expm1(-most[heard] / _EVIDENCE).unsqueeze(1)
             weights[heard] = 1 + (ANSWER - 1) * belief
             rows = torch.cat([rows, heard])
-            known = torch.cat([known, belief * one_hot(label[heard], classes)])
-        return cls(rows, known, weights, number)
+            certainty = torch.cat([certainty, belief * one_hot(label[heard], classes)])
+        return cls(rows, certainty, weights, number)
 
     def weighing(self, weight: float) -> _Fixed:
         """Return the same images, where each image that a person gave counts as `weight` images."""
         weights = self.weights.clone()
-        weights[self.rows[: self.given]] = weight
+        weights[self.rows[: self.answer_count]] = weight
         return replace(self, weights=weights)
 
     def put(self, posteriors: Tensor) -> Tensor:
         """Return `posteriors` (N, C) with probability 1 for each class that a person gave."""
-        return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
+        return posteriors.index_copy(
+            0, self.rows[: self.answer_count], self.classes[: self.answer_count]
+        )
 
     @property
     def belief(self) -> Tensor:
@@ -261,8 +263,8 @@ class _Fixed:
 
         The mean is over the images of this class, weighted by the certainty of the class.
         """
-        own, classes = text[self.rows], self.classes
-        lacks = own.amax(dim=1) - (own * (classes > 0)).sum(dim=1)
+        fixed_text, classes = text[self.rows], self.classes
+        lacks = fixed_text.amax(dim=1) - (fixed_text * (classes > 0)).sum(dim=1)
         return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
 
 
@@ -278,10 +280,12 @@ class _NeighbourTerm:
         cls, images: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
     ) -> _NeighbourTerm:
         if options.neighbour_weight == 0 or not (
-            found := neighbours_of(images, options.neighbours)
+            neighbours := neighbours_of(images, options.neighbours)
         ):
             return cls(None, 0.0)
-        return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
+        return cls(
+            neighbours, options.neighbour_weight * neighbours.agreement(zero_shot, classes) ** 2
+        )
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
         """Return class probabilities (N, C) for the logits `evidence` plus the neighbour term."""
@@ -289,16 +293,16 @@ class _NeighbourTerm:
         def put(probabilities: Tensor) -> Tensor:
             return probabilities if fixed is None else fixed.put(probabilities)
 
-        found = put(evidence.softmax(dim=1))
+        probabilities = put(evidence.softmax(dim=1))
         if self.neighbours is not None and self.weight > 0:
             for _ in range(_NEIGHBOUR_UPDATES):
-                heard = found if fixed is None else fixed.weights * found
-                found = put(
+                heard = probabilities if fixed is None else fixed.weights * probabilities
+                probabilities = put(
                     torch.addmm(evidence, self.neighbours.graph, heard, alpha=self.weight).softmax(
                         dim=1
                     )
                 )
-        return found
+        return probabilities
 
 
 @dataclass(frozen=True)
@@ -308,7 +312,7 @@ class _Moments:
     images: int
     mean: Tensor
     """(D,): mean of the features."""
-    second: Tensor
+    second_moment: Tensor
     """(D, D): mean of the outer products of each feature with itself."""
 
     @classmethod
@@ -321,7 +325,7 @@ class _Moments:
         It is computed without the images, from the moments of their features.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
-        squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
+        squares = ((rows @ self.second_moment) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
         return float((squares + bias.square()).mean().clamp_min(0).sqrt())
 
 
@@ -368,9 +372,9 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
     most = torch.zeros_like(total).scatter_reduce(0, label, images.to(total), "amax")
-    own = torch.zeros_like(total)
-    own[label[label == name]] = images[label == name].to(total)
-    return (own + 0.5) / (most + 0.5)
+    zero_shot_images = torch.zeros_like(total)
+    zero_shot_images[label[label == name]] = images[label == name].to(total)
+    return (zero_shot_images + 0.5) / (most + 0.5)
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
@@ -386,13 +390,13 @@ def _classifier(
     """Return rows (C, D) and bias (C,) of the Gaussians' logits, of standard deviation `spread`."""
     rows = means / variances
     bias = -0.5 * (means * rows).sum(dim=1)
-    own = moments.spread(rows, bias)
-    weight = spread / own if own > 0 else 0.0
+    gaussian_spread = moments.spread(rows, bias)
+    weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
     return weight * rows, weight * bias
 
 
 def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
     """Return the mean squared distance (D,) between the images and their classes' means (C, D)."""
     cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
-    distances = moments.second.diagonal() - cross / moments.images
+    distances = moments.second_moment.diagonal() - cross / moments.images
     return distances.clamp_min(_LEAST_VARIANCE / len(distances))

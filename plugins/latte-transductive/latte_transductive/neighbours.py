@@ -38,22 +38,24 @@ def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
 
     Returns None if N < 2 or `count` < 1. Results are cached until `rows` is freed.
     """
-    kept = min(count, len(rows) - 1)
-    if kept < 1:
+    neighbour_count = min(count, len(rows) - 1)
+    if neighbour_count < 1:
         return None
-    known = _known()
-    if rows not in known or known[rows].indices.shape[1] != kept:
-        known[rows] = _found(rows, kept)
-    return known[rows]
+    cached = _cache()
+    if rows not in cached or cached[rows].indices.shape[1] != neighbour_count:
+        cached[rows] = _search(rows, neighbour_count)
+    return cached[rows]
 
 
 @cache
-def _known() -> MutableMapping[Tensor, Neighbours]:
+def _cache() -> MutableMapping[Tensor, Neighbours]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
     return WeakTensorKeyDictionary()
 
 
-def _found(rows: Tensor, kept: int) -> Neighbours:
-    cosines, indices = nearest_neighbours(rows, kept)
-    return Neighbours(indices, symmetric_graph(cosines.clamp_min(0) / (2 * kept), indices))
+def _search(rows: Tensor, neighbour_count: int) -> Neighbours:
+    cosines, indices = nearest_neighbours(rows, neighbour_count)
+    return Neighbours(
+        indices, symmetric_graph(cosines.clamp_min(0) / (2 * neighbour_count), indices)
+    )

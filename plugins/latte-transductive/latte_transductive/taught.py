@@ -71,7 +71,7 @@ def trust_in_texts(text: Tensor, labels: Tensor, middle: Tensor) -> float:
 
 
 def propagated_logits(
-    probabilities: Tensor, given: Tensor, graph: Tensor, text_spread: float
+    probabilities: Tensor, corrections: Tensor, graph: Tensor, text_spread: float
 ) -> Tensor:
     """Return logits (N, C) of the classes that reach each image over the graph of neighbours.
 
@@ -82,13 +82,13 @@ def propagated_logits(
 
     Args:
         probabilities: (N, C): class probabilities by the texts, as far as they are trusted.
-        given: (N,): given classes, and -1 elsewhere.
+        corrections: (N,): given classes, and -1 elsewhere.
         graph: (N, N): sparse symmetric graph of neighbours.
         text_spread: standard deviation of the text logits over the classes.
     """
-    answered = (given >= 0).nonzero().squeeze(1)
+    answered = (corrections >= 0).nonzero().squeeze(1)
     seeds = _TEXT_SEED * probabilities
-    seeds[answered] = one_hot(given[answered], probabilities.shape[1]).to(seeds)
+    seeds[answered] = one_hot(corrections[answered], probabilities.shape[1]).to(seeds)
     root = (graph @ torch.ones_like(seeds[:, :1])).clamp_min(_LEAST_PROBABILITY).rsqrt()
     scores = seeds
     for _ in range(_PROPAGATION_STEPS):
@@ -121,15 +121,15 @@ class Examples:
     """(E,): numbers of images that they count as."""
 
 
-def sure_examples(posteriors: Tensor, given: Tensor) -> Examples:
+def sure_examples(posteriors: Tensor, corrections: Tensor) -> Examples:
     """Return the given images, and images with a sure class, as examples.
 
-    `posteriors` are (N, C), and `given` (N,) has the given classes and -1 elsewhere. A given image
-    counts as ten images. The other images count as one each, or as less, so that no class has more
-    of them than the median class.
+    `posteriors` are (N, C), and `corrections` (N,) has the given classes and -1 elsewhere. A given
+    image counts as ten images. The other images count as one each, or as less, so that no class has
+    more of them than the median class.
     """
     probabilities, labels = posteriors.max(dim=1)
-    is_given = given >= 0
+    is_given = corrections >= 0
     sure = ((probabilities > _SURE) & ~is_given).nonzero().squeeze(1)
     sure = sure[:: -(-len(sure) // _MOST_EXAMPLES) or 1]
     counts = labels[sure].bincount(minlength=posteriors.shape[1]).to(posteriors)
@@ -137,7 +137,7 @@ def sure_examples(posteriors: Tensor, given: Tensor) -> Examples:
     answered = is_given.nonzero().squeeze(1)
     return Examples(
         torch.cat([answered, sure]),
-        torch.cat([given[answered], labels[sure]]),
+        torch.cat([corrections[answered], labels[sure]]),
         torch.cat(
             [
                 torch.full_like(probabilities[answered], ANSWER),
@@ -155,7 +155,7 @@ def logistic_regression(
     It minimises the weighted cross-entropy plus 0.0015 |rows - start|² + 0.001 |bias - start|².
     """
     features, weights = images[examples.rows], examples.weights.unsqueeze(1)
-    wanted = one_hot(examples.labels, len(start_rows)).to(features)
+    targets = one_hot(examples.labels, len(start_rows)).to(features)
     total = weights.sum()
     rows, bias = start_rows.clone(), start_bias.clone()
     optimizer = torch.optim.LBFGS([rows, bias], max_iter=_STEPS, history_size=10)
@@ -163,10 +163,10 @@ def logistic_regression(
     def loss() -> Tensor:
         logits = torch.addmm(bias, features, rows.T)
         moved_rows, moved_bias = rows - start_rows, bias - start_bias
-        errors = weights * (logits.softmax(dim=1) - wanted) / total
+        errors = weights * (logits.softmax(dim=1) - targets) / total
         rows.grad = errors.T @ features + 2 * _NEAR_ROWS / total * moved_rows
         bias.grad = errors.sum(dim=0) + 2 * _NEAR_BIAS / total * moved_bias
-        cross_entropy = -(weights * wanted * logits.log_softmax(dim=1)).sum()
+        cross_entropy = -(weights * targets * logits.log_softmax(dim=1)).sum()
         near = _NEAR_ROWS * moved_rows.square().sum() + _NEAR_BIAS * moved_bias.square().sum()
         return (cross_entropy + near) / total
 

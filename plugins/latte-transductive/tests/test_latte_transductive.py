@@ -81,8 +81,8 @@ def streams(labeler: TransductiveLabeler[Any], learner: str, rows: list[int]) ->
 
 def labels(labeler: TransductiveLabeler[Any], learner: str = "main", count: int = 12) -> list[int]:
     (only,) = streams(labeler, learner, [*range(count)])
-    found: list[int] = only.labels.tolist()
-    return found
+    image_labels: list[int] = only.labels.tolist()
+    return image_labels
 
 
 def test_each_learner_has_labels_of_its_own() -> None:
@@ -136,8 +136,8 @@ def test_the_temperature_is_the_frozen_clips_own(
     labeler, info = begun({"main": images}, confidence=True)
     (only,) = streams(labeler, "main", [*range(12)])
     assert torch.allclose(only.weights, expected.amax(dim=1), atol=1e-6)
-    found = (scale * info.classifiers["main"].similarities(images)).softmax(dim=1)
-    assert torch.allclose(found, expected, atol=1e-5)
+    probabilities = (scale * info.classifiers["main"].similarities(images)).softmax(dim=1)
+    assert torch.allclose(probabilities, expected, atol=1e-5)
 
 
 def test_weights_are_one_or_the_probability() -> None:
@@ -163,10 +163,10 @@ def test_a_weight_of_zero_is_no_stream() -> None:
 
 def test_labels_come_back_from_a_checkpoint() -> None:
     labeler, _ = begun({"main": near(LABELS)}, confidence=True)
-    again, _ = begun({"main": near(LABELS[::-1])}, confidence=True)
-    assert labels(again) != LABELS
-    again.load_state(labeler.state())
-    (one,), (other,) = (streams(each, "main", [*range(12)]) for each in (labeler, again))
+    restored, _ = begun({"main": near(LABELS[::-1])}, confidence=True)
+    assert labels(restored) != LABELS
+    restored.load_state(labeler.state())
+    (one,), (other,) = (streams(each, "main", [*range(12)]) for each in (labeler, restored))
     assert torch.equal(one.labels, other.labels)
     assert torch.equal(one.weights, other.weights)
 

@@ -44,16 +44,16 @@ def evidence(
     mixture = fit_frozen(images, texts, SCALE, MixtureOptions())
     rows, bias = texts + mixture.rows / SCALE, mixture.bias / SCALE
     classifier = Classifier(rows, torch.arange(len(texts)), bias)
-    found = mixture_labels(images, texts, SCALE, mixture) if labels is None else labels
-    given = {"trained": False} | changes
+    adapted_labels = mixture_labels(images, texts, SCALE, mixture) if labels is None else labels
+    settings = {"trained": False} | changes
     return Evidence(
         class_names=tuple(f"class {number}" for number in range(len(texts))),
         class_features=texts,
         image_features=images,
         logit_scale=SCALE,
         candidates={"main": Candidate(images, classifier, SCALE)},
-        labels=found,
-        **given,
+        labels=adapted_labels,
+        **settings,
     )
 
 
@@ -84,19 +84,21 @@ def test_names_that_say_nothing_keep_zero_shot() -> None:
     assert "unrelated names" in verdict.reason
 
 
-@pytest.mark.parametrize(("given", "strength"), [(5, 0), (6, 1), (12, 1)])
-def test_classes_that_a_person_gave_decide_from_six_images_on(given: int, strength: float) -> None:
+@pytest.mark.parametrize(("answers", "strength"), [(5, 0), (6, 1), (12, 1)])
+def test_classes_that_a_person_gave_decide_from_six_images_on(
+    answers: int, strength: float
+) -> None:
     """Names that say nothing keep zero-shot, but for a candidate that learned the classes."""
     texts, images = problem(gap=1.0, noise=0.3)
     doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
     rows = torch.arange(240)
-    corrections = torch.where(rows < given, rows % 6, -1)
+    corrections = torch.where(rows < answers, rows % 6, -1)
     learned = fit_frozen(images, doubled, SCALE, MixtureOptions(), corrections)
     labels = learned.posteriors.argmax(dim=1)
     verdict = guard().judge(evidence(doubled, images, labels, corrections=corrections))
     assert verdict.strength == strength
     if strength:
-        assert verdict.reason == f"a person named the class of {given} images"
+        assert verdict.reason == f"a person named the class of {answers} images"
 
 
 def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
@@ -108,16 +110,16 @@ def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
 
 
 def test_score_below_the_limit_keeps_zero_shot() -> None:
-    given = evidence(*problem(gap=1.0, noise=0.9))
-    verdict = guard(half_from=1.0, whole_from=1.0).judge(given)
+    weak_evidence = evidence(*problem(gap=1.0, noise=0.9))
+    verdict = guard(half_from=1.0, whole_from=1.0).judge(weak_evidence)
     assert verdict.strength == 0
     assert verdict.outcome == "kept zero-shot"
 
 
 def test_weak_evidence_takes_half_where_a_candidate_can_be_divided() -> None:
-    given = evidence(*problem(gap=1.0, noise=0.9))
+    weak_evidence = evidence(*problem(gap=1.0, noise=0.9))
     limits = {"half_from": 0.1, "whole_from": 1.0}
-    assert guard(**limits).judge(given).strength == 0.5
+    assert guard(**limits).judge(weak_evidence).strength == 0.5
     trained = evidence(*problem(gap=1.0, noise=0.9), trained=True)
     assert guard(**limits).judge(trained).strength == 1
 
@@ -151,10 +153,10 @@ def test_score_grows_with_both_signals() -> None:
 
 
 def test_kappa_is_one_for_equal_and_zero_for_unrelated_labels() -> None:
-    one = torch.arange(4000) % 4
-    other = one[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
-    assert kappa(one, one, 4) == 1
-    assert abs(kappa(one, other, 4)) < 0.05
+    labels = torch.arange(4000) % 4
+    shuffled_labels = labels[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
+    assert kappa(labels, labels, 4) == 1
+    assert abs(kappa(labels, shuffled_labels, 4)) < 0.05
 
 
 def test_stability_tells_structure_from_noise(monkeypatch: pytest.MonkeyPatch) -> None:

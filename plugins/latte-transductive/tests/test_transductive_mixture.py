@@ -41,17 +41,20 @@ def fitted(images: Tensor, texts: Tensor, **options: Any) -> Mixture:
     return fit_mixture(images, texts, SCALE, MixtureOptions(**options))
 
 
-def fitted_with(images: Tensor, texts: Tensor, given: Tensor, **options: Any) -> Mixture:
-    return fit_mixture(images, texts, SCALE, MixtureOptions(**options), given)
+def fitted_with(images: Tensor, texts: Tensor, corrections: Tensor, **options: Any) -> Mixture:
+    return fit_mixture(images, texts, SCALE, MixtureOptions(**options), corrections)
 
 
 def test_given_classes_are_kept_and_help_the_images_around_them() -> None:
     texts, images = clustered(200, 5, seed=3)
     texts = texts[[1, 0, 2, 3, 4]]  # two names are swapped
     truth = torch.arange(200) % 5
-    given = torch.full((200,), -1)
-    given[:25] = truth[:25]
-    plain, taught = fitted(images, texts).posteriors, fitted_with(images, texts, given).posteriors
+    corrections = torch.full((200,), -1)
+    corrections[:25] = truth[:25]
+    plain, taught = (
+        fitted(images, texts).posteriors,
+        fitted_with(images, texts, corrections).posteriors,
+    )
     assert torch.equal(taught[:25].argmax(dim=1), truth[:25])
     assert torch.equal(taught[:25].amax(dim=1), torch.ones(25, dtype=torch.float64))
     assert accuracy(taught[25:], truth[25:]) > accuracy(plain[25:], truth[25:]) + 0.05
@@ -61,8 +64,8 @@ def test_names_that_a_person_gives_move_clusters_with_other_zero_shot_labels() -
     texts, images = clustered(200, 5, seed=3)
     texts = texts[[1, 0, 2, 3, 4]]  # two names are swapped
     truth = torch.arange(200) % 5
-    found = fitted_with(images, texts, torch.where(torch.arange(200) < 25, truth, -1))
-    assert accuracy(found.posteriors, truth) == 1
+    mixture = fitted_with(images, texts, torch.where(torch.arange(200) < 25, truth, -1))
+    assert accuracy(mixture.posteriors, truth) == 1
 
 
 def test_names_that_a_person_gives_win_against_nearer_names_that_do_not_occur() -> None:
@@ -70,21 +73,21 @@ def test_names_that_a_person_gives_win_against_nearer_names_that_do_not_occur() 
     nearer = normalize(texts + 0.8 * images[:3], dim=1)
     texts = torch.cat([texts, nearer, unit(14, seed=9)])
     truth = torch.arange(150) % 3
-    found = fitted_with(images, texts, torch.where(torch.arange(150) < 6, truth, -1))
+    mixture = fitted_with(images, texts, torch.where(torch.arange(150) < 6, truth, -1))
     assert accuracy(fitted(images, texts).posteriors, truth) == 0
-    assert accuracy(found.posteriors, truth) > 0.9
-    assert accuracy(logits(images, texts, found), truth) > 0.9
+    assert accuracy(mixture.posteriors, truth) > 0.9
+    assert accuracy(logits(images, texts, mixture), truth) > 0.9
 
 
 def test_given_images_count_alike_in_means_and_variances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latte_transductive.mixture.ROUNDS", 0)
     texts, images = clustered(60, 3, seed=5)
     truth = torch.arange(60) % 3
-    found = fitted_with(images, texts, truth, anchor_images=(0.0, 0.0))
+    mixture = fitted_with(images, texts, truth, anchor_images=(0.0, 0.0))
     text = SCALE * images @ texts.T
     # The classifier's rows are relative to the texts, of which only the trusted part counts.
-    gaussians = found.rows + (1 - trust_in_texts(text, truth, text.mean(dim=0))) * SCALE * texts
-    means = normalize(torch.stack([images[truth == one].sum(dim=0) for one in range(3)]), dim=1)
+    gaussians = mixture.rows + (1 - trust_in_texts(text, truth, text.mean(dim=0))) * SCALE * texts
+    means = normalize(torch.stack([images[truth == label].sum(dim=0) for label in range(3)]), dim=1)
     variances = (images - means[truth]).square().mean(dim=0)
     expected = means / variances
     assert torch.allclose(gaussians / gaussians.norm(), expected / expected.norm())
@@ -112,10 +115,10 @@ def slow_fit(images: Tensor, texts: Tensor, options: MixtureOptions) -> tuple[Te
     middle = [sum(row[c] for row in text) / count for c in range(classes)]
     nearest = [row.index(max(row)) for row in text]
     gap = images.mean(dim=0) - texts.mean(dim=0)
-    anchors = [normalize(one + gap, dim=0) for one in texts]
+    anchors = [normalize(text_feature + gap, dim=0) for text_feature in texts]
     graph, agreement = slow_graph(images, nearest, classes, options.neighbours)
     pull = options.neighbour_weight * agreement**2
-    now, z = text, [softmax(row) for row in text]
+    logits_now, z = text, [softmax(row) for row in text]
     for iteration in range(options.iterations):
         even = evenness([row.index(max(row)) for row in z], classes)
         weight = even * options.anchor_images[0] + (1 - even) * options.anchor_images[1]
@@ -141,25 +144,25 @@ def slow_fit(images: Tensor, texts: Tensor, options: MixtureOptions) -> tuple[Te
         ]
         share = options.image_weight * spread(text) / spread(gauss)
         debias = even**2 * options.debias
-        now = [
+        logits_now = [
             [
                 text[i][c] + share * gauss[i][c] - debias * (middle[c] - sum(middle) / classes)
                 for c in range(classes)
             ]
             for i in range(count)
         ]
-        z = [softmax(row) for row in now]
+        z = [softmax(row) for row in logits_now]
         for _ in range(5 if pull else 0):
             z = [
                 softmax(
                     [
-                        now[i][c] + pull * sum(g * z[j][c] for j, g in graph[i].items())
+                        logits_now[i][c] + pull * sum(g * z[j][c] for j, g in graph[i].items())
                         for c in range(classes)
                     ]
                 )
                 for i in range(count)
             ]
-    return torch.tensor(now, dtype=torch.float64), torch.tensor(z, dtype=torch.float64)
+    return torch.tensor(logits_now, dtype=torch.float64), torch.tensor(z, dtype=torch.float64)
 
 
 def slow_means(
@@ -181,20 +184,20 @@ def slow_graph(
 ) -> tuple[list[dict[int, float]], float]:
     """Each image's neighbours in either direction with their weights, and how far they agree."""
     count = len(images)
-    kept = min(neighbours, count - 1)
+    neighbour_count = min(neighbours, count - 1)
     graph: list[dict[int, float]] = [{} for _ in range(count)]
     same = 0
-    for one in range(count):
-        cosines = {j: float(images[one] @ images[j]) for j in range(count) if j != one}
-        for j in sorted(cosines, key=lambda j: -cosines[j])[:kept]:
-            weight = max(cosines[j], 0.0) / (2 * kept)
-            graph[one][j] = graph[one].get(j, 0.0) + weight
-            graph[j][one] = graph[j].get(one, 0.0) + weight
-            same += nearest[one] == nearest[j]
-    if not kept:
+    for row in range(count):
+        cosines = {j: float(images[row] @ images[j]) for j in range(count) if j != row}
+        for j in sorted(cosines, key=lambda j: -cosines[j])[:neighbour_count]:
+            weight = max(cosines[j], 0.0) / (2 * neighbour_count)
+            graph[row][j] = graph[row].get(j, 0.0) + weight
+            graph[j][row] = graph[j].get(row, 0.0) + weight
+            same += nearest[row] == nearest[j]
+    if not neighbour_count:
         return graph, 0.0
     chance = sum((nearest.count(c) / count) ** 2 for c in range(classes))
-    return graph, max(0.0, (same / (count * kept) - chance) / (1 - chance))
+    return graph, max(0.0, (same / (count * neighbour_count) - chance) / (1 - chance))
 
 
 def softmax(scores: list[float]) -> list[float]:
@@ -236,9 +239,11 @@ def log_density(image: Tensor, mean: Tensor, variances: list[float]) -> float:
 def test_mixture_equals_slow_loops(options: dict[str, Any]) -> None:
     texts, images = clustered(24, 4, seed=5)
     mixture = fitted(images, texts, **options)
-    found = logits(images, texts, mixture)
+    fast_logits = logits(images, texts, mixture)
     slow, posteriors = slow_fit(images, texts, MixtureOptions(**options))
-    difference = (found - found.mean(dim=1, keepdim=True)) - (slow - slow.mean(dim=1, keepdim=True))
+    difference = (fast_logits - fast_logits.mean(dim=1, keepdim=True)) - (
+        slow - slow.mean(dim=1, keepdim=True)
+    )
     assert float(difference.abs().max()) < 1e-7
     assert float((mixture.posteriors - posteriors).abs().max()) < 1e-7
 
@@ -271,9 +276,9 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
 def test_neighbours_graph_is_symmetric() -> None:
     from latte_transductive.neighbours import neighbours_of
 
-    found = neighbours_of(unit(30, seed=2), 5)
-    assert found is not None
-    assert torch.equal(found.graph.to_dense(), found.graph.to_dense().T)
+    neighbours = neighbours_of(unit(30, seed=2), 5)
+    assert neighbours is not None
+    assert torch.equal(neighbours.graph.to_dense(), neighbours.graph.to_dense().T)
 
 
 def test_single_precision_gives_the_same_labels() -> None:
@@ -286,29 +291,29 @@ def test_single_precision_gives_the_same_labels() -> None:
 
 def test_mixture_is_better_than_its_prior() -> None:
     truth = torch.arange(400) % 8
-    before, after = [], []
+    prior_accuracies, mixture_accuracies = [], []
     for seed in range(7, 13):
         texts, images = clustered(400, 8, seed, gap=0.9)
-        before.append(accuracy(images @ texts.T, truth))
-        after.append(accuracy(logits(images, texts, fitted(images, texts)), truth))
-    assert sum(before) / 6 < 0.91
-    assert sum(after) / 6 > 0.96
+        prior_accuracies.append(accuracy(images @ texts.T, truth))
+        mixture_accuracies.append(accuracy(logits(images, texts, fitted(images, texts)), truth))
+    assert sum(prior_accuracies) / 6 < 0.91
+    assert sum(mixture_accuracies) / 6 > 0.96
 
 
 def test_anchors_keep_names_that_do_not_occur_from_taking_images() -> None:
     """Three of forty names occur."""
-    free: list[float] = []
+    shares: list[float] = []
     anchored: list[float] = []
     for seed in range(6):
         texts, images = clustered(90, 3, seed, gap=1.2)
         names = torch.cat([texts, unit(37, seed + 50)])
         truth = torch.arange(90) % 3
         zero_shot = accuracy(images @ names.T, truth)
-        for gains, changes in ((free, {"anchor_images": (0.0, 0.0)}), (anchored, {})):
-            found = fitted(images, names, image_weight=5.0, **changes)
-            gains.append(accuracy(found.posteriors, truth) - zero_shot)
-    assert sum(anchored) > sum(free) + 0.1
-    assert min(anchored) > min(free)
+        for gains, changes in ((shares, {"anchor_images": (0.0, 0.0)}), (anchored, {})):
+            mixture = fitted(images, names, image_weight=5.0, **changes)
+            gains.append(accuracy(mixture.posteriors, truth) - zero_shot)
+    assert sum(anchored) > sum(shares) + 0.1
+    assert min(anchored) > min(shares)
 
 
 @given(PROBLEMS)
@@ -331,18 +336,18 @@ def test_order_of_images_and_of_classes_does_not_matter(problem: tuple[int, int,
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(count, generator=generator)
     columns = torch.randperm(classes, generator=generator)
-    one, other = fitted(images, texts), fitted(images[rows], texts[columns])
-    assert torch.allclose(other.rows, one.rows[columns], rtol=0, atol=1e-6)
-    assert torch.allclose(other.bias, one.bias[columns], rtol=0, atol=1e-6)
+    mixture, permuted_mixture = fitted(images, texts), fitted(images[rows], texts[columns])
+    assert torch.allclose(permuted_mixture.rows, mixture.rows[columns], rtol=0, atol=1e-6)
+    assert torch.allclose(permuted_mixture.bias, mixture.bias[columns], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_identical_images_get_the_label_of_their_text(dtype: torch.dtype) -> None:
     texts = unit(5, seed=8).to(dtype)
     images = texts[3].repeat(40, 1)
-    found = logits(images, texts, fitted(images, texts))
-    assert bool(found.isfinite().all())
-    assert found.argmax(dim=1).tolist() == [3] * 40
+    mixture_logits = logits(images, texts, fitted(images, texts))
+    assert bool(mixture_logits.isfinite().all())
+    assert mixture_logits.argmax(dim=1).tolist() == [3] * 40
 
 
 def test_equal_texts_stay_equal() -> None:
@@ -373,6 +378,6 @@ def test_support_is_low_where_zero_shot_calls_the_images_otherwise() -> None:
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 2])
     zero_shot = torch.tensor([1, 1, 1, 0, 1, 1, 0])
     total = labels.bincount(minlength=4).double()
-    found = _support(labels, zero_shot, total)
+    support = _support(labels, zero_shot, total)
     expected = torch.tensor([1.5 / 3.5, 1.0, 0.5 / 1.5, 1.0], dtype=torch.float64)
-    assert torch.allclose(found, expected)
+    assert torch.allclose(support, expected)

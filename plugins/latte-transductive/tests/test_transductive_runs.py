@@ -39,9 +39,9 @@ train: {batch_size: 4, max_epochs: 3, checkpoint_every: 2, optimizer: {learning_
 def test_the_mixture_is_a_method_without_training(latte_runs: TinyRuns) -> None:
     run = latte_runs.run(UNTRAINED)
     before = load_file(latte_runs.folder / "clip" / "open_clip_model.safetensors")
-    after = load_file(run / "model" / "open_clip_model.safetensors")
+    after = load_file(run / "models/adapted/model" / "open_clip_model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    rows = load_file(run / "prototypes.safetensors")["main.weights"]
+    rows = load_file(run / "models/adapted/prototypes.safetensors")["main.weights"]
     zero_shot = load_file(run / "zero_shot.safetensors")["class_features"]
     assert rows.shape == zero_shot.shape
     assert not torch.allclose(rows, zero_shot, atol=1e-2)
@@ -54,7 +54,7 @@ def test_the_mixture_is_a_method_without_training(latte_runs: TinyRuns) -> None:
 
 def test_own_images_keep_what_the_mixture_says_of_them(latte_runs: TinyRuns) -> None:
     run = latte_runs.run(UNTRAINED)
-    posterior = load_file(run / "posterior.safetensors")
+    posterior = load_file(run / "models/adapted/posterior.safetensors")
     assert posterior["labels"].shape == posterior["probabilities"].shape == (12, 3)
     assert torch.allclose(posterior["probabilities"].sum(dim=1), torch.ones(12), atol=1e-4)
     said = latte_runs.latte("predict", str(run), "images", "test", "--top-k=1", "--format=jsonl")

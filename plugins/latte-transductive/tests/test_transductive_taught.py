@@ -50,7 +50,7 @@ def test_trust_is_the_likeliest_factor_of_a_slow_search() -> None:
         likelihood = 0.0
         for row, label in zip(text.tolist(), labels.tolist(), strict=True):
             logits = [factor * (value - mean) for value, mean in zip(row, middle, strict=True)]
-            likelihood += float(logits[label]) - math.log(sum(math.exp(one) for one in logits))
+            likelihood += float(logits[label]) - math.log(sum(math.exp(logit) for logit in logits))
         scores[factor] = likelihood - (1 - factor) ** 2
     expected = max(scores, key=lambda factor: scores[factor]) / (1 + 8 / 50)
     assert trust_in_texts(text, labels, middle) == pytest.approx(expected)
@@ -68,15 +68,15 @@ def chain_with_an_end_per_class() -> tuple[Tensor, Tensor]:
     graph = torch.zeros(10, 10, dtype=torch.float64)
     for row in (0, 1, 2, 3, 5, 6, 7, 8):
         graph[row, row + 1] = graph[row + 1, row] = 0.8
-    given = torch.full((10,), -1)
-    given[0], given[5] = 0, 1
-    return graph, given
+    corrections = torch.full((10,), -1)
+    corrections[0], corrections[5] = 0, 1
+    return graph, corrections
 
 
 def test_propagated_logits_are_those_of_the_closed_form() -> None:
-    graph, given = chain_with_an_end_per_class()
+    graph, corrections = chain_with_an_end_per_class()
     probabilities = unit(10, seed=8, width=3).abs()
-    logits = propagated_logits(probabilities, given, graph, text_spread=2.0)
+    logits = propagated_logits(probabilities, corrections, graph, text_spread=2.0)
     seeds = 0.01 * probabilities
     seeds[0], seeds[5] = torch.eye(3)[0], torch.eye(3)[1]
     root = graph.sum(dim=1).rsqrt()
@@ -89,19 +89,25 @@ def test_propagated_logits_are_those_of_the_closed_form() -> None:
 
 
 def test_answers_reach_the_end_of_a_chain_and_weigh_less_there() -> None:
-    graph, given = chain_with_an_end_per_class()
-    logits = propagated_logits(torch.full((10, 2), 0.5).double(), given, graph, text_spread=1.0)
+    graph, corrections = chain_with_an_end_per_class()
+    logits = propagated_logits(
+        torch.full((10, 2), 0.5).double(), corrections, graph, text_spread=1.0
+    )
     assert logits.argmax(dim=1).tolist() == [0] * 5 + [1] * 5
     margins = (logits[:, 0] - logits[:, 1])[:5].tolist()
     assert margins == sorted(margins, reverse=True)
 
 
 def test_propagation_without_neighbours_or_with_one_class_is_finite() -> None:
-    given = torch.tensor([0, -1, -1])
-    alone = propagated_logits(torch.full((3, 1), 1.0), given, torch.zeros(3, 3), text_spread=0.0)
+    corrections = torch.tensor([0, -1, -1])
+    alone = propagated_logits(
+        torch.full((3, 1), 1.0), corrections, torch.zeros(3, 3), text_spread=0.0
+    )
     assert alone.tolist() == [[0.0]] * 3
-    apart = propagated_logits(torch.full((3, 2), 0.5), given, torch.zeros(3, 3), text_spread=1.0)
-    assert bool(apart.isfinite().all())
+    isolated_logits = propagated_logits(
+        torch.full((3, 2), 0.5), corrections, torch.zeros(3, 3), text_spread=1.0
+    )
+    assert bool(isolated_logits.isfinite().all())
 
 
 @pytest.mark.parametrize("images", [30, 3000])
@@ -114,9 +120,9 @@ def test_answers_of_a_class_count_ten_each_or_a_fifth_of_a_class_together(images
 
 def test_sure_images_are_examples_and_no_class_outweighs_the_median() -> None:
     posteriors = torch.tensor([[0.95, 0.05]] * 6 + [[0.05, 0.95]] * 2 + [[0.6, 0.4]] * 3)
-    given = torch.full((11,), -1)
-    given[8] = 1  # the texts say otherwise
-    examples = sure_examples(posteriors, given)
+    corrections = torch.full((11,), -1)
+    corrections[8] = 1  # the texts say otherwise
+    examples = sure_examples(posteriors, corrections)
     assert examples.rows.tolist() == [8, *range(8)]
     assert examples.labels.tolist() == [1, *[0] * 6, 1, 1]
     assert examples.weights.tolist() == pytest.approx([10, *[2 / 6] * 6, 1, 1])
@@ -124,10 +130,10 @@ def test_sure_images_are_examples_and_no_class_outweighs_the_median() -> None:
 
 def test_large_sets_are_thinned_but_every_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latte_transductive.taught._MOST_EXAMPLES", 10)
-    given = torch.where(torch.arange(100) % 9 == 0, 1, -1)
-    examples = sure_examples(torch.tensor([[1.0, 0.0]]).repeat(100, 1), given)
-    assert len(examples.rows) <= 10 + int((given >= 0).sum())
-    assert {*(given >= 0).nonzero().flatten().tolist()} <= {*examples.rows.tolist()}
+    corrections = torch.where(torch.arange(100) % 9 == 0, 1, -1)
+    examples = sure_examples(torch.tensor([[1.0, 0.0]]).repeat(100, 1), corrections)
+    assert len(examples.rows) <= 10 + int((corrections >= 0).sum())
+    assert {*(corrections >= 0).nonzero().flatten().tolist()} <= {*examples.rows.tolist()}
 
 
 def test_no_sure_image_leaves_the_answers_alone() -> None:
@@ -145,13 +151,19 @@ def test_regression_finds_the_minimum_that_autograd_finds(monkeypatch: pytest.Mo
     labels, weights = torch.arange(40) % 4, torch.arange(40).double() % 3 + 1
     examples = Examples(torch.arange(40), labels, weights)
     rows, bias = logistic_regression(images, examples, start_rows, start_bias)
-    free = [rows.clone().requires_grad_(), bias.clone().requires_grad_()]
+    parameters = [rows.clone().requires_grad_(), bias.clone().requires_grad_()]
     losses = weights * cross_entropy(
-        torch.addmm(free[1], images, free[0].T), labels, reduction="none"
+        torch.addmm(parameters[1], images, parameters[0].T), labels, reduction="none"
     )
-    near = 0.0015 * (free[0] - start_rows).square().sum() + 0.001 * free[1].square().sum()
+    near = (
+        0.0015 * (parameters[0] - start_rows).square().sum() + 0.001 * parameters[1].square().sum()
+    )
     torch.autograd.backward((losses.sum() + near) / weights.sum())
-    assert all(float(one.grad.abs().max()) < 1e-4 for one in free if one.grad is not None)
+    assert all(
+        float(parameter.grad.abs().max()) < 1e-4
+        for parameter in parameters
+        if parameter.grad is not None
+    )
 
 
 def test_regression_without_a_contradiction_stays_at_its_start() -> None:
@@ -167,9 +179,9 @@ def test_regression_without_a_contradiction_stays_at_its_start() -> None:
 def test_few_answers_per_class_put_swapped_names_right(each: int) -> None:
     texts, images = clusters_with_swapped_names()
     truth = torch.arange(len(images)) % len(texts)
-    given = given_classes(len(images), len(texts), each)
+    corrections = given_classes(len(images), len(texts), each)
     plain = fit_mixture(images, texts, SCALE, MixtureOptions())
-    taught = fit_mixture(images, texts, SCALE, MixtureOptions(), given)
+    taught = fit_mixture(images, texts, SCALE, MixtureOptions(), corrections)
     unseen = (images @ (SCALE * texts + taught.rows).T + taught.bias).argmax(dim=1)
     assert float((plain.posteriors.argmax(dim=1) == truth).double().mean()) < 0.75
     assert float((taught.posteriors.argmax(dim=1) == truth).double().mean()) > 0.95
@@ -179,28 +191,30 @@ def test_few_answers_per_class_put_swapped_names_right(each: int) -> None:
 @pytest.mark.parametrize("each", [1, 40])
 def test_answers_for_one_class_or_for_every_image_are_sound(each: int) -> None:
     texts, images = clusters_with_swapped_names()
-    given = given_classes(len(images), len(texts), each)
-    only_first = torch.where(given == 0, given, -1)
-    for classes in (given, only_first):
+    corrections = given_classes(len(images), len(texts), each)
+    only_first = torch.where(corrections == 0, corrections, -1)
+    for classes in (corrections, only_first):
         mixture = fit_mixture(images, texts, SCALE, MixtureOptions(), classes)
         assert bool(mixture.rows.isfinite().all() and mixture.bias.isfinite().all())
-        kept = mixture.posteriors.argmax(dim=1)[classes >= 0]
-        assert torch.equal(kept, classes[classes >= 0])
+        answered_labels = mixture.posteriors.argmax(dim=1)[classes >= 0]
+        assert torch.equal(answered_labels, classes[classes >= 0])
 
 
 def test_equal_inputs_give_equal_bits() -> None:
     texts, images = clusters_with_swapped_names()
-    given = given_classes(len(images), len(texts), 2)
-    one, other = (fit_mixture(images, texts, SCALE, MixtureOptions(), given) for _ in range(2))
-    assert torch.equal(one.posteriors, other.posteriors)
-    assert torch.equal(one.rows, other.rows)
+    corrections = given_classes(len(images), len(texts), 2)
+    mixture, repeated = (
+        fit_mixture(images, texts, SCALE, MixtureOptions(), corrections) for _ in range(2)
+    )
+    assert torch.equal(mixture.posteriors, repeated.posteriors)
+    assert torch.equal(mixture.rows, repeated.rows)
 
 
 def test_answers_and_a_describers_evidence_count_together() -> None:
     texts, images = clusters_with_swapped_names()
     truth = torch.arange(len(images)) % len(texts)
-    given = given_classes(len(images), len(texts), 1)
+    corrections = given_classes(len(images), len(texts), 1)
     evidence = torch.zeros(len(images), len(texts), dtype=torch.float64)
     evidence[-30:].scatter_(1, truth[-30:, None], 8.0)
-    mixture = fit_mixture(images, texts, SCALE, MixtureOptions(), given, evidence)
+    mixture = fit_mixture(images, texts, SCALE, MixtureOptions(), corrections, evidence)
     assert torch.equal(mixture.posteriors.argmax(dim=1)[-30:], truth[-30:])

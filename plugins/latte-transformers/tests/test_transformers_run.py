@@ -66,14 +66,14 @@ def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
     assert trained.code == 0, trained.err
     run = next((runs.folder / "runs").glob("recipe-*"))
     pretrained = transformers.AutoModel.from_pretrained(runs.folder / "model")
-    model = transformers.AutoModel.from_pretrained(run / "model")
+    model = transformers.AutoModel.from_pretrained(run / "models/adapted/model")
     assert type(model) is type(pretrained)
     assert ("pretrained with a sigmoid loss" in trained.err) == hasattr(pretrained, "logit_bias")
     assert not torch.equal(
         model.vision_model.embeddings.patch_embedding.weight,
         pretrained.vision_model.embeddings.patch_embedding.weight,
     )
-    for page in ("model/README.md", "report/index.html"):
+    for page in ("models/adapted/model/README.md", "report/index.html"):
         assert "open_clip.create" not in (run / page).read_text()
     outcome = runs.latte("predict", str(run), "test", "--output", "labels.csv")
     assert outcome.code == 0, outcome.err
@@ -106,7 +106,7 @@ def test_merged_models_are_saved_in_their_own_format(runs: TinyRuns, trainable: 
     run = runs.run(LATTECLIP, f"trainable={trainable}")
     original_weights, trained_weights = (
         transformers.AutoModel.from_pretrained(folder).state_dict()
-        for folder in (runs.folder / "model", run / "model")
+        for folder in (runs.folder / "model", run / "models/adapted/model")
     )
     assert [*original_weights] == [*trained_weights]
     changed = [
@@ -132,7 +132,7 @@ def shown(folder: Path) -> str:
 def test_transductive_recipe_runs(runs: TinyRuns) -> None:
     assert (runs.run(TRANSDUCTIVE) / "predictions.csv").exists()
     run = runs.run(TRANSDUCTIVE, "guard=null")
-    assert (run / "posterior.safetensors").exists()
+    assert (run / "models/adapted/posterior.safetensors").exists()
     assert runs.latte("predict", str(run), "test", "--output", "labels.csv").code == 0
 
 
@@ -140,8 +140,10 @@ def test_transductive_recipe_runs(runs: TinyRuns) -> None:
 def test_images_have_the_features_of_the_library(runs: TinyRuns, size: tuple[int, int]) -> None:
     run = runs.run(TRANSDUCTIVE)
     image = Image.effect_noise(size, 80).convert("RGB")
-    model = transformers.AutoModel.from_pretrained(run / "model").eval()
-    processor = transformers.AutoProcessor.from_pretrained(run / "model", backend="pil")
+    model = transformers.AutoModel.from_pretrained(run / "models/adapted/model").eval()
+    processor = transformers.AutoProcessor.from_pretrained(
+        run / "models/adapted/model", backend="pil"
+    )
     with torch.no_grad():
         pixels = processor(images=image, return_tensors="pt")["pixel_values"]
         expected = normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
@@ -150,7 +152,11 @@ def test_images_have_the_features_of_the_library(runs: TinyRuns, size: tuple[int
 
 def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
     run, second_run = (runs.run(LATTECLIP, output=name) for name in ("one", "two"))
-    for name in ("prototypes.safetensors", "model/model.safetensors", "predictions.csv"):
+    for name in (
+        "models/adapted/prototypes.safetensors",
+        "models/adapted/model/model.safetensors",
+        "predictions.csv",
+    ):
         assert (run / name).read_bytes() == (second_run / name).read_bytes(), name
 
 

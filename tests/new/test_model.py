@@ -1,0 +1,86 @@
+"""The Python model: asks about its images, saves answers, and a new run learns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import latte
+from latte.interfaces import LatteError
+from latte.new.model import Model
+from latte.results.answers import read_answers
+
+NAMES = ["red", "green", "blue"]
+
+
+@pytest.fixture
+def model(
+    tmp_path: Path,
+    colour_images: Callable[..., Path],
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Model:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return latte.adapt(colour_images(per_class=5), NAMES, model=f"local-dir:{tiny_clip_folder}")
+
+
+def test_answers_to_the_questions_teach_a_new_model(model: Model) -> None:
+    questions = model.ask(9)
+    assert len(questions) == len({question.path for question in questions}) == 9
+    assert {question.proposed for question in questions} <= {*NAMES}
+    for question in questions:
+        assert question.group[0] == question.path
+        assert len({*question.group}) == len(question.group)
+    assert questions._repr_html_().count("<img") == sum(len(one.group) for one in questions)
+    assert str(questions[0].path) in repr(questions)
+    model.answer({question.path: question.path.parent.name for question in questions})
+    assert not {one.path for one in model.ask(15)} & {one.path for one in questions}
+    taught = model.refit()
+    assert model.taught is None
+    assert taught.taught is not None
+    assert taught.taught.answers == 9
+    assert taught.folder != model.folder
+    predicted = {Path(row.image): row.name for row in taught.predict("images")}
+    answered = [question.path for question in questions]
+    assert [predicted[path] for path in answered] == [path.parent.name for path in answered]
+    # Answers to the taught model are added to those that taught it.
+    further = taught.ask(2)
+    assert not {question.path for question in further} & {*answered}
+    taught.answer({question.path: question.path.parent.name for question in further})
+    again = taught.refit().taught
+    assert again is not None
+    assert again.answers == 11
+
+
+def test_wrong_answers_are_refused_and_nothing_is_saved(model: Model) -> None:
+    good = str(model.ask(1)[0].path)
+    Path("other.jpg").write_bytes(b"no image of the run")
+    for image, name, what in (
+        ("images/red/9.jpg", "red", "there is no image"),
+        ("other.jpg", "red", "no image of the run"),
+        (good, "rde", "unknown class"),
+    ):
+        with pytest.raises(LatteError, match=what) as caught:
+            model.answer({good: "red", image: name})
+        assert image in str(caught.value.where)
+    assert read_answers(model.folder / "review.jsonl") == []
+    with pytest.raises(LatteError, match="less than 1"):
+        model.ask(0)
+    model.answer({good: "red"})
+    with pytest.raises(LatteError, match='the only label is of the class "red"'):
+        model.refit()
+    model.answer({good: "cannot tell"})
+    with pytest.raises(LatteError, match="no answer to learn from"):
+        model.refit()
+
+
+def test_an_image_that_is_gone_is_not_asked_about(model: Model) -> None:
+    gone = model.ask(1)[0]
+    gone.path.unlink()
+    assert "<img" not in gone._repr_html_().partition("<br>")[0]
+    assert gone.path.name in gone._repr_html_()
+    reopened = latte.load(model.folder)
+    assert gone.path not in {path for question in reopened.ask(15) for path in question.group}
