@@ -17,11 +17,9 @@ other sets.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 from zlib import crc32
 
@@ -30,10 +28,8 @@ from torch import Tensor
 
 from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
-from benchmarks.folder_cells import Images, LabelledSet
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
-from latte.results.stored import open_tensors
 
 LATTE = "latte"
 METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
@@ -57,24 +53,27 @@ def main(arguments: Sequence[str]) -> None:
     """Print the accuracies by plan and method, and the differences to the best rival by set."""
     parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="plugin:tiny")
-    parser.add_argument("--features", nargs="+", type=Path, metavar="FILE", default=[])
     parser.add_argument("--plan", action="append", choices=PLANS, help="default: all")
+    parser.add_argument("--no-rivals", action="store_true", help="measure latte alone")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    sets = [read_features(path) for path in options.features] or load_sets(options)
+    sets = load_sets(options)
     plans = options.plan or PLANS
+    methods = {LATTE: mixture} if options.no_rivals else METHODS
     measured: Measured = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)
         for plan in plans:
-            measured[labelled.name, plan] = accuracies(answered, plan, options.draws, options.wrong)
+            measured[labelled.name, plan] = accuracies(
+                answered, plan, methods, options.draws, options.wrong
+            )
     names = [labelled.name for labelled in sets]
     for part in ("own", "unseen"):
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
-        say(means_table(names, plans, measured, part), "")
-        say(*(against_best_rival(names, plan, measured, part) for plan in plans))
+        say(means_table(names, plans, methods, measured, part), "")
+        if not options.no_rivals:
+            say(*(against_best_rival(names, plan, measured, part) for plan in plans))
     if WORTH_ASKING in plans:
         numbers = {
             name: mean(draw.answers for draw in measured[name, WORTH_ASKING][LATTE])
@@ -84,35 +83,16 @@ def main(arguments: Sequence[str]) -> None:
         say("", f"mean number of answers {WORTH_ASKING}: {counts}")
 
 
-def read_features(path: Path) -> LabelledSet:
-    """Read a set from a safetensors file of features and labels.
-
-    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
-    """
-    with open_tensors(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
-        parts = [
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
-            for name in ("training", "evaluation")
-        ]
-        names = tuple(json.loads(about["classes"]))
-        scale = float(about["logit_scale"])
-        texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts)
-
-
 def accuracies(
-    answered: AnsweredSet, plan: str, draws: int, wrong: float
+    answered: AnsweredSet, plan: str, methods: Mapping[str, Method], draws: int, wrong: float
 ) -> dict[str, list[Accuracy]]:
     """Return the accuracies of each method, one per draw; all methods get the same answers."""
-    measured: dict[str, list[Accuracy]] = {name: [] for name in METHODS}
+    measured: dict[str, list[Accuracy]] = {name: [] for name in methods}
     for draw in range(draws):
         generator = torch.Generator().manual_seed(crc32(f"{answered.name} {plan} {draw}".encode()))
         true = answers(answered, plan, generator)
         given = with_mistakes(true, wrong, answered.classes, generator)
-        for name, method in METHODS.items():
+        for name, method in methods.items():
             measured[name].append(accuracy(answered, given, method(answered, given)))
     return measured
 
@@ -125,11 +105,17 @@ def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
     return Accuracy(shares[0], shares[1], int((given >= 0).sum()))
 
 
-def means_table(names: Sequence[str], plans: Sequence[str], measured: Measured, part: str) -> str:
+def means_table(
+    names: Sequence[str],
+    plans: Sequence[str],
+    methods: Iterable[str],
+    measured: Measured,
+    part: str,
+) -> str:
     """Return a table of the mean over sets, with a row per method and a column per plan."""
     rows = [
         [method, *(f"{mean_of(names, plan, measured, part, method):.1f}" for plan in plans)]
-        for method in METHODS
+        for method in methods
     ]
     return table(["", *plans], rows)
 

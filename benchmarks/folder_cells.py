@@ -6,7 +6,7 @@ is one random folder of a cell. The folder's *own* images are adapted to; *unsee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
@@ -33,9 +33,19 @@ _ENOUGH = 0.3
 _FEWEST_PER_CLASS = 16
 """If only some names occur, at least this many images per class are drawn, if there are so many."""
 
-Kind = Literal["all", "names", "zipf", "dominant", "images", "none", "twice", "meaningless"]
+Kind = Literal[
+    *("all", "names", "fifth", "zipf", "tail", "dominant"),
+    *("images", "none", "twice", "meaningless"),
+]
+EncodeNames = Callable[[Sequence[str]], Tensor]
+"""Function that returns the text features (K, D) of K names."""
 Numbers = NDArray[numpy.float64]
 Rows = NDArray[numpy.int64]
+
+
+def no_names(names: Sequence[str]) -> Tensor:
+    """Refuse to encode names, for folders whose methods need none."""
+    raise RuntimeError("this folder was made without `encode_names`")
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class LabelledSet:
     logit_scale: float
     train: Images
     test: Images
+    encode_names: EncodeNames = no_names
 
 
 @dataclass(frozen=True)
@@ -81,15 +92,18 @@ class Cell:
     name: str
     kind: Kind
     amount: float = 0.0
-    """By kind: share of the names, exponent of Zipf's law, number of images, or share of images."""
+    """By kind: share of the names, exponent of Zipf's law, ratio of the largest class to the
+    smallest, number of images, or share of images."""
 
 
 _NAMED = (0.02, 0.05, 0.1, 0.25, 0.5)
 CELLS = (
     Cell("all names", "all"),
     *(Cell(f"{100 * part:.0f} % of the names", "names", part) for part in _NAMED),
+    Cell("a fifth of the set's names", "fifth", 0.2),
     Cell("Zipf 1", "zipf", 1),
     Cell("Zipf 2", "zipf", 2),
+    Cell("long tail", "tail", 50),
     Cell("one dominant class", "dominant"),
     *(Cell(f"{count} images", "images", count) for count in (25, 50, 100, 200)),
     *(Cell(f"{100 * part:.0f} % of no class", "none", part) for part in (0.1, 0.3, 0.5)),
@@ -112,6 +126,7 @@ class Folder:
     """Unseen images of the set, at most `TEST_IMAGES_PER_CLASS` of each class."""
     mix: Tensor
     """(C,) float64: the share of each class among the own images that show one."""
+    encode_names: EncodeNames = no_names
     corrections: Tensor | None = None
     """(N,) int64: classes that a person gave to own images, -1 elsewhere."""
 
@@ -128,7 +143,8 @@ def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet
     counts = torch.from_numpy(own.counts(len(names)))
     test = whole.test.take(_at_most(whole.test, TEST_IMAGES_PER_CLASS, random))
     own = _changed(own, cell, random, lent_images(whole, others))
-    return Folder(names, texts, whole.logit_scale, own, test, counts / counts.sum())
+    shares = counts / counts.sum()
+    return Folder(names, texts, whole.logit_scale, own, test, shares, whole.encode_names)
 
 
 def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
@@ -205,7 +221,15 @@ def _mix(
         most = max(_FEWEST_PER_CLASS, counts[occurring].min())
         weights[occurring] = numpy.minimum(counts[occurring], most)
         return weights, min(MOST_IMAGES, int(weights.sum()))
-    if cell.kind == "zipf":
+    if cell.kind == "fifth":
+        occurring = order[: max(2, round(cell.amount * len(order)))]
+        weights = numpy.zeros_like(counts)
+        weights[occurring] = 1
+        return weights, min(USUAL_IMAGES, int(counts[occurring].min()) * len(occurring))
+    if cell.kind == "tail":
+        even[order] = cell.amount ** -numpy.linspace(0, 1, len(order))
+        size = _until_empty(order[0], even, counts)
+    elif cell.kind == "zipf":
         even[order] = numpy.arange(1.0, len(order) + 1) ** -cell.amount
         size = _until_empty(order[0], even, counts)
     elif cell.kind == "dominant":

@@ -56,8 +56,6 @@ class Answers:
     verdict: Verdict | None = None
     full: Tensor | None = None
     """(N,) classes of the own images by the full candidate; None without a guard."""
-    half: Tensor | None = None
-    """(N,) the same by half of the candidate."""
     confidence: Tensor | None = None
     """(N,) confidence of `own`; None for a method with a guard."""
 
@@ -84,12 +82,11 @@ class RecipeMethod:
             return Answers(labels, test, confidence=confidence)
         guard = cast("Guard[Any]", self._build(self.guard, context))
         verdict = guard.judge(_evidence(folder, classifier, labels))
-        half = classify(mixed_classifier(folder.texts, classifier, 0.5), folder.own.features)
         if verdict.strength == 1:
-            return Answers(labels, test, verdict, labels, half)
+            return Answers(labels, test, verdict, labels)
         taken = mixed_classifier(folder.texts, classifier, verdict.strength)
         own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
-        return Answers(own, test, verdict, labels, half)
+        return Answers(own, test, verdict, labels)
 
     def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
         """Return the classifier, and the own images' classes (N,) and confidences (N,).
@@ -99,7 +96,12 @@ class RecipeMethod:
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
         labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
         given = (folder.names, folder.texts, folder.own.features, zero_shot(folder).own)
-        start = TrainingStart(*given, no_descriptions, corrections=folder.corrections)
+        start = TrainingStart(
+            *given,
+            no_descriptions,
+            corrections=folder.corrections,
+            encode_names=folder.encode_names,
+        )
         aggregator.start(start)
         for labeler in labelers:
             labeler.start(start)

@@ -24,6 +24,7 @@ _STATA_LIKELIHOOD = 1 / 50
 _MIXTURE_ROUNDS, _MIXTURE_STEPS, _MIXTURE_NEIGHBOURS, _MIXTURE_ANCHORS = 10, 5, 10, 8
 _MIXTURE_LIKELIHOOD, _MIXTURE_SMOOTHING = 0.1, 10.0
 _SMALLEST_VARIANCE = 1e-7
+_SINKHORN_ROUNDS, _INMAP_SOFTER = 20, 4.0
 
 
 def label_propagation(folder: Folder) -> Labels:
@@ -113,7 +114,35 @@ def transclip(folder: Folder) -> Labels:
     return shares.argmax(dim=1), (folder.test.features @ unit.T).argmax(dim=1)
 
 
+def inmap(folder: Folder) -> Labels:
+    """InMaP (Qian, Xu, Hu, NeurIPS 2023), with temperatures relative to the CLIP's logit scale.
+
+    Labels are balanced by Sinkhorn's iterations. Then proxies W, unit rows, minimise the cross
+    entropy between the labels and the softmax of X W^T at four times the CLIP's temperature.
+    """
+    images, texts = folder.own.features, folder.texts
+    shares = (folder.logit_scale * images @ texts.T).softmax(dim=1)
+    for _ in range(_SINKHORN_ROUNDS):
+        shares = shares / shares.sum(dim=0) * len(images) / len(texts)
+        shares = shares / shares.sum(dim=1, keepdim=True)
+    proxies = texts.clone().requires_grad_(True)
+    optimiser = torch.optim.LBFGS([proxies], max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        logits = folder.logit_scale / _INMAP_SOFTER * images @ normalize(proxies, dim=1).T
+        value = -(shares * logits.log_softmax(dim=1)).sum(dim=1).mean()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+    rows = normalize(proxies.detach(), dim=1)
+    return (images @ rows.T).argmax(dim=1), (folder.test.features @ rows.T).argmax(dim=1)
+
+
 RIVALS = {
+    "inmap": inmap,
     "label-propagation": label_propagation,
     "stata": stata,
     "transclip": transclip,

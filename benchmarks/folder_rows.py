@@ -36,8 +36,6 @@ class Row:
     """Gain on unseen images, with equal weight of all classes of the set."""
     full: float | None = None
     """The full candidate's gain on the own images; None without a verdict."""
-    half: float | None = None
-    """The gain of half of the candidate on the own images; None without a verdict."""
     strength: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
 

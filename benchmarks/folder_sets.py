@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import Images, LabelledSet, subset
+from benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
 from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
@@ -25,6 +26,7 @@ from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 from latte.report.progress import make_progress
+from latte.results.stored import open_tensors
 from latte.run.feature_cache import cached_features
 from latte.run.workspace import cache_folder
 
@@ -60,16 +62,20 @@ class Sets:
     subsets: tuple[SubsetPlan, ...]
     images_per_class: int | None
     """Largest number of encoded images per class, in `train` and in `test` each; None for all."""
+    files: tuple[Path, ...] = ()
+    """Files of features; see `read_features`."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all sets, then of all subsets."""
-        return tuple(one.name for one in (*self.wholes, *self.subsets))
+        named = tuple(plan.name for plan in (*self.wholes, *self.subsets))
+        return (*named, *(path.stem for path in self.files))
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
         """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""
         clip = load_clip(model, registry)
-        return self.with_subsets([self._encoded(one, clip, progress) for one in self.wholes])
+        encoded = self.with_subsets([self._encoded(one, clip, progress) for one in self.wholes])
+        return [*encoded, *read_features(self.files, clip)]
 
     def with_subsets(self, wholes: Sequence[LabelledSet]) -> list[LabelledSet]:
         """Return `wholes` and the subsets that are drawn from them."""
@@ -106,6 +112,7 @@ class Sets:
             for part, name in ((training, "images"), (test, "test images"))
         ]
         return LabelledSet(
+            encode_names=name_encoder(clip, dataset.templates),
             name=plan.name,
             source=plan.name,
             names=dataset.class_names,
@@ -123,6 +130,7 @@ def set_parser(name: str, about: str | None, **more: Any) -> argparse.ArgumentPa
     add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
     add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--images-per-class", type=positive, help="at most so many in `train` and in `test`")
+    add("--features", nargs="+", type=Path, metavar="FILE", default=[], help="sets as features")
     add("--threads", type=positive, default=1, help="of torch (%(default)s)")
     return parser
 
@@ -140,9 +148,33 @@ def load_sets(options: argparse.Namespace) -> list[LabelledSet]:
     return sets_of(options).load(options.model, load_registry(), make_progress())
 
 
+def read_features(paths: Sequence[Path], clip: OpenClipBackbone) -> list[LabelledSet]:
+    """Read sets from safetensors files of features and labels by `clip`.
+
+    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
+    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
+    """
+    encode_names = name_encoder(clip, [TEMPLATE])
+    return [_read_file(path, encode_names) for path in paths]
+
+
+def _read_file(path: Path, encode_names: EncodeNames) -> LabelledSet:
+    with open_tensors(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = file.metadata() or {}
+        parts = [
+            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
+            for name in ("training", "evaluation")
+        ]
+        names = tuple(json.loads(about["classes"]))
+        scale = float(about["logit_scale"])
+        texts = tensors["class_features"].float()
+    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts, encode_names)
+
+
 def sets_of(options: argparse.Namespace) -> Sets:
     """Return the sets that options of `set_parser` name."""
-    return read_plans(options.set, options.subset, options.images_per_class)
+    return read_plans(options.set, options.subset, options.images_per_class, options.features)
 
 
 def load_clip(model: str, registry: Registry) -> OpenClipBackbone:
@@ -151,18 +183,25 @@ def load_clip(model: str, registry: Registry) -> OpenClipBackbone:
     return load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
 
 
-def read_plans(sets: Sequence[str], subsets: Sequence[str], images_per_class: int | None) -> Sets:
+def read_plans(
+    sets: Sequence[str],
+    subsets: Sequence[str],
+    images_per_class: int | None,
+    files: Sequence[Path] = (),
+) -> Sets:
     """Parse `NAME=SPLIT:ROOT[:TEMPLATE]` for sets and `NAME=SET:COUNT:SEED` for subsets.
 
-    Without sets, return the photos of latte-tiny. Raises `LatteError` for a mistake.
+    Without sets and files, return the photos of latte-tiny. Raises `LatteError` for a mistake.
     """
-    wholes = tuple(_set_plan(one) for one in sets) or (_shipped_photos(),)
+    wholes = tuple(_set_plan(one) for one in sets)
+    if not (wholes or files):
+        wholes = (_shipped_photos(),)
     known = [one.name for one in wholes]
     parts = tuple(_subset_plan(one, known) for one in subsets)
-    names = [*known, *(one.name for one in parts)]
+    names = [*known, *(one.name for one in parts), *(path.stem for path in files)]
     if twice := {name for name in names if names.count(name) > 1}:
         raise LatteError(f'two sets are called "{min(twice)}"', hint="give each another NAME")
-    return Sets(wholes, parts, images_per_class)
+    return Sets(wholes, parts, images_per_class, tuple(files))
 
 
 def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledImage]:
@@ -182,6 +221,15 @@ def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledIm
 def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
     """Return unit text features (C, D) of a set's classes."""
     return encode_class_texts(clip, ClassTexts.of(dataset.templates, dataset.class_aliases))
+
+
+def name_encoder(clip: OpenClipBackbone, templates: Sequence[str]) -> EncodeNames:
+    """Return a function that returns the text features of names in `templates`."""
+
+    def encode(names: Sequence[str]) -> Tensor:
+        return encode_class_texts(clip, ClassTexts.of(templates, [(name,) for name in names]))
+
+    return encode
 
 
 def image_features(
@@ -253,4 +301,5 @@ def settings(sets: Sets) -> Mapping[str, object]:
         ],
         "subsets": [[one.name, one.whole, one.count, one.seed] for one in sets.subsets],
         "images_per_class": sets.images_per_class,
+        "files": [str(path.absolute()) for path in sets.files],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,6 @@ import numpy
 from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
-from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_scores
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table
 from benchmarks.rank_correlation import correlation_text
@@ -32,9 +31,6 @@ ENOUGH = 100
 """Smallest number of images of a folder that is included in a method's means."""
 MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
 RESAMPLES = 2000
-BINS = 5
-_BAR = 20
-_CURVE = "Other thresholds, with the score fitted again on the other families of sets:"
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,8 @@ class Share:
         return f"{text}{ends})"
 
 
-def summary(rows: Sequence[Row], methods: Sequence[str], families: Mapping[str, str]) -> str:
-    """Return tables of all sets and of each set, a line per method, and the quality of verdicts.
-
-    `families` has the whole set of each subset.
-    """
+def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """Return tables of all sets and of each set, a line per method, and the quality of verdicts."""
     sets = list(dict.fromkeys((row.model, row.set) for row in rows))
     parts = [
         "# Gains over zero-shot on folders as people have them",
@@ -77,8 +70,6 @@ def summary(rows: Sequence[Row], methods: Sequence[str], families: Mapping[str, 
         judged = [row for row in rows if row.method == method and row.strength is not None]
         if judged:
             parts += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
-            if has_curve(judged, families):
-                parts += [_CURVE, _curve_table(judged, families)]
     if len(sets) > 1:
         for model, name in sets:
             chosen = [row for row in rows if (row.model, row.set) == (model, name)]
@@ -111,19 +102,36 @@ def missed_gains(rows: Sequence[Row]) -> Share:
     )
 
 
-def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
-    """Return low end, high end, number of folders and number of gains per bin of the score.
+def separation(rows: Sequence[Row], signal: str) -> tuple[float, float, float]:
+    """Return the area under the ROC curve of a signal for "the full candidate gains".
 
-    A folder gains if its full candidate classifies more own images correctly than zero-shot.
+    It is the probability that a folder that gains has a higher signal than one that does not; 0.5
+    is chance. The low and the high end of its 95 % interval are by a bootstrap over sets.
     """
-    bins: list[list[Row]] = [[] for _ in range(BINS)]
-    for row in rows:
-        if (score := row.signals.get("score")) is not None:
-            bins[min(BINS - 1, int(score * BINS))].append(row)
-    return [
-        (place / BINS, (place + 1) / BINS, len(inside), sum((row.full or 0) > 0 for row in inside))
-        for place, inside in enumerate(bins)
-    ]
+    sets = list(dict.fromkeys(row.set for row in rows))
+    place = numpy.array([sets.index(row.set) for row in rows])
+    values = numpy.array([row.signals[signal] for row in rows])
+    gained = numpy.array([(row.full or 0) > 0 for row in rows])
+    drawn = numpy.random.default_rng(0).integers(len(sets), size=(RESAMPLES, len(sets)))
+    areas = []
+    for resample in drawn:
+        weights = numpy.bincount(resample, minlength=len(sets))[place].astype(float)
+        areas.append(_area(values, gained, weights))
+    low, high = numpy.nanquantile(areas, [0.025, 0.975])
+    return _area(values, gained, numpy.ones(len(rows))), float(low), float(high)
+
+
+def _area(
+    values: NDArray[numpy.float64],
+    gained: NDArray[numpy.bool_],
+    weights: NDArray[numpy.float64],
+) -> float:
+    above, below = weights * gained, weights * ~gained
+    pairs = above.sum() * below.sum()
+    if pairs == 0:
+        return math.nan
+    higher = (values[:, None] > values) + 0.5 * (values[:, None] == values)
+    return float(above @ higher @ below / pairs)
 
 
 def large_losses(rows: Iterable[Row]) -> int:
@@ -172,38 +180,14 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
     yield table(
         ["signal", "rho"], ([name, correlation_text(values, full)] for name, values in ranked)
     )
-    if "score" in signals:
-        yield "Score of the guard, and the share of folders that really gained:"
-        yield table(["score", "folders", "gained", ""], _calibration_rows(rows))
+    yield "Does a signal tell folders that gain from others? Area under the ROC curve:"
+    yield table(["signal", "area", ""], [_separation_row(rows, name) for name in signals])
 
 
-def _calibration_rows(rows: Sequence[Row]) -> Iterator[list[str]]:
-    for low, high, count, gained in calibration(rows):
-        share = gained / count if count else 0.0
-        bar = "█" * round(share * _BAR) + "░" * (_BAR - round(share * _BAR)) if count else ""
-        yield [f"{low:.1f} to {high:.1f}", str(count), f"{share:.0%}" if count else "–", bar]
-
-
-def _curve_table(rows: Sequence[Row], families: Mapping[str, str]) -> str:
-    scores = left_out_scores(rows, families)
-    lines = []
-    for half_from, whole_from in POINTS:
-        found = at_point(rows, scores, half_from, whole_from)
-        lost = losses_of_adapted(found)
-        lines.append(
-            [
-                "–" if half_from == whole_from else f"{half_from:.2f}",
-                f"{whole_from:.2f}",
-                f"{lost.folders / len(rows):.0%}",
-                f"{lost.rate:.1%} ({lost.hits})",
-                str(large_losses(found)),
-                f"{missed_gains(found).rate:.1%}",
-                f"{numpy.mean([*_cell_means(found).values()]):+.1f}",
-            ]
-        )
-    lose = "of these lose accuracy (folders)"
-    head = ["mixed from", "full from", "adapted", lose, "large losses", "missed", "mean gain"]
-    return table(head, lines)
+def _separation_row(rows: Sequence[Row], signal: str) -> list[str]:
+    area, low, high = separation([row for row in rows if signal in row.signals], signal)
+    verdict = "no better than the base rate" if math.isnan(area) or low <= 0.5 <= high else ""
+    return [signal, f"{area:.2f} (95 % interval {low:.2f} to {high:.2f})", verdict]
 
 
 def _spread(gains: Sequence[float]) -> str:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
         and row.draw < options.draws
         and row.cell in {cell.name for cell in cells}
     ]
-    text = summary(wanted, [*methods], {one.name: one.whole for one in sets.subsets})
+    text = summary(wanted, [*methods])
     write_text(out / "summary.md", text)
     say(text)
 
@@ -79,7 +79,6 @@ def rows_of(
                 unseen=_gain_on_mix(folder, folder.mix, before, answers),
                 balanced=_gain_on_mix(folder, torch.ones_like(folder.mix), before, answers),
                 full=of_part(answers.full),
-                half=of_part(answers.half),
                 strength=verdict.strength if verdict else None,
                 signals=verdict.signals if verdict else {},
             )

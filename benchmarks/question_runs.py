@@ -53,6 +53,8 @@ class SimulatedChoicesOptions(TransductiveOptions):
 
     names: ClassVar[bool] = False
     differences: ClassVar[bool] = False
+    other_names: int = 0
+    balance: float = 0.0
     truth: str
     budget: int
 

@@ -17,7 +17,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, stratified
+from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names, stratified
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
 from latte.data.sources.listed import image_reference
@@ -87,6 +87,7 @@ def number(sets: Sets) -> NumberedSets:
                 logit_scale=1.0,
                 train=_numbered(training, files),
                 test=_numbered(test, files),
+                encode_names=no_names,
             )
         )
     return NumberedSets(

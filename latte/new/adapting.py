@@ -164,8 +164,11 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
     from latte.run.workspace import run_folder
 
     recipe, output = load_recipe(proposed.recipe, registry), proposed.output
+    folder = run_folder(recipe, None, output)
+    if folder.results.exists():
+        folder.results.read()  # its errors do not name the model
     with naming_argument(proposed.arguments.model):
-        fetch_model(recipe, registry, run_folder(recipe, None, output))
+        fetch_model(recipe, registry, folder)
     from latte.run.runner import run_recipe
 
     results = run_recipe(recipe, registry, progress, output=output)

@@ -104,7 +104,8 @@ def _choose_guard(choices: Choices, registry: Registry) -> None:
     choices.guard = name
     requirement = _requirement(registry, *_GUARD)
     choices.requires = list(dict.fromkeys([*choices.requires, requirement]))
-    choices.reasons.append(f"guard: {name}; the run keeps zero-shot CLIP if its score is low")
+    reason = f"guard: {name}; the run keeps zero-shot CLIP if the class names do not fit"
+    choices.reasons.append(reason)
 
 
 def _method(method: str, findings: Findings, registry: Registry) -> Choices:

@@ -55,7 +55,7 @@ dataset:
 {% endif %}
 {{ yaml(backbone=backbone) }}
 {% if choices.guard %}
-# Keeps zero-shot CLIP if its score is low
+# Keeps zero-shot CLIP if the class names do not fit the images
 {{ yaml(guard=choices.guard) }}
 {% endif %}
 """

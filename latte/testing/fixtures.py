@@ -243,6 +243,7 @@ def _start(
         zero_shot_labels=zero_shot_labels,
         description_features=lambda name: texts(zero_shot_labels)[name],
         texts=texts,
+        encode_names=lambda names: unit_rows(len(names), seed=50, width=class_features.shape[1]),
     )
 
 

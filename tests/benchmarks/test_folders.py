@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy
 import pytest
 import torch
 from latte_tiny.dataset import IMAGES
@@ -16,16 +15,15 @@ from latte_tiny.dataset import IMAGES
 from benchmarks import folders
 from benchmarks.__main__ import main as benchmark
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.folder_curve import at_point, left_out_scores
 from benchmarks.folder_methods import Answers
 from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
 from benchmarks.folder_summary import (
-    calibration,
     gains_table,
     large_losses,
     losses_of_adapted,
     missed_gains,
+    separation,
     summary,
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
@@ -35,14 +33,14 @@ pytestmark = pytest.mark.thorough
 
 ROW = Row("tiny", "birds", "all names", 0, "re-estimated", 120, 100, 2.0, 1.5, 0.25)
 SIGNALS = {
-    **{"score": 0.83, "stability": 0.7, "lead": 2.0},
+    **{"lead": 2.0, "changed": 0.3},
     **{"agreement": 0.6, "agreement of zero-shot": 0.5},
 }
-JUDGED = replace(ROW, method="m", full=4.0, half=2.0, strength=0.5, signals=SIGNALS)
+JUDGED = replace(ROW, method="m", full=4.0, strength=0.5, signals=SIGNALS)
 
 
-def scored(score: float, full: float = 4.0) -> Row:
-    return replace(JUDGED, full=full, signals={"score": score})
+def led(name: str, lead: float, full: float) -> Row:
+    return replace(JUDGED, set=name, full=full, signals={"lead": lead})
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -96,7 +94,6 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     assert (row.images, row.counted) == (5, 4)
     assert row.own == pytest.approx(0.0)  # one more right, one more wrong, of four
     assert row.full == pytest.approx(25.0)
-    assert row.half == pytest.approx(0.0)
     # Class a: 4 of 5 right before, 5 of 5 after. Class b: 1 of 1 before, none after.
     assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
     assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
@@ -132,12 +129,22 @@ def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_calibration_sets_scores_beside_the_share_that_gained() -> None:
-    high = [scored(0.9, full=full) for full in (3.0, 1.0, 2.0, 0.0)]
-    found = calibration([*high, scored(0.1, full=-2.0), scored(1.0)])
-    assert found[0] == (0.0, 0.2, 1, 0)
-    assert found[-1] == (0.8, 1.0, 5, 4)
-    assert [count for _, _, count, _ in found[1:-1]] == [0, 0, 0]
+def test_separation_is_the_share_of_pairs_that_a_signal_orders_rightly() -> None:
+    rows = [led("a", 1.0, -1.0), led("a", 2.0, 3.0), led("b", 0.5, 2.0), led("b", 0.4, -2.0)]
+    area, low, high = separation(rows, "lead")
+    assert area == 0.75
+    assert 0 <= low <= area <= high <= 1
+
+
+def test_summary_says_that_a_signal_is_no_better_than_the_base_rate() -> None:
+    rows = [
+        led(name, float(draw), sign * (draw - 4.5))
+        for name, sign in (("pets", 1), ("cats", -1), ("birds", 1), ("dogs", -1))
+        for draw in range(10)
+    ]
+    assert "| lead | 0.50 (95 % interval" in summary(rows, ["m"])
+    assert "no better than the base rate" in summary(rows, ["m"])
+    assert "no better" not in summary([row for row in rows if row.set in ("pets", "birds")], ["m"])
 
 
 def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
@@ -154,9 +161,7 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
         replace(ROW, cell="shuffled names", own=-40.0),
     ]
     (line,) = [
-        one
-        for one in summary(rows, ["re-estimated"], {}).splitlines()
-        if one.startswith("| re-est")
+        one for one in summary(rows, ["re-estimated"]).splitlines() if one.startswith("| re-est")
     ]
     assert line == "| re-estimated | +2.0 | +2.0 (all names) | 2 of 3 |"
 
@@ -166,43 +171,9 @@ def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
         replace(JUDGED, draw=draw, full=float(draw), signals={"up": draw, "down": -draw})
         for draw in range(8)
     ]
-    text = summary(rows, ["m"], {})
+    text = summary(rows, ["m"])
     assert "| up | +1.00 |" in text
     assert "| down | -1.00 |" in text
-    assert "| score |" not in text
-
-
-def judged_rows(name: str, sign: float) -> list[Row]:
-    """Return rows of a set in which stability raises the gain (sign 1) or lowers it (-1)."""
-    return [
-        replace(JUDGED, set=name, draw=draw, full=sign * (draw - 4.5), half=sign, signals=signals)
-        for draw in range(10)
-        for signals in [{**SIGNALS, "stability": draw / 10}]
-    ]
-
-
-def test_curve_fits_the_score_without_the_sets_of_the_same_family() -> None:
-    rows = [*judged_rows("pets", 1.0), *judged_rows("cats", 1.0), *judged_rows("scenes", -1.0)]
-    alone = left_out_scores(rows, {})
-    related = left_out_scores(rows, {"cats": "pets"})
-    assert related[0] > 0.5 > related[9]  # scenes alone: stability lowers the gain
-    assert related[20] < 0.5 < related[29]  # pets and cats
-    assert alone[0] == pytest.approx(0.5)  # cats and scenes cancel
-
-
-def test_curve_applies_its_thresholds_and_leaves_refused_folders_at_zero_shot() -> None:
-    refused = [{"score": 0.5}, {"lead": 0.9}, {"agreement": 0.5}]
-    changes = [{}, {}, {}, *refused]
-    rows = [replace(JUDGED, signals={**SIGNALS, **change}) for change in changes]
-    found = at_point(rows, numpy.array([0.6, 0.7, 0.8, 0.9, 0.9, 0.9]), 0.65, 0.75)
-    assert [row.strength for row in found] == [0.0, 0.5, 1.0, 0.0, 0.0, 0.0]
-    assert [row.own for row in found] == [0.0, 2.0, 4.0, 0.0, 0.0, 0.0]
-
-
-def test_summary_has_the_curve_if_sets_of_two_families_were_judged() -> None:
-    rows = [*judged_rows("pets", 1.0), *judged_rows("cats", 1.0)]
-    assert "| 0.65 | 0.75 | " in summary(rows, ["m"], {})
-    assert "| 0.65 | 0.75 | " not in summary(rows, ["m"], {"cats": "pets"})
 
 
 def test_sets_and_subsets_are_read_from_their_options() -> None:
@@ -229,6 +200,13 @@ def test_sets_and_subsets_are_read_from_their_options() -> None:
 def test_malformed_sets_are_refused(sets: list[str], subsets: list[str], message: str) -> None:
     with pytest.raises(LatteError, match=message):
         read_plans(sets, subsets, None)
+
+
+def test_files_of_features_are_sets_too() -> None:
+    plans = read_plans([], [], None, [Path("birds.safetensors")])
+    assert plans.names == ("birds",)
+    with pytest.raises(LatteError, match='two sets are called "birds"'):
+        read_plans(["birds=x:y"], [], None, [Path("birds.safetensors")])
 
 
 def test_images_are_capped_class_by_class_in_their_order() -> None:

@@ -27,7 +27,14 @@ def labelled_set(
 
     counts = [train] * classes if isinstance(train, int) else train
     names = tuple(f"{prefix or name} {number}" for number in range(classes))
-    return LabelledSet(name, name, names, texts, 50.0, images(counts), images([test] * classes))
+    parts = images(counts), images([test] * classes)
+    return LabelledSet(name, name, names, texts, 50.0, *parts, encode_names=_random_texts)
+
+
+def _random_texts(names: Sequence[str]) -> torch.Tensor:
+    """Return random text features of names."""
+    generator = torch.Generator().manual_seed(len(names))
+    return normalize(torch.randn(len(names), 16, generator=generator), dim=1)
 
 
 def split_of(folder: Path, name: str, labels: Sequence[int]) -> Path:

@@ -21,11 +21,13 @@ from safetensors import SafetensorError
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from latte.interfaces.progress import SilentProgress
 from latte.io.paths import relative
-from latte.new.adapting import propose
+from latte.new.adapting import propose, run_proposal
 from latte.predict.predictor import Predictor
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
+from latte.run.workspace import run_folder
 from tests.helpers.html_document import parse
 from tests.helpers.records import recorded
 
@@ -58,6 +60,18 @@ def test_one_command_writes_recipe_run_report_and_labels(
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     assert run_command_line(command) == 0
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == before
+
+
+def test_error_about_an_earlier_run_folder_names_the_folder(photos: Path) -> None:
+    proposed = propose(
+        photos, None, None, Path("adapted"), "auto", "plugin:tiny", registry=load_registry()
+    )
+    folder = run_folder(load_recipe(proposed.recipe, load_registry()), None, proposed.output)
+    folder.path.mkdir(parents=True)
+    (folder.path / "state.json").write_text("{}")
+    with pytest.raises(LatteError, match="an earlier version of latte") as caught:
+        run_proposal(proposed, load_registry(), SilentProgress())
+    assert caught.value.where == str(folder.path)
 
 
 def test_a_model_folder_starts_at_the_current_folder(photos: Path, tiny_clip_folder: Path) -> None:

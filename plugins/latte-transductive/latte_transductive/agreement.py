@@ -1,4 +1,4 @@
-"""Agreement of two labellings beyond chance, and stability of the Gaussian mixture's labels."""
+"""Labels by a Gaussian mixture of frozen features, and their agreement with other labels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from torch import Tensor
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 
-HALVINGS = 3
-MOST_IMAGES = 40_000
-"""Largest number of images on which stability is measured; larger sets are sampled."""
 _BLOCK_NUMBERS = 2**24
 
 
@@ -59,31 +56,3 @@ def fit_frozen(
     `corrections` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """
     return fit_mixture(images, texts, logit_scale, options, corrections)
-
-
-def stability(
-    images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
-) -> float:
-    """Return the agreement of two Gaussian mixtures, each fitted to a random half of N > 1 images.
-
-    Both mixtures label all images; the result is the kappa of the two labellings, averaged over
-    `HALVINGS` random splits. Near 1, other images of this kind would give nearly the same
-    classifier; near 0, the labels depend on the sample.
-
-    Stability as a criterion of cluster validity: Ben-Hur, Elisseeff, Guyon, Pacific Symposium on
-    Biocomputing 2002.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    if len(images) > MOST_IMAGES:
-        images = images[torch.randperm(len(images), generator=generator)[:MOST_IMAGES]]
-    kappas = []
-    for _ in range(HALVINGS):
-        order = torch.randperm(len(images), generator=generator).to(images.device)
-        half, other_half = (
-            mixture_labels(
-                images, texts, logit_scale, fit_frozen(images[rows], texts, logit_scale, options)
-            )
-            for rows in order.tensor_split(2)
-        )
-        kappas.append(kappa(half, other_half, len(texts)))
-    return sum(kappas) / len(kappas)

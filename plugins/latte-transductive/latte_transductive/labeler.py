@@ -18,9 +18,11 @@ from latte.api import (
     LabelStream,
     Posterior,
     PrototypeAggregator,
+    TrainingStart,
 )
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
+from latte_transductive.other_names import NAMES, fit_among_other_names
 
 _STORED = 5
 """The stored posterior has this many classes per image, the most probable ones."""
@@ -28,6 +30,21 @@ _STORED = 5
 
 class TransductiveOptions(MixtureOptions):
     """Options of the labeler `transductive`."""
+
+    other_names: int = Field(
+        default=10,
+        ge=0,
+        le=len(NAMES) // 3,
+        description="number of names of other things in each of two fits, which take the images "
+        "that show no class; without effect if a person gave classes; 0: one fit without them",
+    )
+    balance: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="share of the shifts of the text logits that make all classes as frequent; "
+        "without effect if a person gave classes",
+    )
 
     prior: Literal["zero_shot", "current"] = Field(
         default="zero_shot",
@@ -51,10 +68,16 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
 
     The prior is the softmax of text logits: the similarities with the zero-shot classifier times
     the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
-    the zero-shot classifier, so that labels change with the prototypes.
+    the zero-shot classifier, so that labels change with the prototypes. Unless a person gave the
+    classes of images, the mixture has names of other things; see `other_names`.
     """
 
     stream = "transductive"
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot classifier and the other inputs."""
+        super().start(start)
+        self._other_texts: Tensor | None = None
 
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -85,7 +108,23 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
-        return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
+        names, balance = self.options.other_names, self.options.balance
+        has_answers = corrections is not None and bool((corrections >= 0).any())
+        is_guided = has_answers or evidence is not None
+        if is_guided or not (names or balance):
+            return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
+        if self._other_texts is None:
+            self._other_texts = self.training.encode_names(NAMES)
+        return fit_among_other_names(
+            images,
+            texts,
+            self._other_texts.to(images),
+            scale,
+            self.options,
+            names=names,
+            balance=balance,
+            text_logits=text,
+        )
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).

@@ -63,8 +63,9 @@ def begun(
     frozen: Tensor | None = None,
     **options: Any,
 ) -> tuple[TransductiveLabeler[Any], EpochInfo]:
-    """A labeler after one round with these features of each learner."""
-    labeler = TransductiveLabeler(TransductiveOptions(**options), CONTEXT)
+    """A labeler after one round with these features of each learner; a single mixture."""
+    alone = {"other_names": 0, "balance": 0.0}
+    labeler = TransductiveLabeler(TransductiveOptions(**(alone | options)), CONTEXT)
     images = next(iter(banks.values())) if frozen is None else frozen
     zero_shot = (images @ TEXTS.T).argmax(dim=1)
     labeler.start(TrainingStart(("a", "b", "c"), TEXTS, images, zero_shot, lambda name: images))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
-from latte_transductive.guard import EvidenceGuard, EvidenceOptions, score
+from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
+from latte_transductive.guard import EvidenceGuard
 from latte_transductive.margin import expected_margin, relative_margin
 from latte_transductive.options import MixtureOptions
 from torch import Tensor
@@ -57,21 +57,19 @@ def evidence(
     )
 
 
-def guard(**options: Any) -> EvidenceGuard:
-    return EvidenceGuard(EvidenceOptions(**options), CONTEXT)
+def guard() -> EvidenceGuard:
+    return EvidenceGuard(MixtureOptions(), CONTEXT)
 
 
 def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
     verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
     assert verdict.strength == 1
-    assert verdict.signals["score"] > 0.8
-    assert verdict.signals["stability"] > 0.8
+    assert verdict.signals["lead"] > 1.05
+    assert "fit better than unrelated names" in verdict.reason
 
 
-def test_images_without_structure_are_not_taken_whole() -> None:
-    verdict = guard().judge(evidence(unit(20, 5), unit(60, 6)))
-    assert verdict.strength < 1
-    assert verdict.signals["score"] < 0.75
+def test_images_without_structure_keep_zero_shot() -> None:
+    assert guard().judge(evidence(unit(20, 5), unit(2000, 6))).strength == 0
 
 
 def test_names_that_say_nothing_keep_zero_shot() -> None:
@@ -79,7 +77,7 @@ def test_names_that_say_nothing_keep_zero_shot() -> None:
     texts, images = problem(gap=1.0, noise=0.3)
     doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
     verdict = guard().judge(evidence(doubled, images))
-    assert verdict.signals["lead"] < 0.95
+    assert verdict.signals["lead"] < 1.05
     assert verdict.strength == 0
     assert "unrelated names" in verdict.reason
 
@@ -109,21 +107,6 @@ def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
     assert verdict.strength == 0
 
 
-def test_score_below_the_limit_keeps_zero_shot() -> None:
-    weak_evidence = evidence(*problem(gap=1.0, noise=0.9))
-    verdict = guard(half_from=1.0, whole_from=1.0).judge(weak_evidence)
-    assert verdict.strength == 0
-    assert verdict.outcome == "kept zero-shot"
-
-
-def test_weak_evidence_takes_half_where_a_candidate_can_be_divided() -> None:
-    weak_evidence = evidence(*problem(gap=1.0, noise=0.9))
-    limits = {"half_from": 0.1, "whole_from": 1.0}
-    assert guard(**limits).judge(weak_evidence).strength == 0.5
-    trained = evidence(*problem(gap=1.0, noise=0.9), trained=True)
-    assert guard(**limits).judge(trained).strength == 1
-
-
 def test_candidate_that_fits_the_images_worse_than_zero_shot_is_rejected() -> None:
     """As training may end: labels that follow neither the texts nor the clusters."""
     texts, images = problem(gap=1.0, noise=0.9)
@@ -148,24 +131,11 @@ def test_too_few_images_keep_zero_shot(images: int) -> None:
     assert "too few" in verdict.reason
 
 
-def test_score_grows_with_both_signals() -> None:
-    assert score(0.9, 2.0) > score(0.5, 2.0) > score(0.5, 1.0)
-
-
 def test_kappa_is_one_for_equal_and_zero_for_unrelated_labels() -> None:
     labels = torch.arange(4000) % 4
     shuffled_labels = labels[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
     assert kappa(labels, labels, 4) == 1
     assert abs(kappa(labels, shuffled_labels, 4)) < 0.05
-
-
-def test_stability_tells_structure_from_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts, images = problem(gap=1.0, noise=0.9)
-    steady = stability(images, texts, SCALE, MixtureOptions(), 0)
-    assert steady > stability(unit(60, 6), unit(20, 5), SCALE, MixtureOptions(), 0) + 0.2
-    assert steady == stability(images, texts, SCALE, MixtureOptions(), 0)
-    monkeypatch.setattr("latte_transductive.agreement.MOST_IMAGES", 120)
-    assert stability(images, texts, SCALE, MixtureOptions(), 0) > 0.7
 
 
 def test_lead_is_near_one_for_unrelated_names_and_large_for_fitting_ones() -> None:
@@ -175,23 +145,3 @@ def test_lead_is_near_one_for_unrelated_names_and_large_for_fitting_ones() -> No
 
 def test_expected_margin_of_two_classes_is_the_mean_distance_of_two_normals() -> None:
     assert expected_margin(2) == pytest.approx(2 / torch.pi**0.5, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("stable", "lead", "labels", "names"),
-    [
-        (0.93, 2.8, "nearly the same labels (agreement 0.93;", "fit clearly better"),
-        (0.7, 1.5, "mostly the same labels (agreement 0.70;", "fit clearly better"),
-        (0.26, 1.1, "only partly the same labels (agreement 0.26;", "fit little better"),
-        (-0.1, 1.0, "only partly the same labels (agreement 0.00;", "fit little better"),
-    ],
-)
-def test_the_reason_says_both_signals_in_words(
-    monkeypatch: pytest.MonkeyPatch, stable: float, lead: float, labels: str, names: str
-) -> None:
-    monkeypatch.setattr("latte_transductive.guard.stability", lambda *_: stable)
-    monkeypatch.setattr("latte_transductive.guard.relative_margin", lambda *_: lead)
-    reason = guard().judge(evidence(*problem(gap=1.0, noise=0.9))).reason
-    assert labels in reason
-    assert f"the class names {names} than unrelated names" in reason
-    assert f"class is {lead:.1f} times that of unrelated names" in reason
