@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from zlib import crc32
@@ -54,21 +54,26 @@ def main(arguments: Sequence[str]) -> None:
     parser = set_parser("answers", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="plugin:tiny")
     parser.add_argument("--plan", action="append", choices=PLANS, help="default: all")
+    parser.add_argument("--no-rivals", action="store_true", help="measure latte alone")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
     sets = load_sets(options)
     plans = options.plan or PLANS
+    methods = {LATTE: mixture} if options.no_rivals else METHODS
     measured: Measured = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)
         for plan in plans:
-            measured[labelled.name, plan] = accuracies(answered, plan, options.draws, options.wrong)
+            measured[labelled.name, plan] = accuracies(
+                answered, plan, methods, options.draws, options.wrong
+            )
     names = [labelled.name for labelled in sets]
     for part in ("own", "unseen"):
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
-        say(means_table(names, plans, measured, part), "")
-        say(*(against_best_rival(names, plan, measured, part) for plan in plans))
+        say(means_table(names, plans, methods, measured, part), "")
+        if not options.no_rivals:
+            say(*(against_best_rival(names, plan, measured, part) for plan in plans))
     if WORTH_ASKING in plans:
         numbers = {
             name: mean(draw.answers for draw in measured[name, WORTH_ASKING][LATTE])
@@ -79,15 +84,15 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def accuracies(
-    answered: AnsweredSet, plan: str, draws: int, wrong: float
+    answered: AnsweredSet, plan: str, methods: Mapping[str, Method], draws: int, wrong: float
 ) -> dict[str, list[Accuracy]]:
     """Return the accuracies of each method, one per draw; all methods get the same answers."""
-    measured: dict[str, list[Accuracy]] = {name: [] for name in METHODS}
+    measured: dict[str, list[Accuracy]] = {name: [] for name in methods}
     for draw in range(draws):
         generator = torch.Generator().manual_seed(crc32(f"{answered.name} {plan} {draw}".encode()))
         true = answers(answered, plan, generator)
         given = with_mistakes(true, wrong, answered.classes, generator)
-        for name, method in METHODS.items():
+        for name, method in methods.items():
             measured[name].append(accuracy(answered, given, method(answered, given)))
     return measured
 
@@ -100,11 +105,17 @@ def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
     return Accuracy(shares[0], shares[1], int((given >= 0).sum()))
 
 
-def means_table(names: Sequence[str], plans: Sequence[str], measured: Measured, part: str) -> str:
+def means_table(
+    names: Sequence[str],
+    plans: Sequence[str],
+    methods: Iterable[str],
+    measured: Measured,
+    part: str,
+) -> str:
     """Return a table of the mean over sets, with a row per method and a column per plan."""
     rows = [
         [method, *(f"{mean_of(names, plan, measured, part, method):.1f}" for plan in plans)]
-        for method in METHODS
+        for method in methods
     ]
     return table(["", *plans], rows)
 

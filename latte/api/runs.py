@@ -4,8 +4,8 @@ from latte.recipe.load import read_settings
 from latte.recipe.oracle import ORACLE_STATEMENT, is_oracle
 from latte.recipe.shipped import find_table
 from latte.report.evidence import read_evidence
-from latte.results.identity import NOT_IDENTITY
 from latte.results.run import Run, find_runs, open_run
+from latte.run.identity import NOT_IDENTITY
 from latte.run.prepared import PreparedRun, prepare_run
 
 __all__ = [

@@ -179,4 +179,6 @@ def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
 
     results = learn(opened, load_registry(), progress)
     answers = results.record.train.answers
-    return results.folder, [taught_sentence(answers)] if answers else []
+    command = shlex.join(["latte", "review", relative(results.folder)])
+    measure = f"To measure the new model on other images: {command}"
+    return results.folder, (measure,) if answers is None else (taught_sentence(answers), measure)

@@ -42,7 +42,7 @@ def run(
 
     If torchrun starts several processes, they share the work of one run.
     """
-    from latte.results.identity import check_stage
+    from latte.results.record import check_stage
     from latte.run.ready import refuse_unready
 
     with shared.together() as is_main:

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from latte.interfaces.checked import CHECKED, ROUNDING, Count, Positive, Share
 
 Role = Literal["zero-shot", "adapted", "mixed", "control"]
-"""What a model is in its run; `mixed` is a mix of the zero-shot and the adapted model."""
+"""Role of a model in its run; `mixed` is a mix of the zero-shot and the adapted model."""
 UsedModel = Literal["adapted", "zero-shot"]
 """A model that can be used instead of the one that the run uses."""
 

@@ -93,10 +93,15 @@ class Facts(Checked):
 
 
 class DataFacts(Facts):
-    """Facts of stage `data`: class names in label order, and numbers of images."""
+    """Facts of stage `data`: class names in label order, and numbers of images.
+
+    Attributes:
+        copies: Training images that are exact copies of another training image.
+    """
 
     class_names: _Names = ()
     training_images: Count = 0
+    copies: Count = 0
     skipped_images: Count = 0
 
 

@@ -21,12 +21,12 @@ from latte.review.sentences import Evidence
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 
 _LOSSES = (
-    "On image sets that nobody had tuned latte to, about one in four adapted folders lost more "
-    "than a point of accuracy."
+    "On the labelled sets that the guard was built on, about one in ten adapted folders lost more "
+    "than a point of accuracy; on sets that nobody had tuned an earlier version to, one in four."
 )
 _FORGONE = (
-    "On image sets that nobody had tuned latte to, about one large gain in three was given up in "
-    "this way."
+    "On the labelled sets that the guard was built on, about one large gain in three was given up "
+    "in this way."
 )
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 

@@ -15,6 +15,8 @@ from latte.io.files import write_json
 from latte.results.stored import read_stored
 
 RECORD = "results.json"
+STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
+"""Names of the stages of a run, in order."""
 _HINT = (
     "remove it and write it again: latte run RECIPE; finished stages are then done again, "
     "descriptions are kept"
@@ -89,3 +91,10 @@ class RecordFile:
     def _write(self, record: RunRecord) -> None:
         if distributed.is_main_process():
             write_json(self.path, record.model_dump(mode="json"))
+
+
+def check_stage(name: str) -> str:
+    """Return `name` unchanged. Raises `LatteError` if there is no stage of this name."""
+    if name not in STAGES:
+        raise LatteError(f"there is no stage `{name}`", hint=f"stages: {', '.join(STAGES)}")
+    return name

@@ -17,8 +17,8 @@ from latte.interfaces import LatteError
 from latte.interfaces.record import RunRecord
 from latte.io.paths import exists, is_folder, relative
 from latte.results.folder import PREVIOUS, RunFolder
-from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
+from latte.results.record import STAGES
 from latte.results.rows import Rows
 
 _DEPTH_IN_RUN = 3

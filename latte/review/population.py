@@ -55,17 +55,17 @@ class Population:
     @cached_property
     def disagreements(self) -> tuple[ReviewImage, ...]:
         """The images on which the models differ, in the order of asking."""
-        return tuple(one for one in self.images if one.disagrees)
+        return tuple(image for image in self.images if image.disagrees)
 
     @cached_property
     def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
         """The images on which the models agree, split at the median confidence: low, high."""
-        agreed = [one for one in self.images if not one.disagrees]
-        ranked = sorted(agreed, key=lambda one: one.confidence)
-        unsure = {one.key for one in ranked[: len(ranked) // 2]}
+        agreed = [image for image in self.images if not image.disagrees]
+        ranked = sorted(agreed, key=lambda image: image.confidence)
+        unsure = {image.key for image in ranked[: len(ranked) // 2]}
         return (
-            tuple(one for one in agreed if one.key in unsure),
-            tuple(one for one in agreed if one.key not in unsure),
+            tuple(image for image in agreed if image.key in unsure),
+            tuple(image for image in agreed if image.key not in unsure),
         )
 
 
@@ -84,9 +84,9 @@ def population(
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, row)
-    kept = sorted((key for key in rows if key not in taught), key=draw)
+    drawn = sorted((key for key in rows if key not in taught), key=draw)
     images = (
         ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
-        for key, row in ((key, rows[key]) for key in kept)
+        for key, row in ((key, rows[key]) for key in drawn)
     )
     return Population(tuple(images))

@@ -27,7 +27,7 @@ class Evidence:
     """The estimated gain of the adapted model over zero-shot CLIP."""
 
     estimate: Estimate
-    other: int = 0
+    in_other_tasks: int = 0
     """Number of answers about images that were not drawn at random, which do not measure the gain.
     """
     unknown: str = ""
@@ -38,54 +38,54 @@ class Evidence:
         """The gain that the answers so far measure, with its interval, in words.
 
         Example:
-            >>> Evidence(found).sentence  # doctest: +SKIP
+            >>> Evidence(estimate).sentence  # doctest: +SKIP
             'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
         """
-        found, adapted = self.estimate, "the adapted model"
-        if not found.disagreements:
-            return f"Zero-shot CLIP and {adapted} agree on all {found.images:,} images: no gain."
-        if not found.answered:
+        estimate, adapted = self.estimate, "the adapted model"
+        if not estimate.disagreements:
+            return f"Zero-shot CLIP and {adapted} agree on all {estimate.images:,} images: no gain."
+        if not estimate.answered:
             return (
-                f"Zero-shot CLIP and {adapted} disagree on {found.disagreements:,} of "
-                f"{found.images:,} images. {_none_counts(self)}"
+                f"Zero-shot CLIP and {adapted} disagree on {estimate.disagreements:,} of "
+                f"{estimate.images:,} images. {_none_counts(self)}"
             )
         changes = f"{adapted} changes accuracy by"
-        if found.answered == found.disagreements and not found.unsure:
+        if estimate.answered == estimate.disagreements and not estimate.unsure:
             return (
-                f"All {found.disagreements:,} disagreements are answered: {changes} "
-                f"{_points(found.gain.value)} points on the {found.images:,} images of this review."
+                f"All {estimate.disagreements:,} disagreements are answered: {changes} "
+                f"{_points(estimate.gain.value)} points on the {estimate.images:,} images of this "
+                "review."
             )
-        answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
-        interval = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
-        gain = f"{_points(found.gain.value)} points (95 %: {interval})"
-        if found.better == "adapted":
+        answers = "1 answer" if estimate.answered == 1 else f"{estimate.answered:,} answers"
+        interval = f"{_points(estimate.gain.low)} to {_points(estimate.gain.high)}"
+        gain = f"{_points(estimate.gain.value)} points (95 %: {interval})"
+        if estimate.better == "adapted":
             return f"After {answers}: {adapted} is better by {gain}."
-        if found.better == "zero-shot":
+        if estimate.better == "zero-shot":
             return f"After {answers}: zero-shot CLIP is better; {adapted} changes it by {gain}."
         return f"After {answers}: not decided yet; {changes} {gain}."
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Sentences on the gain, on both accuracies if known, and on unknown class names."""
-        one, other = self.estimate.zero_shot, self.estimate.adapted
-        is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
+        zero_shot, adapted = self.estimate.zero_shot, self.estimate.adapted
+        is_unknown = zero_shot.high - zero_shot.low > 1 - 1e-9  # no answer yet
         accuracy = (
-            f"Accuracy (95 % intervals): zero-shot CLIP {100 * one.low:.0f} to "
-            f"{100 * one.high:.0f} %, the adapted model {100 * other.low:.0f} to "
-            f"{100 * other.high:.0f} %."
+            f"Accuracy (95 % intervals): zero-shot CLIP {100 * zero_shot.low:.0f} to "
+            f"{100 * zero_shot.high:.0f} %, the adapted model {100 * adapted.low:.0f} to "
+            f"{100 * adapted.high:.0f} %."
         )
-        rest = ("" if is_unknown else accuracy, self.unknown)
-        return (self.sentence, *filter(None, rest))
+        return (self.sentence, *filter(None, ("" if is_unknown else accuracy, self.unknown)))
 
 
 def uses(answers: Iterable[Answer]) -> str:
     """Return the number of answers that teach, and of the others, as in `6 teach, 2 do not`."""
     kinds = [answer.kind for answer in answers]
     teach = kinds.count("class")
-    parts = [f"{teach:,} {'teaches' if teach == 1 else 'teach'}"]
-    if rest := len(kinds) - teach:
-        parts.append(f"{rest:,} {'does' if rest == 1 else 'do'} not, for want of a class")
-    return ", ".join(parts) if kinds else ""
+    clauses = [f"{teach:,} {'teaches' if teach == 1 else 'teach'}"]
+    if idle := len(kinds) - teach:
+        clauses.append(f"{idle:,} {'does' if idle == 1 else 'do'} not, for want of a class")
+    return ", ".join(clauses) if kinds else ""
 
 
 def next_step(labels: int, run: Path) -> str:
@@ -102,52 +102,50 @@ def next_step(labels: int, run: Path) -> str:
 
 def _none_counts(evidence: Evidence) -> str:
     """Return a sentence for a review in which no answer measures the gain yet."""
-    found = evidence.estimate
+    estimate = evidence.estimate
     numbers = {
-        "in other tasks": evidence.other,
-        "about images on which the models agree": found.agreeing,
-        "waiting for answers about earlier images": found.waiting,
+        "in other tasks": evidence.in_other_tasks,
+        "about images on which the models agree": estimate.agreeing,
+        "waiting for answers about earlier images": estimate.waiting,
     }
     total = sum(numbers.values())
     if not total:
         return "No answer yet."
     answers = "1 answer" if total == 1 else f"{total:,} answers"
-    parts = [f"{number:,} {what}" for what, number in numbers.items() if number]
-    return f"No answer measures the gain yet ({answers}: {', '.join(parts)})."
+    clauses = [f"{number:,} {what}" for what, number in numbers.items() if number]
+    return f"No answer measures the gain yet ({answers}: {', '.join(clauses)})."
 
 
-def unknown_classes(found: Counter[str | None], class_names: Sequence[str], file: Path) -> str:
+def unknown_classes(unknown: Counter[str | None], class_names: Sequence[str], file: Path) -> str:
     """Return a sentence on answers with unknown class names; empty if there are none.
 
-    `found` is the number of answers per unknown name, and `file` is the file of the answers.
+    `unknown` is the number of answers per unknown name, and `file` is the file of the answers.
     """
-    if not found:
+    if not unknown:
         return ""
-    total, parts = found.total(), []
-    for name, number in found.most_common(_SHOWN_NAMES):
+    total, clauses = unknown.total(), []
+    for name, number in unknown.most_common(_SHOWN_NAMES):
         near = nearest(str(name), class_names)
-        parts.append(f'"{name}" ({number:,}{f", nearest: {near}" if near else ""})')
-    if len(found) > _SHOWN_NAMES:
-        parts.append(f"{len(found) - _SHOWN_NAMES:,} more")
+        clauses.append(f'"{name}" ({number:,}{f", nearest: {near}" if near else ""})')
+    if len(unknown) > _SHOWN_NAMES:
+        clauses.append(f"{len(unknown) - _SHOWN_NAMES:,} more")
     answers = "1 answer does" if total == 1 else f"{total:,} answers do"
     # Reports show this sentence, so it names no folder above the run's.
     where = f"{file.absolute().parent.name}/{file.name}"
     return one_line(
-        f"{answers} not count, because the class list has no class {', '.join(parts)}. Replace "
+        f"{answers} not count, because the class list has no class {', '.join(clauses)}. Replace "
         f"the names in {where}, or answer again about these images with latte review."
     )
 
 
-def not_shown(images: int, *, measures: bool = True) -> str:
-    """Return sentences on images that a review cannot show; empty if there are none.
-
-    Unless `measures` is true, the images get no answer, so they do not count in the estimate.
-    """
+def not_shown(images: int) -> str:
+    """Return sentences on images that a review cannot show; empty if there are none."""
     if not images:
         return ""
-    what = "Images not asked about, as they changed since this run, are gone or cannot be read"
-    counted = " In the estimate of the gain, such an image counts as “cannot tell”."
-    return f"{what}: {images:,}.{counted if measures else ''}"
+    return (
+        "Images not asked about, as they changed since this run, are gone or cannot be read: "
+        f"{images:,}. In the estimate of the gain, such an image counts as “cannot tell”."
+    )
 
 
 def _points(share: float) -> str:

@@ -20,7 +20,8 @@ from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.results.identity import STAGES, code_of_stage
+from latte.results.record import STAGES
+from latte.run.identity import code_of_stage
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
 from latte.run.process import (
     describe_environment,

@@ -11,13 +11,14 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import RunResults
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
-from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
+from latte.results.record import STAGES
 from latte.results.stored import read_stored
 from latte.run.adapted import save_prototypes
 from latte.run.collect import collect_results
 from latte.run.cross_fit import answer_facts, verdict_of
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
+from latte.run.identity import CHECKPOINTS, stage_fingerprints
 from latte.run.images import Images, true_labels, write_images
 from latte.run.judging import (
     Outcome,

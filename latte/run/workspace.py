@@ -22,8 +22,8 @@ from latte.recipe.model import Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
-from latte.results.identity import run_hash
 from latte.results.run import Run
+from latte.run.identity import run_hash
 from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:

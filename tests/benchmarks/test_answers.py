@@ -97,10 +97,9 @@ def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) 
     assert float((labels.unseen == whole.test.labels).float().mean()) > before
 
 
-def test_command_prints_a_table_and_differences(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    toy, path = labelled_set(), tmp_path / "toy.safetensors"
+def features_file(folder: Path) -> Path:
+    """Write a labelled set as a file of features, and return its path."""
+    toy, path = labelled_set(), folder / "toy.safetensors"
     tensors = {
         "training": toy.train.features,
         "training_labels": toy.train.labels,
@@ -110,6 +109,13 @@ def test_command_prints_a_table_and_differences(
     }
     about = {"classes": json.dumps(toy.names), "logit_scale": str(toy.logit_scale)}
     save_file(tensors, path, about)
+    return path
+
+
+def test_command_prints_a_table_and_differences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = features_file(tmp_path)
     plans = ["--plan", "2 per class", "--plan", answer_plans.WORTH_ASKING]
     answers.main(["--features", str(path), *plans, "--draws", "2"])
     printed = capsys.readouterr().out
@@ -117,3 +123,13 @@ def test_command_prints_a_table_and_differences(
     assert all(f"| {name} |" in printed for name in answers.METHODS)
     assert "2 per class, minus" in printed
     assert "mean number of answers while worth asking: toy" in printed
+
+
+def test_command_can_measure_latte_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = features_file(tmp_path)
+    answers.main(["--features", str(path), "--plan", "5 sheets", "--draws", "1", "--no-rivals"])
+    printed = capsys.readouterr().out
+    assert "| latte |" in printed
+    assert "nearest mean" not in printed

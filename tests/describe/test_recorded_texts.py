@@ -11,7 +11,7 @@ from latte.describe.plan import plan_requests
 from latte.io.files import digest, digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.results.identity import run_hash, stage_fingerprints
+from latte.run.identity import run_hash, stage_fingerprints
 from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, training_set
 from tests.helpers.describe_runs import bank_of
 

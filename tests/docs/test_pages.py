@@ -20,7 +20,6 @@ import latte.api.sources
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
-from tests.helpers.gains_picture import PICTURE, picture
 from tests.helpers.plugin_packages import run_python, write_package
 
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -128,10 +127,6 @@ def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
     shown = [[row for row, text in enumerate(rows) if name in text.split()] for [name, *_] in names]
     found = [row[0] for row in shown[:-1]]  # the last layer is the version
     assert found == sorted(found)
-
-
-def test_picture_of_the_readme_has_the_measured_gains() -> None:
-    assert PICTURE.read_text(encoding="utf-8") == picture()
 
 
 def test_links_between_pages_exist() -> None:

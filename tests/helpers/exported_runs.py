@@ -15,7 +15,7 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier, RunModel
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.results.folder import RunFolder
-from latte.results.identity import STAGES
+from latte.results.record import STAGES
 from latte.run.adapted import Adapted, Member, save_adapted
 from tests.helpers.clip_models import build_clip
 

@@ -12,7 +12,7 @@ from latte.recipe.model import Recipe
 from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec, Plugin
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 
 REST = "dataset: {use: folder, root: a, classes: [b, c]}\ntrain: {max_steps: 0}\n"
 SHORT = "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}\n" + REST

@@ -15,7 +15,7 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 from tests.helpers.recipes import MINIMAL, TRAINING, builtin_plugin
 
 Chain = Callable[..., Recipe]

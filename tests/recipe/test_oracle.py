@@ -64,7 +64,7 @@ def test_unused_oracle_is_not_reported_beside_a_wrong_description(
 
 
 def test_an_oracle_has_its_own_run_folder(load: Load) -> None:
-    from latte.results.identity import run_hash
+    from latte.run.identity import run_hash
 
     hashes = {run_hash(load(ORACLE, f"descriptions.2.correct={k}"), None) for k in range(5)}
     assert len(hashes | {run_hash(load(TRAINING), None)}) == 6

@@ -13,7 +13,7 @@ from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import load_registry
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 
 SECRET = "hunter2-hunter2"
 RECIPE = """\

@@ -9,7 +9,7 @@ from latte.recipe.fields import types_at
 from latte.recipe.load import load_recipe
 from latte.recipe.variables import with_absolute_path
 from latte.registry.registry import Registry
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 
 RECIPE = """\
 backbone: {model: "${MODEL:-ViT-B-32}", pretrained: "${WEIGHTS:-laion2b_s34b_b79k}"}

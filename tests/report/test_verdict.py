@@ -76,8 +76,9 @@ class TestWords:
     def test_adapted(self, tmp_path: Path) -> None:
         assert lines(unlabelled(tmp_path, WHOLE))[2:6] == (
             f"Adapted. Whether this helps {NOT_KNOWN}",
-            "On image sets that nobody had tuned latte to, about one in four adapted folders lost "
-            "more than a point of accuracy.",
+            "On the labelled sets that the guard was built on, about one in ten adapted folders "
+            "lost more than a point of accuracy; on sets that nobody had tuned an earlier version "
+            "to, one in four.",
             "The texts and the groups of images agree.",
             "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot.",
         )
@@ -85,8 +86,8 @@ class TestWords:
     def test_kept(self, tmp_path: Path) -> None:
         assert lines(unlabelled(tmp_path, KEPT), "my runs/a")[2:7] == (
             f"Kept zero-shot CLIP. Whether adapting would help {NOT_KNOWN}",
-            "On image sets that nobody had tuned latte to, about one large gain in three was given "
-            "up in this way.",
+            "On the labelled sets that the guard was built on, about one large gain in three was "
+            "given up in this way.",
             "The texts and the groups of images agree.",
             "To use the adapted model, which the guard did not accept: "
             "latte predict 'my runs/a' IMAGES --use adapted",

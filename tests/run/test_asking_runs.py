@@ -18,7 +18,7 @@ from latte.interfaces import (
 )
 from latte.recipe.load import load_recipe
 from latte.report.summary import summary_table
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 from latte.run.planned_questions import MeanTokens, plan_questions
 from latte.run.runner import run_recipe
 from latte.run.workspace import description_folder

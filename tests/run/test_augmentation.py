@@ -24,7 +24,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
-from latte.results.identity import CHECKPOINTS, run_hash, stage_fingerprints
+from latte.run.identity import CHECKPOINTS, run_hash, stage_fingerprints
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 from tests.helpers.recipes import registry_with

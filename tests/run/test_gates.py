@@ -110,7 +110,7 @@ def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
 ) -> None:
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
-    from latte.results.identity import stage_fingerprints
+    from latte.run.identity import stage_fingerprints
 
     def fingerprints(*overrides: str) -> dict[str, str]:
         loaded = load_recipe(recipe, load_registry(), overrides)

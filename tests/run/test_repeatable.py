@@ -12,7 +12,7 @@ from latte.components.latteclip import CurrentLabeler
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.results.identity import run_hash
+from latte.run.identity import run_hash
 from latte.run.process import deterministic
 from tests.helpers.whole_runs import assert_same_results, run
 

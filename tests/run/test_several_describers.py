@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
-from latte.results.identity import stage_fingerprints
 from latte.run.describing import describe
+from latte.run.identity import stage_fingerprints
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import FrozenTexts, compute_zero_shot

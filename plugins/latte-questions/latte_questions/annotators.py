@@ -51,18 +51,18 @@ def reliabilities(
         classes: the number C of classes.
         right: probability that an answer is right, estimated from all answers.
     """
-    named = [one for one in pairs if max(one.first, one.second) != NONE]
-    if not named:
+    named_pairs = [pair for pair in pairs if max(pair.first, pair.second) != NONE]
+    if not named_pairs:
         return {}
-    answers = _Answers.of(named, mixture, classes)
+    answers = _Answers.of(named_pairs, mixture, classes)
     often = (answers.first + answers.second).sum(dim=0) / 2 >= FEWEST_ANSWERS
     if not bool(often.any()):
         return {}
     shares = answers.true_classes(right)
     return {
-        one.row: within_limits(float(shares[place, one.first]), len(one.options))
-        for place, one in enumerate(named)
-        if one.first == one.second and bool(often[one.first])
+        pair.row: within_limits(float(shares[place, pair.first]), len(pair.options))
+        for place, pair in enumerate(named_pairs)
+        if pair.first == pair.second and bool(often[pair.first])
     }
 
 
@@ -83,17 +83,17 @@ class _Answers:
     def of(cls, pairs: Sequence[Pair], mixture: Tensor, classes: int) -> _Answers:
         # One more column for "none of these", which is then dropped.
         def marked(labels: Sequence[int]) -> Tensor:
-            columns = torch.tensor([classes if one == NONE else one for one in labels])
+            columns = torch.tensor([classes if label == NONE else label for label in labels])
             return one_hot(columns, classes + 1)[:, :classes].double()
 
         offered = torch.zeros(len(pairs), classes, dtype=torch.float64)
-        for place, one in enumerate(pairs):
-            offered[place, list(one.options)] = 1
+        for place, pair in enumerate(pairs):
+            offered[place, list(pair.options)] = 1
         return cls(
-            marked([one.first for one in pairs]),
-            marked([one.second for one in pairs]),
+            marked([pair.first for pair in pairs]),
+            marked([pair.second for pair in pairs]),
             offered,
-            mixture[[one.row for one in pairs]].cpu(),
+            mixture[[pair.row for pair in pairs]].cpu(),
         )
 
     def true_classes(self, right: float) -> Tensor:
@@ -128,6 +128,6 @@ class _Answers:
         """
         wrong = (1 - reliable).expand_as(self.first)
         agreeing = torch.where(self.first > 0, reliable, (1 - CHANGES) * wrong / options)
-        named = self.first + self.second > 0
-        differing = CHANGES * wrong * torch.where(named, 0.5, 1 / options.square())
+        is_named = self.first + self.second > 0
+        differing = CHANGES * wrong * torch.where(is_named, 0.5, 1 / options.square())
         return torch.where(same, agreeing, differing) * self.offered

@@ -113,16 +113,16 @@ class Record:
 
     def __str__(self) -> str:
         """Return a sentence on the `doubt`, if any, and one on the share of right answers."""
-        parts = [f"The describer is ignored: {self.doubt}."] if self.doubt else []
+        sentences = [f"The describer is ignored: {self.doubt}."] if self.doubt else []
         if self.pairs + self.controls:
             sums, ends = self.posterior.cumsum(dim=0), (_TAIL, 1 - _TAIL)
             low, high = (_percent(float(GRID[int((sums < end).sum())])) for end in ends)
             best = _percent(float(GRID[self.posterior.argmax()]))
-            parts.append(
+            sentences.append(
                 f"An estimated {best} % of the describer's answers are right "
                 f"(90 % interval: {low} to {high} %)."
             )
-        return " ".join(parts)
+        return " ".join(sentences)
 
 
 def _percent(share: float) -> str:
@@ -164,13 +164,15 @@ def evidence(
     """
     if reliability == 0 or not answers:
         return None
-    found = empty.clone()
+    log_ratios = empty.clone()
     for about_one in (True, False):
-        own = [one for one in answers if (len(one.rows) == 1) == about_one]
-        agreements = (sum(one.agrees for one in own) + 1) / (len(own) + 2)
-        for one in own:
-            if one.agrees or agreements < reliability**2:
-                right = of_images.get(int(one.rows[0]), reliability) if about_one else reliability
-                ratio = right * one.options / (1 - right)
-                found[one.rows, one.label] += math.log(ratio)
-    return found
+        same_kind = [answer for answer in answers if (len(answer.rows) == 1) == about_one]
+        agreements = (sum(answer.agrees for answer in same_kind) + 1) / (len(same_kind) + 2)
+        for answer in same_kind:
+            if answer.agrees or agreements < reliability**2:
+                right = (
+                    of_images.get(int(answer.rows[0]), reliability) if about_one else reliability
+                )
+                ratio = right * answer.options / (1 - right)
+                log_ratios[answer.rows, answer.label] += math.log(ratio)
+    return log_ratios

@@ -71,7 +71,7 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
         if not isinstance(stream, CandidateStream):
             classes = stream.labels.unsqueeze(1)
             return classes, torch.zeros_like(classes, dtype=torch.bool)
-        before = stream.probabilities.cumsum(dim=1) - stream.probabilities
-        excluded = before >= self.options.share
+        earlier_sum = stream.probabilities.cumsum(dim=1) - stream.probabilities
+        excluded = earlier_sum >= self.options.share
         excluded[:, 0] = False
         return stream.candidates, excluded

@@ -26,7 +26,7 @@ def raw_gain(before: Tensor, after: Tensor) -> float:
     mixture fitted with the answers, and too confident: an answer about a cluster counts for all of
     its images, including images of other classes.
     """
-    old, new = (one.argmax(dim=1, keepdim=True) for one in (before, after))
+    old, new = (probabilities.argmax(dim=1, keepdim=True) for probabilities in (before, after))
     return float((after.gather(1, new) - after.gather(1, old)).double().mean())
 
 

@@ -129,7 +129,7 @@ class Interview:
         describer is reliable, its wordings of classes may be added to the class texts `texts`.
         """
         clusters = self._clusters()
-        questions, given = self.questions, self.texts
+        questions, given_texts = self.questions, self.texts
         names = ask_names(questions, self.names, self.before) if self.options.names else {}
         self._ask_about_clusters(clusters)
         is_ignored = self._ask_controls(clusters)
@@ -139,19 +139,19 @@ class Interview:
         if self.options.differences:
             self._reword(DIFFERENCES, ask_differences(questions, self.names, self.before))
         posteriors = self.before
-        asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
-        asked[self._confirm()] = True
+        is_asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
+        is_asked[self._confirm()] = True
         for left in range(_ROUNDS, 0, -1):
             count = math.ceil(self._pairs_left() / left)
             if count == 0:
                 break
             if (heard := self._evidence()) is not None:
                 posteriors = self.fit(self.texts, heard).posteriors
-            chosen = self.choose(posteriors, asked, count)
-            asked[chosen] = True
-            self._ask_about_images(chosen, posteriors)
+            rows = self.choose(posteriors, is_asked, count)
+            is_asked[rows] = True
+            self._ask_about_images(rows, posteriors)
         if self.record.reliability == 0:
-            self.texts = given
+            self.texts = given_texts
         return self._evidence()
 
     def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
@@ -172,9 +172,9 @@ class Interview:
         """Return the gain in accuracy from logits `heard` (N, C) if the posteriors were right."""
         return raw_gain(self.before, self.fit(self.texts, heard).posteriors)
 
-    def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
-        """Choose up to `count` images to ask about, except those with True in `asked` (N,)."""
-        return choose_images(self.images, posteriors, self.zero_shot, asked, count)
+    def choose(self, posteriors: Tensor, is_asked: Tensor, count: int) -> Tensor:
+        """Choose up to `count` images to ask about, except those with True in `is_asked` (N,)."""
+        return choose_images(self.images, posteriors, self.zero_shot, is_asked, count)
 
     def _reword(self, purpose: str, written: Written) -> None:
         """Add the describer's wordings of classes to the class texts, if this seems to help.
@@ -186,24 +186,27 @@ class Interview:
             return
         texts = mean_texts(self.texts, written, self.encode)
         rows, labels = self._answered()
-        before, after = ((self.images[rows] @ one.T).argmax(dim=1) for one in (self.texts, texts))
-        fits = int((after == labels).sum()) > int((before == labels).sum())
-        kept = self.record.reliability > 0 and fits
+        old_labels, new_labels = (
+            (self.images[rows] @ class_texts.T).argmax(dim=1) for class_texts in (self.texts, texts)
+        )
+        fits = int((new_labels == labels).sum()) > int((old_labels == labels).sum())
+        is_used = self.record.reliability > 0 and fits
         count = len(written)
-        self.questions.note(purpose, kept=count * kept, contradictory=count * (not kept))
-        if not kept:
+        self.questions.note(purpose, kept=count * is_used, contradictory=count * (not is_used))
+        if not is_used:
             return
         self.texts = texts
         self.before = self.fit(texts, None).posteriors
         self.zero_shot = (self.images @ texts.T).argmax(dim=1)
         self.answers = [
-            replace(one, agrees=self._agrees(one.rows, one.label)) for one in self.answers
+            replace(answer, agrees=self._agrees(answer.rows, answer.label))
+            for answer in self.answers
         ]
 
     def _answered(self) -> tuple[Tensor, Tensor]:
         """Return the M images that have an answer, and the class (M,) that each answer gives."""
-        rows = [one.rows for one in self.answers]
-        labels = [torch.full_like(one.rows, one.label) for one in self.answers]
+        rows = [answer.rows for answer in self.answers]
+        labels = [torch.full_like(answer.rows, answer.label) for answer in self.answers]
         none = self.zero_shot[:0]
         return torch.cat([none, *rows]), torch.cat([none, *labels])
 
@@ -229,31 +232,31 @@ class Interview:
 
         In each cluster, the most typical image comes first. Small clusters are left out.
         """
-        labels, found = self.before.argmax(dim=1), []
+        labels, clusters = self.before.argmax(dim=1), []
         counts = labels.bincount(minlength=len(self.names))
         for label in counts.argsort(descending=True, stable=True).tolist():
             rows = (labels == label).nonzero().squeeze(1)
             if len(rows) < _FEWEST:
                 break
             features = self.images[rows]
-            found.append(rows[(features @ features.mean(dim=0)).argsort(descending=True)])
-        return found
+            clusters.append(rows[(features @ features.mean(dim=0)).argsort(descending=True)])
+        return clusters
 
     def _ask_about_clusters(self, clusters: Sequence[Tensor]) -> None:
         requests, subjects = [], []
         for rows in clusters[: int(self.cluster_share * self._pairs_left())]:
-            sheets = [rows[first : 2 * _SHEET_IMAGES : 2] for first in (0, 1)]
+            sheets = [rows[start : 2 * _SHEET_IMAGES : 2] for start in (0, 1)]
             likely = self._likely(rows)
             options = likely.topk(min(_SHEET_NAMES, len(likely))).indices.tolist()
-            shown = [self.questions.sheet(one.tolist()) for one in sheets]
+            shown = [self.questions.sheet(sheet.tolist()) for sheet in sheets]
             requests += self._pair(SHEET_PROMPT, shown, options, (MIXED,))
             subjects.append((torch.cat(sheets), options))
         self._keep(CLUSTERS, requests, subjects)
 
     def _ask_controls(self, clusters: Sequence[Tensor]) -> bool:
         """Ask the control questions; return True if the describer fails them and is ignored."""
-        known = {name.casefold() for name in self.names}
-        foreign = [name for name in _FOREIGN if name not in known]
+        known_names = {name.casefold() for name in self.names}
+        foreign = [name for name in _FOREIGN if name not in known_names]
         classes = min(1, len(self.names) // 3)
         typical = [
             (rows, rows[place])
@@ -268,13 +271,13 @@ class Interview:
             names += foreign[: _CONTROL_NAMES - classes]
             shown = (self.questions.image(int(row)),)
             requests.append(ChoiceRequest(shown, IMAGE_PROMPT, tuple(names), none_allowed=True))
-        found = [one for one in self._choose(CONTROLS, requests) if one is not None]
-        passed = sum(one.none > max(one.probabilities) for one in found)
-        self.record.controls += len(found)
+        choices = [choice for choice in self._choose(CONTROLS, requests) if choice is not None]
+        passed = sum(choice.none > max(choice.probabilities) for choice in choices)
+        self.record.controls += len(choices)
         self.record.passed += passed
         self.record.listed = classes / len(self.names)
-        self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
-        is_complete = len(found) == len(requests) or not self.questions.is_forecast
+        self.questions.note(CONTROLS, kept=passed, contradictory=len(choices) - passed)
+        is_complete = len(choices) == len(requests) or not self.questions.is_forecast
         return is_complete and bool(self.record.failed_controls)
 
     def _confirm(self) -> list[int]:
@@ -284,19 +287,21 @@ class Interview:
         answers that agree with the mixture are dropped, and an answer that contradicts it is kept
         only if the describer gives the same class to the most typical image of the cluster.
         """
-        doubtful = [one for one in self.answers if not one.agrees]
+        doubtful = [answer for answer in self.answers if not answer.agrees]
         if 2 * len(doubtful) > len(self.answers):
             return []
         self.answers = []
-        likely, asked = self.before.clone(), []
-        for one in doubtful[: self._pairs_left()]:
-            asked.append(int(one.rows[0]))
-            likely[one.rows[0], one.label] += 1
-        if asked:
-            self._ask_about_images(self.zero_shot.new_tensor(asked), likely)
-        same = {(int(one.rows[0]), one.label) for one in self.answers}
-        self.answers += [one for one in doubtful if (int(one.rows[0]), one.label) in same]
-        return asked
+        likely, asked_rows = self.before.clone(), []
+        for answer in doubtful[: self._pairs_left()]:
+            asked_rows.append(int(answer.rows[0]))
+            likely[answer.rows[0], answer.label] += 1
+        if asked_rows:
+            self._ask_about_images(self.zero_shot.new_tensor(asked_rows), likely)
+        same = {(int(answer.rows[0]), answer.label) for answer in self.answers}
+        self.answers += [
+            answer for answer in doubtful if (int(answer.rows[0]), answer.label) in same
+        ]
+        return asked_rows
 
     def _likely(self, rows: Tensor) -> Tensor:
         """Return a score (C,) per class: high if the images `rows` may show the class.
@@ -319,11 +324,11 @@ class Interview:
         prompt: str,
         shown: Sequence[DescribedImage],
         options: Sequence[int],
-        other: tuple[str, ...] = (),
+        further_options: tuple[str, ...] = (),
     ) -> list[ChoiceRequest]:
         names = [self.names[label] for label in options]
         return [
-            ChoiceRequest((image,), prompt, (*texts, *other), none_allowed=True)
+            ChoiceRequest((image,), prompt, (*texts, *further_options), none_allowed=True)
             for image, texts in zip(shown, (names, names[::-1]), strict=True)
         ]
 
@@ -333,42 +338,47 @@ class Interview:
         requests: Sequence[ChoiceRequest],
         subjects: Sequence[tuple[Tensor, list[int]]],
     ) -> None:
-        found = self._choose(purpose, requests)
-        answered = contradictory = kept = 0
-        for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):
-            if one is None or two is None:
+        choices = self._choose(purpose, requests)
+        answered = contradictory = kept_count = 0
+        for (rows, options), choice, reversed_choice in zip(
+            subjects, choices[::2], choices[1::2], strict=True
+        ):
+            if choice is None or reversed_choice is None:
                 continue
             answered += 1
-            label, again = _chosen(one, options), _chosen(two, options[::-1])
+            label, reversed_label = (
+                _chosen(choice, options),
+                _chosen(reversed_choice, options[::-1]),
+            )
             if purpose == IMAGES:
-                self.pairs.append(Pair(int(rows[0]), label, again, tuple(options)))
-            if label != again:
+                self.pairs.append(Pair(int(rows[0]), label, reversed_label, tuple(options)))
+            if label != reversed_label:
                 contradictory += 1
             elif label != NONE:
                 agrees = self._agrees(rows, label)
                 self.answers.append(Answer(rows, label, len(options), agrees))
-                kept += 1
-        self.questions.note(purpose, kept=kept, contradictory=contradictory)
+                kept_count += 1
+        self.questions.note(purpose, kept=kept_count, contradictory=contradictory)
         if purpose == IMAGES:
             self.record.pairs += answered
             self.record.contradictory += contradictory
 
     def _choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        found = self.questions.choose(purpose, requests) if requests else []
-        self.answered += sum(one is not None for one in found)
-        return found
+        choices = self.questions.choose(purpose, requests) if requests else []
+        self.answered += sum(choice is not None for choice in choices)
+        return choices
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
     """Return the likeliest class; `NONE` if an option without a class is at least as likely."""
-    named = choice.probabilities[: len(options)]
-    best = max(range(len(options)), key=lambda index: named[index])
-    others = (choice.none, *choice.probabilities[len(options) :])
-    return options[best] if named[best] > max(others) else NONE
+    named_probabilities = choice.probabilities[: len(options)]
+    best = max(range(len(options)), key=lambda index: named_probabilities[index])
+    other_probabilities = (choice.none, *choice.probabilities[len(options) :])
+    return options[best] if named_probabilities[best] > max(other_probabilities) else NONE
 
 
 def choose_images(
-    images: Tensor, posteriors: Tensor, zero_shot: Tensor, asked: Tensor, count: int
+    images: Tensor, posteriors: Tensor, zero_shot: Tensor, is_asked: Tensor, count: int
 ) -> Tensor:
     """Return up to `count` images (K,) to ask about next, the most useful first.
 
@@ -379,19 +389,19 @@ def choose_images(
     class by 30 %.
     """
     labels, best = posteriors.argmax(dim=1), posteriors.topk(2, dim=1).values
-    use = 1.1 - (best[:, 0] - best[:, 1]) + 0.5 * (labels != zero_shot)
-    found = neighbours_of(images, _NEIGHBOURS)
-    if found is not None:
-        graph, ones = found.graph, torch.ones_like(use)
-        use = use * (graph @ ones)
-        use = use * 0.5 ** asked[found.indices].sum(dim=1)
-    use[asked] = -1
-    chosen: list[int] = []
-    while len(chosen) < count and float(use.max()) > 0:
-        row = int(use.argmax())
-        chosen.append(row)
-        use[labels == labels[row]] *= 0.7
-        if found is not None:
-            use[found.indices[row]] *= 0.5
-        use[row] = -1
-    return torch.tensor(chosen, dtype=torch.int64, device=images.device)
+    usefulness = 1.1 - (best[:, 0] - best[:, 1]) + 0.5 * (labels != zero_shot)
+    neighbours = neighbours_of(images, _NEIGHBOURS)
+    if neighbours is not None:
+        graph, ones = neighbours.graph, torch.ones_like(usefulness)
+        usefulness = usefulness * (graph @ ones)
+        usefulness = usefulness * 0.5 ** is_asked[neighbours.indices].sum(dim=1)
+    usefulness[is_asked] = -1
+    rows: list[int] = []
+    while len(rows) < count and float(usefulness.max()) > 0:
+        row = int(usefulness.argmax())
+        rows.append(row)
+        usefulness[labels == labels[row]] *= 0.7
+        if neighbours is not None:
+            usefulness[neighbours.indices[row]] *= 0.5
+        usefulness[row] = -1
+    return torch.tensor(rows, dtype=torch.int64, device=images.device)

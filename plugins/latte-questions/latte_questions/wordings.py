@@ -49,11 +49,11 @@ def names_prompt(name: str) -> str:
     )
 
 
-def differences_prompt(one: str, other: str) -> str:
+def differences_prompt(name: str, rival: str) -> str:
     """Return the question about what distinguishes two classes."""
     return (
-        f'How can one distinguish "{one}" and "{other}" in a photo? Write two lines, and nothing '
-        f'else: first a few words about how "{one}" looks, then a few words about how "{other}" '
+        f'How can one distinguish "{name}" and "{rival}" in a photo? Write two lines, and nothing '
+        f'else: first a few words about how "{name}" looks, then a few words about how "{rival}" '
         "looks."
     )
 
@@ -66,13 +66,13 @@ def read_lines(text: str) -> list[str]:
 
 def read_names(text: str, names: Sequence[str]) -> list[str]:
     """Return the names in an answer that are short and differ from the C class names."""
-    known = {one.casefold() for one in names}
-    found = []
+    class_names = {name.casefold() for name in names}
+    further_names = []
     for line in read_lines(text):
-        if line.casefold() not in known and len(line.split()) <= _MOST_WORDS:
-            known.add(line.casefold())
-            found.append(line)
-    return found[:_NAMES]
+        if line.casefold() not in class_names and len(line.split()) <= _MOST_WORDS:
+            class_names.add(line.casefold())
+            further_names.append(line)
+    return further_names[:_NAMES]
 
 
 def read_differences(text: str, pair: Sequence[str]) -> list[str]:
@@ -93,9 +93,9 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
     requests = [DescribeRequest((), names_prompt(names[label])) for label in order]
     answers = _ask(questions, NAMES, requests)
     return {
-        label: found
+        label: further_names
         for label, text in zip(order, answers, strict=True)
-        if (found := read_names(text or "", names))
+        if (further_names := read_names(text or "", names))
     }
 
 
@@ -105,22 +105,22 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
     Returns the texts by class.
     """
     pairs = confused_pairs(posteriors)[: _most(questions)]
-    named = [(names[one], names[other]) for one, other in pairs]
-    requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
-    found: dict[int, list[str]] = {}
+    name_pairs = [(names[label], names[rival]) for label, rival in pairs]
+    requests = [DescribeRequest((), differences_prompt(*pair)) for pair in name_pairs]
+    wordings: dict[int, list[str]] = {}
     answers = _ask(questions, DIFFERENCES, requests)
-    for pair, texts, text in zip(pairs, named, answers, strict=True):
+    for pair, texts, text in zip(pairs, name_pairs, answers, strict=True):
         for label, line in zip(pair, read_differences(text or "", texts), strict=False):
-            found.setdefault(label, []).append(line)
-    return found
+            wordings.setdefault(label, []).append(line)
+    return wordings
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
     """Return, per class, the unit mean (C, D) of its class text and its other wordings."""
-    found = texts.clone()
+    mixed_texts = texts.clone()
     for label, wordings in written.items():
-        found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
-    return found
+        mixed_texts[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
+    return mixed_texts
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
@@ -128,7 +128,11 @@ def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
     best = posteriors.topk(2, dim=1)
     doubtful = best.values[:, 1] > _LEAST
     pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))
-    return [(one, other) for (one, other), count in pairs.most_common(_PAIRS) if count >= _FEWEST]
+    return [
+        (label, confused_label)
+        for (label, confused_label), count in pairs.most_common(_PAIRS)
+        if count >= _FEWEST
+    ]
 
 
 def _most(questions: Questions) -> int:

@@ -66,16 +66,16 @@ class Asked:
         return DescribedImage(key, torch.ones(1), lambda: Image.new("RGB", (1, 1)))
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        self.requests += [(purpose, one) for one in requests]
+        self.requests += [(purpose, request) for request in requests]
         self.order += [purpose] * len(requests)
         assert self.asked <= self.budget
-        return [self._choice(one) for one in requests]
+        return [self._choice(request) for request in requests]
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        self.texts += [(purpose, one) for one in requests]
+        self.texts += [(purpose, request) for request in requests]
         self.order += [purpose] * len(requests)
         assert self.asked <= self.budget
-        return [self.write(one.prompt) for one in requests]
+        return [self.write(request.prompt) for request in requests]
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         self.notes[purpose] = (kept, contradictory)
@@ -91,11 +91,11 @@ class Asked:
 
     def _choice(self, request: ChoiceRequest) -> Choice | None:
         rows = [int(row) for row in request.images[0].key.split()]
-        chosen = self.answer(request, int(TRUTH[rows].mode().values))
-        if chosen is None:
+        chosen_label = self.answer(request, int(TRUTH[rows].mode().values))
+        if chosen_label is None:
             return None
         shown = (*request.options, "none")
-        return request.choice([float(one == chosen) for one in shown])
+        return request.choice([float(label == chosen_label) for label in shown])
 
 
 def right(request: ChoiceRequest, truth: int) -> str:

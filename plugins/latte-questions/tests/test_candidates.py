@@ -39,8 +39,10 @@ train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2}
 def loss(stream: LabelStream, share: float, images: Tensor = LOGITS) -> float:
     """Return the loss of images whose logits are their features."""
     classifier = Classifier(torch.eye(4), torch.arange(4))
-    own = PartialLabelLoss(PartialLabelOptions(share=share), CONTEXT)
-    return float(own(images, Supervision(stream, classifier=classifier), torch.tensor(1.0)))
+    partial_loss = PartialLabelLoss(PartialLabelOptions(share=share), CONTEXT)
+    return float(
+        partial_loss(images, Supervision(stream, classifier=classifier), torch.tensor(1.0))
+    )
 
 
 def stream(weight: float = 1.0) -> CandidateStream:

@@ -15,9 +15,9 @@ def test_the_raw_gain_counts_changed_labels_only() -> None:
 
 
 def test_the_expected_gain_lies_within_an_interval_that_scales_with_the_raw_gain() -> None:
-    found = calibrated(0.3)
-    assert (found.value, found.low) == pytest.approx((SHARE * 0.3, LOWEST * 0.3))
-    assert found.high == pytest.approx(HIGHEST * 0.3)
-    assert found.low < found.value < found.high
+    gain = calibrated(0.3)
+    assert (gain.value, gain.low) == pytest.approx((SHARE * 0.3, LOWEST * 0.3))
+    assert gain.high == pytest.approx(HIGHEST * 0.3)
+    assert gain.low < gain.value < gain.high
     assert calibrated(1.0).high <= 1
     assert calibrated(0.0).low == calibrated(0.0).high == 0

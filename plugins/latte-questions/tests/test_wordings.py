@@ -77,7 +77,7 @@ def fitting(prompt: str) -> str:
 
 def swapped(prompt: str) -> str:
     """Write wordings of other classes."""
-    return re.sub(r"(thing|like) (\d)", lambda found: f"thing {(int(found[2]) + 1) % 8}",
+    return re.sub(r"(thing|like) (\d)", lambda match: f"thing {(int(match[2]) + 1) % 8}",
                   fitting(prompt))  # fmt: skip
 
 
@@ -92,33 +92,33 @@ def encode(names: Sequence[str]) -> Tensor:
 
 
 def worded(
-    asked: Asked,
+    questions: Asked,
     options: ChoicesOptions = WORDED,
     labeler: ChoicesLabeler | None = None,
     noise: float = 0.12,
 ) -> Tensor:
     start = TrainingStart(**{**vars(misnamed(noise)), "encode_names": encode})
-    return labels(labeler or ChoicesLabeler(options, CONTEXT), start, asked)
+    return labels(labeler or ChoicesLabeler(options, CONTEXT), start, questions)
 
 
 def test_names_come_first_and_differences_after_the_controls() -> None:
-    asked = Asked(130, right, fitting)
-    worded(asked, noise=0.4)
-    purposes = list(dict.fromkeys(asked.order))
+    questions = Asked(130, right, fitting)
+    worded(questions, noise=0.4)
+    purposes = list(dict.fromkeys(questions.order))
     assert purposes == ["class-names", "clusters", "controls", "differences", "images"]
-    assert all(request.images == () for _, request in asked.texts)
-    assert len({request.prompt for _, request in asked.texts}) == len(asked.texts)
-    names = [request.prompt for purpose, request in asked.texts if purpose == "class-names"]
+    assert all(request.images == () for _, request in questions.texts)
+    assert len({request.prompt for _, request in questions.texts}) == len(questions.texts)
+    names = [request.prompt for purpose, request in questions.texts if purpose == "class-names"]
     assert len(names) == CLASSES
-    assert asked.order.count("differences") < CLASSES
+    assert questions.order.count("differences") < CLASSES
 
 
 def test_a_small_budget_goes_to_few_names() -> None:
-    asked = Asked(40, right, fitting)
-    worded(asked)
-    assert asked.order.count("class-names") == 4
-    assert asked.order.count("differences") <= 2
-    assert asked.asked <= 40
+    questions = Asked(40, right, fitting)
+    worded(questions)
+    assert questions.order.count("class-names") == 4
+    assert questions.order.count("differences") <= 2
+    assert questions.asked <= 40
 
 
 def test_wordings_that_fit_the_answers_change_the_class_texts(
@@ -126,11 +126,11 @@ def test_wordings_that_fit_the_answers_change_the_class_texts(
 ) -> None:
     # Otherwise the many questions alone would leave no expected gain.
     monkeypatch.setattr("latte_questions.interview.LARGEST_SHARE", 1.0)
-    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
-    found = worded(asked, labeler=labeler)
-    assert asked.notes["class-names"] == (CLASSES, 0)
-    assert asked.gains == [], "the estimate is not calibrated for other class texts"
-    assert float((found == TRUTH).double().mean()) > 0.95
+    questions, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    image_labels = worded(questions, labeler=labeler)
+    assert questions.notes["class-names"] == (CLASSES, 0)
+    assert questions.gains == [], "the estimate is not calibrated for other class texts"
+    assert float((image_labels == TRUTH).double().mean()) > 0.95
     texts, start = labeler.state()["texts"], misnamed()
     accuracies = [
         float(((start.image_features @ one.T).argmax(dim=1) == TRUTH).double().mean())
@@ -143,9 +143,9 @@ def test_wordings_that_fit_the_answers_change_the_class_texts(
 @pytest.mark.parametrize("write", [swapped, useless, lambda _: None])
 def test_wordings_that_do_not_fit_change_nothing(write: Callable[[str], str | None]) -> None:
     """With a budget for all images, the other questions are the same."""
-    asked = Asked(1000, right, write)
-    assert torch.equal(worded(asked), worded(Asked(1000, right), ChoicesOptions()))
-    assert asked.notes.get("class-names", (0, 0))[0] == 0
+    questions = Asked(1000, right, write)
+    assert torch.equal(worded(questions), worded(Asked(1000, right), ChoicesOptions()))
+    assert questions.notes.get("class-names", (0, 0))[0] == 0
 
 
 @pytest.mark.parametrize("answer", [first, lowest, refusal, none])
@@ -156,15 +156,15 @@ def test_wordings_of_a_useless_describer_change_nothing(answer: Answering) -> No
 
 
 def test_a_resumed_run_keeps_the_class_texts_and_asks_nothing() -> None:
-    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
-    found = worded(asked, labeler=labeler)
-    again = Asked(130, right, fitting)
-    assert torch.equal(worded(again), found)
-    assert again.order == asked.order
+    questions, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    image_labels = worded(questions, labeler=labeler)
+    later_questions = Asked(130, right, fitting)
+    assert torch.equal(worded(later_questions), image_labels)
+    assert later_questions.order == questions.order
     resumed = Resumed(WORDED, CONTEXT)
     resumed.saved = labeler.state()
     silent = Asked(130, right, fitting)
-    assert torch.equal(worded(silent, labeler=resumed), found)
+    assert torch.equal(worded(silent, labeler=resumed), image_labels)
     assert silent.order == []
 
 

@@ -11,8 +11,9 @@ from latte.recipe.load import load_recipe
 from latte.registry import discovery
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec, Kind, Registered
-from latte.results import identity as identity_module
-from latte.results.identity import STAGES, code_of_stage, run_hash, stage_fingerprints
+from latte.results.record import STAGES
+from latte.run import identity as identity_module
+from latte.run.identity import code_of_stage, run_hash, stage_fingerprints
 
 OPTIONAL = ("micro_batch_size",)
 

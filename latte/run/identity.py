@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from latte.interfaces import LatteError
 from latte.io.files import digest, digest_json
 from latte.recipe.component import Choice
 from latte.recipe.model import LearnerChoice, Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.spec import BUILTIN_DISTRIBUTION, Kind
+from latte.results.record import STAGES
 from latte.version import __version__
-
-STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 
 CHECKPOINTS = "checkpoints"
 
@@ -41,13 +39,6 @@ def code_of_stage(recipe: Recipe, stage: str) -> dict[str, str]:
     """Return digests of the plugin code that a stage uses, by package; see `plugin_code`."""
     used = [one for one in recipe.choices if one.spec.kind in _KINDS.get(stage, ())]
     return {one.distribution: code for one in used if (code := plugin_code(one))}
-
-
-def check_stage(name: str) -> str:
-    """Return `name` unchanged. Raises `LatteError` if there is no stage of this name."""
-    if name not in STAGES:
-        raise LatteError(f"there is no stage `{name}`", hint=f"stages: {', '.join(STAGES)}")
-    return name
 
 
 def stage_fingerprints(
