@@ -93,10 +93,15 @@ class Facts(Checked):
 
 
 class DataFacts(Facts):
-    """Facts of stage `data`: class names in label order, and numbers of images."""
+    """Facts of stage `data`: class names in label order, and numbers of images.
+
+    Attributes:
+        copies: Training images that are exact copies of another training image.
+    """
 
     class_names: _Names = ()
     training_images: Count = 0
+    copies: Count = 0
     skipped_images: Count = 0
 
 
@@ -269,7 +274,7 @@ class RunRecord(Checked):
     @property
     def seconds(self) -> dict[str, float]:
         """Wall-clock seconds of each finished stage; a reused stage keeps its earlier time."""
-        return {stage: one.seconds for stage, one in self.stages.items()}
+        return {stage: record.seconds for stage, record in self.stages.items()}
 
     @property
     def peak_memory_mb(self) -> dict[str, float]:
@@ -277,8 +282,8 @@ class RunRecord(Checked):
 
         Memory of the process may include memory that earlier stages freed.
         """
-        known = {stage: one.peak_memory_mb for stage, one in self.stages.items()}
-        return {stage: one for stage, one in known.items() if one is not None}
+        peaks = {stage: record.peak_memory_mb for stage, record in self.stages.items()}
+        return {stage: peak for stage, peak in peaks.items() if peak is not None}
 
     def to_repeat(self, stage: str) -> str | None:
         """Return what the next run repeats of a finished stage; None if nothing."""

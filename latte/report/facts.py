@@ -83,6 +83,7 @@ def run_facts(results: RunResults) -> list[Fact]:
     """Return facts about a run: numbers of images and classes, seed, time and memory."""
     facts = [
         ("Training images", count(results.record.data.training_images)),
+        ("Exact copies among them", count(results.record.data.copies)),
         ("Skipped images", count(results.record.data.skipped_images)),
         ("Classes", count(len(results.record.data.class_names))),
         ("Training steps", count(steps(results))),

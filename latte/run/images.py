@@ -155,6 +155,7 @@ def write_images(workspace: Workspace, images: Images) -> StageResult:
         DataFacts(
             class_names=images.class_names,
             training_images=len(images.training.images),
+            copies=len(images.training.keys) - len({*images.training.keys}),
             skipped_images=len(skipped),
         ),
     )

@@ -283,3 +283,12 @@ def test_finished_run_in_another_environment_is_reused_in_silence(tmp_path: Path
     said = runs.latte("run", "recipe.yaml", "--set=output=runs")
     assert said.code == 0, said.err
     assert "bit-identical" not in " ".join(said.err.split())
+
+
+def test_exact_copies_among_the_training_images_are_counted(recipe: Path, tmp_path: Path) -> None:
+    image = next((tmp_path / "images").rglob("*.jpg"))
+    for number in range(2):
+        image.with_name(f"copy-{number}.jpg").write_bytes(image.read_bytes())
+    folder, _, _ = run(recipe, until="data")
+    assert recorded(folder, "data", "training_images") == 14
+    assert recorded(folder, "data", "copies") == 2
