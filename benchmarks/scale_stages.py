@@ -213,7 +213,7 @@ def identify(world: World) -> None:
 def write_lists(world: World) -> None:
     """training.jsonl, evaluation.jsonl."""
     written = write_images(world.workspace, world.images)
-    world.run.results.begin(Source(recipe="recipe.yaml"))
+    world.run.results.begin(Source(recipe="recipe.yaml", values={"name": "scale"}))
     world.run.results.finish("data", _STAGE, written.facts)
 
 

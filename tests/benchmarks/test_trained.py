@@ -73,7 +73,7 @@ def evaluation(*classes: tuple[int, int]) -> Evaluation:
     """Return the evaluation of classes given as (images, correct)."""
     counts = tuple(ClassAccuracy(correct, images) for images, correct in classes)
     share = Interval(0.5, 0.5, 0.5)
-    return Evaluation("x", sum(one.images for one in counts), share, 0.5, 0.5, counts, None)
+    return Evaluation(sum(one.images for one in counts), share, 0.5, 0.5, counts, None)
 
 
 def test_gain_on_unseen_images_weighs_recalls_by_the_mix() -> None:
