@@ -58,8 +58,10 @@ def _names(model: Any, group: TrainableGroup) -> Iterable[str]:
             return layer_norms or _affine(model.visual, "visual", nn.BatchNorm2d)
         case "text_layer_norms":
             towers = ("text",) if hasattr(model, "text") else ("transformer", "ln_final")
-            affine = (_affine(getattr(model, tower), tower, nn.LayerNorm) for tower in towers)
-            return chain.from_iterable(affine)
+            names_by_tower = (
+                _affine(getattr(model, tower), tower, nn.LayerNorm) for tower in towers
+            )
+            return chain.from_iterable(names_by_tower)
         case "projections":
             heads = list(_below(names, _VISUAL_PROJECTIONS)) or _classifier(model.visual)
             return (*heads, *_below(names, _TEXT_PROJECTIONS))

@@ -123,7 +123,7 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
     ]
     headings = ("describer", "about", "questions", "stored", "to ask")
     results().print(fitted(headings, rows, right=(2, 3, 4)))
-    echo(f"to ask in all: {plural(sum(plan.to_ask for plan in planned), 'plan')}")
+    echo(f"to ask in all: {plural(sum(plan.to_ask for plan in planned), 'question')}")
     for describer, tokens in {plan.describer: plan.tokens for plan in planned}.items():
         if tokens is not None:
             echo(

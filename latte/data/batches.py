@@ -43,12 +43,12 @@ def evaluation_batches(
     If `only` is given, yield only the images with these indices.
     """
 
-    def write(index: int, out: Tensor) -> None:
-        out.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
+    def write(index: int, view: Tensor) -> None:
+        view.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
 
     image_indices = range(len(cache)) if only is None else only
     indices = torch.tensor(image_indices, dtype=torch.int64)
-    batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
+    batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
     return _prefetched(batches, write, torch.uint8, cache, pixel_format, device)
 
 
@@ -61,8 +61,8 @@ def training_batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield `batches` in order: indices (B,) int64 and random views (B, 3, S, S) float32."""
 
-    def write(index: int, out: Tensor) -> None:
-        view.write(cache.pixels(index), index, epoch, out)
+    def write(index: int, view_pixels: Tensor) -> None:
+        view.write(cache.pixels(index), index, epoch, view_pixels)
 
     dtype = torch.float32 if device.type == "cpu" else torch.uint8
     return _prefetched(batches, write, dtype, cache, view.pixel_format, device)

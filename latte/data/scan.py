@@ -80,22 +80,25 @@ def scan_images(
         disk.refresh()
     # Of W processes, process r has read the images r, r + W, r + 2W, and so on.
     outcomes = [
-        all_outcomes[i % len(all_outcomes)][i // len(all_outcomes)] for i in range(len(images))
+        all_outcomes[index % len(all_outcomes)][index // len(all_outcomes)]
+        for index in range(len(images))
     ]
-    pairs = list(zip(images, outcomes, strict=True))
-    readable = tuple(image for image, (key, _) in pairs if key is not None)
+    image_outcomes = list(zip(images, outcomes, strict=True))
+    readable_images = tuple(image for image, (key, _) in image_outcomes if key is not None)
     keys = tuple(key for key, _ in outcomes if key is not None)
-    skipped = tuple(SkippedImage(image.id, reason) for image, (key, reason) in pairs if key is None)
-    return Scan(readable, keys, skipped, ImageCache(readable, store=store, keys=keys))
+    skipped = tuple(
+        SkippedImage(image.id, reason) for image, (key, reason) in image_outcomes if key is None
+    )
+    return Scan(readable_images, keys, skipped, ImageCache(readable_images, store=store, keys=keys))
 
 
 def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id") -> None:
     """Write a CSV file of skipped images, atomically: ids in the column `column`, and reasons."""
     with (
         write_atomically(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as f,
+        temporary.open("w", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.writer(f)
+        writer = csv.writer(file)
         writer.writerow([column, "reason"])
         writer.writerows([image.id, image.reason] for image in skipped)
 

@@ -85,12 +85,12 @@ def _image_processor(pixels: PixelFormat) -> Any:
         what = "transformers' CLIP cannot pad an image's short side, as this model needs it"
         hint = "use latte.load, or `--format onnx`, whose metadata describes the padding"
         raise LatteError(what, where="preprocessing", hint=hint)
-    square = {"height": pixels.size, "width": pixels.size}
-    shortest = pixels.resize_mode == "shortest"
+    square_size = {"height": pixels.size, "width": pixels.size}
+    crops_centre = pixels.resize_mode == "shortest"
     return CLIPImageProcessorPil(
-        size={"shortest_edge": pixels.size} if shortest else square,
-        do_center_crop=shortest,
-        crop_size=square,
+        size={"shortest_edge": pixels.size} if crops_centre else square_size,
+        do_center_crop=crops_centre,
+        crop_size=square_size,
         resample=_RESAMPLE[pixels.interpolation],
         image_mean=list(pixels.mean),
         image_std=list(pixels.std),

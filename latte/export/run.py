@@ -41,6 +41,6 @@ def export_run(
     progress.say(f"exporting to {format_}")
     if output is None:
         folder.refuse_links()
-    place = output or folder.path / "export" / (use or "") / format_
+    target = output or folder.path / "export" / (use or "") / format_
     export = export_onnx if format_ == "onnx" else export_transformers
-    return export(exported, place, replace=output is None)
+    return export(exported, target, replace=output is None)

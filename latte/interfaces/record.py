@@ -276,7 +276,7 @@ class RunRecord(Checked):
     @property
     def seconds(self) -> dict[str, float]:
         """Wall-clock seconds of each finished stage; a reused stage keeps its earlier time."""
-        return {stage: one.seconds for stage, one in self.stages.items()}
+        return {stage: record.seconds for stage, record in self.stages.items()}
 
     @property
     def peak_memory_mb(self) -> dict[str, float]:
@@ -284,8 +284,8 @@ class RunRecord(Checked):
 
         Memory of the process may include memory that earlier stages freed.
         """
-        known = {stage: one.peak_memory_mb for stage, one in self.stages.items()}
-        return {stage: one for stage, one in known.items() if one is not None}
+        peaks = {stage: record.peak_memory_mb for stage, record in self.stages.items()}
+        return {stage: peak for stage, peak in peaks.items() if peak is not None}
 
     def to_repeat(self, stage: str) -> str | None:
         """Return what the next run repeats of a finished stage; None if nothing."""

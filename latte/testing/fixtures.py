@@ -270,10 +270,10 @@ def guard_evidence(
             else image_features
         )
         features = normalize(learner_features, dim=1)
-        sums = class_features + torch.zeros_like(class_features).index_add_(
+        class_sums = class_features + torch.zeros_like(class_features).index_add_(
             0, start.zero_shot_labels, features
         )
-        classifier = Classifier(normalize(sums, dim=1), torch.arange(classes))
+        classifier = Classifier(normalize(class_sums, dim=1), torch.arange(classes))
         candidates[f"learner-{number}"] = Candidate(features, classifier, 100.0)
     similarities = sum(
         candidate.classifier.similarities(candidate.image_features)

@@ -180,7 +180,10 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the results that equal runs reproduce exactly, by the name of their file or fact."""
+    """Return the results that equal runs reproduce exactly, by the name of their file or fact.
+
+    Models of control runs are left out.
+    """
     names = (
         "descriptions.jsonl",
         "metrics.jsonl",
@@ -192,6 +195,7 @@ def results(run: Path) -> dict[str, bytes]:
     ]
     files = {name: (run / name).read_bytes() for name in sorted([*names, *tensor_names])}
     facts = json.loads((run / "results.json").read_bytes())["evaluate"]
+    facts["models"] = [model for model in facts["models"] if model["role"] != "control"]
     return files | {name: json.dumps(fact).encode() for name, fact in facts.items()}
 
 

@@ -183,10 +183,10 @@ class Constant(Encoder[InputT]):
 
     trains = False
 
-    def __init__(self, features: Tensor, rows: Callable[[InputT], Tensor]) -> None:
-        """Use unit `features` (M, D); `rows` gives the row of each input, on the CPU."""
+    def __init__(self, features: Tensor, rows_of_inputs: Callable[[InputT], Tensor]) -> None:
+        """Use unit `features` (M, D); `rows_of_inputs` gives the row of each input, on the CPU."""
         self.features = features
-        self._rows = rows
+        self._rows = rows_of_inputs
 
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D), without gradient."""

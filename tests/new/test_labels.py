@@ -86,9 +86,10 @@ def test_labels_of_photos_and_of_other_images_teach(
     photos: Path, command: list[str], tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command_line([*command, "--labels", "examples"]) == 0
-    assert "labels: 6 images of 3 classes; 6 are not among your images" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "labels: 6 images of 3 classes; 6 are not among your images" in printed
+    assert "gain: not measured" not in printed
+    assert "6 answers taught the model" in printed
     (folder,) = {path.parent for path in Path("adapted").glob("*/results.json")}
     run = open_run(folder)
     assert len(run.rows.training_ids) == len(run.rows.pseudo_labels.adapted) == 12
