@@ -36,28 +36,30 @@ def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Ten
     truth = answered.labelled.train.labels
     order = torch.randperm(len(truth), generator=generator)
     if plan == WORTH_ASKING:
-        asked = _in_order(answered, order, None)
+        rows = _in_order(answered, order, None)
     elif plan.endswith(IN_ORDER):
-        asked = _in_order(answered, order, _number(plan))
+        rows = _in_order(answered, order, _number(plan))
     elif "sheet" in plan:
         sheets = [*_sheets(answered, generator)]
-        asked = torch.cat(sheets if plan.endswith("group") else sheets[: _number(plan)])
+        rows = torch.cat(sheets if plan.endswith("group") else sheets[: _number(plan)])
     elif plan.endswith("random"):
-        asked = order[: _number(plan)]
+        rows = order[: _number(plan)]
     elif plan.endswith("class"):
-        asked = torch.cat(
+        rows = torch.cat(
             [order[truth[order] == label][: _number(plan)] for label in range(answered.classes)]
         )
     else:
-        asked = torch.cat([*_nearest_centres(answered, _number(plan), generator)])
-    return torch.full_like(truth, -1).index_copy(0, asked, truth[asked])
+        rows = torch.cat([*_nearest_centres(answered, _number(plan), generator)])
+    return torch.full_like(truth, -1).index_copy(0, rows, truth[rows])
 
 
 def with_mistakes(true: Tensor, share: float, classes: int, generator: torch.Generator) -> Tensor:
     """Return the answers, where each is another random class with the probability `share`."""
     mistaken = (torch.rand(len(true), generator=generator) < share) & (true >= 0)
-    others = (true + torch.randint(1, max(2, classes), true.shape, generator=generator)) % classes
-    return torch.where(mistaken, others, true)
+    other_classes = (
+        true + torch.randint(1, max(2, classes), true.shape, generator=generator)
+    ) % classes
+    return torch.where(mistaken, other_classes, true)
 
 
 def _number(plan: str) -> int:
@@ -85,8 +87,8 @@ def _sheets(answered: AnsweredSet, generator: torch.Generator) -> Iterator[Tenso
     for label in groups.bincount().argsort(descending=True, stable=True).tolist():
         rows = ((groups == label) & is_considered).nonzero().squeeze(1)
         ranked = rows[confidence[rows].argsort(descending=True, stable=True)]
-        rest = ranked[_SUREST:]
-        sheet = torch.cat([ranked[:_SUREST], rest[max(0, len(rest) - _LEAST_SURE) :]])
+        least_sure = ranked[_SUREST:]
+        sheet = torch.cat([ranked[:_SUREST], least_sure[max(0, len(least_sure) - _LEAST_SURE) :]])
         shows = truth[sheet]
         if len(sheet) and int(shows.bincount().max()) >= _MIXED * len(sheet):
             yield sheet[shows == shows.mode().values]
@@ -99,23 +101,25 @@ def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Te
     """
     considered = shuffled[: round(_CONSIDERED * len(shuffled))]
     truth = answered.labelled.train.labels
-    given, posteriors = torch.full_like(truth, -1), answered.without_answers
-    asked = considered[:0]
-    while len(asked) < (len(considered) if number is None else number):
-        order = _next(answered, considered, posteriors, given)
+    corrections, posteriors = torch.full_like(truth, -1), answered.without_answers
+    asked_rows = considered[:0]
+    while len(asked_rows) < (len(considered) if number is None else number):
+        order = _next(answered, considered, posteriors, corrections)
         if number is None and not order.is_worth_asking:
             break
         rows = considered[order.rows]
-        asked, given[rows] = torch.cat([asked, rows]), truth[rows]
+        asked_rows, corrections[rows] = torch.cat([asked_rows, rows]), truth[rows]
         texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-        posteriors = fit_mixture(answered.own, texts, scale, MixtureOptions(), given).posteriors
-    return asked[:number]
+        posteriors = fit_mixture(
+            answered.own, texts, scale, MixtureOptions(), corrections
+        ).posteriors
+    return asked_rows[:number]
 
 
 def _next(
-    answered: AnsweredSet, considered: Tensor, posteriors: Tensor, given: Tensor
+    answered: AnsweredSet, considered: Tensor, posteriors: Tensor, corrections: Tensor
 ) -> AskingOrder:
     confidence, labels = posteriors[considered].max(dim=1)
     texts, features = answered.labelled.texts, answered.own[considered]
     differs = labels != (features @ texts.T).argmax(dim=1)
-    return asking_order(features, confidence, differs, given[considered] >= 0, _REFIT_AFTER)
+    return asking_order(features, confidence, differs, corrections[considered] >= 0, _REFIT_AFTER)

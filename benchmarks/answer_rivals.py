@@ -82,45 +82,47 @@ class AnsweredSet:
 
     def classified(self, rows: Tensor, bias: Tensor | float = 0.0) -> Labels:
         """Return the labels of a linear classifier."""
-        return Labels(*((one @ rows.T + bias).argmax(dim=1) for one in (self.own, self.unseen)))
+        return Labels(
+            *((features @ rows.T + bias).argmax(dim=1) for features in (self.own, self.unseen))
+        )
 
 
 Method = Callable[[AnsweredSet, Tensor], Labels]
 """Function of a set, and of the given classes (N,) with -1 elsewhere."""
 
 
-def mixture(answered: AnsweredSet, given: Tensor) -> Labels:
+def mixture(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of latte's mixture with the answers."""
     texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-    fitted = fit_mixture(answered.own, texts, scale, MixtureOptions(), given)
+    fitted = fit_mixture(answered.own, texts, scale, MixtureOptions(), corrections)
     unseen = answered.classified(scale * texts + fitted.rows, fitted.bias).unseen
     return Labels(fitted.posteriors.argmax(dim=1), unseen)
 
 
-def probe(answered: AnsweredSet, given: Tensor) -> Labels:
+def probe(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of a logistic regression on the answers, which starts at the class texts."""
-    rows = (given >= 0).nonzero().squeeze(1)
+    rows = (corrections >= 0).nonzero().squeeze(1)
     weights = torch.ones(len(rows))
-    return _regressed(answered, rows, given[rows], weights, _NEAR_TEXTS)
+    return _regressed(answered, rows, corrections[rows], weights, _NEAR_TEXTS)
 
 
-def probe_with_sure_labels(answered: AnsweredSet, given: Tensor) -> Labels:
+def probe_with_sure_labels(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of the same regression, also on the mixture's labels with a probability above .9."""
     probabilities, labels = answered.without_answers.max(dim=1)
-    rows = ((given >= 0) | (probabilities > _SURE)).nonzero().squeeze(1)
-    labels = torch.where(given >= 0, given, labels)[rows]
-    weights = torch.where(given[rows] >= 0, _ANSWER, 1.0)
+    rows = ((corrections >= 0) | (probabilities > _SURE)).nonzero().squeeze(1)
+    labels = torch.where(corrections >= 0, corrections, labels)[rows]
+    weights = torch.where(corrections[rows] >= 0, _ANSWER, 1.0)
     return _regressed(answered, rows, labels, weights, _NEAR_TEXTS_WITH_SURE_LABELS)
 
 
-def nearest_mean(answered: AnsweredSet, given: Tensor) -> Labels:
+def nearest_mean(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of the nearest class mean; a class's moved text counts as one image."""
-    rows = given >= 0
-    sums = one_hot(given[rows], len(answered.moved_texts)).float().T @ answered.own[rows]
+    rows = corrections >= 0
+    sums = one_hot(corrections[rows], len(answered.moved_texts)).float().T @ answered.own[rows]
     return answered.classified(normalize(sums + answered.moved_texts, dim=1))
 
 
-def propagation(answered: AnsweredSet, given: Tensor) -> Labels:
+def propagation(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels by propagation from the answers over the graph of neighbours.
 
     Zhou, Bousquet, Lal, Weston, Schölkopf: Learning with Local and Global Consistency, NIPS 2003.
@@ -129,23 +131,23 @@ def propagation(answered: AnsweredSet, given: Tensor) -> Labels:
     """
     scale, texts = answered.labelled.logit_scale, answered.labelled.texts
     seeds = _TEXT_SEED * (scale * answered.own @ texts.T).softmax(dim=1)
-    rows = given >= 0
-    seeds[rows] = one_hot(given[rows], len(texts)).float()
+    rows = corrections >= 0
+    seeds[rows] = one_hot(corrections[rows], len(texts)).float()
     scores = answered.propagation @ seeds
     cosines, indices = (answered.unseen @ answered.own.T).topk(_NEIGHBOURS, dim=1)
     unseen = (cosines.clamp_min(0)[:, :, None] * scores[indices]).sum(dim=1)
     return Labels(scores.argmax(dim=1), unseen.argmax(dim=1))
 
 
-def tip_adapter(answered: AnsweredSet, given: Tensor) -> Labels:
+def tip_adapter(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of a cache of the answers, added to the zero-shot logits.
 
     Zhang et al.: Tip-Adapter, ECCV 2022, without training. Answers of a class are averaged, since
     classes have different numbers of them, and each class's mean zero-shot logit is subtracted.
     """
     scale, texts = answered.labelled.logit_scale, answered.labelled.texts
-    rows = given >= 0
-    keys, values = answered.own[rows], one_hot(given[rows], len(texts)).float()
+    rows = corrections >= 0
+    keys, values = answered.own[rows], one_hot(corrections[rows], len(texts)).float()
     values = values / values.sum(dim=0).clamp_min(1)
     middle = (scale * answered.own @ texts.T).mean(dim=0)
 

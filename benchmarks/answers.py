@@ -45,7 +45,7 @@ class Accuracy:
     """Number of answers."""
 
 
-Measured = dict[tuple[str, str], dict[str, list[Accuracy]]]
+Results = dict[tuple[str, str], dict[str, list[Accuracy]]]
 """Accuracies of each method, one per draw, by name of the set and plan."""
 
 
@@ -61,22 +61,22 @@ def main(arguments: Sequence[str]) -> None:
     sets = load_sets(options)
     plans = options.plan or PLANS
     methods = {LATTE: mixture} if options.no_rivals else METHODS
-    measured: Measured = {}
+    results: Results = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)
         for plan in plans:
-            measured[labelled.name, plan] = accuracies(
+            results[labelled.name, plan] = accuracies(
                 answered, plan, methods, options.draws, options.wrong
             )
     names = [labelled.name for labelled in sets]
     for part in ("own", "unseen"):
         say("", f"{part} images: mean accuracy of {len(sets)} sets, {options.draws} draws", "")
-        say(means_table(names, plans, methods, measured, part), "")
+        say(means_table(names, plans, methods, results, part), "")
         if not options.no_rivals:
-            say(*(against_best_rival(names, plan, measured, part) for plan in plans))
+            say(*(against_best_rival(names, plan, results, part) for plan in plans))
     if WORTH_ASKING in plans:
         numbers = {
-            name: mean(draw.answers for draw in measured[name, WORTH_ASKING][LATTE])
+            name: mean(draw.answers for draw in results[name, WORTH_ASKING][LATTE])
             for name in names
         }
         counts = ", ".join(f"{name} {number:.0f}" for name, number in numbers.items())
@@ -87,48 +87,50 @@ def accuracies(
     answered: AnsweredSet, plan: str, methods: Mapping[str, Method], draws: int, wrong: float
 ) -> dict[str, list[Accuracy]]:
     """Return the accuracies of each method, one per draw; all methods get the same answers."""
-    measured: dict[str, list[Accuracy]] = {name: [] for name in methods}
+    method_accuracies: dict[str, list[Accuracy]] = {name: [] for name in methods}
     for draw in range(draws):
         generator = torch.Generator().manual_seed(crc32(f"{answered.name} {plan} {draw}".encode()))
         true = answers(answered, plan, generator)
-        given = with_mistakes(true, wrong, answered.classes, generator)
+        corrections = with_mistakes(true, wrong, answered.classes, generator)
         for name, method in methods.items():
-            measured[name].append(accuracy(answered, given, method(answered, given)))
-    return measured
+            method_accuracies[name].append(
+                accuracy(answered, corrections, method(answered, corrections))
+            )
+    return method_accuracies
 
 
-def accuracy(answered: AnsweredSet, given: Tensor, labels: Labels) -> Accuracy:
+def accuracy(answered: AnsweredSet, corrections: Tensor, labels: Labels) -> Accuracy:
     """Return the accuracies of the labels in per cent."""
-    own = (labels.own == answered.labelled.train.labels)[given < 0]
+    is_right = (labels.own == answered.labelled.train.labels)[corrections < 0]
     unseen = labels.unseen == answered.labelled.test.labels
-    shares = [100 * float(right.float().mean()) for right in (own, unseen)]
-    return Accuracy(shares[0], shares[1], int((given >= 0).sum()))
+    shares = [100 * float(right.float().mean()) for right in (is_right, unseen)]
+    return Accuracy(shares[0], shares[1], int((corrections >= 0).sum()))
 
 
 def means_table(
     names: Sequence[str],
     plans: Sequence[str],
     methods: Iterable[str],
-    measured: Measured,
+    results: Results,
     part: str,
 ) -> str:
     """Return a table of the mean over sets, with a row per method and a column per plan."""
     rows = [
-        [method, *(f"{mean_of(names, plan, measured, part, method):.1f}" for plan in plans)]
+        [method, *(f"{mean_of(names, plan, results, part, method):.1f}" for plan in plans)]
         for method in methods
     ]
     return table(["", *plans], rows)
 
 
-def against_best_rival(names: Sequence[str], plan: str, measured: Measured, part: str) -> str:
+def against_best_rival(names: Sequence[str], plan: str, results: Results, part: str) -> str:
     """Return a line on the differences to the rival with the highest mean, set by set.
 
     A set is marked with `!` if latte is below by more than two standard errors of paired draws.
     """
-    best = max(RIVALS, key=lambda method: mean_of(names, plan, measured, part, method))
+    best = max(RIVALS, key=lambda method: mean_of(names, plan, results, part, method))
     cells = []
     for name in names:
-        pairs = zip(measured[name, plan][LATTE], measured[name, plan][best], strict=True)
+        pairs = zip(results[name, plan][LATTE], results[name, plan][best], strict=True)
         differences = [getattr(ours, part) - getattr(theirs, part) for ours, theirs in pairs]
         draws = len(differences)
         error = stdev(differences) / math.sqrt(draws) if draws > 1 else math.inf
@@ -137,6 +139,6 @@ def against_best_rival(names: Sequence[str], plan: str, measured: Measured, part
     return f"{plan}, minus {best}: {', '.join(cells)}"
 
 
-def mean_of(names: Sequence[str], plan: str, measured: Measured, part: str, method: str) -> float:
+def mean_of(names: Sequence[str], plan: str, results: Results, part: str, method: str) -> float:
     """Return the mean over sets of the mean over draws."""
-    return mean(mean(getattr(one, part) for one in measured[name, plan][method]) for name in names)
+    return mean(mean(getattr(draw, part) for draw in results[name, plan][method]) for name in names)

@@ -49,27 +49,29 @@ class ConfusedDescriber(SimulatedDescriber):
         likely = chances.topk(min(_OPTIONS, chances.shape[1]), dim=1).indices.tolist()
         shares = []
         for label, options in zip(self.folder.own.labels.tolist(), likely, strict=True):
-            rivals = [one for one in options if one != label]
-            shares.append(sum(frozenset((label, one)) in self.bad for one in rivals) / len(rivals))
+            rivals = [rival for rival in options if rival != label]
+            shares.append(
+                sum(frozenset((label, rival)) in self.bad for rival in rivals) / len(rivals)
+            )
         return sum(shares) / len(shares)
 
     def answer_about(self, request: ChoiceRequest, subject: Subject) -> int:
         """Return the index of the chosen option; the last one is "none of these"."""
         names, label = self.folder.names, subject.label
-        rivals = sorted(one for one in subject.names if one in names and one != names[label])
+        rivals = sorted(name for name in subject.names if name in names and name != names[label])
         if label == NO_CLASS or names[label] != subject.right_name or not rivals:
             return super().answer_about(request, subject)
-        own = self.draws(subject.key, *request.options)
-        shared = own[0] < sqrt(CORRELATION)
-        correct, first, confusion = self.draws(subject.key)[1:] if shared else own[1:]
-        parts = [subject.key, "rival", *([] if shared else request.options)]
-        rival = rivals[int(self.draws(*parts)[1] * len(rivals))]
+        draws = self.draws(subject.key, *request.options)
+        shared = draws[0] < sqrt(CORRELATION)
+        correct, position, confusion = self.draws(subject.key)[1:] if shared else draws[1:]
+        seed_parts = [subject.key, "rival", *([] if shared else request.options)]
+        rival = rivals[int(self.draws(*seed_parts)[1] * len(rivals))]
         bad = frozenset((label, names.index(rival))) in self.bad
         if correct < (self.right_if_bad if bad else self.right_elsewhere):
             return request.options.index(names[label])
         if bad:
             return request.options.index(rival)
-        if first < FIRST and request.options.index(names[label]) != 0:
+        if position < FIRST and request.options.index(names[label]) != 0:
             return 0
         (image,) = request.images
         return request.options.index(self.confused(rivals, image.features, confusion))
@@ -85,4 +87,4 @@ def _confused_pairs(chances: torch.Tensor, labels: torch.Tensor) -> set[frozense
     rows, columns = torch.triu_indices(classes, classes, offset=1)
     strength = (confusion + confusion.T)[rows, columns]
     order = strength.argsort(descending=True, stable=True)[: max(1, round(len(rows) * _BAD_SHARE))]
-    return {frozenset((int(rows[one]), int(columns[one]))) for one in order}
+    return {frozenset((int(rows[pair]), int(columns[pair]))) for pair in order}

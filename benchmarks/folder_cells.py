@@ -60,8 +60,8 @@ class Images:
 
     def take(self, rows: Rows | Tensor) -> Images:
         """Return the images `rows`, which are indices or a mask (N,)."""
-        chosen = torch.as_tensor(rows)
-        return Images(self.features[chosen], self.labels[chosen])
+        indices = torch.as_tensor(rows)
+        return Images(self.features[indices], self.labels[indices])
 
     def counts(self, classes: int) -> Numbers:
         """Return the number of images of each class (C,)."""
@@ -131,35 +131,38 @@ class Folder:
     """(N,) int64: classes that a person gave to own images, -1 elsewhere."""
 
 
-def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet]) -> Folder:
+def draw(full_set: LabelledSet, cell: Cell, seed: int, other_sets: Sequence[LabelledSet]) -> Folder:
     """Draw a folder; the choice of images and names depends on the arguments, not on the CLIP.
 
     `others` lend names that do not occur, and images that show none of the names.
     """
-    random = numpy.random.default_rng([seed, crc32(f"{whole.name}/{cell.name}".encode())])
-    names, texts = _names(whole, cell, random, others)
-    weights, size = _mix(whole, cell, len(names), random)
-    own = whole.train.take(stratified(whole.train, weights, size, random))
-    counts = torch.from_numpy(own.counts(len(names)))
-    test = whole.test.take(_at_most(whole.test, TEST_IMAGES_PER_CLASS, random))
-    own = _changed(own, cell, random, lent_images(whole, others))
+    random = numpy.random.default_rng([seed, crc32(f"{full_set.name}/{cell.name}".encode())])
+    names, texts = _names(full_set, cell, random, other_sets)
+    weights, size = _mix(full_set, cell, len(names), random)
+    images = full_set.train.take(stratified(full_set.train, weights, size, random))
+    counts = torch.from_numpy(images.counts(len(names)))
+    test = full_set.test.take(_at_most(full_set.test, TEST_IMAGES_PER_CLASS, random))
+    images = _changed(images, cell, random, lent_images(full_set, other_sets))
     shares = counts / counts.sum()
-    return Folder(names, texts, whole.logit_scale, own, test, shares, whole.encode_names)
+    return Folder(names, texts, full_set.logit_scale, images, test, shares, full_set.encode_names)
 
 
-def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
+def can_draw(full_set: LabelledSet, cell: Cell, other_sets: Sequence[LabelledSet]) -> bool:
     """Return True unless the cell needs images of no class and `others` cannot lend them."""
-    return cell.kind != "none" or len(lent_images(whole, others)) > 0
+    return cell.kind != "none" or len(lent_images(full_set, other_sets)) > 0
 
 
 def drawable(
-    whole: LabelledSet, cells: Sequence[Cell], others: Sequence[LabelledSet], progress: Progress
+    full_set: LabelledSet,
+    cells: Sequence[Cell],
+    other_sets: Sequence[LabelledSet],
+    progress: Progress,
 ) -> list[Cell]:
     """Return the cells that can be drawn from a set; report which are left out."""
-    absent = [cell for cell in cells if not can_draw(whole, cell, others)]
+    absent = [cell for cell in cells if not can_draw(full_set, cell, other_sets)]
     if absent:
         left_out = ", ".join(cell.name for cell in absent)
-        progress.say(f"{whole.name}: no set lends images of no class; left out: {left_out}")
+        progress.say(f"{full_set.name}: no set lends images of no class; left out: {left_out}")
     return [cell for cell in cells if cell not in absent]
 
 
@@ -167,26 +170,26 @@ def drawn_folders(
     loaded: Sequence[LabelledSet], cell: Cell, seeds: int
 ) -> Iterator[tuple[LabelledSet, list[Folder]]]:
     """Yield each set from which the cell can be drawn, with a folder per seed."""
-    for whole in loaded:
-        if can_draw(whole, cell, loaded):
-            yield whole, [draw(whole, cell, seed, loaded) for seed in range(seeds)]
+    for full_set in loaded:
+        if can_draw(full_set, cell, loaded):
+            yield full_set, [draw(full_set, cell, seed, loaded) for seed in range(seeds)]
 
 
-def lent_images(whole: LabelledSet, others: Sequence[LabelledSet]) -> Tensor:
+def lent_images(full_set: LabelledSet, other_sets: Sequence[LabelledSet]) -> Tensor:
     """Return features (M, D) of images of other sets that show none of the names."""
-    known = _spelled(whole.names)
-    lent = [whole.texts[:0]]
-    for other in _foreign(whole, others):
-        strange = torch.tensor([name not in known for name in _spelled(other.names)])
-        lent.append(other.train.features[strange[other.train.labels]])
+    names = _spelled(full_set.names)
+    lent = [full_set.texts[:0]]
+    for lender in _foreign(full_set, other_sets):
+        strange = torch.tensor([name not in names for name in _spelled(lender.names)])
+        lent.append(lender.train.features[strange[lender.train.labels]])
     return torch.cat(lent)
 
 
-def subset(whole: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
+def subset(full_set: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
     """Return the set reduced to `count` random classes, in label order."""
-    chosen = numpy.random.default_rng(seed).permutation(len(whole.names))[:count]
-    classes = torch.from_numpy(numpy.sort(chosen))
-    place = torch.full((len(whole.names),), NO_CLASS)
+    class_rows = numpy.random.default_rng(seed).permutation(len(full_set.names))[:count]
+    classes = torch.from_numpy(numpy.sort(class_rows))
+    place = torch.full((len(full_set.names),), NO_CLASS)
     place[classes] = torch.arange(len(classes))
 
     def kept(images: Images) -> Images:
@@ -194,20 +197,20 @@ def subset(whole: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
         return Images(images.features, labels).take(labels >= 0)
 
     return replace(
-        whole,
+        full_set,
         name=name,
-        names=tuple(whole.names[one] for one in classes),
-        texts=whole.texts[classes],
-        train=kept(whole.train),
-        test=kept(whole.test),
+        names=tuple(full_set.names[label] for label in classes),
+        texts=full_set.texts[classes],
+        train=kept(full_set.train),
+        test=kept(full_set.test),
     )
 
 
 def _mix(
-    whole: LabelledSet, cell: Cell, names: int, random: numpy.random.Generator
+    full_set: LabelledSet, cell: Cell, names: int, random: numpy.random.Generator
 ) -> tuple[Numbers, int]:
     """Return the weight of each class (C,), and the number of images to draw."""
-    counts = whole.train.counts(len(whole.names))
+    counts = full_set.train.counts(len(full_set.names))
     order = random.permutation(numpy.flatnonzero(counts))
     even = (counts > 0).astype(float)
     size = USUAL_IMAGES
@@ -253,63 +256,70 @@ def stratified(images: Images, weights: Numbers, size: int, random: numpy.random
     If a class has too few images, fewer rows are returned.
     """
     labels = images.labels.numpy()
-    pools = [random.permutation(numpy.flatnonzero(labels == one)) for one in weights.nonzero()[0]]
+    pools = [
+        random.permutation(numpy.flatnonzero(labels == label)) for label in weights.nonzero()[0]
+    ]
     shares = weights[weights > 0] / weights.sum()
     size = min(size, sum(map(len, pools)))
-    wanted = numpy.floor(shares * size).astype(int)
-    rest = random.choice(len(shares), size - wanted.sum(), p=shares)
-    wanted += numpy.bincount(rest, minlength=len(shares))
-    chosen = [pool[:count] for pool, count in zip(pools, wanted, strict=True)]
-    return random.permutation(numpy.concatenate(chosen))
+    counts = numpy.floor(shares * size).astype(int)
+    extra_classes = random.choice(len(shares), size - counts.sum(), p=shares)
+    counts += numpy.bincount(extra_classes, minlength=len(shares))
+    rows_by_class = [pool[:count] for pool, count in zip(pools, counts, strict=True)]
+    return random.permutation(numpy.concatenate(rows_by_class))
 
 
 def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows:
     """Return the rows of at most `count` random images per class, ascending."""
     order = random.permutation(len(images))
     labels = images.labels.numpy()[order]
-    kept = [order[labels == one][:count] for one in numpy.unique(labels)]
-    return numpy.sort(numpy.concatenate([order[:0], *kept]))
+    rows_by_class = [order[labels == label][:count] for label in numpy.unique(labels)]
+    return numpy.sort(numpy.concatenate([order[:0], *rows_by_class]))
 
 
 def _names(
-    whole: LabelledSet, cell: Cell, random: numpy.random.Generator, others: Sequence[LabelledSet]
+    full_set: LabelledSet,
+    cell: Cell,
+    random: numpy.random.Generator,
+    other_sets: Sequence[LabelledSet],
 ) -> tuple[tuple[str, ...], Tensor]:
     """Return all names of a folder, and their text features (C, D)."""
     if cell.kind == "meaningless":
-        return whole.names, whole.texts[torch.from_numpy(random.permutation(len(whole.names)))]
-    missing = NAMES - len(whole.names)
+        return full_set.names, full_set.texts[
+            torch.from_numpy(random.permutation(len(full_set.names)))
+        ]
+    missing = NAMES - len(full_set.names)
     if cell.kind != "names" or missing <= 0:
-        return whole.names, whole.texts
-    known = _spelled(whole.names)
+        return full_set.names, full_set.texts
+    class_names = _spelled(full_set.names)
     lent = {
         key: (name, text)
-        for other in _foreign(whole, others)
-        for key, name, text in zip(_spelled(other.names), other.names, other.texts, strict=True)
-        if key not in known
+        for lender in _foreign(full_set, other_sets)
+        for key, name, text in zip(_spelled(lender.names), lender.names, lender.texts, strict=True)
+        if key not in class_names
     }
-    chosen = [[*lent.values()][row] for row in random.permutation(len(lent))[:missing]]
-    texts = torch.stack([*whole.texts, *(text for _, text in chosen)])
-    return (*whole.names, *(name for name, _ in chosen)), texts
+    lent_names = [[*lent.values()][row] for row in random.permutation(len(lent))[:missing]]
+    texts = torch.stack([*full_set.texts, *(text for _, text in lent_names)])
+    return (*full_set.names, *(name for name, _ in lent_names)), texts
 
 
-def _changed(own: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
+def _changed(images: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
     """Return `own`, with images of no class added or each image twice if the cell says so."""
     if cell.kind == "twice":
-        return Images(own.features.repeat(2, 1), own.labels.repeat(2))
+        return Images(images.features.repeat(2, 1), images.labels.repeat(2))
     if cell.kind != "none":
-        return own
-    count = round(len(own) * cell.amount / (1 - cell.amount))
+        return images
+    count = round(len(images) * cell.amount / (1 - cell.amount))
     rows = torch.from_numpy(random.permutation(len(foreign))[:count])
     together = Images(
-        torch.cat([own.features, foreign[rows]]),
-        torch.cat([own.labels, torch.full((len(rows),), NO_CLASS)]),
+        torch.cat([images.features, foreign[rows]]),
+        torch.cat([images.labels, torch.full((len(rows),), NO_CLASS)]),
     )
     return together.take(random.permutation(len(together)))
 
 
-def _foreign(whole: LabelledSet, others: Sequence[LabelledSet]) -> list[LabelledSet]:
+def _foreign(full_set: LabelledSet, other_sets: Sequence[LabelledSet]) -> list[LabelledSet]:
     """Return the sets in `others` with another source than `whole`."""
-    return [other for other in others if other.source != whole.source]
+    return [lender for lender in other_sets if lender.source != full_set.source]
 
 
 def _spelled(names: Sequence[str]) -> list[str]:

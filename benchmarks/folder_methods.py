@@ -84,8 +84,8 @@ class RecipeMethod:
         verdict = guard.judge(_evidence(folder, classifier, labels))
         if verdict.strength == 1:
             return Answers(labels, test, verdict, labels)
-        taken = mixed_classifier(folder.texts, classifier, verdict.strength)
-        own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
+        mixed = mixed_classifier(folder.texts, classifier, verdict.strength)
+        own, test = (classify(mixed, images.features) for images in (folder.own, folder.test))
         return Answers(own, test, verdict, labels)
 
     def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
@@ -94,10 +94,12 @@ class RecipeMethod:
         Classes and confidences are those of the last posterior, if there is one.
         """
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
-        labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
-        given = (folder.names, folder.texts, folder.own.features, zero_shot(folder).own)
+        labelers = [
+            cast("PseudoLabeler[Any]", self._build(choice, context)) for choice in self.labelers
+        ]
+        facts = (folder.names, folder.texts, folder.own.features, zero_shot(folder).own)
         start = TrainingStart(
-            *given,
+            *facts,
             no_descriptions,
             corrections=folder.corrections,
             encode_names=folder.encode_names,
@@ -106,11 +108,11 @@ class RecipeMethod:
         for labeler in labelers:
             labeler.start(start)
         banks, by_name = {LEARNER: FeatureBank(start.image_features)}, {LEARNER: aggregator}
-        found: dict[str, Classifier] = {}
+        classifiers: dict[str, Classifier] = {}
         for labeler in labelers:
             seen = banks if labeler.needs_feature_banks else {}
-            found |= labeler.on_epoch_start(seen, by_name, 0).classifiers
-        aggregator.on_epoch_start(EpochInfo(found), LEARNER)
+            classifiers |= labeler.on_epoch_start(seen, by_name, 0).classifiers
+        aggregator.on_epoch_start(EpochInfo(classifiers), LEARNER)
         classifier = aggregator.classifier()
         for labeler in reversed(labelers):
             if (posterior := labeler.posterior(LEARNER)) is not None:
@@ -119,13 +121,13 @@ class RecipeMethod:
         best = logits.softmax(dim=1).max(dim=1)
         return classifier, best.indices, best.values
 
-    def _build(self, one: Choice, context: Context) -> Any:
-        return self.registry.build(one, one.options, context)
+    def _build(self, choice: Choice, context: Context) -> Any:
+        return self.registry.build(choice, choice.options, context)
 
 
 def zero_shot(folder: Folder) -> Answers:
     """Return the nearest class texts as classes."""
-    own, test = (one.features @ folder.texts.T for one in (folder.own, folder.test))
+    own, test = (images.features @ folder.texts.T for images in (folder.own, folder.test))
     return Answers(own.argmax(dim=1), test.argmax(dim=1))
 
 
@@ -138,9 +140,9 @@ class Accuracy:
     questions: float = 0
 
     @classmethod
-    def mean(cls, found: Sequence[Accuracy]) -> Accuracy:
+    def mean(cls, accuracies: Sequence[Accuracy]) -> Accuracy:
         """Return the mean accuracies."""
-        return cls(mean(one.own for one in found), mean(one.unseen for one in found))
+        return cls(mean(draw.own for draw in accuracies), mean(draw.unseen for draw in accuracies))
 
     def __str__(self) -> str:
         return f"{self.own:.1f} / {self.unseen:.1f}"
@@ -155,7 +157,10 @@ def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) ->
         counted = folder.own.labels != NO_CLASS
     own = answers.own[counted] == folder.own.labels[counted]
     return Accuracy(
-        *(100 * float(one.double().mean()) for one in (own, answers.test == folder.test.labels))
+        *(
+            100 * float(is_right.double().mean())
+            for is_right in (own, answers.test == folder.test.labels)
+        )
     )
 
 
@@ -183,11 +188,11 @@ def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
 
 def method_called(name: str, registry: Registry) -> Method:
     """Return the method called `name`. Raises `LatteError` if it is unknown or not installed."""
-    known = known_methods(registry)
-    if name not in known:
-        hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
+    methods = known_methods(registry)
+    if name not in methods:
+        hint = f"{did_you_mean(name, [*methods])} All: {', '.join(methods)}".strip()
         raise LatteError(f'there is no method "{name}"', where="--methods", hint=hint)
-    return known[name]()
+    return methods[name]()
 
 
 def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
@@ -233,9 +238,9 @@ def context_of(folder: Folder) -> Context:
 
 
 def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Choice:
-    found = registry.get(kind, name)
-    values = registry.options_model(found)(**options)
-    return Choice(found.spec, found.distribution, found.version, name, values)
+    spec = registry.get(kind, name)
+    values = registry.options_model(spec)(**options)
+    return Choice(spec.spec, spec.distribution, spec.version, name, values)
 
 
 def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:

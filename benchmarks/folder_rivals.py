@@ -37,16 +37,21 @@ def label_propagation(folder: Folder) -> Labels:
     texts, images = folder.texts, folder.own.features
     classes, nodes = len(texts), len(texts) + len(images)
     near, cosines = _nearest_others(images, _NEIGHBOURS - 1)
-    named, affinities = _nearest_texts(images, texts)
-    own = torch.arange(classes, nodes)
-    rows = torch.cat([own.repeat_interleave(near.shape[1]), own.repeat_interleave(named.shape[1])])
-    columns = torch.cat([near.flatten() + classes, named.flatten()])
+    text_indices, affinities = _nearest_texts(images, texts)
+    text_nodes = torch.arange(classes, nodes)
+    rows = torch.cat(
+        [
+            text_nodes.repeat_interleave(near.shape[1]),
+            text_nodes.repeat_interleave(text_indices.shape[1]),
+        ]
+    )
+    columns = torch.cat([near.flatten() + classes, text_indices.flatten()])
     values = torch.cat([cosines.flatten(), affinities.flatten()])
     weights = _symmetric(rows, columns, values, nodes)
     degrees = torch.zeros(nodes).index_add(0, weights.indices()[0], weights.values())
     scale = degrees.clamp_min(1e-12).rsqrt()
-    first, second = weights.indices()
-    graph = _csr(weights.indices(), weights.values() * scale[first] * scale[second], nodes)
+    rows, columns = weights.indices()
+    graph = _csr(weights.indices(), weights.values() * scale[rows] * scale[columns], nodes)
     seeds = torch.eye(nodes, classes)
     scores = seeds
     for _ in range(_ZLAP_ROUNDS):
@@ -58,13 +63,13 @@ def stata(folder: Folder) -> Labels:
     """StatA (Zanella et al. 2025, arXiv 2501.03729): Gaussians, anchored at the class texts."""
     texts, images, count = folder.texts, folder.own.features, len(folder.own)
     prior = (folder.logit_scale * images @ texts.T).log_softmax(dim=1)
-    first = prior.exp()
-    anchor_spread = _spread(images, first, texts).sum(dim=0, keepdim=True) / count
-    means, variances, shares = texts, anchor_spread.expand_as(texts), first
+    prior_probabilities = prior.exp()
+    anchor_spread = _spread(images, prior_probabilities, texts).sum(dim=0, keepdim=True) / count
+    means, variances, shares = texts, anchor_spread.expand_as(texts), prior_probabilities
     near, cosines = _nearest_others(images, _STATA_NEIGHBOURS)
     rows = torch.arange(count).repeat_interleave(near.shape[1])
-    both = _symmetric(rows, near.flatten(), cosines.flatten(), count)
-    graph = _csr(both.indices(), both.values() / (2 * _STATA_NEIGHBOURS), count)
+    graph = _symmetric(rows, near.flatten(), cosines.flatten(), count)
+    graph = _csr(graph.indices(), graph.values() / (2 * _STATA_NEIGHBOURS), count)
     for _ in range(_STATA_ROUNDS):
         fixed = prior + _STATA_LIKELIHOOD * _log_densities(images, means, variances)
         for _ in range(_STATA_STEPS):
@@ -93,8 +98,8 @@ def transclip(folder: Folder) -> Labels:
     near, cosines = _nearest_others(images, _MIXTURE_NEIGHBOURS)
     rows = torch.arange(len(images)).repeat_interleave(near.shape[1])
     values = cosines.flatten() / max(2 * near.shape[1], 1)
-    both = _symmetric(rows, near.flatten(), values, len(images))
-    graph = _csr(both.indices(), both.values(), len(images))
+    graph = _symmetric(rows, near.flatten(), values, len(images))
+    graph = _csr(graph.indices(), graph.values(), len(images))
     best, places = prior.topk(min(_MIXTURE_ANCHORS, len(images)), dim=0)
     means = normalize(torch.einsum("kc,kcd->cd", best.softmax(dim=0), images[places]), dim=1)
     variances = torch.full_like(images[0], 1 / images.shape[1])
@@ -153,22 +158,22 @@ def _propagated(folder: Folder, scores: Tensor) -> Tensor:
     """Return scores (M, C) of unseen images from the `scores` (C + N, C) of their neighbours."""
     texts, images, unseen = folder.texts, folder.own.features, folder.test.features
     near = (unseen @ images.T).topk(min(_NEIGHBOURS, len(images)), dim=1)
-    named, affinities = _nearest_texts(unseen, texts)
+    text_indices, affinities = _nearest_texts(unseen, texts)
     by_image = scores[near.indices + len(texts)] * near.values.clamp_min(0).unsqueeze(2)
-    return by_image.sum(dim=1) + (scores[named] * affinities.unsqueeze(2)).sum(dim=1)
+    return by_image.sum(dim=1) + (scores[text_indices] * affinities.unsqueeze(2)).sum(dim=1)
 
 
 def _nearest_others(images: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the nearest other images (N, k), and their cosines, at least 0."""
     cosines = (images @ images.T).fill_diagonal_(-torch.inf)
-    found = cosines.topk(min(count, len(images) - 1), dim=1)
-    return found.indices, found.values.clamp_min(0)
+    nearest = cosines.topk(min(count, len(images) - 1), dim=1)
+    return nearest.indices, nearest.values.clamp_min(0)
 
 
 def _nearest_texts(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the nearest texts (N, k), and the weights of the links to them."""
-    found = (images @ texts.T).topk(min(_NEIGHBOURS, len(texts)), dim=1)
-    return found.indices, found.values.clamp_min(0) ** _TEXT_POWER
+    nearest = (images @ texts.T).topk(min(_NEIGHBOURS, len(texts)), dim=1)
+    return nearest.indices, nearest.values.clamp_min(0) ** _TEXT_POWER
 
 
 def _symmetric(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:

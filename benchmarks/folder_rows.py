@@ -50,7 +50,7 @@ class Row:
         return round(-self.own * self.counted / 100)
 
 
-COLUMNS = tuple(one.name for one in fields(Row))
+COLUMNS = tuple(field.name for field in fields(Row))
 
 
 class RowFile:
@@ -75,14 +75,14 @@ class RowFile:
         if not self.path.exists():
             write_text(self.path, csv_text([COLUMNS]))
         text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            write_text(self.path, whole)
-        reader = csv.DictReader(io.StringIO(whole))
+        complete_lines = text[: text.rfind("\n") + 1]
+        if complete_lines != text:
+            write_text(self.path, complete_lines)
+        reader = csv.DictReader(io.StringIO(complete_lines))
         try:
             if reader.fieldnames is None or tuple(reader.fieldnames) != COLUMNS:
                 raise ValueError("it has other columns")
-            return [_row(one) for one in reader]
+            return [_row(cells) for cells in reader]
         except (KeyError, TypeError, ValueError) as error:
             raise LatteError(
                 f"is not a file of rows: {error}",
@@ -97,11 +97,11 @@ def _keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_json(path, plain)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        before = {}
-    if before != plain:
-        changed = [key for key in plain if before.get(key) != plain[key]]
+        saved = {}
+    if saved != plain:
+        changed = [key for key in plain if saved.get(key) != plain[key]]
         raise LatteError(
             f"the folder has rows of other settings ({', '.join(changed)})",
             where=str(path),
@@ -118,7 +118,10 @@ def csv_text(lines: Iterable[Sequence[object]]) -> str:
 
 def _cells(row: Row) -> list[str]:
     values = (getattr(row, name) for name in COLUMNS[:-1])
-    return [*("" if one is None else str(one) for one in values), json.dumps(dict(row.signals))]
+    return [
+        *("" if value is None else str(value) for value in values),
+        json.dumps(dict(row.signals)),
+    ]
 
 
 _READ: Mapping[str, Callable[[str], Any]] = {
@@ -132,4 +135,4 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def _row(cells: Mapping[str, str]) -> Row:
-    return Row(**{one.name: _READ[str(one.type)](cells[one.name]) for one in fields(Row)})
+    return Row(**{field.name: _READ[str(field.type)](cells[field.name]) for field in fields(Row)})

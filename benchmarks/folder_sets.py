@@ -68,21 +68,23 @@ class Sets:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all sets, then of all subsets."""
-        named = tuple(plan.name for plan in (*self.wholes, *self.subsets))
-        return (*named, *(path.stem for path in self.files))
+        plan_names = tuple(plan.name for plan in (*self.wholes, *self.subsets))
+        return (*plan_names, *(path.stem for path in self.files))
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
         """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""
         clip = load_clip(model, registry)
-        encoded = self.with_subsets([self._encoded(one, clip, progress) for one in self.wholes])
+        encoded = self.with_subsets([self._encoded(plan, clip, progress) for plan in self.wholes])
         return [*encoded, *read_features(self.files, clip)]
 
     def with_subsets(self, wholes: Sequence[LabelledSet]) -> list[LabelledSet]:
         """Return `wholes` and the subsets that are drawn from them."""
-        found = {one.name: one for one in wholes}
-        for one in self.subsets:
-            found[one.name] = subset(found[one.whole], one.count, one.seed, one.name)
-        return [*found.values()]
+        sets_by_name = {labelled.name: labelled for labelled in wholes}
+        for plan in self.subsets:
+            sets_by_name[plan.name] = subset(
+                sets_by_name[plan.whole], plan.count, plan.seed, plan.name
+            )
+        return [*sets_by_name.values()]
 
     def read(self, plan: SetPlan) -> tuple[CoopDataset, list[LabelledImage], list[LabelledImage]]:
         """Return a whole set, its training images and its test images; decodes none of them.
@@ -107,7 +109,7 @@ class Sets:
 
     def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
         dataset, training, test = self.read(plan)
-        parts = [
+        image_parts = [
             image_features(clip, part, progress, f"{plan.name}: {name}")
             for part, name in ((training, "images"), (test, "test images"))
         ]
@@ -118,14 +120,16 @@ class Sets:
             names=dataset.class_names,
             texts=encoded_classes(clip, dataset),
             logit_scale=float(clip.logit_scale.detach()),
-            train=parts[0],
-            test=parts[1],
+            train=image_parts[0],
+            test=image_parts[1],
         )
 
 
-def set_parser(name: str, about: str | None, **more: Any) -> argparse.ArgumentParser:
+def set_parser(name: str, about: str | None, **parser_settings: Any) -> argparse.ArgumentParser:
     """Return a parser with the options that say which labelled sets are used."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=about, **more)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {name}", description=about, **parser_settings
+    )
     add = parser.add_argument
     add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
     add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
@@ -162,14 +166,14 @@ def _read_file(path: Path, encode_names: EncodeNames) -> LabelledSet:
     with open_tensors(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = file.metadata() or {}
-        parts = [
+        image_parts = [
             Images(tensors[name].float(), tensors[f"{name}_labels"].long())
             for name in ("training", "evaluation")
         ]
         names = tuple(json.loads(about["classes"]))
         scale = float(about["logit_scale"])
         texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *parts, encode_names)
+    return LabelledSet(path.stem, path.stem, names, texts, scale, *image_parts, encode_names)
 
 
 def sets_of(options: argparse.Namespace) -> Sets:
@@ -193,15 +197,15 @@ def read_plans(
 
     Without sets and files, return the photos of latte-tiny. Raises `LatteError` for a mistake.
     """
-    wholes = tuple(_set_plan(one) for one in sets)
+    wholes = tuple(_set_plan(plan) for plan in sets)
     if not (wholes or files):
         wholes = (_shipped_photos(),)
-    known = [one.name for one in wholes]
-    parts = tuple(_subset_plan(one, known) for one in subsets)
-    names = [*known, *(one.name for one in parts), *(path.stem for path in files)]
+    set_names = [plan.name for plan in wholes]
+    subset_plans = tuple(_subset_plan(plan, set_names) for plan in subsets)
+    names = [*set_names, *(plan.name for plan in subset_plans), *(path.stem for path in files)]
     if twice := {name for name in names if names.count(name) > 1}:
         raise LatteError(f'two sets are called "{min(twice)}"', hint="give each another NAME")
-    return Sets(wholes, parts, images_per_class, tuple(files))
+    return Sets(wholes, subset_plans, images_per_class, tuple(files))
 
 
 def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledImage]:
@@ -209,13 +213,13 @@ def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledIm
     if most is None:
         return [*images]
     counts: dict[int, int] = {}
-    chosen = []
+    rows = []
     for row in numpy.random.default_rng(0).permutation(len(images)).tolist():
         label = images[row].label
         counts[label] = counts.get(label, 0) + 1
         if counts[label] <= most:
-            chosen.append(row)
-    return [images[row] for row in sorted(chosen)]
+            rows.append(row)
+    return [images[row] for row in sorted(rows)]
 
 
 def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
@@ -237,7 +241,7 @@ def image_features(
 ) -> Images:
     """Return features and labels of all readable images."""
     decoded = DecodedImages(cache_folder() / "decoded")
-    references: list[ImageReference] = [one.image for one in images]
+    references: list[ImageReference] = [image.image for image in images]
     scan = scan_images(references, progress, f"check {name}", verified=decoded.keys)
     decoded.note(scan.keys)
     if scan.skipped:
@@ -252,7 +256,7 @@ def image_features(
         features = cached_features(
             cache_folder(), identity, scan.keys, encode, width, progress, name
         )
-    label_of = {one.image.id: one.label for one in images}
+    label_of = {image.image.id: image.label for image in images}
     labels = torch.tensor([label_of[image.id] for image in scan.images], dtype=torch.int64)
     return Images(features, labels)
 
@@ -269,15 +273,15 @@ def _shipped_photos() -> SetPlan:
 
 
 def _set_plan(text: str) -> SetPlan:
-    name, parts = _parts(text, "--set", "NAME=SPLIT:ROOT[:TEMPLATE]", (2, 3))
-    return SetPlan(name, Path(parts[0]), Path(parts[1]), *parts[2:])
+    name, fields = _parts(text, "--set", "NAME=SPLIT:ROOT[:TEMPLATE]", (2, 3))
+    return SetPlan(name, Path(fields[0]), Path(fields[1]), *fields[2:])
 
 
-def _subset_plan(text: str, known: Sequence[str]) -> SubsetPlan:
-    name, parts = _parts(text, "--subset", "NAME=SET:COUNT:SEED", (3, 3))
-    whole, *numbers = parts
-    if whole not in known:
-        hint = f"{did_you_mean(whole, known)} All: {', '.join(known)}".strip()
+def _subset_plan(text: str, set_names: Sequence[str]) -> SubsetPlan:
+    name, fields = _parts(text, "--subset", "NAME=SET:COUNT:SEED", (3, 3))
+    whole, *numbers = fields
+    if whole not in set_names:
+        hint = f"{did_you_mean(whole, set_names)} All: {', '.join(set_names)}".strip()
         raise LatteError(f'there is no set "{whole}"', where=f"--subset {text}", hint=hint)
     if not all(number.isdecimal() for number in numbers) or int(numbers[0]) < 1:
         raise LatteError("COUNT and SEED are whole numbers", where=f"--subset {text}")
@@ -285,21 +289,21 @@ def _subset_plan(text: str, known: Sequence[str]) -> SubsetPlan:
 
 
 def _parts(text: str, where: str, form: str, fewest_most: tuple[int, int]) -> tuple[str, list[str]]:
-    name, equals, rest = text.partition("=")
-    parts = rest.split(":", fewest_most[1] - 1)
-    if not (name and equals) or len(parts) < fewest_most[0] or not all(parts):
+    name, equals, value = text.partition("=")
+    fields = value.split(":", fewest_most[1] - 1)
+    if not (name and equals) or len(fields) < fewest_most[0] or not all(fields):
         raise LatteError(f'"{text}" is not {form}', where=where)
-    return name, parts
+    return name, fields
 
 
 def settings(sets: Sets) -> Mapping[str, object]:
     """Return the settings that change features or draws, without the model: `settings.json`."""
     return {
         "sets": [
-            [one.name, str(one.split.absolute()), str(one.root.absolute()), one.template]
-            for one in sets.wholes
+            [plan.name, str(plan.split.absolute()), str(plan.root.absolute()), plan.template]
+            for plan in sets.wholes
         ],
-        "subsets": [[one.name, one.whole, one.count, one.seed] for one in sets.subsets],
+        "subsets": [[plan.name, plan.whole, plan.count, plan.seed] for plan in sets.subsets],
         "images_per_class": sets.images_per_class,
         "files": [str(path.absolute()) for path in sets.files],
     }

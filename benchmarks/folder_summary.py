@@ -58,34 +58,34 @@ class Share:
 def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
     """Return tables of all sets and of each set, a line per method, and the quality of verdicts."""
     sets = list(dict.fromkeys((row.model, row.set) for row in rows))
-    parts = [
+    sections = [
         "# Gains over zero-shot on folders as people have them",
         "Percentage points: mean over draws (worst draw, share of draws that lose more than a "
         f"point of accuracy). {len(sets)} sets, {len({row.key[:4] for row in rows})} folders.",
     ]
     for gain, about in ABOUT.items():
-        parts += [f"## All sets, {about}", gains_table(rows, methods, gain)]
-    parts += ["## Methods", *_method_parts(rows, methods)]
+        sections += [f"## All sets, {about}", gains_table(rows, methods, gain)]
+    sections += ["## Methods", *_method_parts(rows, methods)]
     for method in methods:
         judged = [row for row in rows if row.method == method and row.strength is not None]
         if judged:
-            parts += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
+            sections += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
     if len(sets) > 1:
         for model, name in sets:
-            chosen = [row for row in rows if (row.model, row.set) == (model, name)]
-            parts += [f"## {name}, {model}, own images", gains_table(chosen, methods, "own")]
-    return "\n\n".join(parts) + "\n"
+            set_rows = [row for row in rows if (row.model, row.set) == (model, name)]
+            sections += [f"## {name}, {model}, own images", gains_table(set_rows, methods, "own")]
+    return "\n\n".join(sections) + "\n"
 
 
 def gains_table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
     """Return a table with a row per cell and a column per method."""
-    found: dict[tuple[str, str], list[float]] = {}
+    gains: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        found.setdefault((row.cell, row.method), []).append(getattr(row, gain))
-    cells = [cell.name for cell in CELLS if any(one == cell.name for one, _ in found)]
+        gains.setdefault((row.cell, row.method), []).append(getattr(row, gain))
+    cells = [cell.name for cell in CELLS if any(name == cell.name for name, _ in gains)]
     return table(
         ["cell", *methods],
-        ([cell, *(_spread(found.get((cell, one), [])) for one in methods)] for cell in cells),
+        ([cell, *(_spread(gains.get((cell, name), [])) for name in methods)] for cell in cells),
     )
 
 
@@ -145,13 +145,13 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
         f"than {ENOUGH} images and names that mean nothing. A large loss is more than "
         f"{LARGE_LOSS_POINTS:.0f} points and more than {LARGE_LOSS_IMAGES} images, in any cell."
     )
-    found = {method: [row for row in rows if row.method == method] for method in methods}
+    rows_of = {method: [row for row in rows if row.method == method] for method in methods}
     lines = []
-    for method, own in found.items():
-        if means := _cell_means(own):
+    for method, method_rows in rows_of.items():
+        if means := _cell_means(method_rows):
             lowest = min(means, key=lambda cell: means[cell])
             mean = numpy.mean([*means.values()])
-            losses = f"{large_losses(own)} of {len(own)}"
+            losses = f"{large_losses(method_rows)} of {len(method_rows)}"
             lines.append([method, f"{mean:+.1f}", f"{means[lowest]:+.1f} ({lowest})", losses])
     yield table(["method", "mean", "lowest cell", "large losses"], lines)
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     file = RowFile(out, settings(sets))
     for model in options.model:
         _measure_model(model, sets, cells, methods, options.draws, file)
-    wanted = [
+    due_methods = [
         row
         for row in file.rows
         if row.model in options.model
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
         and row.draw < options.draws
         and row.cell in {cell.name for cell in cells}
     ]
-    text = summary(wanted, [*methods])
+    text = summary(due_methods, [*methods])
     write_text(out / "summary.md", text)
     say(text)
 
@@ -97,7 +97,7 @@ def _measure_model(
     done = {row.key for row in file.rows}
     due = {
         (name, cell, number): [
-            one for one in methods if (model, name, cell.name, number, one) not in done
+            method for method in methods if (model, name, cell.name, number, method) not in done
         ]
         for name in sets.names
         for cell in cells
@@ -106,15 +106,17 @@ def _measure_model(
     if not any(due.values()):
         return
     progress = make_progress()
-    loaded = {one.name: one for one in sets.load(model, load_registry(), progress)}
-    others = [*loaded.values()]
-    cells_of = {one.name: drawable(one, cells, others, progress) for one in others}
+    loaded = {labelled.name: labelled for labelled in sets.load(model, load_registry(), progress)}
+    loaded_sets = [*loaded.values()]
+    cells_of = {
+        labelled.name: drawable(labelled, cells, loaded_sets, progress) for labelled in loaded_sets
+    }
     left = [place for place, names in due.items() if names and place[1] in cells_of[place[0]]]
     with progress.task(f"draws, {model}", len(left), "draws") as task:
         for name, cell, number in left:
-            folder = draw(loaded[name], cell, number, others)
-            wanted = {one: methods[one] for one in due[name, cell, number]}
-            file.add(rows_of(folder, wanted, (model, name, cell.name, number)))
+            folder = draw(loaded[name], cell, number, loaded_sets)
+            due_methods = {method: methods[method] for method in due[name, cell, number]}
+            file.add(rows_of(folder, due_methods, (model, name, cell.name, number)))
             task.advance(1, set=name, cell=cell.name)
 
 
@@ -122,7 +124,7 @@ def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
     """Return the gain in points on the own images that show one of the names."""
     counted = folder.own.labels >= 0
     truth = folder.own.labels[counted]
-    right, was = ((one[counted] == truth).sum(dtype=torch.float64) for one in (after, before))
+    right, was = ((labels[counted] == truth).sum(dtype=torch.float64) for labels in (after, before))
     return float(100 * (right - was) / counted.sum())
 
 
@@ -142,10 +144,10 @@ def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answer
 def _methods(options: argparse.Namespace) -> dict[str, Method]:
     """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
     registry = load_registry()
-    found: dict[str, Method] = {}
+    methods: dict[str, Method] = {}
     for name in options.methods or known_methods(registry):
         try:
-            found[name] = method_called(name, registry)
+            methods[name] = method_called(name, registry)
         except LatteError as error:
             if options.methods:
                 raise
@@ -154,8 +156,8 @@ def _methods(options: argparse.Namespace) -> dict[str, Method]:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
-        found[name] = load_method(Path(path), registry)
-    return found
+        methods[name] = load_method(Path(path), registry)
+    return methods
 
 
 def _listed(text: str) -> list[str]:

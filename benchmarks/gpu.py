@@ -59,15 +59,15 @@ def main(arguments: Sequence[str]) -> None:
         write_json(_file(place, options.part), {"figures": figures, "seconds": seconds})
         return
     place.folder.mkdir(parents=True, exist_ok=True)
-    found = {name: _result(name, place) for name in PARTS}
-    write_json(place.folder / "gpu.json", {"machine": machine(place.device), "parts": found})
-    say(*(_row(name, one) for name, one in found.items()))
+    results = {name: _result(name, place) for name in PARTS}
+    write_json(place.folder / "gpu.json", {"machine": machine(place.device), "parts": results})
+    say(*(_row(name, result) for name, result in results.items()))
     say(f"send back {place.folder / 'gpu.json'}")
 
 
 def machine(device: str) -> dict[str, Any]:
     """Return versions and GPU, on which the figures depend."""
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "device": device,
         "latte": __version__,
         "torch": torch.__version__,
@@ -75,14 +75,14 @@ def machine(device: str) -> dict[str, Any]:
         "cpus": os.cpu_count(),
     }
     if not device.startswith("cuda"):
-        return found
+        return facts
     card = torch.cuda.get_device_properties(device)
-    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        driver = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        driver = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
         driver = "unknown"
-    return found | {
+    return facts | {
         "card": card.name,
         "memory GiB": card.total_memory / 2**30,
         "capability": f"{card.major}.{card.minor}",
@@ -107,10 +107,10 @@ def _result(name: str, place: Place) -> dict[str, Any]:
 def _run(name: str, place: Place, log: Path) -> None:
     """Run a part in a separate process, for at most `SECONDS`; its output is written to `log`."""
     command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
-    given = ["--device", place.device, "--out", str(place.folder)]
+    arguments = ["--device", place.device, "--out", str(place.folder)]
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            [*command, *given], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, *arguments], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             process.wait(SECONDS)

@@ -76,16 +76,16 @@ def measure(
     main: Callable[[Sequence[str]], Figures],
     side: str,
     place: Place,
-    given: Sequence[str] = (),
+    arguments: Sequence[str] = (),
     **options: str | tuple[int, int],
 ) -> Figures:
     """Run another measurement; sizes are those on a GPU and on a CPU."""
     values = {"device": place.device, "shape": place.shape, "side": side, **options}
-    chosen = {
+    settings = {
         name: place.size(*value) if isinstance(value, tuple) else value
         for name, value in values.items()
     }
-    return main([*given, *(f"--{name}={value}" for name, value in chosen.items() if value)])
+    return main([*arguments, *(f"--{name}={value}" for name, value in settings.items() if value)])
 
 
 def describe_images(dtype: str, place: Place) -> Figures:
@@ -100,8 +100,8 @@ def count_waits(place: Place) -> Figures:
     ours = LatteStep(problem, "auto")
 
     def take_step(number: int) -> None:
-        given = Batch("main", ours.indices, 0, number)
-        training_step(ours.learner, ours.inputs, given, problem.pixels)
+        batch = Batch("main", ours.indices, 0, number)
+        training_step(ours.learner, ours.inputs, batch, problem.pixels)
 
     take_step(0)  # warm-up: later calls reuse what the first one compiles and allocates
     lines = waits_of(partial(take_step, 1), place.device)
@@ -142,11 +142,11 @@ def same_bits_twice(place: Place) -> Figures:
 def kill_and_resume(place: Place) -> Figures:
     """Kill a run between two checkpoints and resume it; results must equal an undisturbed run's."""
     often = ("deterministic=true", "train.batch_size=10", "train.checkpoint_every=1")
-    whole = _run(place, "demo", place.device, place.folder / "whole", *often)
+    uninterrupted = _run(place, "demo", place.device, place.folder / "whole", *often)
     output = place.folder / f"killed-{time.time_ns()}"
     arguments = [str(_recipe("demo")), "--limit", str(_limit(place)), "--set", f"output={output}"]
-    for one in _settings(place.device, often):
-        arguments += ["--set", one]
+    for setting in _settings(place.device, often):
+        arguments += ["--set", setting]
     command = [sys.executable, "-m", "latte", "run", *arguments, "--until", "evaluate", "-q"]
     process = subprocess.Popen(command, cwd=ROOT)
     while not [*output.glob("*/checkpoints/step-*[2-9]")]:
@@ -157,19 +157,19 @@ def kill_and_resume(place: Place) -> Figures:
     process.wait()
     left = max(path.name for path in output.glob("*/checkpoints/step-*"))
     resumed = _run(place, "demo", place.device, output, *often)
-    return {"killed after": left, **_same_prototypes(whole, resumed)}
+    return {"killed after": left, **_same_prototypes(uninterrupted, resumed)}
 
 
 def same_as_cpu(name: str, place: Place) -> Figures:
     """Run a recipe in fp32 on the device and on the CPU; compare predictions and prototypes."""
     setting = "train.precision=fp32"
     ours = _run(place, name, place.device, place.folder / "here", setting)
-    other = _run(place, name, "cpu", place.folder / "cpu", setting)
-    rows = [*zip(_predicted(ours), _predicted(other), strict=True)]
+    cpu_run = _run(place, name, "cpu", place.folder / "cpu", setting)
+    rows = [*zip(_predicted(ours), _predicted(cpu_run), strict=True)]
     return {
         "images": len(rows),
-        "other predictions": sum(one != another for one, another in rows),
-        "prototypes differ by": _difference(ours, other),
+        "other predictions": sum(label != another for label, another in rows),
+        "prototypes differ by": _difference(ours, cpu_run),
     }
 
 

@@ -69,13 +69,13 @@ def main(arguments: Sequence[str]) -> None:
         share = max(1, options.images // options.rounds)
         sides = [Timed(name, _loading(load, share, options.images)) for name, load in loads.items()]
         take_turns(sides, options.rounds)
-        kept = sum(path.stat().st_size for path in (Path(name) / "pixels").iterdir())
+        cache_bytes = sum(path.stat().st_size for path in (Path(name) / "pixels").iterdir())
     say("medians          ms/image  images/s  of the processor  latte is faster by")
     say(*(_line(side, sides[2], share) for side in sides))
     filling, mapping = (1000 * part / options.images for part in (filling, first))
     say(
-        f"cache: {kept / 2**20:.0f} MiB for {options.images} images; {filling:.2f} ms an image to "
-        f"fill it, {mapping:.2f} ms to map and check it in a later run",
+        f"cache: {cache_bytes / 2**20:.0f} MiB for {options.images} images; {filling:.2f} ms an "
+        f"image to fill it, {mapping:.2f} ms to map and check it in a later run",
         f"{memory_line()}, mapped pages of the cache included",
     )
 
@@ -93,7 +93,7 @@ def _loading(load: Load, share: int, images: int) -> Callable[[], None]:
 
 
 def _line(side: Timed[None], latte: Timed[None], share: int) -> str:
-    wall, processor = (1000 * median(one) / share for one in (side.wall, side.cpu))
+    wall, processor = (1000 * median(times) / share for times in (side.wall, side.cpu))
     by_clock, by_processor = (
         median(a / b for a, b in zip(ours, others, strict=True))
         for ours, others in ((side.wall, latte.wall), (side.cpu, latte.cpu))

@@ -82,7 +82,7 @@ class SimulatedDescriber(Describer[NoOptions]):
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
         """Return one option for each request, with probability 1."""
-        return [one.choice(self._weights(one)) for one in requests]
+        return [request.choice(self._weights(request)) for request in requests]
 
     def _weights(self, request: ChoiceRequest) -> list[float]:
         weights = [0.0] * len(request.letters)
@@ -93,7 +93,7 @@ class SimulatedDescriber(Describer[NoOptions]):
         (image,) = request.images
         rows = shown_rows(image.open())
         label, count = Counter(self.folder.own.labels[rows].tolist()).most_common(1)[0]
-        names = [one for one in request.options if one != MIXED]
+        names = [name for name in request.options if name != MIXED]
         name = None
         if label != NO_CLASS and self.folder.names[label] in names and 2 * count >= len(rows):
             name = self.folder.names[label]
@@ -108,30 +108,30 @@ class SimulatedDescriber(Describer[NoOptions]):
         names, right = subject.names, len(request.letters) - 1
         if subject.right_name is not None:
             right = request.options.index(subject.right_name)
-        own = self.draws(subject.key, *request.options)
-        shared = own[0] < sqrt(CORRELATION)
-        correct, first, confusion = self.draws(subject.key)[1:] if shared else own[1:]
+        draws = self.draws(subject.key, *request.options)
+        shared = draws[0] < sqrt(CORRELATION)
+        correct, position, confusion = self.draws(subject.key)[1:] if shared else draws[1:]
         if correct < (1 / len(request.letters) if self.right is None else self.right):
             return right
-        if first < FIRST and right != 0:
+        if position < FIRST and right != 0:
             return 0
-        wrong = sorted(one for one in names if request.options.index(one) != right)
-        known = [one for one in wrong if one in self.folder.names]
-        if not known:
+        wrong = sorted(name for name in names if request.options.index(name) != right)
+        class_names = [name for name in wrong if name in self.folder.names]
+        if not class_names:
             return request.options.index(wrong[int(confusion * len(wrong))])
-        return request.options.index(self.confused(known, image.features, confusion))
+        return request.options.index(self.confused(class_names, image.features, confusion))
 
     def confused(self, names: Sequence[str], features: Tensor, draw: float) -> str:
         """Return one of `names`, as probable as CLIP finds it; `draw` is uniform in [0, 1)."""
-        texts = self.folder.texts[[self.folder.names.index(one) for one in names]]
+        texts = self.folder.texts[[self.folder.names.index(name) for name in names]]
         chances = (self.folder.logit_scale * (texts @ features)).softmax(dim=0).cumsum(dim=0)
         return names[min(int((chances < draw).sum()), len(names) - 1)]
 
-    def draws(self, *parts: str) -> list[float]:
+    def draws(self, *seed_parts: str) -> list[float]:
         """Return four numbers in [0, 1), drawn by the seed and `parts`."""
-        seed = int(digest(f"{self.seed}", *parts)[:12], 16)
-        found: list[float] = numpy.random.default_rng(seed).random(4).tolist()
-        return found
+        seed = int(digest(f"{self.seed}", *seed_parts)[:12], 16)
+        numbers: list[float] = numpy.random.default_rng(seed).random(4).tolist()
+        return numbers
 
 
 MakeDescriber = Callable[[Folder, float | None, int], SimulatedDescriber]

@@ -53,10 +53,10 @@ class Constants:
     @classmethod
     def of(cls, cases: Sequence[GainCase]) -> Constants:
         """Return the constants of cases, in which each source has the same weight."""
-        sources = [one.source for one in cases]
-        weights = numpy.array([1 / sources.count(one) for one in sources])
-        raw = numpy.array([one.raw for one in cases])
-        gain = numpy.array([one.gain for one in cases])
+        sources = [case.source for case in cases]
+        weights = numpy.array([1 / sources.count(source) for source in sources])
+        raw = numpy.array([case.raw for case in cases])
+        gain = numpy.array([case.gain for case in cases])
         order = numpy.argsort(gain / raw, kind="stable")
         mass = weights[order].cumsum() / weights.sum()
         ends = [cases[order[int((mass < share).sum())]].ratio for share in _QUANTILES]
@@ -83,7 +83,7 @@ class RawInterview(Interview):
 
 
 def cases_of(
-    whole: LabelledSet,
+    full_set: LabelledSet,
     folder: Folder,
     rights: Sequence[float | None],
     shares: Sequence[float],
@@ -95,16 +95,20 @@ def cases_of(
     A budget is a share of the images. Budgets that the labeler refuses are left out.
     """
     budgets = [int(2 * share * len(folder.own)) for share in shares]
-    before = fitted(folder).own
+    accuracy_before = fitted(folder).own
     for right in rights:
         describer = make(folder, right, seed)
         for budget in budgets:
             if budget < FEWEST_QUESTIONS:
                 continue
             RawInterview.found.clear()
-            after = answered(folder, describer, budget, interview=RawInterview).own
+            accuracy_after = answered(folder, describer, budget, interview=RawInterview).own
             raw = sum(RawInterview.found)
-            yield GainCase(whole.source, raw, after - before) if raw > 0 else None
+            yield (
+                GainCase(full_set.source, raw, accuracy_after - accuracy_before)
+                if raw > 0
+                else None
+            )
 
 
 def say_calibration(
@@ -116,38 +120,38 @@ def say_calibration(
     make: MakeDescriber = SimulatedDescriber,
 ) -> None:
     """Simulate all runs, and print the constants and how well they fit sets that were held back."""
-    found = [
-        one
+    possible_cases = [
+        case
         for cell in cells
-        for whole, folders in drawn_folders(loaded, cell, seeds)
+        for full_set, folders in drawn_folders(loaded, cell, seeds)
         for seed, folder in enumerate(folders)
-        for one in cases_of(whole, folder, rights, shares, seed, make)
+        for case in cases_of(full_set, folder, rights, shares, seed, make)
     ]
-    cases = [one for one in found if one is not None]
+    cases = [case for case in possible_cases if case is not None]
     head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")
     say(table(head))
     judged: list[tuple[GainCase, Constants]] = []
-    for source in dict.fromkeys(one.source for one in cases):
-        others = [one for one in cases if one.source != source]
-        if not others:
+    for source in dict.fromkeys(case.source for case in cases):
+        other_cases = [case for case in cases if case.source != source]
+        if not other_cases:
             continue
-        constants = Constants.of(others)
-        pairs = [(one, constants) for one in cases if one.source == source]
+        constants = Constants.of(other_cases)
+        pairs = [(case, constants) for case in cases if case.source == source]
         say(table_row([source, *_judged(pairs, str(constants))]))
         judged += pairs
     if judged:
         say(table_row(["all", *_judged(judged, str(Constants.of(cases)))]))
-    say(f"\n{len(found) - len(cases)} of {len(found)} runs changed no label")
+    say(f"\n{len(possible_cases) - len(cases)} of {len(possible_cases)} runs changed no label")
 
 
 def _judged(pairs: Sequence[tuple[GainCase, Constants]], constants: str) -> list[str]:
     """Return number, mean raw and measured gain, constants, bias, mean absolute error, coverage."""
-    errors = [which.share * one.raw - one.gain for one, which in pairs]
-    inside = mean(which.contain(one) for one, which in pairs)
-    numbers = [mean(one.raw for one, _ in pairs), mean(one.gain for one, _ in pairs)]
+    errors = [which.share * case.raw - case.gain for case, which in pairs]
+    inside = mean(which.contain(case) for case, which in pairs)
+    numbers = [mean(case.raw for case, _ in pairs), mean(case.gain for case, _ in pairs)]
     return [
         str(len(pairs)),
-        *(f"{one:.1f}" for one in numbers),
+        *(f"{number:.1f}" for number in numbers),
         constants,
         f"{mean(errors):+.1f}",
         f"{mean(map(abs, errors)):.1f}",

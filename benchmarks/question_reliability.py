@@ -35,33 +35,33 @@ def say_reliabilities(
     A share of 1 stands for all questions.
     """
     say(table(["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]))
-    found: list[list[tuple[float, float]]] = []
-    for whole, folders in drawn_folders(loaded, cell, seeds):
-        own = []
+    columns_of_sets: list[list[tuple[float, float]]] = []
+    for full_set, folders in drawn_folders(loaded, cell, seeds):
+        set_pairs = []
         for share in shares:
             pairs = [
                 _pair(folder, share, make(folder, right, seed))
                 for seed, folder in enumerate(folders)
             ]
-            own.append(_mean(pairs))
-        found.append(own)
-        say(table_row([whole.name, *map(_cell, own)]))
-    columns = zip(*found, strict=True)
-    say(table_row(["mean", *(_cell(_mean(one)) for one in columns)]))
+            set_pairs.append(_mean(pairs))
+        columns_of_sets.append(set_pairs)
+        say(table_row([full_set.name, *map(_cell, set_pairs)]))
+    columns = zip(*columns_of_sets, strict=True)
+    say(table_row(["mean", *(_cell(_mean(pairs)) for pairs in columns)]))
 
 
 def _pair(folder: Folder, share: float, describer: SimulatedDescriber) -> tuple[float, float]:
     """Return both own accuracies, after a budget for this share of the images."""
     budget = every_question(folder) if share == 1 else int(2 * share * len(folder.own))
     budget = budget if budget >= FEWEST_QUESTIONS else 0
-    one = answered(folder, describer, budget, interview=OverallInterview)
-    return one.own, answered(folder, describer, budget).own
+    overall = answered(folder, describer, budget, interview=OverallInterview)
+    return overall.own, answered(folder, describer, budget).own
 
 
 def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    return mean(one for one, _ in pairs), mean(two for _, two in pairs)
+    return mean(overall for overall, _ in pairs), mean(per_answer for _, per_answer in pairs)
 
 
-def _cell(own: tuple[float, float]) -> str:
-    before, after = own
-    return f"{before:.1f} / {after:.1f} ({after - before:+.1f})"
+def _cell(pair: tuple[float, float]) -> str:
+    overall, per_answer = pair
+    return f"{overall:.1f} / {per_answer:.1f} ({per_answer - overall:+.1f})"

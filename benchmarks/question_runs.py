@@ -77,10 +77,10 @@ class Truth:
 
     def folder(self, features: torch.Tensor, texts: torch.Tensor, context: Context) -> Folder:
         """Return the images as a folder, without unseen images."""
-        own = Images(features, torch.tensor([*self.labels.values()]))
+        images = Images(features, torch.tensor([*self.labels.values()]))
         scale = float(context.frozen_clip().logit_scale.detach())
-        mix = torch.from_numpy(own.counts(len(self.names)))
-        return Folder(tuple(self.names), texts, scale, own, own, mix / mix.sum())
+        mix = torch.from_numpy(images.counts(len(self.names)))
+        return Folder(tuple(self.names), texts, scale, images, images, mix / mix.sum())
 
 
 class CaptionDescriber(Describer[CaptionOptions]):
@@ -114,16 +114,16 @@ class CaptionDescriber(Describer[CaptionOptions]):
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         """Return one caption per request."""
-        return [f"a photo of a {self._name(one)}." for one in requests]
+        return [f"a photo of a {self._name(request)}." for request in requests]
 
     def _name(self, request: DescribeRequest) -> str:
         names, right = self._truth.names, self._truth.right
-        classes = Counter(self._truth.labels[one.key] for one in request.images)
+        classes = Counter(self._truth.labels[image.key] for image in request.images)
         label = classes.most_common(1)[0][0]
-        correct, confusion, *_ = self._simulated.draws(*(one.key for one in request.images))
+        correct, confusion, *_ = self._simulated.draws(*(image.key for image in request.images))
         if label != NO_CLASS and correct < (1 / len(names) if right is None else right):
             return names[label]
-        features = torch.stack([one.features for one in request.images]).mean(dim=0)
+        features = torch.stack([image.features for image in request.images]).mean(dim=0)
         wrong = [name for index, name in enumerate(names) if index != label]
         return self._simulated.confused(wrong, features, confusion)
 
@@ -159,8 +159,8 @@ def make_registry() -> Registry:
         spec("describer", "simulated", "CaptionDescriber"),
         spec("labeler", "simulated-choices", "SimulatedChoices"),
     )
-    own = Plugin("benchmarks", "latte-benchmarks", "1", status="ok", specs=specs)
-    return Registry([*discover_plugins(), own])
+    plugin = Plugin("benchmarks", "latte-benchmarks", "1", status="ok", specs=specs)
+    return Registry([*discover_plugins(), plugin])
 
 
 def captions_recipe(images: int) -> dict[str, Any]:
@@ -194,12 +194,12 @@ def run_accuracy(
 
     `folder` gets the lists, the recipe and the run.
     """
-    own = sorted(
+    labelled = sorted(
         (image_reference(path, folder.absolute()).id, digest(path.read_bytes()), label)
         for path, label in drawn.own
     )
-    known = {key: label for _, key, label in own}
-    truth = Truth(drawn.names, drawn.template, known, right, seed)
+    label_of = {key: label for _, key, label in labelled}
+    truth = Truth(drawn.names, drawn.template, label_of, right, seed)
     changed = {
         "name": "run",
         "seed": seed,
@@ -213,9 +213,9 @@ def run_accuracy(
     write_text(folder / "run.yaml", dump_yaml(changed))
     run = evaluated_run(folder / "run.yaml", folder / "runs", make_registry())
     with run.pseudo_labels.open(encoding="utf-8", newline="") as file:
-        found = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
-    counted = [(name, label) for name, _, label in own if label != NO_CLASS]
-    correct = sum(found[name] == drawn.names[label] for name, label in counted)
+        adapted_names = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
+    counted = [(name, label) for name, _, label in labelled if label != NO_CLASS]
+    correct = sum(adapted_names[name] == drawn.names[label] for name, label in counted)
     used = Run(run).record.used_model
     assert used is not None and used.classifier is not None, "the run was evaluated"
     return 100 * correct / len(counted), 100 * used.classifier.top1.value

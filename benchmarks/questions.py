@@ -41,12 +41,12 @@ class RandomInterview(Interview):
 
     cluster_share = 0.0
 
-    def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
+    def choose(self, posteriors: Tensor, is_asked: Tensor, count: int) -> Tensor:
         """Return random images."""
         order = torch.randperm(
-            len(asked), generator=torch.Generator().manual_seed(int(asked.sum()))
+            len(is_asked), generator=torch.Generator().manual_seed(int(is_asked.sum()))
         )
-        return order[~asked[order]][:count]
+        return order[~is_asked[order]][:count]
 
 
 def curve(
@@ -54,21 +54,21 @@ def curve(
 ) -> dict[str, Accuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
-    found = {"zero-shot": accuracy(folder, zero_shot(folder)), "no questions": fitted(folder)}
+    arms = {"zero-shot": accuracy(folder, zero_shot(folder)), "no questions": fitted(folder)}
     for share in shares:
         budget = int(2 * share * count)
         asks = budget >= FEWEST_QUESTIONS
-        found[f"{100 * share:g} %"] = answered(folder, describer, budget if asks else 0)
+        arms[f"{100 * share:g} %"] = answered(folder, describer, budget if asks else 0)
     if not bounds:
-        return found
+        return arms
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, describer, budget, interview=RandomInterview)
-    found["all"] = answered(folder, describer, every_question(folder))
+    arms["random"] = answered(folder, describer, budget, interview=RandomInterview)
+    arms["all"] = answered(folder, describer, every_question(folder))
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
-    given = torch.full((count,), NO_CLASS)
-    given[labelled] = folder.own.labels[labelled]
-    found["labels"] = fitted(folder, corrections=given)
-    return found
+    corrections = torch.full((count,), NO_CLASS)
+    corrections[labelled] = folder.own.labels[labelled]
+    arms["labels"] = fitted(folder, corrections=corrections)
+    return arms
 
 
 def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dict[str, Accuracy]:
@@ -85,11 +85,11 @@ def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dic
     for name, budget in budgets.items():
         recipes[f"{name}, run"] = {**choices_recipe(budget), "train": {"max_steps": 0}}
         recipes[f"{name}, trained"] = choices_recipe(budget)
-    found = {}
+    arms = {}
     for arm, recipe in recipes.items():
         with TemporaryDirectory() as path:
-            found[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed))
-    return found
+            arms[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed))
+    return arms
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -113,26 +113,30 @@ def main(arguments: Sequence[str]) -> None:
             continue
         say(f"\n{cell.name}, p = {name}: own / unseen")
         head = False
-        for whole, folders in drawn_folders(loaded, cell, options.seeds):
-            found = []
+        for full_set, folders in drawn_folders(loaded, cell, options.seeds):
+            draws = []
             for seed, folder in enumerate(folders):
                 describer = make(folder, right, seed)
                 arms = curve(folder, describer, seed, options.shares, options.bounds)
                 if numbered is not None:
-                    drawn = draw_all_files(numbered, whole.name, cell, seed)
+                    drawn = draw_all_files(numbered, full_set.name, cell, seed)
                     arms |= trained(folder, drawn, right, seed)
-                found.append(arms)
+                draws.append(arms)
             if not head:
-                say(table(["set", *found[0], "recovered"]))
+                say(table(["set", *draws[0], "recovered"]))
                 head = True
-            say(table_row([whole.name, *_cells(found)]))
+            say(table_row([full_set.name, *_cells(draws)]))
 
 
-def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
-    means = {arm: Accuracy.mean([one[arm] for one in found]) for arm in found[0]}
-    before, budget = means["no questions"].own, means[f"{100 * _SHARE:g} %"].own
-    every = means["all"].own if "all" in means else before
-    recovered = f"{100 * (budget - before) / (every - before):.0f} %" if every > before + 1 else ""
+def _cells(draws: Sequence[Mapping[str, Accuracy]]) -> list[str]:
+    means = {arm: Accuracy.mean([arms[arm] for arms in draws]) for arm in draws[0]}
+    accuracy_before, budget = means["no questions"].own, means[f"{100 * _SHARE:g} %"].own
+    accuracy_of_all = means["all"].own if "all" in means else accuracy_before
+    recovered = (
+        f"{100 * (budget - accuracy_before) / (accuracy_of_all - accuracy_before):.0f} %"
+        if accuracy_of_all > accuracy_before + 1
+        else ""
+    )
     return [*map(str, means.values()), recovered]
 
 

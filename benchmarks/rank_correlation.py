@@ -28,9 +28,9 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
 
     Spearman (1904); equal values share the mean of their ranks. A constant tensor gives NaN.
     """
-    one, other = _centred(average_ranks(first)), _centred(average_ranks(second))
-    lengths = one.square().sum() * other.square().sum()
-    rho = (one * other).sum() / lengths.sqrt()
+    ranks, other_ranks = _centred(average_ranks(first)), _centred(average_ranks(second))
+    lengths = ranks.square().sum() * other_ranks.square().sum()
+    rho = (ranks * other_ranks).sum() / lengths.sqrt()
     return rho.clamp(-1, 1).where(lengths > 0, torch.nan)
 
 

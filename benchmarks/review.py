@@ -49,7 +49,9 @@ class Case:
 
     def values(self, answers: Rows) -> Numbers:
         """Return each image's part of the gain (N,), if `answers` (N,) are the true labels."""
-        right = [(one == answers).astype(np.float64) for one in (self.adapted, self.zero_shot)]
+        right = [
+            (labels == answers).astype(np.float64) for labels in (self.adapted, self.zero_shot)
+        ]
         return np.asarray(right[0] - right[1])
 
 
@@ -72,13 +74,13 @@ def simulate(case: Case, reviewers: int, errors: float, seed: int) -> list[str]:
     the share of reviewers whose answers decide for the wrong model.
     """
     random = np.random.default_rng(seed)
-    chosen, total = case.differ, len(case.truth)
-    true = case.values(case.truth)[chosen]
+    differs, total = case.differ, len(case.truth)
+    true = case.values(case.truth)[differs]
     size, gain, centre = len(true), float(true.sum()) / total, float(true.mean())
     covered, wrong, needed, alike = 0, 0, [], []
     for _ in range(reviewers):
         values = case.values(_answers(case, errors, random))
-        drawn = random.permutation(values[chosen])
+        drawn = random.permutation(values[differs])
         covered += _covers(drawn[:_SITTING] if errors else drawn, size, centre)
         when, sign = _decided(drawn, size)
         needed.append(when)
@@ -108,9 +110,9 @@ def _growth(values: Numbers) -> float:
 def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
     """Return a reviewer's labels; a wrong one is the label of either model or of neither."""
     options = np.stack([case.zero_shot, case.adapted, np.full_like(case.truth, -2)])
-    other = options[random.integers(0, 3, len(case.truth)), np.arange(len(case.truth))]
+    wrong_labels = options[random.integers(0, 3, len(case.truth)), np.arange(len(case.truth))]
     errs = random.random(len(case.truth)) < errors
-    return np.where(errs, other, case.truth)
+    return np.where(errs, wrong_labels, case.truth)
 
 
 def _covers(drawn: Numbers, size: int, mean: float) -> bool:
@@ -124,15 +126,15 @@ def _covers(drawn: Numbers, size: int, mean: float) -> bool:
 
 def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
     """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign."""
-    first = [math.inf, math.inf]
+    deciding = [math.inf, math.inf]
     for side, values in enumerate((drawn, -drawn)):
         left = size - np.arange(1, len(drawn) + 1)
         out = (log_wealth(values, size, -1, 1, 0.0) >= _REJECTED) | (values.cumsum() > left)
         if out.any():
-            first[side] = float(out.argmax() + 1)
-    if math.isinf(min(first)):
+            deciding[side] = float(out.argmax() + 1)
+    if math.isinf(min(deciding)):
         return math.inf, 0
-    return min(first), 1 if first[0] < first[1] else -1
+    return min(deciding), 1 if deciding[0] < deciding[1] else -1
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -143,21 +145,21 @@ def main(arguments: Sequence[str]) -> None:
     loaded = load_sets(options)
     cells = cells_called(options.cells or ["all names"])
     cases = [
-        _case(f"{whole.name}, {cell.name}", method, draw(whole, cell, 0, loaded))
-        for whole in loaded
+        _case(f"{full_set.name}, {cell.name}", method, draw(full_set, cell, 0, loaded))
+        for full_set in loaded
         for cell in cells
-        if can_draw(whole, cell, loaded)
+        if can_draw(full_set, cell, loaded)
     ]
     for errors in (0.0, 0.05, 0.1):
         say(f"\nreviewers who err in {errors:.0%} of their answers\n\n{table(_HEAD)}")
-        for one in cases:
-            if one.differ.any():
-                say(table_row(simulate(one, options.reviewers, errors, options.seed)))
+        for case in cases:
+            if case.differ.any():
+                say(table_row(simulate(case, options.reviewers, errors, options.seed)))
 
 
 def _case(name: str, method: Method, folder: Folder) -> Case:
     labels = (folder.own.labels, zero_shot(folder).own, method(folder).own)
-    return Case(name, *(one.numpy() for one in labels))
+    return Case(name, *(model_labels.numpy() for model_labels in labels))
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -47,16 +47,20 @@ def main(arguments: Sequence[str]) -> None:
 def _measure(stage: Callable[[World], None], world: World) -> float:
     """Run and print one stage; return the peak resident memory in MiB."""
     start_measuring("cpu")
-    before, began = _resident(), time.process_time()
+    memory_before, began = _resident(), time.process_time()
     stage(world)
-    seconds, highest, after = time.process_time() - began, peak_memory_mb("cpu") or 0.0, _resident()
+    seconds, highest, memory_after = (
+        time.process_time() - began,
+        peak_memory_mb("cpu") or 0.0,
+        _resident(),
+    )
     title = (stage.__doc__ or stage.__name__).split("\n")[0].rstrip(".")
-    peak, kept = highest - before, after - before
+    peak, retained = highest - memory_before, memory_after - memory_before
     image = peak * 2**20 / world.count
-    say(f"{title:<34}{seconds:>8.1f}{peak:>10,.1f}{kept:>10,.1f}{image:>9,.0f}")
+    say(f"{title:<34}{seconds:>8.1f}{peak:>10,.1f}{retained:>10,.1f}{image:>9,.0f}")
     return highest
 
 
 def _resident() -> float:
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
+    match = re.search(r"^VmRSS:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    return int(match[1]) / 1024 if match else 0.0

@@ -87,9 +87,9 @@ class NamingDescriber(Describer[NoOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:
         """Return one text per request."""
         return [
-            f"{one.images[0].key} stands for a picture of some object with a smooth surface, lit "
-            "from above, in front of a plain wall, seen from the side."
-            for one in requests
+            f"{request.images[0].key} stands for a picture of some object with a smooth surface, "
+            "lit from above, in front of a plain wall, seen from the side."
+            for request in requests
         ]
 
 
@@ -141,7 +141,8 @@ class World:
             learners=(),
             evaluate=SimpleNamespace(top_k=5, batch_size=64),
             descriptions=[
-                SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()
+                SimpleNamespace(label=name, options=choice.options)
+                for name, choice in kinds.items()
             ],
             name="scale",
             corrections=None,
@@ -185,7 +186,7 @@ def list_images(world: World) -> None:
 
 def scan(world: World) -> None:
     """Scan, with content keys."""
-    references = [NamedImage(one.id, one.path) for one in world.listed]
+    references = [NamedImage(image.id, image.path) for image in world.listed]
     world.listed = ()
     training = scan_images(references, SilentProgress(), "check", verified=Everything())
     tests = [
@@ -272,13 +273,13 @@ def load_bank(world: World) -> None:
 
 def train(world: World) -> None:
     """Batches, texts, prototypes: 20 steps."""
-    found = world.zero_shot
-    given = (found.class_features, found.training, found.zero_shot_labels)
+    zero_shot = world.zero_shot
+    inputs = (zero_shot.class_features, zero_shot.training, zero_shot.zero_shot_labels)
     prototypes = MomentumPrototypes(MomentumOptions(), world.context)
-    prototypes.start(TrainingStart(world.class_names, *given, no_descriptions))
+    prototypes.start(TrainingStart(world.class_names, *inputs, no_descriptions))
     for epoch in (0, 1):
         for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
-            features = found.training[indices]
+            features = zero_shot.training[indices]
             labels = prototypes.similarities(features).argmax(dim=1)
             stream = LabelStream("current", labels, torch.ones(len(labels)))
             texts = {}
@@ -296,8 +297,10 @@ def evaluate_model(world: World) -> None:
     adapted = Adapted(world.class_names, (member,))
     zero_shot = Adapted(world.class_names, (replace(member, name=ZERO_SHOT),))
     save_prototypes(world.run.adapted_model, adapted)
-    found = evaluate(world.workspace, world.images, world.zero_shot, Outcome(zero_shot, adapted))
-    world.run.results.finish("evaluate", _STAGE, found.facts)
+    evaluation = evaluate(
+        world.workspace, world.images, world.zero_shot, Outcome(zero_shot, adapted)
+    )
+    world.run.results.finish("evaluate", _STAGE, evaluation.facts)
 
 
 def collect(world: World) -> None:

@@ -62,12 +62,12 @@ def main(arguments: Sequence[str]) -> None:
     limits = {"images": options.images, "unseen": UNSEEN_IMAGES}
     file = RowFile(out, {**settings(sets), **limits})
     done = {row.key for row in file.rows}
-    cells, others = cells_called(TELLING), [*numbered.sets.values()]
+    cells, other_sets = cells_called(TELLING), [*numbered.sets.values()]
     due = [
         place
         for seed in options.seeds
         for name in sets.names
-        for cell in drawable(numbered.sets[name], cells, others, progress)
+        for cell in drawable(numbered.sets[name], cells, other_sets, progress)
         for recipe in options.recipes
         if (MODEL, *(place := (name, cell.name, seed, recipe))) not in done
     ]
@@ -109,14 +109,18 @@ def rows_of(
     """
     *where, name = place
     record = run.results.read()
-    found = {model.name: model.classifier for model in record.evaluate.models}
+    classifiers = {model.name: model.classifier for model in record.evaluate.models}
     verdict = record.train.verdict
     assert verdict is not None, "each recipe has a guard"
-    used, adapted, before = found[record.train.used], found["adapted"], found["zero-shot"]
-    assert used and adapted and before, "all models are measured"
-    apart = record.train.used != "adapted"
-    own = own_gain(run.pseudo_labels, labels, drawn.names)
-    adapted_labels = run.adapted_model.pseudo_labels if apart else run.pseudo_labels
+    used, adapted, zero_shot = (
+        classifiers[record.train.used],
+        classifiers["adapted"],
+        classifiers["zero-shot"],
+    )
+    assert used and adapted and zero_shot, "all models are measured"
+    is_rejected = record.train.used != "adapted"
+    own_points = own_gain(run.pseudo_labels, labels, drawn.names)
+    adapted_labels = run.adapted_model.pseudo_labels if is_rejected else run.pseudo_labels
     full = own_gain(adapted_labels, labels, drawn.names)
     shared: dict[str, Any] = {
         **dict(zip(("model", "set", "cell", "draw"), where, strict=True)),
@@ -124,13 +128,13 @@ def rows_of(
         "counted": sum(label != NO_CLASS for label in labels.values()),
         "balanced": math.nan,  # classes that do not occur are not evaluated
     }
-    whole = unseen_gain(before, adapted, drawn)
+    unseen_points = unseen_gain(zero_shot, adapted, drawn)
     return [
-        Row(method=name, own=full, unseen=whole, **shared),
+        Row(method=name, own=full, unseen=unseen_points, **shared),
         Row(
             method=judged(name),
-            own=own,
-            unseen=unseen_gain(before, used, drawn),
+            own=own_points,
+            unseen=unseen_gain(zero_shot, used, drawn),
             full=full,
             strength=verdict.strength,
             signals=verdict.signals,
@@ -142,10 +146,12 @@ def rows_of(
 def unseen_gain(before: Evaluation, after: Evaluation, drawn: Drawn) -> float:
     """Return the gain in points: mean recall of evaluated classes, by their own images' shares."""
     gain = total = 0.0
-    for share, was, now in zip(drawn.mix.tolist(), before.classes, after.classes, strict=True):
+    for share, was, accuracy_now in zip(
+        drawn.mix.tolist(), before.classes, after.classes, strict=True
+    ):
         if was.images:
             total += share
-            gain += share * (now.correct - was.correct) / was.images
+            gain += share * (accuracy_now.correct - was.correct) / was.images
     return 100 * gain / total
 
 
@@ -176,10 +182,10 @@ def _run(
 
 
 def _seeds(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    fields = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in fields):
         raise argparse.ArgumentTypeError(f'"{text}" must be whole numbers, such as 0,1,2')
-    return [int(part) for part in parts]
+    return [int(part) for part in fields]
 
 
 def _recipes(text: str) -> list[str]:

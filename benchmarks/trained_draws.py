@@ -91,25 +91,27 @@ def number(sets: Sets) -> NumberedSets:
             )
         )
     return NumberedSets(
-        {one.name: one for one in sets.with_subsets(wholes)}, templates, tuple(files)
+        {labelled.name: labelled for labelled in sets.with_subsets(wholes)}, templates, tuple(files)
     )
 
 
 def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: int) -> Drawn:
     """Return the draw that `folders` makes, with only the first `most` own images."""
-    whole, others = numbered.sets[name], [*numbered.sets.values()]
-    folder = draw(whole, cell, seed, others)
-    own = folder.own.take(torch.arange(min(most, len(folder.own))))
-    counts = own.counts(len(folder.names))
-    there = whole.test.counts(len(folder.names)) > 0
+    full_set, other_sets = numbered.sets[name], [*numbered.sets.values()]
+    folder = draw(full_set, cell, seed, other_sets)
+    images = folder.own.take(torch.arange(min(most, len(folder.own))))
+    counts = images.counts(len(folder.names))
+    is_present = full_set.test.counts(len(folder.names)) > 0
     random = numpy.random.default_rng([seed, crc32(f"unseen/{name}/{cell.name}".encode())])
-    if not (counts * there).any():
+    if not (counts * is_present).any():
         raise LatteError(f"no test image of {name} is of a class that occurs in {cell.name}")
-    unseen = whole.test.take(stratified(whole.test, counts * there, UNSEEN_IMAGES, random))
+    unseen = full_set.test.take(
+        stratified(full_set.test, counts * is_present, UNSEEN_IMAGES, random)
+    )
     return Drawn(
         folder.names,
-        numbered.templates[whole.source],
-        _files(own, numbered.files),
+        numbered.templates[full_set.source],
+        _files(images, numbered.files),
         _files(unseen, numbered.files),
         torch.from_numpy(counts / counts.sum()),
     )
@@ -117,18 +119,18 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: i
 
 def draw_all_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
     """Return the draw that `folders` makes, with all its own and unseen images."""
-    whole = numbered.sets[name]
-    folder = draw(whole, cell, seed, [*numbered.sets.values()])
-    own, unseen = (_files(one, numbered.files) for one in (folder.own, folder.test))
-    return Drawn(folder.names, numbered.templates[whole.source], own, unseen, folder.mix)
+    full_set = numbered.sets[name]
+    folder = draw(full_set, cell, seed, [*numbered.sets.values()])
+    own_files, unseen = (_files(images, numbered.files) for images in (folder.own, folder.test))
+    return Drawn(folder.names, numbered.templates[full_set.source], own_files, unseen, folder.mix)
 
 
 def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
     """Append the images' absolute paths to `files`; return their indices and labels."""
-    first = len(files)
-    files += [Path(os.path.abspath(one.image.path)) for one in images]  # noqa: PTH100 - keeps links
-    places = torch.arange(first, len(files), dtype=torch.float64)
-    return Images(places[:, None], torch.tensor([one.label for one in images]))
+    start = len(files)
+    files += [Path(os.path.abspath(labelled.image.path)) for labelled in images]  # noqa: PTH100 - keeps links
+    places = torch.arange(start, len(files), dtype=torch.float64)
+    return Images(places[:, None], torch.tensor([labelled.label for labelled in images]))
 
 
 def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:

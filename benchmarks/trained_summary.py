@@ -21,18 +21,18 @@ def judged(recipe: str) -> str:
 
 def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
     """Return each set's table of cells, and the gains and losses with and without the guard."""
-    parts = [
+    sections = [
         "# Recipes that train, on folders as people have them",
         "Gains over zero-shot in percentage points, means over draws: adapted → with the guard "
         "(mean score; outcomes).",
     ]
     for name in dict.fromkeys(row.set for row in rows):
         for gain in GAINS:
-            chosen = [row for row in rows if row.set == name]
-            parts += [f"## {name}, {ABOUT[gain]}", cells_table(chosen, recipes, gain)]
+            set_rows = [row for row in rows if row.set == name]
+            sections += [f"## {name}, {ABOUT[gain]}", cells_table(set_rows, recipes, gain)]
     for gain in GAINS:
-        parts += [f"## All draws, {ABOUT[gain]}", totals(rows, recipes, gain)]
-    return "\n\n".join(parts) + "\n"
+        sections += [f"## All draws, {ABOUT[gain]}", totals(rows, recipes, gain)]
+    return "\n\n".join(sections) + "\n"
 
 
 def cells_table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
@@ -40,8 +40,8 @@ def cells_table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
     drawn = {row.cell for row in rows}
     lines = []
     for cell in (one for one in CELL if one in drawn):
-        chosen = [row for row in rows if row.cell == cell]
-        lines.append([cell, *(_pair(chosen, recipe, gain) for recipe in recipes)])
+        cell_rows = [row for row in rows if row.cell == cell]
+        lines.append([cell, *(_pair(cell_rows, recipe, gain) for recipe in recipes)])
     return table(["cell", *recipes], lines)
 
 
@@ -63,7 +63,7 @@ def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
 def _figures(gains: Sequence[float]) -> Iterator[str]:
     yield f"{numpy.mean(gains):+.1f}"
     yield f"{min(gains):+.1f}"
-    yield str(sum(one < -LOSS_POINTS for one in gains))
+    yield str(sum(gain < -LOSS_POINTS for gain in gains))
 
 
 def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
@@ -77,15 +77,15 @@ def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
 
 def _outcomes(rows: Sequence[Row]) -> str:
     """Return the mean score, and the numbers of draws adapted, mixed and kept."""
-    known = [row.signals["score"] for row in rows if "score" in row.signals]
+    scores = [row.signals["score"] for row in rows if "score" in row.signals]
     strengths = [row.strength or 0.0 for row in rows]
     counts = {
-        "adapted": sum(one == 1 for one in strengths),
-        "mixed": sum(0 < one < 1 for one in strengths),
-        "kept": sum(one == 0 for one in strengths),
+        "adapted": sum(strength == 1 for strength in strengths),
+        "mixed": sum(0 < strength < 1 for strength in strengths),
+        "kept": sum(strength == 0 for strength in strengths),
     }
     shown = [
         name if len(rows) == 1 else f"{count} {name}" for name, count in counts.items() if count
     ]
-    mean = f"{numpy.mean(known):.2f}; " if known else ""
+    mean = f"{numpy.mean(scores):.2f}; " if scores else ""
     return f"{mean}{', '.join(shown)}"

@@ -40,16 +40,18 @@ def main(arguments: Sequence[str]) -> None:
     say("AUROC of scores, and the share of images whose probability is below a threshold")
     say(f"{'':<28}{'mean':>8}{'sd':>8}")
     for name in draws[0]:
-        found = torch.tensor([draw[name] for draw in draws])
-        say(f"{name:<28}{float(found.mean()):>8.3f}{float(found.std()):>8.3f}")
+        separations = torch.tensor([draw[name] for draw in draws])
+        say(f"{name:<28}{float(separations.mean()):>8.3f}{float(separations.std()):>8.3f}")
 
 
 def _draw(images: Images, texts: Tensor, scale: float, seed: int) -> Mapping[str, float]:
     """Return each score's AUROC if half of the classes is known, and the effect of thresholds."""
     generator = torch.Generator().manual_seed(seed)
-    kept = torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
-    known = torch.isin(images.labels, kept)
-    similarities = images.features @ texts[kept].T
+    listed_classes = (
+        torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
+    )
+    is_listed = torch.isin(images.labels, listed_classes)
+    similarities = images.features @ texts[listed_classes].T
     best = similarities.topk(2, dim=1).values
     probability = (scale * similarities).softmax(dim=1).amax(dim=1)
     scores = {
@@ -58,12 +60,14 @@ def _draw(images: Images, texts: Tensor, scale: float, seed: int) -> Mapping[str
         "cosine, centred by class": (similarities - similarities.mean(dim=0)).amax(dim=1),
         "margin to the second": best[:, 0] - best[:, 1],
     }
-    found = {name: separation(one[known], one[~known]) for name, one in scores.items()}
+    separations = {
+        name: separation(values[is_listed], values[~is_listed]) for name, values in scores.items()
+    }
     for below in THRESHOLDS:
         weak = (probability < below).float()
-        found[f"below {below}, of known"] = float(weak[known].mean())
-        found[f"below {below}, of unknown"] = float(weak[~known].mean())
-    return found
+        separations[f"below {below}, of known"] = float(weak[is_listed].mean())
+        separations[f"below {below}, of unknown"] = float(weak[~is_listed].mean())
+    return separations
 
 
 def separation(known: Tensor, unknown: Tensor) -> float:

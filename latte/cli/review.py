@@ -83,9 +83,10 @@ def review(
         results = run_again(opened, load_registry(), make_progress(False))
         print_results(results, results.folder)
         return
-    if not (show or as_json):
+    if show or as_json:
+        _print(opened, as_json)
+    else:
         _serve(opened, host, port, open_, class_)
-    _print(opened, as_json)
 
 
 def _print(opened: Review, as_json: bool) -> None:
@@ -123,7 +124,10 @@ def require_page() -> None:
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None) -> None:
-    """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with."""
+    """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with.
+
+    Then print the result of the answers that measure, and the command that uses the taught model.
+    """
     require_page()
     import webbrowser
 
@@ -160,7 +164,10 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         if teaching.is_running:
             echo("your answers are still being used; this takes seconds", err=True)
         teaching.wait()
-    if (folder := adopt_newest(opened)) is not None:
+    folder = adopt_newest(opened)
+    if folder is None or opened.evidence(opened.stored()).estimate.answered:
+        _print(opened, as_json=False)
+    if folder is not None:
         command = shlex.join(["latte", "predict", relative(folder), "IMAGES"])
         echo(f"classify images with your answers: {command}")
 
