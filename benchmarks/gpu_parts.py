@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from benchmarks import describe, epoch, step
 from benchmarks.latte_step import LatteStep
@@ -22,7 +23,6 @@ from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
 from benchmarks.step import PRECISIONS
 from benchmarks.step_problem import Problem, make_problem
 from latte.interfaces import Batch, LatteError
-from latte.io.tensor_files import load_tensors
 from latte.results.folder import RunFolder
 from latte.results.record import STAGES
 from latte.train.step import training_step
@@ -182,7 +182,7 @@ def _same_prototypes(first: RunFolder, second: RunFolder) -> Figures:
 
 def _difference(first: RunFolder, second: RunFolder) -> float:
     one, other = (
-        load_tensors(folder.path / "models/adapted/prototypes.safetensors")
+        load_file(folder.path / "models/adapted/prototypes.safetensors")
         for folder in (first, second)
     )
     return max((one[name].double() - other[name].double()).abs().max().item() for name in one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
@@ -163,3 +163,11 @@ class Component(ABC, Generic[OptionsT]):
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options
         self.context = context
+
+    def extras(self) -> Mapping[str, str | int | float]:
+        """Return facts by name, which the run's record keeps in `train.extras` of the package.
+
+        Called at the end of stage `train`, on labelers, prototype aggregators and the guard. The
+        page and the model card show them.
+        """
+        return {}

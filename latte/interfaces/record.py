@@ -173,6 +173,7 @@ class TrainFacts(Facts):
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: Sentence on the reliability of the describer that a labeler asked, or None.
+        extras: Facts of components, by package and name; see `Component.extras`.
     """
 
     verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
@@ -182,6 +183,7 @@ class TrainFacts(Facts):
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None
     reliability: str | None = None
+    extras: Mapping[str, Mapping[str, str | int | float]] = {}
 
     @property
     def strength(self) -> float:

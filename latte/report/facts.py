@@ -97,6 +97,14 @@ def run_facts(results: RunResults) -> list[Fact]:
         )
         for counts in results.record.train.cut_texts
     ]
+    facts += [
+        (
+            f"{one_line(name)} ({one_line(package)})",
+            one_line(value) if isinstance(value, str) else f"{value:,}",
+        )
+        for package, extras in results.record.train.extras.items()
+        for name, value in extras.items()
+    ]
     if results.record.seconds:
         facts.append(("Time", duration(sum(results.record.seconds.values()))))
     if results.record.peak_memory_mb:

@@ -190,7 +190,9 @@ def _evidence(
 def _judge(workspace: Workspace, evidence: Evidence) -> Verdict:
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
-    verdict: Verdict = workspace.build(choice).judge(evidence)
+    guard = workspace.build(choice)
+    verdict: Verdict = guard.judge(evidence)
+    workspace.note_extras(choice, guard)
     try:
         check_verdict(verdict, divisible=evidence.divisible)
     except ValueError as error:

@@ -176,6 +176,7 @@ def _train(job: Job) -> StageResult:
         trains_clip=trains_clip(workspace),
         answers=answers,
         cut_texts=cut,
+        extras=workspace.extras,
         **vars(asked),
     )
     return StageResult([*written, folder.metrics], facts)

@@ -67,6 +67,7 @@ def train_learners(
     learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
     texts = FrozenTexts(workspace, bank)
     labelers: list[PseudoLabeler[Any]] = [workspace.build(choice) for choice in recipe.labels]
+    noted = [*zip(recipe.labels, labelers, strict=True)]
     if images.corrections is not None:
         labelers = [CorrectedLabeler(labeler, images.corrections.given) for labeler in labelers]
     inputs = StepInputs(
@@ -100,6 +101,10 @@ def train_learners(
     finally:
         if questions is not None:
             questions.close()
+    for choice, labeler in [] if refit else noted:
+        workspace.note_extras(choice, labeler)
+    for learner_choice, learner in [] if refit else zip(recipe.learners, learners, strict=True):
+        workspace.note_extras(learner_choice.prototypes, learner.aggregator)
     if questions is not None and not refit and not workspace.folder.asked_questions.exists():
         questions.save()
     if recipe.train.takes_steps:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
+from latte.interfaces import (
+    Backbone,
+    BackboneLoader,
+    Component,
+    Context,
+    Dataset,
+    LatteError,
+    Progress,
+)
 from latte.io.paths import MissingPathError
 from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
@@ -62,6 +70,8 @@ class Workspace:
     """Largest number of training images and of evaluation images to use; None means all."""
     parent: Workspace | None = None
     """For a control: the workspace of the run that it belongs to."""
+    extras: dict[str, dict[str, str | int | float]] = field(default_factory=dict, init=False)
+    """Facts of components by package, for the run's record; see `note_extras`."""
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
         """Return the workspace of a control.
@@ -155,6 +165,11 @@ class Workspace:
         silent = self.parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
+
+    def note_extras(self, choice: Choice, component: Component[Any]) -> None:
+        """Add the facts of a component that was built from `choice`."""
+        if extras := component.extras():
+            self.extras.setdefault(choice.distribution, {}).update(extras)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
         """Build the component that `choice` names; if given, `options` replace its options."""

@@ -86,7 +86,7 @@ def test_runs_with_other_prototypes_are_found(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     runs = iter([{"weights": torch.zeros(2, 3)}, {"weights": torch.full((2, 3), 1e-7)}])
-    monkeypatch.setattr(gpu_parts, "load_tensors", lambda path: next(runs))
+    monkeypatch.setattr(gpu_parts, "load_file", lambda path: next(runs))
     monkeypatch.setattr(gpu_parts, "_run", lambda *given: gpu_parts.RunFolder(tmp_path))
     with pytest.raises(gpu_parts.LatteError, match=r"differ by up to 1.0e-07"):
         PARTS["same bits twice"](Place("cpu", tmp_path))

@@ -276,7 +276,7 @@ def test_an_exported_model_opens_in_plain_open_clip_with_the_same_features(finis
 
     script = (
         "import json, open_clip, torch\n"
-        f"name = 'local-dir:{finished.absolute() / 'model'}'\n"
+        f"name = 'local-dir:{finished.absolute() / 'models/adapted/model'}'\n"
         "model, _, preprocess = open_clip.create_model_and_transforms(name)\n"
         "tokens = open_clip.get_tokenizer(name)(['a red square'])\n"
         "with torch.no_grad():\n"
@@ -297,7 +297,7 @@ def test_an_exported_model_opens_in_plain_open_clip_with_the_same_features(finis
     import torch
 
     ours = load_backbone(
-        BackboneSettings(model=f"local-dir:{finished.absolute() / 'model'}"),
+        BackboneSettings(model=f"local-dir:{finished.absolute() / 'models/adapted/model'}"),
         device="cpu",
         base_dir=Path(),
         model_folder=lambda name: Path(name),

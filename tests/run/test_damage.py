@@ -26,6 +26,7 @@ FILES = (
     "predictions.csv",
     "zero_shot.safetensors",
     "models/adapted/prototypes.safetensors",
+    "models/zero-shot/prototypes.safetensors",
     "recipe.yaml",
     "models/adapted/model/open_clip_config.json",
     "models/adapted/model/open_clip_model.safetensors",

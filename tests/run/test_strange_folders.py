@@ -59,7 +59,7 @@ def assert_untouched(precious: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".lock", "data", "report", "model", "checkpoints", "results.json", "metrics.jsonl"]
+    "name", [".lock", "data", "report", "models", "checkpoints", "results.json", "metrics.jsonl"]
 )
 @pytest.mark.parametrize("command", ["run", "report"])
 def test_links_out_of_the_run_folder_are_never_written_through(

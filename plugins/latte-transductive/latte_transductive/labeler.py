@@ -24,6 +24,7 @@ from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names
 
+_HALF = 0.5
 _STORED = 5
 """The stored posterior has this many classes per image, the most probable ones."""
 
@@ -136,6 +137,16 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         classifier = aggregator.classifier()
         sums = classifier.weights.new_zeros(len(self.training.class_names), images.shape[1])
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
+
+    def extras(self) -> dict[str, str | int | float]:
+        """Return how many images have no label that is likelier than all others together."""
+        likeliest = [
+            tensor[:, 0]
+            for name, tensor in self.state().items()
+            if name.startswith("probabilities.")
+        ]
+        doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
+        return {"Images in doubt": doubtful} if likeliest else {}
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]

@@ -56,6 +56,11 @@ def test_own_images_keep_what_the_mixture_says_of_them(latte_runs: TinyRuns) -> 
     run = latte_runs.run(UNTRAINED)
     posterior = load_file(run / "models/adapted/posterior.safetensors")
     assert posterior["labels"].shape == posterior["probabilities"].shape == (12, 3)
+    doubtful = int((posterior["probabilities"][:, 0] < 0.5).sum())
+    record = json.loads((run / "results.json").read_text())
+    extras = {"Images in doubt": doubtful}
+    assert record["train"]["extras"] == {"latte-transductive": extras}
+    assert "Images in doubt (latte-transductive)" in (run / "report/index.html").read_text()
     assert float(posterior["probabilities"].sum(dim=1).max()) <= 1 + 1e-4
     said = latte_runs.latte("predict", str(run), "images", "test", "--top-k=1", "--format=jsonl")
     rows = [json.loads(line) for line in said.out.splitlines()]
