@@ -85,8 +85,10 @@ class RecipeMethod:
         if verdict.strength == 1:
             return Answers(labels, test, verdict, labels)
         mixed = mixed_classifier(folder.texts, classifier, verdict.strength)
-        own, test = (classify(mixed, images.features) for images in (folder.own, folder.test))
-        return Answers(own, test, verdict, labels)
+        own_labels, test = (
+            classify(mixed, images.features) for images in (folder.own, folder.test)
+        )
+        return Answers(own_labels, test, verdict, labels)
 
     def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
         """Return the classifier, and the own images' classes (N,) and confidences (N,).
@@ -127,8 +129,10 @@ class RecipeMethod:
 
 def zero_shot(folder: Folder) -> Answers:
     """Return the nearest class texts as classes."""
-    own, test = (images.features @ folder.texts.T for images in (folder.own, folder.test))
-    return Answers(own.argmax(dim=1), test.argmax(dim=1))
+    own_similarities, test = (
+        images.features @ folder.texts.T for images in (folder.own, folder.test)
+    )
+    return Answers(own_similarities.argmax(dim=1), test.argmax(dim=1))
 
 
 @dataclass(frozen=True)
@@ -155,11 +159,11 @@ def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) ->
     """
     if counted is None:
         counted = folder.own.labels != NO_CLASS
-    own = answers.own[counted] == folder.own.labels[counted]
+    is_right_on_own = answers.own[counted] == folder.own.labels[counted]
     return Accuracy(
         *(
             100 * float(is_right.double().mean())
-            for is_right in (own, answers.test == folder.test.labels)
+            for is_right in (is_right_on_own, answers.test == folder.test.labels)
         )
     )
 

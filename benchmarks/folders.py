@@ -60,10 +60,10 @@ def rows_of(
     folder: Folder, methods: Mapping[str, Method], place: tuple[str, str, str, int]
 ) -> list[Row]:
     """Return the rows of one draw; `place` is its model, set, cell and number."""
-    before = zero_shot(folder)
+    zero_shot_answers = zero_shot(folder)
 
     def of_part(part: Tensor | None) -> float | None:
-        return None if part is None else _gain_on_own(folder, before.own, part)
+        return None if part is None else _gain_on_own(folder, zero_shot_answers.own, part)
 
     rows = []
     for name, method in methods.items():
@@ -75,9 +75,11 @@ def rows_of(
                 name,
                 images=len(folder.own),
                 counted=int((folder.own.labels >= 0).sum()),
-                own=_gain_on_own(folder, before.own, answers.own),
-                unseen=_gain_on_mix(folder, folder.mix, before, answers),
-                balanced=_gain_on_mix(folder, torch.ones_like(folder.mix), before, answers),
+                own=_gain_on_own(folder, zero_shot_answers.own, answers.own),
+                unseen=_gain_on_mix(folder, folder.mix, zero_shot_answers, answers),
+                balanced=_gain_on_mix(
+                    folder, torch.ones_like(folder.mix), zero_shot_answers, answers
+                ),
                 full=of_part(answers.full),
                 strength=verdict.strength if verdict else None,
                 signals=verdict.signals if verdict else {},
@@ -120,22 +122,27 @@ def _measure_model(
             task.advance(1, set=name, cell=cell.name)
 
 
-def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
+def _gain_on_own(folder: Folder, zero_shot_labels: Tensor, adapted_labels: Tensor) -> float:
     """Return the gain in points on the own images that show one of the names."""
     counted = folder.own.labels >= 0
     truth = folder.own.labels[counted]
-    right, was = ((labels[counted] == truth).sum(dtype=torch.float64) for labels in (after, before))
+    right, was = (
+        (labels[counted] == truth).sum(dtype=torch.float64)
+        for labels in (adapted_labels, zero_shot_labels)
+    )
     return float(100 * (right - was) / counted.sum())
 
 
-def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answers) -> float:
+def _gain_on_mix(
+    folder: Folder, weights: Tensor, zero_shot_answers: Answers, adapted_answers: Answers
+) -> float:
     """Return the gain in points on unseen images, averaged over classes with `weights` (C,).
 
     Classes without unseen images are left out.
     """
     truth, classes = folder.test.labels, len(weights)
     counts = truth.bincount(minlength=classes).double()
-    change = (after.test == truth).double() - (before.test == truth).double()
+    change = (adapted_answers.test == truth).double() - (zero_shot_answers.test == truth).double()
     recall = torch.zeros(classes, dtype=torch.float64).index_add(0, truth, change)
     weights = weights.double() * (counts > 0)
     return float(100 * (weights * recall / counts.clamp_min(1)).sum() / weights.sum())

@@ -180,12 +180,15 @@ def _same_prototypes(first: RunFolder, second: RunFolder) -> Figures:
     return {"prototypes differ by": difference}
 
 
-def _difference(first: RunFolder, second: RunFolder) -> float:
-    one, other = (
+def _difference(run: RunFolder, other_run: RunFolder) -> float:
+    prototypes, other_prototypes = (
         load_file(folder.path / "models/adapted/prototypes.safetensors")
-        for folder in (first, second)
+        for folder in (run, other_run)
     )
-    return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
+    return max(
+        (prototypes[name].double() - other_prototypes[name].double()).abs().max().item()
+        for name in prototypes
+    )
 
 
 def _predicted(folder: RunFolder) -> list[str]:
@@ -222,15 +225,18 @@ def _epochs(precision: str) -> Callable[[Place], Figures]:
 
 PARTS: Mapping[str, Callable[[Place], Figures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
-    **{f"step {one}": _steps("latte", one, batch=(512, 8), rounds=(10, 1)) for one in PRECISIONS},
     **{
-        f"step {one} and textbook": _steps("both", one, batch=(64, 8), rounds=(3, 1))
-        for one in ("fp32", "bf16")
+        f"step {precision}": _steps("latte", precision, batch=(512, 8), rounds=(10, 1))
+        for precision in PRECISIONS
     },
-    **{f"epoch {one}": _epochs(one) for one in PRECISIONS},
     **{
-        f"describe {one}": partial(describe_images, one)
-        for one in ("float32", "bfloat16", "float16")
+        f"step {precision} and textbook": _steps("both", precision, batch=(64, 8), rounds=(3, 1))
+        for precision in ("fp32", "bf16")
+    },
+    **{f"epoch {precision}": _epochs(precision) for precision in PRECISIONS},
+    **{
+        f"describe {precision}": partial(describe_images, precision)
+        for precision in ("float32", "bfloat16", "float16")
     },
     "waits": count_waits,
     "same bits twice": same_bits_twice,

@@ -143,11 +143,11 @@ def rows_of(
     ]
 
 
-def unseen_gain(before: Evaluation, after: Evaluation, drawn: Drawn) -> float:
+def unseen_gain(zero_shot: Evaluation, adapted: Evaluation, drawn: Drawn) -> float:
     """Return the gain in points: mean recall of evaluated classes, by their own images' shares."""
     gain = total = 0.0
     for share, was, accuracy_now in zip(
-        drawn.mix.tolist(), before.classes, after.classes, strict=True
+        drawn.mix.tolist(), zero_shot.classes, adapted.classes, strict=True
     ):
         if was.images:
             total += share

@@ -67,12 +67,12 @@ def _figures(gains: Sequence[float]) -> Iterator[str]:
 
 
 def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
-    before = [getattr(row, gain) for row in rows if row.method == recipe]
-    after = [row for row in rows if row.method == judged(recipe)]
-    if not before or not after:
+    gains = [getattr(row, gain) for row in rows if row.method == recipe]
+    judged_rows = [row for row in rows if row.method == judged(recipe)]
+    if not gains or not judged_rows:
         return "–"
-    gains = [getattr(row, gain) for row in after]
-    return f"{numpy.mean(before):+.1f} → {numpy.mean(gains):+.1f} ({_outcomes(after)})"
+    judged_gains = [getattr(row, gain) for row in judged_rows]
+    return f"{numpy.mean(gains):+.1f} → {numpy.mean(judged_gains):+.1f} ({_outcomes(judged_rows)})"
 
 
 def _outcomes(rows: Sequence[Row]) -> str:

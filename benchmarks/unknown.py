@@ -70,13 +70,13 @@ def _draw(images: Images, texts: Tensor, scale: float, seed: int) -> Mapping[str
     return separations
 
 
-def separation(known: Tensor, unknown: Tensor) -> float:
+def separation(known_scores: Tensor, unknown_scores: Tensor) -> float:
     """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
 
     It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
     `unknown` (B,); ties count half.
     """
-    order = unknown.sort().values
-    below = torch.searchsorted(order, known, right=False)
-    up_to = torch.searchsorted(order, known, right=True)
-    return float((below + up_to).double().mean()) / 2 / len(unknown)
+    order = unknown_scores.sort().values
+    below = torch.searchsorted(order, known_scores, right=False)
+    up_to = torch.searchsorted(order, known_scores, right=True)
+    return float((below + up_to).double().mean()) / 2 / len(unknown_scores)
