@@ -48,7 +48,6 @@ LABELS = torch.tensor([0, 1, 1, 0])
 
 def test_evaluation_of_a_hand_computed_example() -> None:
     found = evaluate_predictions("zero-shot", EXAMPLE, LABELS, None)
-    assert found.name == "zero-shot"
     assert found.images == 4
     assert found.top1 == accuracy_interval(2, 4)
     assert found.top5 == 1.0

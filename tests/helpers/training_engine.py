@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
 from latte.components.latteclip import (
@@ -122,7 +123,14 @@ def make_training(
     return Training(
         settings=settings,
         inputs=inputs,
-        start=TrainingStart(CLASSES, class_features, features, labels, lambda name: features),
+        start=TrainingStart(
+            CLASSES,
+            class_features,
+            features,
+            labels,
+            lambda name: features,
+            encode_names=lambda names: _unlike_all(len(names), class_features),
+        ),
         images=scan.cache,
         view=TrainingView(frozen.pixel_format, settings.augment, 0),
         learners=[_learner(frozen, part, settings) for part in parts or [latteclip_part()]],
@@ -171,3 +179,10 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
 def with_settings(settings: TrainingSettings, **changes: Any) -> TrainingSettings:
     """Return `settings` with some fields replaced."""
     return settings.model_copy(update=changes)
+
+
+def _unlike_all(names: int, class_features: Tensor) -> Tensor:
+    """Return random unit text features (K, D) of other names, on the device of the classes'."""
+    generator = torch.Generator().manual_seed(names)
+    rows = torch.randn(names, class_features.shape[1], generator=generator)
+    return normalize(rows, dim=1).to(class_features)
