@@ -76,6 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(photo, folder / name)
     shutil.copytree(folder / "photos/cup", folder / "more-photos")
     (folder / "classes.txt").write_text("cup\nchair\n")
+    known = f"cup/{photos[0].name},cup\nchair/{photos[12].name},chair\n"
+    (folder / "known.csv").write_text(f"path,class\n{known}")
     birds = next(iter(blocks(ROOT / "docs/quickstart.md", "yaml")))
     tiny = birds.replace(
         "{model: ViT-B-32, pretrained: laion2b_s34b_b79k}", '{model: "plugin:tiny"}'
