@@ -134,22 +134,15 @@ class Model(Predictor):
         """
         import torch
 
+        from latte.review.asking import order_of_images
         from latte.run.zero_shot import load_zero_shot
-        from latte.toolkit.asking import asking_order
 
         if count < 1:
             raise LatteError(f"{count} is less than 1", where="count", hint="give 1 or more")
         review, run = self._review, self._run
-        answered = review.answers()
         images = [image for image in review.images if self._path(run, image.row)]
         features = load_zero_shot(run.folder.zero_shot).training[[image.row for image in images]]
-        order = asking_order(
-            features,
-            torch.tensor([image.confidence for image in images]),
-            torch.tensor([image.disagrees for image in images]),
-            torch.tensor([image.key in answered for image in images]),
-            count,
-        )
+        order = order_of_images(images, features, review.answers(), count)
         labels = torch.tensor([image.adapted for image in images])
         questions = []
         for place in order.rows.tolist():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 import torch
+from torch import Tensor
 
 from latte.review.order import Asking
+from latte.review.population import ReviewImage
 from latte.review.session import Review
 from latte.run.zero_shot import load_zero_shot
-from latte.toolkit.asking import asking_order
+from latte.toolkit.asking import AskingOrder, asking_order
 
 _IMAGES = 240
 """Number of images that are ordered by their expected gain; the rest follows by confidence."""
@@ -18,12 +22,23 @@ def order_of_asking(review: Review) -> Asking | None:
     path = review.run.folder.zero_shot
     if not path.exists():
         return None
-    images, answers = review.images, review.answers()
-    order = asking_order(
-        load_zero_shot(path).training[[image.row for image in images]],
+    images = review.images
+    features = load_zero_shot(path).training[[image.row for image in images]]
+    order = order_of_images(images, features, review.answers(), _IMAGES)
+    return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
+
+
+def order_of_images(
+    images: Sequence[ReviewImage], features: Tensor, answered: Container[str], count: int
+) -> AskingOrder:
+    """Return the `count` images to ask about first, from their unit features (N, D).
+
+    `answered` has the content keys of the images with an answer.
+    """
+    return asking_order(
+        features,
         torch.tensor([image.confidence for image in images]),
         torch.tensor([image.disagrees for image in images]),
-        torch.tensor([image.key in answers for image in images]),
-        _IMAGES,
+        torch.tensor([image.key in answered for image in images]),
+        count,
     )
-    return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
