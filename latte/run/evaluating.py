@@ -217,8 +217,9 @@ def _calibrate(
     """Calibrate the scale of the classifier and the exponent of the posterior without labels.
 
     After calibration, the mean confidence equals the expected accuracy, which is estimated from the
-    zero-shot probabilities of the predicted classes. Images whose class a person gave are left out,
-    unless there are no others.
+    zero-shot probabilities of the predicted classes; with a posterior, before what its
+    probabilities lack of 1 is subtracted. Images whose class a person gave are left out, unless
+    there are no others.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)

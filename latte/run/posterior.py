@@ -39,10 +39,16 @@ class OwnImages:
 
     @cached_property
     def confidences(self) -> Tensor:
-        """Calibrated probabilities (N, K) of the classes in `posterior.labels`."""
+        """Calibrated probabilities (N, K) of the classes in `posterior.labels`.
+
+        What the probabilities of an image lack of 1, such as the probability that it shows none of
+        the classes, stays lacking.
+        """
+        probabilities = self.posterior.probabilities
         if self.exponent is None:
-            return self.posterior.probabilities
-        return calibrated(self.posterior.probabilities, self.exponent)
+            return probabilities
+        total = probabilities.sum(dim=1, keepdim=True).clamp(max=1)
+        return total * calibrated(probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
         """Return the row of the posterior for each content hash; None for an unknown hash."""
