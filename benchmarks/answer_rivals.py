@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from latte_transductive.mixture import fit_mixture
+from latte_transductive.labeler import TransductiveOptions
+from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
+from latte_transductive.other_names import NAMES, fit_among_other_names
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
@@ -60,10 +62,23 @@ class AnsweredSet:
         return self.labelled.test.features
 
     @cached_property
+    def default(self) -> Mixture:
+        """The mixture that latte fits without answers, among names of other things."""
+        options, labelled = TransductiveOptions(), self.labelled
+        return fit_among_other_names(
+            self.own,
+            labelled.texts,
+            labelled.encode_names(NAMES),
+            labelled.logit_scale,
+            options,
+            names=options.other_names,
+            balance=options.balance,
+        )
+
+    @property
     def without_answers(self) -> Tensor:
         """Posteriors (N, C) of the mixture without answers."""
-        texts, scale = self.labelled.texts, self.labelled.logit_scale
-        return fit_mixture(self.own, texts, scale, MixtureOptions()).posteriors
+        return self.default.posteriors
 
     @cached_property
     def moved_texts(self) -> Tensor:
@@ -92,9 +107,13 @@ Method = Callable[[AnsweredSet, Tensor], Labels]
 
 
 def mixture(answered: AnsweredSet, corrections: Tensor) -> Labels:
-    """Labels of latte's mixture with the answers."""
+    """Labels of latte's mixture with the answers; without an answer, of the default."""
     texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-    fitted = fit_mixture(answered.own, texts, scale, MixtureOptions(), corrections)
+    fitted = (
+        fit_mixture(answered.own, texts, scale, MixtureOptions(), corrections)
+        if bool((corrections >= 0).any())
+        else answered.default
+    )
     unseen = answered.classified(scale * texts + fitted.rows, fitted.bias).unseen
     return Labels(fitted.posteriors.argmax(dim=1), unseen)
 

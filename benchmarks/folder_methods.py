@@ -7,7 +7,7 @@ A method has labelers, prototypes and optionally a guard. They are called in the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -172,20 +172,24 @@ def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
     """Return functions that make the methods, by name; they may raise `LatteError`."""
 
     def of(
-        labelers: Sequence[str], prototypes: str, guard: str | None = None, **options: Any
+        labelers: Mapping[str, Mapping[str, Any]],
+        prototypes: str,
+        guard: str | None = None,
+        **options: Any,
     ) -> Callable[[], Method]:
         return lambda: RecipeMethod(
             registry,
-            tuple(_named(registry, "labeler", name) for name in labelers),
+            tuple(_named(registry, "labeler", name, **given) for name, given in labelers.items()),
             _named(registry, "prototypes", prototypes, **options),
             _named(registry, "guard", guard) if guard else None,
         )
 
     return {
         "zero-shot": lambda: zero_shot,
-        "re-estimated": of([], "re-estimated", image_weight=1.0),
-        "transductive": of(["transductive"], "from-labeler"),
-        "transductive+evidence": of(["transductive"], "from-labeler", "evidence"),
+        "re-estimated": of({}, "re-estimated", image_weight=1.0),
+        "mixture alone": of({"transductive": {"other_names": 0, "balance": 0}}, "from-labeler"),
+        "transductive": of({"transductive": {}}, "from-labeler"),
+        "transductive+evidence": of({"transductive": {}}, "from-labeler", "evidence"),
         **{name: _rival(rival) for name, rival in RIVALS.items()},
     }
 

@@ -37,6 +37,8 @@ class Row:
     full: float | None = None
     """The full candidate's gain on the own images; None without a verdict."""
     strength: float | None = None
+    foreign: float | None = None
+    """AUROC of the confidence for own images that show a name against those that show none."""
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property

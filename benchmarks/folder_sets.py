@@ -156,10 +156,19 @@ def read_features(paths: Sequence[Path], clip: OpenClipBackbone) -> list[Labelle
     """Read sets from safetensors files of features and labels by `clip`.
 
     The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`.
+    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`. Raises
+    `LatteError` for features of another width than those of `clip`.
     """
     encode_names = name_encoder(clip, [TEMPLATE])
-    return [_read_file(path, encode_names) for path in paths]
+    labelled_sets = [_read_file(path, encode_names) for path in paths]
+    for path, labelled in zip(paths, labelled_sets, strict=True):
+        if (width := labelled.texts.shape[1]) != clip.embedding_width:
+            raise LatteError(
+                f"its features have the width {width}, those of the CLIP {clip.embedding_width}",
+                where=str(path),
+                hint="name the CLIP that computed them: --model MODEL",
+            )
+    return labelled_sets
 
 
 def _read_file(path: Path, encode_names: EncodeNames) -> LabelledSet:

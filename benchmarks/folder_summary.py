@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table
-from benchmarks.rank_correlation import correlation_text
+from benchmarks.rank_correlation import correlation_text, separation
 
 Gain = Literal["own", "unseen", "balanced"]
 ABOUT: dict[Gain, str] = {
@@ -102,36 +103,25 @@ def missed_gains(rows: Sequence[Row]) -> Share:
     )
 
 
-def separation(rows: Sequence[Row], signal: str) -> tuple[float, float, float]:
-    """Return the area under the ROC curve of a signal for "the full candidate gains".
+def separation_of_gains(rows: Sequence[Row], signal: str) -> tuple[float, float, float]:
+    """Return how well a signal tells folders whose full candidate gains from others (AUROC).
 
-    It is the probability that a folder that gains has a higher signal than one that does not; 0.5
-    is chance. The low and the high end of its 95 % interval are by a bootstrap over sets.
+    The second and third number are the 95 % interval by a bootstrap over sets.
     """
-    sets = list(dict.fromkeys(row.set for row in rows))
-    place = numpy.array([sets.index(row.set) for row in rows])
-    values = numpy.array([row.signals[signal] for row in rows])
-    gained = numpy.array([(row.full or 0) > 0 for row in rows])
-    drawn = numpy.random.default_rng(0).integers(len(sets), size=(RESAMPLES, len(sets)))
-    areas = []
-    for resample in drawn:
-        weights = numpy.bincount(resample, minlength=len(sets))[place].astype(float)
-        areas.append(_area(values, gained, weights))
+    values = torch.tensor([row.signals[signal] for row in rows])
+    gained = torch.tensor([(row.full or 0) > 0 for row in rows])
+    names = list(dict.fromkeys(row.set for row in rows))
+    of_set = [torch.tensor([row.set == name for row in rows]).nonzero()[:, 0] for name in names]
+    drawn = numpy.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
+    resamples = (torch.cat([of_set[place] for place in places]) for places in drawn)
+    areas = [_area(values[chosen], gained[chosen]) for chosen in resamples]
     low, high = numpy.nanquantile(areas, [0.025, 0.975])
-    return _area(values, gained, numpy.ones(len(rows))), float(low), float(high)
+    return _area(values, gained), float(low), float(high)
 
 
-def _area(
-    values: NDArray[numpy.float64],
-    gained: NDArray[numpy.bool_],
-    weights: NDArray[numpy.float64],
-) -> float:
-    above, below = weights * gained, weights * ~gained
-    pairs = above.sum() * below.sum()
-    if pairs == 0:
-        return math.nan
-    higher = (values[:, None] > values) + 0.5 * (values[:, None] == values)
-    return float(above @ higher @ below / pairs)
+def _area(values: torch.Tensor, gained: torch.Tensor) -> float:
+    has_both = bool(gained.any()) and not bool(gained.all())
+    return separation(values[gained], values[~gained]) if has_both else math.nan
 
 
 def large_losses(rows: Iterable[Row]) -> int:
@@ -154,6 +144,13 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             losses = f"{large_losses(method_rows)} of {len(method_rows)}"
             lines.append([method, f"{mean:+.1f}", f"{means[lowest]:+.1f} ({lowest})", losses])
     yield table(["method", "mean", "lowest cell", "large losses"], lines)
+    foreign = {
+        method: [row.foreign for row in own if row.foreign is not None]
+        for method, own in rows_of.items()
+    }
+    if areas := [[method, f"{numpy.mean(of):.2f}"] for method, of in foreign.items() if of]:
+        yield "Does the confidence tell images of no class from others? Area under the ROC curve:"
+        yield table(["method", "area"], areas)
 
 
 def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
@@ -185,7 +182,7 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _separation_row(rows: Sequence[Row], signal: str) -> list[str]:
-    area, low, high = separation([row for row in rows if signal in row.signals], signal)
+    area, low, high = separation_of_gains([row for row in rows if signal in row.signals], signal)
     verdict = "no better than the base rate" if math.isnan(area) or low <= 0.5 <= high else ""
     return [signal, f"{area:.2f} (95 % interval {low:.2f} to {high:.2f})", verdict]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import CELL, Cell, Folder, cells_called, draw, drawable
+from benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from benchmarks.folder_methods import (
     Answers,
     Method,
@@ -27,6 +27,7 @@ from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import Sets, positive, set_parser, sets_of, settings
 from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
+from benchmarks.rank_correlation import separation
 from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.registry.registry import load_registry
@@ -82,6 +83,7 @@ def rows_of(
                 ),
                 full=of_part(answers.full),
                 strength=verdict.strength if verdict else None,
+                foreign=_foreign(folder, answers.confidence),
                 signals=verdict.signals if verdict else {},
             )
         )
@@ -120,6 +122,14 @@ def _measure_model(
             due_methods = {method: methods[method] for method in due[name, cell, number]}
             file.add(rows_of(folder, due_methods, (model, name, cell.name, number)))
             task.advance(1, set=name, cell=cell.name)
+
+
+def _foreign(folder: Folder, confidence: Tensor | None) -> float | None:
+    """Return how well `confidence` (N,) tells images that show a name from others (AUROC)."""
+    shows_name = folder.own.labels != NO_CLASS
+    if confidence is None or bool(shows_name.all()):
+        return None
+    return separation(confidence[shows_name], confidence[~shows_name])
 
 
 def _gain_on_own(folder: Folder, zero_shot_labels: Tensor, adapted_labels: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation rho of measures with gains."""
+"""Measures of order: Spearman's rank correlation rho, and the area under the ROC curve."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
     lengths = ranks.square().sum() * other_ranks.square().sum()
     rho = (ranks * other_ranks).sum() / lengths.sqrt()
     return rho.clamp(-1, 1).where(lengths > 0, torch.nan)
+
+
+def separation(known_scores: Tensor, unknown_scores: Tensor) -> float:
+    """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
+
+    It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
+    `unknown` (B,); ties count half.
+    """
+    order = unknown_scores.sort().values
+    below = torch.searchsorted(order, known_scores, right=False)
+    up_to = torch.searchsorted(order, known_scores, right=True)
+    return float((below + up_to).double().mean()) / 2 / len(unknown_scores)
 
 
 def average_ranks(values: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from benchmarks.folder_cells import Images
 from benchmarks.folder_sets import SetPlan, Sets, encoded_classes, image_features, load_clip
 from benchmarks.measuring import say
+from benchmarks.rank_correlation import separation
 from latte.interfaces.progress import SilentProgress
 from latte.registry.registry import load_registry
 
@@ -68,15 +69,3 @@ def _draw(images: Images, texts: Tensor, scale: float, seed: int) -> Mapping[str
         separations[f"below {below}, of known"] = float(weak[is_listed].mean())
         separations[f"below {below}, of unknown"] = float(weak[~is_listed].mean())
     return separations
-
-
-def separation(known_scores: Tensor, unknown_scores: Tensor) -> float:
-    """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
-
-    It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
-    `unknown` (B,); ties count half.
-    """
-    order = unknown_scores.sort().values
-    below = torch.searchsorted(order, known_scores, right=False)
-    up_to = torch.searchsorted(order, known_scores, right=True)
-    return float((below + up_to).double().mean()) / 2 / len(unknown_scores)

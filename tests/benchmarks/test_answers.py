@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,7 +26,12 @@ def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
         labels = torch.arange(images) % classes
         noise = torch.randn(images, 8, generator=generator)
         parts.append(Images(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
-    return LabelledSet("toy", "toy", ("a", "b", "c"), texts, 25.0, *parts)
+    return LabelledSet("toy", "toy", ("a", "b", "c"), texts, 25.0, *parts, encode_names=_random)
+
+
+def _random(names: Sequence[str]) -> Tensor:
+    generator = torch.Generator().manual_seed(len(names))
+    return normalize(torch.randn(len(names), 8, generator=generator), dim=1)
 
 
 def asked(plan: str) -> Tensor:
@@ -86,7 +93,14 @@ def test_own_accuracy_leaves_answered_images_out() -> None:
 def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) -> None:
     whole = labelled_set()
     swapped = LabelledSet(
-        "toy", "toy", whole.names, whole.texts[[1, 0, 2]], 5.0, whole.train, whole.test
+        "toy",
+        "toy",
+        whole.names,
+        whole.texts[[1, 0, 2]],
+        5.0,
+        whole.train,
+        whole.test,
+        encode_names=_random,
     )
     answered = AnsweredSet(swapped)
     truth = whole.train.labels
@@ -95,6 +109,14 @@ def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) 
     without = (swapped.test.features @ swapped.texts.T).argmax(dim=1)
     before = float((without == whole.test.labels).float().mean())
     assert float((labels.unseen == whole.test.labels).float().mean()) > before
+
+
+@pytest.fixture(autouse=True)
+def random_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy set's features are of no CLIP, so neither are those of names of other things."""
+    clip = SimpleNamespace(embedding_width=8)
+    monkeypatch.setattr("benchmarks.folder_sets.load_clip", lambda model, registry: clip)
+    monkeypatch.setattr("benchmarks.folder_sets.name_encoder", lambda clip, templates: _random)
 
 
 def features_file(folder: Path) -> Path:

@@ -23,7 +23,7 @@ from benchmarks.folder_summary import (
     large_losses,
     losses_of_adapted,
     missed_gains,
-    separation,
+    separation_of_gains,
     summary,
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
@@ -131,7 +131,7 @@ def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
 
 def test_separation_is_the_share_of_pairs_that_a_signal_orders_rightly() -> None:
     rows = [led("a", 1.0, -1.0), led("a", 2.0, 3.0), led("b", 0.5, 2.0), led("b", 0.4, -2.0)]
-    area, low, high = separation(rows, "lead")
+    area, low, high = separation_of_gains(rows, "lead")
     assert area == 0.75
     assert 0 <= low <= area <= high <= 1
 
