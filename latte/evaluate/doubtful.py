@@ -27,8 +27,8 @@ def doubtful_answers(posterior: Posterior, given: Tensor) -> Tensor:
         given: (N,): the class that the person gave to each image.
     """
     matches = posterior.labels == given.unsqueeze(1)
-    own = (posterior.probabilities * matches).sum(dim=1)
+    given_probability = (posterior.probabilities * matches).sum(dim=1)
     most = posterior.probabilities.amax(dim=1)
     by_most = most.argsort(descending=True, stable=True)
-    ranked = by_most[own[by_most].argsort(stable=True)]
-    return ranked[own[ranked] < _DOUBT][: math.ceil(_SHARE * len(given))]
+    ranked = by_most[given_probability[by_most].argsort(stable=True)]
+    return ranked[given_probability[ranked] < _DOUBT][: math.ceil(_SHARE * len(given))]

@@ -175,7 +175,7 @@ class RunFolder:
         if not distributed.is_main_process():
             yield
             return
-        new = [one for one in (self.path, *self.path.parents) if not one.exists()]
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with self._locked():
@@ -249,10 +249,10 @@ class RunFolder:
 def _free(path: Path) -> Path:
     """Return `path`, with the suffix `.1`, `.2` or a later number if it exists."""
     names = (path.with_name(f"{path.name}.{number}") for number in count(1))
-    return next(one for one in chain([path], names) if not os.path.lexists(one))
+    return next(name for name in chain([path], names) if not os.path.lexists(name))
 
 
 def _written() -> frozenset[str]:
     """Names of the entries of a run folder that latte writes, at its top."""
-    found = [one.name for one in vars(RunFolder).values() if isinstance(one, _Below)]
-    return frozenset([*(name.split("/")[0] for name in found), RECORD, "report", "export"])
+    paths = [entry.name for entry in vars(RunFolder).values() if isinstance(entry, _Below)]
+    return frozenset([*(path.split("/")[0] for path in paths), RECORD, "report", "export"])

@@ -63,7 +63,7 @@ class RecordFile:
         record = self.recorded(stage)
         # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
         outputs = [self.path.parent / name for name in record.outputs] if record else []
-        return record if all(os.path.exists(one) for one in outputs) else None  # noqa: PTH110
+        return record if all(os.path.exists(output) for output in outputs) else None  # noqa: PTH110
 
     def begin(self, source: Source) -> None:
         """Record the `source` of a run that begins; finished stages stay recorded."""

@@ -100,7 +100,7 @@ class Rows:
         path = self._folder.uncertain
         with explained(path):
             return tuple(
-                self._answer(row.image, [(one.name, one.score) for one in row.classes])
+                self._answer(row.image, [(scored.name, scored.score) for scored in row.classes])
                 for row in read_json_lines(path, _Row)
             )
 
@@ -116,12 +116,12 @@ class Rows:
     @cached_property
     def training_keys(self) -> tuple[str, ...]:
         """The content key of each training image."""
-        return tuple(one.key for one in self._training_images)
+        return tuple(image.key for image in self._training_images)
 
     @cached_property
     def training_ids(self) -> tuple[str, ...]:
         """The id of each training image."""
-        return tuple(one.id for one in self._training_images)
+        return tuple(image.id for image in self._training_images)
 
     @cached_property
     def _training_images(self) -> list[_Image]:

@@ -166,11 +166,13 @@ def _near_runs(path: Path) -> str | None:
     # Reports name a run folder without its parent.
     deeper = sorted(place.parent.glob(f"*/{glob.escape(place.name)}/recipe.yaml"))
     if place.name and deeper:
-        return f"Did you mean {' or '.join(relative(one.parent) for one in deeper[:_SHOWN_RUNS])}?"
-    inside = sorted(path.glob("*/recipe.yaml"), key=lambda one: one.stat().st_mtime, reverse=True)
+        names = " or ".join(relative(recipe.parent) for recipe in deeper[:_SHOWN_RUNS])
+        return f"Did you mean {names}?"
+    recipes = path.glob("*/recipe.yaml")
+    inside = sorted(recipes, key=lambda recipe: recipe.stat().st_mtime, reverse=True)
     if inside:
-        shown = ", ".join(str(one.parent) for one in inside[:_SHOWN_RUNS])
+        shown = ", ".join(str(recipe.parent) for recipe in inside[:_SHOWN_RUNS])
         more = f" and {len(inside) - _SHOWN_RUNS} more" if len(inside) > _SHOWN_RUNS else ""
         return f"name a run folder in it, the newest first: {shown}{more}"
-    beside = sorted(one.parent.name for one in place.parent.glob("*/recipe.yaml"))
+    beside = sorted(recipe.parent.name for recipe in place.parent.glob("*/recipe.yaml"))
     return f"run folders beside it: {', '.join(beside)}" if beside else None

@@ -39,7 +39,7 @@ def _whole(text: str) -> int:
 
 def checked_names(value: Any) -> tuple[str, ...]:
     """Return the names as a tuple. Raises `ValueError` unless they are a list of distinct texts."""
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError("its names are not a list of texts")
     if len(set(value)) < len(value):
         raise ValueError("a name occurs twice")
@@ -69,13 +69,13 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
 
 def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
     """Return the JSON value of each line. Raises `LatteError` unless it has the type `kind`."""
-    found: list[StoredT] = []
+    rows: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             with explained(path, line=number):
-                found.append(adapter.validate_json(line, strict=True))
-    return found
+                rows.append(adapter.validate_json(line, strict=True))
+    return rows
 
 
 @contextmanager
@@ -108,10 +108,10 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
 
 def metadata(file: Any) -> Any:
     """Return the metadata of a safetensors file. Raises `ValueError` if latte wrote none."""
-    found = file.metadata() or {}
-    if "latte" not in found:
+    stored_metadata = file.metadata() or {}
+    if "latte" not in stored_metadata:
         raise ValueError("it was not written by latte")
-    return json.loads(found["latte"])
+    return json.loads(stored_metadata["latte"])
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
