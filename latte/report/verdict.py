@@ -22,7 +22,7 @@ NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP.
 
 _LOSSES = (
     "On the labelled sets that the guard was built on, about one in ten adapted folders lost more "
-    "than a point of accuracy; on sets that nobody had tuned an earlier version to, one in four."
+    "than a point of accuracy. An earlier guard was measured on sets new to it: one in four lost."
 )
 _FORGONE = (
     "On the labelled sets that the guard was built on, about one large gain in three was given up "

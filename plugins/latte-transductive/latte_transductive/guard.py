@@ -25,8 +25,8 @@ class EvidenceGuard(Guard[MixtureOptions]):
     One signal decides: the *lead*, which says how well the class names fit the images. It is the
     mean difference between an image's two highest similarities, divided by the expected difference
     for unrelated names. Below `MIN_LEAD`, the guard keeps zero-shot CLIP; otherwise it accepts the
-    adapted model. That is no statement that the model is better: on left-out sets, one in eight of
-    the accepted models lost more than a point (README, "The verdict").
+    adapted model. That does not say that the model is better: on seven sets that did not choose
+    the limit, one in eight of the accepted models lost more than a point (README, "The verdict").
 
     If the recipe has training steps, the guard also fits a Gaussian mixture to the frozen features
     of all images. The adapted labels must agree more with the mixture's labels than the zero-shot
