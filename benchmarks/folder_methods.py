@@ -215,9 +215,14 @@ def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
 
 
 def load_method(path: Path, registry: Registry) -> RecipeMethod:
-    """Return the method of a recipe's file; the recipe's images and CLIP are not read."""
+    """Return the method of a recipe's file."""
+    return method_of(recipe_of(path, registry), registry)
+
+
+def recipe_of(path: Path, registry: Registry) -> Recipe:
+    """Return the recipe of a method; the recipe's images and CLIP are not read."""
     unread = {"IMAGES": ".", "CLASSES": "."}
-    return method_of(load_recipe(path, registry, environment=unread | dict(os.environ)), registry)
+    return load_recipe(path, registry, environment=unread | dict(os.environ))
 
 
 def classify(classifier: Classifier, features: Tensor) -> Tensor:

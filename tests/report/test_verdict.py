@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -60,7 +60,11 @@ class TestOutcome:
         outcomes = ["cannot tell", "kept zero-shot", "cannot tell"]
         assert [one.outcome for one in (WHOLE, KEPT, PART)] == outcomes
         assert Verdict(1.0, "measured with 40 answers", measured="better").outcome == "better"
-        assert {*get_args(Outcome)} == {*outcomes, "better"}
+        likely = Verdict(1.0, REASON, forecast="likely better")
+        assert likely.outcome == "likely better"
+        assert replace(likely, strength=0.0).outcome == "kept zero-shot"
+        assert replace(likely, measured="better").outcome == "better"
+        assert {*get_args(Outcome)} == {*outcomes, "better", "likely better"}
         assert [one.adapt for one in (WHOLE, KEPT, PART)] == [True, False, True]
 
     def test_a_verdict_has_no_probability(self) -> None:
@@ -69,6 +73,7 @@ class TestOutcome:
             "reason",
             "signals",
             "measured",
+            "forecast",
         ]
 
 
