@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from latte_benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names
 
-from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
 from latte.interfaces import LabelledImage

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import Cell, Folder
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Folder
 from benchmarks.folder_files import Drawn, NumberedSets, draw_files
 from benchmarks.folder_methods import Answers, Method
 from benchmarks.measuring import evaluated_run

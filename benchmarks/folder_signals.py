@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from latte_benchmarks.folder_cells import Folder
 from latte_transductive.agreement import kappa
 from latte_transductive.other_names import NAMES
 from torch import Tensor
 
-from benchmarks.folder_cells import Folder
-from benchmarks.folder_rivals import label_propagation
+from benchmarks.folder_methods import method_called
 
 
 def candidate_signals(folder: Folder, labels: Tensor) -> Mapping[str, float]:
@@ -25,6 +25,7 @@ def candidate_signals(folder: Folder, labels: Tensor) -> Mapping[str, float]:
     best = (logits - logits.mean(dim=0)).topk(min(2, len(texts)), dim=1).values
     other_texts = folder.encode_names(NAMES)
     is_other = (images @ other_texts.T).amax(dim=1) > (images @ texts.T).amax(dim=1)
+    propagated_labels = method_called("label-propagation")(folder).own
     return {
         "images": len(images),
         "log images": math.log(len(images)),
@@ -32,7 +33,7 @@ def candidate_signals(folder: Folder, labels: Tensor) -> Mapping[str, float]:
         "images per name": math.log(len(images) / len(texts)),
         "margin": float((best[:, 0] - best[:, -1]).mean()),
         "images of other things": float(is_other.double().mean()),
-        "agreement with propagation": kappa(labels, label_propagation(folder)[0], len(texts)),
+        "agreement with propagation": kappa(labels, propagated_labels, len(texts)),
         "drift of shares": _drift(logits.argmax(dim=1), labels, len(texts)),
     }
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy
+from latte_benchmarks.folder_cells import CELLS
 from numpy.typing import NDArray
 
-from benchmarks.folder_cells import CELLS
 from benchmarks.folder_forecast import RESAMPLES, Outcomes, forecast_parts
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table

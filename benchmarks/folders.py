@@ -8,22 +8,22 @@ the class names occur, with long-tailed classes, few images, or images of no cla
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from torch import Tensor
 
 from benchmarks.auroc import separation
-from benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from benchmarks.folder_files import number as numbered_sets
 from benchmarks.folder_methods import (
+    KNOWN,
     Answers,
     Method,
-    known_methods,
+    load_method,
     method_called,
-    method_of,
-    recipe_of,
     zero_shot,
 )
 from benchmarks.folder_rows import Row, RowFile
@@ -34,8 +34,12 @@ from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
 from latte.interfaces import LatteError
 from latte.io.files import write_text
+from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
+
+_UNREAD = {"IMAGES": ".", "CLASSES": "."}
+"""Variables of recipes that come with latte; their images are those of the drawn folder."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -176,11 +180,10 @@ def _gain_on_mix(
 
 def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, Method | RecipeRuns]:
     """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
-    registry = load_registry()
     methods: dict[str, Method | RecipeRuns] = {}
-    for name in options.methods or known_methods(registry):
+    for name in options.methods or KNOWN:
         try:
-            methods[name] = method_called(name, registry)
+            methods[name] = method_called(name)
         except LatteError as error:
             if options.methods:
                 raise
@@ -189,9 +192,10 @@ def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, Method | Reci
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
-        recipe = recipe_of(Path(path), registry)
-        if not recipe.train.takes_steps:
-            methods[name] = method_of(recipe, registry)
+        if not load_recipe(
+            Path(path), load_registry(), environment=_UNREAD | dict(os.environ)
+        ).train.takes_steps:
+            methods[name] = load_method(Path(path))
         elif sets.files or sets.subsets:
             raise LatteError(
                 f"{path} trains, which needs images",

@@ -72,6 +72,9 @@ class TrainingStart:
         encode_names: Inserts K class names into the dataset's templates, and returns their unit
             text features (K, D) from the frozen CLIP. For labelers that get new names or short
             descriptions of classes through `questions`.
+        encoder_features: Maps the name of each of the recipe's `encoders`, in the recipe's order,
+            to unit features (N, E) of the training images from this image-only encoder. Encoders
+            are never trained, and have no texts. Empty if the recipe has no encoder.
 
     Example:
         >>> import torch
@@ -96,6 +99,7 @@ class TrainingStart:
     corrections: Tensor | None = None
     questions: Questions | None = None
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
+    encoder_features: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,11 @@ class EpochInfo:
     """Classifiers that a labeler returns at the start of an epoch, for prototype aggregators.
 
     Attributes:
-        classifiers: Classifiers by learner name, without gradient, for use as prototypes.
+        classifiers: Classifiers by learner name, without gradient, for use as prototypes. In a
+            recipe without training steps, a labeler may add a classifier by the name of an encoder
+            (`TrainingStart.encoder_features`), with rows (C, E). The adapted model then averages
+            the similarities of all learners and of these encoders. An encoder without a
+            classifier has no part in the model.
 
     Example:
         >>> import torch

@@ -6,10 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from latte_benchmarks.folder_cells import CELL, NO_CLASS
 from latte_tiny.dataset import IMAGES
 
 from benchmarks.__main__ import main as benchmark
-from benchmarks.folder_cells import CELL, NO_CLASS
 from benchmarks.folder_files import NumberedSets, draw_files, number
 from benchmarks.folder_sets import read_plans
 from tests.helpers.labelled_sets import split_of

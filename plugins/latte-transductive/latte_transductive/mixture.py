@@ -9,6 +9,7 @@ person gave to images change the trust in the texts and end in a logistic regres
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn.functional import normalize, one_hot
 
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
+from latte_transductive.spaces import Space, WeightedFeatures
 from latte_transductive.taught import (
     ANSWER,
     NEIGHBOUR_SHARE,
@@ -30,8 +32,6 @@ from latte_transductive.taught import (
 
 _NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
-_LEAST_VARIANCE = 0.01
-"""Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; larger numbers would have no effect."""
 _EVIDENCE = 3.0
@@ -44,6 +44,7 @@ class Mixture:
     """Fitted Gaussian mixture: posteriors of N images, and a linear classifier for other images.
 
     `features @ rows.T + bias` are the logits of C Gaussians, which are added to the text logits.
+    With image-only encoders, the products of their features and `encoder_rows` are added too.
     """
 
     posteriors: Tensor
@@ -52,6 +53,8 @@ class Mixture:
     """(C, D): weights of the linear classifier."""
     bias: Tensor
     """(C,): bias of the linear classifier."""
+    encoder_rows: tuple[Tensor, ...] = ()
+    """(C, E): weights over the features of each image-only encoder."""
 
 
 def fit_mixture(
@@ -62,6 +65,7 @@ def fit_mixture(
     corrections: Tensor | None = None,
     evidence: Tensor | None = None,
     text: Tensor | None = None,
+    encoders: Sequence[WeightedFeatures] = (),
 ) -> Mixture:
     """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -102,13 +106,19 @@ def fit_mixture(
     to e_ic. If the largest logit of an image in `evidence` is e > 0, its class has the certainty
     b = 1 - exp(-e / 3). The image counts as 1 + 9 b images, and it changes the support and the
     logits of its class by the share b of the change that a person's answer would make.
+
+    `encoders` have features of the images by image-only encoders. In the space of each, a class is
+    one more Gaussian, whose a_c is the mean of all features, as there are no class texts. Its w is
+    multiplied by the encoder's weight. The graph of neighbours is that of the space where
+    neighbours agree best.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
-    term = _NeighbourTerm.of(images, prior.zero_shot, len(texts), options)
+    spaces = _spaces(images, anchors, encoders, fixed)
+    term = _NeighbourTerm.of(spaces, prior.zero_shot, len(texts), options)
     if corrections is None or fixed is None or not fixed.answer_count:
-        return _fit(images, anchors, prior, evidence, fixed, term, options)
+        return _fit(spaces, prior, evidence, fixed, term, options)
     rows = fixed.rows[: fixed.answer_count]
     trust = trust_in_texts(prior.logits[rows], corrections[rows], prior.logits.mean(dim=0))
     trusted = prior.trusted(trust)
@@ -117,16 +127,34 @@ def fit_mixture(
         propagated = propagated_logits(probabilities, corrections, graph, prior.spread)
         evidence = propagated if evidence is None else evidence + propagated
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
-    mixture = _fit(images, anchors, trusted, evidence, fixed, damped, options)
+    mixture = _fit(spaces, trusted, evidence, fixed, damped, options)
     # The classifier of the mixture is relative to the text logits, of which only a part counts.
     rows_of_texts = logit_scale * texts
     start = replace(mixture, rows=mixture.rows + trust * rows_of_texts)
-    learned = _regressed(images, start, corrections, evidence, fixed, term)
+    learned = _regressed(spaces, start, corrections, evidence, fixed, term)
     return replace(learned, rows=learned.rows - rows_of_texts)
 
 
+def _spaces(
+    images: Tensor, anchors: Tensor, encoders: Sequence[WeightedFeatures], fixed: _Fixed | None
+) -> list[Space]:
+    """Return the CLIP's space, with `anchors` (C, D), and those of the encoders."""
+    # In the variances, a given image has the weight that it has in the means.
+    weights = None if fixed is None else fixed.weights
+    further_spaces = [
+        Space.of(
+            encoder.features,
+            normalize(encoder.features.mean(dim=0, keepdim=True), dim=1),
+            encoder.weight,
+            weights,
+        )
+        for encoder in encoders
+    ]
+    return [Space.of(images, anchors, 1.0, weights), *further_spaces]
+
+
 def _regressed(
-    images: Tensor,
+    spaces: Sequence[Space],
     start: Mixture,
     corrections: Tensor,
     evidence: Tensor | None,
@@ -135,13 +163,21 @@ def _regressed(
 ) -> Mixture:
     """Return the mixture after the logistic regressions; its rows include those of the texts."""
     fixed = fixed.weighing(ANSWER)
+    widths = [space.features.shape[1] for space in spaces]
+    features = _joined([space.features for space in spaces])
+    start_rows = _joined([start.rows, *start.encoder_rows])
     mixture = start
     for _ in range(ROUNDS):
         examples = sure_examples(mixture.posteriors, corrections)
-        rows, bias = logistic_regression(images, examples, start.rows, start.bias)
-        logits = torch.addmm(bias if evidence is None else evidence + bias, images, rows.T)
-        mixture = Mixture(term.posteriors(logits, fixed), rows, bias)
+        rows, bias = logistic_regression(features, examples, start_rows, start.bias)
+        logits = torch.addmm(bias if evidence is None else evidence + bias, features, rows.T)
+        clip_rows, *encoder_rows = torch.split(rows, widths, dim=1)
+        mixture = Mixture(term.posteriors(logits, fixed), clip_rows, bias, tuple(encoder_rows))
     return mixture
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 @dataclass(frozen=True)
@@ -172,38 +208,39 @@ class _TextPrior:
 
 
 def _fit(
-    images: Tensor,
-    anchors: Tensor,
+    spaces: Sequence[Space],
     prior: _TextPrior,
     evidence: Tensor | None,
     fixed: _Fixed | None,
     term: _NeighbourTerm,
     options: MixtureOptions,
 ) -> Mixture:
-    """Return the mixture after all iterations; see `fit_mixture`. `anchors` are a_c (C, D)."""
+    """Return the mixture after all iterations; see `fit_mixture`."""
     zero_shot, middle = prior.zero_shot, prior.logits.mean(dim=0)
     heard = prior.logits if evidence is None else prior.logits + evidence
     started = (prior.start if evidence is None else prior.start + evidence).softmax(dim=1)
-    moments = _Moments.of(images)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(prior.logits)
-    # In the variances, a given image has the weight that it has in the means.
-    counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     posteriors = started if fixed is None else fixed.put(started)
-    assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
-    rows, bias = torch.zeros_like(anchors), torch.zeros_like(middle)
-    variances = torch.full_like(images[0], 1 / images.shape[1])
+    assigned = _Assigned.of(posteriors, zero_shot, fixed)
+    rows: list[Tensor] = []
+    bias = torch.zeros_like(middle)
     for iteration in range(options.iterations):
-        evenness = assigned.evenness
-        means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
-        if iteration:
-            variances = _variances(counted, assigned, means)
-        rows, bias = _classifier(means, variances, moments, options.image_weight * prior.spread)
-        bias = bias - evenness**2 * options.debias * (middle - middle.mean())
+        anchoring, evenness = _anchoring(assigned, options), assigned.evenness
+        spread = options.image_weight * prior.spread
+        classifiers = [
+            space.classifier(assigned.posteriors, anchoring, spread, learn_variances=iteration > 0)
+            for space in spaces
+        ]
+        rows, biases = map(list, zip(*classifiers, strict=True))
+        bias = sum(biases[1:], biases[0]) - evenness**2 * options.debias * (middle - middle.mean())
         if fixed is not None:
             bias = bias + (1 - evenness) * lift
-        posteriors = term.posteriors(torch.addmm(heard + bias, images, rows.T), fixed)
-        assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
-    return Mixture(posteriors, rows, bias)
+        logits = heard + bias
+        for space, space_rows in zip(spaces, rows, strict=True):
+            logits = torch.addmm(logits, space.features, space_rows.T)
+        posteriors = term.posteriors(logits, fixed)
+        assigned = _Assigned.of(posteriors, zero_shot, fixed)
+    return Mixture(posteriors, rows[0], bias, tuple(rows[1:]))
 
 
 @dataclass(frozen=True)
@@ -277,15 +314,19 @@ class _NeighbourTerm:
 
     @classmethod
     def of(
-        cls, images: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
+        cls, spaces: Sequence[Space], zero_shot: Tensor, classes: int, options: MixtureOptions
     ) -> _NeighbourTerm:
-        if options.neighbour_weight == 0 or not (
-            neighbours := neighbours_of(images, options.neighbours)
-        ):
-            return cls(None, 0.0)
-        return cls(
-            neighbours, options.neighbour_weight * neighbours.agreement(zero_shot, classes) ** 2
-        )
+        """Return the term of the space in which neighbours' zero-shot labels agree best."""
+        best = cls(None, 0.0)
+        if options.neighbour_weight == 0:
+            return best
+        for space in spaces:
+            if neighbours := neighbours_of(space.features, options.neighbours):
+                agreement = neighbours.agreement(zero_shot, classes)
+                weight = options.neighbour_weight * agreement**2
+                if best.neighbours is None or weight > best.weight:
+                    best = cls(neighbours, weight)
+        return best
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
         """Return class probabilities (N, C) for the logits `evidence` plus the neighbour term."""
@@ -306,37 +347,11 @@ class _NeighbourTerm:
 
 
 @dataclass(frozen=True)
-class _Moments:
-    """First and second moments of the features of all images."""
-
-    images: int
-    mean: Tensor
-    """(D,): mean of the features."""
-    second_moment: Tensor
-    """(D, D): mean of the outer products of each feature with itself."""
-
-    @classmethod
-    def of(cls, images: Tensor) -> _Moments:
-        return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
-
-    def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return the standard deviation of logits over classes, as root mean square over images.
-
-        It is computed without the images, from the moments of their features.
-        """
-        rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
-        squares = ((rows @ self.second_moment) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
-        return float((squares + bias.square()).mean().clamp_min(0).sqrt())
-
-
-@dataclass(frozen=True)
 class _Assigned:
-    """Sums over the images, for each class."""
+    """Labels of all images, and facts about the labels of each class."""
 
-    counts: Tensor
-    """(C,): sum of the posteriors, the expected number of images of each class."""
-    features: Tensor
-    """(C, D): sum of the features, weighted by the posteriors."""
+    posteriors: Tensor
+    """(N, C): class probabilities of the images, times the number of images that each counts as."""
     labels: Tensor
     """(C,): number of images whose most probable class this is."""
     support: Tensor
@@ -346,18 +361,16 @@ class _Assigned:
     person gave to an image."""
 
     @classmethod
-    def of(
-        cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor, fixed: _Fixed | None
-    ) -> _Assigned:
-        """Return the sums for features (N, D), posteriors (N, C) and zero-shot labels (N,)."""
+    def of(cls, posteriors: Tensor, zero_shot: Tensor, fixed: _Fixed | None) -> _Assigned:
+        """Return the sums for posteriors (N, C) and zero-shot labels (N,)."""
         labels = posteriors.argmax(dim=1)
         if fixed is not None:
             posteriors = fixed.weights * posteriors
-        total = labels.bincount(minlength=posteriors.shape[1]).to(images)
+        total = labels.bincount(minlength=posteriors.shape[1]).to(posteriors)
         support = _support(labels, zero_shot, total)
         if fixed is not None:
             support = torch.lerp(support, torch.ones_like(support), fixed.belief)
-        return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)
+        return cls(posteriors, total, support)
 
     @property
     def evenness(self) -> float:
@@ -382,21 +395,3 @@ def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
-
-
-def _classifier(
-    means: Tensor, variances: Tensor, moments: _Moments, spread: float
-) -> tuple[Tensor, Tensor]:
-    """Return rows (C, D) and bias (C,) of the Gaussians' logits, of standard deviation `spread`."""
-    rows = means / variances
-    bias = -0.5 * (means * rows).sum(dim=1)
-    gaussian_spread = moments.spread(rows, bias)
-    weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
-    return weight * rows, weight * bias
-
-
-def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
-    """Return the mean squared distance (D,) between the images and their classes' means (C, D)."""
-    cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
-    distances = moments.second_moment.diagonal() - cross / moments.images
-    return distances.clamp_min(_LEAST_VARIANCE / len(distances))
