@@ -22,13 +22,13 @@ from benchmarks.measuring import table
 
 RESAMPLES = 2000
 LIKELY_GAINED, LIKELY_LOST = 0.85, 0.05
-"""Of the folders that are called "likely better", so many gain at least, and lose at most."""
+"""Least share that gains, and largest that loses, of folders that are called "likely better"."""
 CALIBRATED = 0.10
 """Largest distance between the mean forecast of a bin and the share that gained."""
 _LEADS = (1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
 _IMAGES = (0, 50, 100, 200, 400)
 _STRICT_GAINED, _STRICT_LOST = 0.9, 0.03
-"""What the limits must reach on the sets that choose them; on those they look too good."""
+"""Shares that limits must reach on the sets that choose them, where they look too good."""
 _FEWEST = 10
 _EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _STEPS = 12
@@ -259,7 +259,7 @@ def _inner_brier(outcomes: Outcomes, signals: Sequence[str], kept: Flags) -> flo
             seen = kept & ~hidden
             forecasts = _fitted(values[seen], outcomes.gained[seen])(values[hidden])
             total += float(((forecasts - outcomes.gained[hidden]) ** 2).sum())
-    return total / kept.sum()
+    return total / float(kept.sum())
 
 
 def _fitted(values: Numbers, gained: Flags) -> Callable[[Numbers], Numbers]:

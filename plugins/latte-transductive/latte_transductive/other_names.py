@@ -12,8 +12,7 @@ potentials of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra
 Learning for Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that
 every class has equally many images; a quarter of them loses little where few classes occur.
 
-The number of names and the quarter were chosen on 23 labelled sets; what such a choice is worth was
-judged by leaving sets out (docs/results.md).
+The number of names and the quarter were chosen on the 23 labelled sets of docs/results.md.
 """
 
 from __future__ import annotations
