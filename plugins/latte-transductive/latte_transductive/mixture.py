@@ -18,7 +18,7 @@ from torch.nn.functional import normalize, one_hot
 
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import Space, WeightedFeatures
+from latte_transductive.spaces import EncoderSpace, Space
 from latte_transductive.taught import (
     ANSWER,
     NEIGHBOUR_SHARE,
@@ -65,7 +65,7 @@ def fit_mixture(
     corrections: Tensor | None = None,
     evidence: Tensor | None = None,
     text: Tensor | None = None,
-    encoders: Sequence[WeightedFeatures] = (),
+    encoders: Sequence[EncoderSpace] = (),
 ) -> Mixture:
     """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -136,21 +136,13 @@ def fit_mixture(
 
 
 def _spaces(
-    images: Tensor, anchors: Tensor, encoders: Sequence[WeightedFeatures], fixed: _Fixed | None
+    images: Tensor, anchors: Tensor, encoders: Sequence[EncoderSpace], fixed: _Fixed | None
 ) -> list[Space]:
     """Return the CLIP's space, with `anchors` (C, D), and those of the encoders."""
     # In the variances, a given image has the weight that it has in the means.
     weights = None if fixed is None else fixed.weights
-    further_spaces = [
-        Space.of(
-            encoder.features,
-            normalize(encoder.features.mean(dim=0, keepdim=True), dim=1),
-            encoder.weight,
-            weights,
-        )
-        for encoder in encoders
-    ]
-    return [Space.of(images, anchors, 1.0, weights), *further_spaces]
+    further_spaces = [Space.of_encoder(encoder, weights) for encoder in encoders]
+    return [Space.of_clip(images, anchors, weights), *further_spaces]
 
 
 def _regressed(
@@ -321,7 +313,7 @@ class _NeighbourTerm:
         if options.neighbour_weight == 0:
             return best
         for space in spaces:
-            if neighbours := neighbours_of(space.features, options.neighbours):
+            if neighbours := neighbours_of(space.directions, options.neighbours):
                 agreement = neighbours.agreement(zero_shot, classes)
                 weight = options.neighbour_weight * agreement**2
                 if best.neighbours is None or weight > best.weight:
