@@ -15,9 +15,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
+from latte_benchmarks.folder_cells import NO_CLASS, Folder
 from torch import Tensor
 
-from benchmarks.folder_cells import NO_CLASS, Folder
 from benchmarks.folder_rivals import RIVALS, Labels
 from benchmarks.measuring import no_descriptions
 from latte.interfaces import (

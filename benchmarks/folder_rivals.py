@@ -6,10 +6,9 @@ Each function takes a folder and returns labels of its own images and of unseen 
 from __future__ import annotations
 
 import torch
+from latte_benchmarks.folder_cells import Folder
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from benchmarks.folder_cells import Folder
 
 Labels = tuple[Tensor, Tensor]
 """Labels of own images (N,) and of unseen images (M,)."""

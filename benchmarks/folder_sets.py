@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy
 import torch
+from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
 from torch import Tensor
 
-from benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
 from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from torch import Tensor
 
-from benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from benchmarks.folder_methods import (
     Answers,
     Method,

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from latte_benchmarks.folder_cells import Folder
 from latte_questions.interview import ChoicesOptions, Interview
 from latte_questions.labeler import ChoicesLabeler
 
-from benchmarks.folder_cells import Folder
 from benchmarks.folder_methods import (
     LEARNER,
     Accuracy,

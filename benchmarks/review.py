@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from latte_benchmarks.folder_cells import Folder, can_draw, cells_called, draw
 from numpy.typing import NDArray
 
-from benchmarks.folder_cells import Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import Method, load_method, method_called, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser
 from benchmarks.measuring import say, table, table_row

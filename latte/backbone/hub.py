@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
-from latte.backbone.names import HUB, pretrained
+from latte.backbone.names import HUB, pretrained, weight_tag
 from latte.interfaces.errors import error_line
 
 CONFIG_FILE = "open_clip_config.json"
@@ -133,6 +133,19 @@ def answers(repository: str) -> bool:
     except Exception:
         return False
     return True
+
+
+def needs_download(model: str) -> str | None:
+    """Return the repository from which `model` (as `--model` names it) must be downloaded.
+
+    The result is None if the weights are in the cache, or are not on the Hugging Face hub.
+    """
+    name, _, tag = model.partition(":")
+    is_repository = model.startswith(HUB)
+    place = f"{tag}/" if is_repository else weight_tag(name.replace("/", "-"), tag).get("hf_hub")
+    if not place or cached_file(*weights_files(str(place))):
+        return None
+    return weights_files(str(place))[0]
 
 
 def cached_models() -> list[str]:

@@ -229,7 +229,7 @@ def _not_downloaded(files: str, error: Exception) -> LatteError:
     cached_names = cached_models()
     ways_without_download = [
         f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
-        "plugin:tiny, a tiny CLIP to try latte with",
+        "plugin:tiny, a tiny CLIP only to try latte: its labels are poor",
         *([f"in the cache of this machine: {some(cached_names)}"] if cached_names else []),
     ]
     return LatteError(

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from latte.cli.shared import complete_component, complete_from, known_kind
-from latte.interfaces import Options
+from latte.cli.shared import complete_component, complete_kind, known_kind
+from latte.interfaces import LatteError, Options
+from latte.interfaces.errors import did_you_mean
 from latte.recipe.fields import models_in
 from latte.recipe.model import RecipeKeys, component_at
 from latte.recipe.places import SHORT
 from latte.registry.registry import load_registry
-from latte.registry.spec import KINDS, Kind
+from latte.registry.spec import KINDS, Kind, Registered
 from latte.report.output import echo, results
 from latte.report.terminal import fitted
 
@@ -26,7 +27,10 @@ from latte.report.terminal import fitted
 def components(
     kind: Annotated[
         str | None,
-        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS)),
+        typer.Argument(
+            help=f"One of: {', '.join(KINDS)}; or the name of a component.",
+            autocompletion=complete_kind,
+        ),
     ] = None,
     name: Annotated[
         str | None,
@@ -34,10 +38,13 @@ def components(
     ] = None,
 ) -> None:
     """List the components that recipes can name, with their options."""
-    checked_kind = None if kind is None else known_kind(kind)
-    if checked_kind is not None and name is not None:
-        _show(checked_kind, name)
+    if kind is not None and name is not None:
+        _show(load_registry().get(known_kind(kind), name), name)
         return
+    if kind is not None and kind not in KINDS:
+        _show_all_named(kind)
+        return
+    checked_kind = None if kind is None else known_kind(kind)
     registered = load_registry().all(checked_kind)
     rows = [
         (component.spec.kind, component.spec.name, component.distribution, component.spec.summary)
@@ -45,7 +52,7 @@ def components(
     ]
     results().print(fitted(("kind", "name", "package", "summary"), rows))
     if checked_kind is None:
-        echo("Options, and how a recipe names a component: latte components KIND NAME")
+        echo("Options, and how a recipe names a component: latte components NAME")
     else:
         line = in_recipe(checked_kind, "NAME")
         echo(f"In a recipe: {line}. Options: latte components {checked_kind} NAME")
@@ -69,16 +76,27 @@ def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
     raise AssertionError(f"no key of a recipe names components of kind {kind}")
 
 
-def _show(kind: Kind, name: str) -> None:
-    registry = load_registry()
-    registered = registry.get(kind, name)
-    spec = registered.spec
-    rows = [] if kind == "model" else [*option_rows(registry.options_model(registered))]
+def _show_all_named(name: str) -> None:
+    """Show each component called `name`, of any kind. Raises `LatteError` if there is none."""
+    components = load_registry().all()
+    namesakes = [part for part in components if name in (part.spec.name, part.full_name)]
+    if not namesakes:
+        names = [*KINDS, *(component.spec.name for component in components)]
+        hint = f"{did_you_mean(name, names)} All names: latte components".strip()
+        raise LatteError(f'there is no component or kind called "{name}"', hint=hint)
+    for number, component in enumerate(namesakes):
+        echo("\n" if number else "", nl=False)
+        _show(component, name)
+
+
+def _show(registered: Registered, name: str) -> None:
+    registry, spec = load_registry(), registered.spec
+    rows = [] if spec.kind == "model" else [*option_rows(registry.options_model(registered))]
     console = results()
     console.print(f"{spec.kind} {spec.name}", style="bold")
     console.print(f"{spec.summary}\n")
     where = f"package  {registered.package} ({registered.full_name})\ndefined  {spec.target}"
-    console.print(f"{where}\nrecipe   {in_recipe(kind, name, rows)}\n", soft_wrap=True)
+    console.print(f"{where}\nrecipe   {in_recipe(spec.kind, name, rows)}\n", soft_wrap=True)
     if not rows:
         console.print("It has no options.")
         return

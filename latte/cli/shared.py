@@ -101,12 +101,21 @@ def complete_from(choices: Collection[str]) -> Callable[[str], list[str]]:
 
 def complete_component(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a component; its kind is the preceding argument."""
+    return complete_from(_component_names(context.params.get("kind")))(incomplete)
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    """Complete a kind of component, or the name of a component."""
+    return complete_from([*KINDS, *_component_names()])(incomplete)
+
+
+def _component_names(kind: str | None = None) -> list[str]:
+    """Return the names of the components of a kind, or of all kinds if `kind` is None."""
     try:
         specs = [spec for plugin in discover_plugins() for spec in plugin.specs]
     except LatteError:
         return []
-    names = (spec.name for spec in specs if spec.kind == context.params.get("kind"))
-    return complete_from(sorted(set(names)))(incomplete)
+    return sorted({spec.name for spec in specs if kind in (None, spec.kind)})
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -169,7 +178,7 @@ ModelOption = Annotated[
     typer.Option(
         metavar="CLIP",
         help="NAME:PRETRAINED of open_clip, plugin:NAME, local-dir:FOLDER or hf-hub:REPO. "
-        "plugin:tiny is a tiny CLIP that needs no download.",
+        "plugin:tiny is a tiny CLIP that needs no download, only to try latte.",
     ),
 ]
 SetOption = Annotated[

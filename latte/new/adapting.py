@@ -29,7 +29,7 @@ from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
 from latte.new.labels import given_labels
 from latte.new.methods import NAMES
-from latte.new.models import refuse_backbone, this_machine
+from latte.new.models import refuse_backbone, refuse_unreachable, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -149,6 +149,9 @@ def propose(
             check_model(settings, base_dir=base, model_folder=find_folder)
     findings = look_at(images, classes, test, labels, arguments=arguments)
     choices = choose(findings, this_machine(), registry, method, model)
+    if not path.exists():  # else the run may have all features already
+        with naming_argument(arguments.model):
+            refuse_unreachable(choices.model, arguments.tiny_model)
     _write(path, recipe_text(findings, choices, path, runs_beside=True), registry)
     return Proposal(path, output, findings, choices, arguments)
 

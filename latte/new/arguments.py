@@ -30,6 +30,8 @@ class Arguments:
     """Example that names the classes by a file."""
     class_list: str = "--classes cat,dog"
     """Example that lists the names."""
+    tiny_model: str = "--model plugin:tiny"
+    """Example that chooses the tiny CLIP."""
 
     @contextmanager
     def replacing_keys(self) -> Iterator[None]:
@@ -64,6 +66,7 @@ PYTHON = Arguments(
     model="model",
     class_file='classes="classes.txt"',
     class_list='classes=["cat", "dog"]',
+    tiny_model='model="plugin:tiny"',
 )
 
 

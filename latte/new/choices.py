@@ -23,6 +23,8 @@ from latte.report.numbers import plural
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
+_TINY = "plugin:tiny"
+"""The CLIP of the package latte-tiny."""
 
 _LMM_MEMORY = 10.0
 """GPU memory in GiB that LLaVA 1.6 7B needs in 4 bits, including a batch.
@@ -64,6 +66,10 @@ def choose(
     if model is None:
         model, reason = propose_model(findings.images, machine, trains=choices.method.trains)
         choices.reasons.append(reason)
+    elif model == _TINY:
+        choices.reasons.append(
+            f"model: {_TINY}, a tiny CLIP only to try latte: its labels are poor"
+        )
     choices.model = model
     if choices.method.component:
         choices.requires.append(_requirement(registry, *choices.method.component))

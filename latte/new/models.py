@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from latte.backbone.hub import answers, cached_models
+from latte.backbone.hub import answers, cached_models, needs_download
 from latte.backbone.names import licence_of, model_names, repository_of
 from latte.interfaces import LatteError
+from latte.io.paths import some
 from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION
 
@@ -106,6 +107,24 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
     return best.name, (
         f"model: {best.name} (licence {licence}; {best.imagenet} % zero-shot on ImageNet{time})"
     )
+
+
+def refuse_unreachable(model: str, tiny: str) -> None:
+    """Raise `LatteError` if `model` must be downloaded and the Hugging Face hub does not answer.
+
+    `tiny` is the argument that chooses the tiny CLIP, which needs no download.
+    """
+    repository = needs_download(model)
+    if repository is None or answers(repository):
+        return
+    cached = cached_models()
+    ways = [
+        f"only to try latte, because its labels are poor: {tiny}",
+        "or name a model folder: local-dir:FOLDER",
+        *([f"or name a model that is on this machine: {some(cached)}"] if cached else []),
+    ]
+    what = f"{model} must be downloaded, and the Hugging Face hub does not answer"
+    raise LatteError(what, hint="\n  ".join(ways))
 
 
 def refuse_backbone(model: str, registry: Registry) -> None:

@@ -67,6 +67,41 @@ def nearest_neighbours(
     return cosines, indices
 
 
+def nearest_rows(
+    queries: Tensor, rows: Tensor, count: int, *, block_bytes: int = BLOCK_BYTES
+) -> tuple[Tensor, Tensor]:
+    """Find the nearest rows of each query by cosine, where queries are not among the rows.
+
+    The search is exact. Similarities are computed in blocks of at most `block_bytes` (but at least
+    one query).
+
+    Args:
+        queries: unit rows (Q, D), floating point.
+        rows: unit rows (N, D) in the dtype and on the device of `queries`.
+        count: number of rows per query; at most N are returned.
+        block_bytes: largest size of a block of similarities, in bytes.
+
+    Returns:
+        Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
+        k = min(count, N).
+
+    Example:
+        >>> import torch
+        >>> from latte.api import nearest_rows
+        >>> images, texts = torch.tensor([[0.6, 0.8], [1.0, 0.0]]), torch.eye(2)
+        >>> cosines, indices = nearest_rows(images, texts, 1)
+        >>> indices.tolist()
+        [[1], [0]]
+    """
+    neighbours = max(0, min(count, len(rows)))
+    size = max(1, block_bytes // max(1, len(rows) * rows.element_size()))
+    starts = range(0, max(1, len(queries)), size)
+    blocks = [(queries[start : start + size] @ rows.T).topk(neighbours, dim=1) for start in starts]
+    return torch.cat([block.values for block in blocks]), torch.cat(
+        [block.indices for block in blocks]
+    )
+
+
 def symmetric_graph(weights: Tensor, indices: Tensor) -> Tensor:
     """Return the symmetric graph of k neighbours per row as a sparse CSR matrix (N, N).
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import CELL, Folder, draw
 
-from benchmarks.folder_cells import CELL, Folder, draw
 from benchmarks.folder_methods import (
     RecipeMethod,
     classify,

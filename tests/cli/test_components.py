@@ -45,12 +45,16 @@ class TestList:
     ) -> None:
         last = latte_in_zoo("components", "model").stdout.splitlines()[-1]
         assert last == "In a recipe: model: plugin:NAME. Options: latte components model NAME"
-        assert "components KIND NAME" in latte_in_zoo("components").stdout.splitlines()[-1]
+        assert "components NAME" in latte_in_zoo("components").stdout.splitlines()[-1]
 
     def test_an_unknown_kind_suggests_the_nearest(self, latte_in_zoo: LatteProcess) -> None:
         ended = latte_in_zoo("components", "losses")
         assert (ended.returncode, ended.stdout) == (2, "")
         assert 'Did you mean "loss"?' in ended.stderr
+
+    def test_a_name_without_its_kind_shows_the_same_page(self, latte_in_zoo: LatteProcess) -> None:
+        page = latte_in_zoo("components", "loss", "hinge").stdout
+        assert latte_in_zoo("components", "hinge").stdout == page
 
 
 class TestPage:

@@ -172,6 +172,23 @@ def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
     assert "starts at the current folder" in (error.value.hint or "")
 
 
+def test_offline_without_a_model_is_an_error_before_anything_else(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("latte.new.models", "latte.backbone.hub"):
+        monkeypatch.setattr(f"{module}.answers", lambda repository: False)
+        monkeypatch.setattr(f"{module}.cached_models", list)
+    monkeypatch.setattr("latte.backbone.hub.cached_file", lambda repository, files: None)
+    assert run_command_line(["adapt", str(photos)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, list(Path("adapted").glob("*"))) == ("", [])
+    assert "only to try latte, because its labels are poor: --model plugin:tiny" in said.err
+    with pytest.raises(LatteError, match='model="plugin:tiny"'):
+        latte.adapt(photos)
+    assert run_command_line(["adapt", str(photos), *MODEL, "--quiet"]) == 0
+    assert capsys.readouterr().out.count("only to try latte: its labels are poor") == 1
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "named"),
     [

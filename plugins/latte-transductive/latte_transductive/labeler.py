@@ -16,7 +16,6 @@ from latte.api import (
     JointLabeler,
     JointLabels,
     LabelStream,
-    Posterior,
     PrototypeAggregator,
     TrainingStart,
 )
@@ -25,8 +24,6 @@ from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names
 
 _HALF = 0.5
-_STORED = 5
-"""The stored posterior has this many classes per image, the most probable ones."""
 
 
 class TransductiveOptions(MixtureOptions):
@@ -87,14 +84,13 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         scale = self._scale(features)
         texts = self._texts(features, aggregator)
         mixture = self._fit(features, texts, self._text_logits(features, aggregator))
-        best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
-        posterior = Posterior(best.indices.cpu(), best.values.cpu())
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         classifier = Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
-        confidence = posterior.probabilities[:, 0]
-        weights = confidence if self.options.confidence else torch.ones_like(confidence)
-        return JointLabels(posterior.labels[:, 0], weights, classifier, posterior)
+        labels = JointLabels.from_probabilities(mixture.posteriors, classifier)
+        if not self.options.confidence or labels.posterior is None:
+            return labels
+        return replace(labels, weights=labels.posterior.probabilities[:, 0])
 
     def _scale(self, images: Tensor) -> Tensor:
         return self.context.frozen_clip().logit_scale.to(images)
