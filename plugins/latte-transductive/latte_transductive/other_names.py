@@ -19,14 +19,13 @@ Number, likeness and half were chosen on sixteen labelled sets, and judged on se
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import EncoderSpace
+from latte_transductive.spaces import WeightedEncoders
 
 NAMES = (
     *("hammer", "violin", "teapot", "umbrella", "bicycle", "candle", "laptop", "spoon", "sofa"),
@@ -65,7 +64,7 @@ def fit_among_other_names(
     names: int,
     balance: float,
     text_logits: Tensor | None = None,
-    encoders: Sequence[EncoderSpace] = (),
+    encoders: WeightedEncoders | None = None,
 ) -> Mixture:
     """Return the mean of mixtures that also have classes for other things; see this module.
 
@@ -97,10 +96,10 @@ def fit_among_other_names(
         _mean([mixture.posteriors[:, :classes] for mixture in mixtures]),
         _mean([mixture.rows[:classes] for mixture in mixtures]),
         _mean([mixture.bias[:classes] for mixture in mixtures]) + shifts,
-        tuple(
-            _mean([mixture.encoder_rows[place][:classes] for mixture in mixtures])
-            for place in range(len(encoders))
-        ),
+        {
+            name: _mean([mixture.encoder_rows[name][:classes] for mixture in mixtures])
+            for name in mixtures[0].encoder_rows
+        },
     )
 
 

@@ -5,6 +5,8 @@ The first space is the CLIP's. Image-only encoders have further ones.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,14 +17,15 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EncoderSpace:
-    """Centred features of all images by an image-only encoder, and their weight.
+    """Centred features of all images by an image-only encoder.
 
     Features of a network have a large part that all images share. It is subtracted, and the rest is
     multiplied by a factor, so that the mean squared length is 1.
     """
 
+    name: str
     features: Tensor
     """(N, E): centred features."""
     directions: Tensor
@@ -30,17 +33,15 @@ class EncoderSpace:
     centre: Tensor
     """(E,): mean of the unit features."""
     factor: float
-    weight: float
-    """Standard deviation of the Gaussians' logits in this space, relative to the CLIP's space."""
 
     @classmethod
-    def of(cls, features: Tensor, weight: float = 1.0) -> EncoderSpace:
+    def of(cls, name: str, features: Tensor) -> EncoderSpace:
         """Return the space of unit features (N, E)."""
         centre = features.mean(dim=0)
         centred = features - centre
         length = float(centred.square().sum(dim=1).mean().sqrt())
         factor = 1 / length if length > 0 else 0.0
-        return cls(factor * centred, normalize(centred, dim=1), centre, factor, weight)
+        return cls(name, factor * centred, normalize(centred, dim=1), centre, factor)
 
     def classifier(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows (C, E) and bias (C,) over unit features, from `rows` over centred ones."""
@@ -49,17 +50,41 @@ class EncoderSpace:
 
 
 @dataclass(frozen=True)
+class WeightedEncoders:
+    """Image-only encoders that the mixture uses beside the CLIP."""
+
+    spaces: tuple[EncoderSpace, ...]
+    weights: tuple[float, ...]
+    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space, if
+    all classes have equally many images; less otherwise, because then the texts know more."""
+    directions: Tensor
+    """(N, D + E + ...): unit vectors whose cosines decide which images are neighbours."""
+
+    @classmethod
+    def of(cls, images: Tensor, weights: Mapping[EncoderSpace, float]) -> WeightedEncoders:
+        """Return encoders with positive weights, beside unit features (N, D) of the CLIP.
+
+        The cosines of neighbours are the weighted means of those in all spaces, of centred
+        features.
+        """
+        parts = [normalize(images - images.mean(dim=0), dim=1)]
+        parts += [math.sqrt(weight) * space.directions for space, weight in weights.items()]
+        return cls(
+            tuple(weights), tuple(weights.values()), normalize(torch.cat(parts, dim=1), dim=1)
+        )
+
+
+@dataclass(frozen=True)
 class Space:
     """Feature space of one encoder, with the moments of its features."""
 
     features: Tensor
     """(N, D): unit features of the images, or centred features of an encoder."""
-    directions: Tensor
-    """(N, D): unit vectors, whose cosines decide which images are neighbours."""
     anchors: Tensor | None
     """(C, D): unit vectors that the means of classes without images have; None: the mean of all."""
     weight: float
-    """Standard deviation of the Gaussians' logits over the classes, relative to the first space."""
+    """Standard deviation of the Gaussians' logits if all classes have equally many images, relative
+    to the CLIP's space."""
     moments: _Moments
     counted: _Moments
     """Moments in which each image counts as often as in the means."""
@@ -70,13 +95,22 @@ class Space:
 
         `image_weights` (N, 1) are the numbers of images that each image counts as; None: 1.
         """
-        return cls(images, images, anchors, 1.0, *_moments(images, image_weights))
+        return cls(images, anchors, 1.0, *_moments(images, image_weights))
 
     @classmethod
-    def of_encoder(cls, encoder: EncoderSpace, image_weights: Tensor | None) -> Space:
+    def of_encoder(
+        cls, encoder: EncoderSpace, weight: float, image_weights: Tensor | None
+    ) -> Space:
         """Return the space of an image-only encoder, which has no class texts."""
         moments = _moments(encoder.features, image_weights)
-        return cls(encoder.features, encoder.directions, None, encoder.weight, *moments)
+        return cls(encoder.features, None, weight, *moments)
+
+    def share(self, evenness: float) -> float:
+        """Return the standard deviation of the logits, relative to the CLIP's space.
+
+        Encoders count less if few classes occur: then the class texts know more.
+        """
+        return 1.0 if self.anchors is not None else evenness * self.weight
 
     def classifier(
         self, posteriors: Tensor, anchoring: Tensor, spread: float, *, learn_variances: bool
@@ -100,7 +134,7 @@ class Space:
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         gaussian_spread = self.moments.spread(rows, bias)
-        weight = self.weight * spread / gaussian_spread if gaussian_spread > 0 else 0.0
+        weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
         return weight * rows, weight * bias
 
 
