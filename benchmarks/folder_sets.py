@@ -15,23 +15,19 @@ from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subs
 from torch import Tensor
 
 from benchmarks.measuring import no_clip
-from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
+from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.datasets.local import CoopDataset, CoopOptions
-from latte.data.cache import DecodedImages
-from latte.data.scan import scan_images
-from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
+from latte.interfaces import Context, LabelledImage, LatteError, Progress
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 from latte.report.progress import make_progress
 from latte.results.stored import open_tensors
-from latte.run.feature_cache import cached_features
-from latte.run.workspace import cache_folder
+from latte.run.frozen_features import encode_references
 
 TEMPLATE = "a photo of a {class}."
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -249,24 +245,9 @@ def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
 ) -> Images:
     """Return features and labels of all readable images."""
-    decoded = DecodedImages(cache_folder() / "decoded")
-    references: list[ImageReference] = [image.image for image in images]
-    scan = scan_images(references, progress, f"check {name}", verified=decoded.keys)
-    decoded.note(scan.keys)
-    if scan.skipped:
-        progress.say(f"{name}: {len(scan.skipped)} cannot be read: {scan.skipped[0].reason}")
-
-    def encode(missing: Sequence[int]) -> Tensor:
-        return encode_cached_images(clip, scan.cache, _BATCH, progress, f"encode {name}", missing)
-
-    features = torch.empty(0, clip.embedding_width)
-    if scan.keys:
-        identity, width = (clip.fingerprint, "images"), clip.embedding_width
-        features = cached_features(
-            cache_folder(), identity, scan.keys, encode, width, progress, name
-        )
+    kept, features = encode_references(clip, [image.image for image in images], progress, name)
     label_of = {image.image.id: image.label for image in images}
-    labels = torch.tensor([label_of[image.id] for image in scan.images], dtype=torch.int64)
+    labels = torch.tensor([label_of[image.id] for image in kept], dtype=torch.int64)
     return Images(features, labels)
 
 
