@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from latte_benchmarks.folder_cells import LabelledSet
 from latte_transductive.labeler import TransductiveOptions
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
@@ -18,7 +19,6 @@ from latte_transductive.other_names import NAMES, fit_among_other_names
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from benchmarks.folder_cells import LabelledSet
 from latte.api import nearest_neighbours, symmetric_graph
 
 _SURE, _ANSWER = 0.9, 200.0

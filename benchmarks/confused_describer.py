@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
+from latte_benchmarks.folder_cells import NO_CLASS, Folder
 
-from benchmarks.folder_cells import NO_CLASS, Folder
 from benchmarks.question_describer import CORRELATION, FIRST, SimulatedDescriber, Subject
 from latte.interfaces import ChoiceRequest, LatteError
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy
 import torch
+from latte_benchmarks.folder_cells import CELLS
 from numpy.typing import NDArray
 
-from benchmarks.folder_cells import CELLS
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table
 from benchmarks.rank_correlation import correlation_text, separation

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from torch import Tensor
 
-from benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from benchmarks.folder_methods import (
+    KNOWN,
     Answers,
     Method,
-    known_methods,
     load_method,
     method_called,
     zero_shot,
@@ -160,11 +160,10 @@ def _gain_on_mix(
 
 def _methods(options: argparse.Namespace) -> dict[str, Method]:
     """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
-    registry = load_registry()
     methods: dict[str, Method] = {}
-    for name in options.methods or known_methods(registry):
+    for name in options.methods or KNOWN:
         try:
-            methods[name] = method_called(name, registry)
+            methods[name] = method_called(name)
         except LatteError as error:
             if options.methods:
                 raise
@@ -173,7 +172,7 @@ def _methods(options: argparse.Namespace) -> dict[str, Method]:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
-        methods[name] = load_method(Path(path), registry)
+        methods[name] = load_method(Path(path))
     return methods
 
 

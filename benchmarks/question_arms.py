@@ -9,12 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from latte_benchmarks.folder_cells import Folder
 from latte_questions.interview import ChoicesOptions, Interview
 from latte_questions.labeler import ChoicesLabeler
 
-from benchmarks.folder_cells import Folder
 from benchmarks.folder_methods import (
-    LEARNER,
     Accuracy,
     Answers,
     accuracy,
@@ -27,6 +26,7 @@ from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
 from latte.interfaces import FeatureBank, NoOptions, TrainingStart
 from latte.report.progress import make_progress
+from latte.run.frozen import LEARNER
 from latte.run.questions import StoredQuestions
 
 _OPTIONS = ChoicesOptions()

@@ -14,11 +14,11 @@ from math import sqrt
 from pathlib import Path
 
 import numpy
+from latte_benchmarks.folder_cells import NO_CLASS, Folder
 from latte_questions.interview import MIXED
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.folder_cells import NO_CLASS, Folder
 from benchmarks.folder_methods import context_of, zero_shot
 from latte.describe.plan import TrainingSet
 from latte.interfaces import (

@@ -13,11 +13,11 @@ from statistics import mean
 from typing import ClassVar
 
 import numpy
+from latte_benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
 from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber

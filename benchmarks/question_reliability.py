@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from latte_benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
 from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, every_question
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber

@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, cast
 
 import torch
+from latte_benchmarks.folder_cells import NO_CLASS, Folder, Images
 from latte_questions.labeler import ChoicesLabeler
 from latte_transductive.labeler import TransductiveOptions
 
-from benchmarks.folder_cells import NO_CLASS, Folder, Images
 from benchmarks.measuring import evaluated_run
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from benchmarks.trained_draws import Drawn

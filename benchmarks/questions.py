@@ -15,12 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from latte_benchmarks.folder_cells import NO_CLASS, Folder, cells_called, drawn_folders
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
 from benchmarks.confused_describer import ConfusedDescriber
-from benchmarks.folder_cells import NO_CLASS, Folder, cells_called, drawn_folders
 from benchmarks.folder_methods import Accuracy, accuracy, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser, sets_of
 from benchmarks.measuring import say, table, table_row

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, cells_called, drawable
 
-from benchmarks.folder_cells import CELL, NO_CLASS, cells_called, drawable
 from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import positive, set_parser, sets_of, settings
 from benchmarks.measuring import evaluated_run, say

@@ -15,9 +15,9 @@ from zlib import crc32
 
 import numpy
 import torch
+from latte_benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names, stratified
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names, stratified
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
 from latte.data.sources.listed import image_reference

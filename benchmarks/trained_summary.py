@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy
+from latte_benchmarks.folder_cells import CELL
 
-from benchmarks.folder_cells import CELL
 from benchmarks.folder_rows import Row
 from benchmarks.folder_summary import ABOUT, LOSS_POINTS, Gain
 from benchmarks.measuring import table

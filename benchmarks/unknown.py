@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import Images
 from torch import Tensor
 
-from benchmarks.folder_cells import Images
 from benchmarks.folder_sets import SetPlan, Sets, encoded_classes, image_features, load_clip
 from benchmarks.measuring import say
 from benchmarks.rank_correlation import separation

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from latte.toolkit.labelers import JointLabels as JointLabels
     from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
+    from latte.toolkit.neighbours import nearest_rows as nearest_rows
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
     from latte.toolkit.prototypes import EstimatedPrototypes as EstimatedPrototypes
     from latte.toolkit.prototypes import LabelerPrototypes as LabelerPrototypes
@@ -55,6 +56,7 @@ _AT_FIRST_USE = {
     "mistakes_page": "latte.report.page.mistakes",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
+    "nearest_rows": "latte.toolkit.neighbours",
     "open_image": "latte.data.images",
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",

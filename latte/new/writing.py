@@ -129,7 +129,6 @@ def _classes(findings: Findings, file: Path) -> str | list[str]:
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
     """Write the recipe `text` to `path` atomically, if the recipe is valid."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
             load_recipe(temporary, registry)

@@ -24,6 +24,9 @@ from latte.interfaces import (
     TrainingStart,
 )
 
+_STORED = 5
+"""A posterior has at most this many classes per image, the most probable ones."""
+
 
 @dataclass(frozen=True)
 class JointLabels:
@@ -46,6 +49,27 @@ class JointLabels:
     weights: Tensor
     classifier: Classifier | None = None
     posterior: Posterior | None = None
+
+    @classmethod
+    def from_probabilities(
+        cls, probabilities: Tensor, classifier: Classifier | None = None
+    ) -> JointLabels:
+        """Return the most probable classes, with weight 1, and a posterior of at most five classes.
+
+        Args:
+            probabilities: (N, C): class probabilities of each image; rows sum to 1.
+            classifier: classifier of new images, if any.
+
+        Example:
+            >>> import torch
+            >>> from latte.api import JointLabels
+            >>> JointLabels.from_probabilities(torch.tensor([[0.2, 0.8]])).labels
+            tensor([1])
+        """
+        best = probabilities.topk(min(_STORED, probabilities.shape[1]), dim=1)
+        posterior = Posterior(best.indices.cpu(), best.values.cpu())
+        weights = torch.ones_like(posterior.probabilities[:, 0])
+        return cls(posterior.labels[:, 0], weights, classifier, posterior)
 
 
 class JointLabeler(PseudoLabeler[OptionsT]):

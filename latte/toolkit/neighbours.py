@@ -8,6 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latte.toolkit.cells import search_in_cells
+
+EXACT_ROWS = 2**15
+"""Largest number of rows whose neighbours are found by exact search."""
 BLOCK_BYTES = 2**27
 """Largest size of a block of similarities, in bytes."""
 
@@ -20,7 +24,11 @@ def nearest_neighbours(
     block_bytes: int = BLOCK_BYTES,
     advance: Callable[[int], object] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Find the nearest other rows of each query row, by exact search over all rows.
+    """Find the nearest other rows of each query row.
+
+    Up to 32,768 rows, and for given `queries`, the search compares all rows and is exact. For more
+    rows, that would take too long, so each row is compared with similar rows only. At least 95 % of
+    the returned rows are then nearest ones; see `latte.toolkit.cells`.
 
     Similarities are computed in blocks of at most `block_bytes` (but at least one query), so memory
     does not grow with N². Results are bit-identical on the same device with the same `block_bytes`.
@@ -47,6 +55,14 @@ def nearest_neighbours(
         [[1], [0], [1]]
     """
     neighbours = max(0, min(count, len(rows) - 1))
+    if queries is None and len(rows) > EXACT_ROWS and neighbours:
+        return search_in_cells(
+            rows,
+            neighbours,
+            lambda sample: nearest_neighbours(rows, neighbours, sample, block_bytes=block_bytes)[1],
+            block_bytes,
+            advance,
+        )
     query_count = len(rows) if queries is None else len(queries)
     cosines = rows.new_empty(query_count, neighbours)
     indices = torch.empty(query_count, neighbours, dtype=torch.int64, device=rows.device)
@@ -65,6 +81,41 @@ def nearest_neighbours(
         if advance is not None:
             advance(len(query_indices))
     return cosines, indices
+
+
+def nearest_rows(
+    queries: Tensor, rows: Tensor, count: int, *, block_bytes: int = BLOCK_BYTES
+) -> tuple[Tensor, Tensor]:
+    """Find the nearest rows of each query by cosine, where queries are not among the rows.
+
+    The search is exact. Similarities are computed in blocks of at most `block_bytes` (but at least
+    one query).
+
+    Args:
+        queries: unit rows (Q, D), floating point.
+        rows: unit rows (N, D) in the dtype and on the device of `queries`.
+        count: number of rows per query; at most N are returned.
+        block_bytes: largest size of a block of similarities, in bytes.
+
+    Returns:
+        Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
+        k = min(count, N).
+
+    Example:
+        >>> import torch
+        >>> from latte.api import nearest_rows
+        >>> images, texts = torch.tensor([[0.6, 0.8], [1.0, 0.0]]), torch.eye(2)
+        >>> cosines, indices = nearest_rows(images, texts, 1)
+        >>> indices.tolist()
+        [[1], [0]]
+    """
+    neighbours = max(0, min(count, len(rows)))
+    size = max(1, block_bytes // max(1, len(rows) * rows.element_size()))
+    starts = range(0, max(1, len(queries)), size)
+    blocks = [(queries[start : start + size] @ rows.T).topk(neighbours, dim=1) for start in starts]
+    return torch.cat([block.values for block in blocks]), torch.cat(
+        [block.indices for block in blocks]
+    )
 
 
 def symmetric_graph(weights: Tensor, indices: Tensor) -> Tensor:

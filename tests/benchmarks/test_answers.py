@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import Images, LabelledSet
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks import answer_plans, answers
 from benchmarks.answer_rivals import AnsweredSet, Labels
-from benchmarks.folder_cells import Images, LabelledSet
 
 
 def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:

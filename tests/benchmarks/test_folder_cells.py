@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy
 import pytest
 import torch
-
-from benchmarks.folder_cells import (
+from latte_benchmarks.folder_cells import (
     CELL,
     CELLS,
     NAMES,
@@ -21,6 +20,7 @@ from benchmarks.folder_cells import (
     lent_images,
     subset,
 )
+
 from tests.helpers.labelled_sets import labelled_set
 
 WHOLE = labelled_set("birds")

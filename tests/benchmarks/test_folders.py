@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import Folder, Images
 from latte_tiny.dataset import IMAGES
 
 from benchmarks import folders
 from benchmarks.__main__ import main as benchmark
-from benchmarks.folder_cells import Folder, Images
 from benchmarks.folder_methods import Answers
 from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans

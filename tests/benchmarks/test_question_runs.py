@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import CELLS
 from latte_tiny.dataset import IMAGES
 from PIL import Image
 
-from benchmarks.folder_cells import CELLS
 from benchmarks.folder_sets import read_plans
 from benchmarks.question_runs import (
     CaptionDescriber,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
 from latte_questions.interview import Interview
 from torch.nn.functional import normalize
 
 from benchmarks.confused_describer import ConfusedDescriber
-from benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
 from benchmarks.question_gains import Constants, GainCase, cases_of, say_calibration

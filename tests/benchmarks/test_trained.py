@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_benchmarks.folder_cells import CELL, NO_CLASS
 from latte_tiny.dataset import IMAGES
 
 from benchmarks import trained
 from benchmarks.__main__ import main as benchmark
-from benchmarks.folder_cells import CELL, NO_CLASS
 from benchmarks.folder_rows import Row
 from benchmarks.folder_sets import read_plans
 from benchmarks.trained import TELLING, own_gain, recipe_for, unseen_gain

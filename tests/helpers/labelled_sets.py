@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from latte_benchmarks.folder_cells import Images, LabelledSet
 from latte_tiny.dataset import IMAGES
 from torch.nn.functional import normalize
-
-from benchmarks.folder_cells import Images, LabelledSet
 
 
 def labelled_set(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from latte.testing.fixtures import unit_rows
-from latte.toolkit.neighbours import nearest_neighbours
+from latte.toolkit.neighbours import nearest_neighbours, nearest_rows
 from tests.helpers.property_inputs import QUICKLY
 
 
@@ -74,3 +74,13 @@ def test_progress_advances_by_the_queries_of_each_block() -> None:
 def test_no_rows_have_no_neighbours() -> None:
     cosines, indices = nearest_neighbours(torch.zeros(0, 4), 3)
     assert cosines.shape == indices.shape == (0, 0)
+
+
+def test_nearest_rows_of_two_sets_are_those_of_all_cosines() -> None:
+    queries, rows = unit_rows(7, 6, seed=1), unit_rows(9, 6, seed=2)
+    expected = (queries @ rows.T).topk(3, dim=1)
+    cosines, indices = nearest_rows(queries, rows, 3, block_bytes=9 * 4 * 2)
+    assert torch.equal(indices, expected.indices)
+    torch.testing.assert_close(cosines, expected.values)
+    assert nearest_rows(queries[:2], rows[:1], 4)[1].tolist() == [[0], [0]]
+    assert nearest_rows(queries[:0], rows, 3)[0].shape == (0, 3)

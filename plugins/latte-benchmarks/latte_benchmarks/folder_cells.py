@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latte.interfaces import LatteError, Progress
-from latte.interfaces.errors import did_you_mean
+from latte.api import LatteError, Progress, did_you_mean
 
 MOST_IMAGES = 2000
 """Largest number of images of a folder."""
@@ -34,8 +33,16 @@ _FEWEST_PER_CLASS = 16
 """If only some names occur, at least this many images per class are drawn, if there are so many."""
 
 Kind = Literal[
-    *("all", "names", "fifth", "zipf", "tail", "dominant"),
-    *("images", "none", "twice", "meaningless"),
+    "all",
+    "names",
+    "fifth",
+    "zipf",
+    "tail",
+    "dominant",
+    "images",
+    "none",
+    "twice",
+    "meaningless",
 ]
 EncodeNames = Callable[[Sequence[str]], Tensor]
 """Function that returns the text features (K, D) of K names."""
