@@ -17,8 +17,8 @@ from latte.evaluate.predictions import ClassScore, Prediction
 from latte.export.folder import whole_folder
 from latte.interfaces import Backbone, Classifier
 from latte.io.files import make_folder, write_text
-from latte.predict.sorting import Sorter
 from latte.predict.rows_file import RowsFile
+from latte.predict.sorting import Sorter
 from latte.results.answers import Answer, append_answers, read_answers
 from latte.results.folder import ModelFolder, RunFolder
 from latte.results.metrics_log import MetricsLog, read_metrics
