@@ -24,6 +24,7 @@ from torch import Tensor
 
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
+from latte_transductive.spaces import WeightedEncoders
 
 NAMES = (
     *("hammer", "violin", "teapot", "umbrella", "bicycle", "candle", "laptop", "spoon", "sofa"),
@@ -62,6 +63,7 @@ def fit_among_other_names(
     names: int,
     balance: float,
     text_logits: Tensor | None = None,
+    encoders: WeightedEncoders | None = None,
 ) -> Mixture:
     """Return the mean of mixtures that also have classes for other things; see this module.
 
@@ -77,6 +79,7 @@ def fit_among_other_names(
         names: Number of other names in each fit; 0 means one fit without other names.
         balance: Share of the balancing shifts that is added to the text logits.
         text_logits: (N, C): logits of the class texts; by default `logit_scale` x_i · t_c.
+        encoders: Features of the images by image-only encoders.
     """
     classes = len(texts)
     logits = logit_scale * (images @ texts.T) if text_logits is None else text_logits
@@ -85,11 +88,17 @@ def fit_among_other_names(
     for others in unlike_texts(other_texts, texts, names):
         all_logits = torch.cat([logits + shifts, logit_scale * (images @ others.T)], dim=1)
         all_texts = torch.cat([texts, others])
-        mixtures.append(fit_mixture(images, all_texts, logit_scale, options, text=all_logits))
+        mixtures.append(
+            fit_mixture(images, all_texts, logit_scale, options, text=all_logits, encoders=encoders)
+        )
     return Mixture(
         _mean([mixture.posteriors[:, :classes] for mixture in mixtures]),
         _mean([mixture.rows[:classes] for mixture in mixtures]),
         _mean([mixture.bias[:classes] for mixture in mixtures]) + shifts,
+        {
+            name: _mean([mixture.encoder_rows[name][:classes] for mixture in mixtures])
+            for name in mixtures[0].encoder_rows
+        },
     )
 
 
