@@ -186,14 +186,18 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return how many images have no label that is likelier than all others together."""
-        likeliest = [
-            tensor[:, 0]
-            for name, tensor in self.state().items()
-            if name.startswith("probabilities.")
-        ]
-        doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
-        return {"Images in doubt": doubtful} if likeliest else {}
+        """Return how many images have no likely label, and how many other names would take."""
+        likeliest, none = (
+            [tensor for name, tensor in self.state().items() if name.startswith(f"{kind}.")]
+            for kind in ("probabilities", "none")
+        )
+        facts: dict[str, str | int | float] = {}
+        if likeliest:
+            facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        if none:
+            kept = sum(int((probability > _HALF).sum()) for probability in none)
+            facts["Images that names of other things fit better"] = kept
+        return facts
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
