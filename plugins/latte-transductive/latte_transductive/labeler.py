@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -13,15 +14,19 @@ from torch.nn.functional import normalize
 from latte.api import (
     Batch,
     Classifier,
+    EpochInfo,
+    FeatureBank,
     JointLabeler,
     JointLabels,
     LabelStream,
     PrototypeAggregator,
     TrainingStart,
 )
+from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names
+from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 
 _HALF = 0.5
 
@@ -30,14 +35,14 @@ class TransductiveOptions(MixtureOptions):
     """Options of the labeler `transductive`."""
 
     other_names: int = Field(
-        default=10,
+        default=5,
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
         "that show no class; without effect if a person gave classes; 0: one fit without them",
     )
     balance: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0.0,
         le=1.0,
         description="share of the shifts of the text logits that make all classes as frequent; "
@@ -68,6 +73,9 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
     the zero-shot classifier, so that labels change with the prototypes. Unless a person gave the
     classes of images, the mixture has names of other things; see `other_names`.
+
+    Image-only encoders of the recipe have Gaussians of their own, with a weight that follows from
+    the images; see `encoder_weights`. An encoder with the weight 0 changes no label.
     """
 
     stream = "transductive"
@@ -76,6 +84,19 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Store the zero-shot classifier and the other inputs."""
         super().start(start)
         self._other_texts: Tensor | None = None
+        self._encoder_spaces: list[EncoderSpace] | None = None
+        self._encoder_rows: dict[str, Mapping[str, Tensor]] = {}
+
+    def on_epoch_start(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> EpochInfo:
+        """Label all images per learner; return classifiers of learners and of used encoders."""
+        self._encoder_rows = {}
+        info = super().on_epoch_start(banks, aggregators, epoch)
+        return EpochInfo(members(info.classifiers, self._encoder_rows))
 
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -86,6 +107,9 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         mixture = self._fit(features, texts, self._text_logits(features, aggregator))
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
+        self._encoder_rows[learner] = {
+            name: encoder_rows / scale for name, encoder_rows in mixture.encoder_rows.items()
+        }
         classifier = Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
         labels = JointLabels.from_probabilities(mixture.posteriors, classifier)
         if not self.options.confidence or labels.posterior is None:
@@ -104,12 +128,30 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
+        """Return the mixture, with the encoders that see the same classes as the CLIP."""
+        mixture = self._fit_beside(None, images, texts, text, evidence)
+        labels = mixture.posteriors.argmax(dim=1)
+        encoders = weighted_encoders(images, labels, len(texts), self._spaces(images))
+        if encoders is None:
+            return mixture
+        return self._fit_beside(encoders, images, texts, text, evidence)
+
+    def _fit_beside(
+        self,
+        encoders: WeightedEncoders | None,
+        images: Tensor,
+        texts: Tensor,
+        text: Tensor | None,
+        evidence: Tensor | None,
+    ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
         has_answers = corrections is not None and bool((corrections >= 0).any())
         is_guided = has_answers or evidence is not None
         if is_guided or not (names or balance):
-            return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
+            return fit_mixture(
+                images, texts, scale, self.options, corrections, evidence, text, encoders
+            )
         if self._other_texts is None:
             self._other_texts = self.training.encode_names(NAMES)
         return fit_among_other_names(
@@ -121,7 +163,16 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             names=names,
             balance=balance,
             text_logits=text,
+            encoders=encoders,
         )
+
+    def _spaces(self, images: Tensor) -> list[EncoderSpace]:
+        if self._encoder_spaces is None:
+            self._encoder_spaces = [
+                EncoderSpace.of(name, features.to(images))
+                for name, features in self.training.encoder_features.items()
+            ]
+        return self._encoder_spaces
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).

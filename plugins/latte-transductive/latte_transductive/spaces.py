@@ -5,6 +5,8 @@ The first space is the CLIP's. Image-only encoders have further ones.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,13 +17,61 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 
 
-@dataclass(frozen=True)
-class WeightedFeatures:
-    """Unit features (N, D) of all images by an image-only encoder, and their weight."""
+@dataclass(frozen=True, eq=False)
+class EncoderSpace:
+    """Centred features of all images by an image-only encoder.
 
+    Features of a network have a large part that all images share. It is subtracted, and the rest is
+    multiplied by a factor, so that the mean squared length is 1.
+    """
+
+    name: str
     features: Tensor
-    weight: float
-    """Standard deviation of the Gaussians' logits in this space, relative to the CLIP's space."""
+    """(N, E): centred features."""
+    directions: Tensor
+    """(N, E): the centred features, each scaled to unit length."""
+    centre: Tensor
+    """(E,): mean of the unit features."""
+    factor: float
+
+    @classmethod
+    def of(cls, name: str, features: Tensor) -> EncoderSpace:
+        """Return the space of unit features (N, E)."""
+        centre = features.mean(dim=0)
+        centred = features - centre
+        length = float(centred.square().sum(dim=1).mean().sqrt())
+        factor = 1 / length if length > 0 else 0.0
+        return cls(name, factor * centred, normalize(centred, dim=1), centre, factor)
+
+    def classifier(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows (C, E) and bias (C,) over unit features, from `rows` over centred ones."""
+        rows = self.factor * rows
+        return rows, -rows @ self.centre
+
+
+@dataclass(frozen=True)
+class WeightedEncoders:
+    """Image-only encoders that the mixture uses beside the CLIP."""
+
+    spaces: tuple[EncoderSpace, ...]
+    weights: tuple[float, ...]
+    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space, if
+    all classes have equally many images; less otherwise, because then the texts know more."""
+    directions: Tensor
+    """(N, D + E + ...): unit vectors whose cosines decide which images are neighbours."""
+
+    @classmethod
+    def of(cls, images: Tensor, weights: Mapping[EncoderSpace, float]) -> WeightedEncoders:
+        """Return encoders with positive weights, beside unit features (N, D) of the CLIP.
+
+        The cosines of neighbours are the weighted means of those in all spaces, of centred
+        features.
+        """
+        parts = [normalize(images - images.mean(dim=0), dim=1)]
+        parts += [math.sqrt(weight) * space.directions for space, weight in weights.items()]
+        return cls(
+            tuple(weights), tuple(weights.values()), normalize(torch.cat(parts, dim=1), dim=1)
+        )
 
 
 @dataclass(frozen=True)
@@ -29,29 +79,38 @@ class Space:
     """Feature space of one encoder, with the moments of its features."""
 
     features: Tensor
-    """(N, D): unit features of the images."""
-    anchors: Tensor
-    """(C, D) or (1, D): unit vectors that the means of classes without images have."""
+    """(N, D): unit features of the images, or centred features of an encoder."""
+    anchors: Tensor | None
+    """(C, D): unit vectors that the means of classes without images have; None: the mean of all."""
     weight: float
-    """Standard deviation of the Gaussians' logits over the classes, relative to the first space."""
+    """Standard deviation of the Gaussians' logits if all classes have equally many images, relative
+    to the CLIP's space."""
     moments: _Moments
     counted: _Moments
     """Moments in which each image counts as often as in the means."""
 
     @classmethod
-    def of(
-        cls,
-        features: Tensor,
-        anchors: Tensor,
-        weight: float = 1.0,
-        image_weights: Tensor | None = None,
+    def of_clip(cls, images: Tensor, anchors: Tensor, image_weights: Tensor | None) -> Space:
+        """Return the space of unit features (N, D) and `anchors` (C, D).
+
+        `image_weights` (N, 1) are the numbers of images that each image counts as; None: 1.
+        """
+        return cls(images, anchors, 1.0, *_moments(images, image_weights))
+
+    @classmethod
+    def of_encoder(
+        cls, encoder: EncoderSpace, weight: float, image_weights: Tensor | None
     ) -> Space:
-        """Return the space of `features`; `image_weights` (N, 1) are 1 by default."""
-        moments = _Moments.of(features)
-        counted = moments
-        if image_weights is not None:
-            counted = _Moments.of(image_weights.sqrt() * features)
-        return cls(features, anchors, weight, moments, counted)
+        """Return the space of an image-only encoder, which has no class texts."""
+        moments = _moments(encoder.features, image_weights)
+        return cls(encoder.features, None, weight, *moments)
+
+    def share(self, evenness: float) -> float:
+        """Return the standard deviation of the logits, relative to the CLIP's space.
+
+        Encoders count less if few classes occur: then the class texts know more.
+        """
+        return 1.0 if self.anchors is not None else evenness * self.weight
 
     def classifier(
         self, posteriors: Tensor, anchoring: Tensor, spread: float, *, learn_variances: bool
@@ -65,14 +124,17 @@ class Space:
             learn_variances: if false, the variances are those of random unit vectors.
         """
         sums = posteriors.T @ self.features
-        means = normalize(sums + anchoring * self.anchors, dim=1)
+        if self.anchors is None:
+            means = sums / (posteriors.sum(dim=0).unsqueeze(1) + anchoring)
+        else:
+            means = normalize(sums + anchoring * self.anchors, dim=1)
         variances = torch.full_like(self.features[0], 1 / self.features.shape[1])
         if learn_variances:
             variances = _variances(self.counted, posteriors.sum(dim=0), sums, means)
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         gaussian_spread = self.moments.spread(rows, bias)
-        weight = self.weight * spread / gaussian_spread if gaussian_spread > 0 else 0.0
+        weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
         return weight * rows, weight * bias
 
 
@@ -98,6 +160,14 @@ class _Moments:
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second_moment) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
         return float((squares + bias.square()).mean().clamp_min(0).sqrt())
+
+
+def _moments(features: Tensor, image_weights: Tensor | None) -> tuple[_Moments, _Moments]:
+    """Return the moments of the images, and those in which an image has its weight."""
+    moments = _Moments.of(features)
+    if image_weights is None:
+        return moments, moments
+    return moments, _Moments.of(image_weights.sqrt() * features)
 
 
 def _variances(moments: _Moments, counts: Tensor, sums: Tensor, means: Tensor) -> Tensor:
