@@ -79,6 +79,8 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     """
 
     stream = "transductive"
+    encoder_weights: dict[str, float]
+    """Weight of each encoder beside the CLIP, by its name, in the latest fit."""
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the other inputs."""
@@ -86,6 +88,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         self._other_texts: Tensor | None = None
         self._encoder_spaces: list[EncoderSpace] | None = None
         self._encoder_rows: dict[str, Mapping[str, Tensor]] = {}
+        self.encoder_weights = dict.fromkeys(start.encoder_features, 0.0)
 
     def on_epoch_start(
         self,
@@ -132,8 +135,11 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         mixture = self._fit_beside(None, images, texts, text, evidence)
         labels = mixture.posteriors.argmax(dim=1)
         encoders = weighted_encoders(images, labels, len(texts), self._spaces(images))
+        self.encoder_weights = dict.fromkeys(self.encoder_weights, 0.0)
         if encoders is None:
             return mixture
+        names = [space.name for space in encoders.spaces]
+        self.encoder_weights |= dict(zip(names, encoders.weights, strict=True))
         return self._fit_beside(encoders, images, texts, text, evidence)
 
     def _fit_beside(
@@ -186,14 +192,34 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return how many images have no label that is likelier than all others together."""
+        """Return the number of images in doubt, and the weights of encoders.
+
+        An image is in doubt if no label is likelier than all others together.
+        """
         likeliest = [
             tensor[:, 0]
             for name, tensor in self.state().items()
             if name.startswith("probabilities.")
         ]
         doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
-        return {"Images in doubt": doubtful} if likeliest else {}
+        weights = {
+            f"Weight of {name} beside the CLIP": weight
+            for name, weight in self.encoder_weights.items()
+        }
+        return {"Images in doubt": doubtful, **weights} if likeliest else {}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the labels of this epoch, and the encoders' weights."""
+        weights = {
+            f"encoder.{name}": torch.tensor(weight) for name, weight in self.encoder_weights.items()
+        }
+        return super().state() | weights
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        super().load_state(state)
+        for name in self.encoder_weights:
+            self.encoder_weights[name] = float(state[f"encoder.{name}"])
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
