@@ -37,7 +37,12 @@ _START = """\
 {{ yaml(requires=choices.requires) }}
 {% endif %}
 dataset:
+{% if findings.listed %}
+  use: list
+  {{ yaml(images=path(findings.listed)) }}
+{% else %}
   use: folder
+{% endif %}
   {{ yaml(root=path(findings.root)) }}
   {{ yaml(classes=classes)|indent(2) }}
   # Better with the kind of your classes: "a photo of a {class}, a type of bird."

@@ -80,6 +80,16 @@ class OwnImages:
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
+    def replace_probabilities(self, probabilities: Tensor, keys: Sequence[str | None]) -> None:
+        """Replace the rows of training images in `probabilities` (B, C) by their posterior.
+
+        `keys` are the content hashes of the B images. Classes without a posterior get 0.
+        """
+        for place, row in enumerate(self.rows(keys)):
+            if row is not None:
+                probabilities[place] = 0
+                probabilities[place, self.posterior.labels[row]] = self.confidences[row]
+
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
         """Return the rank (B,) of the true class of B images; the most probable class has rank 0.
 

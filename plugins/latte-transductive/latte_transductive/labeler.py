@@ -35,14 +35,14 @@ class TransductiveOptions(MixtureOptions):
     """Options of the labeler `transductive`."""
 
     other_names: int = Field(
-        default=10,
+        default=5,
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
         "that show no class; without effect if a person gave classes; 0: one fit without them",
     )
     balance: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0.0,
         le=1.0,
         description="share of the shifts of the text logits that make all classes as frequent; "
