@@ -26,7 +26,7 @@ from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names
-from latte_transductive.spaces import EncoderSpace, WeightedEncoders
+from latte_transductive.spaces import WeightedEncoders
 
 _HALF = 0.5
 
@@ -86,7 +86,6 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Store the zero-shot classifier and the other inputs."""
         super().start(start)
         self._other_texts: Tensor | None = None
-        self._encoder_spaces: list[EncoderSpace] | None = None
         self._encoder_rows: dict[str, Mapping[str, Tensor]] = {}
         self.encoder_weights = dict.fromkeys(start.encoder_features, 0.0)
 
@@ -134,7 +133,10 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Return the mixture, with the encoders that see the same classes as the CLIP."""
         mixture = self._fit_beside(None, images, texts, text, evidence)
         labels = mixture.posteriors.argmax(dim=1)
-        encoders = weighted_encoders(images, labels, len(texts), self._spaces(images))
+        features = {
+            name: features.to(images) for name, features in self.training.encoder_features.items()
+        }
+        encoders = weighted_encoders(images, labels, len(texts), features)
         self.encoder_weights = dict.fromkeys(self.encoder_weights, 0.0)
         if encoders is None:
             return mixture
@@ -171,14 +173,6 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             text_logits=text,
             encoders=encoders,
         )
-
-    def _spaces(self, images: Tensor) -> list[EncoderSpace]:
-        if self._encoder_spaces is None:
-            self._encoder_spaces = [
-                EncoderSpace.of(name, features.to(images))
-                for name, features in self.training.encoder_features.items()
-            ]
-        return self._encoder_spaces
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).
