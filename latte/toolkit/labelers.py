@@ -83,14 +83,27 @@ class JointLabeler(PseudoLabeler[OptionsT]):
         training: Input of the labeler, which `start` stores.
 
     Example:
+        >>> from typing import Any
         >>> import torch
-        >>> from latte.api import JointLabeler, JointLabels, NoOptions
+        >>> from torch import Tensor
+        >>> from latte.api import (
+        ...     Classifier,
+        ...     JointLabeler,
+        ...     JointLabels,
+        ...     NoOptions,
+        ...     PrototypeAggregator,
+        ... )
         >>> class Nearest(JointLabeler[NoOptions]):
         ...     stream = "nearest"
         ...
-        ...     def label(self, learner, features, aggregator):
-        ...         labels = aggregator.similarities(features).argmax(dim=1)
-        ...         return JointLabels(labels, torch.ones(len(labels)))
+        ...     def label(
+        ...         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
+        ...     ) -> JointLabels:
+        ...         texts = self.training.class_features.to(features)
+        ...         scale = self.context.frozen_clip().logit_scale
+        ...         probabilities = (scale * features @ texts.T).softmax(dim=1)
+        ...         owners = torch.arange(len(texts), device=texts.device)
+        ...         return JointLabels.from_probabilities(probabilities, Classifier(texts, owners))
     """
 
     refresh: Refresh = "epoch"
