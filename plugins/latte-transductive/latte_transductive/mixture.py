@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from latte_transductive.assigned import Assigned
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
 from latte_transductive.spaces import Space, WeightedFeatures
@@ -30,10 +31,8 @@ from latte_transductive.taught import (
     trust_in_texts,
 )
 
-_NEIGHBOUR_UPDATES = 5
+NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
-_MOST_ANCHOR = 1e4
-"""Largest number of images that a text counts as; larger numbers would have no effect."""
 _EVIDENCE = 3.0
 """If the largest evidence logit of an image has this value, the certainty of its class is 63 % (1 -
 1/e)."""
@@ -115,8 +114,8 @@ def fit_mixture(
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
-    spaces = _spaces(images, anchors, encoders, fixed)
-    term = _NeighbourTerm.of(spaces, prior.zero_shot, len(texts), options)
+    spaces = spaces_of(images, anchors, encoders, fixed)
+    term = NeighbourTerm.of(spaces, prior.zero_shot, len(texts), options)
     if corrections is None or fixed is None or not fixed.answer_count:
         return _fit(spaces, prior, evidence, fixed, term, options)
     rows = fixed.rows[: fixed.answer_count]
@@ -135,7 +134,7 @@ def fit_mixture(
     return replace(learned, rows=learned.rows - rows_of_texts)
 
 
-def _spaces(
+def spaces_of(
     images: Tensor, anchors: Tensor, encoders: Sequence[WeightedFeatures], fixed: _Fixed | None
 ) -> list[Space]:
     """Return the CLIP's space, with `anchors` (C, D), and those of the encoders."""
@@ -159,7 +158,7 @@ def _regressed(
     corrections: Tensor,
     evidence: Tensor | None,
     fixed: _Fixed,
-    term: _NeighbourTerm,
+    term: NeighbourTerm,
 ) -> Mixture:
     """Return the mixture after the logistic regressions; its rows include those of the texts."""
     fixed = fixed.weighing(ANSWER)
@@ -212,7 +211,7 @@ def _fit(
     prior: _TextPrior,
     evidence: Tensor | None,
     fixed: _Fixed | None,
-    term: _NeighbourTerm,
+    term: NeighbourTerm,
     options: MixtureOptions,
 ) -> Mixture:
     """Return the mixture after all iterations; see `fit_mixture`."""
@@ -221,14 +220,16 @@ def _fit(
     started = (prior.start if evidence is None else prior.start + evidence).softmax(dim=1)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(prior.logits)
     posteriors = started if fixed is None else fixed.put(started)
-    assigned = _Assigned.of(posteriors, zero_shot, fixed)
+    belief = None if fixed is None else fixed.belief
     rows: list[Tensor] = []
     bias = torch.zeros_like(middle)
     for iteration in range(options.iterations):
-        anchoring, evenness = _anchoring(assigned, options), assigned.evenness
+        assigned = Assigned.of(posteriors.argmax(dim=1), zero_shot, middle, belief)
+        anchoring, evenness = assigned.anchoring(options), assigned.evenness
+        counted = posteriors if fixed is None else fixed.weights * posteriors
         spread = options.image_weight * prior.spread
         classifiers = [
-            space.classifier(assigned.posteriors, anchoring, spread, learn_variances=iteration > 0)
+            space.classifier(counted, anchoring, spread, learn_variances=iteration > 0)
             for space in spaces
         ]
         rows, biases = map(list, zip(*classifiers, strict=True))
@@ -239,7 +240,6 @@ def _fit(
         for space, space_rows in zip(spaces, rows, strict=True):
             logits = torch.addmm(logits, space.features, space_rows.T)
         posteriors = term.posteriors(logits, fixed)
-        assigned = _Assigned.of(posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows[0], bias, tuple(rows[1:]))
 
 
@@ -306,7 +306,7 @@ class _Fixed:
 
 
 @dataclass(frozen=True)
-class _NeighbourTerm:
+class NeighbourTerm:
     """Neighbour term v sum_j g_ij z_jc of the logits: the graph g and its weight v."""
 
     neighbours: Neighbours | None
@@ -315,7 +315,7 @@ class _NeighbourTerm:
     @classmethod
     def of(
         cls, spaces: Sequence[Space], zero_shot: Tensor, classes: int, options: MixtureOptions
-    ) -> _NeighbourTerm:
+    ) -> NeighbourTerm:
         """Return the term of the space in which neighbours' zero-shot labels agree best."""
         best = cls(None, 0.0)
         if options.neighbour_weight == 0:
@@ -336,7 +336,7 @@ class _NeighbourTerm:
 
         probabilities = put(evidence.softmax(dim=1))
         if self.neighbours is not None and self.weight > 0:
-            for _ in range(_NEIGHBOUR_UPDATES):
+            for _ in range(NEIGHBOUR_UPDATES):
                 heard = probabilities if fixed is None else fixed.weights * probabilities
                 probabilities = put(
                     torch.addmm(evidence, self.neighbours.graph, heard, alpha=self.weight).softmax(
@@ -344,54 +344,3 @@ class _NeighbourTerm:
                     )
                 )
         return probabilities
-
-
-@dataclass(frozen=True)
-class _Assigned:
-    """Labels of all images, and facts about the labels of each class."""
-
-    posteriors: Tensor
-    """(N, C): class probabilities of the images, times the number of images that each counts as."""
-    labels: Tensor
-    """(C,): number of images whose most probable class this is."""
-    support: Tensor
-    """(C,) in (0, 1]: n / m, both counted among the images labelled with the class. n is the number
-    of images whose zero-shot label is this class too, and m is the number of images with the most
-    frequent zero-shot label. The support is 1 for a class without images, and for a class that a
-    person gave to an image."""
-
-    @classmethod
-    def of(cls, posteriors: Tensor, zero_shot: Tensor, fixed: _Fixed | None) -> _Assigned:
-        """Return the sums for posteriors (N, C) and zero-shot labels (N,)."""
-        labels = posteriors.argmax(dim=1)
-        if fixed is not None:
-            posteriors = fixed.weights * posteriors
-        total = labels.bincount(minlength=posteriors.shape[1]).to(posteriors)
-        support = _support(labels, zero_shot, total)
-        if fixed is not None:
-            support = torch.lerp(support, torch.ones_like(support), fixed.belief)
-        return cls(posteriors, total, support)
-
-    @property
-    def evenness(self) -> float:
-        """Exponential of the entropy of the labels, divided by C: 1 for classes of equal size."""
-        shares = self.labels[self.labels > 0] / self.labels.sum()
-        return float((-(shares * shares.log()).sum()).exp()) / len(self.labels)
-
-
-def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return the support of each class: (n + 0.5) / (m + 0.5), with n, m of `_Assigned.support`."""
-    classes = len(total)
-    pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
-    label, name = pairs // classes, pairs % classes
-    most = torch.zeros_like(total).scatter_reduce(0, label, images.to(total), "amax")
-    zero_shot_images = torch.zeros_like(total)
-    zero_shot_images[label[label == name]] = images[label == name].to(total)
-    return (zero_shot_images + 0.5) / (most + 0.5)
-
-
-def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
-    even, few = options.anchor_images
-    images = assigned.evenness * even + (1 - assigned.evenness) * few
-    return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
