@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+from latte_benchmarks.feature_files import read_feature_file
 from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
 from torch import Tensor
 
 from benchmarks.measuring import no_clip
-from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
+from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.datasets.local import CoopDataset, CoopOptions
-from latte.data.cache import DecodedImages
-from latte.data.scan import scan_images
-from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
+from latte.interfaces import Context, LabelledImage, LatteError, Progress
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 from latte.report.progress import make_progress
-from latte.results.stored import open_tensors
-from latte.run.feature_cache import cached_features
-from latte.run.workspace import cache_folder
+from latte.run.frozen_features import encode_references
 
 TEMPLATE = "a photo of a {class}."
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -153,36 +149,12 @@ def load_sets(options: argparse.Namespace) -> list[LabelledSet]:
 
 
 def read_features(paths: Sequence[Path], clip: OpenClipBackbone) -> list[LabelledSet]:
-    """Read sets from safetensors files of features and labels by `clip`.
+    """Read sets from safetensors files of features and labels by `clip`; see `read_feature_file`.
 
-    The tensors are `training`, `training_labels`, `evaluation`, `evaluation_labels` and
-    `class_features`; the metadata are `classes` (a JSON list) and `logit_scale`. Raises
-    `LatteError` for features of another width than those of `clip`.
+    Raises `LatteError` for another file, and for features of another width than those of `clip`.
     """
     encode_names = name_encoder(clip, [TEMPLATE])
-    labelled_sets = [_read_file(path, encode_names) for path in paths]
-    for path, labelled in zip(paths, labelled_sets, strict=True):
-        if (width := labelled.texts.shape[1]) != clip.embedding_width:
-            raise LatteError(
-                f"its features have the width {width}, those of the CLIP {clip.embedding_width}",
-                where=str(path),
-                hint="name the CLIP that computed them: --model MODEL",
-            )
-    return labelled_sets
-
-
-def _read_file(path: Path, encode_names: EncodeNames) -> LabelledSet:
-    with open_tensors(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = file.metadata() or {}
-        image_parts = [
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
-            for name in ("training", "evaluation")
-        ]
-        names = tuple(json.loads(about["classes"]))
-        scale = float(about["logit_scale"])
-        texts = tensors["class_features"].float()
-    return LabelledSet(path.stem, path.stem, names, texts, scale, *image_parts, encode_names)
+    return [read_feature_file(path, encode_names, clip.embedding_width) for path in paths]
 
 
 def sets_of(options: argparse.Namespace) -> Sets:
@@ -237,36 +209,22 @@ def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
 
 
 def name_encoder(clip: OpenClipBackbone, templates: Sequence[str]) -> EncodeNames:
-    """Return a function that returns the text features of names in `templates`."""
+    """Return a function that returns the text features of names in `templates`, and keeps them."""
 
-    def encode(names: Sequence[str]) -> Tensor:
+    @cache
+    def encoded(names: tuple[str, ...]) -> Tensor:
         return encode_class_texts(clip, ClassTexts.of(templates, [(name,) for name in names]))
 
-    return encode
+    return lambda names: encoded(tuple(names))
 
 
 def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
 ) -> Images:
     """Return features and labels of all readable images."""
-    decoded = DecodedImages(cache_folder() / "decoded")
-    references: list[ImageReference] = [image.image for image in images]
-    scan = scan_images(references, progress, f"check {name}", verified=decoded.keys)
-    decoded.note(scan.keys)
-    if scan.skipped:
-        progress.say(f"{name}: {len(scan.skipped)} cannot be read: {scan.skipped[0].reason}")
-
-    def encode(missing: Sequence[int]) -> Tensor:
-        return encode_cached_images(clip, scan.cache, _BATCH, progress, f"encode {name}", missing)
-
-    features = torch.empty(0, clip.embedding_width)
-    if scan.keys:
-        identity, width = (clip.fingerprint, "images"), clip.embedding_width
-        features = cached_features(
-            cache_folder(), identity, scan.keys, encode, width, progress, name
-        )
+    kept, features = encode_references(clip, [image.image for image in images], progress, name)
     label_of = {image.image.id: image.label for image in images}
-    labels = torch.tensor([label_of[image.id] for image in scan.images], dtype=torch.int64)
+    labels = torch.tensor([label_of[image.id] for image in kept], dtype=torch.int64)
     return Images(features, labels)
 
 

@@ -14,7 +14,6 @@ from latte_questions.interview import ChoicesOptions, Interview
 from latte_questions.labeler import ChoicesLabeler
 
 from benchmarks.folder_methods import (
-    LEARNER,
     Accuracy,
     Answers,
     accuracy,
@@ -27,6 +26,7 @@ from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
 from latte.interfaces import FeatureBank, NoOptions, TrainingStart
 from latte.report.progress import make_progress
+from latte.run.frozen import LEARNER
 from latte.run.questions import StoredQuestions
 
 _OPTIONS = ChoicesOptions()

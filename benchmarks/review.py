@@ -21,7 +21,6 @@ from benchmarks.folder_methods import Method, load_method, method_called, zero_s
 from benchmarks.folder_sets import load_sets, set_parser
 from benchmarks.measuring import say, table, table_row
 from latte.evaluate.confidence_sequence import log_wealth
-from latte.registry.registry import load_registry
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -140,8 +139,8 @@ def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, adapt and simulate. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
-    registry, recipe = load_registry(), options.recipe
-    method = load_method(recipe, registry) if recipe else method_called("transductive", registry)
+    recipe = options.recipe
+    method = load_method(recipe) if recipe else method_called("transductive")
     loaded = load_sets(options)
     cells = cells_called(options.cells or ["all names"])
     cases = [

@@ -33,7 +33,7 @@ from PIL import features
 
 from latte.data.images import Pixels
 from latte.io.environment import positive_number
-from latte.io.files import remove_leftovers, temporary_beside
+from latte.io.files import make_folder, remove_leftovers, temporary_beside
 
 _VARIABLE = "LATTE_IMAGE_CACHE"
 _DEFAULT_GIBIBYTES = 20.0
@@ -167,7 +167,7 @@ class DiskStore:
 
     def _begin(self, needed_bytes: int) -> _PixelFileWriter | None:
         """Begin a pixel file with room for `needed_bytes`; None if there is not enough room."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         remove_leftovers(self._folder)
         room = self._make_room(needed_bytes)
         if room < needed_bytes:

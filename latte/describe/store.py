@@ -15,7 +15,7 @@ import socket
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -23,7 +23,7 @@ from types import UnionType
 from typing import Self
 
 from latte.interfaces import FailedRequests, LatteError
-from latte.io.files import digest
+from latte.io.files import digest, make_folder, sync_folder
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
 """Arrangements of the images in a request: one image, several images, several images in one grid.
@@ -284,9 +284,9 @@ class DescriptionStore:
 
     def _own_file(self) -> FileIO:
         if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             self._file = FileIO(str(self.folder / part_name()), "xb")
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         return self._file
 
     @contextmanager
@@ -307,16 +307,6 @@ class DescriptionStore:
         except BaseException:
             self.close()
             raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the directory entry of a new file in `folder` to disk, if the system supports it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _remedy(error: OSError) -> str:

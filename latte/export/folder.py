@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from latte.interfaces import Calibration, LatteError, PixelFormat
-from latte.io.files import sync_files, temporary_beside
+from latte.io.files import sync_files, sync_folder, temporary_beside
 from latte.io.paths import refuse_read_only
 from latte.report.facts import OPENED, READING
 from latte.report.markdown import escaped
@@ -71,15 +71,12 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for path in (
-            temporary,
-            *(inner_path for inner_path in temporary.rglob("*") if inner_path.is_dir()),
-        ):
-            sync_files(path)
+        sync_files(temporary)
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.replace(folder)
+            sync_folder(folder.parent)
         except OSError as error:
             what = f"cannot be replaced: {error.strerror}"
             hint = "remove it, and write to it with one command at a time"

@@ -32,7 +32,6 @@ from latte.interfaces.measurements import (
     ClassAccuracy,
     Evaluation,
     Interval,
-    PresentNames,
     RunModel,
 )
 from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
@@ -120,7 +119,6 @@ __all__ = [
     "PathText",
     "PixelFormat",
     "Posterior",
-    "PresentNames",
     "Progress",
     "ProgressTask",
     "PrototypeAggregator",

@@ -15,7 +15,7 @@ from latte.interfaces.checked import Checked, Count, Positive, Share
 from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict, check_verdict
-from latte.interfaces.measurements import Interval, PresentNames, Role, RunModel
+from latte.interfaces.measurements import Interval, Role, RunModel
 from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
 _Figure = Annotated[float, Field(ge=0, lt=1e12)]
@@ -203,11 +203,12 @@ class EvaluateFacts(Facts):
     Attributes:
         models: The zero-shot model, the adapted model, the mix of both if the run uses one, and the
             model that each control uses.
-        present: Estimate of which classes occur among the training images.
+        unsupported: Class names with an estimate below 0.5 training images, in label order; None
+            before the stage is finished.
     """
 
     models: tuple[RunModel, ...] = ()
-    present: PresentNames | None = None
+    unsupported: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:
@@ -247,11 +248,11 @@ class RunRecord(Checked):
     @model_validator(mode="after")
     def _check(self) -> RunRecord:
         names = self.data.class_names
-        if self.evaluate.present is not None:
-            if self.evaluate.present.high > len(names):
-                raise ValueError("its number of classes is not within its interval")
-            if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
-                raise ValueError(f"{min(unknown_names)} is none of the classes")
+        unsupported = self.evaluate.unsupported or ()
+        if unknown_names := {*unsupported} - {*names}:
+            raise ValueError(f"{min(unknown_names)} is none of the classes")
+        if len({*unsupported}) < len(unsupported):
+            raise ValueError("a class without an image occurs twice")
         for model in self.evaluate.models:
             for title, evaluation in model.accuracies():
                 if (classes := len(evaluation.classes)) != len(names):
@@ -298,7 +299,7 @@ class RunRecord(Checked):
         for name, control in controls.items():
             if control.used_model is not None:
                 models.append(control.used_model.as_control(name))
-        evaluate = EvaluateFacts(models=tuple(models), present=self.evaluate.present)
+        evaluate = EvaluateFacts(models=tuple(models), unsupported=self.evaluate.unsupported)
         return self.model_copy(update={"evaluate": evaluate})
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:

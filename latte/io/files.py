@@ -36,7 +36,7 @@ _TEMPORARY = re.compile(
 
 def temporary_beside(path: Path) -> Path:
     """Return an unused temporary path beside `path`, after removing leftovers in the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     remove_leftovers(path.parent)
     return temporary_name(path)
 
@@ -116,15 +116,17 @@ def rename_to_unused(temporary: Path, path: Path) -> bool:
 def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
-    The content reaches the disk before the rename, so a crash leaves the old file or the new file.
-    If the block fails, the temporary file is renamed to `unfinished`, or removed if this is None.
+    The content reaches the disk before the rename, so a power loss leaves the old file or the new
+    file. When this returns, the new file stays: so of two files, the second is never on the disk
+    without the first. If the block fails, the temporary file is renamed to `unfinished`, or removed
+    if this is None. A file that a killed process leaves can be rescued (see `rescue_leftover`).
     Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(
             "is a device or a pipe, not a file", where=str(path), hint="give the name of a file"
         )
-    temporary = temporary_beside(path)
+    temporary = temporary_beside(unfinished or path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -132,6 +134,7 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         # Some libraries, such as safetensors, write files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
+        sync_folder(path.parent)
     except BaseException as error:
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
@@ -146,9 +149,31 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         temporary.unlink(missing_ok=True)
 
 
-def partial_file(path: Path) -> Path:
-    """Return the file that keeps the rows so far if writing rows to `path` stops early."""
-    return path.with_name(f"{path.name}.partial")
+def partial_file(path: Path, key: str | None = None) -> Path:
+    """Return the file that keeps the rows so far if writing rows to `path` stops early.
+
+    A `key`, which names how the rows were computed, becomes a part of the file's name.
+    """
+    name = path.name if key is None else f"{path.name}.{digest(key)[:8]}"
+    return path.with_name(f"{name}.partial")
+
+
+def rescue_leftover(path: Path) -> None:
+    """Rename the largest temporary file that a killed process left for `path` to `path`.
+
+    A file at `path` that is at least as large is kept.
+    """
+    sizes = {path: path.stat().st_size} if path.is_file() else {}
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if not match or not entry.name.startswith(f".{path.name}.latte-"):
+                continue
+            if entry.is_file(follow_symlinks=False) and _is_abandoned(entry, match):
+                sizes[Path(entry.path)] = entry.stat().st_size
+    largest = max(sizes, key=lambda file: sizes[file], default=path)
+    if largest != path:
+        largest.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -201,9 +226,30 @@ def digest_json(value: Any) -> str:
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents where they are missing, so that a power loss keeps them."""
+    if folder.is_dir():
+        return
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in `folder` to disk, if the system supports it: new, renamed and removed."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def sync_files(folder: Path) -> None:
-    """Flush every file directly in `folder` to disk; call this before renaming the folder."""
-    for path in folder.iterdir():
-        if path.is_file():
-            with path.open("rb") as file:
+    """Flush everything below `folder` to disk: files and names. Call this before a rename."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with Path(place, name).open("rb") as file:
                 os.fsync(file.fileno())
+        sync_folder(Path(place))

@@ -11,7 +11,12 @@ from pathlib import Path
 from latte.interfaces import LatteError
 from latte.io.paths import exists, given_path
 
-_KEYS = {"dataset.root": "images", "dataset.classes": "classes", "dataset.evaluation": "test"}
+_KEYS = {
+    "dataset.root": "images",
+    "dataset.images": "images",
+    "dataset.classes": "classes",
+    "dataset.evaluation": "test",
+}
 """Keys of a recipe, and the attributes of `Arguments` that set them."""
 _LIST = 'give a list of the names, as in classes=["cat", "dog"], or the path of a text file'
 

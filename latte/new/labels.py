@@ -67,7 +67,6 @@ def given_labels(value: object, file: Path) -> Path | None:
         if not isinstance(name, str):
             what = f"{name!r}, the class of {image}, is no text"
             raise LatteError(what, where=f"labels.{number}", hint=_HINT)
-    file.parent.mkdir(parents=True, exist_ok=True)
     with (
         write_atomically(file) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,

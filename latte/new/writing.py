@@ -37,7 +37,12 @@ _START = """\
 {{ yaml(requires=choices.requires) }}
 {% endif %}
 dataset:
+{% if findings.listed %}
+  use: list
+  {{ yaml(images=path(findings.listed)) }}
+{% else %}
   use: folder
+{% endif %}
   {{ yaml(root=path(findings.root)) }}
   {{ yaml(classes=classes)|indent(2) }}
   # Better with the kind of your classes: "a photo of a {class}, a type of bird."
@@ -124,7 +129,6 @@ def _classes(findings: Findings, file: Path) -> str | list[str]:
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
     """Write the recipe `text` to `path` atomically, if the recipe is valid."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
             load_recipe(temporary, registry)

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
-from latte.io.files import digest, remove_leftovers, rename_to_unused, temporary_name
+from latte.io.files import (
+    digest,
+    make_folder,
+    remove_leftovers,
+    rename_to_unused,
+    sync_folder,
+    temporary_name,
+)
 from latte.io.paths import LONGEST_NAME, distinct_names, path_from_text, shortened
 
 if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
@@ -69,6 +76,8 @@ class Sorter:
             self.present += not self._place(Path(path_from_text(row.image)), self._subfolder(name))
             self.counts[name] += 1
             yield row
+        for subfolder in self._cleaned:
+            sync_folder(self.folder / subfolder)
 
     def summary(self) -> str:
         """Return a line with the numbers of sorted images."""
@@ -89,7 +98,7 @@ class Sorter:
     def _subfolder(self, name: str) -> Path:
         subfolder = self.folder / name
         try:
-            subfolder.mkdir(parents=True, exist_ok=True)
+            make_folder(subfolder)
         except OSError as error:
             raise _failed(subfolder, error) from error
         if subfolder.resolve().parent != self.folder.resolve():

@@ -19,6 +19,7 @@ from typing import IO, Literal
 
 from pydantic import TypeAdapter
 
+from latte.io.files import sync_folder
 from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
 
@@ -66,7 +67,9 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
     lines = "".join(f"{dumps(asdict(answer), ensure_ascii=False)}\n" for answer in answers).encode()
     with _locked(path) as file:
         size = file.seek(0, os.SEEK_END)
-        if size:
+        if not size:
+            sync_folder(path.parent)  # the file may be new
+        else:
             file.seek(size - 1)  # a killed process may have left an incomplete line
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
         file.write(lines)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from latte import distributed
 from latte.interfaces import LatteError
-from latte.io.files import remove_leftovers, write_json
+from latte.io.files import make_folder, remove_leftovers, sync_folder, write_json
 from latte.results.record import RECORD, RecordFile
 from latte.results.stored import read_stored
 
@@ -128,7 +128,7 @@ class RunFolder:
         moving = self.path.with_name(f"{self.path.name}.moving")
         if not (wanted or moving.exists()):
             return
-        moving.mkdir(exist_ok=True)
+        make_folder(moving)
         for path in self.path.iterdir():
             if path.name not in _KEPT:
                 path.rename(moving / path.name)
@@ -136,8 +136,11 @@ class RunFolder:
         for path in sorted(left, reverse=True):  # notes.txt.1 before notes.txt, which becomes .2
             if path.name == self.review.name or path.name not in _written():
                 path.rename(_free(moving / path.name))
+        for folder in (moving, self.path, self.previous):  # before their old places are removed
+            sync_folder(folder)
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
+        sync_folder(self.previous.parent)
 
     def wrote(self, stage: str, path: Path) -> bool:
         """Return True if `path` exists, or if the record of `stage` lists `path` as an output."""
@@ -176,7 +179,7 @@ class RunFolder:
             yield
             return
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         try:
             with self._locked():
                 yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,16 @@ class MetricsLog:
         write_text(path, "".join(_line(row) for row in rows))
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
-        """Append `rows` to the file, close the file, and then pass the rows to `listen`."""
+        """Append `rows` to the file, flush them to the disk, then pass the rows to `listen`.
+
+        A checkpoint that follows is thus never on the disk without the rows of its steps.
+        """
         if not distributed.is_main_process():
             return
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(_line(row) for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
         if self._listen is not None:
             self._listen(rows)
 

@@ -20,7 +20,7 @@ from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
 from latte.interfaces.measurements import Role
 from latte.interfaces.settings import Precision
-from latte.io.files import write_atomically
+from latte.io.files import make_folder, sync_files, write_atomically
 from latte.recipe.component import is_label
 from latte.recipe.model import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
@@ -146,7 +146,10 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
 def save_adapted(folder: ModelFolder, adapted: Adapted) -> list[Path]:
     """Write the models and `prototypes.safetensors`; return the model folder and the file."""
     for member in adapted.members:
-        member.backbone.save(_backbone_folder(folder, member.name, len(adapted.members)))
+        path = _backbone_folder(folder, member.name, len(adapted.members))
+        make_folder(path)
+        member.backbone.save(path)
+        sync_files(path)
     return [folder.backbone, save_prototypes(folder, adapted)]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.interfaces import LatteError, PseudoLabeler
-from latte.io.files import sync_files
+from latte.io.files import make_folder, sync_files, sync_folder
 from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 from latte.train.learner import Learner
 from latte.train.timing import CHECKPOINTS, timed
@@ -110,7 +110,7 @@ def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
 
 def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Write the checkpoint after `step` steps as `folder/step-NNNNNN`, and remove old ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target = folder / _name(step)
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -121,6 +121,7 @@ def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Label
         if target.exists():
             shutil.rmtree(target)
         temporary.rename(target)
+        sync_folder(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     kept_folders = _checkpoints(folder)[-KEPT:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ import torch
 from latte_benchmarks.folder_cells import CELL, Folder, draw
 
 from benchmarks.folder_methods import (
+    KNOWN,
     RecipeMethod,
     classify,
-    known_methods,
     load_method,
     method_called,
     zero_shot,
 )
-from benchmarks.folder_rivals import RIVALS
 from latte.components.prototypes import ReEstimatedOptions, ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.recipe.component import Choice
@@ -29,6 +29,7 @@ from tests.helpers.labelled_sets import labelled_set
 from tests.helpers.training_driver import CONTEXT, training_start
 
 REGISTRY = load_registry()
+RIVALS = ("inmap", "label-propagation", "stata", "transclip")
 FOLDER = draw(labelled_set("birds"), CELL["all names"], 0, [])
 SINGLE = draw(labelled_set("birds", classes=1), CELL["25 images"], 0, [])
 STRENGTHS: list[float] = [0.0]
@@ -47,11 +48,11 @@ def guarded(method: RecipeMethod, strength: float) -> RecipeMethod:
         kind="guard", name="fixed", target=f"{__name__}:FixedGuard", summary="for tests"
     )
     guard = Choice(spec, "tests", "0", "fixed", NoOptions())
-    return RecipeMethod(REGISTRY, method.labelers, method.prototypes, guard)
+    return RecipeMethod(replace(method.frozen, guard=guard))
 
 
 def component_method(name: str) -> RecipeMethod:
-    method = method_called(name, REGISTRY)
+    method = method_called(name)
     assert isinstance(method, RecipeMethod)
     return method
 
@@ -60,7 +61,7 @@ def component_method(name: str) -> RecipeMethod:
 @pytest.mark.parametrize("name", ["zero-shot", "re-estimated", "transductive", *RIVALS])
 def test_each_method_answers_all_images_and_changes_no_input(name: str, folder: Folder) -> None:
     before = [one.clone() for one in (folder.texts, folder.own.features, folder.test.features)]
-    answers = method_called(name, REGISTRY)(folder)
+    answers = method_called(name)(folder)
     for labels, images in ((answers.own, folder.own), (answers.test, folder.test)):
         assert labels.shape == images.labels.shape
         assert bool(((labels >= 0) & (labels < len(folder.names))).all())
@@ -78,7 +79,7 @@ def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) 
         truth = getattr(folder, which).labels
         right, was = (
             float((getattr(one(folder), which) == truth).double().mean())
-            for one in (method_called(name, REGISTRY), zero_shot)
+            for one in (method_called(name), zero_shot)
         )
         assert was < 0.9
         assert right > was
@@ -138,9 +139,9 @@ def recipe_file(folder: Path, **changes: str) -> Path:
 
 
 def test_a_recipe_without_steps_is_a_method_with_its_options(tmp_path: Path) -> None:
-    method = load_method(recipe_file(tmp_path), REGISTRY)
+    method = load_method(recipe_file(tmp_path))
     options = ReEstimatedOptions(image_weight=1.0, rounds=1)
-    assert method.prototypes.options == options
+    assert method.frozen.prototypes.options == options
     aggregator = ReEstimatedPrototypes(options, CONTEXT)
     aggregator.start(training_start(FOLDER.texts, FOLDER.own.features))
     expected = classify(aggregator.classifier(), FOLDER.test.features)
@@ -150,10 +151,10 @@ def test_a_recipe_without_steps_is_a_method_with_its_options(tmp_path: Path) -> 
 def test_a_recipe_with_steps_is_refused_with_what_to_change(tmp_path: Path) -> None:
     path = recipe_file(tmp_path, train="{max_steps: 3}", labels="[frozen]", loss="contrastive")
     with pytest.raises(LatteError, match=r"without steps[^\n]*\n.*max_steps"):
-        load_method(path, REGISTRY)
+        load_method(path)
 
 
 def test_an_unknown_method_names_the_nearest() -> None:
     with pytest.raises(LatteError, match='Did you mean "re-estimated"'):
-        method_called("re-estimatd", REGISTRY)
-    assert "stata" in known_methods(REGISTRY)
+        method_called("re-estimatd")
+    assert "stata" in KNOWN

@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if find_spec("atheris") is None and not given.list:
-        sys.stderr.write("fuzzing needs atheris: pip install 'latte-clip[fuzz]'\n")
+        sys.stderr.write("fuzzing needs atheris: pip install atheris\n")
         return 2
     if given.worker:
         _work(given.target, given.seconds, given.executions, given.folder)

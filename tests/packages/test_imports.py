@@ -115,9 +115,9 @@ def test_plugin_tests_import_only_latte_api_and_testing(name: str) -> None:
     assert beyond == {}
 
 
-def test_make_install_installs_the_packages_of_all_extras_but_fuzz() -> None:
+def test_make_install_installs_the_packages_of_all_extras() -> None:
     extras = project(CORE)["optional-dependencies"]
     required = {name: {Requirement(one).name for one in extras[name]} for name in extras}
     installed = required["dev"] | {Requirement(one).name for one in project(CORE)["dependencies"]}
-    missing = {name: required[name] - installed for name in required if name != "fuzz"}
+    missing = {name: required[name] - installed for name in required}
     assert not {name: packages for name, packages in missing.items() if packages}

@@ -44,6 +44,11 @@ def latte_commands() -> Iterable[CommandSpec]:
                 "research:reproduce",
                 "Repeat the experiments of a published table, and compare.",
             ),
+            (
+                "field",
+                "field:field",
+                "Compare methods without labels on your labelled images, on one page.",
+            ),
             ("datasets", "commands:datasets", "List, check and download the published datasets."),
         )
     ]

@@ -9,6 +9,7 @@ import pytest
 import typer
 from benchmark_server import Server, serving
 from latte_benchmarks.commands import datasets
+from latte_benchmarks.field import field
 from latte_benchmarks.research import compare, reproduce, sweep
 from typer.testing import CliRunner
 
@@ -42,7 +43,7 @@ def latte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     app = typer.Typer(add_completion=False)
-    for command in (compare, sweep, reproduce):
+    for command in (compare, sweep, reproduce, field):
         app.command()(command)
     app.add_typer(datasets)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from latte.testing import PseudoLabelerContract
+from pathlib import Path
+
+from latte.testing import LossContract, PseudoLabelerContract
 
 
 class TestZlap(PseudoLabelerContract):
@@ -39,3 +41,28 @@ class TestFrolic(PseudoLabelerContract):
 
 class TestTda(PseudoLabelerContract):
     component = "tda"
+
+
+class NewTextsContract(PseudoLabelerContract):
+    def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
+        """In the contract, features of new sentences have no meaning."""
+
+
+class TestTemplates(NewTextsContract):
+    component = "templates"
+
+
+class TestWaffle(NewTextsContract):
+    component = "waffle"
+
+
+class TestSoftZeroShot(PseudoLabelerContract):
+    component = "soft-zero-shot"
+
+
+class TestClassMeans(PseudoLabelerContract):
+    component = "class-means"
+
+
+class TestUeo(LossContract):
+    component = "ueo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -13,15 +14,19 @@ from torch.nn.functional import normalize
 from latte.api import (
     Batch,
     Classifier,
+    EpochInfo,
+    FeatureBank,
     JointLabeler,
     JointLabels,
     LabelStream,
     PrototypeAggregator,
     TrainingStart,
 )
+from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names
+from latte_transductive.spaces import WeightedEncoders
 
 _HALF = 0.5
 
@@ -30,14 +35,14 @@ class TransductiveOptions(MixtureOptions):
     """Options of the labeler `transductive`."""
 
     other_names: int = Field(
-        default=10,
+        default=5,
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
         "that show no class; without effect if a person gave classes; 0: one fit without them",
     )
     balance: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0.0,
         le=1.0,
         description="share of the shifts of the text logits that make all classes as frequent; "
@@ -68,14 +73,32 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
     the zero-shot classifier, so that labels change with the prototypes. Unless a person gave the
     classes of images, the mixture has names of other things; see `other_names`.
+
+    Image-only encoders of the recipe have Gaussians of their own, with a weight that follows from
+    the images; see `encoder_weights`. An encoder with the weight 0 changes no label.
     """
 
     stream = "transductive"
+    encoder_weights: dict[str, float]
+    """Weight of each encoder beside the CLIP, by its name, in the latest fit."""
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the other inputs."""
         super().start(start)
         self._other_texts: Tensor | None = None
+        self._encoder_rows: dict[str, Mapping[str, Tensor]] = {}
+        self.encoder_weights = dict.fromkeys(start.encoder_features, 0.0)
+
+    def on_epoch_start(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> EpochInfo:
+        """Label all images per learner; return classifiers of learners and of used encoders."""
+        self._encoder_rows = {}
+        info = super().on_epoch_start(banks, aggregators, epoch)
+        return EpochInfo(members(info.classifiers, self._encoder_rows))
 
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -86,6 +109,9 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         mixture = self._fit(features, texts, self._text_logits(features, aggregator))
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
+        self._encoder_rows[learner] = {
+            name: encoder_rows / scale for name, encoder_rows in mixture.encoder_rows.items()
+        }
         classifier = Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
         labels = JointLabels.from_probabilities(mixture.posteriors, classifier)
         if not self.options.confidence or labels.posterior is None:
@@ -104,12 +130,36 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
+        """Return the mixture, with the encoders that see the same classes as the CLIP."""
+        mixture = self._fit_beside(None, images, texts, text, evidence)
+        labels = mixture.posteriors.argmax(dim=1)
+        features = {
+            name: features.to(images) for name, features in self.training.encoder_features.items()
+        }
+        encoders = weighted_encoders(images, labels, len(texts), features)
+        self.encoder_weights = dict.fromkeys(self.encoder_weights, 0.0)
+        if encoders is None:
+            return mixture
+        names = [space.name for space in encoders.spaces]
+        self.encoder_weights |= dict(zip(names, encoders.weights, strict=True))
+        return self._fit_beside(encoders, images, texts, text, evidence)
+
+    def _fit_beside(
+        self,
+        encoders: WeightedEncoders | None,
+        images: Tensor,
+        texts: Tensor,
+        text: Tensor | None,
+        evidence: Tensor | None,
+    ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
         has_answers = corrections is not None and bool((corrections >= 0).any())
         is_guided = has_answers or evidence is not None
         if is_guided or not (names or balance):
-            return fit_mixture(images, texts, scale, self.options, corrections, evidence, text)
+            return fit_mixture(
+                images, texts, scale, self.options, corrections, evidence, text, encoders
+            )
         if self._other_texts is None:
             self._other_texts = self.training.encode_names(NAMES)
         return fit_among_other_names(
@@ -121,6 +171,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             names=names,
             balance=balance,
             text_logits=text,
+            encoders=encoders,
         )
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
@@ -135,14 +186,37 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return how many images have no label that is likelier than all others together."""
-        likeliest = [
-            tensor[:, 0]
-            for name, tensor in self.state().items()
-            if name.startswith("probabilities.")
-        ]
-        doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
-        return {"Images in doubt": doubtful} if likeliest else {}
+        """Return the numbers of images in doubt, and of images that other names take.
+
+        An image is in doubt if no label is likelier than all others together. The weights of
+        encoders follow.
+        """
+        likeliest, none = (
+            [tensor for name, tensor in self.state().items() if name.startswith(f"{kind}.")]
+            for kind in ("probabilities", "none")
+        )
+        facts: dict[str, str | int | float] = {}
+        if likeliest:
+            facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        if none:
+            kept = sum(int((probability > _HALF).sum()) for probability in none)
+            facts["Images that names of other things fit better"] = kept
+        for name, weight in self.encoder_weights.items():
+            facts[f"Weight of {name} beside the CLIP"] = weight
+        return facts
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the labels of this epoch, and the encoders' weights."""
+        weights = {
+            f"encoder.{name}": torch.tensor(weight) for name, weight in self.encoder_weights.items()
+        }
+        return super().state() | weights
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        super().load_state(state)
+        for name in self.encoder_weights:
+            self.encoder_weights[name] = float(state[f"encoder.{name}"])
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]

@@ -23,10 +23,10 @@ from torch.nn.functional import normalize
 
 from latte.api import Posterior, row_blocks
 from latte_transductive.assigned import Assigned
-from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm, spaces_of
+from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import FITS, MOST_IMAGES, balancing_shifts, unlike_texts
-from latte_transductive.spaces import Space, WeightedFeatures
+from latte_transductive.spaces import Space
 
 LARGE = 2**24
 """With more images times classes, the mixture is fitted by this module."""
@@ -43,7 +43,6 @@ class LargeMixture:
     posterior: Posterior
     rows: Tensor
     bias: Tensor
-    encoder_rows: tuple[Tensor, ...] = ()
 
 
 def is_large(images: Tensor, texts: Tensor) -> bool:
@@ -60,7 +59,6 @@ def fit_large_among_other_names(
     *,
     names: int,
     balance: float,
-    encoders: Sequence[WeightedFeatures] = (),
     stored: int = 5,
     advance: Callable[[], object] = lambda: None,
 ) -> LargeMixture:
@@ -75,19 +73,13 @@ def fit_large_among_other_names(
     fits = []
     for others in unlike_texts(other_texts, texts, names):
         all_texts = torch.cat([texts, others])
-        shifts_of_all = torch.cat([shifts, shifts.new_zeros(len(others))])
         anchors = normalize(all_texts + (images.mean(dim=0) - all_texts.mean(dim=0)), dim=1)
-        spaces = spaces_of(images, anchors, encoders, None)
-        text = _Text(logit_scale * all_texts, shifts_of_all)
-        fits.append(_fit(spaces, text, options, advance))
+        text = _Text(logit_scale * all_texts, torch.cat([shifts, shifts.new_zeros(len(others))]))
+        fits.append(_fit(Space.of_clip(images, anchors, None), text, options, advance))
     return LargeMixture(
         _mean_posterior([fit.likeliest for fit in fits], classes, stored),
-        _mean([fit.rows[0][:classes] for fit in fits]),
+        _mean([fit.rows[:classes] for fit in fits]),
         _mean([fit.bias[:classes] for fit in fits]) + shifts,
-        tuple(
-            _mean([fit.rows[space][:classes] for fit in fits])
-            for space in range(1, 1 + len(encoders))
-        ),
     )
 
 
@@ -186,100 +178,82 @@ def _votes(
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Sums over the images, weighted by their class probabilities."""
-
-    counts: Tensor
-    """(C,): sums of the probabilities."""
-    features: tuple[Tensor, ...]
-    """(C, D) per space: weighted sums of the features."""
-
-    @classmethod
-    def of(
-        cls, spaces: Sequence[Space], classes: int, probabilities: Callable[[slice], Tensor]
-    ) -> _Sums:
-        """Return the sums; `probabilities` returns those of a block of images (B, C)."""
-        first = spaces[0].features
-        counts = first.new_zeros(classes)
-        sums = [first.new_zeros(classes, space.features.shape[1]) for space in spaces]
-        for rows in row_blocks(len(first), classes):
-            block = probabilities(rows)
-            counts += block.sum(dim=0)
-            for total, space in zip(sums, spaces, strict=True):
-                total.addmm_(block.T, space.features[rows])
-        return cls(counts, tuple(sums))
-
-
-@dataclass(frozen=True)
 class _Fitted:
     """One fitted mixture."""
 
     likeliest: _Likeliest
-    rows: list[Tensor]
-    """(C, D) per space: weights of the linear classifier."""
+    rows: Tensor
+    """(C, D): weights of the linear classifier."""
     bias: Tensor
     """(C,): bias of the linear classifier."""
 
 
 def _fit(
-    spaces: Sequence[Space], text: _Text, options: MixtureOptions, advance: Callable[[], object]
+    space: Space, text: _Text, options: MixtureOptions, advance: Callable[[], object]
 ) -> _Fitted:
     """Return the mixture after all iterations; the formulas are those of `fit_mixture`."""
-    images, moments, classes = spaces[0].features, spaces[0].moments, len(text.shifts)
-    middle = text.rows @ moments.mean + text.shifts
-    spread = options.image_weight * moments.spread(text.rows, text.shifts)
+    images, classes = space.features, len(text.shifts)
+    middle = text.rows @ space.moments.mean + text.shifts
+    spread = options.image_weight * space.moments.spread(text.rows, text.shifts)
     probabilities = images.new_empty(len(images), classes)
-    likeliest = _Likeliest.of(probabilities, partial(_logits, [images], [text.rows], text.shifts))
+    likeliest = _Likeliest.of(probabilities, partial(_logits, images, text.rows, text.shifts))
     labels = zero_shot = likeliest.labels
-    term = NeighbourTerm.of(spaces, zero_shot, classes, options)
-    sums = _Sums.of(spaces, classes, probabilities.__getitem__)
-    rows, bias = [text.rows], text.shifts
+    term = NeighbourTerm.of(images, zero_shot, options)
+    sums, counts = _sums(images, classes, probabilities.__getitem__)
+    rows, bias = torch.zeros_like(text.rows), torch.zeros_like(text.shifts)
     for iteration in range(options.iterations):
         assigned = Assigned.of(labels, zero_shot, middle, None)
         anchoring, evenness = assigned.anchoring(options), assigned.evenness
-        classifiers = [
-            space.classifier_of(
-                features, sums.counts, anchoring, spread, learn_variances=iteration > 0
-            )
-            for space, features in zip(spaces, sums.features, strict=True)
-        ]
-        rows, biases = map(list, zip(*classifiers, strict=True))
-        bias = sum(biases[1:], biases[0]) - evenness**2 * options.debias * (middle - middle.mean())
-        all_rows = [text.rows + rows[0], *rows[1:]]
-        features = [space.features for space in spaces]
-        logits = partial(_logits, features, all_rows, text.shifts + bias)
+        rows, bias = space.classifier_of(
+            sums, counts, anchoring, spread, learn_variances=iteration > 0
+        )
+        bias = bias - evenness**2 * options.debias * (middle - middle.mean())
+        logits = partial(_logits, images, text.rows + rows, text.shifts + bias)
         likeliest = _Likeliest.of(probabilities, logits).heard(term, classes)
-        sums = _Sums.of(spaces, classes, partial(likeliest.put, probabilities))
+        sums, counts = _sums(images, classes, partial(likeliest.put, probabilities))
         labels = likeliest.labels
         advance()
     return _Fitted(likeliest, rows, bias)
 
 
-def _logits(
-    features: Sequence[Tensor], rows: Sequence[Tensor], bias: Tensor, images: slice
-) -> Tensor:
+def _logits(images: Tensor, rows: Tensor, bias: Tensor, block: slice) -> Tensor:
     """Return the logits (B, C) of a block of images by a linear classifier."""
-    logits = bias.expand(images.stop - images.start, -1)
-    for space_features, space_rows in zip(features, rows, strict=True):
-        logits = torch.addmm(logits, space_features[images], space_rows.T)
-    return logits
+    return torch.addmm(bias, images[block], rows.T)
+
+
+def _sums(
+    images: Tensor, classes: int, probabilities: Callable[[slice], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the sums of features (C, D) and the numbers of images (C,), weighted by probabilities.
+
+    `probabilities` returns those of a block of images (B, C).
+    """
+    sums, counts = images.new_zeros(classes, images.shape[1]), images.new_zeros(classes)
+    for rows in row_blocks(len(images), classes):
+        block = probabilities(rows)
+        counts += block.sum(dim=0)
+        sums.addmm_(block.T, images[rows])
+    return sums, counts
 
 
 def _mean_posterior(fits: Sequence[_Likeliest], classes: int, stored: int) -> Posterior:
-    """Return the likeliest of the first `classes` classes, by the mean of all fits."""
+    """Return the likeliest of the first `classes` classes, by the mean of all fits.
+
+    All other classes together are "none".
+    """
     count = len(fits[0].classes)
     all_classes = 1 + max(classes, *(int(fit.classes.max()) for fit in fits))
     labels = torch.empty(count, min(stored, classes), dtype=torch.int64)
-    probabilities = torch.empty(labels.shape)
+    probabilities, none = torch.empty(labels.shape), torch.empty(count)
     for rows in row_blocks(count, all_classes):
         total = fits[0].probabilities.new_zeros(rows.stop - rows.start, all_classes)
         for fit in fits:
-            total.scatter_add_(
-                1, fit.classes[rows].long(), fit.probabilities[rows, :-1] / len(fits)
-            )
+            shares = fit.probabilities[rows, :-1] / len(fits)
+            total.scatter_add_(1, fit.classes[rows].long(), shares)
         best = total[:, :classes].topk(labels.shape[1], dim=1)
         labels[rows], probabilities[rows] = best.indices.cpu(), best.values.cpu()
-    return Posterior(labels, probabilities)
+        none[rows] = total[:, classes:].sum(dim=1).cpu()
+    return Posterior(labels, probabilities, none if all_classes > classes + 1 else None)
 
 
 def _mean(tensors: list[Tensor]) -> Tensor:

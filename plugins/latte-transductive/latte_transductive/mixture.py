@@ -9,17 +9,18 @@ person gave to images change the trust in the texts and end in a logistic regres
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from latte.api import neighbour_agreement
 from latte_transductive.assigned import Assigned
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import Space, WeightedFeatures
+from latte_transductive.spaces import Space, WeightedEncoders
 from latte_transductive.taught import (
     ANSWER,
     NEIGHBOUR_SHARE,
@@ -52,8 +53,8 @@ class Mixture:
     """(C, D): weights of the linear classifier."""
     bias: Tensor
     """(C,): bias of the linear classifier."""
-    encoder_rows: tuple[Tensor, ...] = ()
-    """(C, E): weights over the features of each image-only encoder."""
+    encoder_rows: Mapping[str, Tensor] = field(default_factory=dict)
+    """(C, E): weights over the unit features of each image-only encoder, by its name."""
 
 
 def fit_mixture(
@@ -64,7 +65,7 @@ def fit_mixture(
     corrections: Tensor | None = None,
     evidence: Tensor | None = None,
     text: Tensor | None = None,
-    encoders: Sequence[WeightedFeatures] = (),
+    encoders: WeightedEncoders | None = None,
 ) -> Mixture:
     """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -107,17 +108,19 @@ def fit_mixture(
     logits of its class by the share b of the change that a person's answer would make.
 
     `encoders` have features of the images by image-only encoders. In the space of each, a class is
-    one more Gaussian, whose a_c is the mean of all features, as there are no class texts. Its w is
-    multiplied by the encoder's weight. The graph of neighbours is that of the space where
-    neighbours agree best.
+    one more Gaussian, whose mean is sum_i z_ic x_i / (sum_i z_ic + k_c), where x_i are centred
+    features: without images, it is the mean of all images. Its w is multiplied by the
+    encoder's weight. Neighbours are those by the cosines of all spaces; see `encoder_weights`.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
-    spaces = spaces_of(images, anchors, encoders, fixed)
-    term = NeighbourTerm.of(spaces, prior.zero_shot, len(texts), options)
+    spaces = _spaces(images, anchors, encoders, fixed)
+    directions = images if encoders is None else encoders.directions
+    term = NeighbourTerm.of(directions, prior.zero_shot, options)
     if corrections is None or fixed is None or not fixed.answer_count:
-        return _fit(spaces, prior, evidence, fixed, term, options)
+        fitted = _fit(spaces, prior, evidence, fixed, term, options)
+        return fitted.mixture(encoders)
     rows = fixed.rows[: fixed.answer_count]
     trust = trust_in_texts(prior.logits[rows], corrections[rows], prior.logits.mean(dim=0))
     trusted = prior.trusted(trust)
@@ -126,57 +129,74 @@ def fit_mixture(
         propagated = propagated_logits(probabilities, corrections, graph, prior.spread)
         evidence = propagated if evidence is None else evidence + propagated
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
-    mixture = _fit(spaces, trusted, evidence, fixed, damped, options)
+    fitted = _fit(spaces, trusted, evidence, fixed, damped, options)
     # The classifier of the mixture is relative to the text logits, of which only a part counts.
     rows_of_texts = logit_scale * texts
-    start = replace(mixture, rows=mixture.rows + trust * rows_of_texts)
+    clip_rows, *encoder_rows = fitted.rows
+    start = replace(fitted, rows=[clip_rows + trust * rows_of_texts, *encoder_rows])
     learned = _regressed(spaces, start, corrections, evidence, fixed, term)
-    return replace(learned, rows=learned.rows - rows_of_texts)
+    mixture = learned.mixture(encoders)
+    return replace(mixture, rows=mixture.rows - rows_of_texts)
 
 
-def spaces_of(
-    images: Tensor, anchors: Tensor, encoders: Sequence[WeightedFeatures], fixed: _Fixed | None
+def _spaces(
+    images: Tensor, anchors: Tensor, encoders: WeightedEncoders | None, fixed: _Fixed | None
 ) -> list[Space]:
     """Return the CLIP's space, with `anchors` (C, D), and those of the encoders."""
     # In the variances, a given image has the weight that it has in the means.
     weights = None if fixed is None else fixed.weights
-    further_spaces = [
-        Space.of(
-            encoder.features,
-            normalize(encoder.features.mean(dim=0, keepdim=True), dim=1),
-            encoder.weight,
-            weights,
-        )
-        for encoder in encoders
-    ]
-    return [Space.of(images, anchors, 1.0, weights), *further_spaces]
+    spaces = [Space.of_clip(images, anchors, weights)]
+    if encoders is not None:
+        pairs = zip(encoders.spaces, encoders.weights, strict=True)
+        spaces += [Space.of_encoder(encoder, weight, weights) for encoder, weight in pairs]
+    return spaces
 
 
 def _regressed(
     spaces: Sequence[Space],
-    start: Mixture,
+    start: _Fitted,
     corrections: Tensor,
     evidence: Tensor | None,
     fixed: _Fixed,
     term: NeighbourTerm,
-) -> Mixture:
-    """Return the mixture after the logistic regressions; its rows include those of the texts."""
+) -> _Fitted:
+    """Return the classifier after the logistic regressions; its rows include those of the texts."""
     fixed = fixed.weighing(ANSWER)
     widths = [space.features.shape[1] for space in spaces]
     features = _joined([space.features for space in spaces])
-    start_rows = _joined([start.rows, *start.encoder_rows])
-    mixture = start
+    start_rows = _joined(start.rows)
+    fitted = start
     for _ in range(ROUNDS):
-        examples = sure_examples(mixture.posteriors, corrections)
+        examples = sure_examples(fitted.posteriors, corrections)
         rows, bias = logistic_regression(features, examples, start_rows, start.bias)
         logits = torch.addmm(bias if evidence is None else evidence + bias, features, rows.T)
-        clip_rows, *encoder_rows = torch.split(rows, widths, dim=1)
-        mixture = Mixture(term.posteriors(logits, fixed), clip_rows, bias, tuple(encoder_rows))
-    return mixture
+        posteriors = term.posteriors(logits, fixed)
+        fitted = _Fitted(posteriors, [*torch.split(rows, widths, dim=1)], bias)
+    return fitted
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=1)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Posteriors (N, C), and a linear classifier over the features of all spaces."""
+
+    posteriors: Tensor
+    rows: Sequence[Tensor]
+    """(C, D) for each space."""
+    bias: Tensor
+
+    def mixture(self, encoders: WeightedEncoders | None) -> Mixture:
+        """Return the mixture; its rows of encoders are those over unit features."""
+        clip_rows, *further_rows = self.rows
+        bias, encoder_rows = self.bias, {}
+        used = () if encoders is None else encoders.spaces
+        for encoder, centred_rows in zip(used, further_rows, strict=True):
+            encoder_rows[encoder.name], shift = encoder.classifier(centred_rows)
+            bias = bias + shift
+        return Mixture(self.posteriors, clip_rows, bias, encoder_rows)
 
 
 @dataclass(frozen=True)
@@ -213,8 +233,8 @@ def _fit(
     fixed: _Fixed | None,
     term: NeighbourTerm,
     options: MixtureOptions,
-) -> Mixture:
-    """Return the mixture after all iterations; see `fit_mixture`."""
+) -> _Fitted:
+    """Return the Gaussians' classifier after all iterations; see `fit_mixture`."""
     zero_shot, middle = prior.zero_shot, prior.logits.mean(dim=0)
     heard = prior.logits if evidence is None else prior.logits + evidence
     started = (prior.start if evidence is None else prior.start + evidence).softmax(dim=1)
@@ -240,7 +260,7 @@ def _fit(
         for space, space_rows in zip(spaces, rows, strict=True):
             logits = torch.addmm(logits, space.features, space_rows.T)
         posteriors = term.posteriors(logits, fixed)
-    return Mixture(posteriors, rows[0], bias, tuple(rows[1:]))
+    return _Fitted(posteriors, rows, bias)
 
 
 @dataclass(frozen=True)
@@ -313,20 +333,15 @@ class NeighbourTerm:
     weight: float
 
     @classmethod
-    def of(
-        cls, spaces: Sequence[Space], zero_shot: Tensor, classes: int, options: MixtureOptions
-    ) -> NeighbourTerm:
-        """Return the term of the space in which neighbours' zero-shot labels agree best."""
-        best = cls(None, 0.0)
-        if options.neighbour_weight == 0:
-            return best
-        for space in spaces:
-            if neighbours := neighbours_of(space.features, options.neighbours):
-                agreement = neighbours.agreement(zero_shot, classes)
-                weight = options.neighbour_weight * agreement**2
-                if best.neighbours is None or weight > best.weight:
-                    best = cls(neighbours, weight)
-        return best
+    def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> NeighbourTerm:
+        if options.neighbour_weight == 0 or not (
+            neighbours := neighbours_of(directions, options.neighbours)
+        ):
+            return cls(None, 0.0)
+        return cls(
+            neighbours,
+            options.neighbour_weight * neighbour_agreement(neighbours.indices, zero_shot) ** 2,
+        )
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
         """Return class probabilities (N, C) for the logits `evidence` plus the neighbour term."""

@@ -6,14 +6,13 @@ classes, with ordinary names that are unlike the user's names. They take such im
 dropped at the end: the probability that an image lacks is the probability that it shows something
 else. The mixture is fitted twice, with two sets of names, and both results are averaged.
 
-**Balance.** A CLIP prefers some class texts whatever the image shows. Half of the shifts that would
-make all classes equally probable are added to the text logits. The shifts are the column potentials
-of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra-Modal Proxy Learning for
-Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that every class
-has equally many images; half of them loses little where few classes occur.
+**Balance.** A CLIP prefers some class texts whatever the image shows. A quarter of the shifts that
+would make all classes equally probable is added to the text logits. The shifts are the column
+potentials of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra-Modal Proxy
+Learning for Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that
+every class has equally many images; a quarter of them loses little where few classes occur.
 
-Number, likeness and half were chosen on sixteen labelled sets, and judged on seven others
-(docs/results.md).
+The number of names and the quarter were chosen on the 23 labelled sets of docs/results.md.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
+from latte_transductive.spaces import WeightedEncoders
 
 NAMES = (
     *("hammer", "violin", "teapot", "umbrella", "bicycle", "candle", "laptop", "spoon", "sofa"),
@@ -63,6 +63,7 @@ def fit_among_other_names(
     names: int,
     balance: float,
     text_logits: Tensor | None = None,
+    encoders: WeightedEncoders | None = None,
 ) -> Mixture:
     """Return the mean of mixtures that also have classes for other things; see this module.
 
@@ -78,6 +79,7 @@ def fit_among_other_names(
         names: Number of other names in each fit; 0 means one fit without other names.
         balance: Share of the balancing shifts that is added to the text logits.
         text_logits: (N, C): logits of the class texts; by default `logit_scale` x_i · t_c.
+        encoders: Features of the images by image-only encoders.
     """
     classes = len(texts)
     logits = logit_scale * (images @ texts.T) if text_logits is None else text_logits
@@ -86,11 +88,17 @@ def fit_among_other_names(
     for others in unlike_texts(other_texts, texts, names):
         all_logits = torch.cat([logits + shifts, logit_scale * (images @ others.T)], dim=1)
         all_texts = torch.cat([texts, others])
-        mixtures.append(fit_mixture(images, all_texts, logit_scale, options, text=all_logits))
+        mixtures.append(
+            fit_mixture(images, all_texts, logit_scale, options, text=all_logits, encoders=encoders)
+        )
     return Mixture(
         _mean([mixture.posteriors[:, :classes] for mixture in mixtures]),
         _mean([mixture.rows[:classes] for mixture in mixtures]),
         _mean([mixture.bias[:classes] for mixture in mixtures]) + shifts,
+        {
+            name: _mean([mixture.encoder_rows[name][:classes] for mixture in mixtures])
+            for name in mixtures[0].encoder_rows
+        },
     )
 
 

@@ -16,12 +16,44 @@ _LEAST_VARIANCE = 0.01
 
 
 @dataclass(frozen=True)
-class WeightedFeatures:
-    """Unit features (N, D) of all images by an image-only encoder, and their weight."""
+class EncoderSpace:
+    """Centred features of all images by an image-only encoder.
 
+    Features of a network have a large part that all images share. It is subtracted, and the rest is
+    multiplied by a factor, so that the mean squared length is 1.
+    """
+
+    name: str
     features: Tensor
-    weight: float
-    """Standard deviation of the Gaussians' logits in this space, relative to the CLIP's space."""
+    """(N, E): centred features."""
+    centre: Tensor
+    """(E,): mean of the unit features."""
+    factor: float
+
+    @classmethod
+    def of(cls, name: str, features: Tensor) -> EncoderSpace:
+        """Return the space of unit features (N, E)."""
+        centre = features.mean(dim=0)
+        centred = features - centre
+        length = float(centred.square().sum(dim=1).mean().sqrt())
+        factor = 1 / length if length > 0 else 0.0
+        return cls(name, factor * centred, centre, factor)
+
+    def classifier(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows (C, E) and bias (C,) over unit features, from `rows` over centred ones."""
+        rows = self.factor * rows
+        return rows, -rows @ self.centre
+
+
+@dataclass(frozen=True)
+class WeightedEncoders:
+    """Image-only encoders that the mixture uses beside the CLIP."""
+
+    spaces: tuple[EncoderSpace, ...]
+    weights: tuple[float, ...]
+    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space."""
+    directions: Tensor
+    """(N, D + E + ...): unit vectors whose cosines decide which images are neighbours."""
 
 
 @dataclass(frozen=True)
@@ -29,29 +61,30 @@ class Space:
     """Feature space of one encoder, with the moments of its features."""
 
     features: Tensor
-    """(N, D): unit features of the images."""
-    anchors: Tensor
-    """(C, D) or (1, D): unit vectors that the means of classes without images have."""
+    """(N, D): unit features of the images, or centred features of an encoder."""
+    anchors: Tensor | None
+    """(C, D): unit vectors that the means of classes without images have; None: the mean of all."""
     weight: float
-    """Standard deviation of the Gaussians' logits over the classes, relative to the first space."""
+    """Standard deviation of the Gaussians' logits, relative to the CLIP's space."""
     moments: _Moments
     counted: _Moments
     """Moments in which each image counts as often as in the means."""
 
     @classmethod
-    def of(
-        cls,
-        features: Tensor,
-        anchors: Tensor,
-        weight: float = 1.0,
-        image_weights: Tensor | None = None,
+    def of_clip(cls, images: Tensor, anchors: Tensor, image_weights: Tensor | None) -> Space:
+        """Return the space of unit features (N, D) and `anchors` (C, D).
+
+        `image_weights` (N, 1) are the numbers of images that each image counts as; None: 1.
+        """
+        return cls(images, anchors, 1.0, *_moments(images, image_weights))
+
+    @classmethod
+    def of_encoder(
+        cls, encoder: EncoderSpace, weight: float, image_weights: Tensor | None
     ) -> Space:
-        """Return the space of `features`; `image_weights` (N, 1) are 1 by default."""
-        moments = _Moments.of(features)
-        counted = moments
-        if image_weights is not None:
-            counted = _Moments.of(image_weights.sqrt() * features)
-        return cls(features, anchors, weight, moments, counted)
+        """Return the space of an image-only encoder, which has no class texts."""
+        moments = _moments(encoder.features, image_weights)
+        return cls(encoder.features, None, weight, *moments)
 
     def classifier(
         self, posteriors: Tensor, anchoring: Tensor, spread: float, *, learn_variances: bool
@@ -81,7 +114,10 @@ class Space:
         `sums` (C, D) are the sums of the features, weighted by the posteriors, and `counts` (C,)
         the sums of the posteriors.
         """
-        means = normalize(sums + anchoring * self.anchors, dim=1)
+        if self.anchors is None:
+            means = sums / (counts.unsqueeze(1) + anchoring)
+        else:
+            means = normalize(sums + anchoring * self.anchors, dim=1)
         variances = torch.full_like(self.features[0], 1 / self.features.shape[1])
         if learn_variances:
             variances = _variances(self.counted, counts, sums, means)
@@ -114,6 +150,14 @@ class _Moments:
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second_moment) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
         return float((squares + bias.square()).mean().clamp_min(0).sqrt())
+
+
+def _moments(features: Tensor, image_weights: Tensor | None) -> tuple[_Moments, _Moments]:
+    """Return the moments of the images, and those in which an image has its weight."""
+    moments = _Moments.of(features)
+    if image_weights is None:
+        return moments, moments
+    return moments, _Moments.of(image_weights.sqrt() * features)
 
 
 def _variances(moments: _Moments, counts: Tensor, sums: Tensor, means: Tensor) -> Tensor:

@@ -1,29 +1,33 @@
-"""Tests of Gaussians in the feature spaces of image-only encoders."""
+"""Tests of Gaussians in the feature spaces of image-only encoders, and of the encoders' weights."""
 
 from __future__ import annotations
 
 import torch
+from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import WeightedFeatures
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.api import Classifier
+
 SCALE = 10.0
-
-
-def noisy(directions: Tensor, labels: Tensor, noise: float, seed: int) -> Tensor:
-    """Return unit features (N, D) around the direction of each image's class."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (len(labels), directions.shape[1])
-    return normalize(directions[labels] + noise * torch.randn(shape, generator=generator), dim=1)
-
-
 LABELS = torch.arange(120) % 3
 TEXTS = torch.eye(16)[:3]
-IMAGES = noisy(TEXTS, LABELS, 0.6, seed=0)
-CLEAR = noisy(torch.eye(12)[:3], LABELS, 0.1, seed=1)
-"""Features of an encoder that separates the classes much better than the CLIP."""
+
+
+def noisy(directions: Tensor, noise: float, seed: int) -> Tensor:
+    """Return unit features (N, D) around the direction of each image's class."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(LABELS), directions.shape[1])
+    return normalize(directions[LABELS] + noise * torch.randn(shape, generator=generator), dim=1)
+
+
+IMAGES = noisy(TEXTS, 0.5, seed=0)
+CLEAR = {"clear": noisy(torch.eye(12)[:3], 0.1, seed=1)}
+"""An encoder that separates the classes much better than the CLIP."""
+BLIND = {"blind": noisy(torch.zeros(3, 12), 1.0, seed=2)}
+"""An encoder whose features are noise."""
 
 
 def accuracy(mixture: Mixture) -> float:
@@ -33,25 +37,42 @@ def accuracy(mixture: Mixture) -> float:
 
 def test_encoder_that_separates_classes_better_improves_labels() -> None:
     alone = fit_mixture(IMAGES, TEXTS, SCALE, MixtureOptions())
-    encoders = [WeightedFeatures(CLEAR, 1.0)]
+    encoders = weighted_encoders(IMAGES, alone.posteriors.argmax(dim=1), 3, CLEAR)
     both = fit_mixture(IMAGES, TEXTS, SCALE, MixtureOptions(), encoders=encoders)
     assert accuracy(alone) < 0.9 < accuracy(both)
 
 
-def test_rows_of_all_spaces_reproduce_labels_without_neighbours() -> None:
-    options = MixtureOptions(neighbours=0)
+def test_encoder_whose_neighbours_agree_by_chance_is_left_out() -> None:
+    used = weighted_encoders(IMAGES, LABELS, 3, BLIND | CLEAR)
+    assert used is not None
+    assert [space.name for space in used.spaces] == ["clear"]
+    assert weighted_encoders(IMAGES, LABELS, 3, BLIND) is None
+
+
+def test_rows_over_unit_features_reproduce_posteriors_without_neighbours() -> None:
+    features = noisy(torch.eye(12)[:3] + 0.5, 0.1, seed=1)
+    encoders = weighted_encoders(IMAGES, LABELS, 3, {"clear": features})
     answers = torch.full_like(LABELS, -1)
     answers[:6] = LABELS[:6]
     for corrections in (None, answers):
         mixture = fit_mixture(
-            IMAGES,
-            TEXTS,
-            SCALE,
-            options,
-            corrections,
-            encoders=[WeightedFeatures(CLEAR, 0.5)],
+            IMAGES, TEXTS, SCALE, MixtureOptions(neighbours=0), corrections, encoders=encoders
         )
-        (encoder_rows,) = mixture.encoder_rows
-        logits = IMAGES @ (SCALE * TEXTS + mixture.rows).T + mixture.bias + CLEAR @ encoder_rows.T
+        logits = IMAGES @ (SCALE * TEXTS + mixture.rows).T + mixture.bias
+        logits = logits + features @ mixture.encoder_rows["clear"].T
         is_free = torch.ones_like(LABELS, dtype=torch.bool) if corrections is None else answers < 0
         torch.testing.assert_close(logits.softmax(dim=1)[is_free], mixture.posteriors[is_free])
+
+
+def test_mean_of_members_is_the_mean_of_learners_with_their_encoder_parts() -> None:
+    features, owners = noisy(torch.eye(12)[:3], 0.5, seed=3), torch.arange(3)
+    learners = {
+        name: Classifier(torch.randn(3, 16), owners, torch.randn(3)) for name in ("text", "visual")
+    }
+    rows = {"text": {"clear": torch.randn(3, 12)}, "visual": {}}
+    together = members(learners, rows)
+    parts = [together[name].similarities(IMAGES) for name in learners]
+    parts.append(together["clear"].similarities(features))
+    expected = [learners[name].similarities(IMAGES) for name in learners]
+    expected[0] = expected[0] + features @ rows["text"]["clear"].T
+    torch.testing.assert_close(torch.stack(parts).mean(0), torch.stack(expected).mean(0))

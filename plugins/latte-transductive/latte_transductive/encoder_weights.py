@@ -1,0 +1,87 @@
+"""Image-only encoders beside the CLIP: their weights, and their classifiers in the model.
+
+`encoder_weights` of latte.api says how far an encoder sees the same classes as the CLIP. An encoder
+that does not has the weight 0. All weights are less if the classes have unequal numbers of images,
+where a Gaussian without a text can lose its class.
+
+The constants were chosen on four labelled sets and judged on three others (docs/results.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from latte.api import Classifier, encoder_weights, joined_features
+from latte_transductive.spaces import EncoderSpace, WeightedEncoders
+
+_MOST_WEIGHT = 0.6
+"""Weight of an encoder that sees the classes as well as the CLIP, if all classes are equal."""
+
+
+def weighted_encoders(
+    images: Tensor, labels: Tensor, classes: int, encoder_features: Mapping[str, Tensor]
+) -> WeightedEncoders | None:
+    """Return the encoders with a weight above 0, or None if there are none.
+
+    Args:
+        images: (N, D): the CLIP's unit features of the images.
+        labels: (N,): labels of the images, by the mixture that knows the CLIP alone.
+        classes: Number of classes.
+        encoder_features: (N, E): unit features of each encoder, by its name.
+    """
+    if not encoder_features:
+        return None
+    most = _MOST_WEIGHT * _evenness(labels, classes) ** 2
+    weights = {
+        name: most * weight
+        for name, weight in encoder_weights(images, labels, encoder_features).items()
+        if weight > 0
+    }
+    if not weights:
+        return None
+    used = {name: encoder_features[name] for name in weights}
+    return WeightedEncoders(
+        tuple(EncoderSpace.of(name, features) for name, features in used.items()),
+        tuple(weights.values()),
+        joined_features(images, used, weights),
+    )
+
+
+def _evenness(labels: Tensor, classes: int) -> float:
+    """Return the exponential of the entropy of the labels, divided by the number of classes."""
+    counts = labels.bincount(minlength=classes).double()
+    shares = counts[counts > 0] / counts.sum()
+    return float((-(shares * shares.log()).sum()).exp()) / classes
+
+
+def members(
+    learners: Mapping[str, Classifier], encoder_rows: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, Classifier]:
+    """Return the classifiers of learners and encoders whose mean similarities are the model's.
+
+    The similarities of a learner are those of its classifier, plus the products of an encoder's
+    features and `encoder_rows[learner][encoder]` (C, E). The model without encoders averages the
+    similarities of the learners. With encoders, it averages those of learners and encoders, so
+    all rows and biases are multiplied to give the same mean.
+    """
+    encoders = {name: None for rows in encoder_rows.values() for name in rows}
+    if not encoders:
+        return dict(learners)
+    count = len(learners) + len(encoders)
+    classifiers = {
+        name: _times(classifier, count / len(learners)) for name, classifier in learners.items()
+    }
+    owners = next(iter(learners.values())).owners
+    for name in encoders:
+        parts = [rows[name] for rows in encoder_rows.values() if name in rows]
+        total = torch.stack(parts).sum(dim=0)
+        classifiers[name] = Classifier(total * (count / len(learners)), owners)
+    return classifiers
+
+
+def _times(classifier: Classifier, factor: float) -> Classifier:
+    bias = None if classifier.bias is None else factor * classifier.bias
+    return Classifier(factor * classifier.weights, classifier.owners, bias)
