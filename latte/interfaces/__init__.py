@@ -34,7 +34,14 @@ from latte.interfaces.measurements import (
     Interval,
     RunModel,
 )
-from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
+from latte.interfaces.progress import (
+    Figures,
+    Progress,
+    ProgressTask,
+    RunStart,
+    StageEnd,
+    long_task,
+)
 from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
 from latte.interfaces.questions import (
     Choice,
@@ -144,4 +151,5 @@ __all__ = [
     "Verdict",
     "did_you_mean",
     "full_stream",
+    "long_task",
 ]

@@ -6,22 +6,22 @@ computed in blocks of images. Between blocks, each image keeps only its likelies
 neighbours' classes count for these. Everything else is as in `fit_mixture`. Constants were chosen
 so that at most 0.5 % of the labels differ (`python -m benchmarks scale`, docs/performance.md).
 
-Answers of a person and of a describer, and other prior logits than those of the class texts, need
-all classes of each image, and so `fit_mixture`.
+Answers of a person or of a describer, image-only encoders, and other prior logits than those of the
+class texts need `fit_mixture`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import Posterior, row_blocks
+from latte.api import Classifier, JointLabels, Posterior, row_blocks
 from latte_transductive.assigned import Assigned
 from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm
 from latte_transductive.options import MixtureOptions
@@ -30,7 +30,7 @@ from latte_transductive.spaces import Space
 
 LARGE = 2**24
 """With more images times classes, the mixture is fitted by this module."""
-CLASSES = 8
+CLASSES = 16
 """Number of the likeliest classes of an image that count for it and for its neighbours."""
 _CHANGE = 1e-3
 """Updates by neighbours end when an image's probabilities change less than this on average."""
@@ -43,6 +43,14 @@ class LargeMixture:
     posterior: Posterior
     rows: Tensor
     bias: Tensor
+    encoder_rows: Mapping[str, Tensor] = field(default_factory=dict)
+    """Empty: image-only encoders need `fit_mixture`."""
+
+    def labels(self, classifier: Classifier) -> JointLabels:
+        """Return the likeliest class of each image, with weight 1."""
+        labels = self.posterior.labels[:, 0]
+        weights = torch.ones_like(self.posterior.probabilities[:, 0])
+        return JointLabels(labels, weights, classifier, self.posterior)
 
 
 def is_large(images: Tensor, texts: Tensor) -> bool:

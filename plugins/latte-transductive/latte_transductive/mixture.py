@@ -334,6 +334,10 @@ class NeighbourTerm:
 
     @classmethod
     def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> NeighbourTerm:
+        """Return the term of unit vectors (N, D) whose cosines decide which are neighbours.
+
+        `zero_shot` (N,) are the zero-shot labels.
+        """
         if options.neighbour_weight == 0 or not (
             neighbours := neighbours_of(directions, options.neighbours)
         ):
