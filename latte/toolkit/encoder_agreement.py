@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
-_LEAST_AGREEMENT = 0.5
+_LEAST_AGREEMENT = 0.6
 """Encoders whose neighbours agree less, relative to the CLIP's neighbours, have the weight 0."""
 
 
@@ -43,7 +43,7 @@ def encoder_weights(
     An encoder helps if similar images in its space have the same class. The true classes are
     unknown, so `labels` that follow from the CLIP stand for them. Therefore neighbours by the CLIP
     agree best by construction; an encoder whose neighbours agree as often has the weight 1. The
-    weight falls to 0 for an encoder whose neighbours agree half as often, beyond chance.
+    weight falls to 0 for an encoder whose neighbours agree 0.6 times as often, beyond chance.
 
     Args:
         images: (N, D): the CLIP's unit features of the images.
