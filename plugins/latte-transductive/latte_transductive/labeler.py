@@ -186,21 +186,24 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return the number of images in doubt, and the weights of encoders.
+        """Return the numbers of images in doubt, and of images that other names take.
 
-        An image is in doubt if no label is likelier than all others together.
+        An image is in doubt if no label is likelier than all others together. The weights of
+        encoders follow.
         """
-        likeliest = [
-            tensor[:, 0]
-            for name, tensor in self.state().items()
-            if name.startswith("probabilities.")
-        ]
-        doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
-        weights = {
-            f"Weight of {name} beside the CLIP": weight
-            for name, weight in self.encoder_weights.items()
-        }
-        return {"Images in doubt": doubtful, **weights} if likeliest else {}
+        likeliest, none = (
+            [tensor for name, tensor in self.state().items() if name.startswith(f"{kind}.")]
+            for kind in ("probabilities", "none")
+        )
+        facts: dict[str, str | int | float] = {}
+        if likeliest:
+            facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        if none:
+            kept = sum(int((probability > _HALF).sum()) for probability in none)
+            facts["Images that names of other things fit better"] = kept
+        for name, weight in self.encoder_weights.items():
+            facts[f"Weight of {name} beside the CLIP"] = weight
+        return facts
 
     def state(self) -> dict[str, Tensor]:
         """Return the labels of this epoch, and the encoders' weights."""
