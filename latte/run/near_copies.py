@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from latte.data.images import open_image
+from latte.data.scan import Scan
 from latte.interfaces import ImageReference, LatteError
-from latte.run.images import Scan
 from latte.toolkit.neighbours import nearest_neighbours
 
 _MOST_IMAGES = 2**14
