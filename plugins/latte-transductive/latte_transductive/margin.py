@@ -14,7 +14,7 @@ _BLOCK_NUMBERS = 2**22
 
 
 def relative_margin(
-    image_features: Tensor, class_features: Tensor, progress: Progress | None = None
+    image_features: Tensor, class_features: Tensor, *, progress: Progress | None = None
 ) -> float:
     """Return the mean margin of the best class, relative to the margin of unrelated names.
 
