@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from latte.interfaces import LatteError
-from latte.plugin_kit.write import SUMMARIES, contract_of, plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import SUMMARIES, contract_of, write_plugin
 from latte.registry.spec import API_VERSION, KINDS, Kind
 from latte.testing import __all__ as contracts
 
