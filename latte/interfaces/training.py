@@ -130,6 +130,8 @@ class LabelStream:
         labels: (B,) int64 class indices.
         weights: (B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes.
         scale: Factor by which the engine multiplies the loss of this stream.
+        posterior: Soft labels: probable classes of the B images, on the device of `labels`, for
+            losses that use more than the label; None if there are none.
 
     Example:
         >>> import torch
@@ -142,6 +144,7 @@ class LabelStream:
     labels: Tensor
     weights: Tensor
     scale: float = 1.0
+    posterior: Posterior | None = None
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
@@ -182,7 +185,7 @@ class EpochInfo:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The most probable classes of each of the N training images, as tensors on the CPU.
+    """The most probable classes of each of N images.
 
     Attributes:
         labels: (N, K) int64: the K most probable classes of each image, the most probable first.

@@ -211,8 +211,24 @@ class CorrectedLabeler(PseudoLabeler[Any]):
 
 def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
     is_given = corrections >= 0
-    labels = corrections.where(is_given, stream.labels)
-    return replace(stream, labels=labels, weights=stream.weights.masked_fill(is_given, 1.0))
+    return replace(
+        stream,
+        labels=corrections.where(is_given, stream.labels),
+        weights=stream.weights.masked_fill(is_given, 1.0),
+        posterior=stream.posterior and _corrected_posterior(stream.posterior, corrections),
+    )
+
+
+def _corrected_posterior(posterior: Posterior, corrections: Tensor) -> Posterior:
+    """Return the posterior in which a given class comes first, with probability 1."""
+    is_given, given = (corrections >= 0).unsqueeze(1), corrections.unsqueeze(1)
+    first = posterior.labels[:, :1]
+    # If the given class is among the others of the row, the first class takes its place.
+    others = first.where(posterior.labels == given, posterior.labels)[:, 1:]
+    labels = torch.cat([given, others], dim=1).where(is_given, posterior.labels)
+    certain = torch.zeros_like(posterior.probabilities)
+    certain[:, 0] = 1
+    return Posterior(labels, certain.where(is_given, posterior.probabilities))
 
 
 def save_corrected(

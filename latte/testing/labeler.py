@@ -283,6 +283,11 @@ def _check_stream(stream: LabelStream, classes: int, size: int) -> None:
     assert low >= 0 and high <= 1, f"{where} weights from {low!r} to {high!r}, not in [0, 1]"
     assert torch.isfinite(torch.tensor(stream.scale)), f"{where} the scale is {stream.scale}"
     assert not weights.requires_grad, f"{where} weights must not carry gradient"
+    if (posterior := stream.posterior) is not None:
+        check_posterior(posterior, size, classes)
+        assert torch.equal(posterior.labels[:, 0], labels), (
+            f"{where} the first class of its posterior must be its label"
+        )
 
 
 def _check_equal(

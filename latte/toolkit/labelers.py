@@ -143,11 +143,15 @@ class JointLabeler(PseudoLabeler[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one label stream, `stream`, with the labels of the epoch's start."""
+        """Return one label stream, `stream`, with labels and posterior of the epoch's start."""
         joint_labels = self._joint[batch.learner]
         labels = joint_labels.labels[batch.indices].to(image_features.device, non_blocking=True)
         weights = joint_labels.weights[batch.indices].to(image_features, non_blocking=True)
-        return [LabelStream(self.stream, labels, weights)]
+        posterior = joint_labels.posterior
+        if posterior is not None:
+            rows = (posterior.labels[batch.indices], posterior.probabilities[batch.indices])
+            posterior = Posterior(*(part.to(image_features.device) for part in rows))
+        return [LabelStream(self.stream, labels, weights, posterior=posterior)]
 
     def posterior(self, learner: str) -> Posterior | None:
         """Return the learner's posterior of all images, of the epoch's start; None without one."""

@@ -17,6 +17,7 @@ _LABELERS = (
     ("frolic-bias", "frolic:FrolicLabeler", "Frolic's correction of the texts' label bias"),
     ("templates", "templates:TemplatesLabeler", "80 templates: class texts are means of sentences"),
     ("waffle", "waffle:WaffleLabeler", "WaffleCLIP: class texts with random words"),
+    ("soft-zero-shot", "ueo:SoftZeroShotLabeler", "zero-shot labels with their probabilities"),
     ("tda", "tda:TdaLabeler", "TDA: a cache of sure and unsure images, in one pass"),
 )
 
@@ -24,7 +25,7 @@ _LABELERS = (
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the labelers and the loss of this plugin."""
-    return [
+    labelers = [
         ComponentSpec(
             kind="labeler",
             name=name,
@@ -34,3 +35,11 @@ def latte_components() -> Iterable[ComponentSpec]:
         )
         for name, target, summary in _LABELERS
     ]
+    loss = ComponentSpec(
+        kind="loss",
+        name="ueo",
+        target="latte_field.ueo:UniversalEntropy",
+        summary="UEO: low entropy of sure images, high entropy of the mean of unsure ones",
+        api_version=2,
+    )
+    return [*labelers, loss]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.testing import PseudoLabelerContract
+from latte.testing import LossContract, PseudoLabelerContract
 
 
 class TestZlap(PseudoLabelerContract):
@@ -54,3 +54,11 @@ class TestTemplates(NewTextsContract):
 
 class TestWaffle(NewTextsContract):
     component = "waffle"
+
+
+class TestSoftZeroShot(PseudoLabelerContract):
+    component = "soft-zero-shot"
+
+
+class TestUeo(LossContract):
+    component = "ueo"

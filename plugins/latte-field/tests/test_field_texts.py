@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from latte_field.base import FieldLabeler
 from latte_field.templates import TemplatesLabeler
 from latte_field.waffle import WORDS, WaffleLabeler, WaffleOptions
-from open_clip import OPENAI_IMAGENET_TEMPLATES
+from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -44,7 +44,7 @@ def test_eighty_templates_are_averaged_and_normalised() -> None:
     name = start.class_names[1]
     sentences = [f"a bad photo of a {name}.", f"a photo of many {name}."]
     first = CLIP.encode_texts(sentences)
-    templates = OPENAI_IMAGENET_TEMPLATES
+    templates: Sequence[Callable[[str], str]] = OPENAI_IMAGENET_TEMPLATES
     assert [templates[0](name), templates[1](name)] == sentences
     total = sum((CLIP.encode_texts([template(name)])[0] for template in templates), first[0] * 0)
     torch.testing.assert_close(rows[1], normalize(total, dim=0))
