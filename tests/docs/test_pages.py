@@ -143,7 +143,7 @@ def test_no_page_has_an_absolute_path() -> None:
 
 
 def test_command_of_a_plugin_works(tmp_path: Path) -> None:
-    module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
+    *_, module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
     program = "from latte.cli.main import main; main()"
@@ -154,7 +154,7 @@ def test_command_of_a_plugin_works(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_whole_run_in_a_plugin_test_works(tmp_path: Path) -> None:
     """The labeler of the page does not exist here, so `current` takes its place."""
-    _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
+    *_, test = blocks(ROOT / "docs/writing-plugins.md", "python")
     (tmp_path / "test_mine.py").write_text(test.replace("[mine]", "[current]"), encoding="utf-8")
     ended = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
     assert "1 passed" in ended.stdout, ended.stdout
