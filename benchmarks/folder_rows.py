@@ -41,6 +41,10 @@ class Row:
     """The verdict in words; None without a verdict."""
     foreign: float | None = None
     """AUROC of the confidence for own images that show a name against those that show none."""
+    none: float | None = None
+    """The same for the probability of showing none of the names."""
+    called_none: float | None = None
+    """Share of the own images that show a name, whose probability of none is above a half."""
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -161,13 +161,22 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             losses = f"{large_losses(method_rows)} of {len(method_rows)}"
             lines.append([method, f"{mean:+.1f}", f"{means[lowest]:+.1f} ({lowest})", losses])
     yield table(["method", "mean", "lowest cell", "large losses"], lines)
-    foreign = {
-        method: [row.foreign for row in own if row.foreign is not None]
-        for method, own in rows_of.items()
-    }
-    if areas := [[method, f"{numpy.mean(of):.2f}"] for method, of in foreign.items() if of]:
-        yield "Does the confidence tell images of no class from others? Area under the ROC curve:"
-        yield table(["method", "area"], areas)
+    lines = []
+    for method, method_rows in rows_of.items():
+        parts = [
+            [row.foreign for row in method_rows if row.foreign is not None],
+            [row.none for row in method_rows if row.none is not None],
+            [row.called_none for row in method_rows if row.called_none is not None],
+        ]
+        if parts[0]:
+            lines.append([method, *(f"{numpy.mean(part):.2f}" if part else "–" for part in parts)])
+    if lines:
+        yield (
+            "Do the confidence and the probability of none tell images of no class from others "
+            "(area under the ROC curve)? And what share of the images that show a name has a "
+            "probability of none above a half, in all folders?"
+        )
+        yield table(["method", "confidence", "none", "called none"], lines)
 
 
 def _cell_means(rows: Sequence[Row]) -> dict[str, float]:

@@ -38,6 +38,7 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
 
+_HALF = 0.5
 _UNREAD = {"IMAGES": ".", "CLASSES": "."}
 """Variables of recipes that come with latte; their images are those of the drawn folder."""
 
@@ -93,6 +94,8 @@ def rows_of(
                 strength=verdict.strength if verdict else None,
                 outcome=verdict.outcome if verdict else None,
                 foreign=_foreign(folder, answers.confidence),
+                none=_foreign(folder, None if answers.none is None else -answers.none),
+                called_none=_called_none(folder, answers.none),
                 signals=_signals(folder, answers),
             )
         )
@@ -150,6 +153,13 @@ def _foreign(folder: Folder, confidence: Tensor | None) -> float | None:
     if confidence is None or bool(shows_name.all()):
         return None
     return separation(confidence[shows_name], confidence[~shows_name])
+
+
+def _called_none(folder: Folder, none: Tensor | None) -> float | None:
+    """Return the share of images that show a name but would be called "none of these"."""
+    if none is None:
+        return None
+    return float((none[folder.own.labels != NO_CLASS] > _HALF).double().mean())
 
 
 def _gain_on_own(folder: Folder, zero_shot_labels: Tensor, adapted_labels: Tensor) -> float:

@@ -47,6 +47,9 @@ def new_plugin(
     kind: Annotated[
         str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS))
     ],
+    joint: Annotated[
+        bool, typer.Option("--joint", help="A labeler that labels all images together.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,
@@ -58,7 +61,7 @@ def new_plugin(
     names, component_kind = plugin_names(name), known_kind(kind)
     refuse_taken(names, component_kind, load_registry())
     folder = output or Path(names.distribution)
-    for file in write_plugin(names, component_kind, folder):
+    for file in write_plugin(names, component_kind, folder, joint=joint):
         echo(f"  {folder / file}")
     build = f"  python {folder / 'build_model.py'}\n" if component_kind == "model" else ""
     echo(

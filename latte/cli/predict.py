@@ -55,8 +55,8 @@ UnknownOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Answer `none of them` where the best class scores less than this. If there is a "
-        "column match, it decides in place of the score.",
+        help="Answer `none of them` where the best class scores less than this. If an image has a "
+        "value in the column match, this value decides in place of the score.",
     ),
 ]
 SortOption = Annotated[
@@ -108,7 +108,8 @@ def predict(
 
     Scores are probabilities. If the run was evaluated, scores are calibrated without
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
-    sigmoid models, the column match is the probability that the best class fits the image.
+    sigmoid models, the column match is the probability that the best class fits the image. For
+    training images, it is the probability of showing any of the classes, if the labeler has one.
     """
     if sort_into is None and (link or min_confidence is not None):
         option = "--link" if link else "--min-confidence"

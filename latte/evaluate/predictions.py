@@ -44,8 +44,9 @@ class Prediction:
     zero_shot: str | None = None
     """Name of zero-shot CLIP's class, where `true_class` is given; otherwise None."""
     match: float | None = None
-    """Probability, by a sigmoid model with unit prototypes, that the likeliest class fits; else
-    None. These probabilities need not sum to 1 over the classes."""
+    """Probability that the image shows one of the classes, for a training image of a labeler that
+    estimates it; or, by a sigmoid model with unit prototypes, that the likeliest class fits. Else
+    None."""
 
     @property
     def label(self) -> int:
@@ -208,7 +209,7 @@ NO_LABEL = -1
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
     """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
 
-    These are rows whose `match` (probability that the likeliest class fits) is less than `below`. A
+    These are rows whose `match` (probability that a class fits) is less than `below`. A
     row without `match` is judged by its highest score, the usual baseline (Hendrycks and Gimpel
     2017). The last class is removed, so that rows keep their length.
     """

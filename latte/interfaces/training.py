@@ -191,6 +191,8 @@ class Posterior:
         labels: (N, K) int64: the K most probable classes of each image, the most probable first.
         probabilities: (N, K) floats: probabilities of `labels`. A row sums to at most 1, because
             less probable classes are left out.
+        none: (N,) floats: probability that the image shows none of the classes; None if the
+            labeler does not estimate it.
 
     Example:
         >>> import torch
@@ -203,6 +205,7 @@ class Posterior:
 
     labels: Tensor
     probabilities: Tensor
+    none: Tensor | None = None
 
 
 class Trainable(Component[OptionsT]):

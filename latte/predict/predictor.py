@@ -90,7 +90,9 @@ class Predictor:
 
     def columns(self, top_k: int) -> Columns:
         """Return the columns of a predictions file with `top_k` classes per image."""
-        return Columns(min(top_k, len(self.classes)), match=self.adapted.logit_bias is not None)
+        estimates_none = self.own is not None and self.own.posterior.none is not None
+        has_match = estimates_none or self.adapted.logit_bias is not None
+        return Columns(min(top_k, len(self.classes)), match=has_match)
 
     def predict(
         self,

@@ -264,6 +264,7 @@ def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str,
     `keys` are the content hashes of the posterior's images, `label_of` the classes by content hash.
     """
     labels, probabilities = posterior.labels.clone(), posterior.probabilities.clone()
+    none = None if posterior.none is None else posterior.none.clone()
     for row, key in enumerate(keys):
         if key in label_of:
             other_labels = labels[row][labels[row] != label_of[key]][: labels.shape[1] - 1]
@@ -271,4 +272,6 @@ def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str,
             labels[row, 0] = label_of[key]
             probabilities[row] = 0
             probabilities[row, 0] = 1
-    return Posterior(labels, probabilities)
+            if none is not None:
+                none[row] = 0
+    return Posterior(labels, probabilities, none)

@@ -239,7 +239,9 @@ def _calibrate(
     own = found.posterior
     # With one stored class per image, the probabilities of all other classes are unknown.
     if own is not None and own.posterior.labels.shape[1] > 1:
-        likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
+        likeliest, probabilities = (
+            tensor[rows][kept] for tensor in (own.posterior.labels, own.posterior.probabilities)
+        )
         wanted = expected_accuracy(before, likeliest[:, 0])
         exponent = matching_exponent(probabilities, wanted)
         calibration = replace(calibration, own_exponent=exponent)

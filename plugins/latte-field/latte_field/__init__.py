@@ -17,6 +17,7 @@ _LABELERS = (
     ("frolic-bias", "frolic:FrolicLabeler", "Frolic's correction of the texts' label bias"),
     ("templates", "templates:TemplatesLabeler", "80 templates: class texts are means of sentences"),
     ("waffle", "waffle:WaffleLabeler", "WaffleCLIP: class texts with random words"),
+    ("class-means", "class_means:ClassMeansLabeler", "nearest means of zero-shot classes"),
     ("soft-zero-shot", "ueo:SoftZeroShotLabeler", "zero-shot labels with their probabilities"),
     ("tda", "tda:TdaLabeler", "TDA: a cache of sure and unsure images, in one pass"),
 )

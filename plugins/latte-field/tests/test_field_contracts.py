@@ -60,5 +60,9 @@ class TestSoftZeroShot(PseudoLabelerContract):
     component = "soft-zero-shot"
 
 
+class TestClassMeans(PseudoLabelerContract):
+    component = "class-means"
+
+
 class TestUeo(LossContract):
     component = "ueo"

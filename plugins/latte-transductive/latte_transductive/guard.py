@@ -16,7 +16,7 @@ MIN_IMAGES = 8
 """With fewer images, zero-shot is kept: neither a mixture nor the lead means much."""
 MIN_LEAD = 1.05
 """Below this lead, the class names fit the images little better than unrelated names."""
-LIKELY_LEAD, LIKELY_IMAGES = 1.1, 100
+LIKELY_LEAD, LIKELY_IMAGES = 1.15, 100
 """With at least this lead and so many images, the adapted model is likely better."""
 MIN_GIVEN = 6
 """If a person gave the class of at least this many images, the lead does not decide."""

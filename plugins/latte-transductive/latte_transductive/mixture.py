@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from latte.api import neighbour_agreement
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
 from latte_transductive.spaces import Space, WeightedEncoders
@@ -109,15 +110,15 @@ def fit_mixture(
 
     `encoders` have features of the images by image-only encoders. In the space of each, a class is
     one more Gaussian, whose mean is sum_i z_ic x_i / (sum_i z_ic + k_c), where x_i are centred
-    features: without images, it is the mean of all images. Its w is multiplied by r and by the
-    encoder's weight. Neighbours are those by the cosines of all spaces; see `WeightedEncoders`.
+    features: without images, it is the mean of all images. Its w is multiplied by the
+    encoder's weight. Neighbours are those by the cosines of all spaces; see `encoder_weights`.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
     spaces = _spaces(images, anchors, encoders, fixed)
     directions = images if encoders is None else encoders.directions
-    term = _NeighbourTerm.of(directions, prior.zero_shot, len(texts), options)
+    term = _NeighbourTerm.of(directions, prior.zero_shot, options)
     if corrections is None or fixed is None or not fixed.answer_count:
         fitted = _fit(spaces, prior, evidence, fixed, term, options)
         return fitted.mixture(encoders)
@@ -247,12 +248,7 @@ def _fit(
         anchoring, evenness = _anchoring(assigned, options), assigned.evenness
         spread = options.image_weight * prior.spread
         classifiers = [
-            space.classifier(
-                assigned.posteriors,
-                anchoring,
-                space.share(evenness) * spread,
-                learn_variances=iteration > 0,
-            )
+            space.classifier(assigned.posteriors, anchoring, spread, learn_variances=iteration > 0)
             for space in spaces
         ]
         rows, biases = map(list, zip(*classifiers, strict=True))
@@ -337,15 +333,14 @@ class _NeighbourTerm:
     weight: float
 
     @classmethod
-    def of(
-        cls, directions: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
-    ) -> _NeighbourTerm:
+    def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> _NeighbourTerm:
         if options.neighbour_weight == 0 or not (
             neighbours := neighbours_of(directions, options.neighbours)
         ):
             return cls(None, 0.0)
         return cls(
-            neighbours, options.neighbour_weight * neighbours.agreement(zero_shot, classes) ** 2
+            neighbours,
+            options.neighbour_weight * neighbour_agreement(neighbours.indices, zero_shot) ** 2,
         )
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:

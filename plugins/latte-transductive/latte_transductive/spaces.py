@@ -5,8 +5,6 @@ The first space is the CLIP's. Image-only encoders have further ones.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +15,7 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EncoderSpace:
     """Centred features of all images by an image-only encoder.
 
@@ -28,8 +26,6 @@ class EncoderSpace:
     name: str
     features: Tensor
     """(N, E): centred features."""
-    directions: Tensor
-    """(N, E): the centred features, each scaled to unit length."""
     centre: Tensor
     """(E,): mean of the unit features."""
     factor: float
@@ -41,7 +37,7 @@ class EncoderSpace:
         centred = features - centre
         length = float(centred.square().sum(dim=1).mean().sqrt())
         factor = 1 / length if length > 0 else 0.0
-        return cls(name, factor * centred, normalize(centred, dim=1), centre, factor)
+        return cls(name, factor * centred, centre, factor)
 
     def classifier(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows (C, E) and bias (C,) over unit features, from `rows` over centred ones."""
@@ -55,23 +51,9 @@ class WeightedEncoders:
 
     spaces: tuple[EncoderSpace, ...]
     weights: tuple[float, ...]
-    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space, if
-    all classes have equally many images; less otherwise, because then the texts know more."""
+    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space."""
     directions: Tensor
     """(N, D + E + ...): unit vectors whose cosines decide which images are neighbours."""
-
-    @classmethod
-    def of(cls, images: Tensor, weights: Mapping[EncoderSpace, float]) -> WeightedEncoders:
-        """Return encoders with positive weights, beside unit features (N, D) of the CLIP.
-
-        The cosines of neighbours are the weighted means of those in all spaces, of centred
-        features.
-        """
-        parts = [normalize(images - images.mean(dim=0), dim=1)]
-        parts += [math.sqrt(weight) * space.directions for space, weight in weights.items()]
-        return cls(
-            tuple(weights), tuple(weights.values()), normalize(torch.cat(parts, dim=1), dim=1)
-        )
 
 
 @dataclass(frozen=True)
@@ -83,8 +65,7 @@ class Space:
     anchors: Tensor | None
     """(C, D): unit vectors that the means of classes without images have; None: the mean of all."""
     weight: float
-    """Standard deviation of the Gaussians' logits if all classes have equally many images, relative
-    to the CLIP's space."""
+    """Standard deviation of the Gaussians' logits, relative to the CLIP's space."""
     moments: _Moments
     counted: _Moments
     """Moments in which each image counts as often as in the means."""
@@ -104,13 +85,6 @@ class Space:
         """Return the space of an image-only encoder, which has no class texts."""
         moments = _moments(encoder.features, image_weights)
         return cls(encoder.features, None, weight, *moments)
-
-    def share(self, evenness: float) -> float:
-        """Return the standard deviation of the logits, relative to the CLIP's space.
-
-        Encoders count less if few classes occur: then the class texts know more.
-        """
-        return 1.0 if self.anchors is not None else evenness * self.weight
 
     def classifier(
         self, posteriors: Tensor, anchoring: Tensor, spread: float, *, learn_variances: bool
@@ -134,7 +108,7 @@ class Space:
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         gaussian_spread = self.moments.spread(rows, bias)
-        weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
+        weight = self.weight * spread / gaussian_spread if gaussian_spread > 0 else 0.0
         return weight * rows, weight * bias
 
 

@@ -6,7 +6,6 @@ import torch
 from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -25,9 +24,9 @@ def noisy(directions: Tensor, noise: float, seed: int) -> Tensor:
 
 
 IMAGES = noisy(TEXTS, 0.5, seed=0)
-CLEAR = EncoderSpace.of("clear", noisy(torch.eye(12)[:3], 0.1, seed=1))
+CLEAR = {"clear": noisy(torch.eye(12)[:3], 0.1, seed=1)}
 """An encoder that separates the classes much better than the CLIP."""
-BLIND = EncoderSpace.of("blind", noisy(torch.zeros(3, 12), 1.0, seed=2))
+BLIND = {"blind": noisy(torch.zeros(3, 12), 1.0, seed=2)}
 """An encoder whose features are noise."""
 
 
@@ -38,21 +37,21 @@ def accuracy(mixture: Mixture) -> float:
 
 def test_encoder_that_separates_classes_better_improves_labels() -> None:
     alone = fit_mixture(IMAGES, TEXTS, SCALE, MixtureOptions())
-    encoders = weighted_encoders(IMAGES, alone.posteriors.argmax(dim=1), 3, [CLEAR])
+    encoders = weighted_encoders(IMAGES, alone.posteriors.argmax(dim=1), 3, CLEAR)
     both = fit_mixture(IMAGES, TEXTS, SCALE, MixtureOptions(), encoders=encoders)
     assert accuracy(alone) < 0.9 < accuracy(both)
 
 
 def test_encoder_whose_neighbours_agree_by_chance_is_left_out() -> None:
-    used = weighted_encoders(IMAGES, LABELS, 3, [BLIND, CLEAR])
+    used = weighted_encoders(IMAGES, LABELS, 3, BLIND | CLEAR)
     assert used is not None
     assert [space.name for space in used.spaces] == ["clear"]
-    assert weighted_encoders(IMAGES, LABELS, 3, [BLIND]) is None
+    assert weighted_encoders(IMAGES, LABELS, 3, BLIND) is None
 
 
 def test_rows_over_unit_features_reproduce_posteriors_without_neighbours() -> None:
     features = noisy(torch.eye(12)[:3] + 0.5, 0.1, seed=1)
-    encoders = WeightedEncoders.of(IMAGES, {EncoderSpace.of("clear", features): 0.5})
+    encoders = weighted_encoders(IMAGES, LABELS, 3, {"clear": features})
     answers = torch.full_like(LABELS, -1)
     answers[:6] = LABELS[:6]
     for corrections in (None, answers):
