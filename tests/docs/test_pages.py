@@ -17,7 +17,8 @@ import latte.api
 import latte.api.output
 import latte.api.runs
 import latte.api.sources
-from latte.plugin_kit.write import plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import write_plugin
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
