@@ -31,6 +31,7 @@ from latte.run.adapted import mean_similarities, refuse_other_width, used_classi
 from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
+from latte.run.near_copies import near_copies
 from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
@@ -70,6 +71,7 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
+        near_copies=near_copies(images.training, zero_shot.training),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
