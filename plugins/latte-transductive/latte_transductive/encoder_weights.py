@@ -19,6 +19,9 @@ from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 
 _MOST_WEIGHT = 0.6
 """Weight of an encoder that sees the classes as well as the CLIP, if all classes are equal."""
+_LEAST_WEIGHT = 0.1
+"""An encoder with a smaller weight is left out: it would change few labels, but `predict` would
+have to encode every image twice."""
 
 
 def weighted_encoders(
@@ -35,10 +38,9 @@ def weighted_encoders(
     if not encoder_features:
         return None
     most = _MOST_WEIGHT * _evenness(labels, classes) ** 2
+    weights = encoder_weights(images, labels, encoder_features)
     weights = {
-        name: most * weight
-        for name, weight in encoder_weights(images, labels, encoder_features).items()
-        if weight > 0
+        name: most * weight for name, weight in weights.items() if most * weight >= _LEAST_WEIGHT
     }
     if not weights:
         return None

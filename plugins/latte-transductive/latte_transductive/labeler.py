@@ -208,7 +208,8 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def state(self) -> dict[str, Tensor]:
         """Return the labels of this epoch, and the encoders' weights."""
         weights = {
-            f"encoder.{name}": torch.tensor(weight) for name, weight in self.encoder_weights.items()
+            f"encoder.{name}": torch.tensor(weight, dtype=torch.float64)
+            for name, weight in self.encoder_weights.items()
         }
         return super().state() | weights
 

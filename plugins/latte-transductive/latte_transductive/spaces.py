@@ -5,6 +5,7 @@ The first space is the CLIP's. Image-only encoders have further ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,6 +111,33 @@ class Space:
         gaussian_spread = self.moments.spread(rows, bias)
         weight = self.weight * spread / gaussian_spread if gaussian_spread > 0 else 0.0
         return weight * rows, weight * bias
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Posteriors (N, C) of the images, and a linear classifier over the features of all spaces."""
+
+    posteriors: Tensor
+    rows: Sequence[Tensor]
+    """(C, D) for each space."""
+    bias: Tensor
+
+    def over_unit_features(
+        self, encoders: WeightedEncoders | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the CLIP's rows, the bias, and rows over the unit features of each encoder."""
+        clip_rows, *further_rows = self.rows
+        bias, encoder_rows = self.bias, {}
+        used = () if encoders is None else encoders.spaces
+        for encoder, centred_rows in zip(used, further_rows, strict=True):
+            encoder_rows[encoder.name], shift = encoder.classifier(centred_rows)
+            bias = bias + shift
+        return clip_rows, bias, encoder_rows
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return matrices side by side; one matrix alone is not copied, which keeps its bits."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=1)
 
 
 @dataclass(frozen=True)
