@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import doctest
-import keyword
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,59 +15,18 @@ import jinja2
 
 from latte.interfaces import Component, LatteError
 from latte.io.files import temporary_beside
+from latte.plugin_kit.names import Names
 from latte.registry.registry import INTERFACES
 from latte.registry.spec import API_VERSION, Kind
 from latte.version import __version__
 
-_DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_PREFIX = "latte-"
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".jinja"
 
 
-@dataclass(frozen=True)
-class Names:
-    """Names in a new plugin, all derived from the name of its pip package."""
-
-    distribution: str
-    """Name of the pip package, for example `latte-warm-colours`."""
-
-    @property
-    def module(self) -> str:
-        """Name of the import package and entry point, for example `latte_warm_colours`."""
-        return self.distribution.replace("-", "_")
-
-    @property
-    def component(self) -> str:
-        """Name of the component in recipes, for example `warm-colours`."""
-        return self.distribution.removeprefix(_PREFIX)
-
-    @property
-    def camel(self) -> str:
-        """Prefix of the component's class names, for example `WarmColours`."""
-        return "".join(word.capitalize() for word in self.component.split("-"))
-
-
-def plugin_names(text: str) -> Names:
-    """Return the names for a package called `text`. Raises `LatteError` for an unusable name."""
-    package_name = text.strip().lower().replace("_", "-").replace(" ", "-")
-    if not _DISTRIBUTION.fullmatch(package_name):
-        raise LatteError(
-            f'"{text}" cannot name a package',
-            hint="lower-case letters, digits and single hyphens, as in latte-colours",
-        )
-    names = Names(package_name)
-    is_reserved = names.module in sys.stdlib_module_names or keyword.iskeyword(names.module)
-    if is_reserved or names.module == "latte" or names.component[0].isdigit():
-        raise LatteError(
-            f'a package called "{package_name}" would hide another one',
-            hint=f"try latte-{names.component.lstrip('0123456789') or 'colours'}-plugin",
-        )
-    return names
-
-
 SUMMARIES: dict[Kind, str] = {
     "backbone": "an image-text model with random weights, to be replaced",
+    "encoder": "an image-only model with random weights, to be replaced",
     "dataset": "photos in a folder, without labels",
     "guard": "keeps zero-shot CLIP if there are few images",
     "describer": "describes how bright a photo is",
@@ -97,6 +54,7 @@ _RECIPE = {
 _WITH_TEXTS = {"describer": "phrases", "descriptions": "[class, image]"}
 _USES: dict[Kind, dict[str, str]] = {
     "backbone": {"backbone": "{use: NAME}"},
+    "encoder": {"encoders": "[NAME]"},
     "dataset": {"dataset": "NAME"},
     "guard": {"guard": "NAME"},
     "describer": {"describer": "NAME", "descriptions": "[class, image]"},
@@ -116,6 +74,10 @@ _JOINT = {"labels": "[NAME]", "prototypes": "from-labeler", "train": "{max_steps
 _JOINT_SUMMARY = "labels all images together, here by the nearest class text"
 _WHOLE_RUNS: tuple[Kind, ...] = ("backbone", "labeler", "prototypes", "loss")
 """Kinds whose components are also tested in whole runs."""
+
+
+_SUFFIXES: dict[Kind, str] = {"backbone": "Loader", "encoder": "Loader"}
+"""Ending of the component's class name, for kinds whose name is another interface."""
 
 
 def contract_of(kind: Kind) -> str:
@@ -159,7 +121,7 @@ def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
+    class_name = f"{names.camel}{_SUFFIXES.get(kind, kind.capitalize())}"
     component_keys = {
         key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
     }

@@ -57,7 +57,7 @@ class Predictor:
         progress: Progress | None = None,
     ) -> None:
         self.adapted = adapted
-        """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
+        """The CLIP models, encoders and prototypes; `adapted.backbones[0]` is the first CLIP."""
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index into this tuple."""
         self.calibration = calibration
@@ -171,14 +171,14 @@ class Predictor:
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.
 
-        With several learners, D is the sum of their widths, and the cosine of two rows is the mean
-        of the learners' cosines. Raises `LatteError` as `predict_iter` does.
+        With several learners or encoders, D is the sum of their widths, and the cosine of two rows
+        is the mean of their cosines. Raises `LatteError` as `predict_iter` does.
         """
         batches = [
             torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
             for batch in self._shown(images, batch_size, "features")
         ]
-        width = sum(member.backbone.embedding_width for member in self.adapted.members)
+        width = sum(member.encoder.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
 
     def probabilities(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
@@ -268,6 +268,6 @@ def open_predictor(
         loaded.device,
         own_images,
         loaded.run,
-        known=known_features(loaded.run, loaded.role),
+        known=known_features(loaded.run, loaded.role, loaded.model),
         progress=work,
     )

@@ -17,7 +17,8 @@ import latte.api
 import latte.api.output
 import latte.api.runs
 import latte.api.sources
-from latte.plugin_kit.write import plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import write_plugin
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
@@ -143,8 +144,14 @@ def test_no_page_has_an_absolute_path() -> None:
         assert not found, f"{page.name}: {found}"
 
 
+def blocks_after_the_first_plugin() -> list[str]:
+    """Return the Python blocks of the page on plugins from the section on commands on."""
+    python = [*blocks(ROOT / "docs/writing-plugins.md", "python")]
+    return python[next(i for i, text in enumerate(python) if text.startswith("# latte_words")) :]
+
+
 def test_command_of_a_plugin_works(tmp_path: Path) -> None:
-    module, *_ = blocks(ROOT / "docs/writing-plugins.md", "python")
+    module, *_ = blocks_after_the_first_plugin()
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
     program = "from latte.cli.main import main; main()"
@@ -156,7 +163,7 @@ def test_command_of_a_plugin_works(tmp_path: Path) -> None:
 def test_method_of_the_page_keeps_its_contract_and_equals_zlap(tmp_path: Path) -> None:
     folder = tmp_path / "latte-spread"
     write_plugin(plugin_names("latte-spread"), "labeler", folder, joint=True)
-    python = [*blocks(ROOT / "docs/writing-plugins.md", "python")]
+    python = blocks_after_the_first_plugin()
     *parts, test = python[1:-1]
     component = "\n\n".join(part.rstrip() + "\n" for part in parts)
     (folder / "latte_spread" / "component.py").write_text(component, encoding="utf-8")

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from latte.interfaces import LatteError
-from latte.plugin_kit.write import SUMMARIES, contract_of, plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import SUMMARIES, contract_of, write_plugin
 from latte.registry.spec import API_VERSION, KINDS, Kind
 from latte.testing import __all__ as contracts
 
@@ -33,6 +34,7 @@ def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
     files = {path.as_posix() for path in write(tmp_path, kind)}
     module = f"latte_own_{kind}"
     assert files >= {"pyproject.toml", "README.md", "recipe.yaml", ".gitignore"}
+    assert ".github/workflows/publish.yml" in files
     assert files >= {f"{module}/__init__.py", f"tests/test_{module}.py"}
     project = tomllib.loads((tmp_path / f"latte-own-{kind}/pyproject.toml").read_text())["project"]
     assert project["entry-points"]["latte.plugins"] == {module: module}

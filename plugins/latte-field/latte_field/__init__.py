@@ -17,6 +17,8 @@ _LABELERS = (
     ("frolic-bias", "frolic:FrolicLabeler", "Frolic's correction of the texts' label bias"),
     ("templates", "templates:TemplatesLabeler", "80 templates: class texts are means of sentences"),
     ("waffle", "waffle:WaffleLabeler", "WaffleCLIP: class texts with random words"),
+    ("dclip", "lmm_texts:DclipLabeler", "DCLIP: class texts with features that a model lists"),
+    ("cupl", "lmm_texts:CuplLabeler", "CuPL: class texts are sentences that a model writes"),
     ("class-means", "class_means:ClassMeansLabeler", "nearest means of zero-shot classes"),
     ("soft-zero-shot", "ueo:SoftZeroShotLabeler", "zero-shot labels with their probabilities"),
     ("tda", "tda:TdaLabeler", "TDA: a cache of sure and unsure images, in one pass"),

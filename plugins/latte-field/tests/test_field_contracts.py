@@ -56,6 +56,14 @@ class TestWaffle(NewTextsContract):
     component = "waffle"
 
 
+class TestDclip(PseudoLabelerContract):
+    component = "dclip"
+
+
+class TestCupl(PseudoLabelerContract):
+    component = "cupl"
+
+
 class TestSoftZeroShot(PseudoLabelerContract):
     component = "soft-zero-shot"
 
