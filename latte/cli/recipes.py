@@ -79,7 +79,9 @@ def new(
 
 def print_reasons(findings: Findings, choices: Choices) -> None:
     """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
-    for line in (*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())):
+    from latte.new.adapting import reasons
+
+    for line in reasons(findings, choices):
         echo(in_lines(line))
 
 

@@ -124,8 +124,16 @@ def adapt(
         )
         from latte.new.model import display, load
 
-        results = run_proposal(proposed, registry, display(progress))
+        shown = display(progress)
+        for line in reasons(proposed.findings, proposed.choices):
+            shown.say(line)
+        results = run_proposal(proposed, registry, shown)
         return load(results.folder, progress=progress)
+
+
+def reasons(findings: Findings, choices: Choices) -> list[str]:
+    """Return a sentence for each chosen setting, then the warnings."""
+    return [*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())]
 
 
 def _given_encoders(encoder: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -107,14 +107,11 @@ class Predictor:
         For a training image, the prediction for the file can differ from the prediction for a
         Pillow image of the same content.
         """
-        rows = self.predict_iter(
-            images, top_k=top_k, batch_size=batch_size, on_unreadable=on_unreadable
-        )
+        predictions = Predictions(self.columns(top_k))
         with self.progress.task("predict", number_of_images(images), "images") as task:
-            predictions = Predictions(self.columns(top_k))
-            for row in rows:
-                predictions.append(row)
-                task.advance()
+            for rows in self._predict(images, top_k, batch_size, on_unreadable):
+                predictions.extend(rows)
+                task.advance(len(rows))
         return predictions
 
     def predict_iter(
@@ -148,6 +145,13 @@ class Predictor:
                 loaded before the fork and torch uses several threads, because torch would wait for
                 ever.
         """
+        for rows in self._predict(images, top_k, batch_size, on_unreadable):
+            yield from rows
+
+    def _predict(
+        self, images: Images, top_k: int, batch_size: int, on_unreadable: Unreadable | None
+    ) -> Iterator[list[Prediction]]:
+        """Yield the predictions of each batch."""
         _check_positive("top_k", top_k)
         for batch in self._encode(images, batch_size, on_unreadable):
             similarities = self.adapted.similarities(batch.features)
@@ -160,8 +164,8 @@ class Predictor:
                 matches=self.adapted.matches(similarities),
             )
             own_images = self.own
-            yield from (
-                own_images.replace(rows, batch.keys, self.classes, top_k) if own_images else rows
+            yield (
+                [*own_images.replace(rows, batch.keys, self.classes, top_k)] if own_images else rows
             )
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
