@@ -24,6 +24,7 @@ from latte.run.feature_cache import cached_features
 from latte.run.images import Images
 from latte.run.workspace import Workspace, naming_encoder
 from latte.toolkit.blocks import row_blocks
+from latte.toolkit.encoder_agreement import encoder_weights, joined_features
 
 _SAME = 1 - 5e-6
 """Cosine similarity above which two text features count as equal up to rounding."""
@@ -96,6 +97,16 @@ class ZeroShot:
         """Return the features of the evaluation images as `training_of` does."""
         own = self.encoders
         return [own[name].evaluation if name in own else self.evaluation for name in models]
+
+    @property
+    def training_with_encoders(self) -> Tensor:
+        """Unit rows (N, D + E + ...) whose cosines say which training images are similar.
+
+        They are `training` itself unless an encoder sees the same classes as the CLIP.
+        """
+        features = {name: encoder.training for name, encoder in self.encoders.items()}
+        weights = encoder_weights(self.training, self.zero_shot_labels, features)
+        return joined_features(self.training, features, weights)
 
     @property
     def classifier(self) -> Classifier:
