@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from latte.toolkit.labelers import JointLabeler as JointLabeler
     from latte.toolkit.labelers import JointLabels as JointLabels
     from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
+    from latte.toolkit.module_encoder import ModuleEncoder as ModuleEncoder
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import nearest_rows as nearest_rows
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
@@ -54,6 +55,7 @@ _AT_FIRST_USE = {
     "JointLabels": "latte.toolkit.labelers",
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
+    "ModuleEncoder": "latte.toolkit.module_encoder",
     "asking_order": "latte.toolkit.asking",
     "encoder_weights": "latte.toolkit.encoder_agreement",
     "fetch_repository": "latte.backbone.hub",

@@ -10,6 +10,7 @@ import typer
 from latte.cli.classifying import Target, classify, format_of
 from latte.cli.shared import (
     ClassesOption,
+    EncoderOption,
     MethodOption,
     ModelOption,
     QuietOption,
@@ -47,6 +48,7 @@ def adapt(
     ] = None,
     method: MethodOption = "auto",
     model: ModelOption = None,
+    encoder: EncoderOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -97,6 +99,7 @@ def adapt(
         runs,
         method,
         model,
+        encoders=encoder or (),
         labels=labels,
         registry=registry,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,11 @@ from latte.cli.classifying import (
 from latte.cli.shared import ForceOption, QuietOption, RunArgument, UseOption, require_run
 from latte.interfaces import LatteError
 from latte.io.paths import exists
+from latte.report.numbers import duration, plural
 from latte.report.progress import make_progress
+
+if TYPE_CHECKING:
+    from latte.run.adapted import Adapted
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""
@@ -124,6 +128,8 @@ def predict(
 
     progress, total = make_progress(quiet), count_images(images)
     model = open_predictor(Predictor, run, device, progress, use=use)
+    if model.adapted.encoder_names and not quiet:
+        progress.say(_cost(model.adapted, total))
     skipped = classify(
         model,
         images,
@@ -135,3 +141,15 @@ def predict(
     )
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
+
+
+def _cost(adapted: Adapted, images: int | None) -> str:
+    """Return a sentence on the time that the CLIP and each encoder need for the images."""
+    from latte.predict.cost import encoding_seconds
+
+    seconds = encoding_seconds(adapted)
+    parts = [f"{name} {1000 * time:.1f} ms" for name, time in seconds.items()]
+    line = f"each image is encoded by {len(parts)} models: {', '.join(parts)}"
+    if images is None:
+        return line
+    return f"{line}; {plural(images, 'image')}: about {duration(images * sum(seconds.values()))}"

@@ -162,6 +162,25 @@ class AnswerFacts(Checked):
     measured: LeftOutAnswers | None = None
 
 
+class EncoderFacts(Checked):
+    """Facts about an image-only encoder of the recipe.
+
+    Attributes:
+        model: Title of the model; see `ModelLoader.title`.
+        licence: Licence of the weights; None if unknown.
+        parameters: Number of weights.
+        bytes: Size of the weights in memory.
+        classifies: True if the adapted model has a classifier over the encoder's features.
+    """
+
+    name: str
+    model: str
+    licence: str | None = None
+    parameters: Count
+    bytes: Count
+    classifies: bool
+
+
 class TrainFacts(Facts):
     """Facts of stage `train`.
 
@@ -169,6 +188,7 @@ class TrainFacts(Facts):
         verdict: Verdict of the recipe's guard; None if the recipe has no guard.
         trains_clip: True if training steps changed parameters of CLIP.
         answers: Facts about the classes that a person gave; None if the recipe has no corrections.
+        encoders: The recipe's encoders, in the recipe's order.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
@@ -179,6 +199,7 @@ class TrainFacts(Facts):
     verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
     trains_clip: bool = False
     answers: AnswerFacts | None = None
+    encoders: tuple[EncoderFacts, ...] = ()
     cut_texts: tuple[CutTexts, ...] = ()
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None

@@ -26,6 +26,7 @@ from latte.new.arguments import (
     naming_argument,
 )
 from latte.new.choices import Choices, choose
+from latte.new.encoders import encoder_keys
 from latte.new.given_images import given_images
 from latte.new.images import Findings, look_at
 from latte.new.labels import given_labels
@@ -61,6 +62,7 @@ def adapt(
     test: str | PathLike[str] | None = None,
     method: str = "auto",
     model: str | None = None,
+    encoder: str | Sequence[str] | None = None,
     runs: str | PathLike[str] = RUNS,
     progress: Progress | bool = True,
 ) -> Model:
@@ -87,6 +89,8 @@ def adapt(
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.
+        encoder: an image-only model beside the CLIP, as NAME or NAME:MODEL, such as
+            `dinov2-small` or `timm:FOLDER`; or a list of these.
         runs: the folder for the recipe and the run.
         progress: True, the default, shows progress and messages on standard error, as `latte adapt`
             does; False shows nothing, now and when the model is used; or an object shows them.
@@ -110,6 +114,7 @@ def adapt(
             folder,
             given_text(method, "method", "mixture"),
             None if model is None else given_text(model, "model", "plugin:tiny"),
+            encoders=_given_encoders(encoder),
             listed=listed,
             labels=given_labels(
                 labels, recipe_path(root, folder, listed).with_suffix(".labels.csv")
@@ -119,8 +124,21 @@ def adapt(
         )
         from latte.new.model import display, load
 
-        results = run_proposal(proposed, registry, display(progress))
+        shown = display(progress)
+        for line in reasons(proposed.findings, proposed.choices):
+            shown.say(line)
+        results = run_proposal(proposed, registry, shown)
         return load(results.folder, progress=progress)
+
+
+def reasons(findings: Findings, choices: Choices) -> list[str]:
+    """Return a sentence for each chosen setting, then the warnings."""
+    return [*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())]
+
+
+def _given_encoders(encoder: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = [] if encoder is None else [encoder] if isinstance(encoder, str) else encoder
+    return tuple(given_text(name, "encoder", "dinov2-small") for name in names)
 
 
 def propose(
@@ -131,6 +149,7 @@ def propose(
     method: str,
     model: str | None,
     *,
+    encoders: Sequence[str] = (),
     listed: Path | None = None,
     labels: Path | None = None,
     registry: Registry,
@@ -152,8 +171,10 @@ def propose(
         with naming_argument(arguments.model):
             refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
+    with naming_argument(arguments.encoder):
+        keys = encoder_keys(encoders, registry)
     findings = look_at(images, classes, test, labels, listed=listed, arguments=arguments)
-    choices = choose(findings, this_machine(), registry, method, model)
+    choices = choose(findings, this_machine(), registry, method, model, keys)
     if not path.exists():  # else the run may have all features already
         with naming_argument(arguments.model):
             refuse_unreachable(choices.model, arguments.tiny_model)

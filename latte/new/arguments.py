@@ -31,6 +31,7 @@ class Arguments:
     labels: str = "--labels"
     method: str = "--method"
     model: str = "--model"
+    encoder: str = "--encoder"
     class_file: str = "--classes classes.txt"
     """Example that names the classes by a file."""
     class_list: str = "--classes cat,dog"
@@ -69,6 +70,7 @@ PYTHON = Arguments(
     labels="labels",
     method="method",
     model="model",
+    encoder="encoder",
     class_file='classes="classes.txt"',
     class_list='classes=["cat", "dog"]',
     tiny_model='model="plugin:tiny"',

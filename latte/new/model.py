@@ -142,7 +142,8 @@ class Model(Predictor):
             raise LatteError(f"{count} is less than 1", where="count", hint="give 1 or more")
         review, run = self._review, self._run
         images = [image for image in review.images if self._path(run, image.row)]
-        features = load_zero_shot(run.folder.zero_shot).training[[image.row for image in images]]
+        rows = [image.row for image in images]
+        features = load_zero_shot(run.folder.zero_shot).training_with_encoders[rows]
         order = order_of_images(images, features, review.answers(), count)
         labels = torch.tensor([image.adapted for image in images])
         questions = []

@@ -26,6 +26,7 @@ _SUFFIX = ".jinja"
 
 SUMMARIES: dict[Kind, str] = {
     "backbone": "an image-text model with random weights, to be replaced",
+    "encoder": "an image-only model with random weights, to be replaced",
     "dataset": "photos in a folder, without labels",
     "guard": "keeps zero-shot CLIP if there are few images",
     "describer": "describes how bright a photo is",
@@ -53,6 +54,7 @@ _RECIPE = {
 _WITH_TEXTS = {"describer": "phrases", "descriptions": "[class, image]"}
 _USES: dict[Kind, dict[str, str]] = {
     "backbone": {"backbone": "{use: NAME}"},
+    "encoder": {"encoders": "[NAME]"},
     "dataset": {"dataset": "NAME"},
     "guard": {"guard": "NAME"},
     "describer": {"describer": "NAME", "descriptions": "[class, image]"},
@@ -72,6 +74,10 @@ _JOINT = {"labels": "[NAME]", "prototypes": "from-labeler", "train": "{max_steps
 _JOINT_SUMMARY = "labels all images together, here by the nearest class text"
 _WHOLE_RUNS: tuple[Kind, ...] = ("backbone", "labeler", "prototypes", "loss")
 """Kinds whose components are also tested in whole runs."""
+
+
+_SUFFIXES: dict[Kind, str] = {"backbone": "Loader", "encoder": "Loader"}
+"""Ending of the component's class name, for kinds whose name is another interface."""
 
 
 def contract_of(kind: Kind) -> str:
@@ -115,7 +121,7 @@ def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
+    class_name = f"{names.camel}{_SUFFIXES.get(kind, kind.capitalize())}"
     component_keys = {
         key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
     }

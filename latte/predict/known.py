@@ -9,6 +9,7 @@ from torch import Tensor
 from latte.interfaces import LatteError
 from latte.interfaces.measurements import Role
 from latte.results.run import Run
+from latte.run.adapted import Adapted
 from latte.run.zero_shot import load_zero_shot
 
 
@@ -18,13 +19,18 @@ class KnownFeatures:
     They are read at the first use. If the run folder lacks them, no feature is known.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, adapted: Adapted) -> None:
+        """Use the features that the members of the model `adapted` take."""
         self._run = run
+        self._adapted = adapted
 
-    def feature(self, key: str) -> Tensor | None:
-        """Return the unit feature (D,) of the image with the content hash `key`, if known."""
+    def features(self, key: str) -> tuple[Tensor, ...] | None:
+        """Return the unit feature (D,) of an image by each member; None if they are not known.
+
+        `key` is the hash of the image's content.
+        """
         row = self._rows.get(key)
-        return None if row is None or self._features is None else self._features[row]
+        return None if row is None or not self._stored else tuple(one[row] for one in self._stored)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -34,16 +40,20 @@ class KnownFeatures:
             return {}
 
     @cached_property
-    def _features(self) -> Tensor | None:
-        """Unit features (N, D) of the training images by the frozen CLIP."""
+    def _stored(self) -> list[Tensor]:
+        """Unit features (N, D) of the training images by each member; empty if some are missing."""
         try:
-            features = load_zero_shot(self._run.folder.zero_shot).training
+            zero_shot = load_zero_shot(self._run.folder.zero_shot)
         except LatteError:
-            return None
-        return features if len(features) == len(self._run.rows.training_keys) else None
+            return []
+        if not {*self._adapted.encoder_names} <= {*zero_shot.encoders}:
+            return []
+        features = zero_shot.training_of(self._adapted.names)
+        images = len(self._run.rows.training_keys)
+        return features if all(len(rows) == images for rows in features) else []
 
 
-def known_features(run: Run, role: Role) -> KnownFeatures | None:
-    """Return the stored features for the model `role`; None if its CLIP was trained."""
+def known_features(run: Run, role: Role, adapted: Adapted) -> KnownFeatures | None:
+    """Return the stored features for the model `adapted` of a role; None if CLIP was trained."""
     is_frozen = role == "zero-shot" or not run.record.train.trains_clip
-    return KnownFeatures(run) if is_frozen else None
+    return KnownFeatures(run, adapted) if is_frozen else None

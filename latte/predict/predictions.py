@@ -20,7 +20,7 @@ class Predictions(list[Prediction]):
     def to_frame(self) -> Any:
         """Return a pandas `DataFrame` with the columns of `latte predict`.
 
-        The columns are `image`, `source`, `match` (of sigmoid models), `class_1`, `score_1`, and so
+        The columns are `image`, `source`, `match` (if estimated), `class_1`, `score_1`, and so
         on. Raises `LatteError` if pandas is not installed.
 
         Example:

@@ -57,7 +57,7 @@ class Predictor:
         progress: Progress | None = None,
     ) -> None:
         self.adapted = adapted
-        """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
+        """The CLIP models, encoders and prototypes; `adapted.backbones[0]` is the first CLIP."""
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index into this tuple."""
         self.calibration = calibration
@@ -107,14 +107,11 @@ class Predictor:
         For a training image, the prediction for the file can differ from the prediction for a
         Pillow image of the same content.
         """
-        rows = self.predict_iter(
-            images, top_k=top_k, batch_size=batch_size, on_unreadable=on_unreadable
-        )
+        predictions = Predictions(self.columns(top_k))
         with self.progress.task("predict", number_of_images(images), "images") as task:
-            predictions = Predictions(self.columns(top_k))
-            for row in rows:
-                predictions.append(row)
-                task.advance()
+            for rows in self._predict(images, top_k, batch_size, on_unreadable):
+                predictions.extend(rows)
+                task.advance(len(rows))
         return predictions
 
     def predict_iter(
@@ -148,6 +145,13 @@ class Predictor:
                 loaded before the fork and torch uses several threads, because torch would wait for
                 ever.
         """
+        for rows in self._predict(images, top_k, batch_size, on_unreadable):
+            yield from rows
+
+    def _predict(
+        self, images: Images, top_k: int, batch_size: int, on_unreadable: Unreadable | None
+    ) -> Iterator[list[Prediction]]:
+        """Yield the predictions of each batch."""
         _check_positive("top_k", top_k)
         for batch in self._encode(images, batch_size, on_unreadable):
             similarities = self.adapted.similarities(batch.features)
@@ -160,21 +164,21 @@ class Predictor:
                 matches=self.adapted.matches(similarities),
             )
             own_images = self.own
-            yield from (
-                own_images.replace(rows, batch.keys, self.classes, top_k) if own_images else rows
+            yield (
+                [*own_images.replace(rows, batch.keys, self.classes, top_k)] if own_images else rows
             )
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.
 
-        With several learners, D is the sum of their widths, and the cosine of two rows is the mean
-        of the learners' cosines. Raises `LatteError` as `predict_iter` does.
+        With several learners or encoders, D is the sum of their widths, and the cosine of two rows
+        is the mean of their cosines. Raises `LatteError` as `predict_iter` does.
         """
         batches = [
             torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
             for batch in self._shown(images, batch_size, "features")
         ]
-        width = sum(member.backbone.embedding_width for member in self.adapted.members)
+        width = sum(member.encoder.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
 
     def probabilities(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
@@ -264,6 +268,6 @@ def open_predictor(
         loaded.device,
         own_images,
         loaded.run,
-        known=known_features(loaded.run, loaded.role),
+        known=known_features(loaded.run, loaded.role, loaded.model),
         progress=work,
     )

@@ -109,7 +109,7 @@ class Encoded:
     keys: tuple[str | None, ...]
     """Content keys, computed as for a run's training images; None for Pillow images."""
     features: tuple[Tensor, ...]
-    """Unit features (B, D) of each learner, on the CPU."""
+    """Unit features (B, D) of each member of the model, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class _Views:
     name: str
     key: str | None
     pixels: tuple[Tensor, ...]
-    """One view (3, S, S) uint8 of the image for each pixel format that the learners need."""
-    feature: Tensor | None = None
-    """The known feature (D,) of the image, which then has no `pixels`."""
+    """One view (3, S, S) uint8 of the image for each pixel format that the members need."""
+    features: tuple[Tensor, ...] | None = None
+    """The known feature (D,) of the image for each member; there are then no `pixels`."""
 
 
 def encode_stream(
@@ -139,9 +139,9 @@ def encode_stream(
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
         LatteError: if a feature is not finite, as after training that diverged.
     """
-    formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
+    formats = list(dict.fromkeys(member.encoder.pixel_format for member in adapted.members))
     read_image = partial(_read, formats=formats, known=known)
-    device = adapted.members[0].backbone.logit_scale.device
+    device = adapted.members[0].encoder.device
     threads = image_threads(alone=device.type == "cuda")
     images_ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
@@ -171,9 +171,9 @@ def _read(
             return _Views(image.name, None, _views(_upright(image.content), formats))
         data = read_image(ImageReference(str(image.content), image.content))
         key = digest(data)
-        feature = None if known is None else known.feature(key)
-        pixels = _views(decode_image(data), formats) if feature is None else ()
-        return _Views(image.name, key, pixels, feature)
+        features = None if known is None else known.features(key)
+        pixels = _views(decode_image(data), formats) if features is None else ()
+        return _Views(image.name, key, pixels, features)
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
@@ -190,14 +190,14 @@ def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor
 
 
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
-    known = [view.feature for view in views if view.feature is not None]
-    unknown = [view for view in views if view.feature is None]
+    known = [view.features for view in views if view.features is not None]
+    unknown = [view for view in views if view.features is None]
     features = _encode_pixels(adapted, formats, unknown) if unknown else None
     if known:
-        is_known = torch.tensor([view.feature is not None for view in views])
+        is_known = torch.tensor([view.features is not None for view in views])
         features = tuple(
-            _joined(is_known, torch.stack(known), None if features is None else features[number])
-            for number in range(len(adapted.members))
+            _joined(is_known, torch.stack(rows), None if features is None else features[number])
+            for number, rows in enumerate(zip(*known, strict=True))
         )
     assert features is not None, "a batch has an image"
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
@@ -216,16 +216,16 @@ def _joined(is_known: Tensor, known: Tensor, encoded: Tensor | None) -> Tensor:
 def _encode_pixels(
     adapted: Adapted, formats: list[PixelFormat], views: list[_Views]
 ) -> tuple[Tensor, ...]:
-    """Return the features (B, D) of B images by each learner, on the CPU."""
+    """Return the features (B, D) of B images by each member, on the CPU."""
     with torch.inference_mode():
-        device, pixels = adapted.members[0].backbone.logit_scale.device, {}
+        device, pixels = adapted.members[0].encoder.device, {}
         for pixel_format, *images in zip(formats, *(view.pixels for view in views), strict=True):
             pixels[pixel_format] = normalise(to_device(torch.stack(images), device), pixel_format)
         features = []
         for member in adapted.members:
             with member.encoding():
-                member_pixels = pixels[member.backbone.pixel_format]
-                features.append(member.backbone.encode_images(member_pixels).cpu())
+                member_pixels = pixels[member.encoder.pixel_format]
+                features.append(member.encoder.encode_images(member_pixels).cpu())
     for matrix in features:
         check_features(matrix, "image", where=views[0].name)
     return tuple(features)

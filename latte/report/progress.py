@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -108,19 +109,27 @@ class RichProgress:
             name, total=total, completed=done, unit=unit, figures="", visible=False
         )
         self._open += 1
-        task = _RichTask(self._bars, identity, time.monotonic() + self._after)
-        if total == 0:
-            task.is_shown = True  # which needs no bar
-        elif not self._after:
-            task.show()
+        timer = threading.Timer(self._after, self._show, (self._bars, identity))
+        timer.daemon = True
+        if total != 0 and self._after:
+            timer.start()
+        elif total != 0:
+            self._show(self._bars, identity)
         try:
-            yield task
+            yield _RichTask(self._bars, identity)
         finally:
+            timer.cancel()
+            if timer.ident is not None:
+                timer.join()
             self._open -= 1
             self._bars.stop_task(identity)
             if self._open == 0:
                 self._bars.stop()
                 self._bars = self._new_bars()
+
+    def _show(self, bars: Bars, identity: TaskID) -> None:
+        bars.update(identity, visible=True)
+        bars.start()
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
@@ -184,21 +193,11 @@ class _PlainTask:
 
 
 class _RichTask:
-    def __init__(self, bars: Bars, identity: TaskID, shown_from: float) -> None:
+    def __init__(self, bars: Bars, identity: TaskID) -> None:
         self._bars = bars
         self._identity = identity
-        self._shown_from = shown_from
-        """Time from which the bar is shown."""
-        self.is_shown = False
-
-    def show(self) -> None:
-        self.is_shown = True
-        self._bars.update(self._identity, visible=True)
-        self._bars.start()
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        if not self.is_shown and time.monotonic() >= self._shown_from:
-            self.show()
         self._bars.advance(self._identity, amount)
         if figures:
             self._bars.update(self._identity, figures=in_words(figures))

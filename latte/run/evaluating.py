@@ -187,7 +187,7 @@ def _classify(
     """Return the similarities of all images by each of the run's models.
 
     Only an adapted model whose CLIP was trained encodes the images; the others use the features of
-    the frozen CLIP.
+    the frozen CLIP and of the encoders.
     """
     trained: dict[Role, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
     if trains_clip(workspace):
@@ -200,8 +200,7 @@ def _classify(
     posterior = read_own_images(Run(workspace.folder)) if distributed.is_main_process() else None
     classified: dict[Role, _Classified] = {}
     for role, model in outcome.models.items():
-        learners = len(model.members)
-        frozen = [zero_shot.training] * learners, [zero_shot.evaluation] * learners
+        frozen = zero_shot.training_of(model.names), zero_shot.evaluation_of(model.names)
         training_features, evaluation_features = trained.get(role, frozen)
         classified[role] = _Classified(
             model.logit_scale,

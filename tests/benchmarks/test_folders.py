@@ -161,6 +161,15 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
     assert line == "| re-estimated | +2.0 | +2.0 (all names) | 2 of 3 |"
 
 
+def test_summary_compares_confidence_and_probability_of_none_by_their_areas() -> None:
+    rows = [
+        replace(ROW, foreign=0.8, none=0.9, called_none=0.1),
+        replace(ROW, draw=1, called_none=0.3),
+    ]
+    assert "| re-estimated | 0.80 | 0.90 | 0.20 |" in summary(rows, ["re-estimated"])
+    assert "called none" not in summary([ROW], ["re-estimated"])
+
+
 def test_sets_and_subsets_are_read_from_their_options() -> None:
     plans = read_plans(["a=x.json:photos", "b=y.json:.:a {class}: seen"], ["c=a:5:1"], 7)
     assert plans.wholes == (

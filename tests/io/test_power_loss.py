@@ -22,7 +22,8 @@ from latte.predict.sorting import Sorter
 from latte.results.answers import Answer, append_answers, read_answers
 from latte.results.folder import ModelFolder, RunFolder
 from latte.results.metrics_log import MetricsLog, read_metrics
-from latte.run.adapted import Adapted, Member, save_adapted
+from latte.run.adapted import Adapted, Member
+from latte.run.saved_model import save_adapted
 from latte.train.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers.power_loss import Disk
 

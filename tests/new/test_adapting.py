@@ -149,7 +149,7 @@ def test_images_are_a_list_a_column_or_an_array_of_paths(
     assert [one.image for one in predictions] == [*paths]
     assert {one.source for one in predictions} == {"own"}
     frame = predictions.to_frame()
-    assert [*frame.columns[:4]] == ["image", "source", "class_1", "score_1"]
+    assert [*frame.columns[:2]] == ["image", "source"]
     assert [*frame["class_1"]] == [one.name for one in predictions]
     for images in (paths, [Image.open(path) for path in paths]):
         probabilities = model.probabilities(images)

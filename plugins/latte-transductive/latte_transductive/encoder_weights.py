@@ -17,7 +17,7 @@ from torch import Tensor
 from latte.api import Classifier, encoder_weights, joined_features
 from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 
-_MOST_WEIGHT = 0.6
+_MOST_WEIGHT = 0.7
 """Weight of an encoder that sees the classes as well as the CLIP, if all classes are equal."""
 _LEAST_WEIGHT = 0.1
 """An encoder with a smaller weight is left out: it would change few labels, but `predict` would
@@ -31,7 +31,7 @@ def weighted_encoders(
 
     Args:
         images: (N, D): the CLIP's unit features of the images.
-        labels: (N,): labels of the images, by the mixture that knows the CLIP alone.
+        labels: (N,): labels of the images from the CLIP alone, with a person's answers, if any.
         classes: Number of classes.
         encoder_features: (N, E): unit features of each encoder, by its name.
     """

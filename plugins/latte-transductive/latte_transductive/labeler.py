@@ -130,19 +130,33 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
-        """Return the mixture, with the encoders that see the same classes as the CLIP."""
-        mixture = self._fit_beside(None, images, texts, text, evidence)
-        labels = mixture.posteriors.argmax(dim=1)
+        """Return the mixture, with the encoders that see the same classes as the CLIP.
+
+        Classes are those of the mixture with a person's answers, or else the zero-shot labels.
+        """
+        if not self.training.encoder_features:
+            return self._fit_beside(None, images, texts, text, evidence)
+        mixture = None
+        labels = (images @ texts.T if text is None else text).argmax(dim=1)
+        if self._has_answers:
+            mixture = self._fit_beside(None, images, texts, text, evidence)
+            labels = mixture.posteriors.argmax(dim=1)
         features = {
             name: features.to(images) for name, features in self.training.encoder_features.items()
         }
         encoders = weighted_encoders(images, labels, len(texts), features)
-        self.encoder_weights = dict.fromkeys(self.encoder_weights, 0.0)
-        if encoders is None:
+        self.encoder_weights = dict.fromkeys(features, 0.0)
+        if encoders is not None:
+            names = [space.name for space in encoders.spaces]
+            self.encoder_weights |= dict(zip(names, encoders.weights, strict=True))
+        elif mixture is not None:
             return mixture
-        names = [space.name for space in encoders.spaces]
-        self.encoder_weights |= dict(zip(names, encoders.weights, strict=True))
         return self._fit_beside(encoders, images, texts, text, evidence)
+
+    @property
+    def _has_answers(self) -> bool:
+        corrections = self.training.corrections
+        return corrections is not None and bool((corrections >= 0).any())
 
     def _fit_beside(
         self,
@@ -154,8 +168,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
-        has_answers = corrections is not None and bool((corrections >= 0).any())
-        is_guided = has_answers or evidence is not None
+        is_guided = self._has_answers or evidence is not None
         if is_guided or not (names or balance):
             return fit_mixture(
                 images, texts, scale, self.options, corrections, evidence, text, encoders
