@@ -18,8 +18,8 @@ from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
-from latte.predict.known import KnownFeatures, known_features
 from latte.predict.predictions import Predictions
+from latte.predict.stored_features import StoredFeatures, stored_features
 from latte.predict.stream import (
     Encoded,
     Images,
@@ -53,7 +53,7 @@ class Predictor:
         own_images: OwnImages | None,
         run: Run,
         *,
-        known: KnownFeatures | None = None,
+        stored: StoredFeatures | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.adapted = adapted
@@ -74,7 +74,7 @@ class Predictor:
         has no guard."""
         self.progress: Progress = progress or SilentProgress()
         """The display of long work."""
-        self._known = known
+        self._stored = stored
         self._forks = len(_FORKS)
 
     def __repr__(self) -> str:
@@ -230,7 +230,7 @@ class Predictor:
             image_stream,
             batch_size=batch_size,
             on_unreadable=on_unreadable,
-            known=self._known,
+            stored=self._stored,
         )
 
 
@@ -268,6 +268,6 @@ def open_predictor(
         loaded.device,
         own_images,
         loaded.run,
-        known=known_features(loaded.run, loaded.role, loaded.model),
+        stored=stored_features(loaded.run, loaded.role, loaded.model),
         progress=work,
     )

@@ -25,7 +25,7 @@ from latte.data.views import evaluation_pixels, normalise
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest
 from latte.io.paths import is_folder, path_as_text
-from latte.predict.known import KnownFeatures
+from latte.predict.stored_features import StoredFeatures
 from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
@@ -119,7 +119,7 @@ class _Views:
     pixels: tuple[Tensor, ...]
     """One view (3, S, S) uint8 of the image for each pixel format that the members need."""
     features: tuple[Tensor, ...] | None = None
-    """The known feature (D,) of the image for each member; there are then no `pixels`."""
+    """The stored feature (D,) of the image for each member; there are then no `pixels`."""
 
 
 def encode_stream(
@@ -128,11 +128,11 @@ def encode_stream(
     *,
     batch_size: int,
     on_unreadable: Unreadable | None = None,
-    known: KnownFeatures | None = None,
+    stored: StoredFeatures | None = None,
 ) -> Iterator[Encoded]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    `known` has features of files that need not be encoded again. `on_unreadable` is called with
+    `stored` has features of files that need not be encoded again. `on_unreadable` is called with
     each image that cannot be read; these images are left out.
 
     Raises:
@@ -140,7 +140,7 @@ def encode_stream(
         LatteError: if a feature is not finite, as after training that diverged.
     """
     formats = list(dict.fromkeys(member.encoder.pixel_format for member in adapted.members))
-    read_image = partial(_read, formats=formats, known=known)
+    read_image = partial(_read, formats=formats, stored=stored)
     device = adapted.members[0].encoder.device
     threads = image_threads(alone=device.type == "cuda")
     images_ahead = max(threads, BATCHES_AHEAD * batch_size)
@@ -164,14 +164,14 @@ def encode_stream(
 
 
 def _read(
-    image: NamedImage, formats: list[PixelFormat], known: KnownFeatures | None
+    image: NamedImage, formats: list[PixelFormat], stored: StoredFeatures | None
 ) -> _Views | SkippedImage:
     try:
         if isinstance(image.content, Image.Image):
             return _Views(image.name, None, _views(_upright(image.content), formats))
         data = read_image(ImageReference(str(image.content), image.content))
         key = digest(data)
-        features = None if known is None else known.features(key)
+        features = None if stored is None else stored.features(key)
         pixels = _views(decode_image(data), formats) if features is None else ()
         return _Views(image.name, key, pixels, features)
     except UnreadableImageError as error:
@@ -190,26 +190,26 @@ def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor
 
 
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
-    known = [view.features for view in views if view.features is not None]
-    unknown = [view for view in views if view.features is None]
-    features = _encode_pixels(adapted, formats, unknown) if unknown else None
-    if known:
-        is_known = torch.tensor([view.features is not None for view in views])
+    stored = [view.features for view in views if view.features is not None]
+    missing = [view for view in views if view.features is None]
+    features = _encode_pixels(adapted, formats, missing) if missing else None
+    if stored:
+        is_stored = torch.tensor([view.features is not None for view in views])
         features = tuple(
-            _joined(is_known, torch.stack(rows), None if features is None else features[number])
-            for number, rows in enumerate(zip(*known, strict=True))
+            _joined(is_stored, torch.stack(rows), None if features is None else features[number])
+            for number, rows in enumerate(zip(*stored, strict=True))
         )
     assert features is not None, "a batch has an image"
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, features)
 
 
-def _joined(is_known: Tensor, known: Tensor, encoded: Tensor | None) -> Tensor:
-    """Return rows of `known` where `is_known` (B,) is true, and rows of `encoded` elsewhere."""
+def _joined(is_stored: Tensor, stored: Tensor, encoded: Tensor | None) -> Tensor:
+    """Return rows of `stored` where `is_stored` (B,) is true, and rows of `encoded` elsewhere."""
     if encoded is None:
-        return known
-    features = torch.empty(len(is_known), known.shape[1])
-    features[is_known], features[~is_known] = known, encoded
+        return stored
+    features = torch.empty(len(is_stored), stored.shape[1])
+    features[is_stored], features[~is_stored] = stored, encoded
     return features
 
 

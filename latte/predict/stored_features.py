@@ -13,10 +13,10 @@ from latte.run.adapted import Adapted
 from latte.run.zero_shot import load_zero_shot
 
 
-class KnownFeatures:
+class StoredFeatures:
     """Features that a run stored of its training images, by the hash of an image's content.
 
-    They are read at the first use. If the run folder lacks them, no feature is known.
+    They are read at the first use. If the run folder lacks them, no feature is stored.
     """
 
     def __init__(self, run: Run, adapted: Adapted) -> None:
@@ -25,7 +25,7 @@ class KnownFeatures:
         self._adapted = adapted
 
     def features(self, key: str) -> tuple[Tensor, ...] | None:
-        """Return the unit feature (D,) of an image by each member; None if they are not known.
+        """Return the unit feature (D,) of an image by each member; None if they are not stored.
 
         `key` is the hash of the image's content.
         """
@@ -53,7 +53,7 @@ class KnownFeatures:
         return features if all(len(rows) == images for rows in features) else []
 
 
-def known_features(run: Run, role: Role, adapted: Adapted) -> KnownFeatures | None:
+def stored_features(run: Run, role: Role, adapted: Adapted) -> StoredFeatures | None:
     """Return the stored features for the model `adapted` of a role; None if CLIP was trained."""
     is_frozen = role == "zero-shot" or not run.record.train.trains_clip
-    return KnownFeatures(run, adapted) if is_frozen else None
+    return StoredFeatures(run, adapted) if is_frozen else None
