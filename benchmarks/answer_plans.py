@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from latte_transductive.mixture import fit_mixture
-from latte_transductive.options import MixtureOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -109,10 +107,7 @@ def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Te
             break
         rows = considered[order.rows]
         asked_rows, corrections[rows] = torch.cat([asked_rows, rows]), truth[rows]
-        texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-        posteriors = fit_mixture(
-            answered.own, texts, scale, MixtureOptions(), corrections
-        ).posteriors
+        posteriors = answered.taught(corrections).posteriors
     return asked_rows[:number]
 
 
