@@ -45,7 +45,8 @@ _PROPAGATED_SPREAD = 0.45
 """Standard deviation of the propagated logits over the classes, relative to the text logits."""
 _LEAST_PROBABILITY = 1e-4
 _DEFAULT_SPREAD = 2.0
-"""Standard deviation of the default's logits relative to the text logits, before its factors."""
+"""Standard deviation of the default's logits relative to the text logits, before its factors. It
+was chosen on twelve sets, with classes that nobody answered and classes that do not occur."""
 _SURE = 0.9
 """An image with a larger probability of its class is an example of the regression."""
 _MOST_EXAMPLES = 20_000
@@ -133,7 +134,8 @@ def default_logits(
     """
     classes = probabilities.shape[1]
     answered = (corrections >= 0).nonzero().squeeze(1)
-    unanswered_share = 1 - len(corrections[answered].unique()) / classes
+    given_counts = corrections[answered].bincount(minlength=classes)
+    unanswered_share = float((given_counts == 0).double().mean())
     counts = propagated_labels.bincount(minlength=classes)
     shares = counts[counts > 0].double() / len(propagated_labels)
     evenness = float((-(shares * shares.log()).sum()).exp()) / classes
