@@ -13,7 +13,7 @@ from latte.interfaces import LatteError
 
 MEASUREMENTS = (
     *("step", "epoch", "loader", "describe", "predict", "gpu", "reclip", "scale"),
-    *("unknown", "folders", "trained", "review", "questions", "answers"),
+    *("folders", "review", "questions", "answers", "encoders", "encoding"),
 )
 
 

@@ -36,6 +36,8 @@ class Answers:
     """(N,) classes of the own images by the full candidate; None without a guard."""
     confidence: Tensor | None = None
     """(N,) confidence of `own`; None for a method with a guard."""
+    none: Tensor | None = None
+    """(N,) probability that an own image shows none of the names; None if unknown."""
 
 
 Method = Callable[[Folder], Answers]
@@ -61,7 +63,7 @@ class RecipeMethod:
         fitted = self.frozen.label(start, context_of(folder))
         test = classify(fitted.classifier, folder.test.features)
         if fitted.verdict is None:
-            return Answers(fitted.labels, test, confidence=fitted.confidences)
+            return Answers(fitted.labels, test, confidence=fitted.confidences, none=fitted.none)
         return Answers(fitted.labels, test, fitted.verdict, fitted.candidate_labels)
 
 

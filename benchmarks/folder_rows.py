@@ -37,8 +37,14 @@ class Row:
     full: float | None = None
     """The full candidate's gain on the own images; None without a verdict."""
     strength: float | None = None
+    outcome: str | None = None
+    """The verdict in words; None without a verdict."""
     foreign: float | None = None
     """AUROC of the confidence for own images that show a name against those that show none."""
+    none: float | None = None
+    """The same for the probability of showing none of the names."""
+    called_none: float | None = None
+    """Share of the own images that show a name, whose probability of none is above a half."""
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -130,6 +136,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
     "float": float,
+    "str | None": lambda text: text or None,
     "float | None": lambda text: float(text) if text else None,
     "Mapping[str, float]": json.loads,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -208,12 +209,13 @@ def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
 
 
 def name_encoder(clip: OpenClipBackbone, templates: Sequence[str]) -> EncodeNames:
-    """Return a function that returns the text features of names in `templates`."""
+    """Return a function that returns the text features of names in `templates`, and keeps them."""
 
-    def encode(names: Sequence[str]) -> Tensor:
+    @cache
+    def encoded(names: tuple[str, ...]) -> Tensor:
         return encode_class_texts(clip, ClassTexts.of(templates, [(name,) for name in names]))
 
-    return encode
+    return lambda names: encoded(tuple(names))
 
 
 def image_features(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy
-import torch
 from latte_benchmarks.folder_cells import CELLS
 from numpy.typing import NDArray
 
+from benchmarks.folder_forecast import RESAMPLES, Outcomes, forecast_parts
 from benchmarks.folder_rows import Row
 from benchmarks.measuring import table
-from benchmarks.rank_correlation import correlation_text, separation
 
 Gain = Literal["own", "unseen", "balanced"]
 ABOUT: dict[Gain, str] = {
@@ -31,7 +30,6 @@ LARGE_GAIN = 3.0
 ENOUGH = 100
 """Smallest number of images of a folder that is included in a method's means."""
 MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,10 @@ def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
     for method in methods:
         judged = [row for row in rows if row.method == method and row.strength is not None]
         if judged:
+            rivals = [name for name in methods if name != method]
             sections += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
+            if rivals:
+                sections.append(differences_table(rows, method, rivals))
     if len(sets) > 1:
         for model, name in sets:
             set_rows = [row for row in rows if (row.model, row.set) == (model, name)]
@@ -103,25 +104,41 @@ def missed_gains(rows: Sequence[Row]) -> Share:
     )
 
 
-def separation_of_gains(rows: Sequence[Row], signal: str) -> tuple[float, float, float]:
-    """Return how well a signal tells folders whose full candidate gains from others (AUROC).
+def differences_table(rows: Sequence[Row], method: str, rivals: Sequence[str]) -> str:
+    """Return a table of the mean gain of `method` minus that of each rival, on the own images.
 
-    The second and third number are the 95 % interval by a bootstrap over sets.
+    There is a row per cell, and one for all folders. Intervals are over sets.
     """
-    values = torch.tensor([row.signals[signal] for row in rows])
-    gained = torch.tensor([(row.full or 0) > 0 for row in rows])
-    names = list(dict.fromkeys(row.set for row in rows))
-    of_set = [torch.tensor([row.set == name for row in rows]).nonzero()[:, 0] for name in names]
-    drawn = numpy.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
-    resamples = (torch.cat([of_set[place] for place in places]) for places in drawn)
-    areas = [_area(values[chosen], gained[chosen]) for chosen in resamples]
-    low, high = numpy.nanquantile(areas, [0.025, 0.975])
-    return _area(values, gained), float(low), float(high)
+    gains = {(*row.key[:4], row.method): row.own for row in rows}
+    folders = [row for row in rows if row.method == method]
+    cells = [cell.name for cell in CELLS if any(row.cell == cell.name for row in folders)]
+
+    def entry(cell: str | None, rival: str) -> str:
+        pairs = [
+            (row.set, row.own - gains[*row.key[:4], rival])
+            for row in folders
+            if row.cell == (cell or row.cell) and (*row.key[:4], rival) in gains
+        ]
+        return _mean_with_interval(pairs) if pairs else "–"
+
+    return table(
+        [f"`{method}` minus", *rivals],
+        ([cell or "all", *(entry(cell, rival) for rival in rivals)] for cell in (*cells, None)),
+    )
 
 
-def _area(values: torch.Tensor, gained: torch.Tensor) -> float:
-    has_both = bool(gained.any()) and not bool(gained.all())
-    return separation(values[gained], values[~gained]) if has_both else math.nan
+def _mean_with_interval(pairs: Sequence[tuple[str, float]]) -> str:
+    """Return the mean of numbers of sets, and its interval by a bootstrap over sets."""
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    counts, sums = (numpy.zeros(len(names)) for _ in range(2))
+    for name, value in pairs:
+        counts[names.index(name)] += 1
+        sums[names.index(name)] += value
+    text = f"{sums.sum() / counts.sum():+.1f}"
+    if len(names) < 2:
+        return text
+    low, high = _interval(sums, counts)
+    return f"{text} ({low:+.1f} to {high:+.1f})"
 
 
 def large_losses(rows: Iterable[Row]) -> int:
@@ -144,13 +161,22 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             losses = f"{large_losses(method_rows)} of {len(method_rows)}"
             lines.append([method, f"{mean:+.1f}", f"{means[lowest]:+.1f} ({lowest})", losses])
     yield table(["method", "mean", "lowest cell", "large losses"], lines)
-    foreign = {
-        method: [row.foreign for row in own if row.foreign is not None]
-        for method, own in rows_of.items()
-    }
-    if areas := [[method, f"{numpy.mean(of):.2f}"] for method, of in foreign.items() if of]:
-        yield "Does the confidence tell images of no class from others? Area under the ROC curve:"
-        yield table(["method", "area"], areas)
+    lines = []
+    for method, method_rows in rows_of.items():
+        parts = [
+            [row.foreign for row in method_rows if row.foreign is not None],
+            [row.none for row in method_rows if row.none is not None],
+            [row.called_none for row in method_rows if row.called_none is not None],
+        ]
+        if parts[0]:
+            lines.append([method, *(f"{numpy.mean(part):.2f}" if part else "–" for part in parts)])
+    if lines:
+        yield (
+            "Do the confidence and the probability of none tell images of no class from others "
+            "(area under the ROC curve)? And what share of the images that show a name has a "
+            "probability of none above a half, in all folders?"
+        )
+        yield table(["method", "confidence", "none", "called none"], lines)
 
 
 def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
@@ -170,21 +196,8 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
         f"because less than half of them remained: {missed_gains(rows)}\n\n"
         "Intervals: bootstrap over data sets; none with a single set."
     )
-    signals = list(dict.fromkeys(name for row in rows for name in row.signals))
-    ranked = [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
-    full = [_or_nan(row.full) for row in rows]
-    yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
-    yield table(
-        ["signal", "rho"], ([name, correlation_text(values, full)] for name, values in ranked)
-    )
-    yield "Does a signal tell folders that gain from others? Area under the ROC curve:"
-    yield table(["signal", "area", ""], [_separation_row(rows, name) for name in signals])
-
-
-def _separation_row(rows: Sequence[Row], signal: str) -> list[str]:
-    area, low, high = separation_of_gains([row for row in rows if signal in row.signals], signal)
-    verdict = "no better than the base rate" if math.isnan(area) or low <= 0.5 <= high else ""
-    return [signal, f"{area:.2f} (95 % interval {low:.2f} to {high:.2f})", verdict]
+    if led := [row for row in rows if "lead" in row.signals]:
+        yield from forecast_parts(Outcomes.of(led, _candidate_loses))
 
 
 def _spread(gains: Sequence[float]) -> str:
@@ -196,6 +209,11 @@ def _spread(gains: Sequence[float]) -> str:
 
 def _loses(row: Row) -> bool:
     return row.own < -LOSS_POINTS and row.lost_images >= LOSS_IMAGES
+
+
+def _candidate_loses(row: Row) -> bool:
+    """Return True if the whole candidate loses, whatever the verdict is."""
+    return _loses(replace(row, own=row.full or 0.0))
 
 
 def _share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> Share:
@@ -214,7 +232,3 @@ def _interval(hits: NDArray[numpy.float64], folders: NDArray[numpy.float64]) -> 
     shares = hits[drawn].sum(axis=1) / folders[drawn].sum(axis=1)
     low, high = numpy.quantile(shares, [0.025, 0.975])
     return float(low), float(high)
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value

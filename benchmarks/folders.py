@@ -8,6 +8,7 @@ the class names occur, with long-tailed classes, few images, or images of no cla
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
 from torch import Tensor
 
+from benchmarks.auroc import separation
+from benchmarks.folder_files import number as numbered_sets
 from benchmarks.folder_methods import (
     KNOWN,
     Answers,
@@ -24,22 +27,28 @@ from benchmarks.folder_methods import (
     zero_shot,
 )
 from benchmarks.folder_rows import Row, RowFile
+from benchmarks.folder_runs import RecipeRuns
 from benchmarks.folder_sets import Sets, positive, set_parser, sets_of, settings
+from benchmarks.folder_signals import candidate_signals
 from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
-from benchmarks.rank_correlation import separation
 from latte.interfaces import LatteError
 from latte.io.files import write_text
+from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
+
+_HALF = 0.5
+_UNREAD = {"IMAGES": ".", "CLASSES": "."}
+"""Variables of recipes that come with latte; their images are those of the drawn folder."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Draw, measure and summarise. Raises `LatteError` for a mistake in arguments or files."""
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
-    sets, cells, methods = sets_of(options), cells_called(options.cells), _methods(options)
-    out: Path = options.out
+    sets, cells, out = sets_of(options), cells_called(options.cells), options.out
+    methods = _methods(options, sets)
     out.mkdir(parents=True, exist_ok=True)
     file = RowFile(out, settings(sets))
     for model in options.model:
@@ -83,18 +92,28 @@ def rows_of(
                 ),
                 full=of_part(answers.full),
                 strength=verdict.strength if verdict else None,
+                outcome=verdict.outcome if verdict else None,
                 foreign=_foreign(folder, answers.confidence),
-                signals=verdict.signals if verdict else {},
+                none=_foreign(folder, None if answers.none is None else -answers.none),
+                called_none=_called_none(folder, answers.none),
+                signals=_signals(folder, answers),
             )
         )
     return rows
+
+
+def _signals(folder: Folder, answers: Answers) -> Mapping[str, float]:
+    """Return the signals of a verdict, and others that may forecast the gain; {} without one."""
+    if answers.verdict is None or answers.full is None:
+        return {}
+    return {**candidate_signals(folder, answers.full), **answers.verdict.signals}
 
 
 def _measure_model(
     model: str,
     sets: Sets,
     cells: Sequence[Cell],
-    methods: Mapping[str, Method],
+    methods: Mapping[str, Method | RecipeRuns],
     draws: int,
     file: RowFile,
 ) -> None:
@@ -119,7 +138,11 @@ def _measure_model(
     with progress.task(f"draws, {model}", len(left), "draws") as task:
         for name, cell, number in left:
             folder = draw(loaded[name], cell, number, loaded_sets)
-            due_methods = {method: methods[method] for method in due[name, cell, number]}
+            due_methods = {
+                key: method.method(name, cell, number) if isinstance(method, RecipeRuns) else method
+                for key, method in methods.items()
+                if key in due[name, cell, number]
+            }
             file.add(rows_of(folder, due_methods, (model, name, cell.name, number)))
             task.advance(1, set=name, cell=cell.name)
 
@@ -130,6 +153,13 @@ def _foreign(folder: Folder, confidence: Tensor | None) -> float | None:
     if confidence is None or bool(shows_name.all()):
         return None
     return separation(confidence[shows_name], confidence[~shows_name])
+
+
+def _called_none(folder: Folder, none: Tensor | None) -> float | None:
+    """Return the share of images that show a name but would be called "none of these"."""
+    if none is None:
+        return None
+    return float((none[folder.own.labels != NO_CLASS] > _HALF).double().mean())
 
 
 def _gain_on_own(folder: Folder, zero_shot_labels: Tensor, adapted_labels: Tensor) -> float:
@@ -158,9 +188,9 @@ def _gain_on_mix(
     return float(100 * (weights * recall / counts.clamp_min(1)).sum() / weights.sum())
 
 
-def _methods(options: argparse.Namespace) -> dict[str, Method]:
+def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, Method | RecipeRuns]:
     """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
-    methods: dict[str, Method] = {}
+    methods: dict[str, Method | RecipeRuns] = {}
     for name in options.methods or KNOWN:
         try:
             methods[name] = method_called(name)
@@ -172,7 +202,18 @@ def _methods(options: argparse.Namespace) -> dict[str, Method]:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
-        methods[name] = load_method(Path(path))
+        if not load_recipe(
+            Path(path), load_registry(), environment=_UNREAD | dict(os.environ)
+        ).train.takes_steps:
+            methods[name] = load_method(Path(path))
+        elif sets.files or sets.subsets:
+            raise LatteError(
+                f"{path} trains, which needs images",
+                where="--method",
+                hint="name whole sets with --set, and leave --features and --subset out",
+            )
+        else:
+            methods[name] = RecipeRuns(Path(path), numbered_sets(sets), options.out / "runs")
     return methods
 
 

@@ -23,9 +23,9 @@ from latte_benchmarks.folder_cells import NO_CLASS, Folder, Images
 from latte_questions.labeler import ChoicesLabeler
 from latte_transductive.labeler import TransductiveOptions
 
+from benchmarks.folder_files import Drawn
 from benchmarks.measuring import evaluated_run
 from benchmarks.question_describer import SimulatedDescriber, training_set
-from benchmarks.trained_draws import Drawn
 from latte.data.sources.listed import image_reference
 from latte.interfaces import Context, Describer, DescribeRequest, Options, TrainingStart
 from latte.interfaces.progress import SilentProgress

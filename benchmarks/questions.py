@@ -21,6 +21,7 @@ from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
 from benchmarks.confused_describer import ConfusedDescriber
+from benchmarks.folder_files import Drawn, draw_files, number
 from benchmarks.folder_methods import Accuracy, accuracy, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser, sets_of
 from benchmarks.measuring import say, table, table_row
@@ -29,7 +30,6 @@ from benchmarks.question_describer import CHANCE, SimulatedDescriber, right_of
 from benchmarks.question_gains import say_calibration
 from benchmarks.question_reliability import say_reliabilities
 from benchmarks.question_runs import captions_recipe, choices_recipe, run_accuracy
-from benchmarks.trained_draws import Drawn, draw_all_files, number
 from latte.interfaces import LatteError
 
 _SHARE = 0.05
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> None:
                 describer = make(folder, right, seed)
                 arms = curve(folder, describer, seed, options.shares, options.bounds)
                 if numbered is not None:
-                    drawn = draw_all_files(numbered, full_set.name, cell, seed)
+                    drawn = draw_files(numbered, full_set.name, cell, seed)
                     arms |= trained(folder, drawn, right, seed)
                 draws.append(arms)
             if not head:

@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from latte.toolkit.asking import asking_order as asking_order
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
+    from latte.toolkit.encoder_agreement import encoder_weights as encoder_weights
+    from latte.toolkit.encoder_agreement import joined_features as joined_features
+    from latte.toolkit.encoder_agreement import neighbour_agreement as neighbour_agreement
     from latte.toolkit.labelers import JointLabeler as JointLabeler
     from latte.toolkit.labelers import JointLabels as JointLabels
     from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
+    from latte.toolkit.module_encoder import ModuleEncoder as ModuleEncoder
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import nearest_rows as nearest_rows
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
@@ -51,12 +55,16 @@ _AT_FIRST_USE = {
     "JointLabels": "latte.toolkit.labelers",
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
+    "ModuleEncoder": "latte.toolkit.module_encoder",
     "asking_order": "latte.toolkit.asking",
+    "encoder_weights": "latte.toolkit.encoder_agreement",
     "fetch_repository": "latte.backbone.hub",
+    "joined_features": "latte.toolkit.encoder_agreement",
     "mistakes_page": "latte.report.page.mistakes",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
     "nearest_rows": "latte.toolkit.neighbours",
+    "neighbour_agreement": "latte.toolkit.encoder_agreement",
     "open_image": "latte.data.images",
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",

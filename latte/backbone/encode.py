@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -16,7 +17,7 @@ from latte import distributed
 from latte.backbone.packed import rows_of, starts_of
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
-from latte.interfaces import Backbone, LatteError, Progress, TextTrunk, Trunk
+from latte.interfaces import Backbone, Encoder, LatteError, Progress, TextTrunk, Trunk
 from latte.toolkit.descriptions import fill
 
 _TEXTS_PER_PASS = 1024
@@ -81,7 +82,7 @@ class ClassTexts:
 
 
 def encode_image_batches(
-    backbone: Backbone,
+    encoder: Encoder,
     batches: Iterable[tuple[Tensor, Tensor]],
     total: int,
     progress: Progress,
@@ -92,16 +93,23 @@ def encode_image_batches(
 
     A batch is (indices (B,), pixels (B, 3, S, S)). `trunk` splits the image tower into frozen and
     later layers; if it is given, return the outputs (N, W) of the frozen layers instead. Raises
-    `LatteError` if a feature or output is zero or not finite, and `ValueError` if images are
-    missing.
+    `LatteError` if features have another shape, or one is zero or not finite, and `ValueError` if
+    images are missing.
     """
-    width = backbone.embedding_width if trunk is None else trunk.width
-    encode = backbone.encode_images if trunk is None else trunk.states
+    width = encoder.embedding_width if trunk is None else trunk.width
+    encode = encoder.encode_images if trunk is None else trunk.states
     features = torch.zeros(total, width)
     is_encoded = torch.zeros(total, dtype=torch.bool)
     with torch.inference_mode(), progress.task(name, total, "images") as task:
         for indices, pixels in batches:
-            features[indices] = encode(pixels).float().cpu()
+            rows = encode(pixels).float().cpu()
+            if rows.shape != (len(indices), width):
+                raise LatteError(
+                    f"the image tower gives features of shape {tuple(rows.shape)} for "
+                    f"{len(indices)} images, and not {(len(indices), width)}",
+                    hint="report it to the author of the plugin",
+                )
+            features[indices] = rows
             is_encoded[indices] = True
             task.advance(len(indices))
     if not is_encoded.all():
@@ -124,7 +132,7 @@ def check_features(
 
 
 def encode_cached_images(
-    backbone: Backbone,
+    encoder: Encoder,
     images: ImageCache,
     batch_size: int,
     progress: Progress,
@@ -139,11 +147,13 @@ def encode_cached_images(
     """
     indices = range(len(images)) if only is None else only
     process_indices = distributed.share(indices)
-    device = backbone.logit_scale.device
-    batches = _renumbered(
-        evaluation_batches(images, backbone.pixel_format, batch_size, process_indices, device)
-    )
-    features = encode_image_batches(backbone, batches, len(process_indices), progress, name, trunk)
+    total = len(process_indices)
+    with closing(
+        evaluation_batches(
+            images, encoder.pixel_format, batch_size, process_indices, encoder.device
+        )
+    ) as batches:
+        features = encode_image_batches(encoder, _renumbered(batches), total, progress, name, trunk)
     distributed.barrier()
     return distributed.all_gather_rows(features, len(indices))
 

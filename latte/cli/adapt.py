@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.classifying import Target, classify, format_of
 from latte.cli.shared import (
     ClassesOption,
+    EncoderOption,
     MethodOption,
     ModelOption,
     QuietOption,
     number_of_names,
 )
+from latte.interfaces import LatteError
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
 from latte.report.output import echo
@@ -45,8 +48,22 @@ def adapt(
     ] = None,
     method: MethodOption = "auto",
     model: ModelOption = None,
+    encoder: EncoderOption = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of recipe and results.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Also write the class of each image to this file: .csv, .xlsx or .jsonl.",
+        ),
+    ] = None,
+    sort_into: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also copy each image into DIR/CLASS NAME."),
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option("--runs", metavar="DIR", help="Folder of recipe and results.")
     ] = Path("adapted"),
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     ask: Annotated[
@@ -69,14 +86,20 @@ def adapt(
         from latte.cli.review import require_page, review
 
         require_page()  # before the images are encoded
+    target = Target(output, format_of(output), sort_into)
+    target.check([str(images)], force=False)
+    if output is not None and not output.suffix:
+        hint = f"for the folder of recipe and results: --runs {output}"
+        raise LatteError("is no .csv, .xlsx or .jsonl file", where=f"--output {output}", hint=hint)
     registry = load_registry()
     proposed = propose(
         images,
         file_or_names(classes),
         test,
-        output,
+        runs,
         method,
         model,
+        encoders=encoder or (),
         labels=labels,
         registry=registry,
     )
@@ -84,8 +107,14 @@ def adapt(
     class_names = number_of_names(findings.class_names)
     echo(in_lines(f"images: {findings.images:,}; class names: {class_names}"))
     print_reasons(findings, proposed.choices)
-    results = run_proposal(proposed, registry, make_progress(quiet))
+    progress = make_progress(quiet)
+    results = run_proposal(proposed, registry, progress)
     print_results(results, results.folder)
+    if output or sort_into:
+        from latte.predict.predictor import Predictor, open_predictor
+
+        predictor = open_predictor(Predictor, results.folder, progress=progress)
+        classify(predictor, [str(images)], target, progress, quiet=quiet)
     echo(f"recipe: {proposed.recipe}")
     echo(in_lines(proposed.choices.other_methods))
     if open_:

@@ -46,6 +46,7 @@ def export(
             "onnx",
             "csv",
             "jsonl",
+            "xlsx",
             "parquet",
             "imagefolder",
             "label-studio",
@@ -55,8 +56,8 @@ def export(
             "--format",
             help="The model: transformers, a folder for CLIPModel.from_pretrained; onnx, one file "
             "from pixels to class probabilities and features. Or the labels of the run's own "
-            "images: csv, jsonl, parquet; imagefolder and fiftyone, a folder with copies of the "
-            "images; label-studio, tasks as JSON, and a labelling interface beside them.",
+            "images: csv, jsonl, xlsx (Excel), parquet; imagefolder and fiftyone, a folder with "
+            "copies of the images; label-studio, tasks as JSON, and a labelling interface.",
         ),
     ],
     output: Annotated[

@@ -47,23 +47,21 @@ def new_plugin(
     kind: Annotated[
         str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS))
     ],
+    joint: Annotated[
+        bool, typer.Option("--joint", help="A labeler that labels all images together.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,
 ) -> None:
     """Write a plugin package: a working component, its tests, and a recipe that uses it."""
-    from latte.plugin_kit.write import plugin_names, write_plugin
+    from latte.plugin_kit.names import plugin_names, refuse_taken
+    from latte.plugin_kit.write import write_plugin
 
     names, component_kind = plugin_names(name), known_kind(kind)
-    for component in load_registry().all(component_kind):
-        if component.spec.name == names.component:
-            raise LatteError(
-                f'{component.package} has a {component_kind} called "{names.component}"',
-                hint="recipes could not use the short name of either: "
-                f"try latte-my-{names.component}",
-            )
+    refuse_taken(names, component_kind, load_registry())
     folder = output or Path(names.distribution)
-    for file in write_plugin(names, component_kind, folder):
+    for file in write_plugin(names, component_kind, folder, joint=joint):
         echo(f"  {folder / file}")
     build = f"  python {folder / 'build_model.py'}\n" if component_kind == "model" else ""
     echo(

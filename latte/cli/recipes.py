@@ -9,7 +9,7 @@ import typer
 
 from latte.cli import shared
 from latte.interfaces import LatteError, RecipeErrors
-from latte.new.arguments import NEW, file_or_names
+from latte.new.arguments import NEW, file_or_names, naming_argument
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.places import dotted
@@ -39,11 +39,13 @@ def new(
     ] = Path("recipe.yaml"),
     method: shared.MethodOption = "auto",
     model: shared.ModelOption = None,
+    encoder: shared.EncoderOption = None,
 ) -> None:
     """Write a recipe for your images and this machine; run nothing."""
     from latte.data.few_images import quick_look
     from latte.new.adapting import check_method
     from latte.new.choices import choose
+    from latte.new.encoders import encoder_keys
     from latte.new.images import look_at
     from latte.new.models import refuse_backbone, this_machine
     from latte.new.writing import recipe_text, write_recipe
@@ -55,9 +57,11 @@ def new(
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
+    with naming_argument(NEW.encoder):
+        encoders = encoder_keys(encoder or (), registry)
     findings = look_at(images, file_or_names(classes), evaluation, arguments=NEW)
     machine = this_machine()
-    choices = choose(findings, machine, registry, method, model)
+    choices = choose(findings, machine, registry, method, model, encoders)
     size = f", {findings.size[0]} x {findings.size[1]} pixels (median)" if findings.size else ""
     echo(in_lines(f"images: {findings.images:,}{size}"))
     echo(f"classes: {len(findings.class_names):,}")
@@ -75,7 +79,9 @@ def new(
 
 def print_reasons(findings: Findings, choices: Choices) -> None:
     """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
-    for line in (*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())):
+    from latte.new.adapting import reasons
+
+    for line in reasons(findings, choices):
         echo(in_lines(line))
 
 

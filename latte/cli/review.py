@@ -131,12 +131,11 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     require_page()
     import webbrowser
 
-    import uvicorn
-
     from latte.data.sources.classes import ClassLookup
     from latte.review.asking import order_of_asking
     from latte.review.opening import addresses, listening, redirecting_file
     from latte.review.server import make_app
+    from latte.review.serving import server_of
     from latte.review.teaching import Teaching, adopt_newest
 
     names = opened.run.class_names
@@ -152,7 +151,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         app = make_app(
             opened, picture, teaching, token, frozenset(hosts), lambda line: echo(line, err=True)
         )
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        server = server_of(app)
         url = f"http://{hosts[0]}/{token}/{start and f'#{quote(start)}'}"
         command = shlex.join(["latte", "review", relative(opened.run.folder.path)])
         echo(f"review: {url}\nCtrl-C ends it; every answer is already saved. To go on: {command}")

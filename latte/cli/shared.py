@@ -181,6 +181,15 @@ ModelOption = Annotated[
         "plugin:tiny is a tiny CLIP that needs no download, only to try latte.",
     ),
 ]
+EncoderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="Image-only model beside the CLIP, as NAME or NAME:MODEL, such as dinov2-small or "
+        "timm:FOLDER; may be repeated. All names: latte components encoder",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -62,8 +62,9 @@ class ImageCache:
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
         """Return the evaluation view of image `index` before normalisation: (3, S, S) uint8."""
         # All fields of the pixel format that change 8-bit pixels, so not the normalisation.
-        fields = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
-        name = f"{self._name(index)}:{digest_json(fields)[:8]}"
+        fields = (pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode)
+        short_side = () if pixel_format.short_side is None else (pixel_format.short_side,)
+        name = f"{self._name(index)}:{digest_json([*fields, *short_side])[:8]}"
         cached_pixels = self.store.get(name)
         if cached_pixels is not None:
             return cached_pixels

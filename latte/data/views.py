@@ -30,9 +30,10 @@ _EXTREME_ASPECT = 16
 def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     """Return the evaluation view of `image` (RGB) before normalisation: (3, S, S) uint8.
 
-    It equals the view of open_clip's `image_transform(is_train=False)`, except for images that
-    open_clip cannot resize: in mode `shortest`, an image with one side more than 16 times the other
-    is cropped and resized in one step; in mode `longest`, a side that would get 0 pixels gets 1.
+    Without `short_side`, it equals the view of open_clip's `image_transform(is_train=False)`,
+    except for images that open_clip cannot resize: in mode `shortest`, an image with one side more
+    than 16 times the other is cropped and resized in one step; in mode `longest`, a side that would
+    get 0 pixels gets 1.
     """
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
@@ -43,7 +44,8 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     elif max(image.size) > _EXTREME_ASPECT * min(image.size):
         view = _central_square(image, size, mode)
     else:
-        view = vision.center_crop(vision.resize(image, [size], mode), [size, size])
+        short_side = pixel_format.short_side or size
+        view = vision.center_crop(vision.resize(image, [short_side], mode), [size, size])
     pixels: Tensor = vision.pil_to_tensor(view)
     return pixels
 

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, TypeAlias
 
 from torch import Tensor
 
 from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
+Cell: TypeAlias = str | float | None
 Source = Literal["classifier", "own"]
 """`own` for a training image that is not classified again."""
 
@@ -43,8 +44,9 @@ class Prediction:
     zero_shot: str | None = None
     """Name of zero-shot CLIP's class, where `true_class` is given; otherwise None."""
     match: float | None = None
-    """Probability, by a sigmoid model with unit prototypes, that the likeliest class fits; else
-    None. These probabilities need not sum to 1 over the classes."""
+    """Probability that the image shows one of the classes, for a training image of a labeler that
+    estimates it; or, by a sigmoid model with unit prototypes, that the likeliest class fits. Else
+    None."""
 
     @property
     def label(self) -> int:
@@ -144,26 +146,28 @@ def stream_predictions(
 
 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
-    writer = csv.writer(_LineFeeds(stream))
+    csv.writer(_LineFeeds(stream)).writerows(table_rows(rows, columns))
+
+
+def table_rows(rows: Iterable[Prediction], columns: Columns = PLAIN) -> Iterator[list[Cell]]:
+    """Yield the cells of a table, the header first; unused cells of a row are None."""
     class_count = columns.classes
     has_header = False
     for row in rows:
         class_count = len(row.classes) if class_count is None else class_count
         if not has_header:
-            writer.writerow(_header(columns, class_count))
+            yield [*_header(columns, class_count)]
             has_header = True
-        scores = [
+        scores: list[Cell] = [
             field
             for class_score in row.classes
             for field in (class_score.name, _rounded(class_score.score))
         ]
-        empty_cells = [""] * (2 * (class_count - len(row.classes)))
+        empty_cells = [None] * (2 * (class_count - len(row.classes)))
         zero_shot_cells = [row.zero_shot] if columns.zero_shot else []
-        writer.writerow(
-            [*_about_image(row, columns).values(), *scores, *empty_cells, *zero_shot_cells]
-        )
+        yield [*_about_image(row, columns).values(), *scores, *empty_cells, *zero_shot_cells]
     if not has_header:
-        writer.writerow(_header(columns, class_count or 0))
+        yield [*_header(columns, class_count or 0)]
 
 
 def _header(columns: Columns, classes: int) -> list[str]:
@@ -173,10 +177,9 @@ def _header(columns: Columns, classes: int) -> list[str]:
     return [*_about_image(Prediction("", ()), columns), *names, *zero_shot_columns]
 
 
-def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
+def _about_image(row: Prediction, columns: Columns) -> dict[str, Cell]:
     match = None if row.match is None else _rounded(row.match)
-    values: dict[str, str | float | None]
-    values = {"source": row.source, "true_class": row.true_class, "match": match}
+    values: dict[str, Cell] = {"source": row.source, "true_class": row.true_class, "match": match}
     chosen_fields = {name: value for name, value in values.items() if getattr(columns, name)}
     return {"image": row.image, **chosen_fields}
 
@@ -206,7 +209,7 @@ NO_LABEL = -1
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
     """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
 
-    These are rows whose `match` (probability that the likeliest class fits) is less than `below`. A
+    These are rows whose `match` (probability that a class fits) is less than `below`. A
     row without `match` is judged by its highest score, the usual baseline (Hendrycks and Gimpel
     2017). The last class is removed, so that rows keep their length.
     """

@@ -7,8 +7,6 @@ the outputs of a classifier to new a priori probabilities: a simple procedure", 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -55,29 +53,10 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
 
 _SUPPORT = 0.5
 """A class with fewer than this number of estimated images probably does not occur at all."""
-_ROUNDING = 1e-3
-_FEWEST, _MOST = 1 / 6, 2.0
-"""Range of the ratio (true number of classes) / (estimate) in the middle 95 % of 224 folders
-sampled from labelled sets. Wrong labels add classes that do not occur, so an estimate can be too
-high by a larger factor than too low."""
 
 
-@dataclass(frozen=True)
-class PresentClasses:
-    """Estimate of the number of classes that occur, and of the number of images per class."""
-
-    expected: int
-    """Estimated number of classes that have at least one image."""
-    interval: tuple[int, int]
-    """95 % interval of `expected`, within 0 and C."""
-    counts: Tensor
-    """(C,) float64: estimated number of images per class; the sum is N."""
-    unsupported: tuple[int, ...]
-    """Indices of classes with fewer than 0.5 estimated images, ascending."""
-
-
-def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
-    """Estimate which of C `classes` occur among N images, each of which shows one class.
+def unsupported_classes(labels: Tensor, probabilities: Tensor, classes: int) -> tuple[int, ...]:
+    """Return the classes, of C `classes`, with fewer than 0.5 estimated images, ascending.
 
     The estimated number of images of a class is N times its prior from `estimate_priors`. `labels`
     (N, K) are the K likeliest classes of each image, and `probabilities` (N, K) the probabilities
@@ -85,15 +64,8 @@ def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> Pres
     invalid labels or invalid probabilities.
     """
     _check(labels, probabilities, classes)
-    images = len(labels)
-    counts = images * estimate_priors(probabilities, labels, classes)
-    expected_classes = max(int((counts >= 1 - _ROUNDING).sum()), int(images > 0))
-    interval = (
-        min(max(round(expected_classes * _FEWEST), int(images > 0)), expected_classes),
-        min(classes, images, round(expected_classes * _MOST)),
-    )
-    unsupported = (counts < _SUPPORT).nonzero().flatten().tolist()
-    return PresentClasses(expected_classes, interval, counts, tuple(unsupported))
+    counts = len(labels) * estimate_priors(probabilities, labels, classes)
+    return tuple((counts < _SUPPORT).nonzero().flatten().tolist())
 
 
 def _check(labels: Tensor, probabilities: Tensor, classes: int) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from latte.interfaces import Calibration, LatteError, PixelFormat
+from latte.interfaces import Calibration, LatteError
 from latte.io.files import sync_files, sync_folder, temporary_beside
 from latte.io.paths import refuse_read_only
 from latte.report.facts import OPENED, READING
@@ -104,10 +105,11 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
 
 
 def no_export(member: Member, format_: str, other_format: str | None) -> LatteError:
-    """Return the error for a backbone with an export to `other_format`, but not to `format_`."""
+    """Return the error for a model with an export to `other_format`, but not to `format_`."""
     command = f"latte export RUN --format {(other_format or '').lower()}"
     advice = f"export it to {other_format} instead: {command}"
-    what = f"the backbone of learner {member.name} has no export to {format_}"
+    kind = "backbone of learner" if member.component is None else "encoder"
+    what = f"the {kind} {member.name} has no export to {format_}"
     return LatteError(what, hint=advice if other_format else NO_EXPORT_NEEDED)
 
 
@@ -169,26 +171,27 @@ from PIL import Image, ImageOps
 folder = Path({folder!r})  # the path of this folder
 about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(folder / "model.onnx")
-size, how = {size}, Image.Resampling.{how}
 
 
-{opened}def pixels(path):
+{opened}def pixels(path, preprocessing):
     image = opened(path)
+    size, how = preprocessing["size"], Image.Resampling[preprocessing["interpolation"].upper()]
 {resize}
     values = numpy.asarray(image, dtype=numpy.float32) / 255
-    mean, std = (numpy.array(about["preprocessing"][name]) for name in ("mean", "std"))
+    mean, std = (numpy.array(preprocessing[name]) for name in ("mean", "std"))
     return ((values - mean) / std).transpose(2, 0, 1).astype(numpy.float32)
 
 
-batch = numpy.stack([pixels("photo.jpg")])
-probabilities, features = session.run(None, {{"pixels": batch}})
+inputs = {{
+    one["name"]: numpy.stack([pixels("photo.jpg", one["preprocessing"])])
+    for one in about["inputs"]
+}}
+probabilities, features = session.run(None, inputs)
 print(about["class_names"][probabilities[0].argmax()], f"{{probabilities[0].max():.4f}}")
 """
 
 _SHORTEST = """\
-    width, height = image.size
-    short = min(width, height)
-    wide, high = (int(size * side / short) for side in (width, height))
+    wide, high = (int(preprocessing["short_side"] * side / min(image.size)) for side in image.size)
     image = image.resize((wide, high), how)
     left, top = round((wide - size) / 2), round((high - size) / 2)
     image = image.crop((left, top, left + size, top + size))"""
@@ -219,10 +222,11 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     """Return the README for an export to transformers."""
     members = exported.adapted.members
     is_ensemble = len(members) > 1
-    is_sigmoid = members[0].backbone.logit_bias is not None
+    backbone = exported.adapted.backbones[0]
+    is_sigmoid = backbone.logit_bias is not None
     family = "Auto"
     further_sections: tuple[str, ...] = ()
-    if not members[0].backbone.saves_transformers:
+    if not backbone.saves_transformers:
         family = "Siglip" if is_sigmoid else "CLIP"
         text_code = _TEXTS.format(
             padding=repr("max_length") if is_sigmoid else True,
@@ -247,15 +251,16 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     return _page(exported, *sections, *further_sections)
 
 
-def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
-    """Return the README for an export to ONNX."""
-    code = _ONNX.format(
-        folder=folder,
-        opened=OPENED,
-        size=pixels.size,
-        how=pixels.interpolation.upper(),
-        resize=_RESIZE[pixels.resize_mode],
-    )
+def onnx_readme(exported: Exported, folder: str, resize_modes: Sequence[str]) -> str:
+    """Return the README for an export to ONNX, whose inputs have the given `resize_modes`."""
+    modes = [*dict.fromkeys(resize_modes)]
+    resize = _RESIZE[modes[0]]
+    if len(modes) > 1:
+        resize = "\n".join(
+            f'    if preprocessing["resize"] == "{mode}":\n{indent(_RESIZE[mode], "    ")}'
+            for mode in modes
+        )
+    code = _ONNX.format(folder=folder, opened=OPENED, resize=resize)
     return _page(
         exported,
         "`model.onnx` turns pixels into class probabilities and image features; `metadata.json` "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from latte.export import folder as shared
 from latte.export.clip import clip_config, clip_weights, text_tower
 from latte.export.siglip import siglip_model
 from latte.export.tokenizer import clip_tokenizer
-from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces import Backbone, LatteError, PixelFormat
 from latte.io.files import write_text
-from latte.run.adapted import Member, write_prototypes
+from latte.run.adapted import Member
+from latte.run.saved_model import write_prototypes
 
 _TRANSFORMERS = "5.4"
 """First version of transformers with `CLIPImageProcessorPil`, which resizes with Pillow."""
@@ -28,6 +29,7 @@ def export_transformers(exported: shared.Exported, folder: Path, *, replace: boo
     """Write the model to `folder`; if there are several learners, each gets a sub-folder."""
     shared.require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
+    refuse_encoders(members)
     writers = [_writer(member) for member in members]
     with shared.whole_folder(folder, replace=replace) as temporary:
         for member, write in zip(members, writers, strict=True):
@@ -37,9 +39,22 @@ def export_transformers(exported: shared.Exported, folder: Path, *, replace: boo
     return folder
 
 
+def refuse_encoders(members: Sequence[Member]) -> None:
+    """Raise `LatteError` if the model uses an image-only encoder beside the CLIP."""
+    for member in members:
+        if not isinstance(member.encoder, Backbone):
+            raise LatteError(
+                f"this model classifies with the encoder {member.name} beside the CLIP, and a "
+                "model of transformers holds one image tower",
+                where="--format transformers",
+                hint="latte export RUN --format onnx writes both; " + shared.NO_EXPORT_NEEDED,
+            )
+
+
 def _writer(member: Member) -> Callable[[Path], None]:
     """Return a function that writes the model. Raises `LatteError` if it cannot be exported."""
-    backbone = member.backbone
+    backbone = member.encoder
+    assert isinstance(backbone, Backbone), "encoders are refused"
     if backbone.saves_transformers:
         return backbone.save
     if not isinstance(backbone, OpenClipBackbone):

@@ -22,12 +22,13 @@ from latte.interfaces import ImageReference, LatteError, Progress
 from latte.io.files import digest, write_atomically, write_text
 from latte.io.paths import distinct_names, refuse_read_only
 from latte.io.redaction import printable
+from latte.io.workbooks import write_workbook
 from latte.registry.registry import load_registry
 from latte.results.rows import RankedClasses
 from latte.results.run import Run, open_finished
 from latte.run.workspace import naming_repair, saved_recipe, unloaded_dataset
 
-LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
+LabelFormat = Literal["csv", "jsonl", "xlsx", "parquet", "imagefolder", "label-studio", "fiftyone"]
 Label: TypeAlias = tuple[str, str, float]
 """ID of an image, name of the image's class, and confidence of this class."""
 _COLUMNS = ("image", "label", "confidence")
@@ -77,6 +78,9 @@ def export_labels(
 
 
 def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
+    if format_ == "xlsx":
+        write_workbook(path, [_COLUMNS, *labels])
+        return
     rows = (dict(zip(_COLUMNS, label, strict=True)) for label in labels)
     if format_ == "parquet":
         pyarrow: Any = import_module("pyarrow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from latte.export import folder as shared
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
-from latte.run.adapted import write_prototypes
+from latte.run.adapted import Member
+from latte.run.saved_model import write_prototypes
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
@@ -34,10 +36,12 @@ _EXAMPLES = 2
 class ImageClassifier(nn.Module):
     """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
-    For each learner (adapted copy of the CLIP), the similarity of an image and a class is the
-    image's largest similarity to a prototype of the class. The classifier uses the mean of these
-    similarities over the learners. The features of all learners are concatenated and divided by the
-    square root of the number of learners.
+    For each member (a learner, which is an adapted copy of the CLIP, or an encoder), the similarity
+    of an image and a class is the image's largest similarity to a prototype of the class. The
+    classifier uses the mean of these similarities over the members. The features of all members are
+    concatenated and divided by the square root of the number of members.
+
+    Members with equal pixel formats share an input; `formats` are the formats of the inputs.
     """
 
     def __init__(self, exported: shared.Exported) -> None:
@@ -45,14 +49,15 @@ class ImageClassifier(nn.Module):
         members = exported.adapted.members
         self.towers = nn.ModuleList()
         self.scale = exported.scale
+        self.formats = [*dict.fromkeys(member.encoder.pixel_format for member in members)]
+        self._inputs = [self.formats.index(member.encoder.pixel_format) for member in members]
         self._classes = len(exported.adapted.class_names)
         for number, member in enumerate(members):
-            tower = member.backbone.image_tower()
+            tower = member.encoder.image_tower()
             if tower is None:
-                saves_transformers = member.backbone.saves_transformers
-                raise shared.no_export(
-                    member, "ONNX", "transformers" if saves_transformers else None
-                )
+                backbones = exported.adapted.backbones
+                has_other = backbones[0].saves_transformers and len(backbones) == len(members)
+                raise shared.no_export(member, "ONNX", "transformers" if has_other else None)
             self.towers.append(tower)
             classifier = member.classifier
             rows, is_present = _by_class(classifier.weights, classifier.owners)
@@ -63,9 +68,15 @@ class ImageClassifier(nn.Module):
                 bias = _by_class(classifier.bias.unsqueeze(1), classifier.owners)[0].squeeze(1)
             self.register_buffer(f"bias_{number}", bias)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities (B, C) and unit features (B, D) of `pixels` (B, 3, S, S)."""
-        features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
+    def forward(self, *pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities (B, C) and unit features (B, D) of `pixels`.
+
+        `pixels` are one batch (B, 3, S, S) of the same images for each of `formats`.
+        """
+        features = [
+            functional.normalize(tower(pixels[number]), dim=-1)
+            for tower, number in zip(self.towers, self._inputs, strict=True)
+        ]
         similarities = [self._similar(number, rows) for number, rows in enumerate(features)]
         mean_similarities = torch.stack(similarities).mean(0)
         joint_features = torch.cat(features, dim=1) / len(features) ** 0.5
@@ -83,22 +94,31 @@ class ImageClassifier(nn.Module):
 def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
     """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
 
-    Raises:
-        LatteError: if onnx is missing, torch too old, or the learners have different pixel formats.
+    Raises `LatteError` if onnx is missing, or torch too old.
     """
     shared.require("onnx", "onnx")
     shared.require("onnxscript", "onnx", _ONNXSCRIPT)
     shared.require("torch", "onnx", _TORCH)
-    formats = {member.backbone.pixel_format for member in exported.adapted.members}
-    if len(formats) > 1:
-        raise LatteError("the learners take different pixels, so that no one input fits them all")
-    pixels = formats.pop()
+    classifier = ImageClassifier(exported).eval()
+    inputs = _input_names(exported.adapted.members, classifier.formats)
     with shared.whole_folder(folder, replace=replace) as temporary:
-        _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
-        write_json(temporary / METADATA, _metadata(exported, pixels))
+        _write_model(classifier, [*inputs], temporary / MODEL)
+        write_json(temporary / METADATA, _metadata(exported, inputs))
         write_prototypes(temporary / shared.PROTOTYPES, exported.adapted, exported.about())
-        write_text(temporary / "README.md", shared.onnx_readme(exported, folder.name, pixels))
+        modes = [pixel_format.resize_mode for pixel_format in classifier.formats]
+        write_text(temporary / "README.md", shared.onnx_readme(exported, folder.name, modes))
     return folder
+
+
+def _input_names(
+    members: Sequence[Member], formats: Sequence[PixelFormat]
+) -> dict[str, PixelFormat]:
+    """Return the pixel format of each input by the input's name: `pixels`, then `pixels_NAME`."""
+    names = {member.encoder.pixel_format: f"pixels_{member.name}" for member in reversed(members)}
+    return {
+        "pixels" if number == 0 else names[pixel_format]: pixel_format
+        for number, pixel_format in enumerate(formats)
+    }
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,9 +135,10 @@ def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     return rows.flatten(0, 1), is_present
 
 
-def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
+def _write_model(classifier: ImageClassifier, inputs: Sequence[str], path: Path) -> None:
     weights = sum(tensor.nbytes for tensor in classifier.state_dict().values())
-    example = torch.zeros(_EXAMPLES, 3, size, size)
+    sizes = [pixel_format.size for pixel_format in classifier.formats]
+    batch = torch.export.Dim("batch")
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -126,11 +147,11 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 classifier,
-                (example,),
+                tuple(torch.zeros(_EXAMPLES, 3, size, size) for size in sizes),
                 path,
-                input_names=["pixels"],
+                input_names=inputs,
                 output_names=["probabilities", "features"],
-                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+                dynamic_shapes={"pixels": tuple({0: batch} for _ in sizes)},
                 opset_version=_OPSET,
                 dynamo=True,
                 external_data=weights > _LARGEST_FILE,
@@ -151,22 +172,32 @@ def _not_exportable(reason: str) -> LatteError:
     return LatteError(what, hint=shared.NO_EXPORT_NEEDED)
 
 
-def _metadata(exported: shared.Exported, pixels: PixelFormat) -> dict[str, Any]:
+def _metadata(exported: shared.Exported, inputs: Mapping[str, PixelFormat]) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": 2,
         "name": exported.name,
         **exported.about(),
-        "input": {"name": "pixels", "shape": ["batch", 3, pixels.size, pixels.size]},
+        "inputs": [_input(name, pixel_format) for name, pixel_format in inputs.items()],
         "outputs": {
             "probabilities": ["batch", len(exported.adapted.class_names)],
             "features": ["batch", "width"],
         },
+    }
+
+
+def _input(name: str, pixels: PixelFormat) -> dict[str, Any]:
+    """Return the name and shape of an input, and how its pixels are made from a photo."""
+    crops = pixels.resize_mode == "shortest"
+    return {
+        "name": name,
+        "shape": ["batch", 3, pixels.size, pixels.size],
         "preprocessing": {
             "colour": "RGB",
             "resize": pixels.resize_mode,
+            **({"short_side": pixels.short_side or pixels.size} if crops else {}),
             "size": pixels.size,
             "interpolation": pixels.interpolation,
-            "crop": "centre" if pixels.resize_mode == "shortest" else "none",
+            "crop": "centre" if crops else "none",
             "scale": "divide by 255",
             "mean": list(pixels.mean),
             "std": list(pixels.std),

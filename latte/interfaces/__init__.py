@@ -3,7 +3,7 @@
 This package imports nothing else of latte.
 """
 
-from latte.interfaces.backbone import Backbone, PixelFormat, TextTrunk, TrainableGroup, Trunk
+from latte.interfaces.backbone import Backbone, TextTrunk, TrainableGroup, Trunk
 from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import (
@@ -23,6 +23,8 @@ from latte.interfaces.descriptions import (
     FailedRequests,
     Scope,
 )
+from latte.interfaces.encoder import Encoder, PixelFormat
+from latte.interfaces.encoder_loader import EncoderLoader
 from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
@@ -32,9 +34,9 @@ from latte.interfaces.measurements import (
     ClassAccuracy,
     Evaluation,
     Interval,
-    PresentNames,
     RunModel,
 )
+from latte.interfaces.model_loader import ModelLoader
 from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
 from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
 from latte.interfaces.questions import (
@@ -91,6 +93,8 @@ __all__ = [
     "DescribedImage",
     "Describer",
     "DescriptionType",
+    "Encoder",
+    "EncoderLoader",
     "EpochInfo",
     "Evaluation",
     "Evidence",
@@ -114,13 +118,13 @@ __all__ = [
     "LatteError",
     "LearnerPrototypes",
     "Loss",
+    "ModelLoader",
     "NoOptions",
     "Options",
     "OptionsT",
     "PathText",
     "PixelFormat",
     "Posterior",
-    "PresentNames",
     "Progress",
     "ProgressTask",
     "PrototypeAggregator",

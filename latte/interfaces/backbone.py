@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from latte.interfaces.encoder import Encoder
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 TrainableGroup = Literal["all", "visual_layer_norms", "text_layer_norms", "projections", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class PixelFormat:
-    """Size and normalisation of the images that a backbone takes.
-
-    Attributes:
-        size: Side of the square input, in pixels.
-        mean: Red, green and blue values to subtract from pixels, which are between 0 and 1.
-        std: Red, green and blue values by which the differences are divided.
-        interpolation: Filter for resizing images.
-        resize_mode: Method to make an image square: crop the resized image (`shortest`), pad it
-            with black (`longest`), or change the aspect ratio (`squash`).
-
-    Example:
-        >>> from latte.api import PixelFormat
-        >>> PixelFormat(size=224, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28)).interpolation
-        'bicubic'
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +73,8 @@ class TextTrunk:
     features: Callable[[Tensor, Tensor], Tensor]
 
 
-class Backbone(ABC):
-    """A CLIP model. Features are L2-normalised; D is the width of the joint embedding space.
+class Backbone(Encoder):
+    """A CLIP model: an `Encoder` that encodes texts, too, into the same space of D dimensions.
 
     A run loads one backbone, which stays frozen: it computes the zero-shot labels and the features
     of texts. Training changes only copies (see `fork`). Subclasses set `pixel_format` and
@@ -105,8 +82,6 @@ class Backbone(ABC):
     methods.
 
     Attributes:
-        pixel_format: Size and normalisation of the pixels that `encode_images` gets.
-        embedding_width: Width D of image and text features.
         notes: Reasons why this backbone is slow, in sentences; printed when training starts.
         saves_transformers: True if `save` writes a folder that `from_pretrained` of transformers
             opens.
@@ -117,8 +92,6 @@ class Backbone(ABC):
         torch.Size([2, 16])
     """
 
-    pixel_format: PixelFormat
-    embedding_width: int
     notes: tuple[str, ...] = ()
     saves_transformers: bool = False
 
@@ -156,6 +129,11 @@ class Backbone(ABC):
         latte calls this method before training and warns if the result is above 0.
         """
         return 0
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights: the device of `logit_scale`."""
+        return self.logit_scale.device
 
     @property
     @abstractmethod
@@ -203,15 +181,6 @@ class Backbone(ABC):
         """
         return None
 
-    def image_tower(self) -> nn.Module | None:
-        """Return a module that maps pixels (B, 3, S, S) to features (B, D), for the ONNX export.
-
-        The features are those of `encode_images` before normalisation. PyTorch must be able to
-        trace the module for any B. The module of a copy (`fork`) must use the weights of the copy.
-        The default returns None: `latte export --format onnx` is then not possible.
-        """
-        return None
-
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
@@ -239,7 +208,3 @@ class Backbone(ABC):
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore weights and buffers from `state`, which an earlier call of `state()` returned."""
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write the model to `folder`; `BackboneLoader.load_saved` loads it with equal outputs."""

@@ -6,10 +6,11 @@ from abc import abstractmethod
 from pathlib import Path
 
 from latte.interfaces.backbone import Backbone
-from latte.interfaces.component import Component, OptionsT
+from latte.interfaces.component import OptionsT
+from latte.interfaces.model_loader import ModelLoader
 
 
-class BackboneLoader(Component[OptionsT]):
+class BackboneLoader(ModelLoader[OptionsT]):
     """Loads the pretrained backbone that a recipe names, and adapted backbones that runs saved.
 
     Example:
@@ -82,34 +83,6 @@ class BackboneLoader(Component[OptionsT]):
         ...             raise LatteError("this model is damaged", where=str(folder)) from error
         ...         return TinyBackbone(model.to(device))
     """
-
-    @property
-    def title(self) -> str:
-        """Name of the model in messages; the option `model` if it exists, else the class name."""
-        return str(getattr(self.options, "model", type(self).__name__))
-
-    def check(self) -> None:
-        """Check the model without a download; raise `LatteError` for an error.
-
-        `latte check` calls this method, and so does the default of `fetch`. Do not import torch
-        here.
-        """
-
-    def fetch(self) -> None:
-        """Download the files that `load` needs, unless they are cached.
-
-        Raises `LatteError` if a file is not cached and cannot be downloaded. latte calls `fetch`
-        before it reads any image. Do not import torch here, so that a run without a network fails
-        at once. The default calls `check`.
-        """
-        self.check()
-
-    def identity(self) -> str:
-        """Return a text that identifies the model; if the text changes, finished stages run again.
-
-        The default is the options as JSON. If options name local files, add digests of these files.
-        """
-        return self.options.model_dump_json()
 
     @abstractmethod
     def load(self) -> Backbone:

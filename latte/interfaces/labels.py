@@ -73,7 +73,7 @@ class PseudoLabeler(Component[OptionsT]):
         return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the posterior: class probabilities of all training images; None if there is none.
+        """Return the posterior of all training images, on the CPU; None if there is none.
 
         Override this method only if the labeler labels all images jointly. The engine calls it
         after `on_epoch_start`, with the name of the first learner, and only in runs without

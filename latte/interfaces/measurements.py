@@ -183,32 +183,3 @@ class RunModel:
             yield self.name, self.classifier
         if self.own_images is not None:
             yield f"{self.name}, own images", self.own_images
-
-
-@dataclass(frozen=True, config=CHECKED)
-class PresentNames:
-    """Estimate of how many classes have at least one training image.
-
-    Attributes:
-        expected: Estimated number of classes with at least one training image.
-        low: Lower end of the 95 % interval; `high` is its upper end.
-        unsupported: Classes with an estimate below 0.5 training images, in label order.
-
-    Example:
-        >>> from latte.api import PresentNames
-        >>> PresentNames(expected=12, low=10, high=15, unsupported=("okapi",)).expected
-        12
-    """
-
-    expected: int
-    low: Count
-    high: int
-    unsupported: tuple[str, ...]
-
-    @model_validator(mode="after")
-    def _check(self) -> PresentNames:
-        if not self.low <= self.expected <= self.high:
-            raise ValueError("its number of classes is not within its interval")
-        if len(set(self.unsupported)) < len(self.unsupported):
-            raise ValueError("a class without an image occurs twice")
-        return self

@@ -15,7 +15,7 @@ from latte.interfaces.checked import Checked, Count, Positive, Share
 from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict, check_verdict
-from latte.interfaces.measurements import Interval, PresentNames, Role, RunModel
+from latte.interfaces.measurements import Interval, Role, RunModel
 from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
 _Figure = Annotated[float, Field(ge=0, lt=1e12)]
@@ -162,6 +162,25 @@ class AnswerFacts(Checked):
     measured: LeftOutAnswers | None = None
 
 
+class EncoderFacts(Checked):
+    """Facts about an image-only encoder of the recipe.
+
+    Attributes:
+        model: Title of the model; see `ModelLoader.title`.
+        licence: Licence of the weights; None if unknown.
+        parameters: Number of weights.
+        bytes: Size of the weights in memory.
+        classifies: True if the adapted model has a classifier over the encoder's features.
+    """
+
+    name: str
+    model: str
+    licence: str | None = None
+    parameters: Count
+    bytes: Count
+    classifies: bool
+
+
 class TrainFacts(Facts):
     """Facts of stage `train`.
 
@@ -169,6 +188,7 @@ class TrainFacts(Facts):
         verdict: Verdict of the recipe's guard; None if the recipe has no guard.
         trains_clip: True if training steps changed parameters of CLIP.
         answers: Facts about the classes that a person gave; None if the recipe has no corrections.
+        encoders: The recipe's encoders, in the recipe's order.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
@@ -179,6 +199,7 @@ class TrainFacts(Facts):
     verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
     trains_clip: bool = False
     answers: AnswerFacts | None = None
+    encoders: tuple[EncoderFacts, ...] = ()
     cut_texts: tuple[CutTexts, ...] = ()
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None
@@ -203,11 +224,12 @@ class EvaluateFacts(Facts):
     Attributes:
         models: The zero-shot model, the adapted model, the mix of both if the run uses one, and the
             model that each control uses.
-        present: Estimate of which classes occur among the training images.
+        unsupported: Class names with an estimate below 0.5 training images, in label order; None
+            before the stage is finished.
     """
 
     models: tuple[RunModel, ...] = ()
-    present: PresentNames | None = None
+    unsupported: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:
@@ -247,11 +269,11 @@ class RunRecord(Checked):
     @model_validator(mode="after")
     def _check(self) -> RunRecord:
         names = self.data.class_names
-        if self.evaluate.present is not None:
-            if self.evaluate.present.high > len(names):
-                raise ValueError("its number of classes is not within its interval")
-            if unknown_names := {*self.evaluate.present.unsupported} - {*names}:
-                raise ValueError(f"{min(unknown_names)} is none of the classes")
+        unsupported = self.evaluate.unsupported or ()
+        if unknown_names := {*unsupported} - {*names}:
+            raise ValueError(f"{min(unknown_names)} is none of the classes")
+        if len({*unsupported}) < len(unsupported):
+            raise ValueError("a class without an image occurs twice")
         for model in self.evaluate.models:
             for title, evaluation in model.accuracies():
                 if (classes := len(evaluation.classes)) != len(names):
@@ -298,7 +320,7 @@ class RunRecord(Checked):
         for name, control in controls.items():
             if control.used_model is not None:
                 models.append(control.used_model.as_control(name))
-        evaluate = EvaluateFacts(models=tuple(models), present=self.evaluate.present)
+        evaluate = EvaluateFacts(models=tuple(models), unsupported=self.evaluate.unsupported)
         return self.model_copy(update={"evaluate": evaluate})
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:

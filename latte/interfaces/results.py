@@ -156,6 +156,7 @@ class RunResults:
         uncertain: Up to 200 training images, the least certain first.
         examples: For each class, in label order: its eight most confident training images, then
             its four least confident ones, by falling confidence.
+        near_copies: Up to 50 pairs of ids of training images that show the same picture.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
 
     Example:
@@ -174,6 +175,7 @@ class RunResults:
     mistakes: tuple[ClassifiedImage, ...] = ()
     uncertain: tuple[ClassifiedImage, ...] = ()
     examples: tuple[ClassifiedImage, ...] = ()
+    near_copies: tuple[tuple[str, str], ...] = ()
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
 
 

@@ -130,6 +130,8 @@ class LabelStream:
         labels: (B,) int64 class indices.
         weights: (B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes.
         scale: Factor by which the engine multiplies the loss of this stream.
+        posterior: Soft labels: probable classes of the B images, on the device of `labels`, for
+            losses that use more than the label; None if there are none.
 
     Example:
         >>> import torch
@@ -142,6 +144,7 @@ class LabelStream:
     labels: Tensor
     weights: Tensor
     scale: float = 1.0
+    posterior: Posterior | None = None
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
@@ -182,12 +185,14 @@ class EpochInfo:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The most probable classes of each of the N training images, as tensors on the CPU.
+    """The most probable classes of each of N images.
 
     Attributes:
         labels: (N, K) int64: the K most probable classes of each image, the most probable first.
         probabilities: (N, K) floats: probabilities of `labels`. A row sums to at most 1, because
             less probable classes are left out.
+        none: (N,) floats: probability that the image shows none of the classes; None if the
+            labeler does not estimate it.
 
     Example:
         >>> import torch
@@ -200,6 +205,7 @@ class Posterior:
 
     labels: Tensor
     probabilities: Tensor
+    none: Tensor | None = None
 
 
 class Trainable(Component[OptionsT]):

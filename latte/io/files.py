@@ -119,14 +119,14 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     The content reaches the disk before the rename, so a power loss leaves the old file or the new
     file. When this returns, the new file stays: so of two files, the second is never on the disk
     without the first. If the block fails, the temporary file is renamed to `unfinished`, or removed
-    if this is None.
+    if this is None. A file that a killed process leaves can be rescued (see `rescue_leftover`).
     Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(
             "is a device or a pipe, not a file", where=str(path), hint="give the name of a file"
         )
-    temporary = temporary_beside(path)
+    temporary = temporary_beside(unfinished or path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -149,9 +149,31 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         temporary.unlink(missing_ok=True)
 
 
-def partial_file(path: Path) -> Path:
-    """Return the file that keeps the rows so far if writing rows to `path` stops early."""
-    return path.with_name(f"{path.name}.partial")
+def partial_file(path: Path, key: str | None = None) -> Path:
+    """Return the file that keeps the rows so far if writing rows to `path` stops early.
+
+    A `key`, which names how the rows were computed, becomes a part of the file's name.
+    """
+    name = path.name if key is None else f"{path.name}.{digest(key)[:8]}"
+    return path.with_name(f"{name}.partial")
+
+
+def rescue_leftover(path: Path) -> None:
+    """Rename the largest temporary file that a killed process left for `path` to `path`.
+
+    A file at `path` that is at least as large is kept.
+    """
+    sizes = {path: path.stat().st_size} if path.is_file() else {}
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if not match or not entry.name.startswith(f".{path.name}.latte-"):
+                continue
+            if entry.is_file(follow_symlinks=False) and _is_abandoned(entry, match):
+                sizes[Path(entry.path)] = entry.stat().st_size
+    largest = max(sizes, key=lambda file: sizes[file], default=path)
+    if largest != path:
+        largest.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,8 @@ from latte.new.arguments import (
     naming_argument,
 )
 from latte.new.choices import Choices, choose
+from latte.new.encoders import encoder_keys
+from latte.new.given_images import given_images
 from latte.new.images import Findings, look_at
 from latte.new.labels import given_labels
 from latte.new.methods import NAMES
@@ -33,12 +35,11 @@ from latte.new.models import refuse_backbone, refuse_unreachable, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
-from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
     from latte.new.model import Model
 
-OUTPUT = Path("adapted")
+RUNS = Path("adapted")
 _MARK = "# latte adapt replaces this file until you edit it: "
 
 
@@ -54,26 +55,28 @@ class Proposal:
 
 
 def adapt(
-    images: str | PathLike[str],
+    images: str | PathLike[str] | Iterable[str | PathLike[str]],
     classes: str | PathLike[str] | Iterable[str] | None = None,
     *,
     labels: object = None,
     test: str | PathLike[str] | None = None,
     method: str = "auto",
     model: str | None = None,
-    output: str | PathLike[str] = OUTPUT,
-    progress: Progress | bool | None = None,
+    encoder: str | Sequence[str] | None = None,
+    runs: str | PathLike[str] = RUNS,
+    progress: Progress | bool = True,
 ) -> Model:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
-    The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
-    folder is below OUTPUT. A repeated call continues or reuses this run. The classifier has the
+    The recipe is written to RUNS/NAME.yaml, where NAME is the name of the images' folder. The run
+    folder is below RUNS. A repeated call continues or reuses this run. The classifier has the
     attributes `folder` (the run folder) and `verdict`: the guard's decision to use the adapted
     model or zero-shot CLIP. Whether the adapted model is better, only labels can tell: `test`, or
     the answers of `latte review FOLDER`. Paths may begin with `~`.
 
     Args:
-        images: a folder of images, searched with its sub-folders.
+        images: a folder of images, searched with its sub-folders; or paths of images: a list, an
+            array, or a column of a table of pandas or polars. They are listed in a file in RUNS.
         classes: a text file with one class name per line, or the names: a list or another ordered
             iterable (not a set), or a text such as `cat,dog`. None means the names of the
             sub-folders or, if there are fewer than two, of the sub-folders of `test`.
@@ -86,9 +89,11 @@ def adapt(
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.
-        output: the folder for the recipe and the run.
-        progress: True shows progress and messages on standard error, as `latte adapt` does; or an
-            object that shows them.
+        encoder: an image-only model beside the CLIP, as NAME or NAME:MODEL, such as
+            `dinov2-small` or `timm:FOLDER`; or a list of these.
+        runs: the folder for the recipe and the run.
+        progress: True, the default, shows progress and messages on standard error, as `latte adapt`
+            does; False shows nothing, now and when the model is used; or an object shows them.
 
     Raises:
         LatteError: if an argument is wrong, the run fails, or the machine fails (a full disk).
@@ -100,7 +105,8 @@ def adapt(
     """
     registry = load_registry()
     with machine_errors():
-        root, folder = given_path(images, "images"), given_path(output, "output")
+        folder = given_path(runs, "runs")
+        root, listed = given_images(images, folder)
         proposed = propose(
             root,
             given_classes(classes),
@@ -108,16 +114,31 @@ def adapt(
             folder,
             given_text(method, "method", "mixture"),
             None if model is None else given_text(model, "model", "plugin:tiny"),
-            labels=given_labels(labels, recipe_path(root, folder).with_suffix(".labels.csv")),
+            encoders=_given_encoders(encoder),
+            listed=listed,
+            labels=given_labels(
+                labels, recipe_path(root, folder, listed).with_suffix(".labels.csv")
+            ),
             registry=registry,
             arguments=PYTHON,
         )
-        if progress is None or isinstance(progress, bool):
-            progress = make_progress(quiet=not progress)
-        results = run_proposal(proposed, registry, progress)
-        from latte.new.model import load
+        from latte.new.model import display, load
 
+        shown = display(progress)
+        for line in reasons(proposed.findings, proposed.choices):
+            shown.say(line)
+        results = run_proposal(proposed, registry, shown)
         return load(results.folder, progress=progress)
+
+
+def reasons(findings: Findings, choices: Choices) -> list[str]:
+    """Return a sentence for each chosen setting, then the warnings."""
+    return [*choices.reasons, *(f"warning: {warning}" for warning in findings.warnings())]
+
+
+def _given_encoders(encoder: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = [] if encoder is None else [encoder] if isinstance(encoder, str) else encoder
+    return tuple(given_text(name, "encoder", "dinov2-small") for name in names)
 
 
 def propose(
@@ -128,27 +149,32 @@ def propose(
     method: str,
     model: str | None,
     *,
+    encoders: Sequence[str] = (),
+    listed: Path | None = None,
     labels: Path | None = None,
     registry: Registry,
     arguments: Arguments = ADAPT,
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    Error messages use the argument names in `arguments`. Raises `LatteError` if the recipe file
-    exists and has been edited.
+    `listed` is a CSV file that names the images in the folder `images`; None means all. Error
+    messages use the argument names in `arguments`. Raises `LatteError` if the recipe file exists
+    and has been edited.
     """
     from latte.backbone.source import check_model
 
     check_method(method, arguments.method)
-    path = recipe_path(images, output)
+    path = recipe_path(images, output, listed)
     if model is not None:
         settings = BackboneSettings.model_validate(backbone_keys(model, path))
         base, find_folder = path.parent.absolute(), registry.model_folder
         with naming_argument(arguments.model):
             refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
-    findings = look_at(images, classes, test, labels, arguments=arguments)
-    choices = choose(findings, this_machine(), registry, method, model)
+    with naming_argument(arguments.encoder):
+        keys = encoder_keys(encoders, registry)
+    findings = look_at(images, classes, test, labels, listed=listed, arguments=arguments)
+    choices = choose(findings, this_machine(), registry, method, model, keys)
     if not path.exists():  # else the run may have all features already
         with naming_argument(arguments.model):
             refuse_unreachable(choices.model, arguments.tiny_model)
@@ -156,8 +182,13 @@ def propose(
     return Proposal(path, output, findings, choices, arguments)
 
 
-def recipe_path(images: Path, output: Path) -> Path:
-    """Return the path of the recipe for the folder `images`, in the folder `output`."""
+def recipe_path(images: Path, output: Path, listed: Path | None = None) -> Path:
+    """Return the path of the recipe for the folder `images`, in the folder `output`.
+
+    The recipe for the images in a file `listed` is beside the file, and has its name.
+    """
+    if listed is not None:
+        return listed.with_suffix("").with_suffix(".yaml")
     return output / f"{images.absolute().resolve().name or 'images'}.yaml"
 
 

@@ -11,7 +11,12 @@ from pathlib import Path
 from latte.interfaces import LatteError
 from latte.io.paths import exists, given_path
 
-_KEYS = {"dataset.root": "images", "dataset.classes": "classes", "dataset.evaluation": "test"}
+_KEYS = {
+    "dataset.root": "images",
+    "dataset.images": "images",
+    "dataset.classes": "classes",
+    "dataset.evaluation": "test",
+}
 """Keys of a recipe, and the attributes of `Arguments` that set them."""
 _LIST = 'give a list of the names, as in classes=["cat", "dog"], or the path of a text file'
 
@@ -26,6 +31,7 @@ class Arguments:
     labels: str = "--labels"
     method: str = "--method"
     model: str = "--model"
+    encoder: str = "--encoder"
     class_file: str = "--classes classes.txt"
     """Example that names the classes by a file."""
     class_list: str = "--classes cat,dog"
@@ -64,6 +70,7 @@ PYTHON = Arguments(
     labels="labels",
     method="method",
     model="model",
+    encoder="encoder",
     class_file='classes="classes.txt"',
     class_list='classes=["cat", "dog"]',
     tiny_model='model="plugin:tiny"',

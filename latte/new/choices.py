@@ -5,6 +5,7 @@ A describer is a component that writes texts about the images, such as a large m
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
@@ -13,11 +14,12 @@ from packaging.version import Version
 
 from latte.data.few_images import warn_of_few
 from latte.io.paths import some
+from latte.new.encoders import Keys, encoder_reason, proposed_encoder, refuse_other_method
 from latte.new.images import Findings
 from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, Method
 from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
-from latte.registry.spec import Kind
+from latte.registry.spec import USE, Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
@@ -45,6 +47,8 @@ class Choices:
     method: Method
     model: str = ""
     """CLIP model, as `NAME:PRETRAINED` or as in `backbone.model`."""
+    encoders: tuple[Mapping[str, str], ...] = ()
+    """Recipe keys of image-only encoders beside the CLIP."""
     describer: Literal["phrases", "llava"] | None = None
     load_in_4bit: bool = False
     batch_size: int = 64
@@ -59,7 +63,12 @@ class Choices:
 
 
 def choose(
-    findings: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
+    findings: Findings,
+    machine: Machine,
+    registry: Registry,
+    method: str,
+    model: str | None = None,
+    encoders: Sequence[Keys] = (),
 ) -> Choices:
     """Choose settings that suit the images and the machine; `method` is one of `NAMES`."""
     choices = _method(method, findings, registry)
@@ -73,6 +82,7 @@ def choose(
     choices.model = model
     if choices.method.component:
         choices.requires.append(_requirement(registry, *choices.method.component))
+    _choose_encoders(choices, findings, machine, registry, encoders)
     if choices.method.describes:
         choices.describer = "phrases"
     if choices.method.trains:
@@ -97,6 +107,25 @@ def choose(
         texts = "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     choices.other_methods = f"other methods: {', '.join(other_methods)}; {texts}"
     return choices
+
+
+def _choose_encoders(
+    choices: Choices,
+    findings: Findings,
+    machine: Machine,
+    registry: Registry,
+    encoders: Sequence[Keys],
+) -> None:
+    """Use the encoders that the user named; if there are none, propose one, but do not use it."""
+    choices.encoders = tuple(encoders)
+    for keys in encoders:
+        refuse_other_method(choices.method)
+        choices.reasons.append(encoder_reason(keys, findings.images, machine, registry))
+        requirement = _requirement(registry, "encoder", keys[USE])
+        choices.requires = list(dict.fromkeys([*choices.requires, requirement]))
+    if not encoders and choices.method.takes_encoders:
+        proposal = proposed_encoder(findings.images, machine, registry)
+        choices.reasons += [] if proposal is None else [proposal]
 
 
 def _choose_guard(choices: Choices, registry: Registry) -> None:

@@ -53,6 +53,8 @@ class Findings:
     root: Path
     classes: Path | Sequence[str] | None
     """File with the class names, or the names; None means the names of the sub-folders."""
+    listed: Path | None
+    """File that lists the images in `root`; None means all of them."""
     evaluation: Path | None
     images: int
     opened: int
@@ -118,9 +120,12 @@ def look_at(
     evaluation: Path | None,
     labels: Path | None = None,
     *,
+    listed: Path | None = None,
     arguments: Arguments = NEW,
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
+
+    If the file `listed` is given, only the images that it lists are looked at.
 
     If `classes` is None, the class names are the names of the sub-folders of `root`, or of
     `evaluation` if only `evaluation` has two or more sub-folders. Error messages use the
@@ -135,7 +140,7 @@ def look_at(
     if classes is None and evaluation and (names := _names_beside(root, evaluation)):
         classes, named_by = names, evaluation
     with arguments.replacing_keys():
-        dataset = _dataset(root, classes, evaluation, arguments)
+        dataset = _dataset(root, listed, classes, evaluation, arguments)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
         labelled = len(dataset.evaluation_images())
     label_counts = None if labels is None else checked_labels(labels, dataset, arguments.labels)
@@ -150,6 +155,7 @@ def look_at(
     return Findings(
         root=root,
         classes=classes,
+        listed=listed,
         evaluation=evaluation,
         images=len(images),
         opened=len(opened),
@@ -194,6 +200,7 @@ def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
 
 def _dataset(
     root: Path,
+    listed: Path | None,
     classes: Path | Sequence[str] | None,
     evaluation: Path | None,
     arguments: Arguments,
@@ -209,9 +216,10 @@ def _dataset(
     else:
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     registry = load_registry()
-    folder = registry.get("dataset", "folder")
+    folder = registry.get("dataset", "folder" if listed is None else "list")
+    images = {} if listed is None else {"images": str(listed.absolute())}
     test = str(evaluation.absolute()) if evaluation else None
-    values = {"root": str(root.absolute()), "classes": names, "evaluation": test}
+    values = {"root": str(root.absolute()), "classes": names, "evaluation": test, **images}
     options = registry.options_model(folder).model_validate(values)
     return cast("Dataset[Any]", registry.build(folder, options, context))
 

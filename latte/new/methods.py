@@ -25,6 +25,8 @@ class Method:
     component: tuple[Kind, str] | None = None
     describes: bool = False
     trains: bool = False
+    takes_encoders: bool = False
+    """True if the method uses features of image-only encoders beside the CLIP's."""
     adapts: bool = True
     """True if the result differs from zero-shot CLIP, so that a guard could reject it."""
 
@@ -47,6 +49,7 @@ prototypes: from-labeler
 """,
         after=_NO_STEPS,
         component=("labeler", "transductive"),
+        takes_encoders=True,
     ),
     Method(
         "training-free",

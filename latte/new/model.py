@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, overload
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.measurements import UsedModel
+from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
 from latte.registry.registry import load_registry
-from latte.report.progress import make_progress
+from latte.report.progress import LONG, make_progress
 from latte.results.answers import Answer, Kind, append_answers, now
 from latte.results.given_labels import NONE, given_label
 from latte.results.named_images import NamedImages
@@ -141,7 +142,8 @@ class Model(Predictor):
             raise LatteError(f"{count} is less than 1", where="count", hint="give 1 or more")
         review, run = self._review, self._run
         images = [image for image in review.images if self._path(run, image.row)]
-        features = load_zero_shot(run.folder.zero_shot).training[[image.row for image in images]]
+        rows = [image.row for image in images]
+        features = load_zero_shot(run.folder.zero_shot).training_with_encoders[rows]
         order = order_of_images(images, features, review.answers(), count)
         labels = torch.tensor([image.adapted for image in images])
         questions = []
@@ -200,6 +202,7 @@ class Model(Predictor):
         """Return the model of a new run, which all answers teach; this model stays as it is.
 
         Recipes without training steps take seconds, because images are not encoded again.
+        `progress` is that of `latte.adapt`; by default, it is shown unless this model shows none.
 
         Example:
             >>> model = model.refit()  # doctest: +SKIP
@@ -209,10 +212,10 @@ class Model(Predictor):
         from latte.review.learning import learn
         from latte.review.session import Review
 
-        if progress is None or isinstance(progress, bool):
-            progress = make_progress(quiet=not progress)
+        if progress is None:
+            progress = not isinstance(self.progress, SilentProgress)
         with machine_errors():
-            results = learn(Review(self._run), load_registry(), progress)
+            results = learn(Review(self._run), load_registry(), display(progress))
         return load(results.folder, self.device, progress)
 
     @property
@@ -257,7 +260,7 @@ def _image(picture: Callable[[Path, int], bytes], path: Path, side: int) -> str:
 def load(
     run: str | PathLike[str],
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     *,
     use: UsedModel | None = None,
 ) -> Model:
@@ -268,7 +271,8 @@ def load(
     Args:
         run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
         device: auto, cpu, cuda, cuda:N or mps.
-        progress: reports the loading.
+        progress: how the model shows work that takes more than two seconds, on standard error by
+            default. False shows nothing, True also shows the loading, and an object shows both.
         use: `adapted` or `zero-shot`, to open this model even if the run's guard chose another one.
 
     Raises:
@@ -280,4 +284,11 @@ def load(
         >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
         ('cannot tell', 'birds-1a2b3c4d')
     """
-    return open_predictor(Model, run, device, progress, use=use)
+    loading = display(progress or False)
+    work = make_progress(after=LONG) if progress is None or progress is True else loading
+    return open_predictor(Model, run, device, loading, use=use, work=work)
+
+
+def display(progress: Progress | bool) -> Progress:
+    """Return a display of progress: the given one, one on standard error if True, else none."""
+    return make_progress(quiet=not progress) if isinstance(progress, bool) else progress

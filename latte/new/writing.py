@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -37,7 +38,12 @@ _START = """\
 {{ yaml(requires=choices.requires) }}
 {% endif %}
 dataset:
+{% if findings.listed %}
+  use: list
+  {{ yaml(images=path(findings.listed)) }}
+{% else %}
   use: folder
+{% endif %}
   {{ yaml(root=path(findings.root)) }}
   {{ yaml(classes=classes)|indent(2) }}
   # Better with the kind of your classes: "a photo of a {class}, a type of bird."
@@ -54,6 +60,10 @@ dataset:
 {{ yaml(corrections=path(findings.labels)) }}
 {% endif %}
 {{ yaml(backbone=backbone) }}
+{% if choices.encoders %}
+# Image-only models beside the CLIP, which are used as far as they help
+{{ yaml(encoders=encoders) }}
+{% endif %}
 {% if choices.guard %}
 # Keeps zero-shot CLIP if the class names do not fit the images
 {{ yaml(guard=choices.guard) }}
@@ -101,6 +111,7 @@ def recipe_text(
         look=quick_look(findings.images, len(findings.class_names)),
         classes=_classes(findings, file),
         backbone=backbone_keys(choices.model, file),
+        encoders=[_encoder_keys(keys, file) for keys in choices.encoders],
         path=lambda path: _path(path, file),
         yaml=lambda **entry: dump_yaml(entry).rstrip(),
     )
@@ -142,6 +153,16 @@ def backbone_keys(model: str, file: Path) -> dict[str, str]:
     if model.startswith(BRING_WEIGHTS) or not tag:
         return {"model": model}
     return {"model": name, "pretrained": tag}
+
+
+def _encoder_keys(keys: Mapping[str, str], file: Path) -> dict[str, str]:
+    """Return the keys of an encoder in the recipe `file`; a model that is a folder is a path."""
+    model = keys.get("model", "")
+    folder = Path(model).expanduser()
+    if not model or not (model.startswith((".", "~", "/")) or folder.is_dir()):
+        return {**keys}
+    path = _path(folder, file)
+    return {**keys, "model": path if Path(path).is_absolute() else f"./{path}"}
 
 
 def _path(path: Path, file: Path) -> str:

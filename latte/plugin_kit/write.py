@@ -3,72 +3,30 @@
 from __future__ import annotations
 
 import doctest
-import keyword
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from latte.interfaces import LatteError
+from latte.interfaces import Component, LatteError
 from latte.io.files import temporary_beside
+from latte.plugin_kit.names import Names
 from latte.registry.registry import INTERFACES
 from latte.registry.spec import API_VERSION, Kind
 from latte.version import __version__
 
-_DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_PREFIX = "latte-"
 _TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".jinja"
 
 
-@dataclass(frozen=True)
-class Names:
-    """Names in a new plugin, all derived from the name of its pip package."""
-
-    distribution: str
-    """Name of the pip package, for example `latte-warm-colours`."""
-
-    @property
-    def module(self) -> str:
-        """Name of the import package and entry point, for example `latte_warm_colours`."""
-        return self.distribution.replace("-", "_")
-
-    @property
-    def component(self) -> str:
-        """Name of the component in recipes, for example `warm-colours`."""
-        return self.distribution.removeprefix(_PREFIX)
-
-    @property
-    def camel(self) -> str:
-        """Prefix of the component's class names, for example `WarmColours`."""
-        return "".join(word.capitalize() for word in self.component.split("-"))
-
-
-def plugin_names(text: str) -> Names:
-    """Return the names for a package called `text`. Raises `LatteError` for an unusable name."""
-    package_name = text.strip().lower().replace("_", "-").replace(" ", "-")
-    if not _DISTRIBUTION.fullmatch(package_name):
-        raise LatteError(
-            f'"{text}" cannot name a package',
-            hint="lower-case letters, digits and single hyphens, as in latte-colours",
-        )
-    names = Names(package_name)
-    is_reserved = names.module in sys.stdlib_module_names or keyword.iskeyword(names.module)
-    if is_reserved or names.module == "latte" or names.component[0].isdigit():
-        raise LatteError(
-            f'a package called "{package_name}" would hide another one',
-            hint=f"try latte-{names.component.lstrip('0123456789') or 'colours'}-plugin",
-        )
-    return names
-
-
 SUMMARIES: dict[Kind, str] = {
     "backbone": "an image-text model with random weights, to be replaced",
+    "encoder": "an image-only model with random weights, to be replaced",
     "dataset": "photos in a folder, without labels",
     "guard": "keeps zero-shot CLIP if there are few images",
     "describer": "describes how bright a photo is",
@@ -96,6 +54,7 @@ _RECIPE = {
 _WITH_TEXTS = {"describer": "phrases", "descriptions": "[class, image]"}
 _USES: dict[Kind, dict[str, str]] = {
     "backbone": {"backbone": "{use: NAME}"},
+    "encoder": {"encoders": "[NAME]"},
     "dataset": {"dataset": "NAME"},
     "guard": {"guard": "NAME"},
     "describer": {"describer": "NAME", "descriptions": "[class, image]"},
@@ -110,8 +69,15 @@ _USES: dict[Kind, dict[str, str]] = {
     "model": {"backbone": '{model: "plugin:NAME"}'},
 }
 """Keys of a recipe that uses the component NAME of each kind."""
+_JOINT = {"labels": "[NAME]", "prototypes": "from-labeler", "train": "{max_steps: 0}"}
+"""Keys of a recipe that uses a joint labeler, without training steps."""
+_JOINT_SUMMARY = "labels all images together, here by the nearest class text"
 _WHOLE_RUNS: tuple[Kind, ...] = ("backbone", "labeler", "prototypes", "loss")
 """Kinds whose components are also tested in whole runs."""
+
+
+_SUFFIXES: dict[Kind, str] = {"backbone": "Loader", "encoder": "Loader"}
+"""Ending of the component's class name, for kinds whose name is another interface."""
 
 
 def contract_of(kind: Kind) -> str:
@@ -120,18 +86,21 @@ def contract_of(kind: Kind) -> str:
     return f"{name.removesuffix('Loader')}Contract"
 
 
-def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
+def write_plugin(names: Names, kind: Kind, folder: Path, *, joint: bool = False) -> list[Path]:
     """Write a package with one component to `folder`; return its files, relative to `folder`.
 
-    Writes all files or none. Raises `LatteError` if `folder` exists.
+    If `joint`, the component is a labeler that labels all images together. Writes all files or
+    none. Raises `LatteError` if `folder` exists, and for `joint` with another kind.
     """
+    if joint and kind != "labeler":
+        raise LatteError(f"a {kind} cannot be joint", where="--joint", hint="--kind labeler")
     if folder.exists():
         raise LatteError(
             "this folder exists already", where=str(folder), hint="choose another name or --output"
         )
     temporary = temporary_beside(folder)
     try:
-        for name, text in _files(names, kind):
+        for name, text in _files(names, kind, joint=joint):
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -141,7 +110,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 
-def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
+def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each file of the plugin; empty files are left out."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -152,24 +121,32 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    class_name = f"{names.camel}{'Loader' if kind == 'backbone' else kind.capitalize()}"
+    class_name = f"{names.camel}{_SUFFIXES.get(kind, kind.capitalize())}"
     component_keys = {
         key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
     }
     recipe = {**_RECIPE, **component_keys}
+    run_recipe = recipe
+    if joint:
+        own_keys = {key: value.replace("NAME", names.component) for key, value in _JOINT.items()}
+        run_recipe = recipe | {"prototypes": own_keys["prototypes"]}
+        recipe = {key: _RECIPE[key] for key in ("dataset", "backbone")} | own_keys
     keys_of_tiny_runs = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
     values = {
         "names": names,
         "kind": kind,
         "contract": contract_of(kind),
-        "summary": SUMMARIES[kind],
+        "joint": joint,
+        "summary": _JOINT_SUMMARY if joint else SUMMARIES[kind],
         "latte": f">={major}.{minor}",
         "api_version": API_VERSION,
         "class_name": class_name,
-        "component": "" if kind == "model" else example_module(kind, class_name),
+        "component": "" if kind == "model" else example_module(kind, class_name, joint=joint),
         "recipe": _lines(recipe),
         "rate": "1.0e-2" if kind == "trainable" else "1.0e-3",
-        "run": _lines({key: value for key, value in recipe.items() if key not in keys_of_tiny_runs})
+        "run": _lines(
+            {key: value for key, value in run_recipe.items() if key not in keys_of_tiny_runs}
+        )
         if kind in _WHOLE_RUNS
         else "",
     }
@@ -184,12 +161,17 @@ def _lines(recipe: dict[str, str]) -> str:
     return "\n".join(f"{key}: {value}" for key, value in recipe.items())
 
 
-def example_module(kind: Kind, name: str) -> str:
+def example_module(kind: Kind, name: str, *, joint: bool = False) -> str:
     """Return the example in the docstring of a kind's interface as the body of a module.
 
-    The component in the example gets the name `name` and a docstring.
+    The component in the example gets the name `name` and a docstring. If `joint`, the example is
+    that of `JointLabeler`.
     """
-    interface = INTERFACES[kind]
+    interface: type[Component[Any]] = INTERFACES[kind]
+    if joint:
+        from latte.toolkit.labelers import JointLabeler
+
+        interface = JointLabeler
     examples = doctest.DocTestParser().get_examples(interface.__doc__ or "")
     imports = [
         example.source for example in examples if example.source.startswith(("import ", "from "))
@@ -202,7 +184,8 @@ def example_module(kind: Kind, name: str) -> str:
     code = "\n\n\n".join([head, *classes])
     class_line = re.search(rf"class (\w+)\({interface.__name__}\[.*\n", code)
     assert class_line, f"the docstring of {interface.__name__} has no example"
-    docstring = f'    """{SUMMARIES[kind].capitalize()}."""\n\n'
+    summary = _JOINT_SUMMARY if joint else SUMMARIES[kind]
+    docstring = f'    """{summary[0].upper()}{summary[1:]}."""\n\n'
     code_above, code_below = code[: class_line.end()], code[class_line.end() :]
     return docstring.join(
         re.sub(rf"\b{class_line[1]}\b", name, section) for section in (code_above, code_below)

@@ -18,7 +18,16 @@ from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
-from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
+from latte.predict.predictions import Predictions
+from latte.predict.stored_features import StoredFeatures, stored_features
+from latte.predict.stream import (
+    Encoded,
+    Images,
+    Unreadable,
+    encode_stream,
+    named_images,
+    number_of_images,
+)
 from latte.results.run import Run
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_predicted
@@ -43,9 +52,12 @@ class Predictor:
         device: str,
         own_images: OwnImages | None,
         run: Run,
+        *,
+        stored: StoredFeatures | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.adapted = adapted
-        """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
+        """The CLIP models, encoders and prototypes; `adapted.backbones[0]` is the first CLIP."""
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index into this tuple."""
         self.calibration = calibration
@@ -60,6 +72,9 @@ class Predictor:
         self.verdict: Verdict | None = run.record.train.verdict
         """The guard's verdict: what the run uses (`verdict.outcome`), and why. None if the recipe
         has no guard."""
+        self.progress: Progress = progress or SilentProgress()
+        """The display of long work."""
+        self._stored = stored
         self._forks = len(_FORKS)
 
     def __repr__(self) -> str:
@@ -75,7 +90,9 @@ class Predictor:
 
     def columns(self, top_k: int) -> Columns:
         """Return the columns of a predictions file with `top_k` classes per image."""
-        return Columns(min(top_k, len(self.classes)), match=self.adapted.logit_bias is not None)
+        estimates_none = self.own is not None and self.own.posterior.none is not None
+        has_match = estimates_none or self.adapted.logit_bias is not None
+        return Columns(min(top_k, len(self.classes)), match=has_match)
 
     def predict(
         self,
@@ -84,20 +101,18 @@ class Predictor:
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
         on_unreadable: Unreadable | None = None,
-    ) -> list[Prediction]:
-        """Return all predictions as a list; see `predict_iter`.
+    ) -> Predictions:
+        """Return all predictions as a list, which has `to_frame`; see `predict_iter`.
 
         For a training image, the prediction for the file can differ from the prediction for a
         Pillow image of the same content.
         """
-        return list(
-            self.predict_iter(
-                images,
-                top_k=top_k,
-                batch_size=batch_size,
-                on_unreadable=on_unreadable,
-            )
-        )
+        predictions = Predictions(self.columns(top_k))
+        with self.progress.task("predict", number_of_images(images), "images") as task:
+            for rows in self._predict(images, top_k, batch_size, on_unreadable):
+                predictions.extend(rows)
+                task.advance(len(rows))
+        return predictions
 
     def predict_iter(
         self,
@@ -118,8 +133,8 @@ class Predictor:
         files, and all Pillow images, because their pixels may have been changed.
 
         Args:
-            images: a file, a folder (with everything below it), a Pillow image, or an iterable or
-                generator of these.
+            images: a file, a folder (with everything below it), a Pillow image, or an iterable,
+                generator, array or column of a table of these.
             top_k: classes per image; all classes if there are fewer.
             batch_size: images per forward pass.
             on_unreadable: called with each image that cannot be read, which is then left out.
@@ -130,6 +145,13 @@ class Predictor:
                 loaded before the fork and torch uses several threads, because torch would wait for
                 ever.
         """
+        for rows in self._predict(images, top_k, batch_size, on_unreadable):
+            yield from rows
+
+    def _predict(
+        self, images: Images, top_k: int, batch_size: int, on_unreadable: Unreadable | None
+    ) -> Iterator[list[Prediction]]:
+        """Yield the predictions of each batch."""
         _check_positive("top_k", top_k)
         for batch in self._encode(images, batch_size, on_unreadable):
             similarities = self.adapted.similarities(batch.features)
@@ -142,22 +164,49 @@ class Predictor:
                 matches=self.adapted.matches(similarities),
             )
             own_images = self.own
-            yield from (
-                own_images.replace(rows, batch.keys, self.classes, top_k) if own_images else rows
+            yield (
+                [*own_images.replace(rows, batch.keys, self.classes, top_k)] if own_images else rows
             )
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.
 
-        With several learners, D is the sum of their widths, and the cosine of two rows is the mean
-        of the learners' cosines. Raises `LatteError` as `predict_iter` does.
+        With several learners or encoders, D is the sum of their widths, and the cosine of two rows
+        is the mean of their cosines. Raises `LatteError` as `predict_iter` does.
         """
         batches = [
             torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
-            for batch in self._encode(images, batch_size, None)
+            for batch in self._shown(images, batch_size, "features")
         ]
-        width = sum(member.backbone.embedding_width for member in self.adapted.members)
+        width = sum(member.encoder.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
+
+    def probabilities(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
+        """Return the probability (N, C) of each class for all images, on the CPU.
+
+        They are the scores of `predict`. The posterior of a training image has its likeliest
+        classes alone: the others get 0, and the sum may be less than 1. Raises `LatteError` as
+        `predict_iter` does.
+
+        Example:
+            >>> model.probabilities("photos").argmax(dim=1)  # doctest: +SKIP
+            tensor([0, 1, 1])
+        """
+        batches = [torch.empty(0, len(self.classes))]
+        for batch in self._shown(images, batch_size, "probabilities"):
+            similarities = self.adapted.similarities(batch.features).detach().float()
+            probabilities = (similarities * self.scale).softmax(dim=1)
+            if self.own is not None:
+                self.own.replace_probabilities(probabilities, batch.keys)
+            batches.append(probabilities)
+        return torch.cat(batches)
+
+    def _shown(self, images: Images, batch_size: int, name: str) -> Iterator[Encoded]:
+        """Yield batches of encoded images while their progress is shown as `name`."""
+        with self.progress.task(name, number_of_images(images), "images") as task:
+            for batch in self._encode(images, batch_size, None):
+                yield batch
+                task.advance(len(batch.names))
 
     def _encode(
         self, images: Images, batch_size: int, on_unreadable: Unreadable | None
@@ -177,7 +226,11 @@ class Predictor:
 
         image_stream = named_images(images, None if on_unreadable is None else skip)
         return encode_stream(
-            self.adapted, image_stream, batch_size=batch_size, on_unreadable=on_unreadable
+            self.adapted,
+            image_stream,
+            batch_size=batch_size,
+            on_unreadable=on_unreadable,
+            stored=self._stored,
         )
 
 
@@ -196,15 +249,25 @@ def open_predictor(
     progress: Progress | None = None,
     *,
     use: UsedModel | None = None,
+    work: Progress | None = None,
 ) -> PredictorT:
     """Open a model of a run folder as `kind`, which is `Predictor` or a subclass.
 
     This needs neither the recipe's images nor its plugins; but zero-shot CLIP needs the plugins and
     the original weights if CLIP was trained. `use` opens this model even if the guard chose another
-    one. Raises `LatteError` as `latte.load` does.
+    one. `progress` shows the loading, and `work` what the model does. Raises `LatteError` as
+    `latte.load` does.
     """
     with machine_errors():
         folder = given_path(run, "run")
         loaded = load_run_model(folder, device, progress or SilentProgress(), use)
         own_images = read_predicted(loaded.run, loaded.role)
-    return kind(loaded.model, loaded.calibration, loaded.device, own_images, loaded.run)
+    return kind(
+        loaded.model,
+        loaded.calibration,
+        loaded.device,
+        own_images,
+        loaded.run,
+        stored=stored_features(loaded.run, loaded.role, loaded.model),
+        progress=work,
+    )

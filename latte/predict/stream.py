@@ -1,10 +1,11 @@
-"""Prediction for any number of images: find images, encode batches, write rows immediately."""
+"""Prediction for any number of images: find the images, and encode them in batches."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,17 +22,17 @@ from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_de
 from latte.data.scan import SkippedImage
 from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
-from latte.evaluate import predictions
 from latte.interfaces import ImageReference, LatteError, PixelFormat
-from latte.io.files import digest, partial_file, write_atomically
+from latte.io.files import digest
 from latte.io.paths import is_folder, path_as_text
+from latte.predict.stored_features import StoredFeatures
 from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
 Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
-"""A file, a folder, a Pillow image, or an iterable or generator of these."""
+"""A file, a folder, a Pillow image, or an iterable, array, column or generator of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ def named_images(
         yield NamedImage(name, content)
 
 
+def number_of_images(images: Images) -> int | None:
+    """Return the number of `images`; None if they would have to be read to be counted."""
+    if isinstance(images, Image.Image):
+        return 1
+    paths = images if isinstance(images, list | tuple) else [images]
+    if all(isinstance(path, str | os.PathLike) for path in paths):
+        with suppress(LatteError):  # which is raised when the images are read
+            return sum(1 for _ in named_images(paths, lambda error: None))
+        return None
+    return len(images) if isinstance(images, Sized) and hasattr(images, "shape") else None
+
+
 def _contents(
     images: Images, unlisted: Callable[[LatteError], None] | None, left_out: LeftOut | None
 ) -> Iterator[Path | Image.Image]:
@@ -75,7 +88,7 @@ def _contents(
     elif (
         isinstance(images, Iterable)
         and not isinstance(images, bytes | bytearray | memoryview | io.IOBase)
-        and not hasattr(images, "__array__")
+        and len(getattr(images, "shape", (0,))) == 1  # pixels have more dimensions
     ):
         for image in images:
             yield from _contents(image, unlisted, left_out)
@@ -96,7 +109,7 @@ class Encoded:
     keys: tuple[str | None, ...]
     """Content keys, computed as for a run's training images; None for Pillow images."""
     features: tuple[Tensor, ...]
-    """Unit features (B, D) of each learner, on the CPU."""
+    """Unit features (B, D) of each member of the model, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,9 @@ class _Views:
     name: str
     key: str | None
     pixels: tuple[Tensor, ...]
-    """One view (3, S, S) uint8 of the image for each pixel format that the learners need."""
+    """One view (3, S, S) uint8 of the image for each pixel format that the members need."""
+    features: tuple[Tensor, ...] | None = None
+    """The stored feature (D,) of the image for each member; there are then no `pixels`."""
 
 
 def encode_stream(
@@ -113,18 +128,20 @@ def encode_stream(
     *,
     batch_size: int,
     on_unreadable: Unreadable | None = None,
+    stored: StoredFeatures | None = None,
 ) -> Iterator[Encoded]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    `on_unreadable` is called with each image that cannot be read; these images are left out.
+    `stored` has features of files that need not be encoded again. `on_unreadable` is called with
+    each image that cannot be read; these images are left out.
 
     Raises:
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
         LatteError: if a feature is not finite, as after training that diverged.
     """
-    formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
-    read_image = partial(_read, formats=formats)
-    device = adapted.members[0].backbone.logit_scale.device
+    formats = list(dict.fromkeys(member.encoder.pixel_format for member in adapted.members))
+    read_image = partial(_read, formats=formats, stored=stored)
+    device = adapted.members[0].encoder.device
     threads = image_threads(alone=device.type == "cuda")
     images_ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
@@ -146,79 +163,69 @@ def encode_stream(
         results.close()
 
 
-def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:
+def _read(
+    image: NamedImage, formats: list[PixelFormat], stored: StoredFeatures | None
+) -> _Views | SkippedImage:
     try:
-        key, picture = _picture(image.content)
-        return _Views(
-            image.name,
-            key,
-            tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats),
-        )
+        if isinstance(image.content, Image.Image):
+            return _Views(image.name, None, _views(_upright(image.content), formats))
+        data = read_image(ImageReference(str(image.content), image.content))
+        key = digest(data)
+        features = None if stored is None else stored.features(key)
+        pixels = _views(decode_image(data), formats) if features is None else ()
+        return _Views(image.name, key, pixels, features)
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
 
-def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
-    if isinstance(content, Path):
-        data = read_image(ImageReference(str(content), content))
-        return digest(data), decode_image(data)
+def _upright(picture: Image.Image) -> Image.Image:
     try:
-        return None, upright_rgb(content)
+        return upright_rgb(picture)
     except Exception as error:  # decoders raise any exception for a damaged file
         raise UnreadableImageError(f"damaged or cut short: {error}") from error
 
 
+def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor, ...]:
+    return tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats)
+
+
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
+    stored = [view.features for view in views if view.features is not None]
+    missing = [view for view in views if view.features is None]
+    features = _encode_pixels(adapted, formats, missing) if missing else None
+    if stored:
+        is_stored = torch.tensor([view.features is not None for view in views])
+        features = tuple(
+            _joined(is_stored, torch.stack(rows), None if features is None else features[number])
+            for number, rows in enumerate(zip(*stored, strict=True))
+        )
+    assert features is not None, "a batch has an image"
+    names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
+    return Encoded(names, keys, features)
+
+
+def _joined(is_stored: Tensor, stored: Tensor, encoded: Tensor | None) -> Tensor:
+    """Return rows of `stored` where `is_stored` (B,) is true, and rows of `encoded` elsewhere."""
+    if encoded is None:
+        return stored
+    features = torch.empty(len(is_stored), stored.shape[1])
+    features[is_stored], features[~is_stored] = stored, encoded
+    return features
+
+
+def _encode_pixels(
+    adapted: Adapted, formats: list[PixelFormat], views: list[_Views]
+) -> tuple[Tensor, ...]:
+    """Return the features (B, D) of B images by each member, on the CPU."""
     with torch.inference_mode():
-        device, pixels = adapted.members[0].backbone.logit_scale.device, {}
+        device, pixels = adapted.members[0].encoder.device, {}
         for pixel_format, *images in zip(formats, *(view.pixels for view in views), strict=True):
             pixels[pixel_format] = normalise(to_device(torch.stack(images), device), pixel_format)
         features = []
         for member in adapted.members:
             with member.encoding():
-                member_pixels = pixels[member.backbone.pixel_format]
-                features.append(member.backbone.encode_images(member_pixels).cpu())
+                member_pixels = pixels[member.encoder.pixel_format]
+                features.append(member.encoder.encode_images(member_pixels).cpu())
     for matrix in features:
         check_features(matrix, "image", where=views[0].name)
-    names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
-    return Encoded(names, keys, tuple(features))
-
-
-def write_rows(
-    path: Path,
-    rows: Iterable[predictions.Prediction],
-    format: predictions.PredictionFormat,
-    columns: predictions.Columns = predictions.PLAIN,
-    on_stopped: Callable[[Path], None] | None = None,
-) -> None:
-    """Write each row immediately to a temporary file, which replaces `path` at the end.
-
-    If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
-    If Ctrl-C or a signal stops it after a row, `on_stopped` is called with `PATH.partial`.
-    """
-    partial_path = partial_file(path)
-    has_started = False
-
-    def watched() -> Iterator[predictions.Prediction]:
-        nonlocal has_started
-        for row in rows:
-            has_started = True
-            yield row
-
-    try:
-        with (
-            write_atomically(path, unfinished=partial_path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            predictions.stream_predictions(file, watched(), format, columns)
-        partial_path.unlink(missing_ok=True)  # left by an earlier call
-    except KeyboardInterrupt:
-        if on_stopped is not None and has_started and partial_path.is_file():
-            on_stopped(partial_path)
-        raise
-    except OSError as error:
-        has_rows = has_started and partial_path.is_file()
-        hint = f"the rows so far are in {partial_path}" if has_rows else None
-        raise LatteError(
-            f"cannot be written: {error.strerror}", where=str(path), hint=hint
-        ) from error
+    return tuple(features)

@@ -33,6 +33,7 @@ from latte.recipe.model import (
 )
 from latte.recipe.places import (
     DEFAULT,
+    ENCODERS,
     SHORT,
     Document,
     dotted,
@@ -141,6 +142,8 @@ def _checked(check: Check, path: Path) -> Recipe | None:
     if check.has_mistakes():
         return None
     plain = keys.model_dump(mode="json", context=check.registry)
+    if not keys.encoders:  # the ID of a run without encoders must not depend on this key
+        del plain[ENCODERS]
     resolved = _without_secrets(plain, check.document)
     origins = _origins(resolved, check.document)
     return Recipe.model_construct(**dict(keys), path=path, resolved=resolved, origins=origins)

@@ -27,12 +27,14 @@ from latte.recipe.component import Choice, Component, Label, find_component, mis
 from latte.recipe.errors import Check
 from latte.recipe.fields import KeyPath, types_at, value_at
 from latte.recipe.oracle import check_oracle
-from latte.recipe.places import DESCRIBERS, LEARNERS, MAIN, SHORT, paths
+from latte.recipe.places import DESCRIBERS, ENCODERS, LEARNERS, MAIN, SHORT, paths
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, USE
 
 BACKBONE = "backbone"
+ZERO_SHOT = "zero-shot"
+"""Name of the only learner of the zero-shot model."""
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone component of a recipe whose section `backbone` has no key `use`."""
 DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
@@ -125,6 +127,11 @@ class RecipeKeys(SharedKeys):
         description="the CLIP to adapt",
         examples=["{model: ViT-B-32, pretrained: laion2b_s34b_b79k}"],
     )
+    encoders: tuple[Annotated[Choice, Component("encoder")], ...] = Field(
+        default=(),
+        description="image-only models beside the CLIP, which are never trained; labelers may use "
+        "their features",
+    )
     dataset: Annotated[Choice, Component("dataset")] = Field(
         description="images and class names",
         examples=["{use: folder, root: FOLDER, classes: FILE}"],
@@ -189,6 +196,19 @@ class RecipeKeys(SharedKeys):
                         f'a second item of this list is called "{name}"',
                         "Give it a name of its own, as in: name: second",
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_and_learners_have_different_names(self, info: ValidationInfo) -> Self:
+        """Refuse an encoder with a learner's name: classifiers have the names of both."""
+        taken = {learner.name for learner in self.learners} | {ZERO_SHOT}
+        for index, encoder in enumerate(self.encoders):
+            if encoder.label in taken:
+                _check(info).add(
+                    (ENCODERS, index),
+                    f'a learner is called "{encoder.label}", too',
+                    "Give the encoder another name, as in: name: eyes",
+                )
         return self
 
     @model_validator(mode="after")
@@ -337,6 +357,11 @@ class Recipe(RecipeKeys):
     def choices(self) -> tuple[Choice, ...]:
         """All components of the recipe, of all kinds; components of controls are not included."""
         return tuple(_choices(getattr(self, name) for name in RecipeKeys.model_fields))
+
+    @property
+    def encoder_names(self) -> tuple[str, ...]:
+        """Names of the encoders, in the recipe's order."""
+        return tuple(encoder.label for encoder in self.encoders)
 
     @property
     def asked(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ DEFAULT = "default"
 
 LEARNERS = "learners"
 DESCRIBERS = "describers"
+ENCODERS = "encoders"
 MAIN = "main"
 """Name of a learner without the key `name`."""
 SHORT: dict[str, KeyPath] = {

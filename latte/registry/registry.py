@@ -27,6 +27,7 @@ _log = logging.getLogger("latte.plugins")
 
 INTERFACES: dict[Kind, type[Component[Any]]] = {
     "backbone": interfaces.BackboneLoader,
+    "encoder": interfaces.EncoderLoader,
     "dataset": interfaces.Dataset,
     "guard": interfaces.Guard,
     "describer": interfaces.Describer,

@@ -15,6 +15,7 @@ ENTRY_POINT_GROUP = "latte.plugins"
 
 Kind = Literal[
     "backbone",
+    "encoder",
     "dataset",
     "guard",
     "describer",

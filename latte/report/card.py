@@ -221,12 +221,28 @@ def _licence(results: RunResults) -> str:
         else "latte does not know the licence of the starting weights, which applies to this model "
         "too."
     )
+    encoders = [encoder for encoder in results.record.train.encoders if encoder.classifies]
+    for encoder in encoders:
+        licence = f"the licence `{one_line(encoder.licence)}`" if encoder.licence else "terms"
+        terms += (
+            f" The weights of {escaped(one_line(encoder.model))}, which this model needs, too, "
+            f"have {licence} of their own."
+        )
     return f"{terms} The terms of the images and of the texts that it was adapted with apply too."
 
 
 def _use(results: RunResults) -> list[str]:
     backbone = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
+    encoders = any(encoder.classifies for encoder in results.record.train.encoders)
+    if encoders:
+        return [
+            *(_package(results, backbone) if backbone else []),
+            "With latte, which loads both the CLIP and the encoder of this model:",
+            f"```python\n{_LATTE.format(run=results.folder.name)}```",
+            "For ONNX runtimes, in one file:",
+            "```console\nlatte export RUN --format onnx\n```",
+        ]
     if backbone is None:
         exports = "if its CLIP supports these towers"
         if results.record.train.used == "adapted":

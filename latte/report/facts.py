@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import HeldBack, RunResults, Verdict
+from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
 from latte.recipe.model import DEFAULT_BACKBONE
 from latte.registry.spec import USE
-from latte.report.numbers import count, duration, mebibytes, plural
+from latte.report.numbers import count, duration, mebibytes, plural, size
 
 Fact = tuple[str, str]
 
@@ -105,11 +106,23 @@ def run_facts(results: RunResults) -> list[Fact]:
         for package, extras in results.record.train.extras.items()
         for name, value in extras.items()
     ]
+    facts += [encoder_fact(encoder) for encoder in results.record.train.encoders]
     if results.record.seconds:
         facts.append(("Time", duration(sum(results.record.seconds.values()))))
     if results.record.peak_memory_mb:
         facts.append(("Peak memory", peak_memory(results.record.peak_memory_mb)))
     return facts
+
+
+def encoder_fact(encoder: EncoderFacts) -> Fact:
+    """Return the model, size and licence of an encoder, and whether the classifier uses it."""
+    licence = f"licence {one_line(encoder.licence)}" if encoder.licence else "unknown licence"
+    use = "the classifier uses it" if encoder.classifies else "the classifier does not use it"
+    weights = f"{encoder.parameters:,} parameters, {size(encoder.bytes)}"
+    return (
+        f"Encoder {one_line(encoder.name)}",
+        f"{one_line(encoder.model)}; {weights}; {licence}; {use}",
+    )
 
 
 def _signals(verdict: Verdict | None) -> list[Fact]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +23,15 @@ from latte.report.numbers import duration
 from latte.report.terminal import SafeConsole, in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
+LONG = 2.0
+"""Seconds from which work in Python, such as `model.predict`, is shown."""
 _WIDE = 80
 
 
-def make_progress(quiet: bool = False) -> Progress:
+def make_progress(quiet: bool = False, *, after: float = 0.0) -> Progress:
     """Return a progress display: bars on a terminal, else plain lines; nothing if `quiet`.
+
+    Tasks that take less than `after` seconds are not shown.
 
     Example:
         >>> from latte.api.output import make_progress
@@ -37,16 +42,23 @@ def make_progress(quiet: bool = False) -> Progress:
         return SilentProgress()
     console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
-        return RichProgress(console)
-    return PlainProgress(sys.stderr)
+        return RichProgress(console, after)
+    return PlainProgress(after=after)
 
 
 class PlainProgress:
     """Progress as lines: at most one per ten seconds while a task runs, and one when it ends."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        after: float = 0.0,
+    ) -> None:
+        """Write to `stream`, by default standard error; leave out tasks shorter than `after` s."""
         self._stream = stream
         self._clock = clock
+        self._after = after
 
     @contextmanager
     def task(
@@ -63,21 +75,28 @@ class PlainProgress:
         try:
             yield task
         except BaseException:
-            self.say(task.summary("stopped at "))
+            self._end(task, "stopped at ")
             raise
-        self.say(task.summary(""))
+        self._end(task, "")
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self._stream.write(f"{on_terminal(redact(line))}\n")
-        self._stream.flush()
+        stream = self._stream or sys.stderr  # which tests and notebooks replace
+        stream.write(f"{on_terminal(redact(line))}\n")
+        stream.flush()
+
+    def _end(self, task: _PlainTask, prefix: str) -> None:
+        if self._clock() - task.started >= self._after:
+            self.say(task.summary(prefix))
 
 
 class RichProgress:
     """Progress as bars with the rate, the time left, and values such as the loss."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, after: float = 0.0) -> None:
+        """Draw on `console`; leave out tasks shorter than `after` seconds."""
         self._console = console
+        self._after = after
         self._bars = self._new_bars()
         self._open = 0
 
@@ -87,18 +106,30 @@ class RichProgress:
     ) -> Iterator[ProgressTask]:
         """Show a bar that stays on the screen after the task; if `total` is 0, show nothing."""
         identity = self._bars.add_task(
-            name, total=total, completed=done, unit=unit, figures="", visible=total != 0
+            name, total=total, completed=done, unit=unit, figures="", visible=False
         )
         self._open += 1
-        self._bars.start()
+        timer = threading.Timer(self._after, self._show, (self._bars, identity))
+        timer.daemon = True
+        if total != 0 and self._after:
+            timer.start()
+        elif total != 0:
+            self._show(self._bars, identity)
         try:
             yield _RichTask(self._bars, identity)
         finally:
+            timer.cancel()
+            if timer.ident is not None:
+                timer.join()
             self._open -= 1
             self._bars.stop_task(identity)
             if self._open == 0:
                 self._bars.stop()
                 self._bars = self._new_bars()
+
+    def _show(self, bars: Bars, identity: TaskID) -> None:
+        bars.update(identity, visible=True)
+        bars.start()
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from latte.interfaces import PresentNames, QuestionCounts, RunResults
+from latte.interfaces import QuestionCounts, RunResults
 from latte.io.redaction import one_line
 from latte.recipe.oracle import oracle_mark
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
@@ -25,8 +25,7 @@ from latte.review.sentences import Evidence
 from latte.review.tasks import TASKS
 
 MIN_IMAGES = 25
-"""With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
-smaller folders, so the factors of the interval are not known for them."""
+"""With fewer training images, no sentence says which classes occur: most names have no image."""
 
 _ALL_OCCUR = "Images were found for every class name."
 _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
@@ -159,41 +158,25 @@ def _changes(results: RunResults) -> list[Statement]:
 
 
 def _names(results: RunResults, run: str | None) -> list[Statement]:
-    """Return which class names occur among the training images, with advice on the others.
+    """Return the class names that no training image clearly shows, with advice on them.
 
     The command that corrects groups of images is left out if `run` is None.
     """
-    record, present = results.record, results.record.evaluate.present
-    if present is None or record.data.training_images < MIN_IMAGES:
+    record, names = results.record, results.record.evaluate.unsupported
+    if names is None or record.data.training_images < MIN_IMAGES:
         return []
-    if not present.unsupported:
+    if not names:
         return [Statement("note", _ALL_OCCUR)]
+    shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
+    hidden = len(names) - _SHOWN_NAMES
+    suffix = f" and {count(hidden)} more" if hidden > 0 else ""
     text = (
-        f"{_occurring(present, len(record.data.class_names))}. {_CHECK_NAMES} If images show them, "
+        f"Names that no image clearly shows: {shown}{suffix}. {_CHECK_NAMES} If images show them, "
         "these images have labels of other classes."
     )
     purpose = f"To correct whole groups of images, choose the task “{TASKS['clusters'].title}” of"
     commands = (Command(purpose, _review(run)),) if run else ()
-    return [Statement("names", text, commands, names=present.unsupported)]
-
-
-def _occurring(present: PresentNames, classes: int) -> str:
-    """Return how many classes occur, and the first names that no image clearly shows.
-
-    Example: `About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly
-    shows: a, b, c`.
-    """
-    names = present.unsupported
-    shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
-    hidden = len(names) - _SHOWN_NAMES
-    suffix = f" and {count(hidden)} more" if hidden > 0 else ""
-    # A wider interval says nothing about the number.
-    is_known = present.high - present.low <= classes / 2
-    interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
-    return (
-        f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
-        f"no image clearly shows: {shown}{suffix}"
-    )
+    return [Statement("names", text, commands, names=names)]
 
 
 def _failed_requests(results: RunResults, run: str) -> list[Statement]:

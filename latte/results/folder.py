@@ -55,6 +55,8 @@ class ModelFolder:
     prototypes = _Below("prototypes.safetensors")
     backbone = _Below("model")
     """The adapted CLIP, or a copy of the frozen CLIP if it was not trained; none for zero-shot."""
+    encoders = _Below("encoders")
+    """A folder with a copy of each encoder whose features the adapted model's classifier uses."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
     pseudo_labels = _Below("pseudo_labels.csv")

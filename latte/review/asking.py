@@ -23,7 +23,8 @@ def order_of_asking(review: Review) -> Asking | None:
     if not path.exists():
         return None
     images = review.images
-    features = load_zero_shot(path).training[[image.row for image in images]]
+    rows = [image.row for image in images]
+    features = load_zero_shot(path).training_with_encoders[rows]
     order = order_of_images(images, features, review.answers(), _IMAGES)
     return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
 

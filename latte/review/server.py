@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -205,10 +205,13 @@ class _Server:
     ) -> Response:
         """Return the reply to a request's body, which is made in a thread."""
         body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _LARGEST_BODY:
-                return _refused(413, "the request is too long")
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > _LARGEST_BODY:
+                    return _refused(413, "the request is too long")
+        except ClientDisconnect:  # nobody reads this reply
+            return _refused(400, "the request is incomplete")
         try:
             return JSONResponse(await run_in_threadpool(self._locked, reply, body))
         except ValidationError as error:

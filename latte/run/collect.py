@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
@@ -21,17 +21,20 @@ from latte.interfaces import (
     GalleryEntry,
     ImageReference,
     LabelFlow,
+    LatteError,
     LearnerPrototypes,
     RunResults,
 )
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
-from latte.run.adapted import mean_similarities, refuse_other_width, used_classifiers
+from latte.run.adapted import mean_similarities
 from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
+from latte.run.near_copies import near_copies
 from latte.run.posterior import read_own_images
+from latte.run.saved_model import refuse_other_width, used_classifiers
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
@@ -56,20 +59,26 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     counts = [len(labels.adapted), len(images.training.images)]
     same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
-    zero_shot = load_zero_shot(folder.zero_shot, images)
-    classifiers = used_classifiers(run)
+    zero_shot = load_zero_shot(folder.zero_shot, images, workspace.recipe.encoder_names)
+    used = used_classifiers(run)
+    classifiers = used.learners
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
-    refuse_other_width(
-        folder.adapted_model.prototypes, classifiers, zero_shot.class_features.shape[1]
-    )
+    path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
+    refuse_other_width(path, [*classifiers.values()], width)
+    for name, encoder in used.encoders.items():
+        if name not in zero_shot.encoders:
+            raise LatteError(f"the run has no features of the encoder {name}", where=str(path))
+        width = zero_shot.encoders[name].training.shape[1]
+        refuse_other_width(path, [encoder.classifier], width)
     return replace(
         stored_results(run),
         metrics=run.metrics,
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
+        confusions=_confusions(run, images, zero_shot, before, used.every),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
+        near_copies=near_copies(images.training, zero_shot.training),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
@@ -167,7 +176,7 @@ def _confusions(
     images: Images,
     zero_shot: ZeroShot,
     before: Tensor,
-    classifiers: Sequence[Classifier],
+    classifiers: Mapping[str, Classifier],
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for zero-shot CLIP and for the adapted model.
 
@@ -181,11 +190,11 @@ def _confusions(
     rows, answered = split_rows(posterior, images.evaluation.keys)
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.
-        features = zero_shot.evaluation
+        every, features = [*classifiers.values()], zero_shot.evaluation_of([*classifiers])
         after = Similarities(
-            len(features),
-            classifiers[0].classes,
-            lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
+            len(zero_shot.evaluation),
+            every[0].classes,
+            lambda rows: mean_similarities(every, [of_one[rows] for of_one in features]),
         ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {

@@ -211,8 +211,24 @@ class CorrectedLabeler(PseudoLabeler[Any]):
 
 def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
     is_given = corrections >= 0
-    labels = corrections.where(is_given, stream.labels)
-    return replace(stream, labels=labels, weights=stream.weights.masked_fill(is_given, 1.0))
+    return replace(
+        stream,
+        labels=corrections.where(is_given, stream.labels),
+        weights=stream.weights.masked_fill(is_given, 1.0),
+        posterior=stream.posterior and _corrected_posterior(stream.posterior, corrections),
+    )
+
+
+def _corrected_posterior(posterior: Posterior, corrections: Tensor) -> Posterior:
+    """Return the posterior in which a given class comes first, with probability 1."""
+    is_given, given = (corrections >= 0).unsqueeze(1), corrections.unsqueeze(1)
+    first = posterior.labels[:, :1]
+    # If the given class is among the others of the row, the first class takes its place.
+    others = first.where(posterior.labels == given, posterior.labels)[:, 1:]
+    labels = torch.cat([given, others], dim=1).where(is_given, posterior.labels)
+    certain = torch.zeros_like(posterior.probabilities)
+    certain[:, 0] = 1
+    return Posterior(labels, certain.where(is_given, posterior.probabilities))
 
 
 def save_corrected(
@@ -248,6 +264,7 @@ def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str,
     `keys` are the content hashes of the posterior's images, `label_of` the classes by content hash.
     """
     labels, probabilities = posterior.labels.clone(), posterior.probabilities.clone()
+    none = None if posterior.none is None else posterior.none.clone()
     for row, key in enumerate(keys):
         if key in label_of:
             other_labels = labels[row][labels[row] != label_of[key]][: labels.shape[1] - 1]
@@ -255,4 +272,6 @@ def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str,
             labels[row, 0] = label_of[key]
             probabilities[row] = 0
             probabilities[row, 0] = 1
-    return Posterior(labels, probabilities)
+            if none is not None:
+                none[row] = 0
+    return Posterior(labels, probabilities, none)

@@ -132,7 +132,7 @@ def _posterior_without(
     without = replace(images, corrections=corrections)
     adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
     if posterior is None:
-        blocks = adapted.in_blocks([zero_shot.training] * len(adapted.members))
+        blocks = adapted.in_blocks(zero_shot.training_of(adapted.names))
         adapted_labels = blocks.labels().unsqueeze(1)
         posterior = Posterior(adapted_labels, torch.ones_like(adapted_labels, dtype=torch.float32))
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}

@@ -27,9 +27,9 @@ from latte.evaluate.predictions import (
     stream_predictions,
     write_predictions,
 )
-from latte.evaluate.priors import present_classes
+from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Calibration, Evaluation, PresentNames, RunModel
+from latte.interfaces import Calibration, Evaluation, RunModel
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
@@ -128,7 +128,8 @@ def evaluate(
     used_calibration = used_model.calibration
     assert used_calibration is not None, "all models are calibrated"
     _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
-    facts = EvaluateFacts(models=tuple(models), present=_present(used, images.class_names))
+    unsupported = _unsupported(used, images.class_names)
+    facts = EvaluateFacts(models=tuple(models), unsupported=unsupported)
     return StageResult(written, facts)
 
 
@@ -186,7 +187,7 @@ def _classify(
     """Return the similarities of all images by each of the run's models.
 
     Only an adapted model whose CLIP was trained encodes the images; the others use the features of
-    the frozen CLIP.
+    the frozen CLIP and of the encoders.
     """
     trained: dict[Role, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
     if trains_clip(workspace):
@@ -199,8 +200,7 @@ def _classify(
     posterior = read_own_images(Run(workspace.folder)) if distributed.is_main_process() else None
     classified: dict[Role, _Classified] = {}
     for role, model in outcome.models.items():
-        learners = len(model.members)
-        frozen = [zero_shot.training] * learners, [zero_shot.evaluation] * learners
+        frozen = zero_shot.training_of(model.names), zero_shot.evaluation_of(model.names)
         training_features, evaluation_features = trained.get(role, frozen)
         classified[role] = _Classified(
             model.logit_scale,
@@ -238,7 +238,9 @@ def _calibrate(
     own = found.posterior
     # With one stored class per image, the probabilities of all other classes are unknown.
     if own is not None and own.posterior.labels.shape[1] > 1:
-        likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
+        likeliest, probabilities = (
+            tensor[rows][kept] for tensor in (own.posterior.labels, own.posterior.probabilities)
+        )
         wanted = expected_accuracy(before, likeliest[:, 0])
         exponent = matching_exponent(probabilities, wanted)
         calibration = replace(calibration, own_exponent=exponent)
@@ -312,12 +314,11 @@ def as_data(model: RunModel, class_names: Sequence[str]) -> dict[str, Any]:
     return data
 
 
-def _present(answers: _Answers, names: Sequence[str]) -> PresentNames:
+def _unsupported(answers: _Answers, names: Sequence[str]) -> tuple[str, ...]:
     # Rounding puts some probabilities above 1.
     shares = answers.probabilities.clamp(max=1)
-    present = present_classes(answers.likeliest, shares, len(names))
-    unsupported = tuple(names[label] for label in present.unsupported)
-    return PresentNames(present.expected, *present.interval, unsupported)
+    labels = unsupported_classes(answers.likeliest, shares, len(names))
+    return tuple(names[label] for label in labels)
 
 
 def _write_predictions(

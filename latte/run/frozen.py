@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,6 +44,7 @@ class FrozenLabels:
         classifier: Classifier of new images. With a guard, it has the guard's strength.
         verdict: The guard's verdict, if there is a guard.
         candidate_labels: (N,) int64: the classes without the guard.
+        none: (N,): probability that the image shows none of the classes; None if unknown.
 
     Example:
         >>> import torch
@@ -60,6 +61,7 @@ class FrozenLabels:
     classifier: Classifier
     verdict: Verdict | None
     candidate_labels: Tensor
+    none: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class FrozenMethod:
         for labeler in reversed(labelers):
             if (posterior := labeler.posterior(LEARNER)) is not None:
                 labels, confidences = posterior.labels[:, 0], posterior.probabilities[:, 0]
-                return FrozenLabels(labels, confidences, classifier, None, labels)
+                return FrozenLabels(labels, confidences, classifier, None, labels, posterior.none)
         scale = float(context.frozen_clip().logit_scale)
         logits = scale * classifier.similarities(start.image_features)
         best = logits.softmax(dim=1).max(dim=1)
@@ -135,7 +137,7 @@ class FrozenMethod:
         if verdict.strength != 1:
             classifier = mixed_classifier(start.class_features, classifier, verdict.strength)
             labels = classifier.similarities(features).argmax(dim=1)
-        return FrozenLabels(labels, candidate.confidences, classifier, verdict, candidate.labels)
+        return replace(candidate, labels=labels, classifier=classifier, verdict=verdict)
 
     def _build(self, choice: Choice, context: Context) -> Any:
         return self.registry.build(choice, choice.options, context)

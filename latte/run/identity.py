@@ -28,7 +28,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
 
 _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "data": ("dataset",),
-    "zero-shot": ("backbone",),
+    "zero-shot": ("backbone", "encoder"),
     "describe": ("describer", "description", "gate"),
     "train": ("labeler", "prototypes", "loss", "trainable", "augmentation", "guard"),
     "report": ("reporter",),
@@ -46,6 +46,7 @@ def stage_fingerprints(
     data: str,
     backbone: str,
     labels: Mapping[str, Sequence[int] | None] = MappingProxyType({}),
+    encoders: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages.
 
@@ -57,6 +58,7 @@ def stage_fingerprints(
         data: fingerprint of the images: their ids, contents and order.
         backbone: identity of the backbone; see `BackboneLoader.identity`.
         labels: labels of the training images, by the stage that uses them first.
+        encoders: identity of each of the recipe's encoders.
     """
     first = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
@@ -64,6 +66,8 @@ def stage_fingerprints(
         parts = (backbone, loader.distribution, loader.version, plugin_code(loader))
         backbone = " ".join(part for part in parts if part is not None)
     zero_shot = digest(first, backbone)
+    if recipe.encoders:
+        zero_shot = digest(zero_shot, _choices(recipe.encoders), *encoders)
     describers = _choices(recipe.describers)
     seed, gates = str(recipe.seed), _choices(recipe.gates)
     described = [zero_shot, describers, _choices(recipe.descriptions), seed, gates]

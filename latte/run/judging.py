@@ -11,6 +11,7 @@ from torch import Tensor
 from latte import distributed
 from latte.evaluate.similarities import agreement
 from latte.interfaces import (
+    Backbone,
     Candidate,
     Evidence,
     LatteError,
@@ -20,18 +21,13 @@ from latte.interfaces import (
 from latte.interfaces.guard import check_verdict
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import TrainFacts
+from latte.recipe.model import ZERO_SHOT
 from latte.results.run import Run
-from latte.run.adapted import (
-    ZERO_SHOT,
-    Adapted,
-    Member,
-    load_model,
-    mixed_model,
-    save_adapted,
-)
+from latte.run.adapted import Adapted, Member, mixed_model
 from latte.run.corrections import save_corrected
 from latte.run.images import Images
 from latte.run.posterior import save_posterior
+from latte.run.saved_model import load_model, save_adapted
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -135,7 +131,7 @@ def conflict_with(posterior: Posterior, adapted: Adapted, zero_shot: ZeroShot) -
     at least 94 % for a fitted mixture, and never below the share for zero-shot CLIP.
     """
     labels = posterior.labels[:, 0].cpu()
-    adapted_labels = adapted.in_blocks([zero_shot.training] * len(adapted.members)).labels()
+    adapted_labels = adapted.in_blocks(zero_shot.training_of(adapted.names)).labels()
     agreed = agreement(adapted_labels, labels)
     before = agreement(zero_shot.zero_shot_labels, labels)
     if agreed >= LEAST_AGREEMENT * before:
@@ -163,12 +159,10 @@ def _evidence(
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
 ) -> Evidence:
-    adapted_features = features or [zero_shot.training] * len(adapted.members)
+    adapted_features = features or zero_shot.training_of(adapted.names)
     candidates = {
-        member.name: Candidate(
-            of_learner, member.classifier, float(member.backbone.logit_scale.detach())
-        )
-        for member, of_learner in zip(adapted.members, adapted_features, strict=True)
+        member.name: Candidate(of_member, member.classifier, _logit_scale(member, adapted))
+        for member, of_member in zip(adapted.members, adapted_features, strict=True)
     }
     labels = (
         adapted.in_blocks(adapted_features).labels()
@@ -185,6 +179,13 @@ def _evidence(
         trained=features is not None,
         corrections=None if images.corrections is None else images.corrections.given,
     )
+
+
+def _logit_scale(member: Member, adapted: Adapted) -> float:
+    """Return the logit scale of a learner; an encoder has none, so return the learners' mean."""
+    if isinstance(member.encoder, Backbone):
+        return float(member.encoder.logit_scale.detach())
+    return adapted.logit_scale
 
 
 def _judge(workspace: Workspace, evidence: Evidence) -> Verdict:

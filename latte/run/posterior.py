@@ -64,7 +64,9 @@ class OwnImages:
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.confidences[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
-        return Prediction(image, tuple(classes), "own")
+        none = self.posterior.none
+        match = None if none is None else 1 - float(none[row])
+        return Prediction(image, tuple(classes), "own", match=match)
 
     def replace(
         self,
@@ -79,6 +81,16 @@ class OwnImages:
         """
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
+
+    def replace_probabilities(self, probabilities: Tensor, keys: Sequence[str | None]) -> None:
+        """Replace the rows of training images in `probabilities` (B, C) by their posterior.
+
+        `keys` are the content hashes of the B images. Classes without a posterior get 0.
+        """
+        for place, row in enumerate(self.rows(keys)):
+            if row is not None:
+                probabilities[place] = 0
+                probabilities[place, self.posterior.labels[row]] = self.confidences[row]
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
         """Return the rank (B,) of the true class of B images; the most probable class has rank 0.
@@ -95,7 +107,13 @@ def of_first(posterior: Posterior | None, images: int) -> Posterior | None:
     """Return the posterior of the first `images` images."""
     if posterior is None:
         return None
-    return Posterior(posterior.labels[:images], posterior.probabilities[:images])
+    parts = {name: tensor[:images] for name, tensor in posterior_tensors(posterior).items()}
+    return Posterior(**parts)
+
+
+def posterior_tensors(posterior: Posterior) -> dict[str, Tensor]:
+    """Return the tensors of a posterior by name; `none` is left out if it is None."""
+    return {name: tensor for name, tensor in vars(posterior).items() if tensor is not None}
 
 
 def save_posterior(folder: ModelFolder, posterior: Posterior | None) -> list[Path]:
@@ -104,7 +122,7 @@ def save_posterior(folder: ModelFolder, posterior: Posterior | None) -> list[Pat
         folder.posterior.unlink(missing_ok=True)
         return []
     with write_atomically(folder.posterior) as temporary:
-        save_tensors(temporary, vars(posterior))
+        save_tensors(temporary, posterior_tensors(posterior))
     return [folder.posterior]
 
 
@@ -120,7 +138,7 @@ def read_own_images(run: Run) -> OwnImages | None:
         return None
     with explained(path):
         tensors = load_tensors(path)
-        found = Posterior(tensors["labels"], tensors["probabilities"])
+        found = Posterior(tensors["labels"], tensors["probabilities"], tensors.get("none"))
         check_posterior(found, len(run.class_names))
     same_count(path, "training images", [len(found.labels), len(run.rows.training_keys)])
     return OwnImages(found, run.rows.training_keys)
@@ -160,3 +178,9 @@ def check_posterior(found: Posterior, classes: int) -> None:
         raise ValueError("a probability is not between 0 and 1")
     if not bool((probabilities > 0).any(dim=1).all()):
         raise ValueError("an image has no probability above 0")
+    if (none := found.none) is None:
+        return
+    if not none.is_floating_point() or none.shape != labels.shape[:1]:
+        raise ValueError("it does not have one probability of no class for each image")
+    if not bool(((none >= 0) & (none <= 1)).all()):
+        raise ValueError("a probability of no class is not between 0 and 1")

@@ -14,7 +14,7 @@ from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.record import STAGES
-from latte.run.workspace import run_folder, unloaded, unloaded_dataset
+from latte.run.workspace import naming_encoder, run_folder, unloaded, unloaded_dataset
 
 
 def refuse_unready(
@@ -53,12 +53,18 @@ def fetch_model(
         return
     with naming_line(recipe):
         unloaded(recipe, registry, recipe.backbone).fetch()
+        for encoder in recipe.encoders:
+            with naming_encoder(encoder.label):
+                unloaded(recipe, registry, encoder).fetch()
 
 
 def check_models(recipe: Recipe, registry: Registry) -> None:
     """Check the models of the recipe and its controls without a download. Raises `LatteError`."""
     with naming_line(recipe):
         unloaded(recipe, registry, recipe.backbone).check()
+        for encoder in recipe.encoders:
+            with naming_encoder(encoder.label):
+                unloaded(recipe, registry, encoder).check()
     check_trainables(recipe, registry)
     for control in recipe.controls.values():
         check_models(control, registry)

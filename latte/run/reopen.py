@@ -11,13 +11,14 @@ from latte.interfaces.measurements import Role, UsedModel
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
-from latte.run.adapted import Adapted, load_model
+from latte.run.adapted import Adapted
 from latte.run.collect import collect_results
 from latte.run.evaluating import measure
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
+from latte.run.saved_model import load_model
 from latte.run.workspace import Workspace, find_device, naming_repair, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
@@ -83,7 +84,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Run
     zero_shot = compute_zero_shot(workspace, images)
     outcome = load_outcome(workspace, images, zero_shot)
     features = outcome.adapted.encode(images.evaluation.cache, size, progress, "evaluate")
-    # A mixed model exists only if CLIP was not trained.
+    # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.
     evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}
     evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.evaluation])
     return measure(images, evaluation, read_own_images(Run(workspace.folder)), outcome.used)

@@ -13,7 +13,6 @@ from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
 from latte.results.record import STAGES
 from latte.results.stored import read_stored
-from latte.run.adapted import save_prototypes
 from latte.run.collect import collect_results
 from latte.run.cross_fit import answer_facts, verdict_of
 from latte.run.describing import describe, load_bank
@@ -30,7 +29,8 @@ from latte.run.judging import (
 from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
-from latte.run.training import count_cut, train_learners
+from latte.run.saved_model import save_prototypes
+from latte.run.training import count_cut, encoder_facts, train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
 
@@ -57,6 +57,7 @@ class Job:
                 "describe": None if labels is None else labels.tolist(),
                 "train": given.every_label if given else None,
             },
+            [loader.identity() for loader in self.workspace.encoder_loaders.values()],
         )
 
     def reusable(self, stage: str) -> StageRecord | None:
@@ -82,7 +83,9 @@ class Job:
     @cached_property
     def zero_shot(self) -> ZeroShot:
         """The result of stage `zero-shot`: features and labels by the frozen CLIP."""
-        return load_zero_shot(self.workspace.folder.zero_shot, self.images)
+        return load_zero_shot(
+            self.workspace.folder.zero_shot, self.images, self.workspace.recipe.encoder_names
+        )
 
     @cached_property
     def bank(self) -> DescriptionBank:
@@ -175,6 +178,7 @@ def _train(job: Job) -> StageResult:
         verdict=verdict,
         trains_clip=trains_clip(workspace),
         answers=answers,
+        encoders=encoder_facts(workspace, adapted),
         cut_texts=cut,
         extras=workspace.extras,
         **vars(asked),

@@ -15,6 +15,7 @@ from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import (
+    Classifier,
     CutTexts,
     Describer,
     ImageAugmentation,
@@ -25,17 +26,19 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.record import EncoderFacts
 from latte.interfaces.settings import AugmentSettings
-from latte.run.adapted import Adapted, from_learners
+from latte.run.adapted import Adapted, Member, from_learners
 from latte.run.corrections import CorrectedLabeler
 from latte.run.describing import build_descriptions, training_set
+from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.posterior import check_posterior
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
+from latte.run.zero_shot import ZeroShot, encode_images, encode_names
 from latte.train.caching import LARGEST_STATES, state_bytes
 from latte.train.encoding import ImagesFromStates
 from latte.train.features import StepInputs
@@ -97,7 +100,7 @@ def train_learners(
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     try:
-        train(training, progress)
+        encoder_classifiers = train(training, progress)
     finally:
         if questions is not None:
             questions.close()
@@ -110,7 +113,64 @@ def train_learners(
     if recipe.train.takes_steps:
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
-    return from_learners(learners, images.class_names), _posterior(workspace, images, training)
+    encoders = _encoder_members(workspace, images, training, encoder_classifiers)
+    adapted = from_learners(learners, images.class_names, encoders)
+    return adapted, _posterior(workspace, images, training)
+
+
+def _encoder_members(
+    workspace: Workspace,
+    images: Images,
+    training: Training,
+    classifiers: Mapping[str, Classifier],
+) -> list[Member]:
+    """Return the encoders for which labelers returned a classifier.
+
+    Raises `LatteError` if a classifier does not fit the encoder's features.
+    """
+    members = []
+    for choice in workspace.recipe.encoders:
+        if (classifier := classifiers.get(choice.label)) is None:
+            continue
+        rows, width = classifier.weights, training.start.encoder_features[choice.label].shape[1]
+        is_sane = rows.ndim == 2 and rows.shape[1] == width and bool(rows.isfinite().all())
+        classes = sorted({*classifier.owners.tolist()})
+        if not is_sane or classes != [*range(len(images.class_names))]:
+            raise LatteError(
+                f"a labeler returned a classifier {tuple(rows.shape)} of {len(classes)} classes "
+                f"for this encoder, and not finite rows of {width} numbers for "
+                f"{len(images.class_names)} classes",
+                where=f"encoder {choice.label}",
+                hint="report it to the author of the labeler's plugin",
+            )
+        encoder = workspace.encoders[choice.label]
+        arithmetic = workspace.arithmetic
+        members.append(Member(choice.label, encoder, classifier, arithmetic, choice.full_name))
+    return members
+
+
+def encoder_facts(workspace: Workspace, adapted: Adapted) -> tuple[EncoderFacts, ...]:
+    """Return facts about the recipe's encoders; report those that the classifier does not use."""
+    facts = []
+    for name, loader in workspace.encoder_loaders.items():
+        weights = workspace.encoders[name].state().values()
+        classifies = name in adapted.names
+        facts.append(
+            EncoderFacts(
+                name=name,
+                model=loader.title,
+                licence=loader.licence,
+                parameters=sum(weight.numel() for weight in weights),
+                bytes=sum(weight.nbytes for weight in weights),
+                classifies=classifies,
+            )
+        )
+        if not classifies:
+            workspace.progress.say(
+                f"train: the classifier does not use the encoder {name}, so `predict` does not "
+                "load it"
+            )
+    return tuple(facts)
 
 
 def _augment(workspace: Workspace) -> AugmentSettings | ImageAugmentation[Any] | None:
@@ -209,6 +269,9 @@ def training_start(
         corrections=None if images.corrections is None else images.corrections.given.to(device),
         questions=questions,
         encode_names=partial(encode_names, workspace, images),
+        encoder_features={
+            name: features.training.to(device) for name, features in zero_shot.encoders.items()
+        },
     )
     if texts is None:
         return start

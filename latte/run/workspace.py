@@ -20,6 +20,8 @@ from latte.interfaces import (
     Component,
     Context,
     Dataset,
+    Encoder,
+    EncoderLoader,
     LatteError,
     Progress,
 )
@@ -109,6 +111,25 @@ class Workspace:
         return self.backbone.load()
 
     @cached_property
+    def encoder_loaders(self) -> dict[str, EncoderLoader[Any]]:
+        """The loader of each of the recipe's encoders, by name."""
+        return {choice.label: self.build(choice) for choice in self.recipe.encoders}
+
+    @cached_property
+    def encoders(self) -> dict[str, Encoder]:
+        """The recipe's encoders by name, loaded at the first use of this property."""
+        parent = self.parent
+        if parent and self.shares_clip(parent) and self.recipe.encoders == parent.recipe.encoders:
+            return parent.encoders
+        return {name: self._load_encoder(name) for name in self.encoder_loaders}
+
+    def _load_encoder(self, name: str) -> Encoder:
+        loader = self.encoder_loaders[name]
+        self.progress.say(f"loading {loader.title}")
+        with naming_encoder(name):
+            return loader.load()
+
+    @cached_property
     def arithmetic(self) -> Arithmetic:
         """Number format, such as bf16, in which a GPU runs the image tower and the text tower."""
         import torch
@@ -128,10 +149,14 @@ class Workspace:
     @property
     def feature_identity(self) -> tuple[str, ...]:
         """Model, plugin code, GPU and number format, on which the frozen CLIP's features depend."""
+        return self.identity_of(self.frozen_clip, self.recipe.backbone)
+
+    def identity_of(self, encoder: Encoder, choice: Choice) -> tuple[str, ...]:
+        """Return all on which the features of an `encoder` depend; a plugin provides `choice`."""
         import torch
 
-        code, name = plugin_code(self.recipe.backbone), self.device
-        own = (self.frozen_clip.fingerprint, *([code] if code else []))
+        code, name = plugin_code(choice), self.device
+        own = (encoder.fingerprint, *([code] if code else []))
         if name == "cpu":
             return own
         if name.startswith("cuda"):
@@ -205,6 +230,16 @@ def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) ->
 
 
 @contextmanager
+def naming_encoder(name: str) -> Iterator[None]:
+    """Name the encoder in each `LatteError` that the block raises without a place."""
+    try:
+        yield
+    except LatteError as error:
+        where = error.where or f"encoder {name}"
+        raise LatteError(error.what, where=where, hint=error.hint) from error
+
+
+@contextmanager
 def naming_repair() -> Iterator[None]:
     """Set the hint of errors about missing images: how to repair the finished run."""
     try:
@@ -237,6 +272,11 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
     """Build a component of a recipe without a run or a model."""
     return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
+
+
+def unbound_context(base_dir: Path, registry: Registry) -> Context:
+    """Return a context on the CPU without a recipe or a CLIP."""
+    return Context(base_dir.absolute(), cache_folder(), "cpu", 0, _no_clip, registry.model_folder)
 
 
 def _context(

@@ -1,37 +1,56 @@
-"""Stage `zero-shot`, and features of images, classes and descriptions by the frozen CLIP."""
+"""Stage `zero-shot`: features of images and classes by the frozen CLIP and by encoders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from latte.backbone.encode import (
     ClassTexts,
     encode_cached_images,
     encode_class_texts,
-    encode_many_texts,
 )
 from latte.data.scan import Scan
-from latte.describe.bank import ABSENT, DescriptionBank
-from latte.interfaces import Classifier, Progress, Trunk
+from latte.interfaces import Classifier, LatteError, Progress, Trunk
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.stored import explained, same_count
 from latte.run.feature_cache import cached_features
 from latte.run.images import Images
-from latte.run.workspace import Workspace
+from latte.run.workspace import Workspace, naming_encoder
 from latte.toolkit.blocks import row_blocks
+from latte.toolkit.encoder_agreement import encoder_weights, joined_features
 
 _SAME = 1 - 5e-6
 """Cosine similarity above which two text features count as equal up to rounding."""
 
+_ENCODERS = "encoders"
 _UNIT = 1e-2
 """Largest accepted difference between the length of a stored unit feature and 1."""
+
+
+@dataclass(frozen=True)
+class EncoderFeatures:
+    """Unit features of all images by one of the recipe's encoders, on the CPU."""
+
+    training: Tensor
+    """(N, E): the training images."""
+    evaluation: Tensor
+    """(M, E): the evaluation images."""
+    examples: Tensor | None = None
+    """The examples, as in `ZeroShot`."""
+
+    @property
+    def joined(self) -> EncoderFeatures:
+        """The same features, where the examples are training images, too."""
+        if self.examples is None:
+            return self
+        return EncoderFeatures(torch.cat([self.training, self.examples]), self.evaluation)
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,8 @@ class ZeroShot:
     """(N,) int64: for each training image, the class with the nearest text feature."""
     examples: Tensor | None = None
     """(E, D): images that join the training images because a person gave their classes."""
+    encoders: Mapping[str, EncoderFeatures] = field(default_factory=dict)
+    """Features by the recipe's encoders, by name, in the recipe's order."""
 
     @property
     def joined(self) -> ZeroShot:
@@ -61,7 +82,31 @@ class ZeroShot:
                 [self.zero_shot_labels, zero_shot_labels(self.examples, self.class_features)]
             ),
             examples=None,
+            encoders={name: features.joined for name, features in self.encoders.items()},
         )
+
+    def training_of(self, models: Sequence[str]) -> list[Tensor]:
+        """Return the features of the training images that each of `models` takes.
+
+        These are learners with a frozen CLIP, and encoders.
+        """
+        own = self.encoders
+        return [own[name].training if name in own else self.training for name in models]
+
+    def evaluation_of(self, models: Sequence[str]) -> list[Tensor]:
+        """Return the features of the evaluation images as `training_of` does."""
+        own = self.encoders
+        return [own[name].evaluation if name in own else self.evaluation for name in models]
+
+    @property
+    def training_with_encoders(self) -> Tensor:
+        """Unit rows (N, D + E + ...) whose cosines say which training images are similar.
+
+        They are `training` itself unless an encoder sees the same classes as the CLIP.
+        """
+        features = {name: encoder.training for name, encoder in self.encoders.items()}
+        weights = encoder_weights(self.training, self.zero_shot_labels, features)
+        return joined_features(self.training, features, weights)
 
     @property
     def classifier(self) -> Classifier:
@@ -70,7 +115,7 @@ class ZeroShot:
 
 
 def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
-    """Encode all images and classes with the frozen CLIP; return features and labels."""
+    """Encode all images with the frozen CLIP and the encoders, and all classes with the CLIP."""
     clip = workspace.frozen_clip
     training = encode_images(workspace, images.training, "encode images")
     evaluation = encode_images(workspace, images.evaluation, "encode test images")
@@ -81,7 +126,55 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     examples = None
     if images.examples is not None:
         examples = encode_images(workspace, images.examples, "encode examples")
-    return ZeroShot(training, evaluation, class_features, labels, examples)
+    encoders = {name: _encode_beside(workspace, images, name) for name in workspace.encoders}
+    return ZeroShot(training, evaluation, class_features, labels, examples, encoders)
+
+
+def _encode_beside(workspace: Workspace, images: Images, name: str) -> EncoderFeatures:
+    """Encode all images with the encoder `name`. Raises `LatteError` that names it."""
+    encode = partial(_encode_with, workspace, name)
+    examples = None
+    if images.examples is not None:
+        examples = encode(images.examples, f"encode examples with {name}")
+    return EncoderFeatures(
+        encode(images.training, f"encode images with {name}"),
+        encode(images.evaluation, f"encode test images with {name}"),
+        examples,
+    )
+
+
+def _encode_with(workspace: Workspace, name: str, images: Scan, title: str) -> Tensor:
+    """Return unit features (N, E) of `images` by an encoder; read known ones from the cache."""
+    encoder = workspace.encoders[name]
+    (choice,) = (choice for choice in workspace.recipe.encoders if choice.label == name)
+    if not images.keys:
+        return torch.empty(0, encoder.embedding_width)
+    size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
+
+    def encode(missing: Sequence[int]) -> Tensor:
+        with workspace.encoding(), naming_encoder(name):
+            features = encode_cached_images(encoder, images.cache, size, progress, title, missing)
+            if not _are_unit(features):
+                raise LatteError(
+                    "the features of this encoder are not normalised",
+                    hint="report it to the author of the plugin",
+                )
+            return features
+
+    return cached_features(
+        workspace.context.cache_dir,
+        (*workspace.identity_of(encoder, choice), "images"),
+        images.keys,
+        encode,
+        encoder.embedding_width,
+        progress,
+        title,
+    )
+
+
+def _are_unit(features: Tensor) -> bool:
+    """Return True if all rows have length 1; False for NaN, too."""
+    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())
 
 
 def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
@@ -100,43 +193,73 @@ def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
 
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
-    """Write `zero_shot.safetensors`."""
+    """Write `zero_shot.safetensors`; the tensors of the encoder NAME are `encoders/NAME/...`."""
+    tensors = {name: value for name, value in vars(zero_shot).items() if name != _ENCODERS}
+    for name, features in zero_shot.encoders.items():
+        tensors |= {f"{_ENCODERS}/{name}/{part}": rows for part, rows in vars(features).items()}
     with write_atomically(path) as temporary:
-        tensors = vars(zero_shot).items()
-        save_tensors(temporary, {name: value for name, value in tensors if value is not None})
+        save_tensors(
+            temporary, {name: value for name, value in tensors.items() if value is not None}
+        )
 
 
-def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
-    """Load features and labels. Raises `LatteError` for a damaged file or other `images`."""
+def load_zero_shot(
+    path: Path, images: Images | None = None, encoders: Sequence[str] | None = None
+) -> ZeroShot:
+    """Load features and labels. Raises `LatteError` for a damaged file or other `images`.
+
+    `encoders` are the names of the recipe's encoders, in the recipe's order; None means those of
+    the file.
+    """
     with explained(path):
-        found = ZeroShot(**load_tensors(path))
+        found = _from_tensors(load_tensors(path), encoders)
         _check(found)
     if images is None:
         return found
-    same_count(path, "training images", [len(found.training), len(images.training.images)])
-    same_count(path, "test images", [len(found.evaluation), len(images.evaluation.images)])
     same_count(path, "classes", [len(found.class_features), len(images.class_names)])
-    if images.corrections is not None:
-        examples = 0 if found.examples is None else len(found.examples)
-        same_count(path, "examples", [examples, len(images.corrections.examples.images)])
+    every: list[ZeroShot | EncoderFeatures] = [found, *found.encoders.values()]
+    for features in every:
+        same_count(path, "training images", [len(features.training), len(images.training.images)])
+        same_count(path, "test images", [len(features.evaluation), len(images.evaluation.images)])
+        if images.corrections is not None:
+            examples = 0 if features.examples is None else len(features.examples)
+            same_count(path, "examples", [examples, len(images.corrections.examples.images)])
     return found
 
 
+def _from_tensors(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> ZeroShot:
+    """Return the features in the tensors of a file. Raises `ValueError` if some are missing."""
+    by_encoder: dict[str, dict[str, Tensor]] = {}
+    for key in [key for key in tensors if key.startswith(f"{_ENCODERS}/")]:
+        _, name, part = key.split("/")
+        by_encoder.setdefault(name, {})[part] = tensors[key]
+    names = sorted(by_encoder) if names is None else names
+    if {*names} != {*by_encoder}:
+        raise ValueError("it does not have the features of the recipe's encoders")
+    rest = {key: value for key, value in tensors.items() if not key.startswith(f"{_ENCODERS}/")}
+    return ZeroShot(**rest, encoders={name: EncoderFeatures(**by_encoder[name]) for name in names})
+
+
 def _check(found: ZeroShot) -> None:
-    features = [found.training, found.evaluation, found.class_features]
-    features += [] if found.examples is None else [found.examples]
-    if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
-        raise ValueError("features are not matrices of fp32")
-    if len({one.shape[1] for one in features}) > 1:
-        raise ValueError("features have several widths")
-    # The comparison is false for NaN, too.
-    if not all(bool(((one.norm(dim=1) - 1).abs() < _UNIT).all()) for one in features):
-        raise ValueError("a feature vector is zero, not normalised, or not finite")
+    _check_features([found.training, found.evaluation, found.class_features, found.examples])
+    for of_encoder in found.encoders.values():
+        _check_features([of_encoder.training, of_encoder.evaluation, of_encoder.examples])
     labels, classes = found.zero_shot_labels, len(found.class_features)
     if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
+
+
+def _check_features(matrices: Sequence[Tensor | None]) -> None:
+    """Raise `ValueError` unless the matrices have unit rows of one width."""
+    features = [one for one in matrices if one is not None]
+    if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
+        raise ValueError("features are not matrices of fp32")
+    if len({one.shape[1] for one in features}) > 1:
+        raise ValueError("features have several widths")
+    if not all(_are_unit(one) for one in features):
+        raise ValueError("a feature vector is zero, not normalised, or not finite")
 
 
 def encode_images(
@@ -195,82 +318,3 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
         first = int(same[at].nonzero()[0])
         if first < rows.start + at:
             yield first, rows.start + at
-
-
-class FrozenTexts:
-    """The frozen CLIP's features of the texts about training images, for each description.
-
-    If a description has several texts about an image, their features are averaged and normalised.
-    """
-
-    def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
-        self._workspace = workspace
-        self._bank = bank
-        # No `functools.cache`: it would keep these features until the garbage collector runs.
-        self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def named(self, name: str) -> Tensor:
-        """Return the unit features (N, D) of the description `name`; `KeyError` for other names."""
-        return self._features(name, self._bank.own_rows(name))
-
-    def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return unit features (N, D) of each description, by name, in the order of the recipe.
-
-        For descriptions of scope `class`, row i is the text feature of the class `labels[i]`.
-        """
-        names = [choice.label for choice in self._workspace.recipe.descriptions]
-        return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
-
-    def every(self) -> Tensor:
-        """Return the unit features (M, D) of the bank's M `unique_texts`, in the same order."""
-        width = self._workspace.frozen_clip.embedding_width
-        features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
-        for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._encode(choice.label)
-            features[known.to(features.device)] = of_these
-        return features
-
-    def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._encode(name)
-        if rows.shape[1] == 1:
-            return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
-        return _mean(features, known, rows)
-
-    def _encode(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return the sorted indices (U,) of a description's texts, and their features (U, D)."""
-        if name in self._encoded:
-            return self._encoded[name]
-        clip, progress = self._workspace.frozen_clip, self._workspace.progress
-        rows = self._bank.distinct_rows(name)
-        texts = [self._bank.unique_texts[row] for row in rows.tolist()]
-        title = f"encode descriptions `{name}`"
-
-        def encode(missing: Sequence[int]) -> Tensor:
-            with self._workspace.encoding():
-                return encode_many_texts(clip, [texts[i] for i in missing], progress, title)
-
-        features = cached_features(
-            self._workspace.context.cache_dir,
-            (*self._workspace.feature_identity, "texts", *texts),
-            texts,
-            encode,
-            clip.embedding_width,
-            progress,
-            title,
-        )
-        self._encoded[name] = rows, features.to(self._workspace.device)
-        return self._encoded[name]
-
-
-def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return the normalised mean (N, D) of the features of each image's texts.
-
-    `rows` (N, V) are the indices of each image's texts, padded with `ABSENT`. `features` (U, D) are
-    the features of the texts with the sorted indices `known` (U,).
-    """
-    total = features.new_zeros(len(rows), features.shape[1])
-    for column in rows.unbind(1):
-        there = (column != ABSENT).to(features.device)
-        place = torch.searchsorted(known, column.clamp(min=0)).clamp(max=len(known) - 1)
-        total += features[place.to(features.device)] * there[:, None]
-    return normalize(total, dim=1)

@@ -15,7 +15,8 @@ from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
 from latte.testing.description import DescriptionTypeContract
-from latte.testing.fixtures import StubClip
+from latte.testing.encoder import EncoderContract
+from latte.testing.fixtures import StubClip, StubEncoder
 from latte.testing.gate import GateContract
 from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
@@ -32,6 +33,7 @@ __all__ = [
     "DatasetContract",
     "DescriberContract",
     "DescriptionTypeContract",
+    "EncoderContract",
     "GateContract",
     "GuardContract",
     "ImageAugmentationContract",
@@ -42,6 +44,7 @@ __all__ = [
     "ReporterContract",
     "RunContract",
     "StubClip",
+    "StubEncoder",
     "TinyRuns",
     "TrainableContract",
 ]

@@ -18,6 +18,7 @@ from latte.interfaces.errors import error_line
 from latte.testing.blocks import check_blocks
 from latte.testing.component import ComponentContract, run_program
 from latte.testing.fixtures import noise
+from latte.testing.image_tower import check_image_tower
 
 _OLD_TORCH = Version(torch.__version__) < Version("2.10")
 """True if this version of torch may make the traced batch size a constant; the ONNX export refuses
@@ -292,9 +293,9 @@ class BackboneContract(ComponentContract):
         backbone = self.load(tmp_path).fork()
         if backbone.image_tower() is None:
             pytest.skip("`image_tower` returns None: the backbone has no ONNX export")
-        _check_image_tower(backbone, "image_tower() gives other features than encode_images")
+        check_image_tower(backbone, "image_tower() gives other features than encode_images")
         _train(backbone)
-        _check_image_tower(
+        check_image_tower(
             backbone, "image_tower() of a trained copy does not use the weights of the copy"
         )
 
@@ -366,26 +367,6 @@ def _check_same(features: Tensor, expected_features: Tensor, subject: str) -> No
         f"{subject}: gradient is missing, or wrong"
     )
     assert torch.allclose(features, expected_features, atol=1e-5), f"{subject}: features differ"
-
-
-def _check_image_tower(backbone: Backbone, difference: str) -> None:
-    tower = backbone.image_tower()
-    assert tower is not None, "image_tower() returns a module or None, but not both"
-    with torch.no_grad():
-        expected_features, features_of_tower = (
-            backbone.encode_images(noise(backbone)),
-            tower.eval()(noise(backbone)),
-        )
-    assert isinstance(features_of_tower, Tensor), (
-        f"image_tower() returns a {type(features_of_tower).__name__}"
-    )
-    assert features_of_tower.shape == expected_features.shape, (
-        f"image_tower() has outputs of shape {features_of_tower.shape}"
-    )
-    features = nn.functional.normalize(features_of_tower.float(), dim=1)
-    assert torch.allclose(features, expected_features, atol=1e-5), (
-        f"{difference}, so the ONNX export would be wrong"
-    )
 
 
 def _equal(outputs: tuple[Tensor, ...], other_outputs: tuple[Tensor, ...]) -> bool:

@@ -19,12 +19,14 @@ from latte.interfaces import (
     Classifier,
     Context,
     DescribedImage,
+    Encoder,
     Evidence,
     ImageReference,
     PixelFormat,
     TrainableGroup,
     TrainingStart,
 )
+from latte.toolkit.module_encoder import ModuleEncoder
 
 WIDTH = 16
 """Embedding width D of all features in `latte.testing`."""
@@ -118,6 +120,26 @@ class StubClip(Backbone):
         raise NotImplementedError("StubClip is no open_clip model and cannot be saved as one")
 
 
+class StubEncoder(ModuleEncoder):
+    """Encoder whose features are linear in the mean colours of 2 x 2 tiles; needs no download.
+
+    Example:
+        >>> import torch
+        >>> from latte.testing import StubEncoder
+        >>> StubEncoder(width=4).encode_images(torch.rand(3, 3, 12, 12)).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(self, width: int = 6) -> None:
+        tiles = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, width))
+        generator = torch.Generator().manual_seed(width)
+        with torch.no_grad():
+            for weight in tiles.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator))
+        grey = (0.5, 0.5, 0.5)
+        super().__init__(tiles, PixelFormat(12, grey, grey), {"width": width})
+
+
 @cache
 def _hashed(text: str, width: int) -> Tensor:
     seed = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest()
@@ -158,9 +180,9 @@ def random_classifier(classes: int, seed: int) -> Classifier:
     return Classifier(unit_rows(classes, seed=seed), torch.arange(classes))
 
 
-def noise(backbone: Backbone) -> Tensor:
-    """Return pixels (3, 3, S, S) of three fixed random images; S is the backbone's image size."""
-    side = backbone.pixel_format.size
+def noise(encoder: Encoder) -> Tensor:
+    """Return pixels (3, 3, S, S) of three fixed random images; S is the encoder's image size."""
+    side = encoder.pixel_format.size
     return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 

@@ -207,6 +207,10 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, restored_posterior.probabilities), (
                     message
                 )
+                nones = (posterior.none, restored_posterior.none)
+                assert (nones[0] is None) == (nones[1] is None), message
+                if nones[0] is not None and nones[1] is not None:
+                    assert torch.equal(nones[0], nones[1]), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """A labeler that is resumed within an epoch must give the same labels.
@@ -267,6 +271,9 @@ def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
     assert bool(is_probability.all()), "probabilities outside [0, 1]"
     assert bool((probabilities.sum(dim=1) <= 1 + 1e-4).all()), "probabilities sum to more than 1"
     assert bool((probabilities.diff(dim=1) <= 0).all()), "the most probable class comes first"
+    if posterior.none is not None:
+        total = probabilities.sum(dim=1) + posterior.none
+        assert bool(((posterior.none >= 0) & (total <= 1 + 1e-4)).all()), "none is no probability"
     on_cpu = labels.device.type == "cpu" and probabilities.device.type == "cpu"
     assert on_cpu, "a posterior must be on the CPU"
 
@@ -283,6 +290,11 @@ def _check_stream(stream: LabelStream, classes: int, size: int) -> None:
     assert low >= 0 and high <= 1, f"{where} weights from {low!r} to {high!r}, not in [0, 1]"
     assert torch.isfinite(torch.tensor(stream.scale)), f"{where} the scale is {stream.scale}"
     assert not weights.requires_grad, f"{where} weights must not carry gradient"
+    if (posterior := stream.posterior) is not None:
+        check_posterior(posterior, size, classes)
+        assert torch.equal(posterior.labels[:, 0], labels), (
+            f"{where} the first class of its posterior must be its label"
+        )
 
 
 def _check_equal(

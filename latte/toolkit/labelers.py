@@ -26,6 +26,8 @@ from latte.interfaces import (
 
 _STORED = 5
 """A posterior has at most this many classes per image, the most probable ones."""
+_ROUNDING = 1e-3
+"""If no row of probabilities lacks more than this of 1, the classes are all that there is."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class JointLabels:
         """Return the most probable classes, with weight 1, and a posterior of at most five classes.
 
         Args:
-            probabilities: (N, C): class probabilities of each image; rows sum to 1.
+            probabilities: (N, C): class probabilities of each image. What a row lacks of 1 is the
+                probability that the image shows none of the classes.
             classifier: classifier of new images, if any.
 
         Example:
@@ -67,7 +70,9 @@ class JointLabels:
             tensor([1])
         """
         best = probabilities.topk(min(_STORED, probabilities.shape[1]), dim=1)
-        posterior = Posterior(best.indices.cpu(), best.values.cpu())
+        lacking = (1 - probabilities.sum(dim=1)).clamp(0, 1).cpu()
+        none = lacking if bool((lacking > _ROUNDING).any()) else None
+        posterior = Posterior(best.indices.cpu(), best.values.cpu(), none)
         weights = torch.ones_like(posterior.probabilities[:, 0])
         return cls(posterior.labels[:, 0], weights, classifier, posterior)
 
@@ -83,14 +88,27 @@ class JointLabeler(PseudoLabeler[OptionsT]):
         training: Input of the labeler, which `start` stores.
 
     Example:
+        >>> from typing import Any
         >>> import torch
-        >>> from latte.api import JointLabeler, JointLabels, NoOptions
+        >>> from torch import Tensor
+        >>> from latte.api import (
+        ...     Classifier,
+        ...     JointLabeler,
+        ...     JointLabels,
+        ...     NoOptions,
+        ...     PrototypeAggregator,
+        ... )
         >>> class Nearest(JointLabeler[NoOptions]):
         ...     stream = "nearest"
         ...
-        ...     def label(self, learner, features, aggregator):
-        ...         labels = aggregator.similarities(features).argmax(dim=1)
-        ...         return JointLabels(labels, torch.ones(len(labels)))
+        ...     def label(
+        ...         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
+        ...     ) -> JointLabels:
+        ...         texts = self.training.class_features.to(features)
+        ...         scale = self.context.frozen_clip().logit_scale
+        ...         probabilities = (scale * features @ texts.T).softmax(dim=1)
+        ...         owners = torch.arange(len(texts), device=texts.device)
+        ...         return JointLabels.from_probabilities(probabilities, Classifier(texts, owners))
     """
 
     refresh: Refresh = "epoch"
@@ -143,11 +161,15 @@ class JointLabeler(PseudoLabeler[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one label stream, `stream`, with the labels of the epoch's start."""
+        """Return one label stream, `stream`, with labels and posterior of the epoch's start."""
         joint_labels = self._joint[batch.learner]
         labels = joint_labels.labels[batch.indices].to(image_features.device, non_blocking=True)
         weights = joint_labels.weights[batch.indices].to(image_features, non_blocking=True)
-        return [LabelStream(self.stream, labels, weights)]
+        posterior = joint_labels.posterior
+        if posterior is not None:
+            rows = (posterior.labels[batch.indices], posterior.probabilities[batch.indices])
+            posterior = Posterior(*(part.to(image_features.device) for part in rows))
+        return [LabelStream(self.stream, labels, weights, posterior=posterior)]
 
     def posterior(self, learner: str) -> Posterior | None:
         """Return the learner's posterior of all images, of the epoch's start; None without one."""
@@ -165,6 +187,8 @@ class JointLabeler(PseudoLabeler[OptionsT]):
             if (posterior := joint_labels.posterior) is not None:
                 state[f"classes.{name}"] = posterior.labels
                 state[f"probabilities.{name}"] = posterior.probabilities
+                if posterior.none is not None:
+                    state[f"none.{name}"] = posterior.none
         return {key: tensor.clone() for key, tensor in state.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -178,4 +202,6 @@ def _restored(name: str, state: Mapping[str, Tensor]) -> JointLabels:
     if f"classes.{name}" not in state:
         return JointLabels(labels, weights)
     classes, probabilities = state[f"classes.{name}"], state[f"probabilities.{name}"]
-    return JointLabels(labels, weights, posterior=Posterior(classes.cpu(), probabilities.cpu()))
+    none = state.get(f"none.{name}")
+    posterior = Posterior(classes.cpu(), probabilities.cpu(), None if none is None else none.cpu())
+    return JointLabels(labels, weights, posterior=posterior)

@@ -7,7 +7,6 @@ import math
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
-from latte.io.files import digest, digest_json
+from latte.toolkit.fingerprints import model_fingerprint
 
 _LARGEST_LOGIT_SCALE = math.log(100)
 
@@ -104,11 +103,7 @@ class ModuleBackbone(Backbone):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the architecture, the pixel format and the weights before training."""
-        digests = [digest_json([self.architecture(), asdict(self.pixel_format)])]
-        for name, weight in self.state().items():
-            data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            digests.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
-        return digest(*digests)
+        return model_fingerprint(self.architecture(), self.pixel_format, self.state())
 
     @property
     def logit_scale(self) -> Tensor:

@@ -19,7 +19,15 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress
+from latte.interfaces import (
+    Batch,
+    Classifier,
+    EpochInfo,
+    FeatureBank,
+    LatteError,
+    Posterior,
+    Progress,
+)
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.caching import choose_encoders
@@ -51,12 +59,15 @@ _SIGMOID = (
 )
 
 
-def train(training: Training, progress: Progress) -> None:
+def train(training: Training, progress: Progress) -> dict[str, Classifier]:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
     A run without training steps only calls `on_epoch_start` of labelers and prototypes, with the
-    features of the frozen CLIP.
+    features of the frozen CLIP. Returns the classifiers that labelers return for encoders.
+
+    Raises `LatteError` if a labeler returns such a classifier in a run with training steps.
     """
+    encoder_classifiers: dict[str, Classifier] = {}
     _start(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
@@ -68,8 +79,9 @@ def train(training: Training, progress: Progress) -> None:
         _train_steps(training, step, log, progress)
     else:
         with timed(EPOCH_STARTS):
-            _start_epoch(training, 0, progress)
+            encoder_classifiers = _start_epoch(training, 0, progress)
     _refresh_class_features(training)
+    return encoder_classifiers
 
 
 def _notes(learner: Learner) -> Iterator[str]:
@@ -202,7 +214,8 @@ def _pixels(
             yield indices, pixels
 
 
-def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
+def _start_epoch(training: Training, epoch: int, progress: Progress) -> dict[str, Classifier]:
+    """Call `on_epoch_start` of labelers and prototypes; return the classifiers for encoders."""
     if epoch:
         _refresh_class_features(training)
     due_labelers = [
@@ -222,8 +235,18 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     classifiers = {
         name: classifier for info in infos for name, classifier in info.classifiers.items()
     }
+    encoders = {name: classifiers.pop(name) for name in training.encoders if name in classifiers}
+    if encoders and training.total_steps:
+        raise LatteError(
+            f"a labeler returned a classifier for the encoder {next(iter(encoders))}, and a model "
+            "that is trained has none",
+            where="encoders",
+            hint="train: {max_steps: 0} trains nothing; or use a labeler that uses encoders for "
+            "its labels alone",
+        )
     for learner in training.learners:
         learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
+    return encoders
 
 
 def _step(

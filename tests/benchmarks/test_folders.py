@@ -19,11 +19,11 @@ from benchmarks.folder_methods import Answers
 from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
 from benchmarks.folder_summary import (
+    differences_table,
     gains_table,
     large_losses,
     losses_of_adapted,
     missed_gains,
-    separation_of_gains,
     summary,
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
@@ -36,11 +36,7 @@ SIGNALS = {
     **{"lead": 2.0, "changed": 0.3},
     **{"agreement": 0.6, "agreement of zero-shot": 0.5},
 }
-JUDGED = replace(ROW, method="m", full=4.0, strength=0.5, signals=SIGNALS)
-
-
-def led(name: str, lead: float, full: float) -> Row:
-    return replace(JUDGED, set=name, full=full, signals={"lead": lead})
+JUDGED = replace(ROW, method="m", full=4.0, strength=0.5, outcome="cannot tell", signals=SIGNALS)
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -86,7 +82,9 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     texts = torch.eye(2)
     own = Images(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
     test = Images(texts[[0, 0, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 0, 1]))
-    folder = Folder(("a", "b"), texts, 10.0, own, test, torch.tensor([0.75, 0.25]))
+    folder = Folder(
+        ("a", "b"), texts, 10.0, own, test, torch.tensor([0.75, 0.25]), lambda names: -texts
+    )
     method = answers_of([0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0], full=[0, 0, 0, 1, 0])
     (row,) = folders.rows_of(
         folder, {"m": lambda folder: method}, ("tiny", "birds", "all names", 3)
@@ -97,7 +95,8 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     # Class a: 4 of 5 right before, 5 of 5 after. Class b: 1 of 1 before, none after.
     assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
     assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
-    assert (row.strength, row.signals) == (0.5, {"lead": 2.0})
+    assert (row.strength, row.outcome, row.signals["lead"]) == (0.5, "cannot tell", 2.0)
+    assert row.signals["images"] == 5
 
 
 def test_a_large_loss_is_more_than_five_points_and_more_than_three_images() -> None:
@@ -129,22 +128,18 @@ def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_separation_is_the_share_of_pairs_that_a_signal_orders_rightly() -> None:
-    rows = [led("a", 1.0, -1.0), led("a", 2.0, 3.0), led("b", 0.5, 2.0), led("b", 0.4, -2.0)]
-    area, low, high = separation_of_gains(rows, "lead")
-    assert area == 0.75
-    assert 0 <= low <= area <= high <= 1
-
-
-def test_summary_says_that_a_signal_is_no_better_than_the_base_rate() -> None:
+def test_differences_pair_the_folders_of_a_method_and_a_rival() -> None:
     rows = [
-        led(name, float(draw), sign * (draw - 4.5))
-        for name, sign in (("pets", 1), ("cats", -1), ("birds", 1), ("dogs", -1))
-        for draw in range(10)
+        replace(ROW, set=name, method=method, own=own)
+        for name, method, own in (
+            *(("birds", "m", 5.0), ("birds", "rival", 2.0)),
+            *(("cats", "m", 1.0), ("cats", "rival", 0.0)),
+        )
     ]
-    assert "| lead | 0.50 (95 % interval" in summary(rows, ["m"])
-    assert "no better than the base rate" in summary(rows, ["m"])
-    assert "no better" not in summary([row for row in rows if row.set in ("pets", "birds")], ["m"])
+    assert differences_table([*rows, replace(ROW, method="m", draw=1)], "m", ["rival", "x"]) == (
+        "| `m` minus | rival | x |\n| --- | --- | --- |\n"
+        "| all names | +2.0 (+1.0 to +3.0) | – |\n| all | +2.0 (+1.0 to +3.0) | – |"
+    )
 
 
 def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
@@ -166,14 +161,13 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
     assert line == "| re-estimated | +2.0 | +2.0 (all names) | 2 of 3 |"
 
 
-def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
+def test_summary_compares_confidence_and_probability_of_none_by_their_areas() -> None:
     rows = [
-        replace(JUDGED, draw=draw, full=float(draw), signals={"up": draw, "down": -draw})
-        for draw in range(8)
+        replace(ROW, foreign=0.8, none=0.9, called_none=0.1),
+        replace(ROW, draw=1, called_none=0.3),
     ]
-    text = summary(rows, ["m"])
-    assert "| up | +1.00 |" in text
-    assert "| down | -1.00 |" in text
+    assert "| re-estimated | 0.80 | 0.90 | 0.20 |" in summary(rows, ["re-estimated"])
+    assert "called none" not in summary([ROW], ["re-estimated"])
 
 
 def test_sets_and_subsets_are_read_from_their_options() -> None:
@@ -247,9 +241,10 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
         (["folders", "--methods", "re-estimatd"], 'Did you mean "re-estimated"'),
         (["folders", "--method", "mine"], "is not NAME=RECIPE"),
         (["folders", "--set", "a=absent.json:."], "absent.json"),
-        (["trained", "--recipes", "dmeo"], '"dmeo" is none of adapt, demo'),
-        (["trained", "--seeds", "-1"], "whole numbers"),
-        (["trained", "--images", "0"], "--images: must be 1 or more"),
+        (
+            ["folders", "--method", "demo=recipes/demo.yaml", "--features", "birds.safetensors"],
+            "demo.yaml trains, which needs images",
+        ),
     ],
 )
 def test_mistakes_exit_with_2_and_no_traceback(

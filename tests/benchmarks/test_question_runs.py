@@ -13,6 +13,7 @@ from latte_benchmarks.folder_cells import CELLS
 from latte_tiny.dataset import IMAGES
 from PIL import Image
 
+from benchmarks.folder_files import draw_files, number
 from benchmarks.folder_sets import read_plans
 from benchmarks.question_runs import (
     CaptionDescriber,
@@ -21,7 +22,6 @@ from benchmarks.question_runs import (
     choices_recipe,
     run_accuracy,
 )
-from benchmarks.trained_draws import draw_all_files, number
 from latte.interfaces import Context, DescribedImage, DescribeRequest
 from latte.testing import StubClip
 from tests.helpers.labelled_sets import split_of
@@ -64,7 +64,7 @@ def test_runs_find_two_exchanged_names(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     split = split_of(tmp_path, "few", range(CLASSES))
     numbered = number(read_plans([f"few={split}:{IMAGES}"], [], IMAGES_PER_CLASS))
-    drawn = draw_all_files(numbered, "few", CELLS[0], seed=0)
+    drawn = draw_files(numbered, "few", CELLS[0], seed=0)
     first, second, *others = drawn.names
     drawn = replace(drawn, names=(second, first, *others))
     for place, recipe in enumerate((choices_recipe(80), captions_recipe(len(drawn.own)))):

@@ -58,7 +58,6 @@ def test_only_results_of_the_same_kind_are_replaced(
 
 PREDICT = ["predict", "model", "photos", "-o", "x.csv"]
 OWN_FILES = {
-    "x.csv.partial": (PREDICT, "image,my notes\n1.jpg,keep\n"),
     "x.skipped.csv": (PREDICT, "image,reason\n1.jpg,blurred\n"),
 }
 

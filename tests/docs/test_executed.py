@@ -28,6 +28,7 @@ NOT_HERE = {
     "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
     ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
     "latte plugins check latte-mine": "tests/plugin_kit/test_published.py runs it",
+    "latte field photos --recipe": "tests/docs/test_pages.py writes and tests this method",
     "latte review": "asks a person; tests/review and tests/browser answer",
     "latte run follow.yaml": "needs tensorboard; plugins/latte-loggers/tests run its reporter",
 }

@@ -17,6 +17,8 @@ import latte.api
 import latte.api.output
 import latte.api.runs
 import latte.api.sources
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import write_plugin
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
@@ -142,8 +144,14 @@ def test_no_page_has_an_absolute_path() -> None:
         assert not found, f"{page.name}: {found}"
 
 
+def blocks_after_the_first_plugin() -> list[str]:
+    """Return the Python blocks of the page on plugins from the section on commands on."""
+    python = [*blocks(ROOT / "docs/writing-plugins.md", "python")]
+    return python[next(i for i, text in enumerate(python) if text.startswith("# latte_words")) :]
+
+
 def test_command_of_a_plugin_works(tmp_path: Path) -> None:
-    module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
+    module, *_ = blocks_after_the_first_plugin()
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
     program = "from latte.cli.main import main; main()"
@@ -151,10 +159,42 @@ def test_command_of_a_plugin_works(tmp_path: Path) -> None:
     assert (counted.returncode, counted.stdout) == (0, "3\n"), counted.stderr
 
 
+@pytest.mark.thorough
+def test_method_of_the_page_keeps_its_contract_and_equals_zlap(tmp_path: Path) -> None:
+    folder = tmp_path / "latte-spread"
+    write_plugin(plugin_names("latte-spread"), "labeler", folder, joint=True)
+    python = blocks_after_the_first_plugin()
+    *parts, test = python[1:-1]
+    component = "\n\n".join(part.rstrip() + "\n" for part in parts)
+    (folder / "latte_spread" / "component.py").write_text(component, encoding="utf-8")
+    (folder / "tests" / "test_formula.py").write_text(test, encoding="utf-8")
+    equal = """
+import torch
+from latte_field.base import Problem, shares
+from latte_field.zlap import ZlapLabeler, ZlapOptions
+from latte_spread.component import SpreadOptions, links, spread
+from latte.testing.fixtures import make_context, unit_rows
+
+
+def test_equal(tmp_path):
+    images, texts = unit_rows(20, 8, seed=1), unit_rows(4, 8, seed=2)
+    nobody = torch.full((20,), -1)
+    problem = Problem(images, texts, 20.0, nobody)
+    fit = ZlapLabeler(ZlapOptions(), make_context(tmp_path, 0)).fit(problem)
+    scores = spread(links(images, texts, SpreadOptions()), 4, 0.3)
+    torch.testing.assert_close(shares(scores), fit.probabilities)
+"""
+    (folder / "tests" / "test_equal.py").write_text(equal, encoding="utf-8")
+    write_package(folder, "latte-spread", {"latte_spread": "latte_spread"}, {})
+    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow", str(folder / "tests")]
+    ended = run_python(folder, "-m", "pytest", *options)
+    assert ended.returncode == 0, ended.stdout
+
+
 @pytest.mark.slow
 def test_whole_run_in_a_plugin_test_works(tmp_path: Path) -> None:
     """The labeler of the page does not exist here, so `current` takes its place."""
-    _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
+    *_, test = blocks(ROOT / "docs/writing-plugins.md", "python")
     (tmp_path / "test_mine.py").write_text(test.replace("[mine]", "[current]"), encoding="utf-8")
     ended = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
     assert "1 passed" in ended.stdout, ended.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ from numpy.typing import NDArray
 from packaging.version import Version
 
 import latte
+from latte.export.folder import Exported
+from latte.export.onnx import export_onnx
 from latte.export.run import export_run
-from latte.interfaces import LatteError
+from latte.interfaces import Classifier, LatteError
+from latte.predict.stream import encode_stream, named_images
+from latte.run.adapted import Member
+from latte.testing import StubEncoder
+from latte.testing.fixtures import unit_rows
 from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
 from tests.helpers.exported_runs import (
     NAMES,
@@ -67,9 +74,11 @@ def test_probabilities_and_features_equal_those_of_torch(
     model = latte.load(run, device="cpu")
     about = json.loads((folder / "metadata.json").read_text())
     scope: dict[str, object] = {}
-    code = readme_code(folder).split("batch = ")[0].replace(f"'{folder.name}'", f"{str(folder)!r}")
+    code = readme_code(folder).split("inputs = ")[0].replace(f"'{folder.name}'", f"{str(folder)!r}")
     exec(compile(code, "README", "exec"), scope)
-    batch = numpy.stack([scope["pixels"](path) for path in paths])  # type: ignore[operator]
+    (given,) = about["inputs"]
+    pixels: Any = scope["pixels"]
+    batch = numpy.stack([pixels(path, given["preprocessing"]) for path in paths])
 
     probabilities, features = session(folder)(batch)
     assert probabilities.shape == (images, len(NAMES))
@@ -84,8 +93,9 @@ def test_metadata_describes_classes_and_preprocessing(folder: Path) -> None:
     assert tuple(about["class_names"]) == NAMES
     assert about["learners"] == ["text", "visual"]
     assert (about["scale"], about["calibrated"]) == (7.5, True)
-    assert about["input"] == {"name": "pixels", "shape": ["batch", 3, 32, 32]}
-    assert about["preprocessing"]["interpolation"] == "bicubic"
+    (given,) = about["inputs"]
+    assert (given["name"], given["shape"]) == ("pixels", ["batch", 3, 32, 32])
+    assert given["preprocessing"]["interpolation"] == "bicubic"
     assert (folder / "prototypes.safetensors").is_file()
 
 
@@ -116,12 +126,33 @@ def test_export_replaces_itself_but_no_other_folder(run: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_learners_with_different_pixel_formats_are_an_error(tmp_path: Path) -> None:
-    other = with_parts({"image_size": 48})
-    run = write_run(tmp_path / "run", adapted({"a": TINY_CLIP, "b": other}))
-    with pytest.raises(LatteError, match="different pixels"):
-        export_run(run, "onnx", None, RecordedProgress())
-    assert not (run / "export").exists() or not any((run / "export").iterdir())
+def test_members_with_different_pixel_formats_have_an_input_each(tmp_path: Path) -> None:
+    model = adapted({"a": TINY_CLIP, "b": with_parts({"image_size": 48})}, UNEVEN)
+    eyes = Member(
+        "eyes",
+        StubEncoder(),
+        Classifier(unit_rows(4, 6), torch.arange(4)),
+        component="latte-x/eyes",
+    )
+    model = replace(model, members=(*model.members, eyes))
+    folder = export_onnx(Exported("run", model, None), tmp_path / "onnx", replace=False)
+
+    opened = onnxruntime.InferenceSession(folder / "model.onnx")
+    assert [one.name for one in opened.get_inputs()] == ["pixels", "pixels_b", "pixels_eyes"]
+    paths = photos(tmp_path, SIZES)
+    (encoded,) = encode_stream(model, named_images(paths), batch_size=len(paths))
+    scope: dict[str, Any] = {}
+    code = readme_code(folder).split("inputs = ")[0].replace("'onnx'", f"{str(folder)!r}")
+    exec(compile(code, "README", "exec"), scope)
+    batch = {
+        one["name"]: numpy.stack([scope["pixels"](path, one["preprocessing"]) for path in paths])
+        for one in scope["about"]["inputs"]
+    }
+    probabilities, features = opened.run(None, batch)
+    similarities = model.similarities(encoded.features)
+    expected = (similarities * model.logit_scale).softmax(dim=1)
+    assert numpy.allclose(probabilities, expected.numpy(), atol=1e-5)
+    assert numpy.allclose(features, torch.cat(encoded.features, 1) / 3**0.5, atol=1e-5)
 
 
 @pytest.mark.slow

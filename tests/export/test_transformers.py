@@ -206,6 +206,6 @@ def test_image_processor_supports_square_and_shortest_side_only(
     (path,) = photos(tmp_path, [(90, 37)])
     picture = decode_image(path.read_bytes())
     found = processor(images=picture, return_tensors="pt")["pixel_values"][0]
-    pixel_format = latte.load(run).adapted.members[0].backbone.pixel_format
+    pixel_format = latte.load(run).adapted.backbones[0].pixel_format
     assert pixel_format.resize_mode == mode
     assert torch.allclose(found, evaluation_view(picture, pixel_format), atol=1e-5)

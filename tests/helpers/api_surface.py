@@ -1,4 +1,7 @@
-"""Public interface as text; `python -m tests.helpers.api_surface` records it."""
+"""Public interface as text; `python -m tests.helpers.api_surface` records it.
+
+It writes `docs/plugin-interface.txt`, with signatures, and the tables of `docs/api.md`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,15 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 import latte.api
+import latte.api.output
+import latte.api.runs
+import latte.api.sources
 import latte.testing
 
 FILE = Path(__file__).parents[2] / "docs" / "plugin-interface.txt"
+PAGE = FILE.with_name("api.md")
+_MODULES = (latte.api, latte.api.sources, latte.api.runs, latte.api.output, latte.testing)
+_TABLES = re.compile(r"(?<=api_surface` -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def surface() -> str:
@@ -28,6 +37,27 @@ def surface() -> str:
         for line in _described(f"{module.__name__}.{name}", getattr(module, name))
     ]
     return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """Return the text of `docs/api.md` with a table of the public names of each module."""
+    tables = []
+    for module in _MODULES:
+        rows = [f"| `{name}` | {_summary(module, name)} |" for name in sorted(module.__all__)]
+        tables.append("\n".join([f"| `{module.__name__}` | |", "|---|---|", *rows]) + "\n")
+    text = PAGE.read_text(encoding="utf-8")
+    return _TABLES.sub(lambda _: "\n" + "\n".join(tables) + "\n", text)
+
+
+def _summary(module: Any, name: str) -> str:
+    """Return the first paragraph of a docstring as a line; for a value, what it is."""
+    value = getattr(module, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        paragraph = (inspect.getdoc(value) or "").split("\n\n")[0]
+        return " ".join(paragraph.replace("|", "\\|").split())
+    if get_args(value):
+        return f"one of {', '.join(f'`{argument}`' for argument in get_args(value))}"
+    return f"`{value}`" if isinstance(value, int | str) else "a value"
 
 
 def mark(text: str) -> str:
@@ -88,4 +118,5 @@ def _signature(value: Any) -> str:
 if __name__ == "__main__":
     written = surface()
     FILE.write_text(written, encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
     print(f"{FILE}: now name (interface {mark(written)}) in a line of CHANGELOG.md")  # noqa: T201

@@ -16,7 +16,8 @@ from latte.interfaces import Calibration, Classifier, RunModel
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.results.folder import RunFolder
 from latte.results.record import STAGES
-from latte.run.adapted import Adapted, Member, save_adapted
+from latte.run.adapted import Adapted, Member
+from latte.run.saved_model import save_adapted
 from tests.helpers.clip_models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")
@@ -69,7 +70,7 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
 
 def backbone(model: Adapted, number: int = 0) -> OpenClipBackbone:
     """Return the backbone of a member."""
-    found = model.members[number].backbone
+    found = model.backbones[number]
     assert isinstance(found, OpenClipBackbone)
     return found
 

@@ -110,9 +110,8 @@ def served(
 
     `teach` teaches a model; it returns its run folder and sentences on it.
     """
-    import uvicorn
-
     from latte.review.server import make_app
+    from latte.review.serving import server_of
     from latte.review.teaching import Teaching
 
     def no_model(progress: Progress) -> tuple[Path, Sequence[str]]:
@@ -123,7 +122,7 @@ def served(
     app = make_app(
         review, picture, Teaching(review, teach or no_model), TOKEN, frozenset({host}), report
     )
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    server = server_of(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

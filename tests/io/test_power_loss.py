@@ -17,12 +17,13 @@ from latte.evaluate.predictions import ClassScore, Prediction
 from latte.export.folder import whole_folder
 from latte.interfaces import Backbone, Classifier
 from latte.io.files import make_folder, write_text
+from latte.predict.rows_file import RowsFile
 from latte.predict.sorting import Sorter
-from latte.predict.stream import write_rows
 from latte.results.answers import Answer, append_answers, read_answers
 from latte.results.folder import ModelFolder, RunFolder
 from latte.results.metrics_log import MetricsLog, read_metrics
-from latte.run.adapted import Adapted, Member, save_adapted
+from latte.run.adapted import Adapted, Member
+from latte.run.saved_model import save_adapted
 from latte.train.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers.power_loss import Disk
 
@@ -57,7 +58,7 @@ def test_predictions_are_whole_or_absent(root: Path, tmp_path: Path) -> None:
     rows = [Prediction(f"{number}.jpg", (ClassScore("cat", 1.0, 0),)) for number in range(9)]
     disk = Disk(root)
     with disk.watched():
-        write_rows(root / "rows.csv", rows, "csv")
+        RowsFile(root / "rows.csv", "csv").write(rows)
         disk.promise("written")
     for image in disk.images(tmp_path / "left"):
         table = image.path / "rows.csv"
@@ -170,13 +171,21 @@ def test_no_file_of_a_run_is_lost_when_it_moves_aside(root: Path, tmp_path: Path
     with disk.watched():
         run.move_aside(wanted=True)
         disk.promise("moved")
+        with run.lock():
+            write_text(run.path / "results.json", "newer")
+            disk.promise("newer")
     for image in disk.images(tmp_path / "left"):
         left = RunFolder(image.path / "run")
         left.move_aside(wanted=False)
         places = [left.path, left.previous]
+        if (left.path / "results.json").exists() and image.promised:
+            assert (left.path / "results.json").read_text() == "newer", image
+            (left.path / "results.json").unlink()
+        assert "newer" not in image.promised or left.path.exists(), image
         held = [{name for name in files if (place / name).exists()} for place in places]
         assert sorted(map(len, held)) == [0, len(files)], image
         assert held[1] or not image.promised, image
+        assert not held[1] or (left.previous / "results.json").read_text() == "new", image
         assert (left.previous / "notes.txt").read_text() == "own", image
 
 

@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from PIL import Image
 from safetensors import SafetensorError
@@ -76,7 +77,15 @@ def test_error_about_an_earlier_run_folder_names_the_folder(photos: Path) -> Non
 
 def test_a_model_folder_starts_at_the_current_folder(photos: Path, tiny_clip_folder: Path) -> None:
     shutil.copytree(tiny_clip_folder, "clip")
-    command = ["adapt", str(photos), "--model", "local-dir:clip", "--quiet", "-o", "not/yet/made"]
+    command = [
+        "adapt",
+        str(photos),
+        "--model",
+        "local-dir:clip",
+        "--quiet",
+        "--runs",
+        "not/yet/made",
+    ]
     assert run_command_line(command) == 0
 
 
@@ -116,12 +125,59 @@ def test_names_of_a_file_elsewhere_are_copied_into_the_recipe(photos: Path) -> N
 def test_progress_is_shown_on_standard_error(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    latte.adapt(photos, model="plugin:tiny", output="silent")
+    latte.adapt(photos, model="plugin:tiny", runs="silent", progress=False)
     assert capsys.readouterr() == ("", "")
-    latte.adapt(photos, model="plugin:tiny", output="shown", progress=True)
+    latte.adapt(photos, model="plugin:tiny", runs="shown")
     said = capsys.readouterr()
     assert said.out == ""
     assert "encode images: " in said.err
+
+
+@pytest.mark.parametrize("kind", ["list", "array", "column"])
+def test_images_are_a_list_a_column_or_an_array_of_paths(
+    kind: str, photos: Path, colour_images: Images
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    kinds = {"list": list, "array": numpy.array, "column": pandas.Series}
+    paths = kinds[kind]([relative(path) for path in sorted(photos.rglob("*.jpg"))[::2]])
+    tests = colour_images(per_class=2, folder="labelled")
+    model = latte.adapt(
+        paths, ["red", "green", "blue"], test=tests, model="plugin:tiny", progress=False
+    )
+    assert recorded(model.folder, "data", "training_images") == len(paths)
+    predictions = model.predict(paths)
+    assert [one.image for one in predictions] == [*paths]
+    assert {one.source for one in predictions} == {"own"}
+    frame = predictions.to_frame()
+    assert [*frame.columns[:2]] == ["image", "source"]
+    assert [*frame["class_1"]] == [one.name for one in predictions]
+    for images in (paths, [Image.open(path) for path in paths]):
+        probabilities = model.probabilities(images)
+        assert probabilities.shape == (len(paths), 3)
+        expected = [one.confidence for one in model.predict(images)]
+        assert probabilities.max(dim=1).values.tolist() == pytest.approx(expected)
+
+
+def test_one_command_also_sorts_the_images_and_writes_a_file(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["adapt", str(photos), *MODEL]
+    for output in ("labels", "labels.parquet", str(photos)):
+        assert run_command_line([*command, "--output", output]) == 2
+    assert not Path("adapted").exists()
+    capsys.readouterr()
+    assert run_command_line(command) == 0
+
+    def encode(*arguments: object) -> None:
+        raise AssertionError("an image of the run is encoded again")
+
+    monkeypatch.setattr("latte.predict.stream._encode_pixels", encode)
+    capsys.readouterr()
+    assert run_command_line([*command, "--output", "a.csv", "--sort-into", "sorted"]) == 0
+    images = len([*photos.rglob("*.jpg")])
+    assert f"{images} images in " in capsys.readouterr().err
+    assert len(Path("a.csv").read_text().splitlines()) == 1 + images
+    assert len([*Path("sorted").glob("*/*.jpg")]) == images
 
 
 @pytest.mark.parametrize("names", [iter(["red", "green", "blue"]), "red, green, blue"])
@@ -150,7 +206,7 @@ def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
 def test_command_in_the_written_recipe_reuses_the_run_beside_it(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = latte.adapt(photos, model="plugin:tiny", output="my runs").folder
+    run = latte.adapt(photos, model="plugin:tiny", runs="my runs").folder
     recipe = Path("my runs", f"{photos.name}.yaml").read_text()
     (command,) = re.findall(r"^#   latte (run .*output=\S+)$", recipe, re.MULTILINE)
     monkeypatch.chdir("my runs")
@@ -160,7 +216,7 @@ def test_command_in_the_written_recipe_reuses_the_run_beside_it(
 
 
 def test_zero_shot_is_a_method(photos: Path) -> None:
-    model = latte.adapt(photos, method="zero-shot", model="plugin:tiny", output="plain")
+    model = latte.adapt(photos, method="zero-shot", model="plugin:tiny", runs="plain")
     assert "guard" not in Path("plain", f"{photos.name}.yaml").read_text()
     assert model.verdict is None
     assert len(model.classes) == len(list(photos.iterdir()))
@@ -203,7 +259,7 @@ def test_offline_without_a_model_is_an_error_before_anything_else(
         ("classes", {"cat", "dog"}, "classes"),
         ("test", "gone", "test"),
         ("test", ["labelled"], "test"),
-        ("output", 3, "output"),
+        ("runs", 3, "runs"),
         ("method", "zeroshot", "method"),
         ("method", 3, "method"),
         ("model", "plugin:tny", "model"),
@@ -242,7 +298,7 @@ def test_home_folder_is_found_in_paths_of_a_call(
 ) -> None:
     monkeypatch.setenv("HOME", str(photos.parent))
     Path("classes.txt").write_text("red\ngreen\n")
-    model = latte.adapt(f"~/{photos.name}", "~/classes.txt", model="plugin:tiny", output="~/mine")
+    model = latte.adapt(f"~/{photos.name}", "~/classes.txt", model="plugin:tiny", runs="~/mine")
     assert model.folder.parent == photos.parent / "mine"
     assert latte.load(f"~/mine/{model.folder.name}").classes == model.classes
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.plugin_kit.write import plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import write_plugin
 from latte.registry.spec import KINDS
 from tests.helpers.plugin_packages import run_python, write_package
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from latte.interfaces import LatteError
-from latte.plugin_kit.write import plugin_names
+from latte.plugin_kit.names import plugin_names, refuse_taken
+from latte.registry.registry import Registry
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,32 @@ def test_all_names_follow_from_one(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "json", "latte", "class", "../up", "a--b", "-a", "né", "a/b", "latte-3d", "2x"]
+    "text",
+    [
+        "",
+        "json",
+        "tests",
+        "a" * 51,
+        "latte",
+        "class",
+        "../up",
+        "a--b",
+        "-a",
+        "né",
+        "a/b",
+        "latte-3d",
+        "2x",
+    ],
 )
 def test_unusable_package_names_are_refused(text: str) -> None:
     with pytest.raises(LatteError) as caught:
         plugin_names(text)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["torch", "latte-tiny", "latte-clip", "yaml"])
+def test_names_of_installed_packages_are_refused(text: str) -> None:
+    """`yaml` is the module of a package with another name."""
+    with pytest.raises(LatteError, match="is installed") as caught:
+        refuse_taken(plugin_names(text), "gate", Registry([]))
+    assert "try latte-my-" in str(caught.value.hint)

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from latte.interfaces import LatteError
-from latte.plugin_kit.write import SUMMARIES, contract_of, plugin_names, write_plugin
+from latte.plugin_kit.names import plugin_names
+from latte.plugin_kit.write import SUMMARIES, contract_of, write_plugin
 from latte.registry.spec import API_VERSION, KINDS, Kind
 from latte.testing import __all__ as contracts
 
@@ -33,6 +34,7 @@ def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
     files = {path.as_posix() for path in write(tmp_path, kind)}
     module = f"latte_own_{kind}"
     assert files >= {"pyproject.toml", "README.md", "recipe.yaml", ".gitignore"}
+    assert ".github/workflows/publish.yml" in files
     assert files >= {f"{module}/__init__.py", f"tests/test_{module}.py"}
     project = tomllib.loads((tmp_path / f"latte-own-{kind}/pyproject.toml").read_text())["project"]
     assert project["entry-points"]["latte.plugins"] == {module: module}
@@ -58,6 +60,7 @@ def test_runs_of_the_recipe_are_named_after_the_component(kind: Kind, tmp_path: 
 def test_written_files_pass_ruff(tmp_path: Path) -> None:
     for kind in KINDS:
         write(tmp_path, kind)
+    write_plugin(plugin_names("latte-mine"), "labeler", tmp_path / "latte-mine", joint=True)
     ruff = shutil.which("ruff", path=Path(sys.executable).parent)
     assert ruff, "ruff is part of the development environment"
     line = ["--isolated", str(tmp_path)]
@@ -65,6 +68,21 @@ def test_written_files_pass_ruff(tmp_path: Path) -> None:
         ended = subprocess.run([ruff, *command, *line], capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout
     assert not [*tmp_path.rglob("*{{*")]
+
+
+def test_joint_labeler_takes_no_steps_and_no_texts(tmp_path: Path) -> None:
+    """So the recipe is a method that `latte field --recipe` can compare."""
+    folder = tmp_path / "latte-mine"
+    write_plugin(plugin_names("latte-mine"), "labeler", folder, joint=True)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert (recipe["labels"], recipe["prototypes"]) == (["mine"], "from-labeler")
+    assert recipe["train"] == {"max_steps": 0}
+    assert not {"descriptions", "loss", "trainable"} & {*recipe}
+    component = (folder / "latte_mine" / "component.py").read_text()
+    assert "class MineLabeler(JointLabeler" in component
+    assert "JointLabels.from_probabilities" in component
+    with pytest.raises(LatteError, match="joint"):
+        write_plugin(plugin_names("latte-x"), "gate", tmp_path / "latte-x", joint=True)
 
 
 def test_write_plugin_overwrites_nothing_and_writes_all_or_none(

@@ -52,16 +52,16 @@ def one_at_a_time(model: Predictor, path: Path, scale: float) -> torch.Tensor:
     similarities = []
     for member in model.adapted.members:
         picture = open_image(ImageReference("", path))
-        pixels = evaluation_view(picture, member.backbone.pixel_format)[None]
+        pixels = evaluation_view(picture, member.encoder.pixel_format)[None]
         with torch.no_grad():
-            feature = member.backbone.encode_images(pixels)
+            feature = member.encoder.encode_images(pixels)
         similarities.append(member.classifier.similarities(feature)[0])
     return (torch.stack(similarities).mean(0) * scale).softmax(0)
 
 
 def test_sigmoid_models_say_how_well_the_best_class_matches(tmp_path: Path, folder: Path) -> None:
     model = latte.load(write_run(tmp_path / "run", adapted({"main": SIGLIP_LIKE}), scale=7.5))
-    clip = model.adapted.members[0].backbone
+    clip = model.adapted.backbones[0]
     for row in model.predict(folder):
         feature = model.features(row.image)
         cosine = model.adapted.similarities([feature])[0, row.label]
@@ -77,7 +77,7 @@ def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: P
     long = replace(member, classifier=replace(member.classifier, bias=None))
     for name, found in (("biased", biased), ("long", replace(biased, members=(long,)))):
         model = latte.load(write_run(tmp_path / name, found))
-        assert model.adapted.members[0].backbone.logit_bias is not None
+        assert model.adapted.backbones[0].logit_bias is not None
         assert [row.match for row in model.predict(folder)] == [None] * len(SIZES)
         assert not model.columns(1).match
 
@@ -131,7 +131,7 @@ def test_images_may_be_paths_pillow_images_or_a_generator(model: Predictor, fold
 
 def test_features_are_those_of_the_backbone(model: Predictor, folder: Path) -> None:
     paths = sorted(folder.iterdir())
-    own = model.adapted.members[0].backbone
+    own = model.adapted.backbones[0]
     views = [evaluation_view(open_image(ImageReference("", p)), own.pixel_format) for p in paths]
     with torch.no_grad():
         assert torch.allclose(

@@ -193,6 +193,20 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
     assert not [*document(run_results(tmp_path, examples=tuple(examples))).all("ul", "sheet")]
 
 
+def test_without_labels_and_texts_the_sheets_replace_the_gallery(tmp_path: Path) -> None:
+    results = run_results(tmp_path, models=(), near_copies=(("a.jpg", "<b>.jpg"),) * 2)
+    shown = ClassifiedImage(results.gallery[0].image, (0,), (0.9,), 0, None)
+    textless = tuple(replace(entry, descriptions={}) for entry in results.gallery)
+    pages = [
+        document(replace(results, examples=examples, gallery=gallery))
+        for examples, gallery in (((shown,), results.gallery), ((shown,), textless), ((), textless))
+    ]
+    sections = [{one.attributes["id"] for one in page.all("section")} for page in pages]
+    assert ["gallery" in ids for ids in sections] == [True, False, True]
+    copies = next(one for one in pages[1].all("details") if "near-copies" in one.words)
+    assert "2 pairs of near-copies, such as a.jpg and <b>.jpg" in copies.words
+
+
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
     metrics = [
         {"event": "step", "step": 1, "epoch": 0, "text.loss": 2.0, "visual.loss": 3.0},

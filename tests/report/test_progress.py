@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,15 @@ class TestPlain:
             "train: stopped at 3/10 steps in 1.0 s (3 steps/s)"
         )
 
+    def test_a_task_shorter_than_asked_for_prints_nothing(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        for seconds in (1, 3):
+            with PlainProgress(stream, clock, after=2).task("predict", 9, "images") as task:
+                clock.now += seconds
+                task.advance(9)
+        assert stream.getvalue() == "predict: 9 images in 3.0 s (3 images/s)\n"
+
     def test_an_empty_task_prints_nothing(self, stream: io.StringIO, clock: Clock) -> None:
         with PlainProgress(stream, clock).task("describe", total=0, unit="images"):
             pass
@@ -117,6 +127,17 @@ class TestRich:
         lines = shown(stream)
         assert "features are [reused]" in lines
         assert all(part in lines[-1] for part in ("train", "3 steps", "steps/s", "loss=0.1235"))
+
+    def test_a_task_shorter_than_asked_for_has_no_bar(self, stream: io.StringIO) -> None:
+        console = Console(file=stream, force_terminal=True, width=120, color_system=None)
+        progress = RichProgress(console, after=0.2)
+        with progress.task("short", total=1, unit="images") as task:
+            task.advance()
+        assert "short" not in stream.getvalue()
+        with progress.task("long", total=1, unit="images") as task:
+            time.sleep(0.4)
+            task.advance()
+        assert "1 images" in shown(stream)[-1]
 
     def test_tasks_may_follow_and_contain_each_other(
         self, progress: RichProgress, stream: io.StringIO

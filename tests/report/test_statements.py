@@ -13,7 +13,6 @@ from latte.interfaces import (
     ExpectedGain,
     FailedRequests,
     LabelFlow,
-    PresentNames,
     QuestionCounts,
     RunResults,
     Verdict,
@@ -40,12 +39,12 @@ from tests.helpers.reviews import answer_all, made_up_review
 
 REASON = "the texts and the groups of images agree"
 ASKED = QuestionCounts("clusters", 40, 17, 3)
-OCCURRING = PresentNames(2, 2, 2, ("<b>fox</b>",))
+UNSUPPORTED = ("<b>fox</b>",)
 MEASURED = (ZERO_SHOT, ADAPTED, remeasured(CONTROL, top1=top1(ADAPTED)))
 CASES = {
     "labelled": {},
     "control as good": {"models": MEASURED},
-    "unlabelled": {"models": (), "verdict": Verdict(1.0, REASON), "present": OCCURRING},
+    "unlabelled": {"models": (), "verdict": Verdict(1.0, REASON), "unsupported": UNSUPPORTED},
     "no guard": {"models": (), "verdict": None},
     "kept": {"models": (ZERO_SHOT, ADAPTED), "verdict": Verdict(0.0, REASON)},
     "mixed": {
@@ -119,7 +118,7 @@ def test_a_statement_from_outside_cannot_act(
 ) -> None:
     hostile = "<script>alert(1)</script> **a**\x1b[31m"
     results = run_results(
-        tmp_path, verdict=Verdict(0.0, hostile), reliability=hostile, present=OCCURRING
+        tmp_path, verdict=Verdict(0.0, hostile), reliability=hostile, unsupported=UNSUPPORTED
     )
     shown = render(results)
     assert "\x1b" not in shown
@@ -129,45 +128,41 @@ def test_a_statement_from_outside_cannot_act(
 
 
 class TestNames:
-    def stated(self, folder: Path, present: PresentNames | None, **changes: object) -> list[str]:
-        results = run_results(folder, present=present, **changes)
+    def stated(
+        self, folder: Path, unsupported: tuple[str, ...] | None, **changes: object
+    ) -> list[str]:
+        results = run_results(folder, unsupported=unsupported, **changes)
         kinds = [one for one in statements(results, "runs/my photos") if "class" in one.text]
         return [one.text for one in kinds if one.kind == "names" or "Images were" in one.text]
 
     def test_some_names_are_shown_and_the_others_counted(self, tmp_path: Path) -> None:
         names = tuple(f"name {number}" for number in range(93))
-        (text,) = self.stated(tmp_path, PresentNames(7, 5, 11, names), class_names=("a",) * 100)
+        (text,) = self.stated(tmp_path, names, class_names=("a",) * 100)
         assert text.startswith(
-            "About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly "
-            "shows: name 0, name 1, name 2 and 90 more. Check these names: most CLIP models know "
-            "only correctly spelt English words."
+            "Names that no image clearly shows: name 0, name 1, name 2 and 90 more. Check these "
+            "names: most CLIP models know only correctly spelt English words."
         )
-        (text,) = self.stated(tmp_path, PresentNames(2, 2, 2, ("a",)))
-        assert "(95 % interval 2 to 2); names that no image clearly shows: a. Check" in text
-
-    def test_an_interval_wider_than_half_of_the_names_is_left_out(self, tmp_path: Path) -> None:
-        (text,) = self.stated(tmp_path, PresentNames(31, 5, 35, ("a",)), class_names=("a",) * 35)
-        assert text.startswith("About 31 of 35 classes occur; names that no image clearly shows: a")
+        (text,) = self.stated(tmp_path, ("a",))
+        assert "Names that no image clearly shows: a. Check" in text
 
     def test_the_task_that_corrects_groups_is_named(self, tmp_path: Path) -> None:
-        results = run_results(tmp_path, present=PresentNames(2, 2, 2, ("fox",)))
+        results = run_results(tmp_path, unsupported=("fox",))
         task = TASKS["clusters"].title
         (names,) = [one for one in statements(results, "my photos") if one.kind == "names"]
         purpose = f"To correct whole groups of images, choose the task “{task}” of"
         assert names.commands == ((purpose, "latte review 'my photos'"),)
 
     def test_few_images_do_not_show_which_classes_occur(self, tmp_path: Path) -> None:
-        some, every = PresentNames(1, 1, 1, ("dog",)), PresentNames(3, 3, 3, ())
-        for present, words in ((some, "1 of 3 classes occur"), (every, "for every class name")):
-            (text,) = self.stated(tmp_path, present, training_images=25)
+        for unsupported, words in ((("dog",), "shows: dog"), ((), "for every class name")):
+            (text,) = self.stated(tmp_path, unsupported, training_images=25)
             assert words in text
-            assert not self.stated(tmp_path, present, training_images=24)
+            assert not self.stated(tmp_path, unsupported, training_images=24)
         assert not self.stated(tmp_path, None)
 
     def test_the_page_lists_all_names(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
-        words = on_page(run_results(tmp_path, present=PresentNames(2, 1, 3, names)))
-        assert "names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
+        words = on_page(run_results(tmp_path, unsupported=names))
+        assert "Names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
         assert "last name" in words
 
 

@@ -13,6 +13,7 @@ from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
 from tests.helpers.scripted_describer import Noting
 from tests.helpers.squares import RECIPE
+from tests.helpers.stub_encoders import write_stub_encoders
 
 
 @pytest.fixture
@@ -62,6 +63,14 @@ def fixed_guard(guard_plugin: Path) -> Iterator[Path]:
     """The guard `fixed`, for runs in this process; returns its import path."""
     with installed(guard_plugin):
         yield guard_plugin
+
+
+@pytest.fixture
+def stub_encoders(tmp_path: Path) -> Iterator[Path]:
+    """The encoder `colours` and the labeler `means`; returns their import path."""
+    plugin = write_stub_encoders(tmp_path)
+    with installed(plugin):
+        yield plugin
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import torch
 
 import latte
 from latte.cli.main import run_command_line
-from latte.interfaces import LabelStream, LatteError
+from latte.interfaces import LabelStream, LatteError, Posterior
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers
@@ -34,6 +34,21 @@ def test_given_labels_replace_those_of_a_stream_with_full_weight() -> None:
     found = _corrected(stream, torch.tensor([-1, 2, -1]))
     assert found.labels.tolist() == [0, 2, 2]
     assert found.weights.tolist() == pytest.approx([0.5, 1.0, 0.2])
+
+
+def test_given_labels_come_first_in_the_posterior_of_a_stream() -> None:
+    posterior = Posterior(
+        torch.tensor([[2, 0], [2, 0], [1, 2]]), torch.tensor([[0.7, 0.2], [0.6, 0.3], [0.9, 0.1]])
+    )
+    labels = torch.tensor([2, 2, 1])
+    stream = LabelStream("frozen", labels, torch.ones(3), posterior=posterior)
+    corrected = _corrected(stream, torch.tensor([0, 1, -1]))
+    assert corrected.labels.tolist() == [0, 1, 1]
+    assert corrected.posterior is not None
+    assert corrected.posterior.labels.tolist() == [[0, 2], [1, 0], [1, 2]]
+    assert torch.equal(
+        corrected.posterior.probabilities, torch.tensor([[1, 0], [1, 0], [0.9, 0.1]])
+    )
 
 
 @pytest.mark.thorough

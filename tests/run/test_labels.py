@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
+from xml.etree.ElementTree import fromstring
+from zipfile import ZipFile
 
 import pytest
 from jsonschema import validate
@@ -114,10 +116,10 @@ def labels(run: Path) -> Rows:
         ]
 
 
-def test_csv_jsonl_and_parquet_have_the_same_rows(
+def test_csv_jsonl_parquet_and_xlsx_have_the_same_rows(
     run: Path, images: Path, labels: Rows, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for format_ in ("csv", "jsonl", "parquet"):
+    for format_ in ("csv", "jsonl", "parquet", "xlsx"):
         assert export(run, format_, f"labels.{format_}") == 0
         assert capsys.readouterr().out == f"labels of 6 images: labels.{format_}\n"
     with Path("labels.csv").open(newline="") as file:
@@ -127,6 +129,9 @@ def test_csv_jsonl_and_parquet_have_the_same_rows(
     assert [(one["image"], one["label"], one["confidence"]) for one in records] == labels
     table = parquet.read_table("labels.parquet").to_pylist()
     assert [(one["image"], one["label"], one["confidence"]) for one in table] == labels
+    sheet = fromstring(ZipFile("labels.xlsx").read("xl/worksheets/sheet1.xml"))
+    texts = ["".join(cell.itertext()) for cell in sheet.iter() if cell.tag.endswith("}c")]
+    assert texts[3:] == [str(cell) for label in labels for cell in label]
 
 
 def annotated(path: Path) -> Path:

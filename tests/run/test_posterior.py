@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 import latte
 from latte.cli.main import run_command_line
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Posterior
 from latte.report.summary import summary_table
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
+from latte.run.posterior import check_posterior
 from tests.helpers.guards import fixed, installed, write_fixed_guard
 from tests.helpers.plugin_packages import write_package
 from tests.helpers.records import record, recorded
@@ -96,6 +98,13 @@ def test_impossible_posterior_is_an_error_that_names_the_labeler(
         run(recipe, *SETTINGS)
     del sys.modules["reversed_labeler"]
     assert not [*tmp_path.rglob("models/adapted/posterior.safetensors")]
+
+
+@pytest.mark.parametrize("none", [torch.tensor([0.1]), torch.tensor([0.2, 1.5]), torch.zeros(2, 1)])
+def test_impossible_probability_of_no_class_is_an_error(none: Tensor) -> None:
+    posterior = Posterior(torch.tensor([[0], [1]]), torch.tensor([[0.6], [0.7]]), none)
+    with pytest.raises(ValueError, match="of no class"):
+        check_posterior(posterior, 2)
 
 
 class TestArtifacts:

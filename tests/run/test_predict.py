@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from latte.cli.main import run_command_line
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import LatteError
-from latte.predict.stream import write_rows
+from latte.predict.rows_file import RowsFile, continued
 from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, photos, write_run
 from tests.helpers.whole_runs import environment
@@ -101,9 +101,10 @@ def test_suffix_of_the_output_selects_the_format(
         assert latte("predict", model, "photos", "-o", name, *options) == 0
         assert Path(name).read_text().startswith(begin)
     capsys.readouterr()
-    assert latte("predict", model, "photos", "-o", "labels.xlsx") == 2
-    assert "rows are not written as .xlsx" in capsys.readouterr().err
-    assert not Path("labels.xlsx").exists()
+    assert latte("predict", model, "photos", "-o", "labels.parquet") == 2
+    assert "rows are not written as .parquet" in capsys.readouterr().err
+    assert latte("predict", model, "photos", "--format", "xlsx") == 2
+    assert "--format xlsx needs a file" in capsys.readouterr().err
 
 
 def test_all_images_read_is_code_0_and_counts_are_known(
@@ -114,7 +115,7 @@ def test_all_images_read_is_code_0_and_counts_are_known(
     )
     assert len(Path("o.jsonl").read_text().splitlines()) == 6
     assert "predict: 6 images in " in capsys.readouterr().err
-    assert not Path("o.jsonl.partial").exists()
+    assert not [*Path().glob("*.partial")]
 
 
 def test_nothing_is_loaded_for_paths_that_do_not_exist(
@@ -129,46 +130,86 @@ def test_nothing_is_loaded_for_paths_that_do_not_exist(
     assert "loading" not in said
 
 
-def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
-    path = tmp_path / "out" / "labels.csv"
+CAT = (ClassScore("cat", 0.5, 0),)
+
+
+def stopped(*images: str) -> Iterator[Prediction]:
+    for image in images:
+        yield Prediction(image, CAT)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "xlsx"])
+def test_rows_of_a_stopped_call_are_kept_and_taken_in_order(form: str, tmp_path: Path) -> None:
+    images = [Path(f"{number},\n.jpg") for number in range(4)]
+    for image in images:
+        image.touch()
+    path = tmp_path / "out" / f"labels.{form}"
     path.parent.mkdir()
     path.write_text("old")
-
-    def stopped():  # type: ignore[no-untyped-def]
-        yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
-        raise KeyboardInterrupt
-
-    kept: list[Path] = []
-    with pytest.raises(KeyboardInterrupt):
-        write_rows(path, stopped(), "csv", on_stopped=kept.append)
+    file = RowsFile(path, form, key="model 1")  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        file.write(stopped(*map(str, images[:3])))
     assert path.read_text() == "old"
-    partial = path.with_name("labels.csv.partial")
-    assert partial.read_text().splitlines() == [
-        "image,source,class_1,score_1",
-        "1.jpg,classifier,cat,0.5",
-    ]
-    assert kept == [partial]
-    write_rows(path, [Prediction("2.jpg", (ClassScore("cat", 0.5, 0),))], "csv")
-    assert path.read_text().splitlines()[1] == "2.jpg,classifier,cat,0.5"
-    assert not partial.exists()
+    assert {*path.parent.iterdir()} == {path, file.unfinished}
+    assert caught.value.__notes__ == [f"it goes on from the rows so far, in {file.unfinished}"]
+    assert len(RowsFile(path, form, key="model 2").written(["cat"])) == 0  # type: ignore[arg-type]
+
+    with file.unfinished.open("a") as torn:
+        torn.write('{"image"' if form == "jsonl" else "cut sh")
+    time.sleep(0.01)  # the clock of a file system is coarse
+    images[1].write_text("new")
+    asked: list[Path] = []
+
+    def predict(paths: Iterable[Path]) -> Iterator[Prediction]:
+        for one in paths:
+            asked.append(one)
+            yield Prediction(str(one), (ClassScore("dog", 0.75, 1),))
+
+    os.utime(file.unfinished, ns=(0, images[1].stat().st_mtime_ns))
+    rows = list(continued(images, file.written(["cat", "dog"]), predict))
+    assert [row.name for row in rows] == ["cat", "dog", "cat", "dog"]
+    assert asked == [images[1], images[3]]
+    file.write(rows)
+    assert path.read_bytes()[:2] in (b"im", b'{"', b"PK")
+    assert not file.unfinished.exists()
 
 
 def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:
-    def stopped() -> Iterator[Prediction]:
-        raise KeyboardInterrupt
-        yield
+    file = RowsFile(Path("labels.csv"), "csv")
+    file.unfinished.write_text("rows of an earlier command")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        file.write(stopped())
+    assert not hasattr(caught.value, "__notes__")
 
-    kept: list[Path] = []
-    Path("labels.csv.partial").write_text("rows of an earlier command")
-    with pytest.raises(KeyboardInterrupt):
-        write_rows(Path("labels.csv"), stopped(), "csv", on_stopped=kept.append)
-    assert kept == []
+
+@pytest.mark.slow
+def test_a_killed_process_is_continued(model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "latte", "predict", str(model), "-", "-o", "rows.csv"]
+    process = subprocess.Popen(
+        [*command, "--batch-size=1"], stdin=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path)
+    )
+    assert process.stdin is not None
+    deadline = time.monotonic() + 120
+    while not any(one.stat().st_size for one in tmp_path.glob(".rows*.tmp")):
+        assert time.monotonic() < deadline
+        process.stdin.write(b"photos/000.png\n" * 200)
+        process.stdin.flush()
+    process.kill()
+    process.communicate()
+    said = subprocess.run(
+        command, input="photos/000.png\n" * 2000, capture_output=True, text=True, cwd=tmp_path,
+        env=environment(tmp_path), check=True,
+    ).stderr  # fmt: skip
+    assert ".partial are kept" in said
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 2001
+    assert list(tmp_path.glob(".rows*")) == list(tmp_path.glob("*.partial")) == []
 
 
 @pytest.mark.parametrize(
     ("number", "word"), [(signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
 )
-def test_stopped_command_names_its_signal_and_starts_from_the_beginning(
+def test_stopped_command_names_its_signal_and_goes_on_from_its_rows(
     model: Path,
     number: signal.Signals,
     word: str,
@@ -186,11 +227,19 @@ def test_stopped_command_names_its_signal_and_starts_from_the_beginning(
         assert latte("predict", model, "-", "-o", "rows.csv", "--quiet") == 128 + number
     finally:
         signal.signal(number, inherited)
-    assert len(Path("rows.csv.partial").read_text().splitlines()) > 1
+    (partial,) = Path().glob("rows.csv.*.partial")
+    assert len(partial.read_text().splitlines()) > 1
     assert capsys.readouterr().err == (
-        "the rows so far are in rows.csv.partial\n"
-        f"{word}. The same command starts from the beginning.\n"
+        f"{word}. Start the same command again: it goes on from the rows so far, in {partial}.\n"
     )
+    monkeypatch.setattr("sys.stdin", iter(["photos/000.png\n"] * 400))
+    assert latte("predict", model, "-", "-o", "rows.csv") == 0
+    said = capsys.readouterr().err
+    assert f" rows of {partial} are kept" in said
+    assert said.splitlines()[-1].startswith("400 images in ")
+    assert said.splitlines()[-1].endswith(" 1 of 4 classes")
+    assert len(Path("rows.csv").read_text().splitlines()) == 401
+    assert not partial.exists()
 
 
 def test_output_that_cannot_be_written_is_refused_before_the_model_is_loaded(
@@ -222,7 +271,7 @@ def test_rows_stay_in_partial_file_if_a_folder_takes_its_name(tmp_path: Path) ->
         yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
 
     with pytest.raises(LatteError, match="cannot be written: Is a directory") as caught:
-        write_rows(path, rows(), "csv")
+        RowsFile(path, "csv").write(rows())
     assert caught.value.hint == f"the rows so far are in {path}.partial"
     assert "1.jpg" in (tmp_path / "labels.csv.partial").read_text()
 
@@ -291,10 +340,10 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    rows = (tmp_path / "rows.jsonl.partial").read_text().splitlines()
+    (partial,) = tmp_path.glob("rows.jsonl.*.partial")
+    rows = partial.read_text().splitlines()
     assert list(tmp_path.glob(".rows*")) == []
-    assert "the rows so far are in rows.jsonl.partial" in said
-    assert "Interrupted. The same command starts from the beginning." in said
+    assert f"it goes on from the rows so far, in {partial.name}." in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
 

@@ -13,10 +13,11 @@ from torch.nn.functional import normalize
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.run.describing import describe
+from latte.run.frozen_texts import FrozenTexts
 from latte.run.identity import stage_fingerprints
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
-from latte.run.zero_shot import FrozenTexts, compute_zero_shot
+from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import recorded

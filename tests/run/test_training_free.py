@@ -20,10 +20,11 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run import stages
 from latte.run.describing import describe
+from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images, find_images
 from latte.run.judging import Outcome, judge_and_save
 from latte.run.workspace import Workspace, run_folder
-from latte.run.zero_shot import FrozenTexts, compute_zero_shot
+from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import accuracies
 from tests.helpers.whole_runs import assert_same_results, run

@@ -209,7 +209,9 @@ class ListOptions(SourceOptions):
     )
     classes: ClassNames
     evaluation: PathText | None = Field(
-        default=None, description="CSV or JSONL file with labelled images, which may be images too"
+        default=None,
+        description="labelled images, which may be images too: a CSV or JSONL file, or a folder "
+        "with one sub-folder per class",
     )
     path_column: str = Field(default="path", description="column that holds an image's path")
     class_column: str = Field(
@@ -234,8 +236,10 @@ class ListDataset(ImageSource[ListOptions]):
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation, self._listed = None, ListedPaths(self._root, absolute=True)
+        self._left_out = LeftOut()
         if options.evaluation is not None:
-            self._evaluation = existing_file(context.path(options.evaluation), _EVALUATION)
+            path = context.path(options.evaluation)
+            self._evaluation = path if is_folder(path) else existing_file(path, _EVALUATION)
             start = self._root if options.root is not None else self._evaluation.parent
             self._listed = ListedPaths(start, absolute=True, id_root=self._root)
         super().__init__(options, context, read_classes(options.classes, self._root, context))
@@ -273,6 +277,8 @@ class ListDataset(ImageSource[ListOptions]):
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if self._evaluation is None:
             return ()
+        if is_folder(self._evaluation):
+            return labelled_tree(self._evaluation, self._root, self.lookup, self._left_out)
         columns = (self.options.path_column, self.options.class_column)
         with _naming_columns(_OWN_COLUMNS):
             return self._listed.labelled(self._evaluation, self.lookup, *columns)
@@ -280,7 +286,8 @@ class ListDataset(ImageSource[ListOptions]):
     def warnings(self) -> Sequence[str]:
         """Return warnings about the test images and the class names."""
         of_classes = class_notes(self.options.classes, self.class_names, self.context)
-        return [*_notes(self, self._listed), *of_classes]
+        notes = [*_notes(self, self._listed), *of_classes]
+        return [*self._left_out.warnings(), *notes]
 
 
 class CoopOptions(SourceOptions):

@@ -33,10 +33,13 @@ Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
 """Function of an image, a size and `square` that returns a thumbnail; see `thumbnail`."""
 
 
-def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
+def thumbnail(
+    image: ImageReference, size: int, square: bool, quality: int = _JPEG_QUALITY
+) -> Thumbnail | None:
     """Return the image, or its central square if `square`, with a longer side of `size` pixels.
 
-    The result is None if the image cannot be read, or has changed during the run.
+    `quality` is that of the JPEG. The result is None if the image cannot be read, or has changed
+    during the run.
     """
     try:
         picture = open_image(image, at_least=2 * size)
@@ -47,7 +50,7 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
     else:
         picture = fitted(picture, size)
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)
 

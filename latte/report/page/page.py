@@ -20,7 +20,7 @@ from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
-from latte.report.page.sheets import sheets
+from latte.report.page.sheets import copies_sentence, sheets
 from latte.report.statements import statements
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -53,12 +53,19 @@ def run_page(
     """
     recipe, stated = results.record.recipe, statements(results)
     is_measured = bool(measured_models(results.record).models)
+    sheets_of_classes = [] if is_measured else sheets(results)
+    # Without texts, the gallery would only repeat the contact sheets.
+    has_texts = any(entry.descriptions for entry in results.gallery)
+    gallery_images = gallery_images if has_texts or not sheets_of_classes else 0
     content = {
         "results": results,
         "title": facts.page_title(results),
         "statements": stated,
         "leading": sum(1 for _ in takewhile(lambda statement: statement.kind in _LEADING, stated)),
-        "sheets": [] if is_measured else sheets(results),
+        "sheets": sheets_of_classes,
+        "sheetless": sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
+        - len(sheets_of_classes),
+        "copies": copies_sentence(results),
         **_charts(results.record.evaluate.models),
         "facts": facts.run_facts(results),
         "curves": curves(results),

@@ -10,14 +10,15 @@ from typing import NamedTuple
 from latte.data.prefetch import image_threads
 from latte.interfaces import ClassifiedImage, RunResults
 from latte.io.redaction import one_line
-from latte.report.numbers import percent
+from latte.report.numbers import percent, plural
 from latte.report.page.gallery import Thumbnail, thumbnail
 
-MOST_SHEETS = 24
-"""Largest number of classes with a sheet; a sheet takes about 40 kilobytes."""
+MOST_SHEETS = 100
+"""Largest number of classes with a sheet; a sheet takes about 25 kilobytes."""
 _SUREST = 8
 """Number of images of a class that come before its doubtful ones."""
 _SIZE = 84
+_QUALITY = 70
 _DIGITS_OF = 100
 """Assumed sample size of a confidence, so that it is shown without a decimal."""
 
@@ -54,10 +55,20 @@ def sheets(results: RunResults) -> list[Sheet]:
         return [*map(sheet, largest)]
 
 
+def copies_sentence(results: RunResults) -> str | None:
+    """Return how many pairs of training images are near-copies; None if there are none."""
+    pairs = results.near_copies
+    if not pairs:
+        return None
+    first, second = map(one_line, pairs[0])
+    number = plural(len(pairs), "pair of near-copies", "pairs of near-copies")
+    return f"{number}, such as {first} and {second}: each picture counts twice"
+
+
 def _sheet_image(example: ClassifiedImage, position: int) -> SheetImage:
     confidence = percent(example.confidences[0], _DIGITS_OF)
     return SheetImage(
-        thumbnail(example.image, _SIZE, square=True),
+        thumbnail(example.image, _SIZE, square=True, quality=_QUALITY),
         f"{example.image.id}, {confidence}",
         position >= _SUREST,
     )

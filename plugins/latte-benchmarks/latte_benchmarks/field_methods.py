@@ -25,6 +25,8 @@ class About(BaseModel):
     name: str
     title: str
     labelers: Mapping[str, Mapping[str, Any]] = {}
+    prototypes: str = "from-labeler"
+    prototype_options: Mapping[str, Any] = {}
     guard: str | None = None
     answers: bool = False
     """True if the method uses the classes that a person gave to images."""
@@ -67,7 +69,10 @@ def chosen_methods(
         if about.name == ZERO_SHOT or (names and about.name not in names):
             continue
         try:
-            methods.append(FieldMethod(about, frozen_method(about.labelers, guard=about.guard)))
+            components = frozen_method(
+                about.labelers, about.prototypes, about.guard, **about.prototype_options
+            )
+            methods.append(FieldMethod(about, components))
         except LatteError as error:
             progress.say(f"{about.title} is left out: {error.what}")
     return [*methods, *(_of_recipe(text, table) for text in recipes)]

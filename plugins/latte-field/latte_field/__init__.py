@@ -17,6 +17,10 @@ _LABELERS = (
     ("frolic-bias", "frolic:FrolicLabeler", "Frolic's correction of the texts' label bias"),
     ("templates", "templates:TemplatesLabeler", "80 templates: class texts are means of sentences"),
     ("waffle", "waffle:WaffleLabeler", "WaffleCLIP: class texts with random words"),
+    ("dclip", "lmm_texts:DclipLabeler", "DCLIP: class texts with features that a model lists"),
+    ("cupl", "lmm_texts:CuplLabeler", "CuPL: class texts are sentences that a model writes"),
+    ("class-means", "class_means:ClassMeansLabeler", "nearest means of zero-shot classes"),
+    ("soft-zero-shot", "ueo:SoftZeroShotLabeler", "zero-shot labels with their probabilities"),
     ("tda", "tda:TdaLabeler", "TDA: a cache of sure and unsure images, in one pass"),
 )
 
@@ -24,7 +28,7 @@ _LABELERS = (
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the labelers and the loss of this plugin."""
-    return [
+    labelers = [
         ComponentSpec(
             kind="labeler",
             name=name,
@@ -34,3 +38,11 @@ def latte_components() -> Iterable[ComponentSpec]:
         )
         for name, target, summary in _LABELERS
     ]
+    loss = ComponentSpec(
+        kind="loss",
+        name="ueo",
+        target="latte_field.ueo:UniversalEntropy",
+        summary="UEO: low entropy of sure images, high entropy of the mean of unsure ones",
+        api_version=2,
+    )
+    return [*labelers, loss]

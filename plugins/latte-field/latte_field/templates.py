@@ -11,7 +11,7 @@ dataset's `template`; then all labelers and the zero-shot row use them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -27,10 +27,11 @@ class TemplatesLabeler(FieldLabeler[NoOptions]):
 
     def fit(self, problem: Problem) -> Fit:
         """Return the probabilities by the class texts, and these as classifier."""
-        from open_clip import OPENAI_IMAGENET_TEMPLATES
+        from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 
+        templates: Sequence[Callable[[str], str]] = OPENAI_IMAGENET_TEMPLATES
         names = self.training.class_names
-        sentences = [[template(name) for template in OPENAI_IMAGENET_TEMPLATES] for name in names]
+        sentences = [[template(name) for template in templates] for name in names]
         return by_texts(problem, normalize(self.mean_texts(sentences).to(problem.texts), dim=1))
 
     def mean_texts(self, sentences: Sequence[Sequence[str]]) -> Tensor:

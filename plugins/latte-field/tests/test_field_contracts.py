@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.testing import PseudoLabelerContract
+from latte.testing import LossContract, PseudoLabelerContract
 
 
 class TestZlap(PseudoLabelerContract):
@@ -54,3 +54,23 @@ class TestTemplates(NewTextsContract):
 
 class TestWaffle(NewTextsContract):
     component = "waffle"
+
+
+class TestDclip(PseudoLabelerContract):
+    component = "dclip"
+
+
+class TestCupl(PseudoLabelerContract):
+    component = "cupl"
+
+
+class TestSoftZeroShot(PseudoLabelerContract):
+    component = "soft-zero-shot"
+
+
+class TestClassMeans(PseudoLabelerContract):
+    component = "class-means"
+
+
+class TestUeo(LossContract):
+    component = "ueo"

@@ -11,6 +11,7 @@ import pytest
 import slow_methods
 import torch
 from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.class_means import ClassMeansLabeler
 from latte_field.ecalp import EcalpLabeler
 from latte_field.em_dirichlet import DirichletLabeler
 from latte_field.frolic import FrolicLabeler
@@ -28,6 +29,7 @@ from latte.testing import StubClip
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 LABELERS: dict[str, type[FieldLabeler[Any]]] = {
     "zlap": ZlapLabeler,
+    "class-means": ClassMeansLabeler,
     "ecalp": EcalpLabeler,
     "inmap": InmapLabeler,
     "otter": OtterLabeler,
@@ -115,6 +117,21 @@ def test_linear_methods_classify_new_images_as_the_images_they_saw(name: str) ->
     probabilities = (case.scale * similarities).softmax(dim=1)
     if name != "inmap":
         torch.testing.assert_close(probabilities, result.probabilities, atol=1e-4, rtol=0)
+
+
+def test_class_means_are_those_of_zero_shot_labels_and_answers() -> None:
+    case = problem(15, answered=(0, 4))
+    images, texts, scale, answers = arrays(case)
+    prior = slow_methods.fixed(slow_methods.zero_shot(images, texts, scale), answers)
+    means = [
+        slow_methods.unit(
+            sum(prior[row, label] * images[row] for row in range(15))
+            + (texts[label] - texts.mean(axis=0) + images.mean(axis=0))
+        )
+        for label in range(3)
+    ]
+    expected = numpy.array([slow_methods.softmax(scale * numpy.array(means) @ x) for x in images])
+    assert_same(fit("class-means", case).probabilities, slow_methods.fixed(expected, answers))
 
 
 def test_nearest_means_are_class_means_with_the_moved_text() -> None:

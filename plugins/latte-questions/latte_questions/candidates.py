@@ -1,8 +1,7 @@
-"""Candidate classes of each image, and the loss `partial-labels`, which uses them."""
+"""The loss `partial-labels`, which uses several candidate classes of each image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -11,19 +10,6 @@ from pydantic import Field
 from torch import Tensor
 
 from latte.api import LabelStream, LatteError, Loss, Options, Supervision
-
-
-@dataclass(frozen=True)
-class CandidateStream(LabelStream):
-    """Label stream with several candidate classes per image; `labels` are the most probable ones.
-
-    Prototypes, and losses other than `partial-labels`, use `labels` only.
-    """
-
-    candidates: Tensor = field(kw_only=True)
-    """(B, K) int64 classes, the most probable first."""
-    probabilities: Tensor = field(kw_only=True)
-    """(B, K): probabilities of `candidates`."""
 
 
 class PartialLabelOptions(Options):
@@ -42,7 +28,7 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
     The candidates are the most probable classes that together reach the probability `share`, as in
     CPL's selection per image (Zhang et al., ICML 2024). The loss is the classifier-consistent
     loss of Feng et al. (NeurIPS 2020). With one candidate, it is the cross-entropy. If a label
-    stream has no candidates, the label is the only candidate.
+    stream has no soft labels, the label is the only candidate.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
@@ -68,10 +54,10 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
 
     def _candidates(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
         """Return classes (B, K), and a mask (B, K) that is True for classes to leave out."""
-        if not isinstance(stream, CandidateStream):
+        if stream.posterior is None:
             classes = stream.labels.unsqueeze(1)
             return classes, torch.zeros_like(classes, dtype=torch.bool)
-        earlier_sum = stream.probabilities.cumsum(dim=1) - stream.probabilities
-        excluded = earlier_sum >= self.options.share
+        probabilities = stream.posterior.probabilities
+        excluded = probabilities.cumsum(dim=1) - probabilities >= self.options.share
         excluded[:, 0] = False
-        return stream.candidates, excluded
+        return stream.posterior.labels, excluded

@@ -11,15 +11,12 @@ from latte_transductive.mixture import Mixture
 from torch import Tensor
 
 from latte.api import (
-    Batch,
     JointLabels,
-    LabelStream,
     LatteError,
     PrototypeAggregator,
     Questions,
     TrainingStart,
 )
-from latte_questions.candidates import CandidateStream
 from latte_questions.interview import ChoicesOptions, Interview
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
@@ -101,21 +98,6 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
     ) -> Mixture:
         counts = self._evidence is not None and bool(self._evidence.any())
         return super()._fit(images, texts, text, self._evidence if counts else None)
-
-    def assign(
-        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> list[LabelStream]:
-        """Return the label stream of `transductive`, with five candidate classes per image."""
-        posterior, device = self.posterior(batch.learner), image_features.device
-        assert posterior is not None, "labels are assigned after the start of an epoch"
-        return [
-            CandidateStream(
-                **vars(stream),
-                candidates=posterior.labels[batch.indices].to(device),
-                probabilities=posterior.probabilities[batch.indices].to(device),
-            )
-            for stream in super().assign(batch, image_features, aggregator)
-        ]
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from latte_questions.candidates import CandidateStream, PartialLabelLoss, PartialLabelOptions
+from latte_questions.candidates import PartialLabelLoss, PartialLabelOptions
 from torch import Tensor
 
-from latte.api import Classifier, Context, LabelStream, Supervision
+from latte.api import Classifier, Context, LabelStream, Posterior, Supervision
 from latte.testing import LossContract, RunContract, StubClip
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
@@ -45,15 +45,10 @@ def loss(stream: LabelStream, share: float, images: Tensor = LOGITS) -> float:
     )
 
 
-def stream(weight: float = 1.0) -> CandidateStream:
+def stream(weight: float = 1.0) -> LabelStream:
     order = torch.tensor([PROBABILITIES]).sort(descending=True)
-    return CandidateStream(
-        "choices",
-        order.indices[:, 0],
-        torch.tensor([weight]),
-        candidates=order.indices,
-        probabilities=order.values,
-    )
+    posterior = Posterior(order.indices, order.values)
+    return LabelStream("choices", order.indices[:, 0], torch.tensor([weight]), 1.0, posterior)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +70,12 @@ def test_a_stream_without_candidates_gives_the_cross_entropy() -> None:
 
 def test_images_count_by_their_weight() -> None:
     one, none = stream(0.5), stream(0.0)
-    both = CandidateStream(
+    order = torch.tensor([PROBABILITIES, PROBABILITIES]).sort(descending=True)
+    both = LabelStream(
         "choices",
         torch.cat([one.labels, none.labels]),
         torch.cat([one.weights, none.weights]),
-        candidates=torch.cat([one.candidates, none.candidates]),
-        probabilities=torch.cat([one.probabilities, none.probabilities]),
+        posterior=Posterior(order.indices, order.values),
     )
     images = torch.cat([LOGITS, -LOGITS])
     assert loss(both, 0.9, images) == pytest.approx(loss(one, 0.9), abs=1e-5)

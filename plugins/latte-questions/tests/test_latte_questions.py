@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from latte_questions.belief import Answer, Record, evidence
-from latte_questions.candidates import CandidateStream
 from latte_questions.interview import MIXED, choose_images
 from questions_double import (
     CLASSES,
@@ -211,11 +210,12 @@ def test_streams_have_the_most_probable_classes_of_each_image() -> None:
     features = misnamed().image_features[rows]
     aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     (stream,) = labeler.assign(Batch("main", rows, epoch=0, step=0), features, aggregator)
-    assert isinstance(stream, CandidateStream)
+    posterior = stream.posterior
+    assert posterior is not None
     assert torch.equal(stream.labels, image_labels[rows])
-    assert torch.equal(stream.candidates[:, 0], stream.labels)
-    assert stream.candidates.shape == stream.probabilities.shape == (3, 5)
-    assert bool((stream.probabilities.diff(dim=1) <= 0).all())
+    assert torch.equal(posterior.labels[:, 0], stream.labels)
+    assert posterior.labels.shape == posterior.probabilities.shape == (3, 5)
+    assert bool((posterior.probabilities.diff(dim=1) <= 0).all())
 
 
 def test_images_are_chosen_by_doubt_and_spread_over_neighbourhoods() -> None:

@@ -1,50 +1,62 @@
-"""Weights of image-only encoders beside the CLIP, by evidence from the folder's own images.
+"""Image-only encoders beside the CLIP: their weights, and their classifiers in the model.
 
-An encoder helps if similar images in its space have the same class. Their classes are unknown, so
-the labels of the mixture that knows the CLIP alone stand for them. These labels follow from the
-CLIP's features, so neighbours in the CLIP's space agree best by construction. But an encoder whose
-neighbours agree nearly as often sees the same classes in another way. An encoder without knowledge
-of the classes agrees by chance, and is left out. Answers of a person make the labels better, and
-therefore the weights too.
+`encoder_weights` of latte.api says how far an encoder sees the same classes as the CLIP. An encoder
+that does not has the weight 0. All weights are less if the classes have unequal numbers of images,
+where a Gaussian without a text can lose its class.
 
-The limits were chosen on four labelled sets and judged on three others (docs/results.md).
+The constants were chosen on four labelled sets and judged on three others (docs/results.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from latte.api import Classifier
-from latte_transductive.neighbours import neighbours_of
+from latte.api import Classifier, encoder_weights, joined_features
 from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 
-_LEAST_AGREEMENT = 0.5
-"""Encoders whose neighbours agree less, relative to the CLIP's neighbours, have the weight 0."""
-_MOST_WEIGHT = 0.75
-"""Weight of an encoder whose neighbours agree as often as those in the CLIP's space."""
-_NEIGHBOURS = 10
+_MOST_WEIGHT = 0.7
+"""Weight of an encoder that sees the classes as well as the CLIP, if all classes are equal."""
+_LEAST_WEIGHT = 0.1
+"""An encoder with a smaller weight is left out: it would change few labels, but `predict` would
+have to encode every image twice."""
 
 
 def weighted_encoders(
-    images: Tensor, labels: Tensor, classes: int, spaces: Iterable[EncoderSpace]
+    images: Tensor, labels: Tensor, classes: int, encoder_features: Mapping[str, Tensor]
 ) -> WeightedEncoders | None:
     """Return the encoders with a weight above 0, or None if there are none.
 
-    The weight rises from 0, if neighbours of an encoder agree half as often beyond chance as those
-    in the CLIP's space, to 0.75, if they agree as often.
-
     Args:
         images: (N, D): the CLIP's unit features of the images.
-        labels: (N,): labels of the images, by the mixture that knows the CLIP alone.
+        labels: (N,): labels of the images from the CLIP alone, with a person's answers, if any.
         classes: Number of classes.
-        spaces: The encoders.
+        encoder_features: (N, E): unit features of each encoder, by its name.
     """
-    weights = {space: _weight(images, labels, classes, space) for space in spaces}
-    weights = {space: weight for space, weight in weights.items() if weight > 0}
-    return WeightedEncoders.of(images, weights) if weights else None
+    if not encoder_features:
+        return None
+    most = _MOST_WEIGHT * _evenness(labels, classes) ** 2
+    weights = encoder_weights(images, labels, encoder_features)
+    weights = {
+        name: most * weight for name, weight in weights.items() if most * weight >= _LEAST_WEIGHT
+    }
+    if not weights:
+        return None
+    used = {name: encoder_features[name] for name in weights}
+    return WeightedEncoders(
+        tuple(EncoderSpace.of(name, features) for name, features in used.items()),
+        tuple(weights.values()),
+        joined_features(images, used, weights),
+    )
+
+
+def _evenness(labels: Tensor, classes: int) -> float:
+    """Return the exponential of the entropy of the labels, divided by the number of classes."""
+    counts = labels.bincount(minlength=classes).double()
+    shares = counts[counts > 0] / counts.sum()
+    return float((-(shares * shares.log()).sum()).exp()) / classes
 
 
 def members(
@@ -75,15 +87,3 @@ def members(
 def _times(classifier: Classifier, factor: float) -> Classifier:
     bias = None if classifier.bias is None else factor * classifier.bias
     return Classifier(factor * classifier.weights, classifier.owners, bias)
-
-
-def _weight(images: Tensor, labels: Tensor, classes: int, space: EncoderSpace) -> float:
-    agreements = [
-        neighbours.agreement(labels, classes)
-        for features in (images, space.directions)
-        if (neighbours := neighbours_of(features, _NEIGHBOURS)) is not None
-    ]
-    if len(agreements) < 2 or agreements[0] == 0:
-        return 0.0
-    relative = min(1.0, agreements[1] / agreements[0])
-    return _MOST_WEIGHT * max(0.0, (relative - _LEAST_AGREEMENT) / (1 - _LEAST_AGREEMENT))

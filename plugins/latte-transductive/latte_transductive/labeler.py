@@ -26,7 +26,7 @@ from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
-from latte_transductive.spaces import EncoderSpace, WeightedEncoders
+from latte_transductive.spaces import WeightedEncoders
 
 _HALF = 0.5
 
@@ -35,7 +35,7 @@ class TransductiveOptions(MixtureOptions):
     """Options of the labeler `transductive`."""
 
     other_names: int = Field(
-        default=10,
+        default=5,
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
@@ -43,7 +43,7 @@ class TransductiveOptions(MixtureOptions):
         "an answer; 0: one fit without them",
     )
     balance: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0.0,
         le=1.0,
         description="share of the shifts of the text logits that make all classes as frequent",
@@ -79,13 +79,15 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     """
 
     stream = "transductive"
+    encoder_weights: dict[str, float]
+    """Weight of each encoder beside the CLIP, by its name, in the latest fit."""
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the other inputs."""
         super().start(start)
         self._other_texts: Tensor | None = None
-        self._encoder_spaces: list[EncoderSpace] | None = None
         self._encoder_rows: dict[str, Mapping[str, Tensor]] = {}
+        self.encoder_weights = dict.fromkeys(start.encoder_features, 0.0)
 
     def on_epoch_start(
         self,
@@ -128,13 +130,33 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _fit(
         self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
     ) -> Mixture:
-        """Return the mixture, with the encoders that see the same classes as the CLIP."""
-        mixture = self._fit_beside(None, images, texts, text, evidence)
-        labels = mixture.posteriors.argmax(dim=1)
-        encoders = weighted_encoders(images, labels, len(texts), self._spaces(images))
-        if encoders is None:
+        """Return the mixture, with the encoders that see the same classes as the CLIP.
+
+        Classes are those of the mixture with a person's answers, or else the zero-shot labels.
+        """
+        if not self.training.encoder_features:
+            return self._fit_beside(None, images, texts, text, evidence)
+        mixture = None
+        labels = (images @ texts.T if text is None else text).argmax(dim=1)
+        if self._has_answers:
+            mixture = self._fit_beside(None, images, texts, text, evidence)
+            labels = mixture.posteriors.argmax(dim=1)
+        features = {
+            name: features.to(images) for name, features in self.training.encoder_features.items()
+        }
+        encoders = weighted_encoders(images, labels, len(texts), features)
+        self.encoder_weights = dict.fromkeys(features, 0.0)
+        if encoders is not None:
+            names = [space.name for space in encoders.spaces]
+            self.encoder_weights |= dict(zip(names, encoders.weights, strict=True))
+        elif mixture is not None:
             return mixture
         return self._fit_beside(encoders, images, texts, text, evidence)
+
+    @property
+    def _has_answers(self) -> bool:
+        corrections = self.training.corrections
+        return corrections is not None and bool((corrections >= 0).any())
 
     def _fit_beside(
         self,
@@ -146,15 +168,14 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
-        has_answers = corrections is not None and bool((corrections >= 0).any())
-        has_only_evidence = evidence is not None and not has_answers
+        has_only_evidence = evidence is not None and not self._has_answers
         if has_only_evidence or not (names or balance):
             return fit_mixture(
                 images, texts, scale, self.options, corrections, evidence, text, encoders
             )
         if self._other_texts is None:
             self._other_texts = self.training.encode_names(NAMES)
-        if corrections is not None and has_answers:
+        if corrections is not None and self._has_answers:
             return fit_with_answers(
                 images,
                 texts,
@@ -180,14 +201,6 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             encoders=encoders,
         )
 
-    def _spaces(self, images: Tensor) -> list[EncoderSpace]:
-        if self._encoder_spaces is None:
-            self._encoder_spaces = [
-                EncoderSpace.of(name, features.to(images))
-                for name, features in self.training.encoder_features.items()
-            ]
-        return self._encoder_spaces
-
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return the class texts (C, D).
 
@@ -200,14 +213,38 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return how many images have no label that is likelier than all others together."""
-        likeliest = [
-            tensor[:, 0]
-            for name, tensor in self.state().items()
-            if name.startswith("probabilities.")
-        ]
-        doubtful = sum(int((probability < _HALF).sum()) for probability in likeliest)
-        return {"Images in doubt": doubtful} if likeliest else {}
+        """Return the numbers of images in doubt, and of images that other names take.
+
+        An image is in doubt if no label is likelier than all others together. The weights of
+        encoders follow.
+        """
+        likeliest, none = (
+            [tensor for name, tensor in self.state().items() if name.startswith(f"{kind}.")]
+            for kind in ("probabilities", "none")
+        )
+        facts: dict[str, str | int | float] = {}
+        if likeliest:
+            facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        if none:
+            kept = sum(int((probability > _HALF).sum()) for probability in none)
+            facts["Images that names of other things fit better"] = kept
+        for name, weight in self.encoder_weights.items():
+            facts[f"Weight of {name} beside the CLIP"] = weight
+        return facts
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the labels of this epoch, and the encoders' weights."""
+        weights = {
+            f"encoder.{name}": torch.tensor(weight, dtype=torch.float64)
+            for name, weight in self.encoder_weights.items()
+        }
+        return super().state() | weights
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        super().load_state(state)
+        for name in self.encoder_weights:
+            self.encoder_weights[name] = float(state[f"encoder.{name}"])
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]

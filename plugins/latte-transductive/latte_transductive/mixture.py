@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from latte.api import neighbour_agreement
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
-from latte_transductive.spaces import Space, WeightedEncoders
+from latte_transductive.spaces import Fitted, Space, WeightedEncoders, joined
 from latte_transductive.taught import (
     ANSWER,
     NEIGHBOUR_SHARE,
@@ -112,8 +113,8 @@ def fit_mixture(
 
     `encoders` have features of the images by image-only encoders. In the space of each, a class is
     one more Gaussian, whose mean is sum_i z_ic x_i / (sum_i z_ic + k_c), where x_i are centred
-    features: without images, it is the mean of all images. Its w is multiplied by r and by the
-    encoder's weight. Neighbours are those by the cosines of all spaces; see `WeightedEncoders`.
+    features: without images, it is the mean of all images. Its w is multiplied by the
+    encoder's weight. Neighbours are those by the cosines of all spaces; see `encoder_weights`.
 
     `default` has parts of the mixture without answers, which count besides the given classes: its
     shifts are added to the text logits, and its labels speak for classes without an answer.
@@ -125,10 +126,10 @@ def fit_mixture(
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
     spaces = _spaces(images, anchors, encoders, fixed)
     directions = images if encoders is None else encoders.directions
-    term = _NeighbourTerm.of(directions, prior.zero_shot, len(texts), options)
+    term = _NeighbourTerm.of(directions, prior.zero_shot, options)
     if corrections is None or fixed is None or not fixed.answer_count:
         fitted = _fit(spaces, prior, evidence, fixed, term, options)
-        return fitted.mixture(encoders)
+        return Mixture(fitted.posteriors, *fitted.over_unit_features(encoders))
     rows = fixed.rows[: fixed.answer_count]
     trust = trust_in_texts(prior.logits[rows], corrections[rows], prior.logits.mean(dim=0))
     trusted = prior.trusted(trust)
@@ -153,8 +154,8 @@ def fit_mixture(
         bias=fitted.bias + trust * shifts,
     )
     learned = _regressed(spaces, start, corrections, evidence, fixed, term)
-    mixture = learned.mixture(encoders)
-    return replace(mixture, rows=mixture.rows - rows_of_texts)
+    rows, bias, further_rows = learned.over_unit_features(encoders)
+    return Mixture(learned.posteriors, rows - rows_of_texts, bias, further_rows)
 
 
 def _spaces(
@@ -172,49 +173,25 @@ def _spaces(
 
 def _regressed(
     spaces: Sequence[Space],
-    start: _Fitted,
+    start: Fitted,
     corrections: Tensor,
     evidence: Tensor | None,
     fixed: _Fixed,
     term: _NeighbourTerm,
-) -> _Fitted:
+) -> Fitted:
     """Return the classifier after the logistic regressions; its rows include those of the texts."""
     fixed = fixed.weighing(ANSWER)
     widths = [space.features.shape[1] for space in spaces]
-    features = _joined([space.features for space in spaces])
-    start_rows = _joined(start.rows)
+    features = joined([space.features for space in spaces])
+    start_rows = joined(start.rows)
     fitted = start
     for _ in range(ROUNDS):
         examples = sure_examples(fitted.posteriors, corrections)
         rows, bias = logistic_regression(features, examples, start_rows, start.bias)
         logits = torch.addmm(bias if evidence is None else evidence + bias, features, rows.T)
         posteriors = term.posteriors(logits, fixed)
-        fitted = _Fitted(posteriors, [*torch.split(rows, widths, dim=1)], bias)
+        fitted = Fitted(posteriors, [*torch.split(rows, widths, dim=1)], bias)
     return fitted
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=1)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """Posteriors (N, C), and a linear classifier over the features of all spaces."""
-
-    posteriors: Tensor
-    rows: Sequence[Tensor]
-    """(C, D) for each space."""
-    bias: Tensor
-
-    def mixture(self, encoders: WeightedEncoders | None) -> Mixture:
-        """Return the mixture; its rows of encoders are those over unit features."""
-        clip_rows, *further_rows = self.rows
-        bias, encoder_rows = self.bias, {}
-        used = () if encoders is None else encoders.spaces
-        for encoder, centred_rows in zip(used, further_rows, strict=True):
-            encoder_rows[encoder.name], shift = encoder.classifier(centred_rows)
-            bias = bias + shift
-        return Mixture(self.posteriors, clip_rows, bias, encoder_rows)
 
 
 @dataclass(frozen=True)
@@ -251,7 +228,7 @@ def _fit(
     fixed: _Fixed | None,
     term: _NeighbourTerm,
     options: MixtureOptions,
-) -> _Fitted:
+) -> Fitted:
     """Return the Gaussians' classifier after all iterations; see `fit_mixture`."""
     zero_shot, middle = prior.zero_shot, prior.logits.mean(dim=0)
     heard = prior.logits if evidence is None else prior.logits + evidence
@@ -265,12 +242,7 @@ def _fit(
         anchoring, evenness = _anchoring(assigned, options), assigned.evenness
         spread = options.image_weight * prior.spread
         classifiers = [
-            space.classifier(
-                assigned.posteriors,
-                anchoring,
-                space.share(evenness) * spread,
-                learn_variances=iteration > 0,
-            )
+            space.classifier(assigned.posteriors, anchoring, spread, learn_variances=iteration > 0)
             for space in spaces
         ]
         rows, biases = map(list, zip(*classifiers, strict=True))
@@ -282,7 +254,7 @@ def _fit(
             logits = torch.addmm(logits, space.features, space_rows.T)
         posteriors = term.posteriors(logits, fixed)
         assigned = _Assigned.of(posteriors, zero_shot, fixed)
-    return _Fitted(posteriors, rows, bias)
+    return Fitted(posteriors, rows, bias)
 
 
 @dataclass(frozen=True)
@@ -355,15 +327,14 @@ class _NeighbourTerm:
     weight: float
 
     @classmethod
-    def of(
-        cls, directions: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
-    ) -> _NeighbourTerm:
+    def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> _NeighbourTerm:
         if options.neighbour_weight == 0 or not (
             neighbours := neighbours_of(directions, options.neighbours)
         ):
             return cls(None, 0.0)
         return cls(
-            neighbours, options.neighbour_weight * neighbours.agreement(zero_shot, classes) ** 2
+            neighbours,
+            options.neighbour_weight * neighbour_agreement(neighbours.indices, zero_shot) ** 2,
         )
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:

@@ -22,16 +22,6 @@ class Neighbours:
     cosine, at least 0; otherwise w_ij is 0 (the affinity in TransCLIP's update of z).
     """
 
-    def agreement(self, labels: Tensor, classes: int) -> float:
-        """Return how often neighbours have the same label, beyond chance, in [0, 1].
-
-        `labels` are (N,). Chance is the probability that two random images have the same label.
-        """
-        shares = labels.bincount(minlength=classes).double() / len(labels)
-        chance = float(shares @ shares)
-        same = float((labels[self.indices] == labels.unsqueeze(1)).double().mean())
-        return max(0.0, (same - chance) / (1 - chance)) if chance < 1 else 0.0
-
 
 def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
     """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.

@@ -6,18 +6,17 @@ classes, with ordinary names that are unlike the user's names. They take such im
 dropped at the end: the probability that an image lacks is the probability that it shows something
 else. The mixture is fitted twice, with two sets of names, and both results are averaged.
 
-**Balance.** A CLIP prefers some class texts whatever the image shows. Half of the shifts that would
-make all classes equally probable are added to the text logits. The shifts are the column potentials
-of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra-Modal Proxy Learning for
-Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that every class
-has equally many images; half of them loses little where few classes occur.
+**Balance.** A CLIP prefers some class texts whatever the image shows. A quarter of the shifts that
+would make all classes equally probable is added to the text logits. The shifts are the column
+potentials of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra-Modal Proxy
+Learning for Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that
+every class has equally many images; a quarter of them loses little where few classes occur.
 
 **With answers** of a person, other names would take the images of classes that nobody answered yet.
 So the mixture then has none; the shifts remain, and the mixture without answers speaks for classes
 without an answer (`fit_with_answers`).
 
-Number, likeness and half were chosen on sixteen labelled sets, and judged on seven others
-(docs/results.md).
+The number of names and the quarter were chosen on the 23 labelled sets of docs/results.md.
 """
 
 from __future__ import annotations
@@ -129,7 +128,7 @@ def fit_with_answers(
     """
     logits = logit_scale * (images @ texts.T) if text_logits is None else text_logits
     posteriors = None
-    if len(corrections[corrections >= 0].unique()) < len(texts):
+    if int((corrections[corrections >= 0].bincount() > 0).sum()) < len(texts):
         posteriors = fit_among_other_names(
             images,
             texts,

@@ -5,8 +5,7 @@ The first space is the CLIP's. Image-only encoders have further ones.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EncoderSpace:
     """Centred features of all images by an image-only encoder.
 
@@ -28,8 +27,6 @@ class EncoderSpace:
     name: str
     features: Tensor
     """(N, E): centred features."""
-    directions: Tensor
-    """(N, E): the centred features, each scaled to unit length."""
     centre: Tensor
     """(E,): mean of the unit features."""
     factor: float
@@ -41,7 +38,7 @@ class EncoderSpace:
         centred = features - centre
         length = float(centred.square().sum(dim=1).mean().sqrt())
         factor = 1 / length if length > 0 else 0.0
-        return cls(name, factor * centred, normalize(centred, dim=1), centre, factor)
+        return cls(name, factor * centred, centre, factor)
 
     def classifier(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows (C, E) and bias (C,) over unit features, from `rows` over centred ones."""
@@ -55,23 +52,9 @@ class WeightedEncoders:
 
     spaces: tuple[EncoderSpace, ...]
     weights: tuple[float, ...]
-    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space, if
-    all classes have equally many images; less otherwise, because then the texts know more."""
+    """Standard deviations of the Gaussians' logits in each space, relative to the CLIP's space."""
     directions: Tensor
     """(N, D + E + ...): unit vectors whose cosines decide which images are neighbours."""
-
-    @classmethod
-    def of(cls, images: Tensor, weights: Mapping[EncoderSpace, float]) -> WeightedEncoders:
-        """Return encoders with positive weights, beside unit features (N, D) of the CLIP.
-
-        The cosines of neighbours are the weighted means of those in all spaces, of centred
-        features.
-        """
-        parts = [normalize(images - images.mean(dim=0), dim=1)]
-        parts += [math.sqrt(weight) * space.directions for space, weight in weights.items()]
-        return cls(
-            tuple(weights), tuple(weights.values()), normalize(torch.cat(parts, dim=1), dim=1)
-        )
 
 
 @dataclass(frozen=True)
@@ -83,8 +66,7 @@ class Space:
     anchors: Tensor | None
     """(C, D): unit vectors that the means of classes without images have; None: the mean of all."""
     weight: float
-    """Standard deviation of the Gaussians' logits if all classes have equally many images, relative
-    to the CLIP's space."""
+    """Standard deviation of the Gaussians' logits, relative to the CLIP's space."""
     moments: _Moments
     counted: _Moments
     """Moments in which each image counts as often as in the means."""
@@ -104,13 +86,6 @@ class Space:
         """Return the space of an image-only encoder, which has no class texts."""
         moments = _moments(encoder.features, image_weights)
         return cls(encoder.features, None, weight, *moments)
-
-    def share(self, evenness: float) -> float:
-        """Return the standard deviation of the logits, relative to the CLIP's space.
-
-        Encoders count less if few classes occur: then the class texts know more.
-        """
-        return 1.0 if self.anchors is not None else evenness * self.weight
 
     def classifier(
         self, posteriors: Tensor, anchoring: Tensor, spread: float, *, learn_variances: bool
@@ -134,8 +109,35 @@ class Space:
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         gaussian_spread = self.moments.spread(rows, bias)
-        weight = spread / gaussian_spread if gaussian_spread > 0 else 0.0
+        weight = self.weight * spread / gaussian_spread if gaussian_spread > 0 else 0.0
         return weight * rows, weight * bias
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Posteriors (N, C) of the images, and a linear classifier over the features of all spaces."""
+
+    posteriors: Tensor
+    rows: Sequence[Tensor]
+    """(C, D) for each space."""
+    bias: Tensor
+
+    def over_unit_features(
+        self, encoders: WeightedEncoders | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the CLIP's rows, the bias, and rows over the unit features of each encoder."""
+        clip_rows, *further_rows = self.rows
+        bias, encoder_rows = self.bias, {}
+        used = () if encoders is None else encoders.spaces
+        for encoder, centred_rows in zip(used, further_rows, strict=True):
+            encoder_rows[encoder.name], shift = encoder.classifier(centred_rows)
+            bias = bias + shift
+        return clip_rows, bias, encoder_rows
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return matrices side by side; one matrix alone is not copied, which keeps its bits."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts], dim=1)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,27 @@ def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
     assert "fit better than unrelated names" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("images", "changes", "outcome"),
+    [
+        (240, {}, "likely better"),
+        (99, {}, "cannot tell"),
+        (240, {"trained": True}, "cannot tell"),
+        (
+            240,
+            {"corrections": torch.full((240,), -1).index_fill(0, torch.tensor(0), 0)},
+            "cannot tell",
+        ),
+    ],
+)
+def test_likely_better_needs_a_hundred_images_without_training_and_answers(
+    images: int, changes: dict[str, Any], outcome: str
+) -> None:
+    verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9, images=images), **changes))
+    assert verdict.signals["lead"] > 1.15
+    assert verdict.outcome == outcome
+
+
 def test_images_without_structure_keep_zero_shot() -> None:
     assert guard().judge(evidence(unit(20, 5), unit(2000, 6))).strength == 0
 

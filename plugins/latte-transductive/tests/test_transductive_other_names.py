@@ -132,7 +132,10 @@ def test_answers_keep_shifts_and_the_default_of_unanswered_classes(
     scale = float(StubClip().logit_scale)
     logits = scale * (images @ texts.T)
     without = labeler(texts, images)._fit(images, texts, None).posteriors
-    default = Default(0.5 * balancing_shifts(logits), None if answered_classes == 5 else without)
+    default = Default(
+        TransductiveOptions().balance * balancing_shifts(logits),
+        None if answered_classes == 5 else without,
+    )
     expected = fit_mixture(
         images, texts, scale, TransductiveOptions(), given, text=logits, default=default
     )

@@ -70,3 +70,22 @@ def test_own_images_keep_what_the_mixture_says_of_them(latte_runs: TinyRuns) -> 
     assert first == [names[label] for label in posterior["labels"][:, 0]]
     lines = (run / "pseudo_labels.csv").read_text().splitlines()[1:]
     assert [line.split(",")[2] for line in lines] == first
+
+
+def test_images_that_other_names_keep_can_be_called_none_of_them(latte_runs: TinyRuns) -> None:
+    run = latte_runs.run(UNTRAINED.replace("other_names: 0", "other_names: 5"))
+    none = load_file(run / "models/adapted/posterior.safetensors")["none"]
+    assert 0 < float(none.min()) < float(none.max()) < 1
+    kept = int((none > 0.5).sum())
+    facts = json.loads((run / "results.json").read_text())["train"]["extras"]["latte-transductive"]
+    assert facts["Images that names of other things fit better"] == kept
+    limit = float(1 - none.median())
+    said = latte_runs.latte(
+        *("predict", str(run), "images", "test", "--top-k=1", "--format=jsonl"),
+        f"--unknown-below={limit}",
+    )
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert [row["match"] for row in rows[:12]] == pytest.approx((1 - none).tolist(), abs=1e-5)
+    is_none = [row["classes"][0]["class"] == "none of them" for row in rows[:12]]
+    assert is_none == (1 - none < limit).tolist()
+    assert 0 < sum(is_none) < 12

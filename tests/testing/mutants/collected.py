@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.testing.mutants import Mutants, backbone, component, data, describer, judging, training
+from tests.testing.mutants import (
+    Mutants,
+    backbone,
+    component,
+    data,
+    describer,
+    encoder,
+    judging,
+    training,
+)
 
 MUTANTS: Mutants = {
     contract: tests
-    for module in (backbone, component, data, describer, judging, training)
+    for module in (backbone, component, data, describer, encoder, judging, training)
     for contract, tests in module.MUTANTS.items()
 }
 

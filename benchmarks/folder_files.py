@@ -11,21 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
-import numpy
 import torch
-from latte_benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names, stratified
-from torch import Tensor
+from latte_benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names
 
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
-from latte.data.sources.listed import image_reference
-from latte.interfaces import LabelledImage, LatteError
+from latte.interfaces import LabelledImage
 from latte.io.files import write_text
-
-UNSEEN_IMAGES = 150
-"""Largest number of unseen images of a folder."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +39,15 @@ class Drawn:
     template: str
     own: Sequence[tuple[Path, int]]
     unseen: Sequence[tuple[Path, int]]
-    """Test images of the set, in the class proportions of the own images if there are enough."""
-    mix: Tensor
-    """(C,) float64: the share of each class among the own images that show one."""
+    """Test images of the set."""
 
-    def own_labels(self, folder: Path) -> Mapping[str, int]:
-        """Return the labels of the own images by image id in a run of `folder`."""
-        return {image_reference(path, folder.absolute()).id: label for path, label in self.own}
+    @property
+    def labels(self) -> tuple[list[int], list[int]]:
+        """Labels of the own images, and of the unseen images."""
+        own_labels, unseen_labels = (
+            [label for _, label in part] for part in (self.own, self.unseen)
+        )
+        return own_labels, unseen_labels
 
     def write(self, folder: Path) -> Mapping[str, Any]:
         """Write the lists and the class names to `folder`; return the recipe's key `dataset`."""
@@ -95,34 +90,12 @@ def number(sets: Sets) -> NumberedSets:
     )
 
 
-def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: int) -> Drawn:
-    """Return the draw that `folders` makes, with only the first `most` own images."""
-    full_set, other_sets = numbered.sets[name], [*numbered.sets.values()]
-    folder = draw(full_set, cell, seed, other_sets)
-    images = folder.own.take(torch.arange(min(most, len(folder.own))))
-    counts = images.counts(len(folder.names))
-    is_present = full_set.test.counts(len(folder.names)) > 0
-    random = numpy.random.default_rng([seed, crc32(f"unseen/{name}/{cell.name}".encode())])
-    if not (counts * is_present).any():
-        raise LatteError(f"no test image of {name} is of a class that occurs in {cell.name}")
-    unseen = full_set.test.take(
-        stratified(full_set.test, counts * is_present, UNSEEN_IMAGES, random)
-    )
-    return Drawn(
-        folder.names,
-        numbered.templates[full_set.source],
-        _files(images, numbered.files),
-        _files(unseen, numbered.files),
-        torch.from_numpy(counts / counts.sum()),
-    )
-
-
-def draw_all_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
+def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
     """Return the draw that `folders` makes, with all its own and unseen images."""
     full_set = numbered.sets[name]
     folder = draw(full_set, cell, seed, [*numbered.sets.values()])
     own_files, unseen = (_files(images, numbered.files) for images in (folder.own, folder.test))
-    return Drawn(folder.names, numbered.templates[full_set.source], own_files, unseen, folder.mix)
+    return Drawn(folder.names, numbered.templates[full_set.source], own_files, unseen)
 
 
 def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.rank_correlation import separation
+from benchmarks.auroc import separation
 
 SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 

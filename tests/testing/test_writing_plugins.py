@@ -1,4 +1,4 @@
-"""The plugin in CONTRIBUTING.md can be installed, listed, tested and used."""
+"""The plugin in docs/writing-plugins.md can be installed, listed, tested and used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.helpers.plugin_packages import run_python, write_package
 
 pytestmark = pytest.mark.thorough
 
-TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/writing-plugins.md").read_text(encoding="utf-8").split("## Commands")[0]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 FILES = {
     found[1]: text
@@ -31,7 +32,7 @@ LATTE = ("-c", "from latte.cli.main import main; main()")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which the describer of CONTRIBUTING.md is installed."""
+    """Return a folder in which the page's describer is installed."""
     folder = tmp_path_factory.mktemp("site")
     project = tomllib.loads(FILES["pyproject.toml"])["project"]
     files = {name: FILES[name] for name in PLUGIN}
@@ -47,8 +48,9 @@ def test_every_code_block_is_tested() -> None:
 
 
 def test_make_knows_the_targets_that_are_named() -> None:
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
-    targets = {*re.findall(r"`make ([\w-]+)", TEXT)}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = {*re.findall(r"`make ([\w-]+)", contributing)}
     assert {"install", "test", "check"} <= targets
     assert targets <= {*re.findall(r"^([\w-]+):", makefile, flags=re.MULTILINE)}
 
@@ -75,7 +77,7 @@ def test_the_recipe_uses_the_describer(site: Path) -> None:
 
 
 class ExampleContract(ComponentContract):
-    """Contract of a component shown in CONTRIBUTING.md, with its default options."""
+    """Contract of a component of the page, with its default options."""
 
     module: ClassVar[str]
 

@@ -1,0 +1,323 @@
+"""Classify images for a command: write the rows, sort the images, print what was done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from latte.interfaces import LatteError
+from latte.interfaces.measurements import UsedModel
+from latte.io.files import digest
+from latte.io.paths import (
+    is_file,
+    path_as_text,
+    path_from_text,
+    refuse_other_kind,
+    refuse_read_only,
+)
+from latte.report.numbers import duration, percent, plural
+from latte.report.output import echo, rows_stream
+from latte.results.record import RECORD
+
+if TYPE_CHECKING:
+    from latte.data.scan import SkippedImage
+    from latte.evaluate.predictions import Columns, Prediction
+    from latte.interfaces import Progress
+    from latte.predict.predictor import Predictor
+    from latte.predict.rows_file import RowsFile
+    from latte.predict.sorting import Sorter
+
+RowsFormat = Literal["csv", "jsonl", "xlsx"]
+LOW = 0.5
+"""Confidence below which the last line counts an image as doubtful."""
+STDIN = "-"
+_STARTS = {
+    "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
+    "jsonl": ('{"image": ',),
+    "xlsx": ("PK\x03\x04\x14\0\0\0\x08\0\0\0!\0",),
+}
+"""First characters of the files that `latte predict` may replace, by format."""
+_JSON_LINES = (".jsonl", ".ndjson")
+_OTHER_FORMATS = (".json", ".parquet", ".xls")
+"""Suffixes of files that other programs would not read as CSV."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that determine a row; see `latte predict --help`."""
+
+    top_k: int = 5
+    unknown_below: float = 0.0
+    use: UsedModel | None = None
+    batch_size: int = 64
+
+    @property
+    def key(self) -> str:
+        """All settings that change a row by more than rounding."""
+        return f"{self.top_k} {self.unknown_below} {self.use}"
+
+
+DEFAULT = Settings()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Places to which the classes of images are written."""
+
+    output: Path | None
+    """File of the rows; None means standard output."""
+    format: RowsFormat
+    sort_into: Path | None = None
+    link: bool = False
+    min_confidence: float | None = None
+
+    def check(self, images: Sequence[str], *, force: bool) -> None:
+        """Raise `LatteError` if a place cannot be written, or is among the `images`."""
+        from latte.predict.sorting import refuse_inside
+
+        if self.format == "xlsx" and self.output is None:
+            raise LatteError("--format xlsx needs a file", hint="--output labels.xlsx")
+        for path in images:
+            if self.sort_into and path != STDIN:
+                refuse_inside(self.sort_into, path)
+        if self.sort_into is not None:
+            refuse_read_only(self.sort_into / "CLASS", "--sort-into")
+        if self.output is not None:
+            _refuse_own_files(self.output, self.format, force=force)
+
+
+def classify(
+    model: Predictor,
+    images: Sequence[str],
+    target: Target,
+    progress: Progress,
+    *,
+    quiet: bool = False,
+    total: int | None = None,
+    settings: Settings = DEFAULT,
+) -> int:
+    """Write the classes of `images` to the `target`, and print what was done.
+
+    A stopped call with the same arguments is continued. Returns the number of images that were left
+    out.
+    """
+    from latte.evaluate.predictions import with_unknown
+    from latte.predict.rows_file import RowsFile, continued
+
+    say = (lambda line: echo(line, err=True)) if quiet else progress.say
+    skipped = _Skipped(say)
+
+    def predict(paths: Iterable[Path]) -> Iterator[Prediction]:
+        rows = model.predict_iter(
+            paths, top_k=settings.top_k, batch_size=settings.batch_size, on_unreadable=skipped
+        )
+        return with_unknown(rows, settings.unknown_below)
+
+    paths = _found(images, target.sort_into, skipped)
+    columns, file = model.columns(settings.top_k), None
+    if target.output is not None:
+        key = digest((model.folder / RECORD).read_bytes(), settings.key)
+        file = RowsFile(target.output, target.format, columns, key)
+        written = file.written(model.classes)
+        if len(written):
+            progress.say(f"{len(written):,} rows of {file.unfinished} are kept")
+        rows = continued(paths, written, predict)
+    else:
+        rows = predict(paths)
+    sorter, tally = _sorter(target, model.classes, say), Tally(len(model.classes))
+    rows = tally.count(sorter.sort(rows) if sorter else rows)
+    _write(_with_progress(rows, progress, total, skipped), file, columns, target)
+    skipped.write(target.output and _skipped_file(target.output))
+    _print_notes(sorter, skipped)
+    if not quiet:
+        echo(str(tally), err=True)
+    return skipped.total
+
+
+def format_of(output: Path | None) -> RowsFormat:
+    """Return the format that the suffix of `output` names; CSV for standard output."""
+    suffix = output.suffix.lower() if output else ""
+    if suffix in _OTHER_FORMATS:
+        hint = "name the file .csv, .xlsx or .jsonl (one JSON object per line), or add --format"
+        raise LatteError(f"rows are not written as {suffix}", where=f"--output {output}", hint=hint)
+    if suffix == ".xlsx":
+        return "xlsx"
+    return "jsonl" if suffix in _JSON_LINES else "csv"
+
+
+def _refuse_own_files(output: Path, rows_format: RowsFormat, *, force: bool) -> None:
+    """Raise `LatteError` if a file that `predict` replaces or deletes may not be its own.
+
+    A list of skipped images is one of its own only beside the rows of the same call.
+    """
+    refuse_other_kind(output, *_STARTS[rows_format], force=force)
+    starts = ("image,reason\r\n", "image,reason\n") if is_file(output) else ()
+    refuse_other_kind(_skipped_file(output), *starts, force=force)
+
+
+def _skipped_file(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.skipped.csv")
+
+
+def _write(
+    rows: Iterator[Prediction], file: RowsFile | None, columns: Columns, target: Target
+) -> None:
+    from latte.evaluate.predictions import stream_predictions
+
+    if file is not None:
+        file.write(rows)
+        return
+    assert target.format != "xlsx", "the target was checked"
+    stream_predictions(rows_stream(), rows, target.format, columns)
+
+
+def _print_notes(sorter: Sorter | None, skipped: _Skipped) -> None:
+    """Print numbers of sorted and skipped images."""
+    if sorter:
+        echo(sorter.summary(), err=True)
+    for warning in skipped.left_out.warnings():
+        echo(f"warning: {warning}", err=True)
+    if skipped.total:
+        echo(f"images left out: {skipped.total:,}", err=True)
+
+
+class Tally:
+    """Counter of images, of low confidences and of classes; as text, a line that sums them up."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._start = time.monotonic()
+        self._images = self._low = 0
+        self._labels: set[int] = set()
+
+    def count(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Yield the rows, and count them."""
+        for row in rows:
+            self._images += 1
+            self._low += row.confidence < LOW
+            self._labels.update([row.label] if row.label >= 0 else [])
+            yield row
+
+    def __str__(self) -> str:
+        """Return the line, as in `3 images in 1 s; confidence below 50 %: 33 %; 2 of 5 classes`."""
+        seconds = duration(time.monotonic() - self._start)
+        words = [f"{plural(self._images, 'image')} in {seconds}"]
+        if self._images:
+            share = percent(self._low / self._images, 100)
+            words.append(f"confidence below {percent(LOW, 100)}: {share}")
+        return "; ".join([*words, f"{len(self._labels):,} of {self._classes:,} classes"])
+
+
+class _Skipped:
+    """List of images that cannot be read; each image is also printed."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        from latte.data.sources.walk import LeftOut
+
+        self.images: list[SkippedImage] = []
+        self.left_out = LeftOut()
+        self._say = say
+
+    def __call__(self, image: SkippedImage) -> None:
+        self.images.append(image)
+        self._say(f"skipped {image.id}: {image.reason}")
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    @property
+    def total(self) -> int:
+        """Number of unreadable images, and of files in image formats that are not read."""
+        return self.count + self.left_out.images
+
+    def write(self, path: Path | None) -> None:
+        """Write the list of skipped images to `path`; if none was skipped, delete an older list."""
+        if path is None:
+            return
+        from latte.data.scan import SkippedImage, write_skipped
+
+        left_out = [SkippedImage(path_as_text(str(one)), why) for one, why in self.left_out.reasons]
+        if images := [*self.images, *left_out]:
+            write_skipped(path, images, "image")
+            echo(f"images left out, with reasons: {path}", err=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def count_images(images: Sequence[str]) -> int | None:
+    """Return the number of images; None if their paths come from standard input.
+
+    Raises `LatteError` if there is no image.
+    """
+    from latte.data.sources.walk import LeftOut
+    from latte.predict.stream import named_images
+
+    if STDIN in images:
+        return None
+    left_out = LeftOut()
+    total = sum(1 for _ in named_images(images, lambda error: None, left_out))
+    if total == 0:
+        hint = "\n  ".join(left_out.warnings())
+        raise LatteError("there is no image here", where=", ".join(images), hint=hint or None)
+    return total
+
+
+def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> Iterator[Path]:
+    from latte.data.scan import SkippedImage
+    from latte.predict.sorting import refuse_inside
+    from latte.predict.stream import named_images
+
+    def unlisted(error: LatteError) -> None:
+        skipped(SkippedImage(error.where or "", error.what))
+
+    def paths() -> Iterator[str]:
+        for path in images:
+            if path != STDIN:
+                yield path
+                continue
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            for given in map(_listed_path, filter(None, lines)):
+                if sort_into:
+                    refuse_inside(sort_into, given)
+                yield given
+
+    for one in named_images(paths(), unlisted, skipped.left_out):
+        if isinstance(one.content, Path):
+            yield one.content
+
+
+def _listed_path(line: str) -> str:
+    """Return the path in a line of standard input. Raises `LatteError` if it cannot be a path."""
+    if "\0" in line:
+        what = "a line contains a null character, so it is no path"
+        hint = "write one path per line, as `find -print` does and `find -print0` does not"
+        raise LatteError(what, where="standard input", hint=hint)
+    return path_from_text(line)
+
+
+def _sorter(
+    target: Target, class_names: Sequence[str], say: Callable[[str], None]
+) -> Sorter | None:
+    from latte.predict.sorting import Sorter
+
+    if target.sort_into is None:
+        return None
+    least = target.min_confidence or 0.0
+    return Sorter(target.sort_into, class_names, link=target.link, min_confidence=least, warn=say)
+
+
+def _with_progress(
+    rows: Iterator[Prediction], progress: Progress, total: int | None, skipped: _Skipped
+) -> Iterator[Prediction]:
+    with progress.task("predict", total, "images") as task:
+        passed = 0
+        for row in rows:
+            task.advance(1 + skipped.count - passed)
+            passed = skipped.count
+            yield row
+        task.advance(skipped.count - passed)

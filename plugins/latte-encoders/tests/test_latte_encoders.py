@@ -1,0 +1,213 @@
+"""Encoders of timm and transformers keep the contract, and equal the libraries' own features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import timm
+import torch
+from encoder_checkpoints import (
+    SIDE,
+    VIT,
+    transformers,
+    write_dinov2,
+    write_dinov3,
+    write_timm,
+    write_timm_vit,
+)
+from latte_encoders.files import EncoderOptions
+from latte_encoders.timm_models import TimmEncoder
+from latte_encoders.transformers_models import DinoV2Small, DinoV2SmallOptions, TransformersEncoder
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import Encoder, EncoderLoader, LatteError
+from latte.data.views import evaluation_pixels
+from latte.data.views import normalise as normalised
+from latte.testing import EncoderContract
+from latte.testing.fixtures import make_context
+
+
+class TestTransformers(EncoderContract):
+    component = "transformers"
+    options: ClassVar[dict[str, Any]] = {"model": "./model"}
+
+    def write_files(self, folder: Path) -> None:
+        write_dinov2(folder / "model")
+
+
+class TestTimm(EncoderContract):
+    component = "timm"
+    options: ClassVar[dict[str, Any]] = {"model": "./model"}
+
+    def write_files(self, folder: Path) -> None:
+        write_timm_vit(folder / "model")
+
+
+def load(
+    loader: type[EncoderLoader[Any]], folder: Path, size: int | None = None, model: str = "./model"
+) -> Encoder:
+    return loader(EncoderOptions(model=model, size=size), make_context(folder)).load()
+
+
+def photo(width: int = 57, height: int = 40) -> Image.Image:
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(3, 9, 11, generator=generator).mul(255).byte()
+    return Image.fromarray(noise.permute(1, 2, 0).numpy()).resize((width, height))
+
+
+def features(encoder: Encoder, image: Image.Image) -> Tensor:
+    pixels = evaluation_pixels(image, encoder.pixel_format)
+    return encoder.encode_images(normalised(pixels[None], encoder.pixel_format))[0]
+
+
+def test_dinov2_gives_the_features_of_transformers_own_pipeline(tmp_path: Path) -> None:
+    write_dinov2(tmp_path / "model")
+    encoder = load(TransformersEncoder, tmp_path)
+    assert (encoder.pixel_format.size, encoder.pixel_format.short_side) == (SIDE, 32)
+    assert encoder.embedding_width == 24
+    model = transformers.AutoModel.from_pretrained(tmp_path / "model")
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "model", backend="pil")
+    with torch.no_grad():
+        output = model(**processor(images=photo(), return_tensors="pt"))
+    expected = normalize(output.last_hidden_state[0, 0], dim=0)  # DINOv2's class token
+    assert torch.allclose(features(encoder, photo()), expected, atol=1e-5)
+
+
+def test_timm_gives_the_features_of_timms_own_pipeline(tmp_path: Path) -> None:
+    write_timm_vit(tmp_path / "model")
+    encoder = load(TimmEncoder, tmp_path)
+    model = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True, num_classes=0)
+    data: Any = timm.data
+    transform = data.create_transform(**data.resolve_model_data_config(model))
+    with torch.no_grad():
+        expected = normalize(model.eval()(transform(photo())[None]), dim=1)[0]
+    assert torch.allclose(features(encoder, photo()), expected, atol=1e-5)
+
+
+def test_convolutions_of_timm_take_images_of_any_size(tmp_path: Path) -> None:
+    write_timm(tmp_path / "model", "mobilenetv3_small_050", {}, crop_pct=1.0)
+    encoder = load(TimmEncoder, tmp_path, size=64)
+    assert (encoder.pixel_format.size, encoder.pixel_format.short_side) == (64, None)
+    assert features(encoder, photo()).shape == (encoder.embedding_width,)
+
+
+@pytest.mark.parametrize("library", ["timm", "transformers"])
+def test_other_image_sizes_interpolate_the_positions(library: str, tmp_path: Path) -> None:
+    write, loader = (
+        (write_timm_vit, TimmEncoder) if library == "timm" else (write_dinov2, TransformersEncoder)
+    )
+    write(tmp_path / "model")
+    encoder = load(loader, tmp_path, size=56)
+    assert (encoder.pixel_format.size, encoder.pixel_format.short_side) == (56, 64)
+    assert features(encoder, photo()).isfinite().all()
+    encoder.save(tmp_path / "saved")
+    saved = loader.load_saved(tmp_path / "saved", "cpu")
+    assert torch.equal(features(saved, photo()), features(encoder, photo()))
+
+
+def test_dinov3_squashes_images_and_takes_its_class_token(tmp_path: Path) -> None:
+    write_dinov3(tmp_path / "model")
+    encoder = load(TransformersEncoder, tmp_path)
+    assert (encoder.pixel_format.size, encoder.pixel_format.resize_mode) == (32, "squash")
+    model = transformers.AutoModel.from_pretrained(tmp_path / "model")
+    pixels = normalised(
+        evaluation_pixels(photo(), encoder.pixel_format)[None], encoder.pixel_format
+    )
+    with torch.no_grad():
+        expected = normalize(model(pixel_values=pixels).last_hidden_state[:, 0], dim=1)
+    assert torch.allclose(encoder.encode_images(pixels), expected, atol=1e-5)
+
+
+def test_weights_that_are_missing_offline_name_the_ways_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    loader = DinoV2Small(DinoV2SmallOptions(), make_context(tmp_path))
+    assert not loader.is_cached()
+    assert loader.licence == "Apache-2.0"
+    with pytest.raises(LatteError, match="cannot download facebook/dinov2-small") as caught:
+        loader.fetch()
+    assert "hf download facebook/dinov2-small --local-dir FOLDER" in str(caught.value.hint)
+    assert "--encoder NAME:FOLDER" in str(caught.value.hint)
+    assert loader.repository in str(caught.value.where)
+
+
+def damage(folder: Path, how: str) -> None:
+    """Damage the checkpoint of transformers in `folder`."""
+    config = json.loads((folder / "config.json").read_text())
+    weights = load_file(folder / "model.safetensors")
+    match how:
+        case "no config":
+            (folder / "config.json").unlink()
+        case "pickled weights":
+            (folder / "model.safetensors").unlink()
+            torch.save(weights, folder / "pytorch_model.bin")
+        case "missing weight":
+            del weights["layernorm.bias"]
+            save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        case "own code":
+            config |= {"model_type": "mine", "auto_map": {"AutoModel": "mine.Model"}}
+        case "absurd size":
+            config["hidden_size"] = 2**30
+        case "other library":
+            config = {"architecture": "resnet18"}
+    if how != "no config":
+        (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no config", "config.json is missing"),
+        ("pickled weights", "no weights as safetensors"),
+        ("missing weight", "layernorm.bias is missing"),
+        ("own code", "code of its own"),
+        ("absurd size", "absurd hidden_size"),
+        ("other library", "no configuration of transformers"),
+    ],
+)
+def test_a_bad_folder_raises_an_error_that_names_the_model(
+    how: str, message: str, tmp_path: Path
+) -> None:
+    write_dinov2(tmp_path / "model")
+    damage(tmp_path / "model", how)
+    with pytest.raises(LatteError, match=message) as caught:
+        load(TransformersEncoder, tmp_path)
+    assert "./model" in str(caught.value.where)
+
+
+def test_an_image_size_below_the_patch_is_refused(tmp_path: Path) -> None:
+    write_timm_vit(tmp_path / "model")
+    with pytest.raises(LatteError, match="timm cannot load model") as caught:
+        load(TimmEncoder, tmp_path, size=7)
+    assert "./model" in str(caught.value.where)
+
+
+@pytest.mark.parametrize("name", ["../model", "hf-hub:someone/model", "no_such_model"])
+def test_a_saved_architecture_names_models_of_timm_only(name: str, tmp_path: Path) -> None:
+    with pytest.raises(LatteError, match="no architecture"):
+        TimmEncoder.build({"name": name, "arguments": {}})
+    with pytest.raises(LatteError, match="checkpoint_path"):
+        TimmEncoder.build({"name": "resnet18", "arguments": {"checkpoint_path": "/etc/passwd"}})
+    with pytest.raises(LatteError, match="absurd depth"):
+        TimmEncoder.build({"name": "vit_small_patch14_dinov2", "arguments": {**VIT, "depth": 9999}})
+
+
+def test_a_changed_weight_changes_the_fingerprint(tmp_path: Path) -> None:
+    write_dinov2(tmp_path / "model")
+    encoder = load(TransformersEncoder, tmp_path)
+    encoder.save(tmp_path / "saved")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights["layernorm.bias"] += 0.5
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    assert load(TransformersEncoder, tmp_path).fingerprint != encoder.fingerprint
+    (tmp_path / "saved" / "encoder.json").write_text("{}")
+    with pytest.raises(LatteError, match="encoder is damaged"):
+        TransformersEncoder.load_saved(tmp_path / "saved", "cpu")

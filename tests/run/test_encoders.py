@@ -1,0 +1,204 @@
+"""Runs with an image-only encoder beside the CLIP: features, classifier, mix and bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import latte
+from latte.cli.main import run_command_line
+from latte.export.run import export_run
+from latte.interfaces import LatteError
+from latte.io.tensor_files import load_tensors, save_tensors
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.identity import run_hash
+from latte.run.reopen import evaluate_run, report_run
+from latte.run.zero_shot import load_zero_shot
+from tests.helpers.guards import fixed
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import run
+
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("stub_encoders")]
+
+FREE = ("describer=null", "descriptions=[]", "loss=null", "train.max_steps=0")
+MEANS = (*FREE, "labels=[means]", "prototypes=of-means")
+EYES = (*MEANS, "encoders=[colours]")
+
+
+def similarities(folder: Path, images: Path) -> tuple[Tensor, list[str]]:
+    """Return the model's similarities, from its parts, and the names that it predicts."""
+    model = latte.load(folder)
+    parts = torch.split(
+        model.features(images) * len(model.adapted.members) ** 0.5,
+        [member.encoder.embedding_width for member in model.adapted.members],
+        dim=1,
+    )
+    mean = sum(
+        member.classifier.similarities(rows)
+        for member, rows in zip(model.adapted.members, parts, strict=True)
+    ) / len(parts)
+    assert isinstance(mean, Tensor)
+    return mean, [prediction.name for prediction in model.predict(images)]
+
+
+def test_encoder_is_a_member_of_the_adapted_model(recipe: Path) -> None:
+    folder, results, _ = run(recipe, *EYES)
+    stored = load_zero_shot(folder / "zero_shot.safetensors")
+    assert stored.encoders["colours"].training.shape == (12, 6)
+    assert stored.encoders["colours"].evaluation.shape == (9, 6)
+
+    model = latte.load(folder)
+    assert [member.name for member in model.adapted.members] == ["main", "colours"]
+    assert latte.load(folder, use="zero-shot").adapted.names == ["zero-shot"]
+    mean, names = similarities(folder, recipe.parent / "test")
+    assert [model.classes[label] for label in mean.argmax(dim=1).tolist()] == names
+    assert results is not None
+    (facts,) = results.record.train.encoders
+    assert (facts.name, facts.licence, facts.classifies) == ("colours", "CC0-1.0", True)
+    assert (facts.parameters, facts.bytes) == (78, 312)
+    card = (folder / "models" / "adapted" / "model" / "README.md").read_text()
+    assert "open_clip alone" not in card and "--format onnx" in card
+
+
+def test_encoder_without_classifier_changes_no_prediction(recipe: Path) -> None:
+    plain, _, _ = run(recipe, *MEANS)
+    folder, results, progress = run(recipe, *EYES, "labels=[{use: means, encoders: false}]")
+    assert folder != plain
+    assert not (folder / "models" / "adapted" / "encoders").exists()
+    assert "the classifier does not use the encoder colours" in "\n".join(progress.lines)
+    assert (folder / "predictions.csv").read_text() == (plain / "predictions.csv").read_text()
+    assert results is not None and not results.record.train.encoders[0].classifies
+
+
+def test_recipes_without_encoders_keep_their_run_ids(recipe: Path) -> None:
+    registry = load_registry()
+    loaded = load_recipe(recipe, registry)
+    assert "encoders" not in loaded.resolved
+    empty = load_recipe(recipe, registry, ["encoders=[]"])
+    assert run_hash(loaded, None) == run_hash(empty, None)
+    assert run_hash(loaded, None) != run_hash(load_recipe(recipe, registry, EYES[-1:]), None)
+
+
+def test_mix_averages_the_similarities_of_both_models(recipe: Path, fixed_guard: Path) -> None:
+    mixed, results, _ = run(recipe, *EYES, fixed(0.25))
+    assert results is not None and results.record.train.used == "mixed"
+    images = recipe.parent / "test"
+    features = latte.load(mixed, use="zero-shot").features(images)
+    frozen = features @ load_zero_shot(mixed / "zero_shot.safetensors").class_features.T
+    adapted, _ = similarities(run(recipe, *EYES)[0], images)
+    found, _ = similarities(mixed, images)
+    assert torch.allclose(found, 0.75 * frozen + 0.25 * adapted, atol=1e-5)
+
+
+def test_features_are_encoded_once_for_all_runs(recipe: Path) -> None:
+    _, _, first = run(recipe, *EYES)
+    assert "encode images with colours" in [task.name for task in first.tasks]
+    _, _, second = run(recipe, *EYES, "seed=1")
+    assert "encode images with colours" not in [task.name for task in second.tasks]
+
+
+def test_finished_runs_are_measured_and_reported_again(recipe: Path) -> None:
+    folder, results, _ = run(recipe, *EYES)
+    registry = load_registry()
+    models = evaluate_run(folder, registry, RecordedProgress())
+    assert results is not None
+    before = {model.role: model.classifier for model in results.record.evaluate.models}
+    assert {model.role: model.classifier for model in models} == before
+    report_run(folder, registry, RecordedProgress())
+    assert "Encoder colours" in (folder / "report" / "index.html").read_text()
+
+
+def test_examples_beside_the_images_are_encoded_too(recipe: Path) -> None:
+    table = recipe.parent / "labels.csv"
+    photos = sorted((recipe.parent / "test").glob("*/*0.*"))
+    lines = [f"{path},{path.parent.name}\n" for path in photos]
+    assert len(lines) == 3
+    table.write_text("".join(["path,class\n", *lines]))
+    folder, _, _ = run(recipe, *EYES, f"corrections={table}")
+    stored = load_zero_shot(folder / "zero_shot.safetensors")
+    assert stored.encoders["colours"].examples is not None
+    assert stored.joined.encoders["colours"].training.shape == (15, 6)
+    assert len(latte.load(folder).adapted.members) == 2
+
+
+@pytest.mark.parametrize(
+    ("breaks", "message"),
+    [
+        ("shape", r"features of shape \(12, 5\) for 12 images, and not \(12, 6\)"),
+        ("nan", "zero or not finite"),
+        ("length", "not normalised"),
+    ],
+)
+def test_bad_features_raise_an_error_that_names_the_encoder(
+    recipe: Path, breaks: str, message: str
+) -> None:
+    bad = f"encoders=[{{use: colours, name: eyes, breaks: {breaks}}}]"
+    with pytest.raises(LatteError, match=message) as caught:
+        run(recipe, *MEANS, bad)
+    assert caught.value.where == "encoder eyes"
+
+
+def test_classifier_of_another_width_is_refused(recipe: Path) -> None:
+    with pytest.raises(LatteError, match="finite rows of 6 numbers") as caught:
+        run(recipe, *EYES, "labels=[{use: means, width: 4}]")
+    assert caught.value.where == "encoder colours"
+
+
+def test_trained_recipes_have_no_classifier_for_an_encoder(recipe: Path) -> None:
+    steps = ("describer=null", "descriptions=[]", "train.max_steps=1", "encoders=[colours]")
+    with pytest.raises(LatteError, match="classifier for the encoder colours"):
+        run(recipe, *steps, "labels=[means]", "prototypes=of-means")
+    folder, _, _ = run(recipe, *steps, "labels=[{use: means, encoders: false}]")
+    assert latte.load(folder).adapted.names == ["main"]
+
+
+def test_an_encoder_that_changed_since_the_run_is_refused(recipe: Path) -> None:
+    folder, _, _ = run(recipe, *EYES)
+    place = folder / "models" / "adapted" / "encoders" / "colours"
+    weights = place / "encoder.safetensors"
+    tensors = load_tensors(weights)
+    save_tensors(weights, {name: 2 * tensor for name, tensor in tensors.items()})
+    with pytest.raises(LatteError, match="encoder colours has changed since this run"):
+        latte.load(folder)
+    latte.load(folder, use="zero-shot")
+    save_file(load_file(weights), weights)  # without the digest
+    with pytest.raises(LatteError, match="encoder is damaged") as caught:
+        latte.load(folder)
+    assert caught.value.where == str(place)
+
+
+def test_predict_states_the_cost_of_both_models(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _, _ = run(recipe, *EYES)
+    capsys.readouterr()
+    assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 0
+    said = capsys.readouterr().err
+    assert "each image is encoded by 2 models: main" in said and "9 images: about" in said
+
+
+def test_transformers_cannot_hold_two_image_towers(recipe: Path) -> None:
+    folder, _, _ = run(recipe, *EYES)
+    with pytest.raises(LatteError, match="the encoder colours beside the CLIP") as caught:
+        export_run(folder, "transformers", None, RecordedProgress())
+    assert "--format onnx" in str(caught.value.hint)
+
+
+def test_an_encoder_and_a_learner_cannot_have_one_name(recipe: Path) -> None:
+    with pytest.raises(LatteError, match="a learner is called"):
+        load_recipe(recipe, load_registry(), ["encoders=[{use: colours, name: main}]"])
+
+
+def test_prototypes_name_the_component_of_the_encoder(recipe: Path) -> None:
+    folder, _, _ = run(recipe, *EYES)
+    with safe_open(folder / "models/adapted/prototypes.safetensors", framework="pt") as file:
+        about = json.loads(file.metadata()["latte"])
+    assert about["learners"] == ["main"]
+    assert about["encoders"]["colours"]["use"] == "stub-encoders/colours"
