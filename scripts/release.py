@@ -8,7 +8,9 @@ the tracked files of the last commit, and changes the copy as a package index ne
 - each pyproject.toml gets `[project.urls]`;
 - the placeholder for the address in the documentation is replaced.
 
-Then it builds all packages into OUTPUT, and checks them with `twine check --strict`.
+Then it builds each package that has a new version since the last tag `v*` into OUTPUT, and checks
+them with `twine check --strict`. So a release of the core alone does not ship the 64 MB of
+latte-tiny again. A package that has changed and kept its version is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,17 +36,51 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 2:
         sys.exit("usage: make release REPOSITORY=https://HOST/OWNER/latte")
     repository, output = checked_address(arguments[0]), Path(arguments[1]).resolve()
-    if _output("git", "status", "--porcelain").strip():
+    if _git(ROOT, "status", "--porcelain"):
         _refuse("there are changes that are not committed: commit them, or stash them")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        with tarfile.open(fileobj=io.BytesIO(_bytes("git", "archive", "HEAD"))) as files:
+        with tarfile.open(fileobj=io.BytesIO(_bytes(ROOT, "archive", "HEAD"))) as files:
             files.extractall(copy, filter="data")
         prepare(copy, repository, core_version(copy))
-        projects = [copy, *(path.parent for path in sorted(copy.glob("plugins/*/pyproject.toml")))]
-        for project in projects:
+        for name in new_versions(ROOT, core_version(copy)):
+            project = copy / name
             _run("-m", "build", "--no-isolation", "--outdir", str(output), str(project))
     _run("-m", "twine", "check", "--strict", *map(str, sorted(output.glob("latte_*"))))
+
+
+def new_versions(repository: Path, version: str) -> list[str]:
+    """Return the folders of the packages to build for the core's `version`, the core's first.
+
+    Exits with code 2 if a plugin's files differ from those of the last release, and its version
+    does not. Tests may change without a release.
+    """
+    plugins = [
+        path.parent.relative_to(repository).as_posix()
+        for path in sorted(repository.glob("plugins/*/pyproject.toml"))
+    ]
+    tags = _git(repository, "tag", "--merged", "HEAD", "--sort=-version:refname", "v*").split()
+    last = next((tag for tag in tags if tag != f"v{version}"), None)
+    if last is None:
+        return [".", *plugins]
+    kept = [
+        plugin
+        for plugin in plugins
+        if _version(repository, last, plugin) == _version(repository, "HEAD", plugin)
+    ]
+    for folder in kept:
+        files = (folder, f":(exclude){folder}/tests")
+        if _git(repository, "diff", "--name-only", last, "HEAD", "--", *files):
+            _refuse(f"{folder} has changed since {last}: raise the version in its pyproject.toml")
+    return [".", *(plugin for plugin in plugins if plugin not in kept)]
+
+
+def _version(repository: Path, commit: str, folder: str) -> str | None:
+    """Return a plugin's version at a commit; None if there is no such plugin."""
+    name = f"{folder}/pyproject.toml"
+    if not _git(repository, "ls-tree", "--name-only", commit, name):
+        return None
+    return str(tomllib.loads(_git(repository, "show", f"{commit}:{name}"))["project"]["version"])
 
 
 def checked_address(text: str) -> str:
@@ -114,12 +151,13 @@ def _run(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True)
 
 
-def _bytes(*command: str) -> bytes:
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+def _bytes(repository: Path, *arguments: str) -> bytes:
+    command = ("git", *arguments)
+    return subprocess.run(command, cwd=repository, check=True, capture_output=True).stdout
 
 
-def _output(*command: str) -> str:
-    return _bytes(*command).decode()
+def _git(repository: Path, *arguments: str) -> str:
+    return _bytes(repository, *arguments).decode().strip()
 
 
 if __name__ == "__main__":

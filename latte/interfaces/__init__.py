@@ -37,7 +37,14 @@ from latte.interfaces.measurements import (
     RunModel,
 )
 from latte.interfaces.model_loader import ModelLoader
-from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
+from latte.interfaces.progress import (
+    Figures,
+    Progress,
+    ProgressTask,
+    RunStart,
+    StageEnd,
+    long_task,
+)
 from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
 from latte.interfaces.questions import (
     Choice,
@@ -150,4 +157,5 @@ __all__ = [
     "Verdict",
     "did_you_mean",
     "full_stream",
+    "long_task",
 ]

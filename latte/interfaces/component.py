@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from latte.interfaces.errors import LatteError
+from latte.interfaces.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from latte.interfaces.backbone import Backbone
@@ -108,6 +109,7 @@ class Context:
             all components share it.
         model_folder: Returns the model folder that a plugin registered under the given name, for
             option values such as `plugin:NAME`. Raises `LatteError` for an unknown name.
+        progress: Shows the progress of long work; see `long_task`.
 
     Example:
         >>> from pathlib import Path
@@ -124,6 +126,7 @@ class Context:
     seed: int
     frozen_clip: Callable[[], Backbone]
     model_folder: Callable[[str], Path] = _no_model_folder
+    progress: Progress = field(default_factory=SilentProgress)
 
     def path(self, path: str | Path) -> Path:
         """Return `path` as an absolute path, with `~` expanded. Relative paths start at `base_dir`.

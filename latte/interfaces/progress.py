@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +65,53 @@ class SilentTask:
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         """Show nothing."""
+
+
+LONG_SECONDS = 5.0
+"""Tasks of `long_task` that end sooner show nothing."""
+
+
+@contextmanager
+def long_task(
+    progress: Progress | None, name: str, total: int, unit: str
+) -> Iterator[ProgressTask]:
+    """Show a task inside a `with` block once it has taken five seconds.
+
+    Work that is short for small sets prints nothing, and for large sets shows its progress.
+    Without `progress`, nothing is shown.
+
+    Example:
+        >>> from latte.api import Context, long_task
+        >>> def search(blocks: list[str], context: Context) -> None:
+        ...     with long_task(context.progress, "search", len(blocks), "blocks") as task:
+        ...         for _ in blocks:
+        ...             task.advance()
+    """
+    with ExitStack() as stack:
+        if progress is None:
+            yield SilentTask()
+        else:
+            yield _LongTask(progress, name, total, unit, stack)
+
+
+class _LongTask:
+    def __init__(
+        self, progress: Progress, name: str, total: int, unit: str, stack: ExitStack
+    ) -> None:
+        self._progress = progress
+        self._name, self._total, self._unit = name, total, unit
+        self._stack = stack
+        self._shown_from = time.monotonic() + LONG_SECONDS
+        self._done = 0
+        self._shown: ProgressTask | None = None
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        self._done += amount
+        if self._shown is not None:
+            self._shown.advance(amount, **figures)
+        elif self._done < self._total and time.monotonic() >= self._shown_from:
+            task = self._progress.task(self._name, self._total, self._unit, self._done)
+            self._shown = self._stack.enter_context(task)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
             dataset = unloaded_dataset(recipe, registry)
             dataset.training_images()
             dataset.evaluation_images()
+            _ = dataset.class_sentences
             return dataset
     except LatteError:
         origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]

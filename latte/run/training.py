@@ -69,7 +69,9 @@ def train_learners(
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
     learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
     texts = FrozenTexts(workspace, bank)
-    labelers: list[PseudoLabeler[Any]] = [workspace.build(choice) for choice in recipe.labels]
+    labelers: list[PseudoLabeler[Any]] = [
+        workspace.build(choice, silent=refit) for choice in recipe.labels
+    ]
     noted = [*zip(recipe.labels, labelers, strict=True)]
     if images.corrections is not None:
         labelers = [CorrectedLabeler(labeler, images.corrections.given) for labeler in labelers]

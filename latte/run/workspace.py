@@ -25,6 +25,7 @@ from latte.interfaces import (
     LatteError,
     Progress,
 )
+from latte.interfaces.progress import SilentProgress
 from latte.io.paths import MissingPathError
 from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
@@ -95,7 +96,8 @@ class Workspace:
     @cached_property
     def context(self) -> Context:
         """The context that components receive when they are built."""
-        return _context(self.recipe, self.registry, self.device, lambda: self.frozen_clip)
+        context = _context(self.recipe, self.registry, self.device, lambda: self.frozen_clip)
+        return replace(context, progress=self.progress)
 
     @cached_property
     def backbone(self) -> BackboneLoader[Any]:
@@ -196,9 +198,13 @@ class Workspace:
         if extras := component.extras():
             self.extras.setdefault(choice.distribution, {}).update(extras)
 
-    def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that `choice` names; if given, `options` replace its options."""
-        return self.registry.build(choice, options or choice.options, self.context)
+    def build(self, choice: Choice, options: Any = None, *, silent: bool = False) -> Any:
+        """Build the component that `choice` names; if given, `options` replace its options.
+
+        If `silent` is true, the component shows no progress.
+        """
+        context = replace(self.context, progress=SilentProgress()) if silent else self.context
+        return self.registry.build(choice, options or choice.options, context)
 
 
 def find_device(wanted: str) -> str:

@@ -13,7 +13,7 @@ from latte_tiny.dataset import IMAGES
 from packaging.metadata import Metadata
 
 from latte import __version__
-from tests.helpers.wheels import CORE, SOURCES, environment, install, run, text
+from tests.helpers.wheels import CORE, SOURCES, environment, install, metadata, run, text
 
 pytestmark = pytest.mark.slow
 FIRST = (CORE, "latte-tiny", "latte-transductive")
@@ -66,14 +66,18 @@ def entry_points(python: Path, folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_first_packages_install_and_adapt(form: str, dist: Path, tmp_path: Path) -> None:
+def test_first_packages_install_and_adapt(
+    form: str, dist: Path, wheels: dict[str, Path], tmp_path: Path
+) -> None:
     python = environment(tmp_path / "environment")
     install(python, FIRST, "--find-links", dist, *FORMS[form])
     assert entry_points(python, tmp_path) == {"latte", "latte_tiny", "latte_transductive"}
     latte = python.with_name("latte")
     settings = {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     plugins = json.loads(run(latte, "doctor", "--json", cwd=tmp_path, **settings))["plugins"]
-    assert {*plugins} == {f"{name} {__version__} ok" for name in FIRST}
+    versions = {name: metadata(wheels[name])["Version"] for name in FIRST}
+    assert versions[CORE] == __version__
+    assert {*plugins} == {f"{name} {version} ok" for name, version in versions.items()}
     (tmp_path / "photos").mkdir()
     for photo in sorted((IMAGES / "train").glob("*.jpg"))[:12]:
         shutil.copy(photo, tmp_path / "photos")

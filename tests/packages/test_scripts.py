@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.release import checked_address, core_version, prepare, with_absolute_links
+from scripts.release import (
+    checked_address,
+    core_version,
+    new_versions,
+    prepare,
+    with_absolute_links,
+)
 from tests.helpers.wheels import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +71,9 @@ def test_every_package_names_its_source_authors_and_changes(copy: Path) -> None:
         assert project["urls"]["Source"] == ADDRESS
         assert {"Documentation", "Issues", "Changelog"} <= {*project["urls"]}
         assert {"authors", "keywords", "classifiers"} <= {*project}
+        if "hatchling" in text:  # setuptools does not know the field
+            module = "latte" if source == ROOT else source.name.replace("-", "_")
+            assert project["import-names"] == [module]
 
 
 def test_no_placeholder_is_left(copy: Path) -> None:
@@ -79,3 +89,36 @@ def test_an_address_that_is_none_is_refused(text: str, capsys: pytest.CaptureFix
         checked_address(text)
     assert ended.value.code == 2
     assert "no address of a repository" in capsys.readouterr().err
+
+
+def test_a_plugin_without_a_new_version_is_not_shipped_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(name: str, version: str, text: str) -> None:
+        folder = tmp_path / "plugins" / name
+        (folder / "tests").mkdir(parents=True, exist_ok=True)
+        (folder / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+        (folder / "code.py").write_text(text)
+
+    def commit(*tag: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        for command in (("add", "."), (*identity, "commit", "-q", "-m", "x"), tag):
+            if command:
+                subprocess.run(["git", *command], cwd=tmp_path, check=True)
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    write("latte-tiny", "0.1.0", "weights")
+    write("latte-scenes", "0.1.0", "scenes")
+    commit("tag", "v0.1.0")
+    everything = [".", "plugins/latte-scenes", "plugins/latte-tiny"]
+    assert new_versions(tmp_path, "0.1.0") == everything
+    write("latte-scenes", "0.2.0", "more scenes")
+    write("latte-new", "0.1.0", "new")
+    (tmp_path / "plugins" / "latte-tiny" / "tests" / "test_new.py").touch()
+    commit("tag", "v0.1.1")
+    assert new_versions(tmp_path, "0.1.1") == [".", "plugins/latte-new", "plugins/latte-scenes"]
+    write("latte-tiny", "0.1.0", "other weights")
+    commit()
+    with pytest.raises(SystemExit):
+        new_versions(tmp_path, "0.1.2")
+    assert "plugins/latte-tiny has changed since v0.1.1" in capsys.readouterr().err

@@ -32,6 +32,7 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
     """
 
     interview: ClassVar[type[Interview]] = Interview
+    fits_large = False
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the questions."""

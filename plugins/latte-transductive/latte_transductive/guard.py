@@ -46,7 +46,7 @@ class EvidenceGuard(Guard[MixtureOptions]):
         """Return the verdict on the adapted model; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
         scale, corrections = evidence.logit_scale, evidence.corrections
-        lead = relative_margin(images, texts)
+        lead = relative_margin(images, texts, progress=self.context.progress)
         if len(images) < MIN_IMAGES or math.isnan(lead):
             return Verdict(0.0, "there are too few different images or class names to judge")
         answer_count = 0 if corrections is None else int((corrections >= 0).sum())

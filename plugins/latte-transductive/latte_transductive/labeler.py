@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -21,9 +21,17 @@ from latte.api import (
     LabelStream,
     PrototypeAggregator,
     TrainingStart,
+    long_task,
 )
 from latte_transductive.encoder_weights import members, weighted_encoders
+from latte_transductive.large import (
+    LargeMixture,
+    fit_large_among_other_names,
+    is_large,
+    updates,
+)
 from latte_transductive.mixture import Mixture, fit_mixture
+from latte_transductive.neighbours import neighbours_of
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
 from latte_transductive.spaces import WeightedEncoders
@@ -79,6 +87,8 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     """
 
     stream = "transductive"
+    fits_large: ClassVar[bool] = True
+    """True if a large set of images is fitted by `large`, which knows no describer's answers."""
     encoder_weights: dict[str, float]
     """Weight of each encoder beside the CLIP, by its name, in the latest fit."""
 
@@ -106,17 +116,57 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Label the images by a mixture, and return the mixture as classifier."""
         scale = self._scale(features)
         texts = self._texts(features, aggregator)
-        mixture = self._fit(features, texts, self._text_logits(features, aggregator))
+        if self.options.neighbour_weight:
+            # The search shows its progress; fits reuse its result.
+            neighbours_of(features, self.options.neighbours, self.context.progress)
+        mixture = (
+            self._fit_large(features, texts)
+            if self._is_large(features, texts)
+            else self._fit(features, texts, self._text_logits(features, aggregator))
+        )
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         self._encoder_rows[learner] = {
             name: encoder_rows / scale for name, encoder_rows in mixture.encoder_rows.items()
         }
         classifier = Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
-        labels = JointLabels.from_probabilities(mixture.posteriors, classifier)
+        labels = (
+            JointLabels.from_probabilities(mixture.posteriors, classifier)
+            if isinstance(mixture, Mixture)
+            else mixture.labels(classifier)
+        )
         if not self.options.confidence or labels.posterior is None:
             return labels
         return replace(labels, weights=labels.posterior.probabilities[:, 0])
+
+    def _is_large(self, images: Tensor, texts: Tensor) -> bool:
+        """Return True if the mixture is fitted by `large`, which some options do not allow."""
+        options = self.options
+        is_plain = options.prior == "zero_shot" and not self.training.encoder_features
+        among_names = bool(options.other_names or options.balance)
+        is_plain &= self.fits_large
+        return is_large(images, texts) and is_plain and among_names and not self._has_answers
+
+    def _fit_large(self, images: Tensor, texts: Tensor) -> LargeMixture:
+        names = self.options.other_names
+        with long_task(
+            self.context.progress, "fit mixtures", updates(self.options, names), "updates"
+        ) as task:
+            return fit_large_among_other_names(
+                images,
+                texts,
+                self._texts_of_others(images),
+                float(self._scale(images)),
+                self.options,
+                names=names,
+                balance=self.options.balance,
+                advance=task.advance,
+            )
+
+    def _texts_of_others(self, images: Tensor) -> Tensor:
+        if self._other_texts is None:
+            self._other_texts = self.training.encode_names(NAMES)
+        return self._other_texts.to(images)
 
     def _scale(self, images: Tensor) -> Tensor:
         return self.context.frozen_clip().logit_scale.to(images)
@@ -173,13 +223,11 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             return fit_mixture(
                 images, texts, scale, self.options, corrections, evidence, text, encoders
             )
-        if self._other_texts is None:
-            self._other_texts = self.training.encode_names(NAMES)
         if corrections is not None and self._has_answers:
             return fit_with_answers(
                 images,
                 texts,
-                self._other_texts.to(images),
+                self._texts_of_others(images),
                 scale,
                 self.options,
                 corrections,
@@ -192,7 +240,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         return fit_among_other_names(
             images,
             texts,
-            self._other_texts.to(images),
+            self._texts_of_others(images),
             scale,
             self.options,
             names=names,

@@ -7,11 +7,15 @@ import math
 import torch
 from torch import Tensor
 
+from latte.api import Progress, long_task
+
 _BLOCK_NUMBERS = 2**22
 """Largest number of entries of an (images, classes) block, which bounds the memory."""
 
 
-def relative_margin(image_features: Tensor, class_features: Tensor) -> float:
+def relative_margin(
+    image_features: Tensor, class_features: Tensor, *, progress: Progress | None = None
+) -> float:
     """Return the mean margin of the best class, relative to the margin of unrelated names.
 
     The margin of an image is the difference of its two largest similarities. Similarities of images
@@ -31,11 +35,13 @@ def relative_margin(image_features: Tensor, class_features: Tensor) -> float:
         return math.nan
     texts, middle = class_features.double(), image_features.double().mean(dim=0)
     margin = variance = 0.0
-    for block in torch.split(image_features, max(1, _BLOCK_NUMBERS // classes)):
-        centred = (block.double() - middle) @ texts.T
-        best = centred.topk(2, dim=1).values
-        margin += float((best[:, 0] - best[:, 1]).sum()) / images
-        variance += float(centred.var(dim=1).sum()) / images
+    with long_task(progress, "judge class names", images, "images") as task:
+        for block in torch.split(image_features, max(1, _BLOCK_NUMBERS // classes)):
+            centred = (block.double() - middle) @ texts.T
+            best = centred.topk(2, dim=1).values
+            margin += float((best[:, 0] - best[:, 1]).sum()) / images
+            variance += float(centred.var(dim=1).sum()) / images
+            task.advance(len(block))
     return margin / math.sqrt(variance) / expected_margin(classes) if variance > 0 else math.nan
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from latte.api import neighbour_agreement
+from latte_transductive.assigned import Assigned
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
 from latte_transductive.spaces import Fitted, Space, WeightedEncoders, joined
@@ -33,10 +34,8 @@ from latte_transductive.taught import (
     trust_in_texts,
 )
 
-_NEIGHBOUR_UPDATES = 5
+NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
-_MOST_ANCHOR = 1e4
-"""Largest number of images that a text counts as; larger numbers would have no effect."""
 _EVIDENCE = 3.0
 """If the largest evidence logit of an image has this value, the certainty of its class is 63 % (1 -
 1/e)."""
@@ -126,7 +125,7 @@ def fit_mixture(
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
     spaces = _spaces(images, anchors, encoders, fixed)
     directions = images if encoders is None else encoders.directions
-    term = _NeighbourTerm.of(directions, prior.zero_shot, options)
+    term = NeighbourTerm.of(directions, prior.zero_shot, options)
     if corrections is None or fixed is None or not fixed.answer_count:
         fitted = _fit(spaces, prior, evidence, fixed, term, options)
         return Mixture(fitted.posteriors, *fitted.over_unit_features(encoders))
@@ -177,7 +176,7 @@ def _regressed(
     corrections: Tensor,
     evidence: Tensor | None,
     fixed: _Fixed,
-    term: _NeighbourTerm,
+    term: NeighbourTerm,
 ) -> Fitted:
     """Return the classifier after the logistic regressions; its rows include those of the texts."""
     fixed = fixed.weighing(ANSWER)
@@ -226,7 +225,7 @@ def _fit(
     prior: _TextPrior,
     evidence: Tensor | None,
     fixed: _Fixed | None,
-    term: _NeighbourTerm,
+    term: NeighbourTerm,
     options: MixtureOptions,
 ) -> Fitted:
     """Return the Gaussians' classifier after all iterations; see `fit_mixture`."""
@@ -235,14 +234,16 @@ def _fit(
     started = (prior.start if evidence is None else prior.start + evidence).softmax(dim=1)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(prior.logits)
     posteriors = started if fixed is None else fixed.put(started)
-    assigned = _Assigned.of(posteriors, zero_shot, fixed)
+    belief = None if fixed is None else fixed.belief
     rows: list[Tensor] = []
     bias = torch.zeros_like(middle)
     for iteration in range(options.iterations):
-        anchoring, evenness = _anchoring(assigned, options), assigned.evenness
+        assigned = Assigned.of(posteriors.argmax(dim=1), zero_shot, middle, belief)
+        anchoring, evenness = assigned.anchoring(options), assigned.evenness
+        counted = posteriors if fixed is None else fixed.weights * posteriors
         spread = options.image_weight * prior.spread
         classifiers = [
-            space.classifier(assigned.posteriors, anchoring, spread, learn_variances=iteration > 0)
+            space.classifier(counted, anchoring, spread, learn_variances=iteration > 0)
             for space in spaces
         ]
         rows, biases = map(list, zip(*classifiers, strict=True))
@@ -253,7 +254,6 @@ def _fit(
         for space, space_rows in zip(spaces, rows, strict=True):
             logits = torch.addmm(logits, space.features, space_rows.T)
         posteriors = term.posteriors(logits, fixed)
-        assigned = _Assigned.of(posteriors, zero_shot, fixed)
     return Fitted(posteriors, rows, bias)
 
 
@@ -320,14 +320,18 @@ class _Fixed:
 
 
 @dataclass(frozen=True)
-class _NeighbourTerm:
+class NeighbourTerm:
     """Neighbour term v sum_j g_ij z_jc of the logits: the graph g and its weight v."""
 
     neighbours: Neighbours | None
     weight: float
 
     @classmethod
-    def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> _NeighbourTerm:
+    def of(cls, directions: Tensor, zero_shot: Tensor, options: MixtureOptions) -> NeighbourTerm:
+        """Return the term of unit vectors (N, D) whose cosines decide which are neighbours.
+
+        `zero_shot` (N,) are the zero-shot labels.
+        """
         if options.neighbour_weight == 0 or not (
             neighbours := neighbours_of(directions, options.neighbours)
         ):
@@ -345,7 +349,7 @@ class _NeighbourTerm:
 
         probabilities = put(evidence.softmax(dim=1))
         if self.neighbours is not None and self.weight > 0:
-            for _ in range(_NEIGHBOUR_UPDATES):
+            for _ in range(NEIGHBOUR_UPDATES):
                 heard = probabilities if fixed is None else fixed.weights * probabilities
                 probabilities = put(
                     torch.addmm(evidence, self.neighbours.graph, heard, alpha=self.weight).softmax(
@@ -353,54 +357,3 @@ class _NeighbourTerm:
                     )
                 )
         return probabilities
-
-
-@dataclass(frozen=True)
-class _Assigned:
-    """Labels of all images, and facts about the labels of each class."""
-
-    posteriors: Tensor
-    """(N, C): class probabilities of the images, times the number of images that each counts as."""
-    labels: Tensor
-    """(C,): number of images whose most probable class this is."""
-    support: Tensor
-    """(C,) in (0, 1]: n / m, both counted among the images labelled with the class. n is the number
-    of images whose zero-shot label is this class too, and m is the number of images with the most
-    frequent zero-shot label. The support is 1 for a class without images, and for a class that a
-    person gave to an image."""
-
-    @classmethod
-    def of(cls, posteriors: Tensor, zero_shot: Tensor, fixed: _Fixed | None) -> _Assigned:
-        """Return the sums for posteriors (N, C) and zero-shot labels (N,)."""
-        labels = posteriors.argmax(dim=1)
-        if fixed is not None:
-            posteriors = fixed.weights * posteriors
-        total = labels.bincount(minlength=posteriors.shape[1]).to(posteriors)
-        support = _support(labels, zero_shot, total)
-        if fixed is not None:
-            support = torch.lerp(support, torch.ones_like(support), fixed.belief)
-        return cls(posteriors, total, support)
-
-    @property
-    def evenness(self) -> float:
-        """Exponential of the entropy of the labels, divided by C: 1 for classes of equal size."""
-        shares = self.labels[self.labels > 0] / self.labels.sum()
-        return float((-(shares * shares.log()).sum()).exp()) / len(self.labels)
-
-
-def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return the support of each class: (n + 0.5) / (m + 0.5), with n, m of `_Assigned.support`."""
-    classes = len(total)
-    pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
-    label, name = pairs // classes, pairs % classes
-    most = torch.zeros_like(total).scatter_reduce(0, label, images.to(total), "amax")
-    zero_shot_images = torch.zeros_like(total)
-    zero_shot_images[label[label == name]] = images[label == name].to(total)
-    return (zero_shot_images + 0.5) / (most + 0.5)
-
-
-def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
-    even, few = options.anchor_images
-    images = assigned.evenness * even + (1 - assigned.evenness) * few
-    return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)

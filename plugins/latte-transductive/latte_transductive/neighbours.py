@@ -8,7 +8,7 @@ from functools import cache
 
 from torch import Tensor
 
-from latte.api import nearest_neighbours, symmetric_graph
+from latte.api import Progress, long_task, nearest_neighbours, symmetric_graph
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,21 @@ class Neighbours:
     """
 
 
-def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
+def neighbours_of(rows: Tensor, count: int, progress: Progress | None = None) -> Neighbours | None:
     """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.
 
-    Returns None if N < 2 or `count` < 1. Results are cached until `rows` is freed.
+    Returns None if N < 2 or `count` < 1. Results are cached until `rows` is freed. If the search
+    takes long, `progress` shows how far it is.
     """
     neighbour_count = min(count, len(rows) - 1)
     if neighbour_count < 1:
         return None
     cached = _cache()
     if rows not in cached or cached[rows].indices.shape[1] != neighbour_count:
-        cached[rows] = _search(rows, neighbour_count)
+        with long_task(progress, "find similar images", len(rows), "images") as task:
+            cosines, indices = nearest_neighbours(rows, neighbour_count, advance=task.advance)
+        weights = cosines.clamp_min(0) / (2 * neighbour_count)
+        cached[rows] = Neighbours(indices, symmetric_graph(weights, indices))
     return cached[rows]
 
 
@@ -42,10 +46,3 @@ def _cache() -> MutableMapping[Tensor, Neighbours]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
     return WeakTensorKeyDictionary()
-
-
-def _search(rows: Tensor, neighbour_count: int) -> Neighbours:
-    cosines, indices = nearest_neighbours(rows, neighbour_count)
-    return Neighbours(
-        indices, symmetric_graph(cosines.clamp_min(0) / (2 * neighbour_count), indices)
-    )

@@ -49,12 +49,12 @@ NAMES = (
     *("eye", "skeleton", "microscope"),
 )
 """Names of ordinary things of many kinds, which most CLIPs know."""
-_FITS = 2
+FITS = 2
 """Number of fits, each with other names."""
 _UNLIKE = 0.7
 """Share of the names, those least like the class names, that may be used."""
 _ROUNDS = 30
-_MOST_IMAGES = 10_000
+MOST_IMAGES = 10_000
 """Largest number of images from which the shifts are computed; more change them little."""
 
 
@@ -155,9 +155,9 @@ def unlike_texts(other_texts: Tensor, texts: Tensor, names: int) -> list[Tensor]
     if names == 0:
         return [other_texts[:0]]
     order = (other_texts @ texts.T).amax(dim=1).argsort(stable=True)
-    usable = order[: max(_FITS, int(_UNLIKE * len(order)))]
-    step = max(1, len(usable) // _FITS // names)
-    return [other_texts[usable[fit::_FITS][::step][:names]] for fit in range(_FITS)]
+    usable = order[: max(FITS, int(_UNLIKE * len(order)))]
+    step = max(1, len(usable) // FITS // names)
+    return [other_texts[usable[fit::FITS][::step][:names]] for fit in range(FITS)]
 
 
 def balancing_shifts(logits: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def balancing_shifts(logits: Tensor) -> Tensor:
         >>> shifts.round().tolist()
         [1.0, -1.0]
     """
-    sample = logits[:: math.ceil(len(logits) / _MOST_IMAGES)].double()
+    sample = logits[:: math.ceil(len(logits) / MOST_IMAGES)].double()
     wanted = math.log(len(sample) / sample.shape[1])
     shifts = sample.new_zeros(sample.shape[1])
     for _ in range(_ROUNDS):

@@ -98,14 +98,30 @@ class Space:
             spread: standard deviation of the logits over the classes.
             learn_variances: if false, the variances are those of random unit vectors.
         """
-        sums = posteriors.T @ self.features
+        sums, counts = posteriors.T @ self.features, posteriors.sum(dim=0)
+        return self.classifier_of(sums, counts, anchoring, spread, learn_variances=learn_variances)
+
+    def classifier_of(
+        self,
+        sums: Tensor,
+        counts: Tensor,
+        anchoring: Tensor,
+        spread: float,
+        *,
+        learn_variances: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Return rows and bias as `classifier` does.
+
+        `sums` (C, D) are the sums of the features, weighted by the posteriors, and `counts` (C,)
+        the sums of the posteriors.
+        """
         if self.anchors is None:
-            means = sums / (posteriors.sum(dim=0).unsqueeze(1) + anchoring)
+            means = sums / (counts.unsqueeze(1) + anchoring)
         else:
             means = normalize(sums + anchoring * self.anchors, dim=1)
         variances = torch.full_like(self.features[0], 1 / self.features.shape[1])
         if learn_variances:
-            variances = _variances(self.counted, posteriors.sum(dim=0), sums, means)
+            variances = _variances(self.counted, counts, sums, means)
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         gaussian_spread = self.moments.spread(rows, bias)

@@ -373,11 +373,11 @@ def test_class_without_images_keeps_its_text_as_mean() -> None:
 
 
 def test_support_is_low_where_zero_shot_calls_the_images_otherwise() -> None:
-    from latte_transductive.mixture import _support
+    from latte_transductive.assigned import support_of
 
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 2])
     zero_shot = torch.tensor([1, 1, 1, 0, 1, 1, 0])
     total = labels.bincount(minlength=4).double()
-    support = _support(labels, zero_shot, total)
+    support = support_of(labels, zero_shot, total)
     expected = torch.tensor([1.5 / 3.5, 1.0, 0.5 / 1.5, 1.0], dtype=torch.float64)
     assert torch.allclose(support, expected)
