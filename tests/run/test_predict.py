@@ -107,6 +107,21 @@ def test_suffix_of_the_output_selects_the_format(
     assert "--format xlsx needs a file" in capsys.readouterr().err
 
 
+def test_json_lines_about_images_that_predict_did_not_write_are_kept(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model.parent)
+    own = Path("own.jsonl")
+    for text in ('{"image": "photos/000.png", "label": "cat"}\n', '{"image": '):
+        own.write_text(text)
+        assert latte("predict", model, "photos", "-o", "own.jsonl") == 2
+        assert own.read_text() == text
+    assert "is not overwritten" in capsys.readouterr().err
+    own.unlink()
+    for _ in range(2):
+        assert latte("predict", model, "photos", "-o", "own.jsonl") == 0
+
+
 def test_all_images_read_is_code_0_and_counts_are_known(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
