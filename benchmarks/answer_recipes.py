@@ -6,19 +6,21 @@ pseudo-label of its image, with the weight 1.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.answer_rivals import AnsweredSet, Labels
+from benchmarks.folder_files import Drawn, NumberedSets
 from benchmarks.folder_rows import csv_text
+from benchmarks.folder_runs import BATCHES
 from benchmarks.measuring import evaluated_run
-from benchmarks.trained import recipe_for
-from benchmarks.trained_draws import Drawn, NumberedSets
 from latte.data.sources.listed import image_reference
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
@@ -46,9 +48,17 @@ class RecipeRun:
         unseen = [*zip(unseen_files, numbered_set.test.labels.tolist(), strict=True)]
         # The labels of own images are not written.
         own = [(path, 0) for path in own_files]
-        drawn = Drawn(names, self.numbered.templates[answered.name], own, unseen, torch.ones(0))
-        settings = recipe_for(self.recipe, drawn.write(self.place), len(own), seed=0)
-        settings["guard"] = None
+        drawn = Drawn(names, self.numbered.templates[answered.name], own, unseen)
+        settings: dict[str, Any] = {
+            "extends": self.recipe,
+            "name": self.recipe,
+            "dataset": dict(drawn.write(self.place)),
+            "device": "cpu",
+            "guard": None,
+            "reporters": [],
+            "controls": None,
+            "train": {"batch_size": max(2, math.ceil(len(own) / BATCHES))},
+        }
         if bool((corrections >= 0).any()):
             settings["corrections"] = "answers.csv"
             write_text(self.place / "answers.csv", _answers(own_files, corrections, names))

@@ -33,10 +33,9 @@ from torch import Tensor
 from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_recipes import RecipeRun
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
+from benchmarks.folder_files import number
 from benchmarks.folder_sets import load_sets, positive, set_parser, sets_of
 from benchmarks.measuring import say, table
-from benchmarks.trained import RECIPES
-from benchmarks.trained_draws import number
 
 LATTE = "latte"
 METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
@@ -65,7 +64,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     parser.add_argument(
-        "--recipe", action="append", choices=RECIPES, default=[], help="also run this recipe"
+        "--recipe",
+        action="append",
+        choices=("demo", "flyp"),
+        default=[],
+        help="also run this recipe",
     )
     options = parser.parse_args(arguments)
     if options.recipe and not options.set:
