@@ -112,6 +112,7 @@ KNOWN: Mapping[str, Callable[[], Method]] = {
     "zero-shot": lambda: zero_shot,
     "re-estimated": lambda: _method({}, "re-estimated", image_weight=1.0),
     "mixture alone": lambda: _method({"transductive": {"other_names": 0, "balance": 0}}),
+    "balanced": lambda: _method({"transductive": {"other_names": 0, "balance": 0.5}}),
     "transductive": lambda: _method({"transductive": {}}),
     "transductive+evidence": lambda: _method({"transductive": {}}, guard="evidence"),
     "inmap": lambda: _method({"inmap": {"sure": 1.0}}),

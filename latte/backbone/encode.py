@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,16 @@ class ClassTexts:
 
     of_class: tuple[tuple[str, ...], ...]
     """The sentences of each class, at least one."""
+    weights: tuple[tuple[float, ...], ...] | None = None
+    """Weight of each sentence; None if all sentences count alike."""
+
+    @classmethod
+    def weighted(cls, sentences: Sequence[Mapping[str, float]]) -> Self:
+        """Return the texts of classes from the weights of their sentences."""
+        return cls(
+            tuple(tuple(own) for own in sentences),
+            tuple(tuple(own.values()) for own in sentences),
+        )
 
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
@@ -57,12 +67,15 @@ class ClassTexts:
         """Return one unit feature per class (C, D), with gradient if `encode` records one.
 
         `encode` returns the unit features (M, D) of M texts. A class with several sentences gets
-        the normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
-        section 3.1.4).
+        the normalised (weighted) mean of their features, as in CLIP's prompt ensembles (Radford et
+        al. 2021, section 3.1.4).
         """
         sentence_features = encode(self.sentences)
         if len(sentence_features) == len(self.of_class):
             return sentence_features
+        if self.weights is not None:
+            weights = sentence_features.new_tensor([*chain.from_iterable(self.weights)])
+            sentence_features = sentence_features * weights.unsqueeze(1)
         # On a GPU, `index_add` would add in an order that differs from run to run.
         rows = torch.cat(
             [sentence_features, sentence_features.new_zeros(1, sentence_features.shape[1])]

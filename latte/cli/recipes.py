@@ -144,6 +144,8 @@ def check(
         echo(annotated(checked.model_copy(update={"path": recipe})), nl=False)
     if dataset is not None:
         echo(f"class names: {shared.number_of_names(dataset.class_names)}", err=True)
+        if sentences := sum(map(len, dataset.class_sentences)):
+            echo(f"sentences about the classes: {sentences:,}", err=True)
         few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
         for warning in [*dataset.warnings(), *([few] if few else [])]:
             echo(f"warning: {warning}", err=True)

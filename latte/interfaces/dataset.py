@@ -137,6 +137,14 @@ class Dataset(Component[OptionsT]):
         """All names of each class; the first is the name in `class_names`."""
         return [(name,) for name in self.class_names]
 
+    @property
+    def class_sentences(self) -> Sequence[Mapping[str, float]]:
+        """Weights of the sentences of each class, in place of the templates; empty if none.
+
+        The text feature of a class is the weighted mean over its sentences.
+        """
+        return ()
+
     @abstractmethod
     def training_images(self) -> Sequence[ImageReference]:
         """Return the N images to adapt to, sorted by id."""

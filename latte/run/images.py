@@ -6,12 +6,12 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -54,19 +54,26 @@ class Images:
     """All templates if the dataset has several; otherwise empty."""
     aliases: tuple[tuple[str, ...], ...] = ()
     """All names of each class, if at least one class has several names; otherwise empty."""
+    sentences: tuple[Mapping[str, float], ...] = ()
+    """Weighted sentences of each class, in place of the templates; empty if there are none."""
     corrections: Corrections | None = None
     """Classes that a person gave; None if the recipe has no corrections."""
 
     @property
     def class_texts(self) -> ClassTexts:
-        """The texts of each class: all its names, each in all templates."""
+        """The texts of each class: its sentences, or all its names, each in all templates."""
+        if self.sentences:
+            return ClassTexts.weighted(self.sentences)
         names = self.aliases or [(name,) for name in self.class_names]
         return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
     def fingerprint(self) -> str:
         """Digest of the images (ids, contents, order), class names, templates and test labels."""
-        several = [self.templates, self.aliases] if self.templates or self.aliases else []
+        several: list[Any] = (
+            [self.templates, self.aliases] if self.templates or self.aliases else []
+        )
+        several += [self.sentences] if self.sentences else []
         scans = (self.training, self.evaluation)
         ids = [[image.id for image in scan.images] for scan in scans]
         keys = [scan.keys for scan in scans]
@@ -119,6 +126,7 @@ def find_images(workspace: Workspace) -> Images:
         labels,
         templates if len(templates) > 1 else (),
         aliases if any(len(names) > 1 for names in aliases) else (),
+        tuple(dataset.class_sentences),
     )
 
 

@@ -44,6 +44,15 @@ class DatasetContract(ComponentContract):
         template = self.make(tmp_path).template
         assert "{class}" in template, f"{{class}} is missing in {template!r}"
 
+    def test_sentences_have_weights_for_every_class(self, tmp_path: Path) -> None:
+        """`class_sentences` must be empty, or have at least one weighted sentence per class."""
+        dataset = self.make(tmp_path)
+        if sentences := dataset.class_sentences:
+            assert len(sentences) == len(dataset.class_names), "one entry per class is needed"
+            assert all(sentences), "every class needs a sentence"
+            weights = [weight for own in sentences for weight in own.values()]
+            assert min(weights) > 0, "the weights of sentences must be above 0"
+
     def test_training_images_carry_no_label(self, tmp_path: Path) -> None:
         """Training images must be `ImageReference` objects without further attributes."""
         images = self.make(tmp_path).training_images()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator
 
+from latte.data.sources.sentences import read_sentences
 from latte.data.sources.tables import csv_cells
 from latte.data.sources.walk import list_folders
-from latte.interfaces import Context, Dataset, IsPath, LabelledImage, LatteError, Options
+from latte.interfaces import Context, Dataset, IsPath, LabelledImage, LatteError, Options, PathText
 from latte.interfaces.errors import nearest
 from latte.io.paths import existing_file, read_text, safe_name, some
 
@@ -62,6 +63,13 @@ class SourceOptions(Options):
         description="sentence that stands for a class; only {class} is replaced, by the name. With "
         "a list, a class is the mean feature of all sentences; if one text is needed, it is the "
         "first",
+    )
+
+    texts: PathText | None = Field(
+        default=None,
+        description="JSON file with several sentences per class, {class: [sentence, ...]} or "
+        "{class: {sentence: weight}}, in place of the template; descriptions `class` and new "
+        "names still use the template",
     )
 
     @property
@@ -388,6 +396,13 @@ class ImageSource(Dataset[SourceOptionsT]):
     def class_aliases(self) -> Sequence[Sequence[str]]:
         """All names of each class; the first is the one in `class_names`."""
         return self._class_aliases or super().class_aliases
+
+    @cached_property
+    def class_sentences(self) -> Sequence[Mapping[str, float]]:
+        """Weighted sentences of each class, of the option `texts`; empty if it is not set."""
+        if self.options.texts is None:
+            return ()
+        return read_sentences(self.context.path(self.options.texts), self.class_aliases)
 
     @cached_property
     def lookup(self) -> ClassLookup:

@@ -149,7 +149,12 @@ def test_command_writes_page_table_figure_and_all_rows(
     assert "ZLaP" in latte(*command).out
     out = tmp_path / "field"
     page = (out / "field.html").read_text(encoding="utf-8")
-    assert page.startswith(HTML_START) and "<button" in page and ">mine<" in page
+    assert (
+        page.startswith(HTML_START)
+        and "<button" in page
+        and "aria-sort" in page
+        and ">mine<" in page
+    )
     assert (out / "field.svg").read_text(encoding="utf-8").startswith("<svg xmlns=")
     assert r"\toprule" in (out / "field.tex").read_text(encoding="utf-8")
     assert "| ZLaP |" in (out / "field.md").read_text(encoding="utf-8")

@@ -141,7 +141,7 @@ def digamma(value: float) -> float:
 
 def inverse_digamma(target: float) -> float:
     low, high = 1e-6, 1e6
-    for _ in range(60):
+    for _ in range(40):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if digamma(middle) < target else (low, middle)
     return low
