@@ -154,9 +154,16 @@ def _refuse_own_files(output: Path, rows_format: RowsFormat, *, force: bool) -> 
 
     A list of skipped images is one of its own only beside the rows of the same call.
     """
-    refuse_other_kind(output, *_STARTS[rows_format], force=force)
+    is_list = rows_format == "jsonl" and is_file(output) and not _has_classes(output)
+    refuse_other_kind(output, *(() if is_list else _STARTS[rows_format]), force=force)
     starts = ("image,reason\r\n", "image,reason\n") if is_file(output) else ()
     refuse_other_kind(_skipped_file(output), *starts, force=force)
+
+
+def _has_classes(rows: Path) -> bool:
+    """Return False for JSON lines about images that `predict` did not write, such as a dataset."""
+    with rows.open("rb") as file:
+        return b'"classes": [{"class": ' in file.readline(2**20)
 
 
 def _skipped_file(output: Path) -> Path:

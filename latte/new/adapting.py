@@ -194,7 +194,7 @@ def recipe_path(images: Path, output: Path, listed: Path | None = None) -> Path:
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
     """Run all stages of a proposed recipe and return the results; finished stages are reused."""
-    from latte.run.ready import fetch_model
+    from latte.run.ready import fetch_backbone, fetch_encoders
     from latte.run.workspace import run_folder
 
     recipe, output = load_recipe(proposed.recipe, registry), proposed.output
@@ -202,7 +202,9 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
     if folder.results.exists():
         folder.results.read()  # its errors do not name the model
     with naming_argument(proposed.arguments.model):
-        fetch_model(recipe, registry, folder)
+        fetch_backbone(recipe, registry, folder)
+    with naming_argument(proposed.arguments.encoder):
+        fetch_encoders(recipe, registry, folder)
     from latte.run.runner import run_recipe
 
     results = run_recipe(recipe, registry, progress, output=output)

@@ -26,6 +26,7 @@ def encoder_keys(encoders: Sequence[str], registry: Registry) -> tuple[Keys, ...
     Raises `LatteError` if no such encoder is installed, or if it needs a model.
     """
     found: list[Keys] = []
+    names: list[str] = []
     for text in encoders:
         name, _, model = text.partition(":")
         if not registry.all("encoder"):
@@ -37,8 +38,9 @@ def encoder_keys(encoders: Sequence[str], registry: Registry) -> tuple[Keys, ...
                 f"the encoder {name} needs the name of a model",
                 hint=f"as in --encoder {name}:MODEL; latte components encoder {name}",
             )
-        is_second = any(keys[USE] == name for keys in found)
+        is_second = registered.spec.name in names
         label = {NAME: f"{registered.spec.name}-{len(found) + 1}"} if is_second else {}
+        names.append(registered.spec.name)
         found.append({USE: name, **label, **({"model": model} if model else {})})
     return tuple(found)
 

@@ -162,7 +162,8 @@ def _encoder_keys(keys: Mapping[str, str], file: Path) -> dict[str, str]:
     if not model or not (model.startswith((".", "~", "/")) or folder.is_dir()):
         return {**keys}
     path = _path(folder, file)
-    return {**keys, "model": path if Path(path).is_absolute() else f"./{path}"}
+    is_path = Path(path).is_absolute() or path.startswith(".")
+    return {**keys, "model": path if is_path else f"./{path}"}
 
 
 def _path(path: Path, file: Path) -> str:

@@ -57,6 +57,7 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
         *verdict_statements(results, folder, evidence, is_measured=bool(models.models)),
         *([_measure(folder)] if goal == "gain" else []),
         *_corrected(record.recipe),
+        *_encoders(results),
         *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
@@ -112,6 +113,26 @@ def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
         return []
     text = f"Corrected: labels that a person gave were used, from {one_line(', '.join(files))}."
     return [Statement("note", text)]
+
+
+def _encoders(results: RunResults) -> list[Statement]:
+    """Return statements on the encoders beside the CLIP, and on what they mean for new images."""
+    encoders = results.record.train.encoders
+    used = [one_line(encoder.name) for encoder in encoders if encoder.classifies]
+    unused = [one_line(encoder.name) for encoder in encoders if not encoder.classifies]
+    statements = []
+    if used:
+        names = " and ".join(used)
+        text = (
+            f"The classifier uses {names} beside the CLIP, so it encodes each new image with both."
+        )
+        statements.append(Statement("note", text))
+    if unused:
+        text = (
+            f"The classifier does not use {' and '.join(unused)}: new images need the CLIP alone."
+        )
+        statements.append(Statement("note", text))
+    return statements
 
 
 def _ask(results: RunResults, run: str) -> Statement:

@@ -38,21 +38,31 @@ def refuse_unready(
     if writes and not exists(folder.path):
         with naming_line(recipe):
             refuse_read_only(folder.path, "output")
-    fetch_model(recipe, registry, folder, until)
+    fetch_models(recipe, registry, folder, until)
     for name, control in recipe.controls.items() if until == STAGES[-1] else ():
         check_trainables(control, registry)
-        fetch_model(control, registry, run_folder(control, limit, folder.controls / name))
+        fetch_models(control, registry, run_folder(control, limit, folder.controls / name))
 
 
-def fetch_model(
+def fetch_models(
     recipe: Recipe, registry: Registry, folder: RunFolder, until: str = STAGES[-1]
 ) -> None:
-    """Download the model for the stages up to `until`, unless it is cached or not needed."""
-    needed = STAGES.index(until) >= STAGES.index("zero-shot")
-    if not needed or folder.results.finished("zero-shot") is not None:
-        return
-    with naming_line(recipe):
-        unloaded(recipe, registry, recipe.backbone).fetch()
+    """Download the models for the stages up to `until`, unless they are cached or not needed."""
+    if STAGES.index(until) >= STAGES.index("zero-shot"):
+        fetch_backbone(recipe, registry, folder)
+        fetch_encoders(recipe, registry, folder)
+
+
+def fetch_backbone(recipe: Recipe, registry: Registry, folder: RunFolder) -> None:
+    """Download the CLIP, unless it is cached, or its features are in the run folder."""
+    if folder.results.finished("zero-shot") is None:
+        with naming_line(recipe):
+            unloaded(recipe, registry, recipe.backbone).fetch()
+
+
+def fetch_encoders(recipe: Recipe, registry: Registry, folder: RunFolder) -> None:
+    """Download the encoders, unless they are cached, or their features are in the run folder."""
+    if folder.results.finished("zero-shot") is None:
         for encoder in recipe.encoders:
             with naming_encoder(encoder.label):
                 unloaded(recipe, registry, encoder).fetch()

@@ -34,7 +34,7 @@ from latte.run.process import (
     take_device,
 )
 from latte.run.profile import RunProfile, write_profile
-from latte.run.ready import fetch_model
+from latte.run.ready import fetch_models
 from latte.run.sending import check_sending
 from latte.run.stages import Job
 from latte.run.workspace import Workspace, run_folder
@@ -130,7 +130,7 @@ class _Runner:
         share_folder(self.folder)
         recipe, registry = self.workspace.recipe, self.workspace.registry
         check_sending(recipe, self.workspace.dataset, registry)
-        fetch_model(recipe, registry, self.folder, STAGES[self.last])
+        fetch_models(recipe, registry, self.folder, STAGES[self.last])
         images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
         distributed.barrier()  # no process reads the folder while its files are moved

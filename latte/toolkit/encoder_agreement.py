@@ -12,8 +12,10 @@ from torch.nn.functional import normalize
 from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
-_LEAST_AGREEMENT = 0.6
+_LEAST_SHARE = 0.6
 """Encoders whose neighbours agree less, relative to the CLIP's neighbours, have the weight 0."""
+_LEAST_EXCESS = 0.1
+"""The same for an agreement beyond chance below this value, which few images reach by chance."""
 
 
 def neighbour_agreement(indices: Tensor, labels: Tensor) -> float:
@@ -43,7 +45,8 @@ def encoder_weights(
     An encoder helps if similar images in its space have the same class. The true classes are
     unknown, so `labels` that follow from the CLIP stand for them. Therefore neighbours by the CLIP
     agree best by construction; an encoder whose neighbours agree as often has the weight 1. The
-    weight falls to 0 for an encoder whose neighbours agree 0.6 times as often, beyond chance.
+    weight falls to 0 for an encoder whose neighbours agree 0.6 times as often, beyond chance. It is
+    also 0 if they agree less than 0.1 beyond chance, which shows nothing in a small folder.
 
     Args:
         images: (N, D): the CLIP's unit features of the images.
@@ -65,7 +68,9 @@ def encoder_weights(
         indices = nearest_neighbours(centred_directions(features), _NEIGHBOURS)[1]
         agreement = neighbour_agreement(indices, labels)
         relative = min(1.0, agreement / reference) if reference > 0 else 0.0
-        weights[name] = max(0.0, (relative - _LEAST_AGREEMENT) / (1 - _LEAST_AGREEMENT))
+        if agreement < _LEAST_EXCESS:
+            relative = 0.0
+        weights[name] = max(0.0, (relative - _LEAST_SHARE) / (1 - _LEAST_SHARE))
     return weights
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from tests.helpers.plugin_packages import write_package
 
 PLUGIN = '''
-from pathlib import Path
+import os
 
 import torch
 from latte.api import (
-    Classifier, ComponentSpec, EncoderLoader, EpochInfo, LabelerPrototypes, ModuleEncoder, Options,
+    Classifier, ComponentSpec, EncoderLoader, EpochInfo, LabelerPrototypes, LatteError,
+    ModuleEncoder, Options,
     PixelFormat, PseudoLabeler, full_stream, hookimpl,
 )
 from latte.testing import StubEncoder
@@ -34,7 +35,14 @@ class Broken(StubEncoder):
         return 3 * features if self.breaks == "length" else features
 
 class Colours(EncoderLoader[ColoursOptions]):
-    licence = "CC0-1.0"
+    licence, seconds = "CC0-1.0", 2.0
+
+    def is_cached(self):
+        return "COLOURS_CACHED" in os.environ
+
+    def fetch(self):
+        if self.options.breaks == "missing":
+            raise LatteError("cannot download colours", hint="bring the file")
 
     def load(self):
         return Broken(self.options.width, self.options.breaks)

@@ -107,6 +107,21 @@ def test_suffix_of_the_output_selects_the_format(
     assert "--format xlsx needs a file" in capsys.readouterr().err
 
 
+def test_json_lines_about_images_that_predict_did_not_write_are_kept(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model.parent)
+    own = Path("own.jsonl")
+    for text in ('{"image": "photos/000.png", "label": "cat"}\n', '{"image": '):
+        own.write_text(text)
+        assert latte("predict", model, "photos", "-o", "own.jsonl") == 2
+        assert own.read_text() == text
+    assert "is not overwritten" in capsys.readouterr().err
+    own.unlink()
+    for _ in range(2):
+        assert latte("predict", model, "photos", "-o", "own.jsonl") == 0
+
+
 def test_all_images_read_is_code_0_and_counts_are_known(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +188,23 @@ def test_rows_of_a_stopped_call_are_kept_and_taken_in_order(form: str, tmp_path:
     file.write(rows)
     assert path.read_bytes()[:2] in (b"im", b'{"', b"PK")
     assert not file.unfinished.exists()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"image": "1.jpg", "source": "own", "classes": []}',
+        '{"image": "1.jpg", "source": "mine", "classes": [{"class": "cat", "score": 1}]}',
+        '{"image": "1.jpg", "source": "own", "classes": [{"class": "cat", "score": "x"}]}',
+        '["1.jpg"]',
+        "\0",
+    ],
+)
+def test_rows_that_latte_did_not_write_are_not_taken(row: str, tmp_path: Path) -> None:
+    file = RowsFile(tmp_path / "labels.jsonl", "jsonl")
+    good = '{"image": "0.jpg", "source": "own", "classes": [{"class": "cat", "score": 1}]}'
+    file.unfinished.write_text(f"{good}\n{row}\n{good}\n")
+    assert len(file.written(["cat"])) == 1
 
 
 def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from latte.data.prefetch import image_threads
 from latte.interfaces import ClassifiedImage, RunResults
 from latte.io.redaction import one_line
-from latte.report.numbers import percent, plural
+from latte.report.numbers import percent
 from latte.report.page.gallery import Thumbnail, thumbnail
 
 MOST_SHEETS = 100
@@ -61,8 +61,9 @@ def copies_sentence(results: RunResults) -> str | None:
     if not pairs:
         return None
     first, second = map(one_line, pairs[0])
-    number = plural(len(pairs), "pair of near-copies", "pairs of near-copies")
-    return f"{number}, such as {first} and {second}: each picture counts twice"
+    if len(pairs) == 1:
+        return f"1 pair of near-copies, which counts twice: {first} and {second}"
+    return f"{len(pairs)} pairs of near-copies, which count twice, such as {first} and {second}"
 
 
 def _sheet_image(example: ClassifiedImage, position: int) -> SheetImage:
