@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from benchmarks.measuring import say
 from benchmarks.scale_features import DrawnFeatures, drawn_features, random_features
 from latte.report.progress import make_progress
 from latte.run.process import peak_memory_mb, start_measuring
-from latte.toolkit.neighbours import nearest_neighbours
+from latte.toolkit import neighbours as search
 
 ResultT = TypeVar("ResultT")
 _SAMPLE = 1000
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch (%(default)s)")
     parser.add_argument("--iterations", type=int, default=10, help="of each fit (%(default)s)")
     parser.add_argument(
-        "--exact", action="store_true", help="also fit with all classes, and compare the labels"
+        "--exact",
+        action="store_true",
+        help="compare the labels with those of an exact search and a fit with all classes",
     )
     choice = parser.parse_args(arguments)
     torch.set_num_threads(choice.threads)
@@ -65,7 +68,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) -> None:
-    """Measure each part on `drawn` features; `exact` also fits the mixture with all classes."""
+    """Measure each part on `drawn` features.
+
+    If `exact` is true, neighbours of few images are searched in cells, too, and labels are compared
+    with those of an exact search and a fit with all classes.
+    """
+    if exact:
+        search.EXACT_ROWS = 0
     progress = make_progress()
     images, count = drawn.images, options.neighbours
     say(f"{'part':<34}{'wall s':>8}{'CPU s':>8}{'peak MiB':>10}")
@@ -75,7 +84,7 @@ def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) 
     labels = _timed("two mixtures in blocks", lambda: _labels_in_blocks(drawn, others, options))
     lead = _timed("lead", lambda: relative_margin(images, drawn.texts, progress=progress))
     queries = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))[:_SAMPLE]
-    _, nearest = nearest_neighbours(images, count, queries)
+    _, nearest = search.nearest_neighbours(images, count, queries)
     is_nearest = (neighbours.indices[queries].unsqueeze(2) == nearest.unsqueeze(1)).any(dim=2)
     say(f"recall of neighbours: {is_nearest.double().mean():.4f}; lead {lead:.2f}")
     usual = "in blocks" if is_large(images, drawn.texts) else "with all classes at once"
@@ -83,13 +92,16 @@ def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) 
     _say_right(drawn, "in blocks", labels)
     if not exact:
         return
-    all_classes = _timed("two mixtures at once", lambda: _labels_at_once(drawn, others, options))
+    search.EXACT_ROWS = len(images)
+    whole = replace(drawn, images=images.clone())  # whose neighbours are not cached
+    _timed("exact neighbours", lambda: neighbours_of(whole.images, count, progress))
+    all_classes = _timed("two mixtures at once", lambda: _labels_at_once(whole, others, options))
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(2))
     shuffled = DrawnFeatures(images[order], drawn.texts, drawn.labels[order], drawn.logit_scale)
     again = torch.empty_like(all_classes)
     again[order] = _labels_at_once(shuffled, others, options)
     _say_right(drawn, "at once", all_classes)
-    say(f"labels that blocks change: {(labels != all_classes).double().mean():.3%}")
+    say(f"labels that cells and blocks change: {(labels != all_classes).double().mean():.3%}")
     say(
         f"labels that another order of images changes: {(again != all_classes).double().mean():.3%}"
     )

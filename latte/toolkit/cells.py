@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from latte.toolkit.blocks import row_blocks
 
-RECALL = 0.97
+RECALL = 0.99
 """Share of the nearest neighbours of random rows that the searched cells must contain."""
 _CELLS = 4.0
 """Number of cells, relative to √N."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from latte.interfaces import long_task, progress
+from latte.interfaces import long_task
 from latte.interfaces.progress import ProgressTask, SilentProgress, SilentTask
 
 
@@ -34,7 +34,7 @@ class Recorded(SilentProgress):
 
 def test_task_is_shown_from_the_fifth_second(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr("latte.interfaces.progress.time.monotonic", lambda: seconds[0])
     shown = Recorded()
     with long_task(shown, "search", 9, "rows") as task:
         for moment in (1.0, 4.9, 5.0, 6.0):
@@ -45,7 +45,7 @@ def test_task_is_shown_from_the_fifth_second(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_task_that_ends_in_the_fifth_second_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 7.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr("latte.interfaces.progress.time.monotonic", lambda: next(moments))
     shown = Recorded()
     with long_task(shown, "search", 3, "rows") as task:
         task.advance(3)
