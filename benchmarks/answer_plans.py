@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from latte_transductive.mixture import fit_mixture
-from latte_transductive.options import MixtureOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -16,7 +14,7 @@ from latte.api import AskingOrder, asking_order
 IN_ORDER, WORTH_ASKING = "in order", "while worth asking"
 PLANS = (
     *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
-    *("10 random", "30 random", "100 random", "1 per group", "2 per group"),
+    *("3 random", "10 random", "30 random", "100 random", "1 per group", "2 per group"),
     *("5 sheets", "1 sheet per group"),
     *(f"{number} {IN_ORDER}" for number in (10, 15, 30, 50, 100)),
     WORTH_ASKING,
@@ -109,10 +107,7 @@ def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Te
             break
         rows = considered[order.rows]
         asked_rows, corrections[rows] = torch.cat([asked_rows, rows]), truth[rows]
-        texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-        posteriors = fit_mixture(
-            answered.own, texts, scale, MixtureOptions(), corrections
-        ).posteriors
+        posteriors = answered.taught(corrections).posteriors
     return asked_rows[:number]
 
 

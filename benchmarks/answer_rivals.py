@@ -13,9 +13,8 @@ from functools import cached_property
 import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from latte_transductive.labeler import TransductiveOptions
-from latte_transductive.mixture import Mixture, fit_mixture
-from latte_transductive.options import MixtureOptions
-from latte_transductive.other_names import NAMES, fit_among_other_names
+from latte_transductive.mixture import Mixture
+from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
@@ -68,12 +67,33 @@ class AnsweredSet:
         return fit_among_other_names(
             self.own,
             labelled.texts,
-            labelled.encode_names(NAMES),
+            self.other_texts,
             labelled.logit_scale,
             options,
             names=options.other_names,
             balance=options.balance,
         )
+
+    def taught(self, corrections: Tensor) -> Mixture:
+        """Return the mixture with answers (N,), where -1 is no answer."""
+        options, labelled = TransductiveOptions(), self.labelled
+        if not bool((corrections >= 0).any()):
+            return self.default
+        return fit_with_answers(
+            self.own,
+            labelled.texts,
+            self.other_texts,
+            labelled.logit_scale,
+            options,
+            corrections,
+            names=options.other_names,
+            balance=options.balance,
+        )
+
+    @cached_property
+    def other_texts(self) -> Tensor:
+        """Texts of the names of other things."""
+        return self.labelled.encode_names(NAMES)
 
     @property
     def without_answers(self) -> Tensor:
@@ -109,11 +129,7 @@ Method = Callable[[AnsweredSet, Tensor], Labels]
 def mixture(answered: AnsweredSet, corrections: Tensor) -> Labels:
     """Labels of latte's mixture with the answers; without an answer, of the default."""
     texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-    fitted = (
-        fit_mixture(answered.own, texts, scale, MixtureOptions(), corrections)
-        if bool((corrections >= 0).any())
-        else answered.default
-    )
+    fitted = answered.taught(corrections)
     unseen = answered.classified(scale * texts + fitted.rows, fitted.bias).unseen
     return Labels(fitted.posteriors.argmax(dim=1), unseen)
 

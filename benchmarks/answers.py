@@ -7,7 +7,8 @@ images that latte asks about first. In `5 sheets` the person names the five larg
 sheet of the nine surest and three least sure images of each, of which those that show the sheet's
 commonest class get an answer. `while worth asking` goes on in this order as long as ten
 answers are expected to change a point. With `--wrong`, a share of the answers names another class.
-Accuracy on own images leaves the answered images out.
+Accuracy on own images leaves the answered images out. With `--recipe demo`, the whole recipe of
+LatteCLIP is one more method; it needs `--set`, because it trains with the images.
 
 The constants of the mixture's steps for answers, and of the order of asking, were chosen on
 sports22, weather6, grocery26, trash6, steel6, brain4, cifar10 and emotions6, and judged on eight
@@ -18,17 +19,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 from zlib import crc32
 
 import torch
+from latte_benchmarks.folder_cells import LabelledSet
 from torch import Tensor
 
 from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
+from benchmarks.answer_recipes import RecipeRun
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
-from benchmarks.folder_sets import load_sets, positive, set_parser
+from benchmarks.folder_files import number
+from benchmarks.folder_sets import load_sets, positive, set_parser, sets_of
 from benchmarks.measuring import say, table
 
 LATTE = "latte"
@@ -57,10 +63,31 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--no-rivals", action="store_true", help="measure latte alone")
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        choices=("demo", "flyp"),
+        default=[],
+        help="also run this recipe",
+    )
     options = parser.parse_args(arguments)
+    if options.recipe and not options.set:
+        parser.error("--recipe needs --set")
     sets = load_sets(options)
     plans = options.plan or PLANS
-    methods = {LATTE: mixture} if options.no_rivals else METHODS
+    methods = {LATTE: mixture} if options.no_rivals else dict(METHODS)
+    with tempfile.TemporaryDirectory() as place:
+        for recipe in options.recipe:
+            methods[f"recipe {recipe}"] = RecipeRun(recipe, number(sets_of(options)), Path(place))
+        _measure(options, sets, plans, methods)
+
+
+def _measure(
+    options: argparse.Namespace,
+    sets: Sequence[LabelledSet],
+    plans: Sequence[str],
+    methods: Mapping[str, Method],
+) -> None:
     results: Results = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)

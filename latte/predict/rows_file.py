@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias, cast
+from typing import Literal, TextIO, TypeAlias, cast, get_args
 
 from latte.evaluate.predictions import (
     NO_LABEL,
@@ -200,6 +200,8 @@ def _prediction(
     labels: Mapping[str, int],
 ) -> Prediction:
     scores = tuple(ClassScore(name, score, labels.get(name, NO_LABEL)) for name, score in classes)
+    if not scores or source not in get_args(Source):
+        raise ValueError("no row that latte wrote")
     return Prediction(image, scores, cast("Source", source), match=match)
 
 

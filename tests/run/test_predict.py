@@ -190,6 +190,23 @@ def test_rows_of_a_stopped_call_are_kept_and_taken_in_order(form: str, tmp_path:
     assert not file.unfinished.exists()
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"image": "1.jpg", "source": "own", "classes": []}',
+        '{"image": "1.jpg", "source": "mine", "classes": [{"class": "cat", "score": 1}]}',
+        '{"image": "1.jpg", "source": "own", "classes": [{"class": "cat", "score": "x"}]}',
+        '["1.jpg"]',
+        "\0",
+    ],
+)
+def test_rows_that_latte_did_not_write_are_not_taken(row: str, tmp_path: Path) -> None:
+    file = RowsFile(tmp_path / "labels.jsonl", "jsonl")
+    good = '{"image": "0.jpg", "source": "own", "classes": [{"class": "cat", "score": 1}]}'
+    file.unfinished.write_text(f"{good}\n{row}\n{good}\n")
+    assert len(file.written(["cat"])) == 1
+
+
 def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:
     file = RowsFile(Path("labels.csv"), "csv")
     file.unfinished.write_text("rows of an earlier command")

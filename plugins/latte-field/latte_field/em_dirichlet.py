@@ -52,7 +52,7 @@ class DirichletLabeler(FieldLabeler[DirichletOptions]):
         temperature = self.options.temperature * problem.scale
         points = (temperature * problem.images @ problem.texts.T).log_softmax(dim=1)
         assigned = problem.with_answers(points.exp())
-        alphas = torch.ones_like(points[: len(problem.texts), :])
+        alphas = torch.ones_like(points[:1]).repeat(len(problem.texts), 1)
         for _ in range(self.options.rounds):
             sizes = assigned.sum(dim=0).unsqueeze(1)
             means = (assigned.T @ points) / sizes.clamp_min(_TINY)

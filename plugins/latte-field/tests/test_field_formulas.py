@@ -144,3 +144,15 @@ def test_nearest_means_are_class_means_with_the_moved_text() -> None:
     absent = replace(case, images=case.images[:2])
     nothing = absent.nearest_means(torch.tensor([[1.0, 0, 0], [1.0, 0, 0]])).weights
     assert bool(torch.isfinite(nothing).all())
+
+
+@pytest.mark.parametrize("name", LABELERS)
+@pytest.mark.parametrize("images", [1, 2, 4])
+def test_there_may_be_fewer_images_than_classes(name: str, images: int) -> None:
+    texts = normalize(torch.randn(7, 6, generator=torch.Generator().manual_seed(1)), dim=1)
+    case = replace(problem(images), texts=texts)
+    result = fit(name, case)
+    assert result.probabilities.shape == (images, 7)
+    assert bool(torch.isfinite(result.probabilities).all())
+    rows = (result.classifier or case.nearest_means(result.probabilities)).weights
+    assert bool(torch.isfinite(rows).all())

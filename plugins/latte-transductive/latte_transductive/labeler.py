@@ -33,7 +33,7 @@ from latte_transductive.large import (
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.neighbours import neighbours_of
 from latte_transductive.options import MixtureOptions
-from latte_transductive.other_names import NAMES, fit_among_other_names
+from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
 from latte_transductive.spaces import WeightedEncoders
 
 _HALF = 0.5
@@ -47,14 +47,14 @@ class TransductiveOptions(MixtureOptions):
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
-        "that show no class; without effect if a person gave classes; 0: one fit without them",
+        "that show no class; with answers of a person, in the fits that speak for classes without "
+        "an answer; 0: one fit without them",
     )
     balance: float = Field(
         default=0.25,
         ge=0.0,
         le=1.0,
-        description="share of the shifts of the text logits that make all classes as frequent; "
-        "without effect if a person gave classes",
+        description="share of the shifts of the text logits that make all classes as frequent",
     )
 
     prior: Literal["zero_shot", "current"] = Field(
@@ -79,8 +79,8 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
 
     The prior is the softmax of text logits: the similarities with the zero-shot classifier times
     the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
-    the zero-shot classifier, so that labels change with the prototypes. Unless a person gave the
-    classes of images, the mixture has names of other things; see `other_names`.
+    the zero-shot classifier, so that labels change with the prototypes. Without answers of a
+    person, the mixture has names of other things; see `other_names`.
 
     Image-only encoders of the recipe have Gaussians of their own, with a weight that follows from
     the images; see `encoder_weights`. An encoder with the weight 0 changes no label.
@@ -141,12 +141,11 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
 
     def _is_large(self, images: Tensor, texts: Tensor) -> bool:
         """Return True if the mixture is fitted by `large`, which some options do not allow."""
-        corrections, options = self.training.corrections, self.options
-        has_answers = corrections is not None and bool((corrections >= 0).any())
+        options = self.options
         is_plain = options.prior == "zero_shot" and not self.training.encoder_features
         among_names = bool(options.other_names or options.balance)
         is_plain &= self.fits_large
-        return is_large(images, texts) and is_plain and among_names and not has_answers
+        return is_large(images, texts) and is_plain and among_names and not self._has_answers
 
     def _fit_large(self, images: Tensor, texts: Tensor) -> LargeMixture:
         names = self.options.other_names
@@ -219,10 +218,24 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     ) -> Mixture:
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
-        is_guided = self._has_answers or evidence is not None
-        if is_guided or not (names or balance):
+        has_only_evidence = evidence is not None and not self._has_answers
+        if has_only_evidence or not (names or balance):
             return fit_mixture(
                 images, texts, scale, self.options, corrections, evidence, text, encoders
+            )
+        if corrections is not None and self._has_answers:
+            return fit_with_answers(
+                images,
+                texts,
+                self._texts_of_others(images),
+                scale,
+                self.options,
+                corrections,
+                names=names,
+                balance=balance,
+                text_logits=text,
+                evidence=evidence,
+                encoders=encoders,
             )
         return fit_among_other_names(
             images,

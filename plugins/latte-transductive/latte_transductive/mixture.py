@@ -25,7 +25,9 @@ from latte_transductive.taught import (
     ANSWER,
     NEIGHBOUR_SHARE,
     ROUNDS,
+    Default,
     answer_weights,
+    default_logits,
     logistic_regression,
     propagated_logits,
     sure_examples,
@@ -66,6 +68,7 @@ def fit_mixture(
     evidence: Tensor | None = None,
     text: Tensor | None = None,
     encoders: WeightedEncoders | None = None,
+    default: Default | None = None,
 ) -> Mixture:
     """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -111,9 +114,14 @@ def fit_mixture(
     one more Gaussian, whose mean is sum_i z_ic x_i / (sum_i z_ic + k_c), where x_i are centred
     features: without images, it is the mean of all images. Its w is multiplied by the
     encoder's weight. Neighbours are those by the cosines of all spaces; see `encoder_weights`.
+
+    `default` has parts of the mixture without answers, which count besides the given classes: its
+    shifts are added to the text logits, and its labels speak for classes without an answer.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
-    prior = _TextPrior.of(logit_scale * (images @ texts.T) if text is None else text)
+    text = logit_scale * (images @ texts.T) if text is None else text
+    shifts = torch.zeros_like(text[0]) if default is None else default.shifts
+    prior = _TextPrior.of(text if default is None else text + shifts)
     fixed = _Fixed.of(corrections, evidence, len(texts), images)
     spaces = _spaces(images, anchors, encoders, fixed)
     directions = images if encoders is None else encoders.directions
@@ -124,16 +132,26 @@ def fit_mixture(
     rows = fixed.rows[: fixed.answer_count]
     trust = trust_in_texts(prior.logits[rows], corrections[rows], prior.logits.mean(dim=0))
     trusted = prior.trusted(trust)
+    guesses = [] if evidence is None else [evidence]
+    labels = trusted.start.argmax(dim=1)
     if term.neighbours is not None:
         probabilities, graph = trusted.start.softmax(dim=1), term.neighbours.graph
         propagated = propagated_logits(probabilities, corrections, graph, prior.spread)
-        evidence = propagated if evidence is None else evidence + propagated
+        labels = propagated.argmax(dim=1)
+        guesses.append(propagated)
+    if default is not None and default.posteriors is not None:
+        guesses.append(default_logits(default.posteriors, corrections, labels, prior.spread))
+    evidence = torch.stack(guesses).sum(dim=0) if guesses else None
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)
     fitted = _fit(spaces, trusted, evidence, fixed, damped, options)
     # The classifier of the mixture is relative to the text logits, of which only a part counts.
     rows_of_texts = logit_scale * texts
     clip_rows, *encoder_rows = fitted.rows
-    start = replace(fitted, rows=[clip_rows + trust * rows_of_texts, *encoder_rows])
+    start = replace(
+        fitted,
+        rows=[clip_rows + trust * rows_of_texts, *encoder_rows],
+        bias=fitted.bias + trust * shifts,
+    )
     learned = _regressed(spaces, start, corrections, evidence, fixed, term)
     rows, bias, further_rows = learned.over_unit_features(encoders)
     return Mixture(learned.posteriors, rows - rows_of_texts, bias, further_rows)

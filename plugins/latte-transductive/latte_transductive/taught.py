@@ -1,10 +1,11 @@
 """Steps that the mixture adds if a person gave the classes of some images.
 
 A few given classes are worth more than every guess of the texts. In the order of this file, they
-decide how far the texts are trusted, spread over the graph of neighbours, count as a share of their
-class in the Gaussians, and end in a logistic regression that also learns from images with a sure
-class. The constants were chosen on eight labelled sets and judged on eight other
-sets (`python -m benchmarks answers`, docs/results.md).
+decide how far the texts are trusted, spread over the graph of neighbours, are completed by the
+labels of the mixture without answers while classes have none, count as a share of their class in
+the Gaussians, and end in a logistic regression that also learns from images with a sure class. The
+constants were chosen on eight labelled sets and judged on eight other sets (`python -m benchmarks
+answers`, docs/results.md).
 
 Answers spread as in Zhou, Bousquet, Lal, Weston, Schölkopf: Learning with Local and Global
 Consistency (NIPS 2003). The regression starts at the mixture's classifier and stays near it, as
@@ -43,6 +44,9 @@ _PROPAGATION_STEPS = 50
 _PROPAGATED_SPREAD = 0.45
 """Standard deviation of the propagated logits over the classes, relative to the text logits."""
 _LEAST_PROBABILITY = 1e-4
+_DEFAULT_SPREAD = 2.0
+"""Standard deviation of the default's logits relative to the text logits, before its factors. It
+was chosen on twelve sets, with classes that nobody answered and classes that do not occur."""
 _SURE = 0.9
 """An image with a larger probability of its class is an example of the regression."""
 _MOST_EXAMPLES = 20_000
@@ -97,6 +101,52 @@ def propagated_logits(
     logits = logits - logits.mean(dim=1, keepdim=True)
     spread = float(logits.square().mean().sqrt())
     return logits * (_PROPAGATED_SPREAD * text_spread / spread if spread > 0 else 0.0)
+
+
+@dataclass(frozen=True)
+class Default:
+    """Parts of the mixture without answers that remain while there are few answers."""
+
+    shifts: Tensor
+    """(C,): shifts that were added to the text logits; see `other_names`."""
+    posteriors: Tensor | None
+    """(N, C): class probabilities of the images; None if each class has an answer."""
+
+
+def default_logits(
+    probabilities: Tensor, corrections: Tensor, propagated_labels: Tensor, text_spread: float
+) -> Tensor:
+    """Return logits (N, C) of the mixture without answers, which speak for unanswered classes.
+
+    They are the centred logarithms of its probabilities, scaled to the text logits' spread times
+
+        2 (share of classes without an answer) (evenness of the propagated labels)² t
+
+    where t is the trust that the answers give these probabilities, as in `trust_in_texts`. The
+    evenness (exponential of the entropy, divided by C) is small if few of the classes occur: then
+    most unanswered classes show on no image.
+
+    Args:
+        probabilities: (N, C): class probabilities of the mixture without answers.
+        corrections: (N,): given classes, and -1 elsewhere.
+        propagated_labels: (N,): likeliest classes by the propagated logits.
+        text_spread: standard deviation of the text logits over the classes.
+    """
+    classes = probabilities.shape[1]
+    answered = (corrections >= 0).nonzero().squeeze(1)
+    given_counts = corrections[answered].bincount(minlength=classes)
+    unanswered_share = float((given_counts == 0).double().mean())
+    counts = propagated_labels.bincount(minlength=classes)
+    shares = counts[counts > 0].double() / len(propagated_labels)
+    evenness = float((-(shares * shares.log()).sum()).exp()) / classes
+    logits = (probabilities + _LEAST_PROBABILITY).log()
+    trust = trust_in_texts(
+        logits[answered], corrections[answered], torch.zeros_like(probabilities[0])
+    )
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    spread = float(logits.square().mean().sqrt())
+    factor = _DEFAULT_SPREAD * unanswered_share * evenness**2 * trust
+    return logits * (factor * text_spread / spread if spread > 0 else 0.0)
 
 
 def answer_weights(labels: Tensor, classes: int, images: int) -> Tensor:

@@ -15,6 +15,7 @@ from latte_transductive.other_names import (
     fit_among_other_names,
     unlike_texts,
 )
+from latte_transductive.taught import Default
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -96,7 +97,7 @@ def test_shifts_make_all_classes_as_probable(texts: Tensor) -> None:
 
 
 def labeler(
-    texts: Tensor, images: Tensor, corrections: Tensor | None
+    texts: Tensor, images: Tensor, corrections: Tensor | None = None
 ) -> TransductiveLabeler[TransductiveOptions]:
     asked: list[int] = []
 
@@ -120,11 +121,26 @@ def labeler(
     return made
 
 
-def test_answers_of_a_person_take_the_place_of_other_names(texts: Tensor) -> None:
-    images = near(texts, 60, 2)
-    given = torch.where(torch.arange(60) < 5, torch.arange(60) % 5, -1)
+@pytest.mark.parametrize("answered_classes", [2, 5])
+def test_answers_keep_shifts_and_the_default_of_unanswered_classes(
+    texts: Tensor, answered_classes: int
+) -> None:
+    images = unit(60, 2)
+    truth = (images @ texts.T).argmax(dim=1)
+    given = torch.where((torch.arange(60) < 30) & (truth < answered_classes), truth, -1)
     taught = labeler(texts, images, given)
     mixture = taught._fit(images, texts, None)
     scale = float(StubClip().logit_scale)
-    expected = fit_mixture(images, texts, scale, TransductiveOptions(), given)
-    assert torch.equal(mixture.posteriors, expected.posteriors)
+    logits = scale * (images @ texts.T)
+    without = labeler(texts, images)._fit(images, texts, None).posteriors
+    default = Default(
+        TransductiveOptions().balance * balancing_shifts(logits),
+        None if answered_classes == 5 else without,
+    )
+    expected = fit_mixture(
+        images, texts, scale, TransductiveOptions(), given, text=logits, default=default
+    )
+    assert torch.allclose(mixture.posteriors, expected.posteriors, atol=1e-5)
+    assert torch.allclose(mixture.bias, expected.bias, rtol=1e-4)
+    alone = fit_mixture(images, texts, scale, TransductiveOptions(), given)
+    assert float((mixture.posteriors - alone.posteriors).abs().max()) > 0.01

@@ -11,6 +11,7 @@ from latte_transductive.options import MixtureOptions
 from latte_transductive.taught import (
     Examples,
     answer_weights,
+    default_logits,
     logistic_regression,
     propagated_logits,
     sure_examples,
@@ -61,6 +62,29 @@ def test_right_texts_are_trusted_more_than_wrong_ones() -> None:
     middle = text.mean(dim=0)
     assert trust_in_texts(text, labels, middle) == pytest.approx(1 / 1.1)
     assert trust_in_texts(text, labels.flip(0), middle) == 0
+
+
+def test_default_counts_by_unanswered_classes_evenness_and_trust() -> None:
+    probabilities = torch.eye(4, dtype=torch.float64).repeat(6, 1) * 0.9 + 0.02
+    even = torch.arange(24) % 4
+    corrections = torch.full((24,), -1)
+    corrections[:2] = even[:2]
+    logits = default_logits(probabilities, corrections, even, text_spread=3.0)
+    assert torch.equal(logits.argmax(dim=1), even)
+    # Half of the classes have an answer, all labels are even, and both answers agree.
+    assert float(logits.square().mean().sqrt()) == pytest.approx(2 * 0.5 * 3.0 / 1.05)
+    half_of_classes = default_logits(probabilities, corrections, even % 2, text_spread=3.0)
+    assert torch.allclose(half_of_classes, logits / 4)
+    corrections[:2] = even[:2] + 1
+    contradicted = default_logits(probabilities, corrections, even, text_spread=3.0)
+    assert float(contradicted.abs().max()) < float(logits.abs().max()) / 2
+
+
+def test_default_is_silent_if_each_class_has_an_answer() -> None:
+    probabilities = torch.eye(3, dtype=torch.float64).repeat(2, 1)
+    labels = torch.arange(6) % 3
+    corrections = torch.where(torch.arange(6) < 3, labels, -1)
+    assert not default_logits(probabilities, corrections, labels, text_spread=1.0).any()
 
 
 def chain_with_an_end_per_class() -> tuple[Tensor, Tensor]:
