@@ -12,7 +12,7 @@ from latte.cli.errors import print_error
 from latte.interfaces import LatteError
 
 MEASUREMENTS = (
-    *("step", "epoch", "loader", "describe", "predict", "gpu", "reclip", "scale"),
+    *("step", "epoch", "loader", "describe", "predict", "gpu", "reclip", "scale", "large"),
     *("folders", "review", "questions", "answers", "encoders", "encoding"),
 )
 

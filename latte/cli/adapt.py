@@ -91,7 +91,7 @@ def adapt(
     if output is not None and not output.suffix:
         hint = f"for the folder of recipe and results: --runs {output}"
         raise LatteError("is no .csv, .xlsx or .jsonl file", where=f"--output {output}", hint=hint)
-    registry = load_registry()
+    registry, progress = load_registry(), make_progress(quiet)
     proposed = propose(
         images,
         file_or_names(classes),
@@ -102,12 +102,12 @@ def adapt(
         encoders=encoder or (),
         labels=labels,
         registry=registry,
+        progress=progress,
     )
     findings = proposed.findings
     class_names = number_of_names(findings.class_names)
     echo(in_lines(f"images: {findings.images:,}; class names: {class_names}"))
     print_reasons(findings, proposed.choices)
-    progress = make_progress(quiet)
     results = run_proposal(proposed, registry, progress)
     print_results(results, results.folder)
     if output or sort_into:

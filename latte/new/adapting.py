@@ -107,6 +107,9 @@ def adapt(
     with machine_errors():
         folder = given_path(runs, "runs")
         root, listed = given_images(images, folder)
+        from latte.new.model import display, load
+
+        shown = display(progress)
         proposed = propose(
             root,
             given_classes(classes),
@@ -121,10 +124,8 @@ def adapt(
             ),
             registry=registry,
             arguments=PYTHON,
+            progress=shown,
         )
-        from latte.new.model import display, load
-
-        shown = display(progress)
         for line in reasons(proposed.findings, proposed.choices):
             shown.say(line)
         results = run_proposal(proposed, registry, shown)
@@ -154,6 +155,7 @@ def propose(
     labels: Path | None = None,
     registry: Registry,
     arguments: Arguments = ADAPT,
+    progress: Progress | None = None,
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
@@ -173,7 +175,9 @@ def propose(
             check_model(settings, base_dir=base, model_folder=find_folder)
     with naming_argument(arguments.encoder):
         keys = encoder_keys(encoders, registry)
-    findings = look_at(images, classes, test, labels, listed=listed, arguments=arguments)
+    findings = look_at(
+        images, classes, test, labels, listed=listed, arguments=arguments, progress=progress
+    )
     choices = choose(findings, this_machine(), registry, method, model, keys)
     if not path.exists():  # else the run may have all features already
         with naming_argument(arguments.model):

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -21,7 +21,7 @@ from latte.data.sources.classes import (
     read_classes,
 )
 from latte.data.sources.walk import list_folders
-from latte.interfaces import Context, Dataset, ImageReference, LatteError
+from latte.interfaces import Context, Dataset, ImageReference, LatteError, Progress
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
 from latte.new.arguments import NEW, Arguments
 from latte.new.labels import LabelCounts, checked_labels
@@ -122,6 +122,7 @@ def look_at(
     *,
     listed: Path | None = None,
     arguments: Arguments = NEW,
+    progress: Progress | None = None,
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
@@ -140,7 +141,7 @@ def look_at(
     if classes is None and evaluation and (names := _names_beside(root, evaluation)):
         classes, named_by = names, evaluation
     with arguments.replacing_keys():
-        dataset = _dataset(root, listed, classes, evaluation, arguments)
+        dataset = _dataset(root, listed, classes, evaluation, arguments, progress)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
         labelled = len(dataset.evaluation_images())
     label_counts = None if labels is None else checked_labels(labels, dataset, arguments.labels)
@@ -204,6 +205,7 @@ def _dataset(
     classes: Path | Sequence[str] | None,
     evaluation: Path | None,
     arguments: Arguments,
+    progress: Progress | None,
 ) -> Dataset[Any]:
     def no_clip() -> None:
         raise LatteError("nothing is encoded here")
@@ -215,6 +217,8 @@ def _dataset(
         _check_class_folders(root.absolute(), context, arguments)
     else:
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
+    if progress is not None:
+        context = replace(context, progress=progress)
     registry = load_registry()
     folder = registry.get("dataset", "folder" if listed is None else "list")
     images = {} if listed is None else {"images": str(listed.absolute())}

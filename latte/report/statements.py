@@ -117,6 +117,8 @@ def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
 
 def _encoders(results: RunResults) -> list[Statement]:
     """Return statements on the encoders beside the CLIP, and on what they mean for new images."""
+    if results.record.train.used == "zero-shot":
+        return []
     encoders = results.record.train.encoders
     used = [one_line(encoder.name) for encoder in encoders if encoder.classifies]
     unused = [one_line(encoder.name) for encoder in encoders if not encoder.classifies]

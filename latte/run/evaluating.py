@@ -29,7 +29,7 @@ from latte.evaluate.predictions import (
 )
 from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Calibration, Evaluation, RunModel
+from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_task
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
@@ -112,16 +112,17 @@ def evaluate(
         of_model = classified[model.role]
         calibration = _calibrate(workspace, images, zero_shot, of_model)
         models.append(replace(model, calibration=calibration))
-        answers[model.role] = _answers(of_model, calibration)
+        answers[model.role] = _answers(of_model, calibration, workspace.progress)
         if images.corrections is not None:
             answers[model.role] = answers[model.role].corrected(images.corrections.given)
     folder, used = workspace.folder, answers[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions]
-    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used)
+    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used, workspace.progress)
     adapted_labels = folder.adapted_model.pseudo_labels
     adapted_labels.unlink(missing_ok=True)
     if outcome.used != "adapted":
-        _write_pseudo_labels(adapted_labels, images, zero_shot, answers["adapted"])
+        progress = workspace.progress
+        _write_pseudo_labels(adapted_labels, images, zero_shot, answers["adapted"], progress)
         written.append(adapted_labels)
     _write_uncertain(folder.uncertain, used, images)
     (used_model,) = (model for model in models if model.role == outcome.used)
@@ -254,36 +255,41 @@ def _calibrate(
     return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
 
 
-def _answers(found: _Classified, calibration: Calibration) -> _Answers:
+def _answers(found: _Classified, calibration: Calibration, progress: Progress) -> _Answers:
     own = found.calibrated_posterior(calibration)
     if own is not None:
         every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
         labels, probabilities, confidences = (one[:, :MOST_CLASSES] for one in every)
         return _Answers(labels[:, 0], labels, probabilities, confidences)
     columns: list[tuple[Tensor, ...]] = []
-    for block in found.training:
-        shares = (block.float() * calibration.scale).softmax(dim=1)
-        best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
-        columns.append((block.argmax(dim=1), best.indices, best.values))
+    with long_task(progress, "label images", found.training.images, "images") as task:
+        for block in found.training:
+            shares = (block.float() * calibration.scale).softmax(dim=1)
+            best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
+            columns.append((block.argmax(dim=1), best.indices, best.values))
+            task.advance(len(block))
     labels, likeliest, probabilities = (torch.cat(one) for one in zip(*columns, strict=True))
     return _Answers(labels, likeliest, probabilities, probabilities)
 
 
 def _write_pseudo_labels(
-    path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers
+    path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers, progress: Progress
 ) -> None:
     names = images.class_names
     found = (zero_shot.zero_shot_labels, answers.labels, answers.confidences[:, 0])
     columns = [one.tolist() for one in found]
+    training = images.training.images
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
+        long_task(progress, f"write {path.name}", len(training), "images") as task,
     ):
         writer = csv.writer(file)
         writer.writerow(PSEUDO_LABEL_COLUMNS)
-        for image, before, after, confidence in zip(images.training.images, *columns, strict=True):
+        for image, before, after, confidence in zip(training, *columns, strict=True):
             rounded = round(min(1.0, confidence), 6)
             writer.writerow((image.id, names[before], names[after], rounded))
+            task.advance()
 
 
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:

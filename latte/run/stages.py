@@ -8,7 +8,7 @@ from functools import cached_property
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import RunResults
+from latte.interfaces import RunResults, long_task
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
 from latte.results.record import STAGES
@@ -193,8 +193,13 @@ def _evaluate(job: Job) -> StageResult:
 
 
 def _report(job: Job) -> StageResult:
-    reporters = job.workspace.listeners.reporters
-    return StageResult([file for one in reporters for file in one.report(job.run_results)])
+    reporters, files = job.workspace.listeners.reporters, []
+    with long_task(job.workspace.progress, "write reports", 1 + len(reporters), "parts") as task:
+        for one in reporters:
+            results = job.run_results
+            task.advance()
+            files += one.report(results)
+    return StageResult(files)
 
 
 _RUN: Mapping[str, Callable[[Job], StageResult]] = dict(

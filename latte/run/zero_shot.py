@@ -16,7 +16,7 @@ from latte.backbone.encode import (
     encode_class_texts,
 )
 from latte.data.scan import Scan
-from latte.interfaces import Classifier, LatteError, Progress, Trunk
+from latte.interfaces import Classifier, LatteError, Progress, Trunk, long_task
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.stored import explained, same_count
@@ -114,7 +114,9 @@ class ZeroShot:
         return Classifier(self.class_features, torch.arange(len(self.class_features)))
 
 
-def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
+def compute_zero_shot(
+    workspace: Workspace, images: Images, *, with_encoders: bool = True
+) -> ZeroShot:
     """Encode all images with the frozen CLIP and the encoders, and all classes with the CLIP."""
     clip = workspace.frozen_clip
     training = encode_images(workspace, images.training, "encode images")
@@ -122,11 +124,12 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     with workspace.encoding():
         class_features = encode_class_texts(clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
-    labels = zero_shot_labels(training, class_features)
+    labels = zero_shot_labels(training, class_features, workspace.progress)
     examples = None
     if images.examples is not None:
         examples = encode_images(workspace, images.examples, "encode examples")
-    encoders = {name: _encode_beside(workspace, images, name) for name in workspace.encoders}
+    names = workspace.encoders if with_encoders else ()
+    encoders = {name: _encode_beside(workspace, images, name) for name in names}
     return ZeroShot(training, evaluation, class_features, labels, examples, encoders)
 
 
@@ -185,11 +188,16 @@ def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> 
         return encode_class_texts(workspace.frozen_clip, texts).to(workspace.device)
 
 
-def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
+def zero_shot_labels(
+    image_features: Tensor, class_features: Tensor, progress: Progress | None = None
+) -> Tensor:
     """Return the nearest class (N,) of N images, from unit features (N, D) and (C, D)."""
-    blocks = row_blocks(len(image_features), len(class_features))
-    nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
-    return torch.cat([torch.zeros(0, dtype=torch.int64), *nearest])
+    nearest = [torch.zeros(0, dtype=torch.int64)]
+    with long_task(progress, "zero-shot labels", len(image_features), "images") as task:
+        for rows in row_blocks(len(image_features), len(class_features)):
+            nearest.append((image_features[rows] @ class_features.T).argmax(dim=1))
+            task.advance(rows.stop - rows.start)
+    return torch.cat(nearest)
 
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:

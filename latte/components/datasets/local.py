@@ -11,7 +11,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from latte.api import Context, ImageReference, LabelledImage, LatteError, PathText, SourceOptions
+from latte.api import (
+    Context,
+    ImageReference,
+    LabelledImage,
+    LatteError,
+    PathText,
+    SourceOptions,
+    long_task,
+)
 from latte.api.sources import (
     CLASS_FOLDERS,
     ClassNames,
@@ -116,9 +124,12 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
     def _links(self) -> str | None:
         """Warning that links lead to images outside `root`; None if no link does."""
         paths = ListedPaths(self._root, absolute=False)
-        outside_images = [
-            image for image in self._training_images if not paths.stays_inside(image.path)
-        ]
+        outside_images, images = [], self._training_images
+        with long_task(self.context.progress, "check links", len(images), "images") as task:
+            for image in images:
+                if not paths.stays_inside(image.path):
+                    outside_images.append(image)
+                task.advance()
         if not outside_images:
             return None
         return (
@@ -130,7 +141,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        return images_below(self._root, "dataset.root", self._left_out)
+        return images_below(self._root, "dataset.root", self._left_out, self.context.progress)
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from latte.data.sources.classes import ClassLookup
 from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import LeftOut, list_images
-from latte.interfaces import ImageReference, LabelledImage, LatteError
+from latte.interfaces import ImageReference, LabelledImage, LatteError, Progress, long_task
 from latte.io.paths import is_file, path_as_text, path_from_text, some
 
 
@@ -183,11 +183,12 @@ def labelled_tree(
 
 
 def images_below(
-    root: Path, where: str, left_out: LeftOut | None = None
+    root: Path, where: str, left_out: LeftOut | None = None, progress: Progress | None = None
 ) -> tuple[ImageReference, ...]:
     """Return every image below `root`, sorted by id. Raises `LatteError` if there is none.
 
-    Files that are not read as images are added to `left_out`.
+    Files that are not read as images are added to `left_out`. If there are many images, `progress`
+    shows how many are listed.
 
     Example:
         >>> from pathlib import Path
@@ -197,7 +198,12 @@ def images_below(
         >>> [image.id for image in images_below(Path("photos"), "dataset.root")]
         ['cats/1.jpg']
     """
-    return by_id([image_reference(path, root) for path in list_images(root, where, left_out)])
+    paths, images = list_images(root, where, left_out), []
+    with long_task(progress, "list images", len(paths), "images") as task:
+        for path in paths:
+            images.append(image_reference(path, root))
+            task.advance()
+    return by_id(images)
 
 
 def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:
