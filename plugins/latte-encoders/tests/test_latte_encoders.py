@@ -26,10 +26,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
+from torchvision.transforms import functional as vision
 
 from latte.api import Encoder, EncoderLoader, LatteError
-from latte.data.views import evaluation_pixels
-from latte.data.views import normalise as normalised
 from latte.testing import EncoderContract
 from latte.testing.fixtures import make_context
 
@@ -65,9 +64,21 @@ def photo(width: int = 57, height: int = 40) -> Image.Image:
     return Image.fromarray(noise.permute(1, 2, 0).numpy()).resize((width, height))
 
 
+def pixels_of(encoder: Encoder, image: Image.Image) -> Tensor:
+    """Return the pixels (1, 3, S, S) that the encoder's pixel format describes."""
+    form = encoder.pixel_format
+    mode = vision.InterpolationMode(form.interpolation)
+    if form.resize_mode == "squash":
+        view = vision.resize(image, [form.size, form.size], mode)
+    else:
+        short_side = form.short_side or form.size
+        view = vision.center_crop(vision.resize(image, [short_side], mode), [form.size, form.size])
+    scaled_pixels = vision.pil_to_tensor(view).to(torch.float32).div(255)
+    return vision.normalize(scaled_pixels, form.mean, form.std)[None]
+
+
 def features(encoder: Encoder, image: Image.Image) -> Tensor:
-    pixels = evaluation_pixels(image, encoder.pixel_format)
-    return encoder.encode_images(normalised(pixels[None], encoder.pixel_format))[0]
+    return encoder.encode_images(pixels_of(encoder, image))[0]
 
 
 def test_dinov2_gives_the_features_of_transformers_own_pipeline(tmp_path: Path) -> None:
@@ -120,9 +131,7 @@ def test_dinov3_squashes_images_and_takes_its_class_token(tmp_path: Path) -> Non
     encoder = load(TransformersEncoder, tmp_path)
     assert (encoder.pixel_format.size, encoder.pixel_format.resize_mode) == (32, "squash")
     model = transformers.AutoModel.from_pretrained(tmp_path / "model")
-    pixels = normalised(
-        evaluation_pixels(photo(), encoder.pixel_format)[None], encoder.pixel_format
-    )
+    pixels = pixels_of(encoder, photo())
     with torch.no_grad():
         expected = normalize(model(pixel_values=pixels).last_hidden_state[:, 0], dim=1)
     assert torch.allclose(encoder.encode_images(pixels), expected, atol=1e-5)
