@@ -11,9 +11,9 @@ from torch.nn.functional import normalize
 from benchmarks.answer_rivals import AnsweredSet
 from latte.api import AskingOrder, asking_order
 
-IN_ORDER, WORTH_ASKING = "in order", "while worth asking"
+NO_ANSWER, IN_ORDER, WORTH_ASKING = "0 per class", "in order", "while worth asking"
 PLANS = (
-    *("0 per class", "1 per class", "2 per class", "5 per class", "10 per class"),
+    *(NO_ANSWER, "1 per class", "2 per class", "5 per class", "10 per class"),
     *("3 random", "10 random", "30 random", "100 random", "1 per group", "2 per group"),
     *("5 sheets", "1 sheet per group"),
     *(f"{number} {IN_ORDER}" for number in (10, 15, 30, 50, 100)),

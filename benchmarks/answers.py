@@ -30,7 +30,7 @@ import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from torch import Tensor
 
-from benchmarks.answer_plans import PLANS, WORTH_ASKING, answers, with_mistakes
+from benchmarks.answer_plans import NO_ANSWER, PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_recipes import RecipeRun
 from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
 from benchmarks.folder_files import number
@@ -101,6 +101,8 @@ def _measure(
         say(means_table(names, plans, methods, results, part), "")
         if not options.no_rivals:
             say(*(against_best_rival(names, plan, results, part) for plan in plans))
+        if NO_ANSWER in plans:
+            say(*(against_no_answer(names, plan, results, part) for plan in plans), "")
     if WORTH_ASKING in plans:
         numbers = {
             name: mean(draw.answers for draw in results[name, WORTH_ASKING][LATTE])
@@ -164,6 +166,16 @@ def against_best_rival(names: Sequence[str], plan: str, results: Results, part: 
         mark = "!" if mean(differences) < -2 * error else ""
         cells.append(f"{name} {mean(differences):+.1f}{mark}")
     return f"{plan}, minus {best}: {', '.join(cells)}"
+
+
+def against_no_answer(names: Sequence[str], plan: str, results: Results, part: str) -> str:
+    """Return a line on latte's differences to its accuracy without an answer, set by set."""
+    cells = [
+        f"{name} {mean_of([name], plan, results, part, LATTE) - before:+.1f}"
+        for name in names
+        for before in [mean_of([name], NO_ANSWER, results, part, LATTE)]
+    ]
+    return f"{plan}, minus {NO_ANSWER}: {', '.join(cells)}"
 
 
 def mean_of(names: Sequence[str], plan: str, results: Results, part: str, method: str) -> float:

@@ -50,7 +50,8 @@ class Evidence:
         class_features: (C, D): the zero-shot classifier, one unit row per class.
         image_features: (N, D): frozen unit features of the training images.
         logit_scale: Logit scale of the frozen CLIP.
-        candidates: Adapted models by learner name; the run averages their similarities.
+        candidates: Adapted models by learner name, and encoders that the classifier uses by
+            theirs; the run averages their similarities.
         labels: (N,) int64: class of each training image after adapting; from the labeler's
             posterior (class probabilities of training images) if there is one.
         trained: True if the recipe trained the CLIP's weights; candidates are then accepted in full

@@ -234,8 +234,8 @@ def _licence(results: RunResults) -> str:
 def _use(results: RunResults) -> list[str]:
     backbone = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
-    encoders = any(encoder.classifies for encoder in results.record.train.encoders)
-    if encoders:
+    is_adapted = results.record.train.used != "zero-shot"
+    if is_adapted and any(encoder.classifies for encoder in results.record.train.encoders):
         return [
             *(_package(results, backbone) if backbone else []),
             "With latte, which loads both the CLIP and the encoder of this model:",

@@ -117,7 +117,7 @@ def run_facts(results: RunResults) -> list[Fact]:
 def encoder_fact(encoder: EncoderFacts) -> Fact:
     """Return the model, size and licence of an encoder, and whether the classifier uses it."""
     licence = f"licence {one_line(encoder.licence)}" if encoder.licence else "unknown licence"
-    use = "the classifier uses it" if encoder.classifies else "the classifier does not use it"
+    use = f"the adapted classifier {'uses it' if encoder.classifies else 'does not use it'}"
     weights = f"{encoder.parameters:,} parameters, {size(encoder.bytes)}"
     return (
         f"Encoder {one_line(encoder.name)}",

@@ -128,8 +128,15 @@ class Review:
 
     def stored(self) -> Stored:
         """Read the answers, with class names as the run spells them."""
-        answers = tuple(map(self._with_spelling, read_answers(self.file)))
+        answers = tuple(map(self._with_spelling, self._answers()))
         return Stored(answers, self.run.class_names)
+
+    def _answers(self) -> list[Answer]:
+        """Read the file of answers, which may be untrusted; raise `LatteError` for a link."""
+        if self.file.is_symlink():
+            what = "this is a link, and a review reads and writes no file through one"
+            raise LatteError(what, where=str(self.file), hint="replace it by a file")
+        return read_answers(self.file)
 
     def _with_spelling(self, answer: Answer) -> Answer:
         label = answer.label and self._spelt(answer.label)
@@ -198,7 +205,7 @@ class Review:
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
-        read_answers(self.file)  # raises an error if the file is damaged
+        self._answers()  # raises an error if the file is damaged
         time, ids = now(), self.run.rows.training_ids
         append_answers(
             self.file,
@@ -223,7 +230,7 @@ class Review:
         Each image gets back the answer that it had before; an image that has been answered again
         since keeps its new answer. Raises `LatteError` if there is no such answer.
         """
-        lines = read_answers(self.file)
+        lines = self._answers()
         saved = [answer for answer in lines if answer.time == time and answer.kind != "undo"]
         task = next((name for name in TASKS if saved and saved[0].queue == name), None)
         if task is None:

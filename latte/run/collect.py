@@ -62,6 +62,8 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     zero_shot = load_zero_shot(folder.zero_shot, images, workspace.recipe.encoder_names)
     used = used_classifiers(run)
     classifiers = used.learners
+    # Only reporters name near-copies, and finding them decodes images.
+    copies = near_copies(images.training, zero_shot.training) if workspace.recipe.reporters else ()
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
     refuse_other_width(path, [*classifiers.values()], width)
@@ -78,7 +80,7 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
-        near_copies=near_copies(images.training, zero_shot.training),
+        near_copies=copies,
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()

@@ -81,7 +81,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Run
             hint="give it some with `dataset.evaluation`; labels are used for nothing else",
         )
     size = workspace.recipe.evaluate.batch_size
-    zero_shot = compute_zero_shot(workspace, images)
+    zero_shot = compute_zero_shot(workspace, images, with_encoders=False)
     outcome = load_outcome(workspace, images, zero_shot)
     features = outcome.adapted.encode(images.evaluation.cache, size, progress, "evaluate")
     # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.

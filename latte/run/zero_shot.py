@@ -114,7 +114,9 @@ class ZeroShot:
         return Classifier(self.class_features, torch.arange(len(self.class_features)))
 
 
-def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
+def compute_zero_shot(
+    workspace: Workspace, images: Images, *, with_encoders: bool = True
+) -> ZeroShot:
     """Encode all images with the frozen CLIP and the encoders, and all classes with the CLIP."""
     clip = workspace.frozen_clip
     training = encode_images(workspace, images.training, "encode images")
@@ -126,7 +128,8 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     examples = None
     if images.examples is not None:
         examples = encode_images(workspace, images.examples, "encode examples")
-    encoders = {name: _encode_beside(workspace, images, name) for name in workspace.encoders}
+    names = workspace.encoders if with_encoders else ()
+    encoders = {name: _encode_beside(workspace, images, name) for name in names}
     return ZeroShot(training, evaluation, class_features, labels, examples, encoders)
 
 

@@ -23,6 +23,8 @@ from latte.toolkit.fingerprints import model_fingerprint
 _CONFIG, _WEIGHTS = "encoder.json", "encoder.safetensors"
 _LARGEST_CONFIG = 2**20
 """Largest accepted size of `encoder.json` in bytes."""
+_LARGEST_SIDE = 4096
+"""Largest accepted side of images in `encoder.json`; a larger one could fill the memory."""
 
 
 class ModuleEncoder(Encoder):
@@ -116,6 +118,9 @@ class ModuleEncoder(Encoder):
                 raise ValueError(f"{_CONFIG} is too large")
             config = json.loads((folder / _CONFIG).read_bytes())
             pixel_format = TypeAdapter(PixelFormat).validate_python(config["pixel_format"])
+            sides = (pixel_format.size, pixel_format.short_side or pixel_format.size)
+            if not 0 < sides[0] <= sides[1] <= _LARGEST_SIDE:
+                raise ValueError(f"its images have {sides[0]} pixels per side")
             module = build(config["architecture"])
             module.load_state_dict(load_tensors(folder / _WEIGHTS))
             return cls(module.to(device), pixel_format, config["architecture"])

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from benchmarks import answer_plans, answers
+from benchmarks import answer_plans, answer_recipes, answers
 from benchmarks.answer_rivals import AnsweredSet, Labels
 
 
@@ -151,7 +151,21 @@ def test_command_can_measure_latte_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = features_file(tmp_path)
-    answers.main(["--features", str(path), "--plan", "5 sheets", "--draws", "1", "--no-rivals"])
+    plans = ["--plan", "5 sheets", "--plan", answer_plans.NO_ANSWER]
+    answers.main(["--features", str(path), *plans, "--draws", "1", "--no-rivals"])
     printed = capsys.readouterr().out
+    assert "5 sheets, minus 0 per class: toy" in printed
     assert "| latte |" in printed
     assert "nearest mean" not in printed
+
+
+def test_recipes_need_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        answers.main(["--features", str(features_file(tmp_path)), "--recipe", "demo"])
+    assert "--recipe needs --set" in capsys.readouterr().err
+
+
+def test_answers_of_a_recipe_name_files_and_classes() -> None:
+    files = [Path("/photos/0.png"), Path("/photos/1.png"), Path("/photos/2.png")]
+    table = answer_recipes._answers(files, torch.tensor([1, -1, 0]), ("cat", "dog"))
+    assert table.splitlines() == ["path,class", "/photos/0.png,dog", "/photos/2.png,cat"]

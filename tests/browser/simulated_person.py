@@ -174,7 +174,7 @@ def say(line: str) -> None:
 def teach(images: Path, truth: Mapping[str, str], place: Path, options: argparse.Namespace) -> None:
     """Adapt CLIP to `images`, and teach it on the page; files are written to `place`."""
     names, began = sorted({*truth.values()}), time.monotonic()
-    classes = ["--classes", ",".join(names), "--model", "plugin:tiny", "--output", str(place)]
+    classes = ["--classes", ",".join(names), "--model", "plugin:tiny", "--runs", str(place)]
     subprocess.run(latte("adapt", str(images), *classes), check=True, capture_output=True)
     (run,) = (path.parent for path in place.glob("*/pseudo_labels.csv"))
     zero_shot, adapted = shares_right(run, truth)

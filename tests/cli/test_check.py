@@ -43,7 +43,7 @@ def test_check_prints_every_value_with_its_origin(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
-    assert lines[:19] == [
+    assert lines[:20] == [
         "# r.yaml is valid. With every default, and where each value comes from:",
         "name: r                                       # default",
         "seed: 3                                       # --set",
@@ -62,6 +62,7 @@ def test_check_prints_every_value_with_its_origin(
         "  use: folder                                 # line 3",
         "  # line 6",
         '  template: "a photo of a {class}, which rests on something or sits on it."',
+        "  texts: null                                 # default",
         "  root: photos                                # line 4 ${PHOTOS}",
     ]
     assert lines[-7:] == [

@@ -23,7 +23,7 @@ MAIN = "from latte.cli.main import main; main()"
         ("latte predict my/birds-", ["my/birds-1a2b3c4d"]),
         ("latte components labeler", ["labeler"]),
         ("latte components tiny-c", ["tiny-caltech"]),
-        ("latte components labeler fr", ["frozen"]),
+        ("latte components labeler froz", ["frozen"]),
         ("latte export RUN --format t", ["transformers"]),
     ],
 )

@@ -101,7 +101,8 @@ def test_stored_texts_and_damage_are_counted_in_80_columns(
     assert max(map(len, lines)) <= 80
     assert lines[0] == "llava 1.6"
     assert lines[1].split() == ["texts", "refused", "failed", "newest", "prompt"]
-    rows = {line.split()[4]: line.split()[:3] for line in lines if line.strip()[:1].isdecimal()}
+    cells = [line.split() for line in lines if line.startswith("    ")]
+    rows = {row[4]: row[:3] for row in cells if len(row) > 4 and row[0].isdecimal()}
     assert rows["What?"] == ["1", "0", "0"]
     assert rows["Where?"] == ["0", "1", "0"]
     assert rows["When?"] == ["0", "0", "1"]

@@ -161,6 +161,17 @@ def test_saved_model_is_complete(root: Path, tmp_path: Path) -> None:
             assert folder.prototypes.stat().st_size > 100, image
 
 
+def test_new_run_folder_survives(root: Path, tmp_path: Path) -> None:
+    disk = Disk(root)
+    run = RunFolder(root / "runs" / "birds")
+    with disk.watched(), run.lock():
+        write_text(run.path / "recipe.yaml", "seed: 0")
+        disk.promise("written")
+    for image in disk.images(tmp_path / "left"):
+        recipe = image.path / "runs" / "birds" / "recipe.yaml"
+        assert recipe.exists() or not image.promised, image
+
+
 def test_no_file_of_a_run_is_lost_when_it_moves_aside(root: Path, tmp_path: Path) -> None:
     run = RunFolder(root / "run")
     files = {"results.json": "new", "recipe.yaml": "new", "models/weights": "new"}

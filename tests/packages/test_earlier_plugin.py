@@ -6,7 +6,6 @@ version 3, this test must see the wheel refused with advice, and a wheel for ver
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -28,9 +27,6 @@ def test_wheel_for_interface_2_loads_and_passes_its_contract(tmp_path: Path) -> 
         tmp_path, "-c", "import latte_multiproto; print(latte_multiproto.__file__)"
     )
     assert Path(imported.stdout.strip()).is_relative_to(tmp_path)
-    listed = run_python(tmp_path, "-m", "latte", "plugins", "--json")
-    plugins = {plugin["distribution"]: plugin for plugin in json.loads(listed.stdout)}
-    assert plugins["latte-multiproto"]["status"] == "ok", plugins["latte-multiproto"]
     checked = run_python(tmp_path, "-m", "latte", "plugins", "check", "latte-multiproto")
     assert checked.returncode == 0, checked.stdout
     assert "keeps the PrototypeAggregatorContract" in checked.stdout

@@ -338,3 +338,11 @@ def test_two_tasks_in_one_command_are_refused(
 ) -> None:
     assert run_command_line(["review", str(review.run.folder.path), *options]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_no_answer_is_read_through_a_link(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path / "run", ("cat", "dog"))
+    (tmp_path / "private").write_text("")
+    review.file.symlink_to(tmp_path / "private")
+    with pytest.raises(LatteError, match="this is a link"):
+        review.stored()

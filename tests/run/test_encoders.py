@@ -18,6 +18,7 @@ from latte.interfaces import LatteError
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
+from latte.report.statements import statements
 from latte.run.identity import run_hash
 from latte.run.reopen import evaluate_run, report_run
 from latte.run.zero_shot import load_zero_shot
@@ -95,6 +96,16 @@ def test_mix_averages_the_similarities_of_both_models(recipe: Path, fixed_guard:
     adapted, _ = similarities(run(recipe, *EYES)[0], images)
     found, _ = similarities(mixed, images)
     assert torch.allclose(found, 0.75 * frozen + 0.25 * adapted, atol=1e-5)
+
+
+def test_run_that_kept_zero_shot_needs_no_encoder(recipe: Path, fixed_guard: Path) -> None:
+    folder, results, _ = run(recipe, *EYES, fixed(0))
+    assert results is not None
+    assert latte.load(folder).adapted.names == ["zero-shot"]
+    assert not any("colours" in statement.text for statement in statements(results))
+    adapted, _ = run(recipe, *EYES)[1:]
+    assert adapted is not None
+    assert "uses colours beside the CLIP" in " ".join(one.text for one in statements(adapted))
 
 
 def test_features_are_encoded_once_for_all_runs(recipe: Path) -> None:

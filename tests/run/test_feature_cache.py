@@ -245,14 +245,10 @@ def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
 
     def identity(device: str, arithmetic: str) -> Any:
-        clip = SimpleNamespace(fingerprint="clip")
-        own = SimpleNamespace(
-            frozen_clip=clip,
-            device=device,
-            arithmetic=arithmetic,
-            recipe=SimpleNamespace(backbone=None),
-        )
-        return Workspace.feature_identity.fget(own)  # type: ignore[attr-defined]
+        clip: Any = SimpleNamespace(fingerprint="clip")
+        own: Any = SimpleNamespace(device=device, arithmetic=arithmetic)
+        choice: Any = None
+        return Workspace.identity_of(own, clip, choice)
 
     monkeypatch.setattr(workspace, "plugin_code", lambda backbone: None)
 

@@ -25,6 +25,8 @@ HEADINGS = (
     "seconds",
     "MiB",
 )
+DEFAULT = "latte-adapt"
+"""Name of latte's default in the table of methods."""
 HTML_START = "<!doctype html>\n<!-- Written by `latte field`. -->"
 """First characters of the page; its template has them, too."""
 _STYLE = (
@@ -48,6 +50,17 @@ class Field:
     def sets(self) -> list[str]:
         """Names of the sets."""
         return [*dict.fromkeys(row.set for row in self.rows)]
+
+    def _rivals(self) -> Iterator[str]:
+        """Yield the best method that is not latte's for each kind of folder, beside the default."""
+        default = next((line for line in self.lines if line.about.name == DEFAULT), None)
+        rivals = [line for line in self.lines if not line.about.name.startswith("latte")]
+        for place, title in enumerate(CELLS.values()):
+            measured = [(line, gains) for line in rivals if (gains := line.cells[place])]
+            own = default and default.cells[place]
+            if measured and own:
+                best, gains = max(measured, key=lambda pair: pair[1].mean)
+                yield f"{title}, {best.about.title} {_gains(gains)} against {_gains(own)}"
 
     def notes(self) -> Iterator[str]:
         """Yield what a reader must know about the numbers."""
@@ -76,6 +89,8 @@ class Field:
             f"the classes of {ANSWERS_PER_CLASS} random images per class of a balanced folder; the "
             "gain is that on its other images. A dash: the method takes no answers."
         )
+        if rivals := [*self._rivals()]:
+            yield f"The best rival of latte's default by kind of folder: {'; '.join(rivals)}."
         yield (
             "Seconds are the median of balanced folders, from cached features of images and texts; "
             "MiB is the largest additional memory."

@@ -14,6 +14,7 @@ from latte_benchmarks.field_rows import ANSWERS_PER_CLASS, BALANCED, CELLS, Fiel
 
 LOSS_POINTS, LOSS_IMAGES = 1.0, 2
 """A folder loses if accuracy falls by more than this, and by so many images."""
+_ROUNDING = 1e-6
 _RESAMPLES = 2000
 
 
@@ -60,7 +61,7 @@ class Line:
 
 def loses(row: FieldRow) -> bool:
     """Return True if accuracy falls by more than a point and by at least two images."""
-    return row.own < -LOSS_POINTS and -row.own * row.counted / 100 >= LOSS_IMAGES - 0.5
+    return row.own < -LOSS_POINTS - _ROUNDING and -row.own * row.counted / 100 >= LOSS_IMAGES - 0.5
 
 
 def lines_of(rows: Iterable[FieldRow], methods: Sequence[About]) -> list[Line]:

@@ -21,16 +21,19 @@ from encoder_checkpoints import (
 from latte_encoders.files import EncoderOptions
 from latte_encoders.timm_models import TimmEncoder
 from latte_encoders.transformers_models import DinoV2Small, DinoV2SmallOptions, TransformersEncoder
+from packaging.version import Version
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
+from torchvision.transforms import functional as vision
 
 from latte.api import Encoder, EncoderLoader, LatteError
-from latte.data.views import evaluation_pixels
-from latte.data.views import normalise as normalised
 from latte.testing import EncoderContract
 from latte.testing.fixtures import make_context
+
+onnxruntime = pytest.importorskip("onnxruntime")
+OLD_TORCH = Version(torch.__version__) < Version("2.10")
 
 
 class TestTransformers(EncoderContract):
@@ -61,9 +64,21 @@ def photo(width: int = 57, height: int = 40) -> Image.Image:
     return Image.fromarray(noise.permute(1, 2, 0).numpy()).resize((width, height))
 
 
+def pixels_of(encoder: Encoder, image: Image.Image) -> Tensor:
+    """Return the pixels (1, 3, S, S) that the encoder's pixel format describes."""
+    form = encoder.pixel_format
+    mode = vision.InterpolationMode(form.interpolation)
+    if form.resize_mode == "squash":
+        view = vision.resize(image, [form.size, form.size], mode)
+    else:
+        short_side = form.short_side or form.size
+        view = vision.center_crop(vision.resize(image, [short_side], mode), [form.size, form.size])
+    scaled_pixels = vision.pil_to_tensor(view).to(torch.float32).div(255)
+    return vision.normalize(scaled_pixels, form.mean, form.std)[None]
+
+
 def features(encoder: Encoder, image: Image.Image) -> Tensor:
-    pixels = evaluation_pixels(image, encoder.pixel_format)
-    return encoder.encode_images(normalised(pixels[None], encoder.pixel_format))[0]
+    return encoder.encode_images(pixels_of(encoder, image))[0]
 
 
 def test_dinov2_gives_the_features_of_transformers_own_pipeline(tmp_path: Path) -> None:
@@ -116,12 +131,33 @@ def test_dinov3_squashes_images_and_takes_its_class_token(tmp_path: Path) -> Non
     encoder = load(TransformersEncoder, tmp_path)
     assert (encoder.pixel_format.size, encoder.pixel_format.resize_mode) == (32, "squash")
     model = transformers.AutoModel.from_pretrained(tmp_path / "model")
-    pixels = normalised(
-        evaluation_pixels(photo(), encoder.pixel_format)[None], encoder.pixel_format
-    )
+    pixels = pixels_of(encoder, photo())
     with torch.no_grad():
         expected = normalize(model(pixel_values=pixels).last_hidden_state[:, 0], dim=1)
     assert torch.allclose(encoder.encode_images(pixels), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(OLD_TORCH, reason="older torch exports no ONNX, see latte")
+@pytest.mark.parametrize("library", ["timm", "transformers"])
+def test_the_module_is_the_same_in_onnx_for_any_batch(library: str, tmp_path: Path) -> None:
+    write, loader = (
+        (write_timm_vit, TimmEncoder) if library == "timm" else (write_dinov2, TransformersEncoder)
+    )
+    write(tmp_path / "model")
+    encoder, path = load(loader, tmp_path), tmp_path / "model.onnx"
+    batch, pixels = {0: torch.export.Dim("batch")}, torch.zeros(2, 3, SIDE, SIDE)
+    tower = encoder.image_tower()
+    assert tower is not None
+    names: dict[str, Any] = {
+        "input_names": ["pixels"],
+        "dynamic_shapes": (batch,),
+        "opset_version": 18,
+    }
+    torch.onnx.export(tower, (pixels,), path, **names, dynamo=True, verbose=False)
+    images = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    (rows,) = onnxruntime.InferenceSession(path).run(None, {"pixels": images.numpy()})
+    exported = normalize(torch.from_numpy(rows), dim=1)
+    assert torch.allclose(exported, encoder.encode_images(images), atol=1e-5)
 
 
 def test_weights_that_are_missing_offline_name_the_ways_on(

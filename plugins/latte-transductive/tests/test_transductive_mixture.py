@@ -261,7 +261,7 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
 
     looked: list[int] = []
 
-    def counted(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def counted(rows: Tensor, count: int, advance: object) -> tuple[Tensor, Tensor]:
         looked.append(len(rows))
         return nearest_neighbours(rows, count)
 
