@@ -1,11 +1,11 @@
 """Gains of an image-only encoder beside the CLIP, on folders as people have them.
 
-Each file has features of a labelled set: those of the CLIP, as the other measurements read them,
-and for each encoder NAME the tensors `training.NAME` and `evaluation.NAME`. Folders are balanced,
-show a fifth of the names, or have fifty images; of balanced folders, a simulated person also gives
-the classes of 1 or 5 random images per class. A gain is the accuracy in points over zero-shot CLIP,
-on own images without an answer and on unseen images. An encoder with the weight 0 must leave every
-label as it is without the encoder; otherwise the measurement stops.
+Sets are images that the CLIP and each `--encoder` encode, or files of features; see
+`benchmarks.encoded_sets`. Folders are balanced, show a fifth of the names, or have fifty images; of
+balanced folders, a simulated person also gives the classes of 1 or 5 random images per class. A
+gain is the accuracy in points over zero-shot CLIP, on own images without an answer and on unseen
+images. An encoder with the weight 0 must leave every label as it is without the encoder; otherwise
+the measurement stops.
 
 The limits of the encoders' weights were chosen on textures, flowers, pets and scenes.
 """
@@ -16,43 +16,24 @@ import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 from typing import Any, cast
 
 import torch
-from latte_benchmarks.folder_cells import CELL, Folder, Images, LabelledSet, draw
+from latte_benchmarks.folder_cells import CELL, Folder, draw
 from latte_transductive.labeler import TransductiveLabeler
 from torch import Tensor
-from torch.nn.functional import normalize, pad
 
+from benchmarks.encoded_sets import ALONE, EncodedSet, encoded_sets
 from benchmarks.folder_methods import context_of
-from benchmarks.folder_sets import positive, read_features
+from benchmarks.folder_sets import positive, set_parser, sets_of
 from benchmarks.measuring import no_descriptions, say, table
-from latte.interfaces import FeatureBank, LatteError, PrototypeAggregator, TrainingStart
-from latte.results.stored import open_tensors
+from latte.interfaces import FeatureBank, PrototypeAggregator, TrainingStart
 from latte.run.adapted import mean_similarities
 from latte.run.frozen import LEARNER, frozen_method
-from latte.run.frozen_features import load_clip
 
-ALONE = "CLIP alone"
 _CELLS = {"balanced": "all names", "few names": "a fifth of the set's names", "50": "50 images"}
 _ANSWERS = {"1 per class": 1, "5 per class": 5}
-
-
-@dataclass(frozen=True)
-class EncodedSet:
-    """A labelled set with the features of several models side by side."""
-
-    labelled: LabelledSet
-    """Its features (N, D + E + ...) are those of the CLIP and of all encoders."""
-    widths: Mapping[str, int]
-    """Width of the CLIP's features, and of each encoder's."""
-
-    def parts(self, features: Tensor) -> dict[str, Tensor]:
-        """Return the features of each model."""
-        parts = torch.split(features, [*self.widths.values()], dim=1)
-        return {name: part.contiguous() for name, part in zip(self.widths, parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -80,22 +61,15 @@ Results = dict[tuple[str, str, str], list[Gain]]
 
 def main(arguments: Sequence[str]) -> None:
     """Print the gains by encoder, and by set."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks encoders",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = set_parser("encoders", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="plugin:tiny", help="the CLIP (%(default)s)")
+    parser.add_argument(
+        "--encoder", action="append", default=[], metavar="NAME[:MODEL]", help="for sets of images"
     )
-    parser.add_argument("--features", nargs="+", type=Path, metavar="FILE", required=True)
-    parser.add_argument("--model", default="plugin:tiny", help="the CLIP of the features")
     parser.add_argument("--draws", type=positive, default=3, help="folders per cell (%(default)s)")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    clip = load_clip(options.model)
-    labelled_sets = read_features(options.features, cast(Any, clip))
-    sets = [
-        joined(labelled, path)
-        for labelled, path in zip(labelled_sets, options.features, strict=True)
-    ]
+    torch.set_num_threads(options.threads)
+    sets = encoded_sets(sets_of(options), options.encoder, options.model)
     results: Results = defaultdict(list)
     for encoded in sets:
         for column, cell in _CELLS.items():
@@ -108,34 +82,6 @@ def main(arguments: Sequence[str]) -> None:
                         results[encoded.labelled.name, plan, name].append(gain)
         say(*set_lines(results, encoded))
     say("", summary(results, sets))
-
-
-def joined(labelled: LabelledSet, path: Path) -> EncodedSet:
-    """Return the set with the features of all encoders of its file.
-
-    Raises `LatteError` if an encoder has not one feature for each image.
-    """
-    widths, parts = {ALONE: labelled.texts.shape[1]}, [labelled.train.features]
-    unseen_parts = [labelled.test.features]
-    with open_tensors(path) as file:
-        names = [*file.keys()]
-        for name in sorted(name.removeprefix("training.") for name in names if "training." in name):
-            own, unseen = (
-                normalize(file.get_tensor(f"{part}.{name}").float(), dim=1)
-                for part in ("training", "evaluation")
-            )
-            if (len(own), len(unseen)) != (len(labelled.train), len(labelled.test)):
-                raise LatteError(f"{name} has not one feature for each image", where=str(path))
-            widths[name] = own.shape[1]
-            parts.append(own)
-            unseen_parts.append(unseen)
-    train, test = (
-        Images(torch.cat(features, dim=1), images.labels)
-        for features, images in ((parts, labelled.train), (unseen_parts, labelled.test))
-    )
-    # Class texts get zeros for the encoders, so that similarities are those of the CLIP.
-    texts = pad(labelled.texts, (0, train.features.shape[1] - labelled.texts.shape[1]))
-    return EncodedSet(replace(labelled, texts=texts, train=train, test=test), widths)
 
 
 def with_answers(folder: Folder, number: int, seed: int) -> Folder:

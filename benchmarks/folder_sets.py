@@ -70,7 +70,7 @@ class Sets:
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
         """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""
         clip = load_clip(model, registry)
-        encoded = self.with_subsets([self._encoded(plan, clip, progress) for plan in self.wholes])
+        encoded = self.with_subsets([self.encoded(plan, clip, progress) for plan in self.wholes])
         return [*encoded, *read_features(self.files, clip)]
 
     def with_subsets(self, wholes: Sequence[LabelledSet]) -> list[LabelledSet]:
@@ -103,7 +103,8 @@ class Sets:
             )
         return dataset, capped(training, self.images_per_class), capped(test, self.images_per_class)
 
-    def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
+    def encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
+        """Return a whole set as features of `clip`."""
         dataset, training, test = self.read(plan)
         image_parts = [
             image_features(clip, part, progress, f"{plan.name}: {name}")

@@ -11,6 +11,7 @@ from latte.interfaces import (
     Backbone,
     Context,
     Dataset,
+    Encoder,
     ImageReference,
     LatteError,
     Progress,
@@ -113,9 +114,9 @@ def labelled_features(root: Path, clip: Backbone, progress: Progress) -> Labelle
 
 
 def encode_references(
-    clip: Backbone, images: Sequence[ImageReference], progress: Progress, name: str
+    encoder: Encoder, images: Sequence[ImageReference], progress: Progress, name: str
 ) -> tuple[Sequence[ImageReference], Tensor]:
-    """Return the readable images, and their features (N, D) by `clip`, which are cached."""
+    """Return the readable images, and their features (N, D) by `encoder`, which are cached."""
     import torch
 
     from latte.backbone.encode import encode_cached_images
@@ -129,12 +130,14 @@ def encode_references(
     if scan.skipped:
         progress.say(f"{name}: {len(scan.skipped)} cannot be read: {scan.skipped[0].reason}")
     if not scan.keys:
-        return (), torch.empty(0, clip.embedding_width)
+        return (), torch.empty(0, encoder.embedding_width)
 
     def encode(missing: Sequence[int]) -> Tensor:
-        return encode_cached_images(clip, scan.cache, _BATCH, progress, f"encode {name}", missing)
+        return encode_cached_images(
+            encoder, scan.cache, _BATCH, progress, f"encode {name}", missing
+        )
 
-    identity, width = (clip.fingerprint, "images"), clip.embedding_width
+    identity, width = (encoder.fingerprint, "images"), encoder.embedding_width
     return scan.images, cached_features(
         cache_folder(), identity, scan.keys, encode, width, progress, name
     )

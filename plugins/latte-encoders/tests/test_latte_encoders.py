@@ -64,7 +64,7 @@ def photo(width: int = 57, height: int = 40) -> Image.Image:
     return Image.fromarray(noise.permute(1, 2, 0).numpy()).resize((width, height))
 
 
-def pixels_of(encoder: Encoder, image: Image.Image) -> Tensor:
+def pixels_of(encoder: Encoder, image: Any) -> Tensor:
     """Return the pixels (1, 3, S, S) that the encoder's pixel format describes."""
     form = encoder.pixel_format
     mode = vision.InterpolationMode(form.interpolation)
@@ -74,7 +74,7 @@ def pixels_of(encoder: Encoder, image: Image.Image) -> Tensor:
         short_side = form.short_side or form.size
         view = vision.center_crop(vision.resize(image, [short_side], mode), [form.size, form.size])
     scaled_pixels = vision.pil_to_tensor(view).to(torch.float32).div(255)
-    return vision.normalize(scaled_pixels, form.mean, form.std)[None]
+    return vision.normalize(scaled_pixels, [*form.mean], [*form.std])[None]
 
 
 def features(encoder: Encoder, image: Image.Image) -> Tensor:
