@@ -77,12 +77,17 @@ class Adapted:
         if len(self.backbones) < len(self.members):
             return None
         biases = [backbone.logit_bias for backbone in self.backbones]
-        found = [float(bias.detach()) for bias in biases if bias is not None]
+        bias_values = [float(bias.detach()) for bias in biases if bias is not None]
         cosines = all(
-            one.bias is None and torch.allclose(one.weights.norm(dim=1), torch.ones(()), atol=1e-3)
-            for one in (member.classifier for member in self.members)
+            classifier.bias is None
+            and torch.allclose(classifier.weights.norm(dim=1), torch.ones(()), atol=1e-3)
+            for classifier in (member.classifier for member in self.members)
         )
-        return sum(found) / len(found) if len(found) == len(biases) and cosines else None
+        return (
+            sum(bias_values) / len(bias_values)
+            if len(bias_values) == len(biases) and cosines
+            else None
+        )
 
     def matches(self, similarities: Tensor) -> Tensor | None:
         """Return the probability (B, C) that a class fits an image; None without `logit_bias`."""
@@ -93,14 +98,16 @@ class Adapted:
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:
         """Encode all images; return the unit features (N, D) of each member, on the CPU."""
-        found = []
-        for one in self.members:
-            features = torch.empty(0, one.encoder.embedding_width)
+        member_features = []
+        for member in self.members:
+            features = torch.empty(0, member.encoder.embedding_width)
             if len(images):
-                with one.encoding():
-                    features = encode_cached_images(one.encoder, images, batch_size, progress, name)
-            found.append(features)
-        return tuple(found)
+                with member.encoding():
+                    features = encode_cached_images(
+                        member.encoder, images, batch_size, progress, name
+                    )
+            member_features.append(features)
+        return tuple(member_features)
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Return the members' mean similarities (B, C), from each member's features (B, D)."""
@@ -114,14 +121,17 @@ class Adapted:
         return Similarities(
             len(features[0]),
             len(self.class_names),
-            lambda rows: self.similarities([one[rows] for one in features]),
+            lambda rows: self.similarities([member_features[rows] for member_features in features]),
         )
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
     """Return the members' mean similarities (B, C), from each member's features (B, D)."""
-    found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
-    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+    similarities = [
+        classifier.similarities(member_features)
+        for classifier, member_features in zip(classifiers, features, strict=True)
+    ]
+    return similarities[0] if len(similarities) == 1 else torch.stack(similarities).mean(dim=0)
 
 
 def from_learners(

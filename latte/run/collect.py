@@ -64,7 +64,7 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     classifiers = used.learners
     # Only reporters name near-copies, and finding them decodes images.
     copies = near_copies(images.training, zero_shot.training) if workspace.recipe.reporters else ()
-    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
+    zero_shot_predictions = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
     refuse_other_width(path, [*classifiers.values()], width)
     for name, encoder in used.encoders.items():
@@ -76,14 +76,14 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
         stored_results(run),
         metrics=run.metrics,
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        confusions=_confusions(run, images, zero_shot, before, used.every),
-        mistakes=_mistakes(run, images, before),
+        confusions=_confusions(run, images, zero_shot, zero_shot_predictions, used.every),
+        mistakes=_mistakes(run, images, zero_shot_predictions),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
         near_copies=copies,
         prototypes=tuple(
-            LearnerPrototypes(name, zero_shot.classifier, after)
-            for name, after in classifiers.items()
+            LearnerPrototypes(name, zero_shot.classifier, classifier)
+            for name, classifier in classifiers.items()
         ),
     )
 
@@ -113,7 +113,7 @@ def _gallery(
         is_example = row >= len(training.images)  # an example that joined the dataset's images
         return None if is_example else training.image(row)
 
-    known = workspace.dataset.audit_labels()
+    true_labels = workspace.dataset.audit_labels()
     rows = random.Random(workspace.seed).sample(
         range(len(training.images)), min(GALLERY, len(training.images))
     )
@@ -123,31 +123,42 @@ def _gallery(
             descriptions=bank.described(row, shown_image),
             frozen_label=labels.frozen[row],
             adapted_label=labels.adapted[row],
-            true_label=known.get(training.images[row].id),
+            true_label=true_labels.get(training.images[row].id),
         )
         for row in rows
     ]
 
 
-def _mistakes(run: Run, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
+def _mistakes(
+    run: Run, images: Images, zero_shot_predictions: Tensor
+) -> tuple[ClassifiedImage, ...]:
     """Return the wrongly classified evaluation images, the most confident first."""
     if not images.labels:
         return ()
-    found = [
+    mistakes = [
         ClassifiedImage(
             images.evaluation.image(row), answer.labels, answer.confidences, zero_shot, true
         )
         for row, (answer, zero_shot, true) in enumerate(
-            zip(run.rows.prediction_rows(), before.tolist(), images.labels, strict=True)
+            zip(
+                run.rows.prediction_rows(),
+                zero_shot_predictions.tolist(),
+                images.labels,
+                strict=True,
+            )
         )
         if answer.labels[0] != true
     ]
-    return tuple(sorted(found, key=lambda one: -one.confidences[0]))
+    return tuple(sorted(mistakes, key=lambda mistake: -mistake.confidences[0]))
 
 
 def _uncertain(run: Run, images: Images, labels: PseudoLabels) -> tuple[ClassifiedImage, ...]:
-    wanted = {answer.image for answer in run.rows.uncertain}
-    rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
+    uncertain_ids = {answer.image for answer in run.rows.uncertain}
+    rows = {
+        image.id: row
+        for row, image in enumerate(images.training.images)
+        if image.id in uncertain_ids
+    }
     with explained(run.folder.uncertain):
         return tuple(
             ClassifiedImage(
@@ -177,7 +188,7 @@ def _confusions(
     run: Run,
     images: Images,
     zero_shot: ZeroShot,
-    before: Tensor,
+    zero_shot_predictions: Tensor,
     classifiers: Mapping[str, Classifier],
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for zero-shot CLIP and for the adapted model.
@@ -186,29 +197,39 @@ def _confusions(
     """
     if not images.labels:
         return {}
-    after = torch.tensor(run.rows.predicted_labels)
-    same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
+    adapted_predictions = torch.tensor(run.rows.predicted_labels)
+    same_count(
+        run.folder.predictions, "test images", [len(adapted_predictions), len(images.labels)]
+    )
     posterior = read_own_images(run) if run.record.train.used == "adapted" else None
     rows, answered = split_rows(posterior, images.evaluation.keys)
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.
-        every, features = [*classifiers.values()], zero_shot.evaluation_of([*classifiers])
-        after = Similarities(
+        member_classifiers = [*classifiers.values()]
+        features = zero_shot.evaluation_of([*classifiers])
+        adapted_predictions = Similarities(
             len(zero_shot.evaluation),
-            every[0].classes,
-            lambda rows: mean_similarities(every, [of_one[rows] for of_one in features]),
+            member_classifiers[0].classes,
+            lambda rows: mean_similarities(
+                member_classifiers, [member_features[rows] for member_features in features]
+            ),
         ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
         name: _pairs(Confusion, true, predicted[rows].tolist())
-        for name, predicted in (("zero-shot", before), ("adapted", after))
+        for name, predicted in (
+            ("zero-shot", zero_shot_predictions),
+            ("adapted", adapted_predictions),
+        )
     }
 
 
 def _pairs(
-    kind: Callable[[int, int, int], PairT], first: Sequence[int], second: Sequence[int]
+    kind: Callable[[int, int, int], PairT],
+    first_labels: Sequence[int],
+    second_labels: Sequence[int],
 ) -> tuple[PairT, ...]:
     """Count each pair of labels; return `kind(first, second, count)`, most frequent pair first."""
-    found = Counter(zip(first, second, strict=True))
-    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    counts = Counter(zip(first_labels, second_labels, strict=True))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(kind(*pair, number) for pair, number in ordered)

@@ -52,15 +52,15 @@ def answer_facts(
         return facts
     fold_of = folds(usable)
     keys = sorted(usable, key=lambda key: fold_of[key])
-    parts = []
+    fold_posteriors = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
             left_out = [key for key in keys if fold_of[key] == fold]
-            parts.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
+            fold_posteriors.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
             task.advance()
     posterior = Posterior(
-        torch.cat([part.labels for part in parts]),
-        torch.cat([part.probabilities for part in parts]),
+        torch.cat([fold_posterior.labels for fold_posterior in fold_posteriors]),
+        torch.cat([fold_posterior.probabilities for fold_posterior in fold_posteriors]),
     )
     answers = torch.tensor([usable[key] for key in keys])
     adapted = (posterior.labels[:, 0] == answers).tolist()
@@ -68,7 +68,7 @@ def answer_facts(
     frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
     doubtful = answered_rows[doubtful_answers(posterior, answers)]
     pairs = Counter(zip(adapted, frozen, strict=True))
-    measured = LeftOutAnswers(
+    left_out_answers = LeftOutAnswers(
         answers=len(usable),
         folds=FOLDS,
         zero_shot=sum(frozen) / len(usable),
@@ -76,7 +76,7 @@ def answer_facts(
         gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
         doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
-    return facts.model_copy(update={"measured": measured})
+    return facts.model_copy(update={"measured": left_out_answers})
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:

@@ -82,16 +82,16 @@ class _Answers:
     confidences: Tensor
     """(N, K): their calibrated probabilities."""
 
-    def corrected(self, given: Tensor) -> _Answers:
-        """Replace predictions by classes that a person gave, except where `given` (N,) is -1."""
-        known = given >= 0
-        first = torch.zeros_like(self.probabilities)
-        first[:, 0] = 1
+    def corrected(self, person_labels: Tensor) -> _Answers:
+        """Replace predictions by `person_labels` (N,), except where these are -1."""
+        has_label = person_labels >= 0
+        certain_probabilities = torch.zeros_like(self.probabilities)
+        certain_probabilities[:, 0] = 1
         return _Answers(
-            given.where(known, self.labels),
-            given.unsqueeze(1).where(known.unsqueeze(1), self.likeliest),
-            first.where(known.unsqueeze(1), self.probabilities),
-            first.where(known.unsqueeze(1), self.confidences),
+            person_labels.where(has_label, self.labels),
+            person_labels.unsqueeze(1).where(has_label.unsqueeze(1), self.likeliest),
+            certain_probabilities.where(has_label.unsqueeze(1), self.probabilities),
+            certain_probabilities.where(has_label.unsqueeze(1), self.confidences),
         )
 
 
@@ -109,10 +109,10 @@ def evaluate(
     posterior = classified["adapted"].posterior
     models, answers = [], {}
     for model in measure(images, evaluation, posterior, outcome.used):
-        of_model = classified[model.role]
-        calibration = _calibrate(workspace, images, zero_shot, of_model)
+        model_similarities = classified[model.role]
+        calibration = _calibrate(workspace, images, zero_shot, model_similarities)
         models.append(replace(model, calibration=calibration))
-        answers[model.role] = _answers(of_model, calibration, workspace.progress)
+        answers[model.role] = _answers(model_similarities, calibration, workspace.progress)
         if images.corrections is not None:
             answers[model.role] = answers[model.role].corrected(images.corrections.given)
     folder, used = workspace.folder, answers[outcome.used]
@@ -155,7 +155,7 @@ def measure(
         baseline = None if role == "zero-shot" else ranks["zero-shot"][rows] == 0
         return evaluate_ranks(ranks_of_role, labels[rows], len(images.class_names), baseline)
 
-    others, _ = split_rows(posterior if used == "adapted" else None, keys)
+    classifier_rows, _ = split_rows(posterior if used == "adapted" else None, keys)
     own_images: dict[Role, Evaluation] = {}
     _, own_rows = split_rows(posterior, keys)
     if posterior is not None and len(own_rows):
@@ -164,22 +164,33 @@ def measure(
         own_images["adapted"] = evaluated("adapted", by_posterior, own_rows)
         own_images["zero-shot"] = evaluated("zero-shot", ranks["zero-shot"][own_rows], own_rows)
     return [
-        RunModel(role, role, evaluated(role, of_role[others], others), own_images.get(role))
-        for role, of_role in ranks.items()
+        RunModel(
+            role,
+            role,
+            evaluated(role, role_ranks[classifier_rows], classifier_rows),
+            own_images.get(role),
+        )
+        for role, role_ranks in ranks.items()
     ]
 
 
-def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+def split_rows(posterior: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return the indices of test images for measuring the classifier, and for the posterior.
 
     The posterior is measured on the test images that are also training images. The classifier is
     measured on the other test images, or on all if there are no others. `keys` are the content
     hashes of the test images.
     """
-    known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
-    answered = torch.tensor(known, dtype=torch.bool)
-    measured = ~answered if not bool(answered.all()) else torch.ones_like(answered)
-    return measured.nonzero().flatten(), answered.nonzero().flatten()
+    is_training_image = (
+        [False] * len(keys)
+        if posterior is None
+        else [row is not None for row in posterior.rows(keys)]
+    )
+    has_posterior = torch.tensor(is_training_image, dtype=torch.bool)
+    measures_classifier = (
+        ~has_posterior if not bool(has_posterior.all()) else torch.ones_like(has_posterior)
+    )
+    return measures_classifier.nonzero().flatten(), has_posterior.nonzero().flatten()
 
 
 def _classify(
@@ -213,7 +224,7 @@ def _classify(
 
 
 def _calibrate(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, found: _Classified
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, classified: _Classified
 ) -> Calibration:
     """Calibrate the scale of the classifier and the exponent of the posterior without labels.
 
@@ -222,53 +233,58 @@ def _calibrate(
     probabilities lack of 1 is subtracted. Images whose class a person gave are left out, unless
     there are no others.
     """
-    enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
-    every = -(-found.training.images // enough)
-    rows = slice(None, None, every)
-    kept = torch.ones(found.training.images, dtype=torch.bool)[rows]
+    sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
+    stride = -(-classified.training.images // sample_size)
+    rows = slice(None, None, stride)
+    is_selected = torch.ones(classified.training.images, dtype=torch.bool)[rows]
     if images.corrections is not None:
-        free = images.corrections.given[rows] < 0
-        kept = free if bool(free.any()) else kept
-    training = found.training.block(rows)[kept]
+        is_unanswered = images.corrections.given[rows] < 0
+        is_selected = is_unanswered if bool(is_unanswered.any()) else is_selected
+    training = classified.training.block(rows)[is_selected]
     frozen = zero_shot.training[rows] @ zero_shot.class_features.T
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
-    before = (frozen * frozen_scale).softmax(dim=1)[kept]
-    expected = expected_accuracy(before, training.argmax(dim=1))
-    scale = matching_scale(training, expected, found.logit_scale)
-    calibration = Calibration(scale, found.logit_scale, expected, len(training))
-    own = found.posterior
+    zero_shot_probabilities = (frozen * frozen_scale).softmax(dim=1)[is_selected]
+    expected = expected_accuracy(zero_shot_probabilities, training.argmax(dim=1))
+    scale = matching_scale(training, expected, classified.logit_scale)
+    calibration = Calibration(scale, classified.logit_scale, expected, len(training))
+    own_images = classified.posterior
     # With one stored class per image, the probabilities of all other classes are unknown.
-    if own is not None and own.posterior.labels.shape[1] > 1:
+    if own_images is not None and own_images.posterior.labels.shape[1] > 1:
         likeliest, probabilities = (
-            tensor[rows][kept] for tensor in (own.posterior.labels, own.posterior.probabilities)
+            tensor[rows][is_selected]
+            for tensor in (own_images.posterior.labels, own_images.posterior.probabilities)
         )
-        wanted = expected_accuracy(before, likeliest[:, 0])
-        exponent = matching_exponent(probabilities, wanted)
+        posterior_accuracy = expected_accuracy(zero_shot_probabilities, likeliest[:, 0])
+        exponent = matching_exponent(probabilities, posterior_accuracy)
         calibration = replace(calibration, own_exponent=exponent)
     if not images.labels:
         return calibration
-    similarities, errors = found.evaluation, []
-    right = similarities.labels() == torch.tensor(images.labels)
-    for one in (scale, found.logit_scale):
-        confidence = [(block * one).softmax(dim=1).amax(dim=1) for block in similarities]
-        errors.append(calibration_error(torch.cat(confidence), right))
+    similarities, errors = classified.evaluation, []
+    is_correct = similarities.labels() == torch.tensor(images.labels)
+    for logit_scale in (scale, classified.logit_scale):
+        confidence = [(block * logit_scale).softmax(dim=1).amax(dim=1) for block in similarities]
+        errors.append(calibration_error(torch.cat(confidence), is_correct))
     return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
 
 
-def _answers(found: _Classified, calibration: Calibration, progress: Progress) -> _Answers:
-    own = found.calibrated_posterior(calibration)
-    if own is not None:
-        every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
-        labels, probabilities, confidences = (one[:, :MOST_CLASSES] for one in every)
+def _answers(classified: _Classified, calibration: Calibration, progress: Progress) -> _Answers:
+    own_images = classified.calibrated_posterior(calibration)
+    if own_images is not None:
+        tensors = (
+            own_images.posterior.labels,
+            own_images.posterior.probabilities,
+            own_images.confidences,
+        )
+        labels, probabilities, confidences = (tensor[:, :MOST_CLASSES] for tensor in tensors)
         return _Answers(labels[:, 0], labels, probabilities, confidences)
     columns: list[tuple[Tensor, ...]] = []
-    with long_task(progress, "label images", found.training.images, "images") as task:
-        for block in found.training:
+    with long_task(progress, "label images", classified.training.images, "images") as task:
+        for block in classified.training:
             shares = (block.float() * calibration.scale).softmax(dim=1)
             best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
             columns.append((block.argmax(dim=1), best.indices, best.values))
             task.advance(len(block))
-    labels, likeliest, probabilities = (torch.cat(one) for one in zip(*columns, strict=True))
+    labels, likeliest, probabilities = (torch.cat(blocks) for blocks in zip(*columns, strict=True))
     return _Answers(labels, likeliest, probabilities, probabilities)
 
 
@@ -276,8 +292,8 @@ def _write_pseudo_labels(
     path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers, progress: Progress
 ) -> None:
     names = images.class_names
-    found = (zero_shot.zero_shot_labels, answers.labels, answers.confidences[:, 0])
-    columns = [one.tolist() for one in found]
+    tensors = (zero_shot.zero_shot_labels, answers.labels, answers.confidences[:, 0])
+    columns = [tensor.tolist() for tensor in tensors]
     training = images.training.images
     with (
         write_atomically(path) as temporary,
@@ -286,9 +302,9 @@ def _write_pseudo_labels(
     ):
         writer = csv.writer(file)
         writer.writerow(PSEUDO_LABEL_COLUMNS)
-        for image, before, after, confidence in zip(training, *columns, strict=True):
+        for image, zero_shot_label, label, confidence in zip(training, *columns, strict=True):
             rounded = round(min(1.0, confidence), 6)
-            writer.writerow((image.id, names[before], names[after], rounded))
+            writer.writerow((image.id, names[zero_shot_label], names[label], rounded))
             task.advance()
 
 
@@ -296,17 +312,17 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
     names = images.class_names
     confidences = answers.confidences
     order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN]
-    best = (one[order, :2].tolist() for one in (answers.likeliest, confidences))
+    best = (tensor[order, :2].tolist() for tensor in (answers.likeliest, confidences))
     rows = []
     for row, label, likeliest, scores in zip(
         order.tolist(), answers.labels[order].tolist(), *best, strict=True
     ):
         classes = [
-            ClassScore(names[one], min(1.0, score), one)
-            for one, score in zip(likeliest, scores, strict=True)
+            ClassScore(names[index], min(1.0, score), index)
+            for index, score in zip(likeliest, scores, strict=True)
         ]
-        others = [one for one in classes[1:] if one.label != label]
-        rows.append(Prediction(images.training.images[row].id, (classes[0], *others)))
+        other_scores = [score for score in classes[1:] if score.label != label]
+        rows.append(Prediction(images.training.images[row].id, (classes[0], *other_scores)))
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         stream_predictions(file, rows, "jsonl", Columns(source=False))
 
@@ -341,20 +357,24 @@ def _write_predictions(
 
 
 def _predictions(
-    images: Images, zero_shot: ZeroShot, found: _Classified, calibration: Calibration, top_k: int
+    images: Images,
+    zero_shot: ZeroShot,
+    classified: _Classified,
+    calibration: Calibration,
+    top_k: int,
 ) -> Iterator[Prediction]:
     """Yield the rows of `predictions.csv`; only one block of rows is in memory at a time."""
     scan, names = images.evaluation, images.class_names
-    own = found.calibrated_posterior(calibration)
+    own_images = classified.calibrated_posterior(calibration)
     true_labels = iter(images.labels)
-    first = 0
-    for block in found.evaluation:
-        frozen = zero_shot.classifier.similarities(zero_shot.evaluation[first : first + len(block)])
-        before = iter(frozen.argmax(dim=1).tolist())
-        ids = [image.id for image in scan.images[first : first + len(block)]]
-        keys = scan.keys[first : first + len(block)]
-        first += len(block)
+    start = 0
+    for block in classified.evaluation:
+        frozen = zero_shot.classifier.similarities(zero_shot.evaluation[start : start + len(block)])
+        zero_shot_labels = iter(frozen.argmax(dim=1).tolist())
+        ids = [image.id for image in scan.images[start : start + len(block)]]
+        keys = scan.keys[start : start + len(block)]
+        start += len(block)
         rows = predict_rows(ids, block, names, logit_scale=calibration.scale, top_k=top_k)
-        for row in own.replace(rows, keys, names, top_k) if own else rows:
-            true_class, label = names[next(true_labels)], names[next(before)]
+        for row in own_images.replace(rows, keys, names, top_k) if own_images else rows:
+            true_class, label = names[next(true_labels)], names[next(zero_shot_labels)]
             yield replace(row, true_class=true_class, zero_shot=label)

@@ -169,7 +169,7 @@ def frozen_method(
     registry = load_registry()
     return FrozenMethod(
         registry,
-        tuple(_choice(registry, "labeler", name, given) for name, given in labelers.items()),
+        tuple(_choice(registry, "labeler", name, options) for name, options in labelers.items()),
         _choice(registry, "prototypes", prototypes, prototype_options),
         _choice(registry, "guard", guard, {}) if guard else None,
     )

@@ -100,7 +100,7 @@ def labelled_features(root: Path, clip: Backbone, progress: Progress) -> Labelle
             where=str(root),
             hint="put the images of each class into a sub-folder with the name of the class",
         )
-    kept, features = encode_references(clip, images, progress, root.name)
+    readable_images, features = encode_references(clip, images, progress, root.name)
     texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
 
     def encode_names(names: Sequence[str]) -> Tensor:
@@ -108,7 +108,7 @@ def labelled_features(root: Path, clip: Backbone, progress: Progress) -> Labelle
             clip, ClassTexts.of(dataset.templates, [(name,) for name in names])
         )
 
-    labels = torch.tensor([label_of[image.id] for image in kept])
+    labels = torch.tensor([label_of[image.id] for image in readable_images])
     class_features = encode_class_texts(clip, texts)
     return LabelledFeatures(dataset.class_names, class_features, features, labels, encode_names)
 

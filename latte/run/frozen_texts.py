@@ -43,15 +43,15 @@ class FrozenTexts:
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._encode(choice.label)
-            features[known.to(features.device)] = of_these
+            text_rows, text_features = self._encode(choice.label)
+            features[text_rows.to(features.device)] = text_features
         return features
 
     def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._encode(name)
+        text_rows, features = self._encode(name)
         if rows.shape[1] == 1:
-            return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
-        return _mean(features, known, rows)
+            return features[torch.searchsorted(text_rows, rows[:, 0]).to(features.device)]
+        return _mean(features, text_rows, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
         """Return the sorted indices (U,) of a description's texts, and their features (U, D)."""
@@ -79,15 +79,15 @@ class FrozenTexts:
         return self._encoded[name]
 
 
-def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
+def _mean(features: Tensor, text_rows: Tensor, rows: Tensor) -> Tensor:
     """Return the normalised mean (N, D) of the features of each image's texts.
 
     `rows` (N, V) are the indices of each image's texts, padded with `ABSENT`. `features` (U, D) are
-    the features of the texts with the sorted indices `known` (U,).
+    the features of the texts with the sorted indices `text_rows` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):
-        there = (column != ABSENT).to(features.device)
-        place = torch.searchsorted(known, column.clamp(min=0)).clamp(max=len(known) - 1)
-        total += features[place.to(features.device)] * there[:, None]
+        is_present = (column != ABSENT).to(features.device)
+        places = torch.searchsorted(text_rows, column.clamp(min=0)).clamp(max=len(text_rows) - 1)
+        total += features[places.to(features.device)] * is_present[:, None]
     return normalize(total, dim=1)

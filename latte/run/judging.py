@@ -68,29 +68,37 @@ def judge_and_save(
     zero_shot: ZeroShot,
     adapted: Adapted,
     posterior: Posterior | None,
-    measured: Verdict | None = None,
+    answer_verdict: Verdict | None = None,
 ) -> tuple[Outcome, Verdict | None, list[Path]]:
     """Let the guard judge the adapted model, and save it.
 
     Returns the run's models, the guard's verdict (None without a guard: the adapted model is then
-    used), and the written files. The verdict `measured` by a person's answers replaces the guard's.
-    Only the main process calls the guard and writes files.
+    used), and the written files. The `answer_verdict`, measured by a person's answers, replaces the
+    guard's. Only the main process calls the guard and writes files.
     """
     verdict: Verdict | None = None
     features = None
     conflict = None if posterior is None else conflict_with(posterior, adapted, zero_shot)
     if workspace.recipe.guard is not None:
-        if trains_clip(workspace) and measured is None:
+        if trains_clip(workspace) and answer_verdict is None:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = adapted.encode(images.training.cache, size, progress, "label images")
 
         def judged() -> Verdict:
             evidence = (workspace, images, zero_shot, adapted, posterior, features)
-            found = _judge(workspace, _evidence(*evidence)) if measured is None else measured
-            return Verdict(0.0, conflict, signals=found.signals) if conflict else found
+            candidate_verdict = (
+                _judge(workspace, _evidence(*evidence))
+                if answer_verdict is None
+                else answer_verdict
+            )
+            return (
+                Verdict(0.0, conflict, signals=candidate_verdict.signals)
+                if conflict
+                else candidate_verdict
+            )
 
         verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
-        guard = "answers" if measured else f"guard {workspace.recipe.guard.label}"
+        guard = "answers" if answer_verdict else f"guard {workspace.recipe.guard.label}"
         workspace.progress.say(f"{guard}: {verdict.outcome}")
     elif conflict:
         workspace.progress.say(f"warning: {conflict}")
@@ -133,13 +141,13 @@ def conflict_with(posterior: Posterior, adapted: Adapted, zero_shot: ZeroShot) -
     labels = posterior.labels[:, 0].cpu()
     adapted_labels = adapted.in_blocks(zero_shot.training_of(adapted.names)).labels()
     agreed = agreement(adapted_labels, labels)
-    before = agreement(zero_shot.zero_shot_labels, labels)
-    if agreed >= LEAST_AGREEMENT * before:
+    zero_shot_agreement = agreement(zero_shot.zero_shot_labels, labels)
+    if agreed >= LEAST_AGREEMENT * zero_shot_agreement:
         return None
     return (
         "the classifier for new images does not classify as the own images were labelled: on "
-        f"{agreed:.0%} of them it gives their label (zero-shot CLIP: {before:.0%}), so report this "
-        "to the author of the labeler"
+        f"{agreed:.0%} of them it gives their label (zero-shot CLIP: {zero_shot_agreement:.0%}), "
+        "so report this to the author of the labeler"
     )
 
 
@@ -161,8 +169,8 @@ def _evidence(
 ) -> Evidence:
     adapted_features = features or zero_shot.training_of(adapted.names)
     candidates = {
-        member.name: Candidate(of_member, member.classifier, _logit_scale(member, adapted))
-        for member, of_member in zip(adapted.members, adapted_features, strict=True)
+        member.name: Candidate(member_features, member.classifier, _logit_scale(member, adapted))
+        for member, member_features in zip(adapted.members, adapted_features, strict=True)
     }
     labels = (
         adapted.in_blocks(adapted_features).labels()

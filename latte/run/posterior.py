@@ -79,8 +79,12 @@ class OwnImages:
 
         `keys` are the content hashes of the predicted images.
         """
-        for one, row in zip(predictions, self.rows(keys), strict=True):
-            yield one if row is None else self.prediction(one.image, row, class_names, top_k)
+        for prediction, row in zip(predictions, self.rows(keys), strict=True):
+            yield (
+                prediction
+                if row is None
+                else self.prediction(prediction.image, row, class_names, top_k)
+            )
 
     def replace_probabilities(self, probabilities: Tensor, keys: Sequence[str | None]) -> None:
         """Replace the rows of training images in `probabilities` (B, C) by their posterior.
@@ -107,8 +111,8 @@ def of_first(posterior: Posterior | None, images: int) -> Posterior | None:
     """Return the posterior of the first `images` images."""
     if posterior is None:
         return None
-    parts = {name: tensor[:images] for name, tensor in posterior_tensors(posterior).items()}
-    return Posterior(**parts)
+    tensors = {name: tensor[:images] for name, tensor in posterior_tensors(posterior).items()}
+    return Posterior(**tensors)
 
 
 def posterior_tensors(posterior: Posterior) -> dict[str, Tensor]:
@@ -138,10 +142,10 @@ def read_own_images(run: Run) -> OwnImages | None:
         return None
     with explained(path):
         tensors = load_tensors(path)
-        found = Posterior(tensors["labels"], tensors["probabilities"], tensors.get("none"))
-        check_posterior(found, len(run.class_names))
-    same_count(path, "training images", [len(found.labels), len(run.rows.training_keys)])
-    return OwnImages(found, run.rows.training_keys)
+        posterior = Posterior(tensors["labels"], tensors["probabilities"], tensors.get("none"))
+        check_posterior(posterior, len(run.class_names))
+    same_count(path, "training images", [len(posterior.labels), len(run.rows.training_keys)])
+    return OwnImages(posterior, run.rows.training_keys)
 
 
 def read_predicted(run: Run, role: Role) -> OwnImages | None:
@@ -151,34 +155,36 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     class a person gave. It is None if there are no such images. Raises `LatteError` as
     `read_own_images` does.
     """
-    own = read_own_images(run) if role == "adapted" else None
-    given = read_corrected(run)
-    if own is None:
-        if not given:
+    own_images = read_own_images(run) if role == "adapted" else None
+    person_labels = read_corrected(run)
+    if own_images is None:
+        if not person_labels:
             return None
-        labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
-        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(given))
+        labels = torch.tensor([*person_labels.values()], dtype=torch.int64).unsqueeze(1)
+        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(person_labels))
     adapted = run.record.evaluate.model("adapted")
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
-    return OwnImages(with_given(own.posterior, own.keys, given), own.keys, exponent)
+    return OwnImages(
+        with_given(own_images.posterior, own_images.keys, person_labels), own_images.keys, exponent
+    )
 
 
-def check_posterior(found: Posterior, classes: int) -> None:
+def check_posterior(posterior: Posterior, classes: int) -> None:
     """Raise `ValueError` if labels or probabilities of a posterior are impossible."""
-    labels, probabilities = found.labels, found.probabilities
+    labels, probabilities = posterior.labels, posterior.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
     if not probabilities.is_floating_point() or probabilities.shape != labels.shape:
         raise ValueError("it does not have one probability for each label")
-    inside = (probabilities >= 0) & (probabilities <= 1 + 1e-4)
-    if not bool(inside.all()):
+    is_probability = (probabilities >= 0) & (probabilities <= 1 + 1e-4)
+    if not bool(is_probability.all()):
         raise ValueError("a probability is not between 0 and 1")
     if not bool((probabilities > 0).any(dim=1).all()):
         raise ValueError("an image has no probability above 0")
-    if (none := found.none) is None:
+    if (none := posterior.none) is None:
         return
     if not none.is_floating_point() or none.shape != labels.shape[:1]:
         raise ValueError("it does not have one probability of no class for each image")

@@ -84,11 +84,11 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
     """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
-        found = member.classifier
-        tensors[f"{member.name}.weights"] = found.weights.contiguous()
-        tensors[f"{member.name}.owners"] = found.owners.contiguous()
-        if found.bias is not None:
-            tensors[f"{member.name}.bias"] = found.bias.contiguous()
+        classifier = member.classifier
+        tensors[f"{member.name}.weights"] = classifier.weights.contiguous()
+        tensors[f"{member.name}.owners"] = classifier.owners.contiguous()
+        if classifier.bias is not None:
+            tensors[f"{member.name}.bias"] = classifier.bias.contiguous()
     # Use one key, because safetensors writes several keys in an order that differs by process.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(path) as temporary:
@@ -104,7 +104,7 @@ def load_model(run: Run, device: str, progress: Progress, role: Role) -> Adapted
     if role == "adapted":
         return adapted
     classifiers = used_classifiers(run).every
-    members = (replace(one, classifier=classifiers[one.name]) for one in adapted.members)
+    members = (replace(member, classifier=classifiers[member.name]) for member in adapted.members)
     return Adapted(run.class_names, tuple(members))
 
 
@@ -128,8 +128,8 @@ class StoredClassifiers:
     @property
     def every(self) -> dict[str, Classifier]:
         """The prototypes of all members: the learners, then the encoders."""
-        own = {name: encoder.classifier for name, encoder in self.encoders.items()}
-        return {**self.learners, **own}
+        encoder_classifiers = {name: encoder.classifier for name, encoder in self.encoders.items()}
+        return {**self.learners, **encoder_classifiers}
 
 
 def used_classifiers(run: Run) -> StoredClassifiers:
@@ -191,9 +191,11 @@ def _load_adapted(run: Run, device: str) -> Adapted:
 def _load_learners(run: Run, stored: StoredClassifiers, device: str) -> list[Member]:
     folder, classifiers = run.folder.adapted_model, stored.learners
     registry, section = load_registry(), run.recipe.get(BACKBONE)
-    use = section.get(USE) if isinstance(section, dict) else None
-    named = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
-    loader = cast("type[BackboneLoader[Any]]", registry.load(named))
+    component_name = section.get(USE) if isinstance(section, dict) else None
+    registered = registry.get(
+        "backbone", str(component_name or DEFAULT_BACKBONE), where=str(run.folder.recipe)
+    )
+    loader = cast("type[BackboneLoader[Any]]", registry.load(registered))
     arithmetic = _arithmetic(run, torch.device(device))
     members = []
     for name, classifier in classifiers.items():
@@ -206,8 +208,8 @@ def _load_learners(run: Run, stored: StoredClassifiers, device: str) -> list[Mem
 def _load_encoder(run: Run, name: str, stored: StoredEncoder, device: str) -> Member:
     """Load the run's copy of an encoder. Raises `LatteError` if it is damaged or has changed."""
     registry, folder = load_registry(), run.folder.adapted_model
-    named = registry.get("encoder", stored.component, where=str(folder.prototypes))
-    loader = cast("type[EncoderLoader[Any]]", registry.load(named))
+    registered = registry.get("encoder", stored.component, where=str(folder.prototypes))
+    loader = cast("type[EncoderLoader[Any]]", registry.load(registered))
     encoder = loader.load_saved(folder.encoders / name, device)
     if encoder.fingerprint != stored.fingerprint:
         raise LatteError(
@@ -218,7 +220,7 @@ def _load_encoder(run: Run, name: str, stored: StoredEncoder, device: str) -> Me
         )
     refuse_other_width(folder.prototypes, [stored.classifier], encoder.embedding_width)
     arithmetic = _arithmetic(run, torch.device(device))
-    return Member(name, encoder, stored.classifier, arithmetic, named.full_name)
+    return Member(name, encoder, stored.classifier, arithmetic, registered.full_name)
 
 
 def _arithmetic(run: Run, device: torch.device) -> Arithmetic:
@@ -227,8 +229,8 @@ def _arithmetic(run: Run, device: torch.device) -> Arithmetic:
     If `device` lacks this format, return the format that `auto` selects.
     """
     train = run.recipe.get("train")
-    found = train.get("precision") if isinstance(train, Mapping) else None
-    precision: Any = found if found in get_args(Precision) else "auto"
+    saved_precision = train.get("precision") if isinstance(train, Mapping) else None
+    precision: Any = saved_precision if saved_precision in get_args(Precision) else "auto"
     try:
         return choose_arithmetic(precision, device)
     except LatteError:
@@ -259,7 +261,7 @@ def load_classifiers(run: Run, folder: ModelFolder) -> StoredClassifiers:
 
 def refuse_other_width(path: Path, classifiers: Sequence[Classifier], width: int) -> None:
     """Raise `LatteError` unless all prototypes have the `width` of the image features."""
-    widths = [one.weights.shape[1] for one in classifiers]
+    widths = [classifier.weights.shape[1] for classifier in classifiers]
     same_count(path, "numbers per prototype", [*widths, width])
 
 
@@ -299,12 +301,12 @@ def _backbone_folder(folder: ModelFolder, name: str, learners: int) -> Path:
 
 
 def _load_backbone(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:
-    found = loader.load_saved(folder, device)
-    scale = float(found.logit_scale.detach())
+    backbone = loader.load_saved(folder, device)
+    scale = float(backbone.logit_scale.detach())
     if not 0 < scale <= LARGEST_SCALE:
         raise LatteError(
             f"this model is damaged (its logit scale is {scale:g})",
             where=str(folder),
             hint=DO_AGAIN,
         )
-    return found
+    return backbone

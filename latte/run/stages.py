@@ -48,14 +48,14 @@ class Job:
     ask_again: bool = False
 
     def __post_init__(self) -> None:
-        labels, given = true_labels(self.workspace, self.images), self.images.corrections
+        labels, corrections = true_labels(self.workspace, self.images), self.images.corrections
         self.fingerprints: Mapping[str, str] = stage_fingerprints(
             self.workspace.recipe,
             self.images.fingerprint,
             self.workspace.backbone.identity(),
             {
                 "describe": None if labels is None else labels.tolist(),
-                "train": given.every_label if given else None,
+                "train": corrections.every_label if corrections else None,
             },
             [loader.identity() for loader in self.workspace.encoder_loaders.values()],
         )
@@ -171,9 +171,9 @@ def _train(job: Job) -> StageResult:
     job.outcome, verdict, written = judge_and_save(
         workspace, job.images, zero_shot, adapted, posterior, verdict_of(answers)
     )
-    asked = AskedQuestions()
+    asked_questions = AskedQuestions()
     if workspace.recipe.questioned and distributed.is_main_process():
-        asked = read_stored(folder.asked_questions, AskedQuestions)
+        asked_questions = read_stored(folder.asked_questions, AskedQuestions)
     facts = TrainFacts(
         verdict=verdict,
         trains_clip=trains_clip(workspace),
@@ -181,7 +181,7 @@ def _train(job: Job) -> StageResult:
         encoders=encoder_facts(workspace, adapted),
         cut_texts=cut,
         extras=workspace.extras,
-        **vars(asked),
+        **vars(asked_questions),
     )
     return StageResult([*written, folder.metrics], facts)
 
@@ -195,10 +195,10 @@ def _evaluate(job: Job) -> StageResult:
 def _report(job: Job) -> StageResult:
     reporters, files = job.workspace.listeners.reporters, []
     with long_task(job.workspace.progress, "write reports", 1 + len(reporters), "parts") as task:
-        for one in reporters:
+        for reporter in reporters:
             results = job.run_results
             task.advance()
-            files += one.report(results)
+            files += reporter.report(results)
     return StageResult(files)
 
 

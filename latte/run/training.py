@@ -66,8 +66,12 @@ def train_learners(
     or None if no labeler returns one.
     """
     recipe = workspace.recipe
-    trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
-    learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
+    trainables: list[Trainable[Any]] = [
+        workspace.build(choice.trainable) for choice in recipe.learners
+    ]
+    learners = [
+        _learner(workspace, number, trainable) for number, trainable in enumerate(trainables)
+    ]
     texts = FrozenTexts(workspace, bank)
     labelers: list[PseudoLabeler[Any]] = [
         workspace.build(choice, silent=refit) for choice in recipe.labels
@@ -99,7 +103,9 @@ def train_learners(
         image_states=partial(encode_images, workspace, images.training, "encode training images"),
         listen=workspace.listeners.rows,
     )
-    if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
+    if recipe.train.precision == "tf32" and any(
+        learner.arithmetic == "fp32" for learner in learners
+    ):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     try:
         encoder_classifiers = train(training, progress)
@@ -113,8 +119,8 @@ def train_learners(
     if questions is not None and not refit and not workspace.folder.asked_questions.exists():
         questions.save()
     if recipe.train.takes_steps:
-        for own, learner in zip(trainable, learners, strict=True):
-            own.merge(learner.backbone)
+        for trainable, learner in zip(trainables, learners, strict=True):
+            trainable.merge(learner.backbone)
     encoders = _encoder_members(workspace, images, training, encoder_classifiers)
     adapted = from_learners(learners, images.class_names, encoders)
     return adapted, _posterior(workspace, images, training)
@@ -177,20 +183,20 @@ def encoder_facts(workspace: Workspace, adapted: Adapted) -> tuple[EncoderFacts,
 
 def _augment(workspace: Workspace) -> AugmentSettings | ImageAugmentation[Any] | None:
     """Return what makes training views: settings of the built-in views, or a component."""
-    chosen = workspace.recipe.augmentation
-    if chosen is None:
+    choice = workspace.recipe.augmentation
+    if choice is None:
         return None
-    if isinstance(chosen.options, AugmentSettings):
-        return chosen.options
-    return cast("ImageAugmentation[Any]", workspace.build(chosen))
+    if isinstance(choice.options, AugmentSettings):
+        return choice.options
+    return cast("ImageAugmentation[Any]", workspace.build(choice))
 
 
 def _posterior(workspace: Workspace, images: Images, training: Training) -> Posterior | None:
     """Return the posterior of a labeler, if any. Raises `LatteError` if it is invalid."""
-    found = own_posterior(training)
-    if found is None:
+    numbered_posterior = own_posterior(training)
+    if numbered_posterior is None:
         return None
-    number, posterior = found
+    number, posterior = numbered_posterior
     try:
         check_posterior(posterior, len(images.class_names))
         if (rows := len(posterior.labels)) != len(images.training.images):
@@ -214,18 +220,18 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> tuple[CutTexts, ..
             for block in torch.split(rows, _TEXTS_PER_COUNT)
         )
         counts.append(CutTexts(choice.label, len(rows), cut))
-    counts = [one for one in counts if one.cut]
-    for one in counts:
+    counts = [count for count in counts if count.cut]
+    for count in counts:
         workspace.progress.say(
-            f"warning: {one.cut:,} of {one.texts:,} texts of {one.description} are longer than the "
-            "text tower reads, and are cut; ask for shorter ones in their prompt, or hold them "
-            "back with the gate length"
+            f"warning: {count.cut:,} of {count.texts:,} texts of {count.description} are longer "
+            "than the text tower reads, and are cut; ask for shorter ones in their prompt, or hold "
+            "them back with the gate length"
         )
     return tuple(counts)
 
 
-def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
-    """Build the learner with index `number`; `own` selects its trainable parameters."""
+def _learner(workspace: Workspace, number: int, trainable: Trainable[Any]) -> Learner:
+    """Build the learner with index `number`; `trainable` selects its trainable parameters."""
     recipe = workspace.recipe
     choice, clip = recipe.learners[number], workspace.frozen_clip
     loss = workspace.build(choice.loss) if choice.loss else None
@@ -240,7 +246,9 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
             choice.name,
             clip,
             # Without steps nothing is trained, whatever the recipe's `trainable` says.
-            own.select if recipe.train.takes_steps else lambda one: one.train_only("none"),
+            trainable.select
+            if recipe.train.takes_steps
+            else lambda backbone: backbone.train_only("none"),
             workspace.build(choice.prototypes),
             loss,
             choice.optimizer or recipe.train.optimizer,
@@ -339,8 +347,8 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         return_freed_memory()
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
-        found = diagnose(similarities, adapted.logit_scale)
+        diagnosis = diagnose(similarities, adapted.logit_scale)
         top1 = agreement(similarities.labels(), labels)
-        return {"top1": top1, "confidence": found.confidence, "margin": found.margin}
+        return {"top1": top1, "confidence": diagnosis.confidence, "margin": diagnosis.margin}
 
     return evaluate

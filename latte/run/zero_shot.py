@@ -90,13 +90,15 @@ class ZeroShot:
 
         These are learners with a frozen CLIP, and encoders.
         """
-        own = self.encoders
-        return [own[name].training if name in own else self.training for name in models]
+        encoders = self.encoders
+        return [encoders[name].training if name in encoders else self.training for name in models]
 
     def evaluation_of(self, models: Sequence[str]) -> list[Tensor]:
         """Return the features of the evaluation images as `training_of` does."""
-        own = self.encoders
-        return [own[name].evaluation if name in own else self.evaluation for name in models]
+        encoders = self.encoders
+        return [
+            encoders[name].evaluation if name in encoders else self.evaluation for name in models
+        ]
 
     @property
     def training_with_encoders(self) -> Tensor:
@@ -220,40 +222,46 @@ def load_zero_shot(
     the file.
     """
     with explained(path):
-        found = _from_tensors(load_tensors(path), encoders)
-        _check(found)
+        zero_shot = _from_tensors(load_tensors(path), encoders)
+        _check(zero_shot)
     if images is None:
-        return found
-    same_count(path, "classes", [len(found.class_features), len(images.class_names)])
-    every: list[ZeroShot | EncoderFeatures] = [found, *found.encoders.values()]
-    for features in every:
+        return zero_shot
+    same_count(path, "classes", [len(zero_shot.class_features), len(images.class_names)])
+    feature_sets: list[ZeroShot | EncoderFeatures] = [zero_shot, *zero_shot.encoders.values()]
+    for features in feature_sets:
         same_count(path, "training images", [len(features.training), len(images.training.images)])
         same_count(path, "test images", [len(features.evaluation), len(images.evaluation.images)])
         if images.corrections is not None:
             examples = 0 if features.examples is None else len(features.examples)
             same_count(path, "examples", [examples, len(images.corrections.examples.images)])
-    return found
+    return zero_shot
 
 
 def _from_tensors(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> ZeroShot:
     """Return the features in the tensors of a file. Raises `ValueError` if some are missing."""
-    by_encoder: dict[str, dict[str, Tensor]] = {}
+    encoder_tensors: dict[str, dict[str, Tensor]] = {}
     for key in [key for key in tensors if key.startswith(f"{_ENCODERS}/")]:
         _, name, part = key.split("/")
-        by_encoder.setdefault(name, {})[part] = tensors[key]
-    names = sorted(by_encoder) if names is None else names
-    if {*names} != {*by_encoder}:
+        encoder_tensors.setdefault(name, {})[part] = tensors[key]
+    names = sorted(encoder_tensors) if names is None else names
+    if {*names} != {*encoder_tensors}:
         raise ValueError("it does not have the features of the recipe's encoders")
-    rest = {key: value for key, value in tensors.items() if not key.startswith(f"{_ENCODERS}/")}
-    return ZeroShot(**rest, encoders={name: EncoderFeatures(**by_encoder[name]) for name in names})
+    clip_tensors = {
+        key: value for key, value in tensors.items() if not key.startswith(f"{_ENCODERS}/")
+    }
+    return ZeroShot(
+        **clip_tensors, encoders={name: EncoderFeatures(**encoder_tensors[name]) for name in names}
+    )
 
 
-def _check(found: ZeroShot) -> None:
-    _check_features([found.training, found.evaluation, found.class_features, found.examples])
-    for of_encoder in found.encoders.values():
-        _check_features([of_encoder.training, of_encoder.evaluation, of_encoder.examples])
-    labels, classes = found.zero_shot_labels, len(found.class_features)
-    if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
+def _check(zero_shot: ZeroShot) -> None:
+    _check_features(
+        [zero_shot.training, zero_shot.evaluation, zero_shot.class_features, zero_shot.examples]
+    )
+    for features in zero_shot.encoders.values():
+        _check_features([features.training, features.evaluation, features.examples])
+    labels, classes = zero_shot.zero_shot_labels, len(zero_shot.class_features)
+    if labels.dtype != torch.int64 or labels.shape != zero_shot.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
@@ -261,12 +269,12 @@ def _check(found: ZeroShot) -> None:
 
 def _check_features(matrices: Sequence[Tensor | None]) -> None:
     """Raise `ValueError` unless the matrices have unit rows of one width."""
-    features = [one for one in matrices if one is not None]
-    if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
+    features = [matrix for matrix in matrices if matrix is not None]
+    if not all(matrix.dtype == torch.float32 and matrix.ndim == 2 for matrix in features):
         raise ValueError("features are not matrices of fp32")
-    if len({one.shape[1] for one in features}) > 1:
+    if len({matrix.shape[1] for matrix in features}) > 1:
         raise ValueError("features have several widths")
-    if not all(_are_unit(one) for one in features):
+    if not all(_are_unit(matrix) for matrix in features):
         raise ValueError("a feature vector is zero, not normalised, or not finite")
 
 
@@ -310,19 +318,19 @@ def _warn_of_equal_classes(
 ) -> None:
     """Warn if classes have equal text features: CLIP ignores case and cuts texts to 77 tokens."""
     blocks = row_blocks(len(class_features), len(class_features))
-    equal = [pair for rows in blocks for pair in _equal_to_earlier(class_features, rows)]
-    if equal:
-        first, second = (class_names[label] for label in equal[0])
+    equal_rows = [pair for rows in blocks for pair in _equal_to_earlier(class_features, rows)]
+    if equal_rows:
+        earlier_name, later_name = (class_names[label] for label in equal_rows[0])
         progress.say(
-            f"warning: to this CLIP {len(equal)} classes are the same as an earlier one, and get "
-            f"no image: {second!r} is the same as {first!r}"
+            f"warning: to this CLIP {len(equal_rows)} classes are the same as an earlier one, and "
+            f"get no image: {later_name!r} is the same as {earlier_name!r}"
         )
 
 
 def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
     """Yield (earlier row, row) for each row in `rows` that is equal to an earlier row."""
-    same = features[rows] @ features[: rows.stop].T > _SAME
-    for at in (same.sum(dim=1) > 1).nonzero().flatten().tolist():
-        first = int(same[at].nonzero()[0])
-        if first < rows.start + at:
-            yield first, rows.start + at
+    is_equal = features[rows] @ features[: rows.stop].T > _SAME
+    for index in (is_equal.sum(dim=1) > 1).nonzero().flatten().tolist():
+        earlier_row = int(is_equal[index].nonzero()[0])
+        if earlier_row < rows.start + index:
+            yield earlier_row, rows.start + index
