@@ -221,11 +221,11 @@ def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
 
 def _corrected_posterior(posterior: Posterior, corrections: Tensor) -> Posterior:
     """Return the posterior in which a given class comes first, with probability 1."""
-    is_given, given = (corrections >= 0).unsqueeze(1), corrections.unsqueeze(1)
-    first = posterior.labels[:, :1]
+    is_given, given_labels = (corrections >= 0).unsqueeze(1), corrections.unsqueeze(1)
+    top_labels = posterior.labels[:, :1]
     # If the given class is among the others of the row, the first class takes its place.
-    others = first.where(posterior.labels == given, posterior.labels)[:, 1:]
-    labels = torch.cat([given, others], dim=1).where(is_given, posterior.labels)
+    other_labels = top_labels.where(posterior.labels == given_labels, posterior.labels)[:, 1:]
+    labels = torch.cat([given_labels, other_labels], dim=1).where(is_given, posterior.labels)
     certain = torch.zeros_like(posterior.probabilities)
     certain[:, 0] = 1
     return Posterior(labels, certain.where(is_given, posterior.probabilities))

@@ -138,15 +138,20 @@ def planned_requests(
     workspace: Workspace, training: TrainingSet, descriptions: Descriptions
 ) -> Iterator[tuple[dict[str, Plan], dict[str, Describer[Any]]]]:
     """Plan all requests. Yield plans and describers by name; close the describers at the end."""
-    asked = workspace.recipe.asked
-    needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
+    describer_names = workspace.recipe.asked
+    needed = {
+        describer_names.get(label) for label, kind in descriptions.items() if kind.scope != "class"
+    }
     describers = {
         choice.label: workspace.build(choice)
         for choice in workspace.recipe.describers
         if choice.label in needed
     }
     try:
-        yield plan_requests(training, descriptions, describers, workspace.seed, asked), describers
+        yield (
+            plan_requests(training, descriptions, describers, workspace.seed, describer_names),
+            describers,
+        )
     finally:
         for describer in describers.values():
             describer.close()
@@ -172,15 +177,15 @@ def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
         if not active:
             yield f"gates: all {total:,} texts of {description} passed"
             continue
-        parts = [f"{record.gate} {record.held_back:,}" for record in active]
+        gate_counts = [f"{record.gate} {record.held_back:,}" for record in active]
         counts = f"{held_back:,} of {total:,} texts of {description}"
-        yield f"gates held back {counts} ({', '.join(parts)})"
+        yield f"gates held back {counts} ({', '.join(gate_counts)})"
         if held_back == total:
-            first = active[0]
+            first_record = active[0]
             yield (
                 f"warning: gates left no text of {description}; the templates of frozen labels "
-                f"take its place. An example, held back by {first.gate} as {first.reason}: "
-                f"{first.example}"
+                f"take its place. An example, held back by {first_record.gate} as "
+                f"{first_record.reason}: {first_record.example}"
             )
 
 
@@ -199,8 +204,8 @@ def describe_shard(
     process waits for a lock. The number of shards may differ between calls.
     """
     keep_freed_memory()
-    whole = run_folder(recipe, limit)
-    folder = RunFolder(whole.shards / f"{shard.index}-of-{shard.count}")
+    main_folder = run_folder(recipe, limit)
+    folder = RunFolder(main_folder.shards / f"{shard.index}-of-{shard.count}")
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
         check_sending(recipe, workspace.dataset, registry)

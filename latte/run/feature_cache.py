@@ -51,19 +51,19 @@ def cached_features(
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)
     blocks = FeatureBlocks(cache / "features" / digest(*identity), width)
-    first, inverse = _distinct(keys)
-    distinct = keys if inverse is None else [keys[place] for place in first]
+    first_indices, inverse = _distinct(keys)
+    distinct = keys if inverse is None else [keys[index] for index in first_indices]
     features = torch.zeros(len(distinct), width)
-    known = torch.zeros(len(distinct), dtype=torch.bool)
+    is_cached = torch.zeros(len(distinct), dtype=torch.bool)
     if distributed.is_main_process():
-        known = blocks.read(distinct, features)
-    known = distributed.broadcast_tensors({"known": known})["known"]
-    if known.any():
-        progress.say(f"{name}: {int(known.sum()):,} features reused from the cache")
+        is_cached = blocks.read(distinct, features)
+    is_cached = distributed.broadcast_tensors({"known": is_cached})["known"]
+    if is_cached.any():
+        progress.say(f"{name}: {int(is_cached.sum()):,} features reused from the cache")
         features = distributed.broadcast_tensors({"features": features})["features"]
-    missing = (~known).nonzero().flatten()
+    missing = (~is_cached).nonzero().flatten()
     if len(missing):
-        encoded = encode([first[place] for place in missing.tolist()])
+        encoded = encode([first_indices[place] for place in missing.tolist()])
         if distributed.is_main_process():
             try:
                 blocks.add([distinct[place] for place in missing.tolist()], encoded)
@@ -71,7 +71,7 @@ def cached_features(
                 progress.say(
                     f"{name}: features are not cached: {blocks.folder} cannot be written: {error}"
                 )
-        if known.any():
+        if is_cached.any():
             features[missing] = encoded
         else:
             features = encoded  # takes half the memory of a copy
@@ -88,8 +88,8 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
     if len(numbers) == len(keys):
         return range(len(keys)), None
-    first = dict(zip(reversed(inverse), reversed(range(len(keys))), strict=True))
-    return [first[number] for number in range(len(numbers))], torch.tensor(inverse)
+    first_index = dict(zip(reversed(inverse), reversed(range(len(keys))), strict=True))
+    return [first_index[number] for number in range(len(numbers))], torch.tensor(inverse)
 
 
 @dataclass(frozen=True)
@@ -108,36 +108,42 @@ class FeatureBlocks:
         Returns a bool mask (N,) of the rows that were found. A damaged file is removed, and its
         features count as missing.
         """
-        known = torch.zeros(len(keys), dtype=torch.bool)
-        wanted = _hashed(keys)
-        order = numpy.argsort(wanted)
-        wanted, places = wanted[order], torch.from_numpy(order)
+        is_stored = torch.zeros(len(keys), dtype=torch.bool)
+        hashed_keys = _hashed(keys)
+        order = numpy.argsort(hashed_keys)
+        hashed_keys, places = hashed_keys[order], torch.from_numpy(order)
         for path in self._paths():
-            if (stored := self._keys(path)) is None:
+            if (file_keys := self._keys(path)) is None:
                 continue
-            found = numpy.searchsorted(wanted, stored).clip(max=len(wanted) - 1)
-            source = torch.from_numpy((wanted[found] == stored).nonzero()[0])
-            target = places[torch.from_numpy(found)[source]]
-            source, target = source[~known[target]], target[~known[target]]
-            if len(source) and (rows := self._rows(path, len(stored))) is not None:
+            positions = numpy.searchsorted(hashed_keys, file_keys).clip(max=len(hashed_keys) - 1)
+            source = torch.from_numpy((hashed_keys[positions] == file_keys).nonzero()[0])
+            target = places[torch.from_numpy(positions)[source]]
+            source, target = source[~is_stored[target]], target[~is_stored[target]]
+            if len(source) and (rows := self._rows(path, len(file_keys))) is not None:
                 out[target] = rows[source]
-                known[target] = True
-        return known
+                is_stored[target] = True
+        return is_stored
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
         """Store R features (R, width), one per key; keys are distinct.
 
         Raises `OSError` if writing fails.
         """
-        merged = self._small_ones()
-        names = numpy.concatenate([*(stored for _, stored, _ in merged), _hashed(keys)])
-        rows = torch.cat([*(rows for *_, rows in merged), features]) if merged else features
-        _, first = numpy.unique(names, return_index=True)
+        small_files = self._small_files()
+        hashed_keys = numpy.concatenate(
+            [*(file_keys for _, file_keys, _ in small_files), _hashed(keys)]
+        )
+        rows = (
+            torch.cat([*(rows for *_, rows in small_files), features]) if small_files else features
+        )
+        _, distinct_rows = numpy.unique(hashed_keys, return_index=True)
         written = {
-            self._write(names[part], rows[torch.from_numpy(part)])
-            for part in numpy.split(first, range(self._full, len(first), self._full))
+            self._write(hashed_keys[part], rows[torch.from_numpy(part)])
+            for part in numpy.split(
+                distinct_rows, range(self._full, len(distinct_rows), self._full)
+            )
         }
-        for path, *_ in merged:
+        for path, *_ in small_files:
             if path not in written:
                 _remove(path)
 
@@ -158,18 +164,18 @@ class FeatureBlocks:
     def _rows(self, path: Path, count: int) -> Tensor | None:
         return _read(path, "features", torch.float32, self.width, count)
 
-    def _small_ones(self) -> list[tuple[Path, NDArray[Any], Tensor]]:
+    def _small_files(self) -> list[tuple[Path, NDArray[Any], Tensor]]:
         """Return path, keys and features of all small files, if there are enough to merge."""
-        found = [(path, keys) for path in self._paths() if (keys := self._keys(path)) is not None]
-        small = [(path, keys) for path, keys in found if len(keys) < self._full // 4]
+        files = [(path, keys) for path in self._paths() if (keys := self._keys(path)) is not None]
+        small = [(path, keys) for path, keys in files if len(keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
             return []
         opened = ((path, keys, self._rows(path, len(keys))) for path, keys in small)
         return [(path, keys, rows) for path, keys, rows in opened if rows is not None]
 
     def _write(self, keys: NDArray[Any], rows: Tensor) -> Path:
-        named = torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
-        tensors = {"keys": named, "features": rows.contiguous()}
+        key_bytes = torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
+        tensors = {"keys": key_bytes, "features": rows.contiguous()}
         digests = {name: tensor_digest({name: value}) for name, value in tensors.items()}
         path = self.folder / f"{digests['keys']}.safetensors"
         with write_atomically(path) as temporary:
@@ -183,17 +189,17 @@ def _read(
     """Return the matrix `name` of a file, memory-mapped; remove a damaged file and return None."""
     try:
         with safe_open(path, framework="pt") as file:
-            found: Tensor = file.get_tensor(name)
-            if (file.metadata() or {}).get(name) != tensor_digest({name: found}):
+            matrix: Tensor = file.get_tensor(name)
+            if (file.metadata() or {}).get(name) != tensor_digest({name: matrix}):
                 raise ValueError("its bytes are not those that were written")
-        if found.dtype != dtype or found.ndim != 2 or found.shape[1] != width or not len(found):
+        if matrix.dtype != dtype or matrix.ndim != 2 or matrix.shape[1] != width or not len(matrix):
             raise ValueError("it has another shape")
-        if count not in (None, len(found)):
+        if count not in (None, len(matrix)):
             raise ValueError("it has not a row per key")
     except (SafetensorError, OSError, RuntimeError, ValueError):
         _remove(path)  # unless another process has already merged and removed it
         return None
-    return found
+    return matrix
 
 
 def _remove(path: Path) -> None:
@@ -202,5 +208,5 @@ def _remove(path: Path) -> None:
 
 
 def _hashed(keys: Sequence[str]) -> NDArray[Any]:
-    parts = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
-    return numpy.frombuffer(b"".join(parts), dtype=f"S{_KEY_BYTES}")
+    digests = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
+    return numpy.frombuffer(b"".join(digests), dtype=f"S{_KEY_BYTES}")

@@ -37,8 +37,8 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
 
 def code_of_stage(recipe: Recipe, stage: str) -> dict[str, str]:
     """Return digests of the plugin code that a stage uses, by package; see `plugin_code`."""
-    used = [one for one in recipe.choices if one.spec.kind in _KINDS.get(stage, ())]
-    return {one.distribution: code for one in used if (code := plugin_code(one))}
+    choices = [choice for choice in recipe.choices if choice.spec.kind in _KINDS.get(stage, ())]
+    return {choice.distribution: code for choice in choices if (code := plugin_code(choice))}
 
 
 def stage_fingerprints(
@@ -60,12 +60,12 @@ def stage_fingerprints(
         labels: labels of the training images, by the stage that uses them first.
         encoders: identity of each of the recipe's encoders.
     """
-    first = digest_json([__version__, _choice(recipe.dataset), data])
+    data_stage = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
-    if loader.distribution != BUILTIN_DISTRIBUTION:  # `first` has the version of latte itself
-        parts = (backbone, loader.distribution, loader.version, plugin_code(loader))
-        backbone = " ".join(part for part in parts if part is not None)
-    zero_shot = digest(first, backbone)
+    if loader.distribution != BUILTIN_DISTRIBUTION:  # `data_stage` has the version of latte itself
+        identities = (backbone, loader.distribution, loader.version, plugin_code(loader))
+        backbone = " ".join(identity for identity in identities if identity is not None)
+    zero_shot = digest(data_stage, backbone)
     if recipe.encoders:
         zero_shot = digest(zero_shot, _choices(recipe.encoders), *encoders)
     describers = _choices(recipe.describers)
@@ -77,7 +77,7 @@ def stage_fingerprints(
     trained = [
         describe,
         _choices(recipe.labels),
-        digest_json([_learner(one) for one in recipe.learners]),
+        digest_json([_learner(learner) for learner in recipe.learners]),
         digest_json(recipe.train.model_dump(mode="json")),
     ]
     if recipe.augmentation is not None:
@@ -90,9 +90,9 @@ def stage_fingerprints(
     if recipe.guard:
         train = digest(checkpoints, _choices([recipe.guard]))
     evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
-    controls = digest_json({name: _control(one) for name, one in recipe.controls.items()})
+    controls = digest_json({name: _control(control) for name, control in recipe.controls.items()})
     report = digest(evaluate, _choices(recipe.reporters), controls)
-    stages = (first, zero_shot, describe, train, evaluate, report)
+    stages = (data_stage, zero_shot, describe, train, evaluate, report)
     return {**dict(zip(STAGES, stages, strict=True)), CHECKPOINTS: checkpoints}
 
 
@@ -106,7 +106,11 @@ def _learner(learner: LearnerChoice) -> list[Any]:
 
 
 def _control(control: Recipe) -> Any:
-    code = {one.distribution: found for one in control.choices if (found := plugin_code(one))}
+    code = {
+        choice.distribution: file_digest
+        for choice in control.choices
+        if (file_digest := plugin_code(choice))
+    }
     return [control.resolved, code] if code else control.resolved
 
 

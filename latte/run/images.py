@@ -70,22 +70,30 @@ class Images:
     @property
     def fingerprint(self) -> str:
         """Digest of the images (ids, contents, order), class names, templates and test labels."""
-        several: list[Any] = (
+        text_variants: list[Any] = (
             [self.templates, self.aliases] if self.templates or self.aliases else []
         )
-        several += [self.sentences] if self.sentences else []
+        text_variants += [self.sentences] if self.sentences else []
         scans = (self.training, self.evaluation)
         ids = [[image.id for image in scan.images] for scan in scans]
         keys = [scan.keys for scan in scans]
         examples = [self.examples.keys] if self.examples else []
-        parts = [self.class_names, self.template, ids, keys, self.labels, *several, *examples]
-        return digest_json(parts)
+        hashed_inputs = [
+            self.class_names,
+            self.template,
+            ids,
+            keys,
+            self.labels,
+            *text_variants,
+            *examples,
+        ]
+        return digest_json(hashed_inputs)
 
     @property
     def examples(self) -> Scan | None:
         """Images beside the dataset that join the training images; None if there are none."""
-        found = self.corrections and self.corrections.examples
-        return found if found and found.images else None
+        examples = self.corrections and self.corrections.examples
+        return examples if examples and examples.images else None
 
     @property
     def joined(self) -> Images:
@@ -102,11 +110,11 @@ def find_images(workspace: Workspace) -> Images:
     """List and check the dataset's images. Raises `LatteError` if no training image is readable."""
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
-    labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
+    labelled_samples = _sample(dataset.evaluation_images(), workspace, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
     scan = partial(scan_images, verified=decoded.keys, disk=store)
     scanned = scan(training, progress, "check images")
-    evaluated = scan([one.image for one in labelled], progress, "check test images")
+    evaluated = scan([sample.image for sample in labelled_samples], progress, "check test images")
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
@@ -115,7 +123,7 @@ def find_images(workspace: Workspace) -> Images:
             where="dataset",
             hint=scanned.skipped[0].reason if scanned.skipped else "the dataset lists no image",
         )
-    label_of = {one.image.id: one.label for one in labelled}
+    label_of = {sample.image.id: sample.label for sample in labelled_samples}
     labels = tuple(label_of[image.id] for image in evaluated.images)
     templates, aliases = tuple(dataset.templates), tuple(map(tuple, dataset.class_aliases))
     return Images(
@@ -135,18 +143,18 @@ def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
 
     A list that the earlier run lacks, or that is damaged, counts as unchanged.
     """
-    found, class_names = [], tuple[str, ...]()
+    changed, class_names = [], tuple[str, ...]()
     if folder.results.exists():
         class_names = folder.results.read().data.class_names
     if class_names and class_names != images.class_names:
-        found.append("class names")
+        changed.append("class names")
     with suppress(LatteError):
-        before = Rows(folder, class_names)
-        earlier = dict(zip(before.training_ids, before.training_keys, strict=True))
-        now = [image.id for image in images.training.images]
-        if earlier != dict(zip(now, images.training.keys, strict=True)):
-            found.append("images")
-    return found
+        earlier_rows = Rows(folder, class_names)
+        earlier_keys = dict(zip(earlier_rows.training_ids, earlier_rows.training_keys, strict=True))
+        image_ids = [image.id for image in images.training.images]
+        if earlier_keys != dict(zip(image_ids, images.training.keys, strict=True)):
+            changed.append("images")
+    return changed
 
 
 def write_images(workspace: Workspace, images: Images) -> StageResult:
@@ -178,17 +186,17 @@ def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]
         return
     yield f"skipped {counted(len(skipped), 'image')}; all: {path}"
     groups = defaultdict[str, list[SkippedImage]](list)
-    for one in skipped:
-        groups[_DETAILS.sub("", one.reason)].append(one)
+    for image in skipped:
+        groups[_DETAILS.sub("", image.reason)].append(image)
     reasons = sorted(
         groups.values(), key=lambda group: (not _FIX.search(group[0].reason), -len(group))
     )
     shown = len(reasons) if len(reasons) == _SHOWN_REASONS + 1 else _SHOWN_REASONS
-    for first, *others in reasons[:shown]:
-        number = counted(1 + len(others), "image")
-        yield f"  {number}, such as {first.id}: {first.reason}"
-    if rest := sum(map(len, reasons[shown:])):
-        yield f"  {counted(rest, 'image')} for other reasons"
+    for example, *similar_images in reasons[:shown]:
+        number = counted(1 + len(similar_images), "image")
+        yield f"  {number}, such as {example.id}: {example.reason}"
+    if unlisted_images := sum(map(len, reasons[shown:])):
+        yield f"  {counted(unlisted_images, 'image')} for other reasons"
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
@@ -207,8 +215,8 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
     """Return `images` with the classes that a person gave; see `read_corrections`."""
-    found = read_corrections(workspace, images.training, images.class_names, images.aliases)
-    return images if found is None else replace(images, corrections=found)
+    corrections = read_corrections(workspace, images.training, images.class_names, images.aliases)
+    return images if corrections is None else replace(images, corrections=corrections)
 
 
 def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
@@ -219,8 +227,8 @@ def true_labels(workspace: Workspace, images: Images) -> Tensor | None:
     ids = [image.id for image in images.training.images]
     examples: dict[str, int] = {}
     if images.corrections is not None:
-        given = zip(ids, images.corrections.labels, strict=True)
-        examples = {image: label for image, label in given if label >= 0}
+        label_pairs = zip(ids, images.corrections.labels, strict=True)
+        examples = {image_id: label for image_id, label in label_pairs if label >= 0}
     recipe, audit = workspace.recipe.resolved, workspace.dataset.audit_labels
     labels = oracle_labels(recipe, lambda: {**examples, **audit()}, ids)
     return None if labels is None else torch.tensor(labels, dtype=torch.int64)

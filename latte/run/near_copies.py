@@ -39,15 +39,15 @@ def near_copies(images: Scan, features: Tensor) -> tuple[tuple[str, str], ...]:
         for row, near in zip(closest, neighbours[closest, 0].tolist(), strict=True)
     )
     return tuple(
-        (images.images[first].id, images.images[second].id)
-        for first, second in [*pairs][:_MOST_PAIRS]
-        if _are_near(images.image(first), images.image(second))
+        (images.images[row].id, images.images[near].id)
+        for row, near in [*pairs][:_MOST_PAIRS]
+        if _are_near(images.image(row), images.image(near))
     )
 
 
-def _are_near(first: ImageReference, second: ImageReference) -> bool:
+def _are_near(image: ImageReference, neighbour: ImageReference) -> bool:
     try:
-        different = _difference_hash(first) != _difference_hash(second)
+        different = _difference_hash(image) != _difference_hash(neighbour)
     except LatteError:  # an image has changed since the run
         return False
     return int(different.sum()) <= _DIFFERENT_BITS

@@ -68,11 +68,13 @@ def _of_descriptions(
     training = training_set(workspace, images, zero_shot)
     descriptions = build_descriptions(workspace, images.template)
     with planned_requests(workspace, training, descriptions) as (plans, describers):
-        tokens = {name: _stored_mean(one.fingerprint) for name, one in describers.items()}
+        tokens = {
+            name: _stored_mean(describer.fingerprint) for name, describer in describers.items()
+        }
     with DescriptionStore(description_folder()) as store:
         for name, plan in plans.items():
             for label, planned in plan.descriptions.items():
-                rows = {row for own in planned.rows for row in own}
+                rows = {row for subject_rows in planned.rows for row in subject_rows}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
                 yield PlannedQuestions(name, label, len(rows), stored, tokens[name])
 
@@ -84,8 +86,10 @@ def _of_labeler(
     describer = workspace.recipe.questioned
     if questions is None or describer is None:
         return
-    (asking,) = (one for one in workspace.recipe.labels if one.options.questions_to is not None)
-    labeler = cast("PseudoLabeler[Any]", workspace.build(asking))
+    (labeler_choice,) = (
+        choice for choice in workspace.recipe.labels if choice.options.questions_to is not None
+    )
+    labeler = cast("PseudoLabeler[Any]", workspace.build(labeler_choice))
     learner = workspace.recipe.learners[0]
     aggregator = cast("PrototypeAggregator[Any]", workspace.build(learner.prototypes))
     start = training_start(workspace, images, zero_shot, questions)
@@ -95,17 +99,19 @@ def _of_labeler(
     labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
     questions.close()
     tokens = _stored_mean(questions.fingerprint)
-    for one in questions.counts:
-        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, tokens)
+    for counts in questions.counts:
+        yield PlannedQuestions(
+            describer.label, counts.purpose, counts.questions, counts.stored, tokens
+        )
 
 
 def _stored_mean(fingerprint: str) -> MeanTokens | None:
     """Return the mean tokens of a describer's stored answers to questions; None if not counted."""
     counted = [
         tokens
-        for found in Archive(description_folder()).texts()
-        if found.record.describer.partition(" ")[2] == fingerprint
-        and any(tokens := stored_tokens(found.record.text) or (0, 0))
+        for stored_text in Archive(description_folder()).texts()
+        if stored_text.record.describer.partition(" ")[2] == fingerprint
+        and any(tokens := stored_tokens(stored_text.record.text) or (0, 0))
     ]
     if not counted:
         return None

@@ -47,7 +47,9 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "plugins": dict(sorted({one.distribution: one.version for one in recipe.choices}.items())),
+        "plugins": dict(
+            sorted({choice.distribution: choice.version for choice in recipe.choices}.items())
+        ),
         "device": device,
         "device_name": str(torch.cuda.get_device_name(device))
         if device.startswith("cuda")
@@ -143,20 +145,20 @@ def peak_memory_mb(device: str) -> float | None:
 
         return round(torch.cuda.max_memory_allocated(device) / _MEGABYTE, 1)
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        match = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
     except OSError:
         return None
-    return round(int(found[1]) / 1024, 1) if found else None
+    return round(int(match[1]) / 1024, 1) if match else None
 
 
 @contextmanager
-def deterministic(wanted: bool) -> Iterator[None]:
-    """Use torch's deterministic algorithms inside the `with` block if `wanted` is true.
+def deterministic(enabled: bool) -> Iterator[None]:
+    """Use torch's deterministic algorithms inside the `with` block if `enabled` is true.
 
     They are needed only on GPUs; CPU runs are already bit-identical. Raises `LatteError` if an
     operation has no deterministic implementation.
     """
-    if not wanted:
+    if not enabled:
         yield
         return
     import torch
@@ -164,7 +166,11 @@ def deterministic(wanted: bool) -> Iterator[None]:
     # cuBLAS reads this at its first use; a value that the user has set is kept.
     os.environ.setdefault(_WORKSPACE, _FIXED_WORKSPACE)
     cudnn = torch.backends.cudnn
-    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+    earlier_settings = (
+        torch.are_deterministic_algorithms_enabled(),
+        cudnn.deterministic,
+        cudnn.benchmark,
+    )
     try:
         torch.use_deterministic_algorithms(True)
         cudnn.deterministic, cudnn.benchmark = True, False
@@ -178,5 +184,5 @@ def deterministic(wanted: bool) -> Iterator[None]:
             hint="take `deterministic: true` out of the recipe, or the component that needs this",
         ) from error
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        cudnn.deterministic, cudnn.benchmark = before[1:]
+        torch.use_deterministic_algorithms(earlier_settings[0])
+        cudnn.deterministic, cudnn.benchmark = earlier_settings[1:]

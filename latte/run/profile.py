@@ -73,12 +73,14 @@ def write_profile(folder: RunFolder, profile: RunProfile) -> None:
 
 
 def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
-    training, evaluation = (_lines(p) for p in (folder.training_images, folder.evaluation_images))
+    training, evaluation = (
+        _line_count(p) for p in (folder.training_images, folder.evaluation_images)
+    )
     trained = (
         profile.watch.measured.images + profile.watch.looked_into.images if profile.watch else 0
     )
-    both = training + evaluation
-    images = dict.fromkeys(("data", "zero-shot", "evaluate"), both)
+    image_count = training + evaluation
+    images = dict.fromkeys(("data", "zero-shot", "evaluate"), image_count)
     images |= {"describe": training, "train": trained}
     return [
         {
@@ -142,7 +144,7 @@ def _rate(images: int, seconds: float) -> float | None:
     return images / seconds if images and seconds else None
 
 
-def _lines(path: Path) -> int:
+def _line_count(path: Path) -> int:
     if not path.exists():
         return 0
     with path.open("rb") as file:

@@ -135,8 +135,8 @@ class StoredQuestions:
         A run that resumes from a checkpoint does not ask again, and reads them there.
         """
         if self._path is not None and distributed.is_main_process():
-            asked = AskedQuestions(self.counts, self.expected_gain, self.reliability)
-            write_json(self._path, asdict(asked))
+            asked_questions = AskedQuestions(self.counts, self.expected_gain, self.reliability)
+            write_json(self._path, asdict(asked_questions))
 
     def close(self) -> None:
         """Free the memory of the describer; a later question builds the describer again."""
@@ -154,17 +154,19 @@ class StoredQuestions:
             self._describer = self._build()
             self.fingerprint = self._describer.fingerprint
         plan = kind(self._describer, requests)
-        asked = dict(zip(plan.keys, requests, strict=True))
-        new = [key for key in asked if key not in self._keys][: self.budget - self.asked]
+        requests_by_key = dict(zip(plan.keys, requests, strict=True))
+        new_keys = [key for key in requests_by_key if key not in self._keys][
+            : self.budget - self.asked
+        ]
         with DescriptionStore(self._folder) as store:
-            if new:
-                self._keys.update(new)
-                sent = kind(self._describer, [asked[key] for key in new])
+            if new_keys:
+                self._keys.update(new_keys)
+                sent = kind(self._describer, [requests_by_key[key] for key in new_keys])
                 self._send(purpose, sent, store)
-            found = plan.answers(store, self._progress, ask=False)
+            answers = plan.answers(store, self._progress, ask=False)
         return [
             answer if key in self._keys else None
-            for key, answer in zip(plan.keys, found, strict=True)
+            for key, answer in zip(plan.keys, answers, strict=True)
         ]
 
     def _send(
@@ -175,18 +177,20 @@ class StoredQuestions:
             plan.answers(store, self._progress)
             unanswered = sum(store.get(key) is None for key in plan.keys)
         texts = [text for text in map(store.get, plan.keys) if text is not None]
-        tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
-        read, written = (sum(one[place] for one in tokens) for place in (0, 1))
+        tokens = [
+            counts for counts in map(stored_tokens, texts) if counts is not None and any(counts)
+        ]
+        read, written = (sum(counts[place] for counts in tokens) for place in (0, 1))
         self._add(QuestionCounts(purpose, len(plan.keys), stored, unanswered, 0, 0, read, written))
 
-    def _add(self, more: QuestionCounts) -> None:
-        old = self._counts.get(more.purpose)
+    def _add(self, counts: QuestionCounts) -> None:
+        old = self._counts.get(counts.purpose)
         if old is not None:
             sums = {
-                name: value + getattr(more, name)
+                name: value + getattr(counts, name)
                 for name, value in vars(old).items()
                 if name != "purpose"
             }
-            more = replace(more, **sums)
-        self._counts[more.purpose] = more
+            counts = replace(counts, **sums)
+        self._counts[counts.purpose] = counts
         self.save()

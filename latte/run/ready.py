@@ -127,7 +127,7 @@ def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
     except LatteError as error:
         key = error.where or ""
         full = f"{LEARNERS}.{learner}.{key}"
-        is_short = [one.name for one in recipe.learners] == [MAIN]
+        is_short = [learner_choice.name for learner_choice in recipe.learners] == [MAIN]
         shown = full if full in recipe.origins and not is_short else key
         origin = recipe.origins.get(full) or recipe.origins.get(key, DEFAULT)
         where = error.where if origin == DEFAULT else f"{origin} {shown}"

@@ -95,13 +95,13 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
 
     `needed` may contain `class names` and `images`.
     """
-    changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
+    changed = [name for name in changed_inputs(workspace.folder, images) if name in needed]
     if not changed:
         return
     recipe, run = workspace.recipe, Run(workspace.folder)
-    values = [one for one in recipe.resolved["dataset"].values() if isinstance(one, str)]
-    named = [recipe.base_dir / one for one in values]
-    files = [relative(path) for path in named if exists(path) and not is_folder(path)]
+    values = [value for value in recipe.resolved["dataset"].values() if isinstance(value, str)]
+    paths = [recipe.base_dir / value for value in values]
+    files = [relative(path) for path in paths if exists(path) and not is_folder(path)]
     raise LatteError(
         f"the {' and the '.join(changed)} have changed since this run",
         where=", ".join(files) or str(workspace.folder.path),
@@ -124,5 +124,5 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
         _refuse_changed(workspace, images, "class names", "images")
         results = collect_results(workspace, images)
         reporters = workspace.listeners.reporters
-        files = [file for one in reporters for file in one.report(results)]
+        files = [file for reporter in reporters for file in reporter.report(results)]
     return results, files

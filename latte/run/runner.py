@@ -79,10 +79,10 @@ def run_recipe(
     with deterministic(recipe.deterministic), folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.results.forget("describe")
-        measured = RunProfile(workspace) if profile and distributed.is_main_process() else None
-        results = _Runner(workspace, STAGES.index(until), ask_again, measured).run()
-        if measured is not None:
-            write_profile(folder, measured)
+        run_profile = RunProfile(workspace) if profile and distributed.is_main_process() else None
+        results = _Runner(workspace, STAGES.index(until), ask_again, run_profile).run()
+        if run_profile is not None:
+            write_profile(folder, run_profile)
         return results
 
 
@@ -103,10 +103,10 @@ def plan_run(
 
 @dataclass
 class _Runner:
-    """Runs the stages of one run, up to the stage with index `last`."""
+    """Runs the stages of one run, up to the stage with index `last_stage`."""
 
     workspace: Workspace
-    last: int
+    last_stage: int
     ask_again: bool = False
     profile: RunProfile | None = None
 
@@ -118,7 +118,7 @@ class _Runner:
         take_device(self.workspace.device)
         began = time.perf_counter()
         job = self._start()
-        for name in STAGES[: self.last + 1]:
+        for name in STAGES[: self.last_stage + 1]:
             if name == "report":
                 return self._report(job)
             # Stage `data` began with `_start`, which finds the images.
@@ -130,7 +130,7 @@ class _Runner:
         share_folder(self.folder)
         recipe, registry = self.workspace.recipe, self.workspace.registry
         check_sending(recipe, self.workspace.dataset, registry)
-        fetch_models(recipe, registry, self.folder, STAGES[self.last])
+        fetch_models(recipe, registry, self.folder, STAGES[self.last_stage])
         images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
         distributed.barrier()  # no process reads the folder while its files are moved
@@ -170,8 +170,8 @@ class _Runner:
         if self.workspace.parent is not None:
             return
         dataset = self.workspace.dataset
-        whole = None if self.workspace.limit is None else len(dataset.training_images())
-        few = warn_of_few(len(images.training.images), len(images.class_names), whole)
+        dataset_size = None if self.workspace.limit is None else len(dataset.training_images())
+        few = warn_of_few(len(images.training.images), len(images.class_names), dataset_size)
         for warning in (*dataset.warnings(), *([few] if few else [])):
             self.progress.say(f"warning: {warning}")
 
@@ -193,9 +193,11 @@ class _Runner:
         for index, stage in enumerate(STAGES):
             if job.unchanged(stage):
                 continue
-            if before := self.folder.results.finished(stage):
+            if stage_record := self.folder.results.finished(stage):
                 code = code_of_stage(self.workspace.recipe, stage)
-                edited = [name for name, old in before.code.items() if code.get(name, old) != old]
+                edited = [
+                    name for name, old in stage_record.code.items() if code.get(name, old) != old
+                ]
                 whose = f"the code of {' and '.join(edited)} has" if edited else "its inputs have"
                 self.progress.say(f"{stage}: {whose} changed, so it is done again")
             self.folder.results.forget(*STAGES[index:])
@@ -203,11 +205,13 @@ class _Runner:
 
     def _note_environment(self) -> None:
         """Record the environment unless training is finished; warn if it has changed."""
-        now = describe_environment(self.workspace.recipe, self.workspace.device)
-        kept = [stage for stage in STAGES if self.folder.results.finished(stage)]
-        before = self.folder.results.read().environment
-        if before and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
-            old_values, new_values = _flattened(before), _flattened(now)
+        environment = describe_environment(self.workspace.recipe, self.workspace.device)
+        finished_stages = [stage for stage in STAGES if self.folder.results.finished(stage)]
+        earlier_environment = self.folder.results.read().environment
+        if earlier_environment and 0 < len(finished_stages) <= min(
+            self.last_stage, STAGES.index("evaluate")
+        ):
+            old_values, new_values = _flattened(earlier_environment), _flattened(environment)
             common = old_values.keys() & new_values.keys() - {*_SAME_BITS}
             changed = sorted(name for name in common if old_values[name] != new_values[name])
             old, new = (
@@ -219,8 +223,8 @@ class _Runner:
                     f"warning: this run started with {old} and resumed with {new}, so results may "
                     "not be bit-identical"
                 )
-        if not before or "train" not in kept:
-            self.folder.results.note_environment(now)
+        if not earlier_environment or "train" not in finished_stages:
+            self.folder.results.note_environment(environment)
 
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record it, or reuse it.
@@ -228,10 +232,10 @@ class _Runner:
         `began` is the time at which the stage began, if it began before this call.
         """
         listeners, record = self.workspace.listeners, job.reusable(name)
-        before = distributed.broadcast(lambda: None if record is None else record.seconds)
-        if before is not None:
-            self.progress.say(f"{name}: reused, done before in {before:.1f} s")
-            listeners.call("on_stage_end", StageEnd(name, before, reused=True))
+        earlier_seconds = distributed.broadcast(lambda: None if record is None else record.seconds)
+        if earlier_seconds is not None:
+            self.progress.say(f"{name}: reused, done before in {earlier_seconds:.1f} s")
+            listeners.call("on_stage_end", StageEnd(name, earlier_seconds, reused=True))
             if self.profile is not None and record is not None:
                 self.profile.stages[name] = (record, True)
             return

@@ -72,8 +72,8 @@ def _class_file(recipe: Recipe) -> Path | None:
     value, field = getattr(options, "classes", None), type(options).model_fields.get("classes")
     if field is None or not isinstance(value, str):
         return None
-    found = next(path_matches(value, (field.annotation, *field.metadata)), None)
-    return _path(recipe, found["path"]) if found else None
+    match = next(path_matches(value, (field.annotation, *field.metadata)), None)
+    return _path(recipe, match["path"]) if match else None
 
 
 def _path(recipe: Recipe, value: str) -> Path:

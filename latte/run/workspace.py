@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 def cache_folder() -> Path:
     """Return the cache folder of all runs: `LATTE_CACHE`, else `latte` in the user's cache."""
-    chosen = os.environ.get("LATTE_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
+    cache_path = os.environ.get("LATTE_CACHE")
+    return (
+        Path(cache_path).expanduser() if cache_path else Path(platformdirs.user_cache_dir("latte"))
+    )
 
 
 def description_folder() -> Path:
@@ -158,18 +160,18 @@ class Workspace:
         import torch
 
         code, name = plugin_code(choice), self.device
-        own = (encoder.fingerprint, *([code] if code else []))
+        identity = (encoder.fingerprint, *([code] if code else []))
         if name == "cpu":
-            return own
+            return identity
         if name.startswith("cuda"):
             name = torch.cuda.get_device_name(name)
-        return (*own, name, self.arithmetic)
+        return (*identity, name, self.arithmetic)
 
-    def shares_clip(self, other: Workspace) -> bool:
+    def shares_clip(self, parent: Workspace) -> bool:
         """Return True if both workspaces use the same frozen CLIP, on the same device."""
-        mine, its = self.recipe, other.recipe
-        same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
-        return same_place and mine.backbone == its.backbone
+        recipe, parent_recipe = self.recipe, parent.recipe
+        same_place = (recipe.base_dir, self.device) == (parent_recipe.base_dir, parent.device)
+        return same_place and recipe.backbone == parent_recipe.backbone
 
     @cached_property
     def pixels(self) -> DiskStore:
@@ -190,8 +192,8 @@ class Workspace:
     def listeners(self) -> Listeners:
         """The recipe's reporters; none in control runs, and none outside the main process."""
         silent = self.parent is not None or not distributed.is_main_process()
-        chosen = [] if silent else self.recipe.reporters
-        return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
+        choices = [] if silent else self.recipe.reporters
+        return Listeners([(choice.label, self.build(choice)) for choice in choices], self.progress)
 
     def note_extras(self, choice: Choice, component: Component[Any]) -> None:
         """Add the facts of a component that was built from `choice`."""
@@ -207,31 +209,31 @@ class Workspace:
         return self.registry.build(choice, options or choice.options, context)
 
 
-def find_device(wanted: str) -> str:
-    """Return the torch device `wanted`; for `auto`, `cuda` if there is a GPU, else `cpu`.
+def find_device(device: str) -> str:
+    """Return the torch device `device`; for `auto`, `cuda` if there is a GPU, else `cpu`.
 
     Raises `LatteError` if this machine does not have the device.
     """
     import torch
 
-    if wanted == "auto":
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=wanted)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise LatteError(
-            f"there is no device `{wanted}` here",
+            f"there is no device `{device}` here",
             where="device",
             hint="give the device `auto`, or see what there is: latte doctor",
         ) from error
-    return wanted
+    return device
 
 
 def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded, path = load_recipe(run.folder.recipe, registry, overrides), run.recipe_path
     facts = {"path": path, "saved_in": run.folder.recipe}
-    controls = {name: one.model_copy(update=facts) for name, one in loaded.controls.items()}
+    controls = {name: control.model_copy(update=facts) for name, control in loaded.controls.items()}
     return loaded.model_copy(update={**facts, "controls": controls})
 
 
