@@ -141,6 +141,8 @@ class World:
         kinds = self.kinds
         recipe = SimpleNamespace(
             learners=(),
+            reporters=(),  # near-copies are searched only among a fixed number of images
+            encoder_names=(),
             evaluate=SimpleNamespace(top_k=5, batch_size=64),
             descriptions=[
                 SimpleNamespace(label=name, options=choice.options)

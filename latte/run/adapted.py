@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -49,8 +49,8 @@ class Adapted:
     @property
     def backbones(self) -> tuple[Backbone, ...]:
         """The learners' CLIPs."""
-        encoders = (member.encoder for member in self.members)
-        return tuple(encoder for encoder in encoders if isinstance(encoder, Backbone))
+        learners = (member for member in self.members if member.component is None)
+        return tuple(cast("Backbone", learner.encoder) for learner in learners)
 
     @property
     def encoder_names(self) -> list[str]:

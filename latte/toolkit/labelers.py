@@ -168,7 +168,8 @@ class JointLabeler(PseudoLabeler[OptionsT]):
         posterior = joint_labels.posterior
         if posterior is not None:
             rows = (posterior.labels[batch.indices], posterior.probabilities[batch.indices])
-            posterior = Posterior(*(part.to(image_features.device) for part in rows))
+            device = image_features.device
+            posterior = Posterior(*(part.to(device, non_blocking=True) for part in rows))
         return [LabelStream(self.stream, labels, weights, posterior=posterior)]
 
     def posterior(self, learner: str) -> Posterior | None:

@@ -201,7 +201,7 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
         (("evaluate", "models", 1, "name"), "other"),
         (("evaluate", "models", 1, "classifier", "top1", "low"), 0.99),
         (("evaluate", "models", 0, "classifier", "top5"), -0.5),
-        (("evaluate", "present", "unsupported"), ["purple"]),
+        (("evaluate", "unsupported"), ["purple"]),
         (("describe", "held_back", 0, "held_back"), 10**6),
         (("stages", "train", "seconds"), float("inf")),
         (("stages", "train", "peak_memory_mb"), 1e308),

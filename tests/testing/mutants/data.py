@@ -64,6 +64,9 @@ MUTANTS: Mutants = {
     DatasetContract: {
         "class_names_are_distinct": dataset(class_names=("cat", "cat")),
         "the_template_names_the_class": dataset(template="a photo of something."),
+        "sentences_have_weights_for_every_class": dataset(
+            class_sentences=({"a cat": 1.0}, {"a dog": 0.0})
+        ),
         "training_images_carry_no_label": dataset(
             training_images=training(lambda one: Tagged(one.id, one.path))
         ),
