@@ -25,8 +25,9 @@ pytestmark = pytest.mark.slow
 NOT_HERE = {
     "latte run sun397": "asks a large LMM about 19,850 images",
     "latte datasets get dtd": "downloads; plugins/latte-benchmarks/tests has a server",
+    "latte adapt photos --classes classes.txt --encoder": "downloads; tests/new has encoders",
     "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
-    ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
+    ".venv/bin/latte components": "tests/testing/test_writing_plugins.py runs it",
     "latte plugins check latte-mine": "tests/plugin_kit/test_published.py runs it",
     "latte field photos --recipe": "tests/docs/test_pages.py writes and tests this method",
     "latte review": "asks a person; tests/review and tests/browser answer",
