@@ -73,6 +73,10 @@ class Page:
 
     def visit(self, url: str) -> None:
         """Open an address and wait until the page is loaded."""
+        self._load("about:blank")  # ends requests of the page before, whose server may be gone
+        self._load(url)
+
+    def _load(self, url: str) -> None:
         self.events.clear()
         self.call("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
