@@ -36,7 +36,10 @@ LOW = 0.5
 """Confidence below which the last line counts an image as doubtful."""
 STDIN = "-"
 _STARTS = {
-    "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
+    "csv": tuple(
+        f"image,{optional_columns}class_1,"
+        for optional_columns in ("", "source,", "match,", "source,match,")
+    ),
     "jsonl": ('{"image": ',),
     "xlsx": ("PK\x03\x04\x14\0\0\0\x08\0\0\0!\0",),
 }

@@ -117,9 +117,10 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a power loss leaves the old file or the new
-    file. When this returns, the new file stays: so of two files, the second is never on the disk
-    without the first. If the block fails, the temporary file is renamed to `unfinished`, or removed
-    if this is None. A file that a killed process leaves can be rescued (see `rescue_leftover`).
+    file. After this returns, a power loss keeps the new file; so of two files that are written in
+    turn, the second never survives without the first. If the block fails, the temporary file is
+    renamed to `unfinished`, or removed if this is None. `rescue_leftover` restores the temporary
+    file of a killed process.
     Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):

@@ -98,5 +98,5 @@ def _cell(value: str | float | None) -> str:
         return "<c/>"
     if not isinstance(value, str):
         return f"<c><v>{value!r}</v></c>"
-    text = escape(_ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", value[:_LONGEST]))
+    text = escape(_ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", value[:_LONGEST]))
     return f'<c s="1" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'

@@ -69,17 +69,17 @@ def refuse_taken(names: Names, kind: Kind, registry: Registry) -> None:
 
     Package indexes are not asked.
     """
-    another = f"latte-my-{names.component}"
+    suggested_name = f"latte-my-{names.component}"
     if owner := _installed(names):
         raise LatteError(
             f'the name "{names.distribution}" is taken: {owner} is installed',
-            hint=f"try {another}; to write that package again, uninstall it first",
+            hint=f"try {suggested_name}; to write that package again, uninstall it first",
         )
     for component in registry.all(kind):
         if component.spec.name == names.component:
             raise LatteError(
                 f'{component.package} has a {kind} called "{names.component}"',
-                hint=f"recipes could not use the short name of either: try {another}",
+                hint=f"recipes could not use the short name of either: try {suggested_name}",
             )
 
 

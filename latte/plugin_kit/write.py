@@ -74,9 +74,7 @@ _JOINT = {"labels": "[NAME]", "prototypes": "from-labeler", "train": "{max_steps
 _JOINT_SUMMARY = "labels all images together, here by the nearest class text"
 _WHOLE_RUNS: tuple[Kind, ...] = ("backbone", "labeler", "prototypes", "loss")
 """Kinds whose components are also tested in whole runs."""
-
-
-_SUFFIXES: dict[Kind, str] = {"backbone": "Loader", "encoder": "Loader"}
+_CLASS_ENDINGS: dict[Kind, str] = {"backbone": "Loader", "encoder": "Loader"}
 """Ending of the component's class name, for kinds whose name is another interface."""
 
 
@@ -121,23 +119,23 @@ def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    class_name = f"{names.camel}{_SUFFIXES.get(kind, kind.capitalize())}"
+    class_name = f"{names.camel}{_CLASS_ENDINGS.get(kind, kind.capitalize())}"
     component_keys = {
         key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
     }
     recipe = {**_RECIPE, **component_keys}
     run_recipe = recipe
     if joint:
-        own_keys = {key: value.replace("NAME", names.component) for key, value in _JOINT.items()}
-        run_recipe = recipe | {"prototypes": own_keys["prototypes"]}
-        recipe = {key: _RECIPE[key] for key in ("dataset", "backbone")} | own_keys
+        joint_keys = {key: value.replace("NAME", names.component) for key, value in _JOINT.items()}
+        run_recipe = recipe | {"prototypes": joint_keys["prototypes"]}
+        recipe = {key: _RECIPE[key] for key in ("dataset", "backbone")} | joint_keys
     keys_of_tiny_runs = {"dataset"} if kind == "backbone" else {"dataset", "backbone"}
     values = {
         "names": names,
         "kind": kind,
         "contract": contract_of(kind),
         "joint": joint,
-        "summary": _JOINT_SUMMARY if joint else SUMMARIES[kind],
+        "summary": _summary(kind, joint=joint),
         "latte": f">={major}.{minor}",
         "api_version": API_VERSION,
         "class_name": class_name,
@@ -159,6 +157,10 @@ def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]
 
 def _lines(recipe: dict[str, str]) -> str:
     return "\n".join(f"{key}: {value}" for key, value in recipe.items())
+
+
+def _summary(kind: Kind, *, joint: bool) -> str:
+    return _JOINT_SUMMARY if joint else SUMMARIES[kind]
 
 
 def example_module(kind: Kind, name: str, *, joint: bool = False) -> str:
@@ -184,7 +186,7 @@ def example_module(kind: Kind, name: str, *, joint: bool = False) -> str:
     code = "\n\n\n".join([head, *classes])
     class_line = re.search(rf"class (\w+)\({interface.__name__}\[.*\n", code)
     assert class_line, f"the docstring of {interface.__name__} has no example"
-    summary = _JOINT_SUMMARY if joint else SUMMARIES[kind]
+    summary = _summary(kind, joint=joint)
     docstring = f'    """{summary[0].upper()}{summary[1:]}."""\n\n'
     code_above, code_below = code[: class_line.end()], code[class_line.end() :]
     return docstring.join(

@@ -50,7 +50,7 @@ class DatasetContract(ComponentContract):
         if sentences := dataset.class_sentences:
             assert len(sentences) == len(dataset.class_names), "one entry per class is needed"
             assert all(sentences), "every class needs a sentence"
-            weights = [weight for own in sentences for weight in own.values()]
+            weights = [weight for weighted in sentences for weight in weighted.values()]
             assert min(weights) > 0, "the weights of sentences must be above 0"
 
     def test_training_images_carry_no_label(self, tmp_path: Path) -> None:

@@ -207,10 +207,10 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, restored_posterior.probabilities), (
                     message
                 )
-                nones = (posterior.none, restored_posterior.none)
-                assert (nones[0] is None) == (nones[1] is None), message
-                if nones[0] is not None and nones[1] is not None:
-                    assert torch.equal(nones[0], nones[1]), message
+                none, restored_none = posterior.none, restored_posterior.none
+                assert (none is None) == (restored_none is None), message
+                if none is not None and restored_none is not None:
+                    assert torch.equal(none, restored_none), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """A labeler that is resumed within an epoch must give the same labels.

@@ -49,11 +49,11 @@ def toy() -> LabelledSet:
 def test_blind_encoder_changes_nothing_and_clear_encoder_helps(features: Path) -> None:
     encoded = joined(toy(), file_pairs(features), str(features))
     folder = draw(encoded.labelled, CELL["all names"], 0, [encoded.labelled])
-    found = gains(encoded, with_answers(folder, 1, seed=0))
-    assert found["blind"].weight == 0
-    assert (found["blind"].own, found["blind"].unseen) == (found[ALONE].own, found[ALONE].unseen)
-    assert found["clear"].weight > 0
-    assert found["clear"].unseen > found[ALONE].unseen
+    gain = gains(encoded, with_answers(folder, 1, seed=0))
+    assert gain["blind"].weight == 0
+    assert (gain["blind"].own, gain["blind"].unseen) == (gain[ALONE].own, gain[ALONE].unseen)
+    assert gain["clear"].weight > 0
+    assert gain["clear"].unseen > gain[ALONE].unseen
 
 
 def test_features_of_encoders_stay_with_their_images(features: Path) -> None:

@@ -75,7 +75,7 @@ class QuietServer(ThreadingHTTPServer):
 
 
 class CountingServer:
-    """Chat server that counts requests by their answer, and calls `on_request` with each."""
+    """Chat server that counts requests by their answer, and reports each to its `kill`."""
 
     def __init__(self) -> None:
         self.paid: Counter[str] = Counter()
@@ -169,16 +169,15 @@ def stored(folder: Path) -> set[str]:
 
 
 def test_stored_answers_are_never_paid_for_again(tmp_path: Path) -> None:
-    server, random, kills = CountingServer(), Random(0), 0
+    server, random = CountingServer(), Random(0)
     with askers(tmp_path, server.url) as process:
         assert process.stdout is not None
-        while kills < KILLS:
+        for _ in range(KILLS):
             child = start(process)
             kept, paid = stored(tmp_path / "texts"), Counter(server.paid)
             server.kill = Kill(child, random.randint(1, 2 * BATCH), random.uniform(0, 0.02))
             status = int(process.stdout.readline())
             assert os.WIFSIGNALED(status), f"the server asked for too little: exit {status}"
-            kills += 1
             paid_now = server.paid - paid
             assert not kept & paid_now.keys()
         server.kill = None

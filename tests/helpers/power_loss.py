@@ -66,10 +66,6 @@ class Image:
         return f"after event {self.moment}: {', '.join(sizes) or 'no file'}"
 
 
-Survives = Callable[[int], bool]
-"""Says whether the change with this number survives that was not synced."""
-
-
 class Disk:
     """Records what happens in the folder `root`, which may have files already: these are safe."""
 
@@ -210,7 +206,7 @@ class Disk:
 
     def _look(self) -> None:
         """Record the names that have appeared and gone since the last look."""
-        found: dict[Path, int] = {}
+        inodes: dict[Path, int] = {}
         for place, folders, files in os.walk(self.root):
             for name in (*folders, *files):
                 path = Path(place, name)
@@ -219,16 +215,16 @@ class Disk:
                 except FileNotFoundError:
                     continue
                 if stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode):
-                    found[path] = state.st_ino
+                    inodes[path] = state.st_ino
         for path in sorted(self._live.keys() - {self.root}, reverse=True):
             inode, _ = self._live[path]
-            if found.get(path) != inode:
+            if inodes.get(path) != inode:
                 del self._live[path]
                 self._log.append(Change((Entry(self._node(path.parent), path.name, None),)))
-        for path in sorted(found.keys() - self._live.keys()):
+        for path in sorted(inodes.keys() - self._live.keys()):
             node = len(self._is_folder)
             self._is_folder[node] = path.is_dir()
-            self._live[path] = (found[path], node)
+            self._live[path] = (inodes[path], node)
             self._log.append(Change((Entry(self._node(path.parent), path.name, node),)))
         for path, (_, node) in self._live.items():
             if not self._is_folder[node]:

@@ -20,6 +20,7 @@ from latte.interfaces import LatteError
 from latte.io.files import (
     digest,
     remove_leftovers,
+    rescue_leftover,
     temporary_beside,
     write_atomically,
     write_text,
@@ -102,6 +103,21 @@ with write_atomically(Path({str(tmp_path / "a.txt")!r})) as temporary:
     assert len(list(tmp_path.iterdir())) == 1
     write_text(tmp_path / "b.txt", "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_larger_file_of_a_killed_write_is_rescued(tmp_path: Path, ended: int) -> None:
+    path = tmp_path / "rows.partial"
+    killed, living = temporary_of(ended, path), temporary_of(1, path)
+    for text, expected in (
+        ("two rows", "two rows"),
+        ("row", "two rows"),
+        ("3 rows ...", "3 rows ..."),
+    ):
+        killed.write_text(text)
+        living.write_text("rows of a process that still writes")
+        rescue_leftover(path)
+        assert path.read_text() == expected
+        assert living.exists()
 
 
 def test_two_writers_of_one_path_leave_one_whole_file(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
-from xml.etree.ElementTree import fromstring
 from zipfile import ZipFile
 
 import pytest
@@ -129,7 +128,7 @@ def test_csv_jsonl_parquet_and_xlsx_have_the_same_rows(
     assert [(one["image"], one["label"], one["confidence"]) for one in records] == labels
     table = parquet.read_table("labels.parquet").to_pylist()
     assert [(one["image"], one["label"], one["confidence"]) for one in table] == labels
-    sheet = fromstring(ZipFile("labels.xlsx").read("xl/worksheets/sheet1.xml"))
+    sheet = ElementTree.fromstring(ZipFile("labels.xlsx").read("xl/worksheets/sheet1.xml"))
     texts = ["".join(cell.itertext()) for cell in sheet.iter() if cell.tag.endswith("}c")]
     assert texts[3:] == [str(cell) for label in labels for cell in label]
 
