@@ -48,6 +48,14 @@ def build(source: Path, folder: Path, **environment: str) -> Path:
     return wheel
 
 
+def wheel_of(name: str, folder: Path) -> Path:
+    """Return the wheel of a package in the folder `LATTE_DIST`, or a new one in `folder`."""
+    if "LATTE_DIST" in os.environ:
+        (wheel,) = Path(os.environ["LATTE_DIST"]).absolute().glob(f"{name.replace('-', '_')}-*.whl")
+        return wheel
+    return build(SOURCES[name], folder)
+
+
 def install(python: Path, packages: Sequence[Path | str], *options: str | Path) -> None:
     """Install wheels, or packages by their names, into the environment of `python`.
 

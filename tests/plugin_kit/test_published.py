@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from latte.registry.spec import KINDS, Kind
-from tests.helpers.wheels import ROOT, build, environment, install, run
+from tests.helpers.wheels import CORE, build, environment, install, run, wheel_of
 
 pytestmark = pytest.mark.slow
 SEEN = (
@@ -35,7 +35,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the interpreter of an environment with the wheels of latte and latte-tiny."""
     interpreter = environment(tmp_path_factory.mktemp("environment"))
     wheels = tmp_path_factory.mktemp("wheels")
-    install(interpreter, [build(ROOT, wheels), build(ROOT / "plugins/latte-tiny", wheels)])
+    install(interpreter, [wheel_of(name, wheels) for name in (CORE, "latte-tiny")])
     return interpreter
 
 
