@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ LARGE = 2**24
 """With more images times classes, the mixture is fitted by this module."""
 CLASSES = 16
 """Number of the likeliest classes of an image that count for it and for its neighbours."""
+_STORED = 5
+"""A posterior has at most this many classes per image, as `JointLabels.from_probabilities`."""
 _CHANGE = 1e-3
 """Updates by neighbours end when an image's probabilities change less than this on average."""
 
@@ -49,7 +52,7 @@ class LargeMixture:
     posterior: Posterior
     rows: Tensor
     bias: Tensor
-    encoder_rows: Mapping[str, Tensor] = field(default_factory=dict)
+    encoder_rows: ClassVar[Mapping[str, Tensor]] = {}
     """Empty: image-only encoders need `fit_mixture`."""
 
     def labels(self, classifier: Classifier) -> JointLabels:
@@ -73,10 +76,9 @@ def fit_large_among_other_names(
     *,
     names: int,
     balance: float,
-    stored: int = 5,
     advance: Callable[[], object] = lambda: None,
 ) -> LargeMixture:
-    """Return what `fit_among_other_names` returns, with the `stored` likeliest classes per image.
+    """Return what `fit_among_other_names` returns, with the five likeliest classes per image.
 
     The arguments are the same, except that `advance` is called after each update of the Gaussians;
     `updates` returns their number.
@@ -91,7 +93,7 @@ def fit_large_among_other_names(
         text = _Text(logit_scale * all_texts, torch.cat([shifts, shifts.new_zeros(len(others))]))
         fits.append(_fit(Space.of_clip(images, anchors, None), text, options, advance))
     return LargeMixture(
-        _mean_posterior([fit.likeliest for fit in fits], classes, stored),
+        _mean_posterior([fit.likeliest for fit in fits], classes),
         mean_of([fit.rows[:classes] for fit in fits]),
         mean_of([fit.bias[:classes] for fit in fits]) + shifts,
     )
@@ -250,14 +252,14 @@ def _sums(
     return sums, counts
 
 
-def _mean_posterior(fits: Sequence[_Likeliest], classes: int, stored: int) -> Posterior:
+def _mean_posterior(fits: Sequence[_Likeliest], classes: int) -> Posterior:
     """Return the likeliest of the first `classes` classes, by the mean of all fits.
 
     All other classes together are "none".
     """
     count = len(fits[0].classes)
     all_classes = 1 + max(classes, *(int(fit.classes.max()) for fit in fits))
-    labels = torch.empty(count, min(stored, classes), dtype=torch.int64)
+    labels = torch.empty(count, min(_STORED, classes), dtype=torch.int64)
     probabilities, none = torch.empty(labels.shape), torch.empty(count)
     for rows in row_blocks(count, all_classes):
         total = fits[0].probabilities.new_zeros(rows.stop - rows.start, all_classes)
