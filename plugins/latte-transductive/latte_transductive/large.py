@@ -4,7 +4,7 @@ The mixture of `mixture` keeps several matrices (N, C): with a million images an
 classes, each takes 4 GB, and most of the time goes to the sums over neighbours. Here logits are
 computed in blocks of images. Between blocks, each image keeps only its likeliest classes, and the
 neighbours' classes count for these. Everything else is as in `fit_mixture`. Constants were chosen
-so that at most 0.5 % of the labels differ (`python -m benchmarks scale`, docs/performance.md).
+so that at most 0.5 % of the labels differ (`python -m benchmarks large`, docs/performance.md).
 
 Answers of a person or of a describer, image-only encoders, and other prior logits than those of the
 class texts need `fit_mixture`.
@@ -25,7 +25,13 @@ from latte.api import Classifier, JointLabels, Posterior, row_blocks
 from latte_transductive.assigned import Assigned
 from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm
 from latte_transductive.options import MixtureOptions
-from latte_transductive.other_names import FITS, MOST_IMAGES, balancing_shifts, unlike_texts
+from latte_transductive.other_names import (
+    FITS,
+    MOST_IMAGES,
+    balancing_shifts,
+    mean_of,
+    unlike_texts,
+)
 from latte_transductive.spaces import Space
 
 LARGE = 2**24
@@ -47,7 +53,7 @@ class LargeMixture:
     """Empty: image-only encoders need `fit_mixture`."""
 
     def labels(self, classifier: Classifier) -> JointLabels:
-        """Return the likeliest class of each image, with weight 1."""
+        """Return the likeliest class of each image, with weight 1, and `classifier`."""
         labels = self.posterior.labels[:, 0]
         weights = torch.ones_like(self.posterior.probabilities[:, 0])
         return JointLabels(labels, weights, classifier, self.posterior)
@@ -86,8 +92,8 @@ def fit_large_among_other_names(
         fits.append(_fit(Space.of_clip(images, anchors, None), text, options, advance))
     return LargeMixture(
         _mean_posterior([fit.likeliest for fit in fits], classes, stored),
-        _mean([fit.rows[:classes] for fit in fits]),
-        _mean([fit.bias[:classes] for fit in fits]) + shifts,
+        mean_of([fit.rows[:classes] for fit in fits]),
+        mean_of([fit.bias[:classes] for fit in fits]) + shifts,
     )
 
 
@@ -262,7 +268,3 @@ def _mean_posterior(fits: Sequence[_Likeliest], classes: int, stored: int) -> Po
         labels[rows], probabilities[rows] = best.indices.cpu(), best.values.cpu()
         none[rows] = total[:, classes:].sum(dim=1).cpu()
     return Posterior(labels, probabilities, none if all_classes > classes + 1 else None)
-
-
-def _mean(tensors: list[Tensor]) -> Tensor:
-    return torch.stack(tensors).mean(dim=0)
