@@ -47,8 +47,8 @@ class RecipeRun:
         )
         unseen = [*zip(unseen_files, numbered_set.test.labels.tolist(), strict=True)]
         # The labels of own images are not written.
-        own = [(path, 0) for path in own_files]
-        drawn = Drawn(names, self.numbered.templates[answered.name], own, unseen)
+        own_images = [(path, 0) for path in own_files]
+        drawn = Drawn(names, self.numbered.templates[answered.name], own_images, unseen)
         settings: dict[str, Any] = {
             "extends": self.recipe,
             "name": self.recipe,
@@ -57,7 +57,7 @@ class RecipeRun:
             "guard": None,
             "reporters": [],
             "controls": None,
-            "train": {"batch_size": max(2, math.ceil(len(own) / BATCHES))},
+            "train": {"batch_size": max(2, math.ceil(len(own_images) / BATCHES))},
         }
         if bool((corrections >= 0).any()):
             settings["corrections"] = "answers.csv"
@@ -76,5 +76,5 @@ class RecipeRun:
 
 def _answers(files: Sequence[Path], corrections: Tensor, names: Sequence[str]) -> str:
     rows = (corrections >= 0).nonzero().squeeze(1).tolist()
-    given = [[files[row], names[int(corrections[row])]] for row in rows]
-    return csv_text([["path", "class"], *given])
+    lines = [[files[row], names[int(corrections[row])]] for row in rows]
+    return csv_text([["path", "class"], *lines])

@@ -171,9 +171,9 @@ def against_best_rival(names: Sequence[str], plan: str, results: Results, part: 
 def against_no_answer(names: Sequence[str], plan: str, results: Results, part: str) -> str:
     """Return a line on latte's differences to its accuracy without an answer, set by set."""
     cells = [
-        f"{name} {mean_of([name], plan, results, part, LATTE) - before:+.1f}"
+        f"{name} {mean_of([name], plan, results, part, LATTE) - unanswered:+.1f}"
         for name in names
-        for before in [mean_of([name], NO_ANSWER, results, part, LATTE)]
+        for unanswered in [mean_of([name], NO_ANSWER, results, part, LATTE)]
     ]
     return f"{plan}, minus {NO_ANSWER}: {', '.join(cells)}"
 

@@ -58,14 +58,14 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     sides = [side(1 if name == "one" else options.batch) for name in names]
     take_turns(sides, options.rounds)
     dtype = model.model.dtype
-    if len({tuple(one.result) for one in sides}) > 1 and dtype == torch.float32:
+    if len({tuple(side.result) for side in sides}) > 1 and dtype == torch.float32:
         sys.exit("a batch wrote other texts than one image after the other")
     about = (
         f"{options.model}, {options.device}, {dtype}, {options.images} images, "
         f"{options.max_new_tokens} tokens each"
     )
-    first, last = sides[0].result, sides[-1].result
-    equality = f"equal texts: {sum(map(operator.eq, first, last))} of {options.images}"
+    texts = [side.result for side in sides]
+    equality = f"equal texts: {sum(map(operator.eq, texts[0], texts[-1]))} of {options.images}"
     peak = peak_rate(dtype, options.device)
     return report(options, about, sides, options.images, peak, equality)
 
@@ -82,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _describer(options: argparse.Namespace) -> LlavaDescriber:
-    given = LlavaOptions(
+    llava_options = LlavaOptions(
         model=options.model, max_new_tokens=options.max_new_tokens, dtype=options.dtype
     )
     device, find_folder = find_device(options.device), load_registry().model_folder
     context = Context(Path.cwd(), cache_folder(), device, 0, no_clip, find_folder)
-    return LlavaDescriber(given, context)
+    return LlavaDescriber(llava_options, context)
 
 
 def _loaded_model(

@@ -84,8 +84,8 @@ def _classes(base: Path) -> list[tuple[str, list[Path]]]:
         for path in sorted(base.rglob("*"))
         if path.is_dir() and not NOT_CLASSES & {*path.relative_to(base).parts}
     ]
-    found = [(path.name.replace("_", " "), sorted(path.glob("*.png"))) for path in folders]
-    return [(name, paths) for name, paths in found if len(paths) >= LEAST_DRAWINGS]
+    classes = [(path.name.replace("_", " "), sorted(path.glob("*.png"))) for path in folders]
+    return [(name, paths) for name, paths in classes if len(paths) >= LEAST_DRAWINGS]
 
 
 def _drawing(source: Path, target: Path) -> bool:

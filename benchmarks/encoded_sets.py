@@ -44,8 +44,8 @@ class EncodedSet:
 
     def parts(self, features: Tensor) -> dict[str, Tensor]:
         """Return the features of each model."""
-        parts = torch.split(features, [*self.widths.values()], dim=1)
-        return {name: part.contiguous() for name, part in zip(self.widths, parts, strict=True)}
+        blocks = torch.split(features, [*self.widths.values()], dim=1)
+        return {name: block.contiguous() for name, block in zip(self.widths, blocks, strict=True)}
 
 
 def encoded_sets(sets: Sets, encoders: Sequence[str], model: str) -> list[EncodedSet]:
@@ -59,7 +59,7 @@ def encoded_sets(sets: Sets, encoders: Sequence[str], model: str) -> list[Encode
     of_images = [
         joined(
             sets.encoded(plan, clip, progress),
-            {name: image_pair(sets, plan, one, progress) for name, one in loaded.items()},
+            {name: image_pair(sets, plan, encoder, progress) for name, encoder in loaded.items()},
             str(plan.split),
         )
         for plan in sets.wholes
@@ -75,8 +75,8 @@ def load_encoder(text: str, registry: Registry) -> Encoder:
     """Return the encoder NAME or NAME:MODEL. Raises `LatteError` if there is none."""
     (keys,) = encoder_keys([text], registry)
     registered = registry.get("encoder", keys[USE])
-    given = {key: value for key, value in keys.items() if key != USE}
-    options = registry.options_model(registered).model_validate(given)
+    values = {key: value for key, value in keys.items() if key != USE}
+    options = registry.options_model(registered).model_validate(values)
     context = Context(Path.cwd(), cache_folder(), "cpu", 0, no_clip, registry.model_folder)
     return cast("EncoderLoader[Any]", registry.build(registered, options, context)).load()
 
@@ -107,16 +107,16 @@ def joined(labelled: LabelledSet, pairs: Mapping[str, Pair], where: str) -> Enco
 
     Raises `LatteError` if an encoder has not one feature for each image.
     """
-    own, unseen = [labelled.train.features], [labelled.test.features]
+    train_features, test_features = [labelled.train.features], [labelled.test.features]
     for name, (training, test) in pairs.items():
         if (len(training), len(test)) != (len(labelled.train), len(labelled.test)):
             raise LatteError(f"{name} has not one feature for each image", where=where)
-        own.append(training)
-        unseen.append(test)
-    widths = dict(zip((ALONE, *pairs), (part.shape[1] for part in own), strict=True))
+        train_features.append(training)
+        test_features.append(test)
+    widths = dict(zip((ALONE, *pairs), (part.shape[1] for part in train_features), strict=True))
     train, test_images = (
         Images(torch.cat(features, dim=1), images.labels)
-        for features, images in ((own, labelled.train), (unseen, labelled.test))
+        for features, images in ((train_features, labelled.train), (test_features, labelled.test))
     )
     # Class texts get zeros for the encoders, so that similarities are those of the CLIP.
     texts = pad(labelled.texts, (0, train.features.shape[1] - labelled.texts.shape[1]))

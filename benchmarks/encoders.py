@@ -113,8 +113,9 @@ def gains(encoded: EncodedSet, folder: Folder) -> dict[str, Gain]:
 @torch.no_grad()
 def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
     """Return the labels of latte's default labeler, with one encoder or without."""
-    own, unseen = encoded.parts(folder.own.features), encoded.parts(folder.test.features)
-    images = own[ALONE]
+    own_parts = encoded.parts(folder.own.features)
+    unseen_parts = encoded.parts(folder.test.features)
+    images = own_parts[ALONE]
     texts = folder.texts[:, : images.shape[1]]
     start = TrainingStart(
         folder.names,
@@ -124,7 +125,7 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
         no_descriptions,
         corrections=folder.corrections,
         encode_names=folder.encode_names,
-        encoder_features={} if encoder is None else {encoder: own[encoder]},
+        encoder_features={} if encoder is None else {encoder: own_parts[encoder]},
     )
     method, context = frozen_method({"transductive": {}}), context_of(folder)
     choice = method.labelers[0]
@@ -138,7 +139,7 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
     aggregator.start(start)
     labeler.start(start)
     info = labeler.on_epoch_start({LEARNER: FeatureBank(images)}, {LEARNER: aggregator}, 0)
-    features = [unseen[ALONE if name == LEARNER else name] for name in info.classifiers]
+    features = [unseen_parts[ALONE if name == LEARNER else name] for name in info.classifiers]
     similarities = mean_similarities([*info.classifiers.values()], features)
     posterior = labeler.posterior(LEARNER)
     assert posterior is not None
@@ -153,8 +154,8 @@ def gain(folder: Folder, labels: Labels, weight: float) -> Gain:
     zero_shot = [
         (images.features @ folder.texts.T).argmax(dim=1) for images in (folder.own, folder.test)
     ]
-    own = _points(labels.own[counted], zero_shot[0][counted], folder.own.labels[counted])
-    return Gain(own, _points(labels.unseen, zero_shot[1], folder.test.labels), weight)
+    own_gain = _points(labels.own[counted], zero_shot[0][counted], folder.own.labels[counted])
+    return Gain(own_gain, _points(labels.unseen, zero_shot[1], folder.test.labels), weight)
 
 
 def _points(labels: Tensor, zero_shot: Tensor, truth: Tensor) -> float:

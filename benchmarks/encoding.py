@@ -39,19 +39,21 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, help="memory of the features of this many images")
     parser.add_argument("--encoder", action="store_true", help="with --images: with an encoder")
-    given = parser.parse_args(arguments)
-    if given.images is not None:
-        print_memory(given.images, with_encoder=given.encoder)
+    options = parser.parse_args(arguments)
+    if options.images is not None:
+        print_memory(options.images, with_encoder=options.encoder)
         return
     torch.set_num_threads(1)
     sides = [Timed(title, encode) for title, encode in towers()]
-    for _ in range(given.rounds + 1):  # the first round loads kernels
+    for _ in range(options.rounds + 1):  # the first round loads kernels
         for side in sides:
             side.measure()
-    first = median(sides[0].cpu[1:])
+    clip_time = median(sides[0].cpu[1:])
     for side in sides:
         time = median(side.cpu[1:])
-        say(f"{side.name:20} {1000 * time / BATCH:6.0f} ms per image  {time / first:5.2f} times")
+        say(
+            f"{side.name:20} {1000 * time / BATCH:6.0f} ms per image  {time / clip_time:5.2f} times"
+        )
 
 
 def towers() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -76,7 +78,7 @@ def _encoding(encode: Callable[[Tensor], Tensor], side: int) -> Callable[[], obj
 
 def print_memory(images: int, *, with_encoder: bool) -> None:
     """Save and load the features of stage `zero-shot`; print size of the file and peak memory."""
-    before = peak_memory()
+    peak_at_start = peak_memory()
     encoders = {}
     if with_encoder:
         encoders["dinov2-small"] = EncoderFeatures(
@@ -96,7 +98,7 @@ def print_memory(images: int, *, with_encoder: bool) -> None:
         del zero_shot, encoders
         load_zero_shot(path)
     beside = "CLIP and an encoder" if with_encoder else "CLIP alone"
-    peak = 1024 * (peak_memory() - before)
+    peak = 1024 * (peak_memory() - peak_at_start)
     say(f"{beside}: file {size:.0f} MiB, peak memory {peak:.0f} MiB above that of the start")
 
 

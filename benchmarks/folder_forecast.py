@@ -78,7 +78,7 @@ class Outcomes:
 
     def of_set(self, name: str) -> Flags:
         """Return True (F,) for the folders of a set."""
-        return numpy.array([name == other for other in self.sets])
+        return numpy.array([name == set_name for set_name in self.sets])
 
     def interval(self, figure: Callable[[Places], float]) -> tuple[float, float]:
         """Return the 95 % interval of a figure of folders, if whole sets are drawn at random."""
@@ -143,7 +143,7 @@ def words_table(outcomes: Outcomes) -> str:
     """Return a row per verdict in words: how many folders gained, and how many lost."""
     lines = []
     for words in dict.fromkeys(outcomes.words):
-        chosen = numpy.array([words == other for other in outcomes.words])
+        chosen = numpy.array([words == outcome for outcome in outcomes.words])
         shares = [outcomes.share(flags, chosen) for flags in (outcomes.gained, outcomes.lost)]
         lines.append([words, str(chosen.sum()), *shares])
     return table(["verdict", "folders", "gained", "lost"], lines)

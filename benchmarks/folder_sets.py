@@ -223,9 +223,11 @@ def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
 ) -> Images:
     """Return features and labels of all readable images."""
-    kept, features = encode_references(clip, [image.image for image in images], progress, name)
+    readable_images, features = encode_references(
+        clip, [image.image for image in images], progress, name
+    )
     label_of = {image.image.id: image.label for image in images}
-    labels = torch.tensor([label_of[image.id] for image in kept], dtype=torch.int64)
+    labels = torch.tensor([label_of[image.id] for image in readable_images], dtype=torch.int64)
     return Images(features, labels)
 
 
@@ -247,13 +249,13 @@ def _set_plan(text: str) -> SetPlan:
 
 def _subset_plan(text: str, set_names: Sequence[str]) -> SubsetPlan:
     name, fields = _parts(text, "--subset", "NAME=SET:COUNT:SEED", (3, 3))
-    whole, *numbers = fields
-    if whole not in set_names:
-        hint = f"{did_you_mean(whole, set_names)} All: {', '.join(set_names)}".strip()
-        raise LatteError(f'there is no set "{whole}"', where=f"--subset {text}", hint=hint)
+    set_name, *numbers = fields
+    if set_name not in set_names:
+        hint = f"{did_you_mean(set_name, set_names)} All: {', '.join(set_names)}".strip()
+        raise LatteError(f'there is no set "{set_name}"', where=f"--subset {text}", hint=hint)
     if not all(number.isdecimal() for number in numbers) or int(numbers[0]) < 1:
         raise LatteError("COUNT and SEED are whole numbers", where=f"--subset {text}")
-    return SubsetPlan(name, whole, int(numbers[0]), int(numbers[1]))
+    return SubsetPlan(name, set_name, int(numbers[0]), int(numbers[1]))
 
 
 def _parts(text: str, where: str, form: str, fewest_most: tuple[int, int]) -> tuple[str, list[str]]:

@@ -22,7 +22,7 @@ from benchmarks.folder_methods import (
     KNOWN,
     Answers,
     Method,
-    load_method,
+    RecipeMethod,
     method_called,
     zero_shot,
 )
@@ -37,6 +37,7 @@ from latte.io.files import write_text
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
+from latte.run.frozen import method_of
 
 _HALF = 0.5
 _UNREAD = {"IMAGES": ".", "CLASSES": "."}
@@ -202,10 +203,10 @@ def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, Method | Reci
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
-        if not load_recipe(
-            Path(path), load_registry(), environment=_UNREAD | dict(os.environ)
-        ).train.takes_steps:
-            methods[name] = load_method(Path(path))
+        registry = load_registry()
+        recipe = load_recipe(Path(path), registry, environment=_UNREAD | dict(os.environ))
+        if not recipe.train.takes_steps:
+            methods[name] = RecipeMethod(method_of(recipe, registry))
         elif sets.files or sets.subsets:
             raise LatteError(
                 f"{path} trains, which needs images",

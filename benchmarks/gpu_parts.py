@@ -173,8 +173,8 @@ def same_as_cpu(name: str, place: Place) -> Figures:
     }
 
 
-def _same_prototypes(first: RunFolder, second: RunFolder) -> Figures:
-    difference = _difference(first, second)
+def _same_prototypes(run: RunFolder, other_run: RunFolder) -> Figures:
+    difference = _difference(run, other_run)
     if difference:
         raise LatteError(f"the prototypes of two runs differ by up to {difference:.1e}")
     return {"prototypes differ by": difference}

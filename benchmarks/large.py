@@ -80,8 +80,10 @@ def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) 
     say(f"{'part':<34}{'wall s':>8}{'CPU s':>8}{'peak MiB':>10}")
     neighbours = _timed("neighbours", lambda: neighbours_of(images, count, progress))
     assert neighbours is not None, "there are several images"
-    others = _texts_of_others(drawn)
-    labels = _timed("two mixtures in blocks", lambda: _labels_in_blocks(drawn, others, options))
+    other_texts = _texts_of_others(drawn)
+    labels = _timed(
+        "two mixtures in blocks", lambda: _labels_in_blocks(drawn, other_texts, options)
+    )
     lead = _timed("lead", lambda: relative_margin(images, drawn.texts, progress=progress))
     queries = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))[:_SAMPLE]
     _, nearest = search.nearest_neighbours(images, count, queries)
@@ -93,18 +95,19 @@ def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) 
     if not exact:
         return
     search.EXACT_ROWS = len(images)
-    whole = replace(drawn, images=images.clone())  # whose neighbours are not cached
-    _timed("exact neighbours", lambda: neighbours_of(whole.images, count, progress))
-    all_classes = _timed("two mixtures at once", lambda: _labels_at_once(whole, others, options))
+    uncached = replace(drawn, images=images.clone())  # whose neighbours are not cached
+    _timed("exact neighbours", lambda: neighbours_of(uncached.images, count, progress))
+    all_classes = _timed(
+        "two mixtures at once", lambda: _labels_at_once(uncached, other_texts, options)
+    )
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(2))
     shuffled = DrawnFeatures(images[order], drawn.texts, drawn.labels[order], drawn.logit_scale)
-    again = torch.empty_like(all_classes)
-    again[order] = _labels_at_once(shuffled, others, options)
+    reordered = torch.empty_like(all_classes)
+    reordered[order] = _labels_at_once(shuffled, other_texts, options)
     _say_right(drawn, "at once", all_classes)
     say(f"labels that cells and blocks change: {(labels != all_classes).double().mean():.3%}")
-    say(
-        f"labels that another order of images changes: {(again != all_classes).double().mean():.3%}"
-    )
+    changed = (reordered != all_classes).double().mean()
+    say(f"labels that another order of images changes: {changed:.3%}")
 
 
 def _texts_of_others(drawn: DrawnFeatures) -> Tensor:
@@ -115,30 +118,31 @@ def _texts_of_others(drawn: DrawnFeatures) -> Tensor:
     return normalize(texts.mean(dim=0) + spread * noise, dim=1)
 
 
-def _labels_in_blocks(drawn: DrawnFeatures, others: Tensor, options: TransductiveOptions) -> Tensor:
-    fitted = fit_large_among_other_names(
-        drawn.images,
-        drawn.texts,
-        others,
-        drawn.logit_scale,
-        options,
-        names=options.other_names,
-        balance=options.balance,
-    )
+def _labels_in_blocks(
+    drawn: DrawnFeatures, other_texts: Tensor, options: TransductiveOptions
+) -> Tensor:
+    fitted = _fitted(fit_large_among_other_names, drawn, other_texts, options)
     return fitted.posterior.labels[:, 0]
 
 
-def _labels_at_once(drawn: DrawnFeatures, others: Tensor, options: TransductiveOptions) -> Tensor:
-    fitted = fit_among_other_names(
-        drawn.images,
-        drawn.texts,
-        others,
-        drawn.logit_scale,
-        options,
-        names=options.other_names,
-        balance=options.balance,
-    )
+def _labels_at_once(
+    drawn: DrawnFeatures, other_texts: Tensor, options: TransductiveOptions
+) -> Tensor:
+    fitted = _fitted(fit_among_other_names, drawn, other_texts, options)
     return fitted.posteriors.argmax(dim=1)
+
+
+def _fitted(
+    fit: Callable[..., ResultT],
+    drawn: DrawnFeatures,
+    other_texts: Tensor,
+    options: TransductiveOptions,
+) -> ResultT:
+    """Return a mixture by one of the two functions that fit among names of other things."""
+    texts, names, balance = drawn.texts, options.other_names, options.balance
+    return fit(
+        drawn.images, texts, other_texts, drawn.logit_scale, options, names=names, balance=balance
+    )
 
 
 def _say_right(drawn: DrawnFeatures, name: str, labels: Tensor) -> None:

@@ -84,8 +84,8 @@ class Timed(Generic[ResultT]):
             yield
             return
 
-        def count(module: nn.Module, given: tuple[torch.Tensor]) -> None:
-            self.tokens += given[0].numel()
+        def count(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            self.tokens += inputs[0].numel()
 
         with self._embedding.register_forward_pre_hook(count):
             yield
@@ -161,7 +161,7 @@ def report(
     say(
         heading(about, options),
         f"a large matrix product: {peak / 1e9:.0f} GFLOP a second of {place}",
-        *(one.line(images, peak) for one in sides),
+        *(side.line(images, peak) for side in sides),
         *([ratio_line(*sides), equality] if len(sides) == 2 else ()),
         *more,
         memory_line(options.device),

@@ -22,14 +22,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("rounds", type=int, nargs="?", default=3)
-    given = parser.parse_args(arguments)
-    paths = [one.name for one in named_images(given.folder)]
-    one_by_one, streaming = (latte.load(given.run, device="cpu") for _ in range(2))
+    options = parser.parse_args(arguments)
+    paths = [image.name for image in named_images(options.folder)]
+    one_by_one, streaming = (latte.load(options.run, device="cpu") for _ in range(2))
     sides = [
-        Timed("one at a time", lambda: [one_by_one.predict(one, batch_size=1) for one in paths]),
-        Timed("streaming", lambda: [*streaming.predict_iter(given.folder)]),
+        Timed("one at a time", lambda: [one_by_one.predict(path, batch_size=1) for path in paths]),
+        Timed("streaming", lambda: [*streaming.predict_iter(options.folder)]),
     ]
-    for _ in range(given.rounds):
+    for _ in range(options.rounds):
         for side in sides:
             side.measure()
     for side in sides:

@@ -45,8 +45,8 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
             Path(path),
             make_progress(quiet=True),
         )
-        found = fitted(folder, questions=questions, **how)
-    return Accuracy(found.own, found.unseen, questions.asked)
+        accuracy = fitted(folder, questions=questions, **how)
+    return Accuracy(accuracy.own, accuracy.unseen, questions.asked)
 
 
 def fitted(
@@ -60,8 +60,8 @@ def fitted(
     asking = type("AskingLabeler", (ChoicesLabeler,), {"interview": interview})
     labeler = asking(options, context)
     features = folder.own.features
-    given = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
-    labeler.start(TrainingStart(*given, **start))
+    inputs = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
+    labeler.start(TrainingStart(*inputs, **start))
     info = labeler.on_epoch_start(
         {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
     )

@@ -73,13 +73,13 @@ class Constants:
 class RawInterview(Interview):
     """Interview that stores the raw gain of its answers."""
 
-    found: ClassVar[list[float]] = []
+    gains: ClassVar[list[float]] = []
     """The raw gain of the last run, in points; empty if no answer counted."""
 
     def expected_gain(self, heard: Tensor | None) -> None:
         """Store the raw gain, also of budgets for which `choices` expects none."""
         if heard is not None and bool(heard.any()):
-            self.found.append(100 * self.raw_gain(heard))
+            self.gains.append(100 * self.raw_gain(heard))
 
 
 def cases_of(
@@ -101,9 +101,9 @@ def cases_of(
         for budget in budgets:
             if budget < FEWEST_QUESTIONS:
                 continue
-            RawInterview.found.clear()
+            RawInterview.gains.clear()
             accuracy_after = answered(folder, describer, budget, interview=RawInterview).own
-            raw = sum(RawInterview.found)
+            raw = sum(RawInterview.gains)
             yield (
                 GainCase(full_set.source, raw, accuracy_after - accuracy_before)
                 if raw > 0

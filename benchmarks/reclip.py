@@ -82,10 +82,10 @@ def main(arguments: Sequence[str]) -> None:
             side.measure()
     equality = []
     if len(sides) == 2:
-        if (equal := _equal(*(one.result for one in sides))) < LEAST_EQUAL:
+        if (equal := _equal(*(side.result for side in sides))) < LEAST_EQUAL:
             sys.exit(f"only {equal:.2%} of the labels are equal")
         equality = [ratio_line(*sides), f"equal labels: {equal:.2%}"]
-    reached = [one.result.reached[options.classes :].double().mean() for one in sides]
+    reached = [side.result.reached[options.classes :].double().mean() for side in sides]
     say(
         heading(
             f"{options.images} images, {options.classes} classes, width {options.width}", options

@@ -102,9 +102,10 @@ class ReferenceStep:
         """Return targets (B, D): prototypes moved towards the mix of a sample's three texts."""
         rows = []
         for sample, label in enumerate(labels):
-            own = [of_kind[sample] for of_kind in texts]
-            weights = [self.margin(text) for text in own]
-            mixed = sum(w * text for w, text in zip(weights, own, strict=True)) / sum(weights)
+            sample_texts = [of_kind[sample] for of_kind in texts]
+            weights = [self.margin(text) for text in sample_texts]
+            weighted = (w * text for w, text in zip(weights, sample_texts, strict=True))
+            mixed = sum(weighted) / sum(weights)
             rows.append(self.prototypes[label] + ALPHA * (mixed - self.prototypes[label]))
         return torch.stack(rows)
 
@@ -112,15 +113,17 @@ class ReferenceStep:
         """Set the prototype of each labelled class to the unit vector along its targets' mean."""
         prototypes = self.prototypes.clone()
         for label in set(labels):
-            own = [targets[row] for row, of in enumerate(labels) if of == label]
-            prototypes[label] = functional.normalize(torch.stack(own).mean(dim=0), dim=0)
+            class_targets = [
+                target for target, owner in zip(targets, labels, strict=True) if owner == label
+            ]
+            prototypes[label] = functional.normalize(torch.stack(class_targets).mean(dim=0), dim=0)
         self.prototypes = prototypes
 
 
 def contrastive(images: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
     """Return CLIP's symmetric loss, in which image i and target i are the positive pair."""
     logits = scale * images @ targets.T
-    own = torch.arange(len(images), device=images.device)
-    by_image = functional.cross_entropy(logits, own)
-    by_target = functional.cross_entropy(logits.T, own)
+    pairs = torch.arange(len(images), device=images.device)
+    by_image = functional.cross_entropy(logits, pairs)
+    by_target = functional.cross_entropy(logits.T, pairs)
     return (by_image + by_target) / 2

@@ -41,13 +41,15 @@ def drawn_features(files: Sequence[Path], width: int, images: int, classes: int)
     """
     sets = [read_feature_file(path, no_names, width) for path in files]
     texts = torch.cat([labelled.texts for labelled in sets])
-    firsts = torch.tensor([0, *(len(labelled.texts) for labelled in sets)]).cumsum(0).tolist()
-    features = torch.cat([part.features for one in sets for part in (one.train, one.test)])
+    offsets = torch.tensor([0, *(len(labelled.texts) for labelled in sets)]).cumsum(0).tolist()
+    features = torch.cat(
+        [part.features for labelled in sets for part in (labelled.train, labelled.test)]
+    )
     labels = torch.cat(
         [
-            part.labels + first
-            for first, one in zip(firsts, sets, strict=False)
-            for part in (one.train, one.test)
+            part.labels + offset
+            for offset, labelled in zip(offsets, sets, strict=False)
+            for part in (labelled.train, labelled.test)
         ]
     )
     features, generator = normalize(features, dim=1), torch.Generator().manual_seed(0)

@@ -41,13 +41,13 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     problem = make_problem(options.shape, options.batch, find_device(options.device))
     steps = [build_step(name, problem, options.precision) for name in names]
     sides = [
-        Timed(name, one.step, options.device, one.model.token_embedding)
-        for name, one in zip(names, steps, strict=True)
+        Timed(name, step.step, options.device, step.model.token_embedding)
+        for name, step in zip(names, steps, strict=True)
     ]
 
     def differences() -> tuple[float, float]:
-        loss, other = (one.result for one in sides)
-        return abs(loss - other), prototype_difference(*steps)
+        loss, other_loss = (side.result for side in sides)
+        return abs(loss - other_loss), prototype_difference(*steps)
 
     def check() -> None:
         if len(sides) == 2 and options.precision == "fp32" and max(differences()) > TOLERANCE:
@@ -82,9 +82,9 @@ def build_step(name: str, problem: Problem, precision: Precision) -> Any:
     return LatteStep(problem, precision) if name == "latte" else ReferenceStep(problem, precision)
 
 
-def prototype_difference(first: Any, second: Any) -> float:
+def prototype_difference(step: Any, other_step: Any) -> float:
     """Return the largest difference of the prototypes of two steps."""
-    return float((first.prototypes - second.prototypes).abs().max())
+    return float((step.prototypes - other_step.prototypes).abs().max())
 
 
 def product_rate(precision: Precision, device: str) -> float:

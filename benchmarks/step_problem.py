@@ -86,13 +86,13 @@ def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
     size = config["vision_cfg"]["image_size"]
     set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=size)))
     pixels = torch.randn(batch, 3, size, size).to(device)
-    labels, others = torch.randint(len(CLASSES), (2, batch))
+    labels, random_labels = torch.randint(len(CLASSES), (2, batch))
     return Problem(
         model=model,
         config=config,
         class_names=CLASSES,
         pixels=pixels,
-        zero_shot_labels=torch.where(torch.rand(batch) < AGREEMENT, labels, others),
+        zero_shot_labels=torch.where(torch.rand(batch) < AGREEMENT, labels, random_labels),
         prototypes=_prototypes(model, pixels, labels),
         captions=_sentences(draw, batch),
         group_captions=_sentences(draw, batch),

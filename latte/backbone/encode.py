@@ -36,8 +36,8 @@ class ClassTexts:
     def weighted(cls, sentences: Sequence[Mapping[str, float]]) -> Self:
         """Return the texts of classes from the weights of their sentences."""
         return cls(
-            tuple(tuple(own) for own in sentences),
-            tuple(tuple(own.values()) for own in sentences),
+            tuple(tuple(weights) for weights in sentences),
+            tuple(tuple(weights.values()) for weights in sentences),
         )
 
     @classmethod

@@ -21,7 +21,6 @@ from latte.io.paths import (
 )
 from latte.report.numbers import duration, percent, plural
 from latte.report.output import echo, rows_stream
-from latte.results.record import RECORD
 
 if TYPE_CHECKING:
     from latte.data.scan import SkippedImage
@@ -36,10 +35,7 @@ LOW = 0.5
 """Confidence below which the last line counts an image as doubtful."""
 STDIN = "-"
 _STARTS = {
-    "csv": tuple(
-        f"image,{optional_columns}class_1,"
-        for optional_columns in ("", "source,", "match,", "source,match,")
-    ),
+    "csv": tuple(f"image,{more}class_1," for more in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
     "xlsx": ("PK\x03\x04\x14\0\0\0\x08\0\0\0!\0",),
 }
@@ -110,6 +106,7 @@ def classify(
     """
     from latte.evaluate.predictions import with_unknown
     from latte.predict.rows_file import RowsFile, continued
+    from latte.results.record import RECORD
 
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
@@ -120,7 +117,7 @@ def classify(
         )
         return with_unknown(rows, settings.unknown_below)
 
-    paths = _found(images, target.sort_into, skipped)
+    paths = _image_paths(images, target.sort_into, skipped)
     columns, file = model.columns(settings.top_k), None
     if target.output is not None:
         key = digest((model.folder / RECORD).read_bytes(), settings.key)
@@ -251,7 +248,8 @@ class _Skipped:
             return
         from latte.data.scan import SkippedImage, write_skipped
 
-        left_out = [SkippedImage(path_as_text(str(one)), why) for one, why in self.left_out.reasons]
+        reasons = self.left_out.reasons
+        left_out = [SkippedImage(path_as_text(str(file)), reason) for file, reason in reasons]
         if images := [*self.images, *left_out]:
             write_skipped(path, images, "image")
             echo(f"images left out, with reasons: {path}", err=True)
@@ -277,7 +275,9 @@ def count_images(images: Sequence[str]) -> int | None:
     return total
 
 
-def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> Iterator[Path]:
+def _image_paths(
+    images: Sequence[str], sort_into: Path | None, skipped: _Skipped
+) -> Iterator[Path]:
     from latte.data.scan import SkippedImage
     from latte.predict.sorting import refuse_inside
     from latte.predict.stream import named_images
@@ -291,14 +291,14 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
                 yield path
                 continue
             lines = (line.rstrip("\r\n") for line in sys.stdin)
-            for given in map(_listed_path, filter(None, lines)):
+            for listed_path in map(_listed_path, filter(None, lines)):
                 if sort_into:
-                    refuse_inside(sort_into, given)
-                yield given
+                    refuse_inside(sort_into, listed_path)
+                yield listed_path
 
-    for one in named_images(paths(), unlisted, skipped.left_out):
-        if isinstance(one.content, Path):
-            yield one.content
+    for image in named_images(paths(), unlisted, skipped.left_out):
+        if isinstance(image.content, Path):
+            yield image.content
 
 
 def _listed_path(line: str) -> str:

@@ -183,8 +183,8 @@ session = onnxruntime.InferenceSession(folder / "model.onnx")
 
 
 inputs = {{
-    one["name"]: numpy.stack([pixels("photo.jpg", one["preprocessing"])])
-    for one in about["inputs"]
+    entry["name"]: numpy.stack([pixels("photo.jpg", entry["preprocessing"])])
+    for entry in about["inputs"]
 }}
 probabilities, features = session.run(None, inputs)
 print(about["class_names"][probabilities[0].argmax()], f"{{probabilities[0].max():.4f}}")

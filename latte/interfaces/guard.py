@@ -106,8 +106,8 @@ class Verdict:
         signals: Measurements that led to the verdict, by name; all are finite.
         measured: `better` if a person's answers show that the adapted model is better. Guards leave
             it None, because features alone cannot show that.
-        forecast: `likely better` only if such verdicts were right on labelled sets that chose
-            nothing about the guard: at least 85 of 100 folders gained, and at most 5 lost.
+        forecast: `likely better` only if such verdicts were right on labelled sets that were not
+            used to make the guard: at least 85 of 100 folders gained, and at most 5 lost.
 
     Example:
         >>> from latte.api import Verdict

@@ -156,7 +156,8 @@ class RunResults:
         uncertain: Up to 200 training images, the least certain first.
         examples: For each class, in label order: its eight most confident training images, then
             its four least confident ones, by falling confidence.
-        near_copies: Up to 50 pairs of ids of training images that show the same picture.
+        near_copies: Up to 50 pairs of ids of training images that show the same picture; empty if
+            no report is written.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
 
     Example:

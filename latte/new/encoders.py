@@ -25,7 +25,7 @@ def encoder_keys(encoders: Sequence[str], registry: Registry) -> tuple[Keys, ...
 
     Raises `LatteError` if no such encoder is installed, or if it needs a model.
     """
-    found: list[Keys] = []
+    keys: list[Keys] = []
     names: list[str] = []
     for text in encoders:
         name, _, model = text.partition(":")
@@ -39,16 +39,16 @@ def encoder_keys(encoders: Sequence[str], registry: Registry) -> tuple[Keys, ...
                 hint=f"as in --encoder {name}:MODEL; latte components encoder {name}",
             )
         is_second = registered.spec.name in names
-        label = {NAME: f"{registered.spec.name}-{len(found) + 1}"} if is_second else {}
+        label = {NAME: f"{registered.spec.name}-{len(keys) + 1}"} if is_second else {}
         names.append(registered.spec.name)
-        found.append({USE: name, **label, **({"model": model} if model else {})})
-    return tuple(found)
+        keys.append({USE: name, **label, **({"model": model} if model else {})})
+    return tuple(keys)
 
 
 def refuse_other_method(method: Method) -> None:
     """Raise `LatteError` if a method does not use encoders."""
     if not method.takes_encoders:
-        takers = " or ".join(one.name for one in METHODS.values() if one.takes_encoders)
+        takers = " or ".join(taker.name for taker in METHODS.values() if taker.takes_encoders)
         raise LatteError(
             f"the method {method.name} uses no encoder beside the CLIP",
             hint=f"--method {takers}",

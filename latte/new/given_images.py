@@ -27,7 +27,6 @@ def given_images(value: object, output: Path) -> tuple[Path, Path | None]:
     root = Path(os.path.commonpath([path.parent for path in paths]))
     names = sorted({path_as_text(path.relative_to(root).as_posix()) for path in paths})
     file = output / f"{root.name or _WHERE}-{digest(*names)[:8]}.{_WHERE}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
     with (
         write_atomically(file) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,

@@ -27,6 +27,7 @@ from latte.new.arguments import NEW, Arguments
 from latte.new.labels import LabelCounts, checked_labels
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
+from latte.run.workspace import unbound_context
 
 SAMPLE = 64
 """Number of images that are opened, spread evenly over the folder."""
@@ -207,11 +208,8 @@ def _dataset(
     arguments: Arguments,
     progress: Progress | None,
 ) -> Dataset[Any]:
-    def no_clip() -> None:
-        raise LatteError("nothing is encoded here")
-
-    here = Path.cwd()
-    context = Context(here, here, "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
+    registry = load_registry()
+    context = unbound_context(Path(), registry)
     names: object = CLASS_FOLDERS
     if classes is None:
         _check_class_folders(root.absolute(), context, arguments)
@@ -219,7 +217,6 @@ def _dataset(
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     if progress is not None:
         context = replace(context, progress=progress)
-    registry = load_registry()
     folder = registry.get("dataset", "folder" if listed is None else "list")
     images = {} if listed is None else {"images": str(listed.absolute())}
     test = str(evaluation.absolute()) if evaluation else None

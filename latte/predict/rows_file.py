@@ -28,7 +28,6 @@ from latte.io.paths import is_file, path_as_text
 from latte.io.workbooks import write_workbook
 
 RowsFormat: TypeAlias = Literal["csv", "jsonl", "xlsx"]
-_ENDS_NOWHERE = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class WrittenRows:
         labels = {NONE_OF_THEM: NO_LABEL, **{name: i for i, name in enumerate(class_names)}}
         self._rows: Iterator[Prediction] = iter(())
         self._images: set[str] = set()
-        self._time = _ENDS_NOWHERE
+        self._time = 0.0
         if is_file(path):
             self._images = {row.image for row in _read_rows(path, format, labels)}
             self._rows = _read_rows(path, format, labels)

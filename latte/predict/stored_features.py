@@ -30,7 +30,9 @@ class StoredFeatures:
         `key` is the hash of the image's content.
         """
         row = self._rows.get(key)
-        return None if row is None or not self._stored else tuple(one[row] for one in self._stored)
+        if row is None or not self._stored:
+            return None
+        return tuple(member_features[row] for member_features in self._stored)
 
     @cached_property
     def _rows(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
+from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
 from latte.recipe.oracle import is_oracle
 from latte.report import facts
@@ -221,21 +222,25 @@ def _licence(results: RunResults) -> str:
         else "latte does not know the licence of the starting weights, which applies to this model "
         "too."
     )
-    encoders = [encoder for encoder in results.record.train.encoders if encoder.classifies]
-    for encoder in encoders:
-        licence = f"the licence `{one_line(encoder.licence)}`" if encoder.licence else "terms"
-        terms += (
-            f" The weights of {escaped(one_line(encoder.model))}, which this model needs, too, "
-            f"have {licence} of their own."
-        )
+    for encoder in _used_encoders(results):
+        licence = f"licence `{one_line(encoder.licence)}`" if encoder.licence else "unknown licence"
+        model = escaped(one_line(encoder.model))
+        terms += f" This model also needs the weights of {model} ({licence})."
     return f"{terms} The terms of the images and of the texts that it was adapted with apply too."
+
+
+def _used_encoders(results: RunResults) -> list[EncoderFacts]:
+    """Return the encoders that the run's model needs: none if it is zero-shot CLIP."""
+    train = results.record.train
+    if train.used == "zero-shot":
+        return []
+    return [encoder for encoder in train.encoders if encoder.classifies]
 
 
 def _use(results: RunResults) -> list[str]:
     backbone = facts.backbone_use(results.record.recipe)
     needs, alone = list[str](), list[str]()
-    is_adapted = results.record.train.used != "zero-shot"
-    if is_adapted and any(encoder.classifies for encoder in results.record.train.encoders):
+    if _used_encoders(results):
         return [
             *(_package(results, backbone) if backbone else []),
             "With latte, which loads both the CLIP and the encoder of this model:",

@@ -106,7 +106,7 @@ def run_facts(results: RunResults) -> list[Fact]:
         for package, extras in results.record.train.extras.items()
         for name, value in extras.items()
     ]
-    facts += [encoder_fact(encoder) for encoder in results.record.train.encoders]
+    facts += [_encoder_fact(encoder) for encoder in results.record.train.encoders]
     if results.record.seconds:
         facts.append(("Time", duration(sum(results.record.seconds.values()))))
     if results.record.peak_memory_mb:
@@ -114,7 +114,7 @@ def run_facts(results: RunResults) -> list[Fact]:
     return facts
 
 
-def encoder_fact(encoder: EncoderFacts) -> Fact:
+def _encoder_fact(encoder: EncoderFacts) -> Fact:
     """Return the model, size and licence of an encoder, and whether the classifier uses it."""
     licence = f"licence {one_line(encoder.licence)}" if encoder.licence else "unknown licence"
     use = f"the adapted classifier {'uses it' if encoder.classifies else 'does not use it'}"

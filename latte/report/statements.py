@@ -122,19 +122,16 @@ def _encoders(results: RunResults) -> list[Statement]:
     encoders = results.record.train.encoders
     used = [one_line(encoder.name) for encoder in encoders if encoder.classifies]
     unused = [one_line(encoder.name) for encoder in encoders if not encoder.classifies]
-    statements = []
+    notes = []
     if used:
-        names = " and ".join(used)
-        text = (
-            f"The classifier uses {names} beside the CLIP, so it encodes each new image with both."
+        notes.append(
+            f"The classifier uses {' and '.join(used)} beside the CLIP: each of these models "
+            "encodes every new image."
         )
-        statements.append(Statement("note", text))
     if unused:
-        text = (
-            f"The classifier does not use {' and '.join(unused)}: new images need the CLIP alone."
-        )
-        statements.append(Statement("note", text))
-    return statements
+        needs = "" if used else ": new images need the CLIP alone"
+        notes.append(f"The classifier does not use {' and '.join(unused)}{needs}.")
+    return [Statement("note", note) for note in notes]
 
 
 def _ask(results: RunResults, run: str) -> Statement:

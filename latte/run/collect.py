@@ -46,8 +46,13 @@ _SUREST, _DOUBTFUL = 8, 4
 """Numbers of the most and of the least confident images of a class that are its examples."""
 
 
-def collect_results(workspace: Workspace, images: Images) -> RunResults:
+def collect_results(
+    workspace: Workspace, images: Images, *, for_reporters: bool = True
+) -> RunResults:
     """Return all results of a finished run that a report may show.
+
+    Only reporters name near-copies. Finding these compares all images and decodes some, so they are
+    left out unless `for_reporters` is true and the recipe has a reporter.
 
     Raises `LatteError` if a file of the run is damaged, or belongs to other images or classes.
     """
@@ -62,8 +67,8 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     zero_shot = load_zero_shot(folder.zero_shot, images, workspace.recipe.encoder_names)
     used = used_classifiers(run)
     classifiers = used.learners
-    # Only reporters name near-copies, and finding them decodes images.
-    copies = near_copies(images.training, zero_shot.training) if workspace.recipe.reporters else ()
+    needs_copies = for_reporters and bool(workspace.recipe.reporters)
+    copies = near_copies(images.training, zero_shot.training) if needs_copies else ()
     zero_shot_predictions = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
     refuse_other_width(path, [*classifiers.values()], width)

@@ -215,20 +215,8 @@ def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
         stream,
         labels=corrections.where(is_given, stream.labels),
         weights=stream.weights.masked_fill(is_given, 1.0),
-        posterior=stream.posterior and _corrected_posterior(stream.posterior, corrections),
+        posterior=stream.posterior and with_given(stream.posterior, corrections),
     )
-
-
-def _corrected_posterior(posterior: Posterior, corrections: Tensor) -> Posterior:
-    """Return the posterior in which a given class comes first, with probability 1."""
-    is_given, given_labels = (corrections >= 0).unsqueeze(1), corrections.unsqueeze(1)
-    top_labels = posterior.labels[:, :1]
-    # If the given class is among the others of the row, the first class takes its place.
-    other_labels = top_labels.where(posterior.labels == given_labels, posterior.labels)[:, 1:]
-    labels = torch.cat([given_labels, other_labels], dim=1).where(is_given, posterior.labels)
-    certain = torch.zeros_like(posterior.probabilities)
-    certain[:, 0] = 1
-    return Posterior(labels, certain.where(is_given, posterior.probabilities))
 
 
 def save_corrected(
@@ -258,20 +246,21 @@ def read_corrected(run: Run) -> dict[str, int]:
     return labels
 
 
-def with_given(posterior: Posterior, keys: Sequence[str], label_of: Mapping[str, int]) -> Posterior:
-    """Return the posterior in which classes that a person gave have probability 1.
+def with_given(posterior: Posterior, given: Tensor) -> Posterior:
+    """Return the posterior in which classes that a person gave come first, with probability 1.
 
-    `keys` are the content hashes of the posterior's images, `label_of` the classes by content hash.
+    `given` (N,) are the classes of the posterior's images; -1 for an image without one.
     """
-    labels, probabilities = posterior.labels.clone(), posterior.probabilities.clone()
-    none = None if posterior.none is None else posterior.none.clone()
-    for row, key in enumerate(keys):
-        if key in label_of:
-            other_labels = labels[row][labels[row] != label_of[key]][: labels.shape[1] - 1]
-            labels[row, 1 : len(other_labels) + 1] = other_labels
-            labels[row, 0] = label_of[key]
-            probabilities[row] = 0
-            probabilities[row, 0] = 1
-            if none is not None:
-                none[row] = 0
-    return Posterior(labels, probabilities, none)
+    has_given, given_labels = (given >= 0).unsqueeze(1), given.unsqueeze(1)
+    labels = torch.cat([given_labels, posterior.labels], dim=1)
+    is_repeated = labels == given_labels
+    is_repeated[:, 0] = False
+    order = is_repeated.int().argsort(dim=1, stable=True)
+    labels = labels.gather(1, order)[:, :-1]
+    certain = torch.zeros_like(posterior.probabilities)
+    certain[:, 0] = 1
+    return Posterior(
+        labels.where(has_given, posterior.labels),
+        certain.where(has_given, posterior.probabilities),
+        None if posterior.none is None else posterior.none.masked_fill(given >= 0, 0),
+    )

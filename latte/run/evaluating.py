@@ -229,9 +229,9 @@ def _calibrate(
     """Calibrate the scale of the classifier and the exponent of the posterior without labels.
 
     After calibration, the mean confidence equals the expected accuracy, which is estimated from the
-    zero-shot probabilities of the predicted classes; with a posterior, before what its
-    probabilities lack of 1 is subtracted. Images whose class a person gave are left out, unless
-    there are no others.
+    zero-shot probabilities of the predicted classes. With a posterior, this holds before an image's
+    confidences are multiplied by the sum of its probabilities. Images whose class a person gave are
+    left out, unless there are no others.
     """
     sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
     stride = -(-classified.training.images // sample_size)

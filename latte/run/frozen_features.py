@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from latte.interfaces import (
     Backbone,
-    Context,
     Dataset,
     Encoder,
     ImageReference,
@@ -18,7 +17,7 @@ from latte.interfaces import (
 )
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry
-from latte.run.workspace import cache_folder
+from latte.run.workspace import cache_folder, unbound_context
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +89,9 @@ def labelled_features(root: Path, clip: Backbone, progress: Progress) -> Labelle
     options = registry.options_model(registered).model_validate(
         {"root": str(root.absolute()), "classes": "folders"}
     )
-    context = Context(Path.cwd(), cache_folder(), "cpu", 0, lambda: clip, registry.model_folder)
+    context = replace(
+        unbound_context(Path(), registry), frozen_clip=lambda: clip, progress=progress
+    )
     dataset = cast("Dataset[Any]", registry.build(registered, options, context))
     label_of = dataset.audit_labels()
     images = [image for image in dataset.training_images() if image.id in label_of]

@@ -41,8 +41,8 @@ class OwnImages:
     def confidences(self) -> Tensor:
         """Calibrated probabilities (N, K) of the classes in `posterior.labels`.
 
-        What the probabilities of an image lack of 1, such as the probability that it shows none of
-        the classes, stays lacking.
+        Calibration does not change the sum of an image's probabilities. The sum may be less than 1,
+        for example if the image may show none of the classes.
         """
         probabilities = self.posterior.probabilities
         if self.exponent is None:
@@ -165,9 +165,9 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     adapted = run.record.evaluate.model("adapted")
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
-    return OwnImages(
-        with_given(own_images.posterior, own_images.keys, person_labels), own_images.keys, exponent
-    )
+    keys = own_images.keys
+    given = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
+    return OwnImages(with_given(own_images.posterior, given), keys, exponent)
 
 
 def check_posterior(posterior: Posterior, classes: int) -> None:

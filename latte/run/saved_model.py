@@ -47,7 +47,7 @@ from latte.train.precision import Arithmetic, choose_arithmetic
 
 def save_adapted(folder: ModelFolder, adapted: Adapted) -> list[Path]:
     """Write all models and `prototypes.safetensors`; return the folders and the file."""
-    written, learners = [folder.backbone], len(adapted.members) - len(adapted.encoder_names)
+    written, learners = [folder.backbone], len(adapted.backbones)
     shutil.rmtree(folder.encoders, ignore_errors=True)
     for member in adapted.members:
         path = folder.encoders / member.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
@@ -99,8 +100,9 @@ class Job:
 
     @cached_property
     def run_results(self) -> RunResults:
-        """The results of all stages, for reporters."""
-        return collect_results(self.workspace, self.images)
+        """The results of all stages; with near-copies if reporters are called."""
+        for_reporters = self.reusable("report") is None
+        return collect_results(self.workspace, self.images, for_reporters=for_reporters)
 
     def free_results(self) -> None:
         """Remove the results of stages from memory; they can be loaded again."""
@@ -193,12 +195,16 @@ def _evaluate(job: Job) -> StageResult:
 
 
 def _report(job: Job) -> StageResult:
-    reporters, files = job.workspace.listeners.reporters, []
+    reporters = job.workspace.listeners.reporters
+    if not reporters:
+        return StageResult([])
+    files: list[Path] = []
     with long_task(job.workspace.progress, "write reports", 1 + len(reporters), "parts") as task:
+        results = job.run_results
+        task.advance()
         for reporter in reporters:
-            results = job.run_results
-            task.advance()
             files += reporter.report(results)
+            task.advance()
     return StageResult(files)
 
 

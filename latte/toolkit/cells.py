@@ -110,28 +110,28 @@ def search_in_cells(
     sorted_rows = rows[cells.order]
     short_rows = sorted_rows @ _principal_directions(sorted_rows)
     for cell, near_cells in enumerate(near.tolist()):
-        own = slice(cells.ends[cell], cells.ends[cell + 1])
-        if own.start == own.stop:
+        span = slice(cells.ends[cell], cells.ends[cell + 1])
+        if span.start == span.stop:
             continue
-        spans = [slice(cells.ends[other], cells.ends[other + 1]) for other in near_cells]
+        near_spans = [slice(cells.ends[other], cells.ends[other + 1]) for other in near_cells]
         order, candidates, short_candidates = (
-            torch.cat([tensor[span] for span in spans])
+            torch.cat([tensor[near_span] for near_span in near_spans])
             for tensor in (cells.order, sorted_rows, short_rows)
         )
         compared = min(_SHORT * count, len(candidates) - 1)
         row_bytes = max(len(candidates), compared * rows.shape[1]) * rows.element_size()
-        for block in _blocks(own.stop - own.start, row_bytes, block_bytes):
-            similarities = short_rows[own][block] @ short_candidates.T
+        for block in _blocks(span.stop - span.start, row_bytes, block_bytes):
+            similarities = short_rows[span][block] @ short_candidates.T
             # The own cell comes first, so that row r of the cell is candidate r.
             similarities[:, block.start : block.stop].fill_diagonal_(-torch.inf)
             places = similarities.topk(compared, dim=1, sorted=False).indices
-            exact_cosines = (candidates[places] @ sorted_rows[own][block].unsqueeze(2)).squeeze(2)
+            exact_cosines = (candidates[places] @ sorted_rows[span][block].unsqueeze(2)).squeeze(2)
             best = exact_cosines.topk(count, dim=1)
-            targets = cells.order[own][block]
+            targets = cells.order[span][block]
             cosines[targets] = best.values
             indices[targets] = order[places.gather(1, best.indices)]
         if advance is not None:
-            advance(own.stop - own.start)
+            advance(span.stop - span.start)
     return cosines, indices
 
 

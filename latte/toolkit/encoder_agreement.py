@@ -15,7 +15,8 @@ _NEIGHBOURS = 10
 _LEAST_SHARE = 0.6
 """Encoders whose neighbours agree less, relative to the CLIP's neighbours, have the weight 0."""
 _LEAST_EXCESS = 0.1
-"""The same for an agreement beyond chance below this value, which few images reach by chance."""
+"""Encoders whose neighbours agree less than this, beyond chance, have the weight 0 too: in a small
+folder, random features can agree as much."""
 
 
 def neighbour_agreement(indices: Tensor, labels: Tensor) -> float:

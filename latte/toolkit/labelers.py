@@ -27,7 +27,7 @@ from latte.interfaces import (
 _STORED = 5
 """A posterior has at most this many classes per image, the most probable ones."""
 _ROUNDING = 1e-3
-"""If no row of probabilities lacks more than this of 1, the classes are all that there is."""
+"""If no row of probabilities lacks more than this of 1, each image shows one of the classes."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.components.reporters import ModelCardReporter
-from latte.interfaces import Calibration, Interval, NoOptions
+from latte.interfaces import Calibration, Interval, NoOptions, Verdict
+from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
 from latte.report.card import model_card
 from latte.report.markdown import escaped, quoted
@@ -57,6 +58,19 @@ def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> Non
     assert header(text)["license"] == "mit"
     assert "license_name" not in header(text)
     assert "published under the licence `mit`" in text
+
+
+@pytest.mark.parametrize(("strength", "is_needed"), [(0.0, False), (0.5, True), (1.0, True)])
+def test_weights_of_an_encoder_are_needed_unless_zero_shot_was_kept(
+    tmp_path: Path, strength: float, is_needed: bool
+) -> None:
+    encoder = EncoderFacts(
+        name="dinov2", model="acme/eyes", licence="mit", parameters=1, bytes=4, classifies=True
+    )
+    verdict = Verdict(strength, "reason")
+    text = model_card(changed(run_results(tmp_path), encoders=(encoder,), verdict=verdict))
+    assert ("needs the weights of acme/eyes (licence `mit`)" in text) == is_needed
+    assert ("the CLIP and the encoder of this model" in text) == is_needed
 
 
 def plugin_card(tmp_path: Path, backbone: dict[str, object]) -> str:

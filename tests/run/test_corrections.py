@@ -45,7 +45,7 @@ def test_given_labels_come_first_in_the_posterior_of_a_stream() -> None:
     corrected = _corrected(stream, torch.tensor([0, 1, -1]))
     assert corrected.labels.tolist() == [0, 1, 1]
     assert corrected.posterior is not None
-    assert corrected.posterior.labels.tolist() == [[0, 2], [1, 0], [1, 2]]
+    assert corrected.posterior.labels.tolist() == [[0, 2], [1, 2], [1, 2]]
     assert torch.equal(
         corrected.posterior.probabilities, torch.tensor([[1, 0], [1, 0], [0.9, 0.1]])
     )

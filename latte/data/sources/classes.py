@@ -48,7 +48,7 @@ ClassNames: TypeAlias = Annotated[
 
 
 class SourceOptions(Options):
-    """Base class of dataset options, with the option `template`.
+    """Base class of dataset options, with the options `template` and `texts`.
 
     Example:
         >>> from latte.api import PathText, SourceOptions

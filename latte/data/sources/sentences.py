@@ -29,13 +29,15 @@ def read_sentences(path: Path, names: Sequence[Sequence[str]]) -> tuple[Mapping[
         raise LatteError(f"is not valid JSON: {error}", where=where, hint=_FORM) from error
     if not isinstance(content, dict):
         raise LatteError("must map class names to sentences", where=where, hint=_FORM)
-    known = {name for class_names in names for name in class_names}
-    if unknown := [name for name in content if name not in known]:
-        match = nearest(unknown[0], known)
+    valid_names = {name for class_names in names for name in class_names}
+    if unknown := [name for name in content if name not in valid_names]:
+        match = nearest(unknown[0], valid_names)
         raise LatteError(
             f'there is no class "{unknown[0]}"',
             where=where,
-            hint=f'Did you mean "{match}"?' if match else f"The classes are {some(sorted(known))}.",
+            hint=f'Did you mean "{match}"?'
+            if match
+            else f"The classes are {some(sorted(valid_names))}.",
         )
     sentences = [
         {
@@ -45,7 +47,9 @@ def read_sentences(path: Path, names: Sequence[Sequence[str]]) -> tuple[Mapping[
         }
         for class_names in names
     ]
-    missing = [class_names[0] for class_names, own in zip(names, sentences, strict=True) if not own]
+    missing = [
+        class_names[0] for class_names, weights in zip(names, sentences, strict=True) if not weights
+    ]
     if missing:
         raise LatteError(f"has no sentence about {some(missing)}", where=where, hint=_FORM)
     return tuple(sentences)

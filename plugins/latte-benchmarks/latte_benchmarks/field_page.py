@@ -180,7 +180,10 @@ def as_latex(field: Field) -> str:
         ]
         for line in field.lines
     ]
-    best = [max((v for v in column if v is not None), default=None) for column in zip(*values)]  # noqa: B905
+    best = [
+        max((v for v in column if v is not None), default=None)
+        for column in zip(*values, strict=True)
+    ]
     lines = [r"% Written by `latte field`; it needs \usepackage{booktabs}. Points over zero-shot."]
     lines += [rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}", r"\toprule"]
     lines += [" & ".join(map(escape, headings)) + r" \\", r"\midrule"]

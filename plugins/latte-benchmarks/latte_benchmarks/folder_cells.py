@@ -141,7 +141,7 @@ class Folder:
 def draw(full_set: LabelledSet, cell: Cell, seed: int, other_sets: Sequence[LabelledSet]) -> Folder:
     """Draw a folder; the choice of images and names depends on the arguments, not on the CLIP.
 
-    `others` lend names that do not occur, and images that show none of the names.
+    `other_sets` lend names that do not occur, and images that show none of the names.
     """
     random = numpy.random.default_rng([seed, crc32(f"{full_set.name}/{cell.name}".encode())])
     names, texts = _names(full_set, cell, random, other_sets)
@@ -155,7 +155,7 @@ def draw(full_set: LabelledSet, cell: Cell, seed: int, other_sets: Sequence[Labe
 
 
 def can_draw(full_set: LabelledSet, cell: Cell, other_sets: Sequence[LabelledSet]) -> bool:
-    """Return True unless the cell needs images of no class and `others` cannot lend them."""
+    """Return True unless the cell needs images of no class and `other_sets` cannot lend them."""
     return cell.kind != "none" or len(lent_images(full_set, other_sets)) > 0
 
 
@@ -310,7 +310,7 @@ def _names(
 
 
 def _changed(images: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
-    """Return `own`, with images of no class added or each image twice if the cell says so."""
+    """Return `images`, with images of no class added or each image twice if the cell says so."""
     if cell.kind == "twice":
         return Images(images.features.repeat(2, 1), images.labels.repeat(2))
     if cell.kind != "none":
@@ -325,7 +325,7 @@ def _changed(images: Images, cell: Cell, random: numpy.random.Generator, foreign
 
 
 def _foreign(full_set: LabelledSet, other_sets: Sequence[LabelledSet]) -> list[LabelledSet]:
-    """Return the sets in `others` with another source than `whole`."""
+    """Return the sets in `other_sets` with another source than `full_set`."""
     return [lender for lender in other_sets if lender.source != full_set.source]
 
 

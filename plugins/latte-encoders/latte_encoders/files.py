@@ -23,11 +23,14 @@ _LARGEST = 2**20
 memory."""
 _LAYERS = ("num_hidden_layers", "depth", "depths")
 
+ModelName = Annotated[str, IsPath(r"(?P<path>[.~/].*)")]
+"""A folder, or the name of a model of the hub."""
+
 
 class EncoderOptions(Options):
     """Options of all encoders: the model, its revision, and the size of images."""
 
-    model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
+    model: ModelName = Field(
         min_length=1,
         description="a folder with config.json and weights as safetensors, relative to the recipe; "
         "or a model of the Hugging Face hub",
@@ -71,7 +74,6 @@ class FolderEncoder(EncoderLoader[OptionsT]):
 
     def fetch(self) -> None:
         """Download the model, unless it is cached. Raises `LatteError` if it is missing."""
-        self.check()
         self.fetched()
 
     def identity(self) -> str:
@@ -167,7 +169,7 @@ class FolderEncoder(EncoderLoader[OptionsT]):
         from huggingface_hub import snapshot_download
 
         try:
-            found = snapshot_download(
+            path = snapshot_download(
                 self.repository,
                 revision=self.options.revision,
                 allow_patterns=[*_FILES],
@@ -175,7 +177,7 @@ class FolderEncoder(EncoderLoader[OptionsT]):
             )
         except (OSError, ValueError):  # not in the cache, or not a name of a repository
             return None
-        return Path(found) if self._is_complete(Path(found)) else None
+        return Path(path) if self._is_complete(Path(path)) else None
 
 
 def refuse_absurd(config: Mapping[str, Any], where: str) -> None:

@@ -29,8 +29,8 @@ class TimmEncoder(FolderEncoder[EncoderOptions]):
         """The licence in the model's configuration, if the model is on this machine."""
         folder = self.local_folder() or self._cached_folder()
         pretrained = {} if folder is None else self.read_config(folder).get("pretrained_cfg", {})
-        found = pretrained.get("license") if isinstance(pretrained, Mapping) else None
-        return None if found is None else str(found)
+        licence = pretrained.get("license") if isinstance(pretrained, Mapping) else None
+        return None if licence is None else str(licence)
 
     def refuse_other_config(self, config: Mapping[str, Any], path: Path) -> None:
         """Raise `LatteError` if `config` names no architecture of timm."""

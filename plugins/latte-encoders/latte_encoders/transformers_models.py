@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
-from latte.api import IsPath, LatteError, ModuleEncoder
-from latte_encoders.files import EncoderOptions, FolderEncoder
+from latte.api import LatteError, ModuleEncoder
+from latte_encoders.files import EncoderOptions, FolderEncoder, ModelName
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,26 +21,27 @@ _LICENCES = {"facebook/dinov2": "Apache-2.0", "facebook/dinov3": "DINOv3 License
 """Licence of the weights by the beginning of the model's name on the hub."""
 
 TransformersOptionsT = TypeVar("TransformersOptionsT", bound=EncoderOptions)
-_Model = Annotated[str, IsPath(r"(?P<path>[.~/].*)")]
 _DESCRIPTION = "the model on the Hugging Face hub, or a folder with its files"
 
 
 class DinoV2SmallOptions(EncoderOptions):
     """Options of the encoder `dinov2-small`."""
 
-    model: _Model = Field(default="facebook/dinov2-small", min_length=1, description=_DESCRIPTION)
+    model: ModelName = Field(
+        default="facebook/dinov2-small", min_length=1, description=_DESCRIPTION
+    )
 
 
 class DinoV2BaseOptions(EncoderOptions):
     """Options of the encoder `dinov2-base`."""
 
-    model: _Model = Field(default="facebook/dinov2-base", min_length=1, description=_DESCRIPTION)
+    model: ModelName = Field(default="facebook/dinov2-base", min_length=1, description=_DESCRIPTION)
 
 
 class DinoV3SmallOptions(EncoderOptions):
     """Options of the encoder `dinov3-small`."""
 
-    model: _Model = Field(
+    model: ModelName = Field(
         default="facebook/dinov3-vits16-pretrain-lvd1689m", min_length=1, description=_DESCRIPTION
     )
 
@@ -67,9 +68,7 @@ class AnyTransformersEncoder(FolderEncoder[TransformersOptionsT]):
         """Return the model that the options name."""
         from latte_encoders.transformers_checkpoint import open_checkpoint
 
-        folder = self.fetched()
-        self.read_config(folder)
-        return open_checkpoint(folder, self.context.device, self.options.size, self.where)
+        return open_checkpoint(self.fetched(), self.context.device, self.options.size, self.where)
 
     @staticmethod
     def build(architecture: Mapping[str, Any]) -> nn.Module:

@@ -22,9 +22,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import DescribeRequest, Options, TrainingStart
-from latte_field.base import FieldLabeler, Fit, Problem
-from latte_field.templates import by_texts
+from latte.api import DescribeRequest, Options
+from latte_field.texts import TextsLabeler
 
 _MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _BETWEEN = re.compile(r"[;\n]")
@@ -42,27 +41,17 @@ class AskedOptions(Options):
         return self.describer
 
 
-class AskedTextsLabeler(FieldLabeler[AskedOptions]):
+class AskedTextsLabeler(TextsLabeler[AskedOptions]):
     """Labeler by class texts of a describer's answers."""
 
     prompts: ClassVar[tuple[str, ...]]
-
-    def start(self, start: TrainingStart) -> None:
-        """Store the questions and the zero-shot classifier."""
-        super().start(start)
-        self._texts: Tensor | None = None
 
     @abstractmethod
     def class_text(self, name: str, answers: Sequence[str]) -> Tensor:
         """Return the text (D,) of a class from the answers about it, at least one."""
 
-    def fit(self, problem: Problem) -> Fit:
-        """Return the probabilities by the class texts, and these as classifier."""
-        if self._texts is None:
-            self._texts = self._asked(problem.texts)
-        return by_texts(problem, self._texts.to(problem.texts))
-
-    def _asked(self, texts: Tensor) -> Tensor:
+    def class_texts(self, texts: Tensor) -> Tensor:
+        """Return the texts of the classes with answers, and `texts` of the others."""
         questions, names = self.training.questions, self.training.class_names
         if questions is None:
             return texts

@@ -17,31 +17,21 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import NoOptions
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.texts import TextsLabeler
 
 
-class TemplatesLabeler(FieldLabeler[NoOptions]):
+class TemplatesLabeler(TextsLabeler[NoOptions]):
     """Labeler by the nearest class text, which is a mean over the 80 templates for ImageNet."""
 
     stream = "templates"
 
-    def fit(self, problem: Problem) -> Fit:
-        """Return the probabilities by the class texts, and these as classifier."""
+    def class_texts(self, texts: Tensor) -> Tensor:
+        """Return the unit mean features of each class's sentences."""
         from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 
         templates: Sequence[Callable[[str], str]] = OPENAI_IMAGENET_TEMPLATES
         names = self.training.class_names
-        sentences = [[template(name) for template in templates] for name in names]
-        return by_texts(problem, normalize(self.mean_texts(sentences).to(problem.texts), dim=1))
-
-    def mean_texts(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        """Return the mean features (C, D) of each class's sentences, not normalised."""
-        flat = [sentence for own in sentences for sentence in own]
-        features = self.context.frozen_clip().encode_texts(flat)
-        return features.reshape(len(sentences), -1, features.shape[1]).mean(dim=1)
-
-
-def by_texts(problem: Problem, texts: Tensor) -> Fit:
-    """Return the zero-shot probabilities with other class texts (C, D), and their classifier."""
-    rows = problem.scale * texts
-    return Fit((problem.images @ rows.T).softmax(dim=1), problem.linear(rows))
+        sentences = [template(name) for name in names for template in templates]
+        features = self.context.frozen_clip().encode_texts(sentences)
+        means = features.reshape(len(names), -1, features.shape[1]).mean(dim=1)
+        return normalize(means.to(texts), dim=1)

@@ -20,8 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
-from latte_field.templates import by_texts
+from latte_field.texts import TextsLabeler
 
 WORDS = (
     *("apple", "arrow", "basket", "beach", "bell", "bottle", "branch", "bread", "bridge", "button"),
@@ -46,20 +45,17 @@ class WaffleOptions(Options):
     )
 
 
-class WaffleLabeler(FieldLabeler[WaffleOptions]):
+class WaffleLabeler(TextsLabeler[WaffleOptions]):
     """Labeler by mean similarities with class texts that have random words."""
 
     stream = "waffle"
 
-    def fit(self, problem: Problem) -> Fit:
-        """Return the probabilities by the class texts, and these as classifier."""
-        return by_texts(problem, self._texts().to(problem.texts))
-
-    def _texts(self) -> Tensor:
+    def class_texts(self, texts: Tensor) -> Tensor:
+        """Return the mean features of each class's sentences."""
         names, ends = self.training.class_names, self._ends()
         sentences = [f"{name}, which has {end}" for name in names for end in ends]
         features = self.training.encode_names(sentences)
-        return features.reshape(len(names), len(ends), -1).mean(dim=1)
+        return features.reshape(len(names), len(ends), -1).mean(dim=1).to(texts)
 
     def _ends(self) -> list[str]:
         """Return the random ends of the sentences, words and characters in turns."""

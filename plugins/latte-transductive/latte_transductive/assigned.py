@@ -42,15 +42,25 @@ class Assigned:
 
     @property
     def evenness(self) -> float:
-        """Exponential of the entropy of the labels, divided by C: 1 for classes of equal size."""
-        shares = self.counts[self.counts > 0] / self.counts.sum()
-        return float((-(shares * shares.log()).sum()).exp()) / len(self.counts)
+        """Evenness of the labels; see `evenness_of`."""
+        return evenness_of(self.counts)
 
     def anchoring(self, options: MixtureOptions) -> Tensor:
         """Return the number of images (C, 1) that a class's text counts as in the class's mean."""
         even, few = options.anchor_images
         images = self.evenness * even + (1 - self.evenness) * few
         return (images / self.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
+
+
+def evenness_of(counts: Tensor) -> float:
+    """Return exp(entropy) / C of the numbers of images (C,) per class: 1 if all are equal.
+
+    Example:
+        >>> evenness_of(torch.tensor([5.0, 0.0]))
+        0.5
+    """
+    shares = counts[counts > 0] / counts.sum()
+    return float((-(shares * shares.log()).sum()).exp()) / len(counts)
 
 
 def support_of(labels: Tensor, zero_shot: Tensor, counts: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latte.api import Classifier, encoder_weights, joined_features
+from latte_transductive.assigned import evenness_of
 from latte_transductive.spaces import EncoderSpace, WeightedEncoders
 
 _MOST_WEIGHT = 0.7
@@ -37,7 +38,7 @@ def weighted_encoders(
     """
     if not encoder_features:
         return None
-    most = _MOST_WEIGHT * _evenness(labels, classes) ** 2
+    most = _MOST_WEIGHT * evenness_of(labels.bincount(minlength=classes).double()) ** 2
     weights = encoder_weights(images, labels, encoder_features)
     weights = {
         name: most * weight for name, weight in weights.items() if most * weight >= _LEAST_WEIGHT
@@ -50,13 +51,6 @@ def weighted_encoders(
         tuple(weights.values()),
         joined_features(images, used, weights),
     )
-
-
-def _evenness(labels: Tensor, classes: int) -> float:
-    """Return the exponential of the entropy of the labels, divided by the number of classes."""
-    counts = labels.bincount(minlength=classes).double()
-    shares = counts[counts > 0] / counts.sum()
-    return float((-(shares * shares.log()).sum()).exp()) / classes
 
 
 def members(

@@ -29,8 +29,8 @@ class EvidenceGuard(Guard[MixtureOptions]):
     difference between an image's two highest similarities, divided by the expected difference for
     unrelated names. Below `MIN_LEAD`, the guard keeps zero-shot CLIP; otherwise it accepts the
     adapted model. It says "likely better" only with at least `LIKELY_IMAGES` images and a lead of
-    `LIKELY_LEAD`, if no weights were trained and no person gave a class. Of such folders of
-    left-out sets, nine in ten gained, and none lost more than a point (README, "The verdict").
+    `LIKELY_LEAD`, if no weights were trained and no person gave a class. README, "The verdict",
+    has the shares of such folders that gained and lost.
 
     If the recipe has training steps, the guard also fits a Gaussian mixture to the frozen features
     of all images. The adapted labels must agree more with the mixture's labels than the zero-shot

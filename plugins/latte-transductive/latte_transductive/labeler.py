@@ -56,7 +56,6 @@ class TransductiveOptions(MixtureOptions):
         le=1.0,
         description="share of the shifts of the text logits that make all classes as frequent",
     )
-
     prior: Literal["zero_shot", "current"] = Field(
         default="zero_shot",
         description="similarities that are the prior: of the zero-shot classifier, or of the "
@@ -116,9 +115,6 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         """Label the images by a mixture, and return the mixture as classifier."""
         scale = self._scale(features)
         texts = self._texts(features, aggregator)
-        if self.options.neighbour_weight:
-            # The search shows its progress; fits reuse its result.
-            neighbours_of(features, self.options.neighbours, self.context.progress)
         mixture = (
             self._fit_large(features, texts)
             if self._is_large(features, texts)
@@ -130,11 +126,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             name: encoder_rows / scale for name, encoder_rows in mixture.encoder_rows.items()
         }
         classifier = Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
-        labels = (
-            JointLabels.from_probabilities(mixture.posteriors, classifier)
-            if isinstance(mixture, Mixture)
-            else mixture.labels(classifier)
-        )
+        labels = mixture.labels(classifier)
         if not self.options.confidence or labels.posterior is None:
             return labels
         return replace(labels, weights=labels.posterior.probabilities[:, 0])
@@ -142,13 +134,18 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
     def _is_large(self, images: Tensor, texts: Tensor) -> bool:
         """Return True if the mixture is fitted by `large`, which some options do not allow."""
         options = self.options
-        is_plain = options.prior == "zero_shot" and not self.training.encoder_features
-        among_names = bool(options.other_names or options.balance)
-        is_plain &= self.fits_large
-        return is_large(images, texts) and is_plain and among_names and not self._has_answers
+        return (
+            is_large(images, texts)
+            and self.fits_large
+            and options.prior == "zero_shot"
+            and bool(options.other_names or options.balance)
+            and not self.training.encoder_features
+            and not self._has_answers
+        )
 
     def _fit_large(self, images: Tensor, texts: Tensor) -> LargeMixture:
         names = self.options.other_names
+        self._find_neighbours(images)
         with long_task(
             self.context.progress, "fit mixtures", updates(self.options, names), "updates"
         ) as task:
@@ -162,6 +159,11 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
                 balance=self.options.balance,
                 advance=task.advance,
             )
+
+    def _find_neighbours(self, directions: Tensor) -> None:
+        """Search the neighbours of unit vectors (N, D) and show progress; fits reuse the result."""
+        if self.options.neighbour_weight:
+            neighbours_of(directions, self.options.neighbours, self.context.progress)
 
     def _texts_of_others(self, images: Tensor) -> Tensor:
         if self._other_texts is None:
@@ -216,6 +218,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         text: Tensor | None,
         evidence: Tensor | None,
     ) -> Mixture:
+        self._find_neighbours(images if encoders is None else encoders.directions)
         scale, corrections = float(self._scale(images)), self.training.corrections
         names, balance = self.options.other_names, self.options.balance
         has_only_evidence = evidence is not None and not self._has_answers

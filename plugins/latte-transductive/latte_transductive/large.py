@@ -4,7 +4,7 @@ The mixture of `mixture` keeps several matrices (N, C): with a million images an
 classes, each takes 4 GB, and most of the time goes to the sums over neighbours. Here logits are
 computed in blocks of images. Between blocks, each image keeps only its likeliest classes, and the
 neighbours' classes count for these. Everything else is as in `fit_mixture`. Constants were chosen
-so that at most 0.5 % of the labels differ (`python -m benchmarks scale`, docs/performance.md).
+so that at most 0.5 % of the labels differ (`python -m benchmarks large`, docs/performance.md).
 
 Answers of a person or of a describer, image-only encoders, and other prior logits than those of the
 class texts need `fit_mixture`.
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,13 +26,21 @@ from latte.api import Classifier, JointLabels, Posterior, row_blocks
 from latte_transductive.assigned import Assigned
 from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm
 from latte_transductive.options import MixtureOptions
-from latte_transductive.other_names import FITS, MOST_IMAGES, balancing_shifts, unlike_texts
+from latte_transductive.other_names import (
+    FITS,
+    MOST_IMAGES,
+    balancing_shifts,
+    mean_of,
+    unlike_texts,
+)
 from latte_transductive.spaces import Space
 
 LARGE = 2**24
 """With more images times classes, the mixture is fitted by this module."""
 CLASSES = 16
 """Number of the likeliest classes of an image that count for it and for its neighbours."""
+_STORED = 5
+"""A posterior has at most this many classes per image, as `JointLabels.from_probabilities`."""
 _CHANGE = 1e-3
 """Updates by neighbours end when an image's probabilities change less than this on average."""
 
@@ -43,11 +52,11 @@ class LargeMixture:
     posterior: Posterior
     rows: Tensor
     bias: Tensor
-    encoder_rows: Mapping[str, Tensor] = field(default_factory=dict)
+    encoder_rows: ClassVar[Mapping[str, Tensor]] = {}
     """Empty: image-only encoders need `fit_mixture`."""
 
     def labels(self, classifier: Classifier) -> JointLabels:
-        """Return the likeliest class of each image, with weight 1."""
+        """Return the likeliest class of each image, with weight 1, and `classifier`."""
         labels = self.posterior.labels[:, 0]
         weights = torch.ones_like(self.posterior.probabilities[:, 0])
         return JointLabels(labels, weights, classifier, self.posterior)
@@ -67,10 +76,9 @@ def fit_large_among_other_names(
     *,
     names: int,
     balance: float,
-    stored: int = 5,
     advance: Callable[[], object] = lambda: None,
 ) -> LargeMixture:
-    """Return what `fit_among_other_names` returns, with the `stored` likeliest classes per image.
+    """Return what `fit_among_other_names` returns, with the five likeliest classes per image.
 
     The arguments are the same, except that `advance` is called after each update of the Gaussians;
     `updates` returns their number.
@@ -85,9 +93,9 @@ def fit_large_among_other_names(
         text = _Text(logit_scale * all_texts, torch.cat([shifts, shifts.new_zeros(len(others))]))
         fits.append(_fit(Space.of_clip(images, anchors, None), text, options, advance))
     return LargeMixture(
-        _mean_posterior([fit.likeliest for fit in fits], classes, stored),
-        _mean([fit.rows[:classes] for fit in fits]),
-        _mean([fit.bias[:classes] for fit in fits]) + shifts,
+        _mean_posterior([fit.likeliest for fit in fits], classes),
+        mean_of([fit.rows[:classes] for fit in fits]),
+        mean_of([fit.bias[:classes] for fit in fits]) + shifts,
     )
 
 
@@ -244,14 +252,14 @@ def _sums(
     return sums, counts
 
 
-def _mean_posterior(fits: Sequence[_Likeliest], classes: int, stored: int) -> Posterior:
+def _mean_posterior(fits: Sequence[_Likeliest], classes: int) -> Posterior:
     """Return the likeliest of the first `classes` classes, by the mean of all fits.
 
     All other classes together are "none".
     """
     count = len(fits[0].classes)
     all_classes = 1 + max(classes, *(int(fit.classes.max()) for fit in fits))
-    labels = torch.empty(count, min(stored, classes), dtype=torch.int64)
+    labels = torch.empty(count, min(_STORED, classes), dtype=torch.int64)
     probabilities, none = torch.empty(labels.shape), torch.empty(count)
     for rows in row_blocks(count, all_classes):
         total = fits[0].probabilities.new_zeros(rows.stop - rows.start, all_classes)
@@ -262,7 +270,3 @@ def _mean_posterior(fits: Sequence[_Likeliest], classes: int, stored: int) -> Po
         labels[rows], probabilities[rows] = best.indices.cpu(), best.values.cpu()
         none[rows] = total[:, classes:].sum(dim=1).cpu()
     return Posterior(labels, probabilities, none if all_classes > classes + 1 else None)
-
-
-def _mean(tensors: list[Tensor]) -> Tensor:
-    return torch.stack(tensors).mean(dim=0)

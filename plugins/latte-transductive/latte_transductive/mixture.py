@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from latte.api import neighbour_agreement
+from latte.api import Classifier, JointLabels, neighbour_agreement
 from latte_transductive.assigned import Assigned
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
@@ -57,6 +57,10 @@ class Mixture:
     """(C,): bias of the linear classifier."""
     encoder_rows: Mapping[str, Tensor] = field(default_factory=dict)
     """(C, E): weights over the unit features of each image-only encoder, by its name."""
+
+    def labels(self, classifier: Classifier) -> JointLabels:
+        """Return the likeliest class of each image, with weight 1, and `classifier`."""
+        return JointLabels.from_probabilities(self.posteriors, classifier)
 
 
 def fit_mixture(

@@ -1,4 +1,4 @@
-"""Graph of each image's nearest neighbours, and the agreement of labels with the graph."""
+"""Graph of each image's nearest neighbours."""
 
 from __future__ import annotations
 

@@ -97,11 +97,11 @@ def fit_among_other_names(
             fit_mixture(images, all_texts, logit_scale, options, text=all_logits, encoders=encoders)
         )
     return Mixture(
-        _mean([mixture.posteriors[:, :classes] for mixture in mixtures]),
-        _mean([mixture.rows[:classes] for mixture in mixtures]),
-        _mean([mixture.bias[:classes] for mixture in mixtures]) + shifts,
+        mean_of([mixture.posteriors[:, :classes] for mixture in mixtures]),
+        mean_of([mixture.rows[:classes] for mixture in mixtures]),
+        mean_of([mixture.bias[:classes] for mixture in mixtures]) + shifts,
         {
-            name: _mean([mixture.encoder_rows[name][:classes] for mixture in mixtures])
+            name: mean_of([mixture.encoder_rows[name][:classes] for mixture in mixtures])
             for name in mixtures[0].encoder_rows
         },
     )
@@ -177,5 +177,6 @@ def balancing_shifts(logits: Tensor) -> Tensor:
     return (shifts - shifts.mean()).to(logits)
 
 
-def _mean(tensors: list[Tensor]) -> Tensor:
+def mean_of(tensors: list[Tensor]) -> Tensor:
+    """Return the mean of tensors of one shape, which are the results of several fits."""
     return torch.stack(tensors).mean(dim=0)

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from latte_transductive.assigned import evenness_of
+
 ANSWER = 10.0
 """In the regression and among neighbours, a given image counts as this many images."""
 NEIGHBOUR_SHARE = 0.25
@@ -98,9 +100,14 @@ def propagated_logits(
     for _ in range(_PROPAGATION_STEPS):
         scores = seeds + _DAMPING * root * (graph @ (root * scores))
     logits = (scores / scores.sum(dim=1, keepdim=True) + _LEAST_PROBABILITY).log()
-    logits = logits - logits.mean(dim=1, keepdim=True)
-    spread = float(logits.square().mean().sqrt())
-    return logits * (_PROPAGATED_SPREAD * text_spread / spread if spread > 0 else 0.0)
+    return _scaled(logits, _PROPAGATED_SPREAD * text_spread)
+
+
+def _scaled(logits: Tensor, spread: float) -> Tensor:
+    """Return `logits` (N, C), centred per image, with the standard deviation `spread`."""
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    length = float(centred.square().mean().sqrt())
+    return centred * (spread / length if length > 0 else 0.0)
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,7 @@ def default_logits(
         2 (share of classes without an answer) (evenness of the propagated labels)² t
 
     where t is the trust that the answers give these probabilities, as in `trust_in_texts`. The
-    evenness (exponential of the entropy, divided by C) is small if few of the classes occur: then
-    most unanswered classes show on no image.
+    evenness is small if few of the classes occur: then most unanswered classes show on no image.
 
     Args:
         probabilities: (N, C): class probabilities of the mixture without answers.
@@ -136,17 +142,13 @@ def default_logits(
     answered = (corrections >= 0).nonzero().squeeze(1)
     given_counts = corrections[answered].bincount(minlength=classes)
     unanswered_share = float((given_counts == 0).double().mean())
-    counts = propagated_labels.bincount(minlength=classes)
-    shares = counts[counts > 0].double() / len(propagated_labels)
-    evenness = float((-(shares * shares.log()).sum()).exp()) / classes
+    evenness = evenness_of(propagated_labels.bincount(minlength=classes).double())
     logits = (probabilities + _LEAST_PROBABILITY).log()
     trust = trust_in_texts(
         logits[answered], corrections[answered], torch.zeros_like(probabilities[0])
     )
-    logits = logits - logits.mean(dim=1, keepdim=True)
-    spread = float(logits.square().mean().sqrt())
     factor = _DEFAULT_SPREAD * unanswered_share * evenness**2 * trust
-    return logits * (factor * text_spread / spread if spread > 0 else 0.0)
+    return _scaled(logits, factor * text_spread)
 
 
 def answer_weights(labels: Tensor, classes: int, images: int) -> Tensor:

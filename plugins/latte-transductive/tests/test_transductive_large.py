@@ -39,7 +39,7 @@ def exact(options: MixtureOptions) -> Mixture:
     return fit_among_other_names(IMAGES_FEATURES, TEXTS, OTHERS, SCALE, options, **settings)  # type: ignore[arg-type]
 
 
-def in_blocks(options: MixtureOptions, stored: int = 5) -> LargeMixture:
+def in_blocks(options: MixtureOptions) -> LargeMixture:
     return fit_large_among_other_names(
         IMAGES_FEATURES,
         TEXTS,
@@ -48,7 +48,6 @@ def in_blocks(options: MixtureOptions, stored: int = 5) -> LargeMixture:
         options,
         names=NAMES_PER_FIT,
         balance=BALANCE,
-        stored=stored,
     )
 
 
@@ -57,8 +56,9 @@ def test_with_all_classes_of_each_image_it_is_the_mixture(
     monkeypatch: pytest.MonkeyPatch, options: MixtureOptions
 ) -> None:
     monkeypatch.setattr(large, "CLASSES", CLASSES + NAMES_PER_FIT)
+    monkeypatch.setattr(large, "_STORED", CLASSES)
     monkeypatch.setattr(large, "_CHANGE", 0.0)
-    expected, mixture = exact(options), in_blocks(options, stored=CLASSES)
+    expected, mixture = exact(options), in_blocks(options)
     posterior = mixture.posterior
     found = torch.zeros_like(expected.posteriors).float()
     found.scatter_(1, posterior.labels, posterior.probabilities)
