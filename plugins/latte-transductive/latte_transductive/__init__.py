@@ -22,7 +22,7 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="guard",
             name="evidence",
             target="latte_transductive.guard:EvidenceGuard",
-            summary="keeps zero-shot CLIP if a score from features alone is low",
+            summary="keeps zero-shot CLIP if the class names do not fit the images",
             api_version=2,
         ),
     )
