@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from latte.data.sources.classes import ClassLookup, SourceOptions, read_class_names
+from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.source import SourceOptions
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
 from latte.io.files import digest, write_text

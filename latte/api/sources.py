@@ -3,12 +3,12 @@
 from latte.data.sources.classes import (
     CLASS_FOLDERS,
     ClassNames,
-    ImageSource,
     class_notes,
     folder_class_name,
     read_classes,
 )
 from latte.data.sources.listed import ListedPaths, images_below, labelled_tree
+from latte.data.sources.source import ImageSource
 from latte.data.sources.splits import Entry, SplitDataset, Splits, read_splits
 from latte.data.sources.tables import MissingColumnError, iterate_rows
 from latte.data.sources.walk import LeftOut, list_folders, list_images

@@ -10,8 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from latte.data.sources.classes import ImageSource, SourceOptionsT, distinct
+from latte.data.sources.classes import distinct
 from latte.data.sources.listed import ListedPaths, by_id, labelled_by_id, refuse_all_missing, unique
+from latte.data.sources.source import ImageSource, SourceOptionsT
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
 from latte.io.paths import read_text
 
