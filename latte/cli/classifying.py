@@ -152,11 +152,12 @@ def format_of(output: Path | None) -> RowsFormat:
 def _refuse_own_files(output: Path, rows_format: RowsFormat, *, force: bool) -> None:
     """Raise `LatteError` if a file that `predict` replaces or deletes may not be its own.
 
-    A list of skipped images is one of its own only beside the rows of the same call.
+    A list of skipped images is one of its own only beside rows of any format, which share it.
     """
     is_list = rows_format == "jsonl" and is_file(output) and not _has_classes(output)
     refuse_other_kind(output, *(() if is_list else _STARTS[rows_format]), force=force)
-    starts = ("image,reason\r\n", "image,reason\n") if is_file(output) else ()
+    has_rows = any(is_file(output.with_suffix(f".{suffix}")) for suffix in _STARTS)
+    starts = ("image,reason\r\n", "image,reason\n") if has_rows or is_file(output) else ()
     refuse_other_kind(_skipped_file(output), *starts, force=force)
 
 

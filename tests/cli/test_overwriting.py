@@ -80,6 +80,7 @@ def test_a_list_of_left_out_images_is_replaced_beside_its_rows(tmp_path: Path) -
     listed = tmp_path / "x.skipped.csv"
     assert "text.jpg" in listed.read_text()
     assert run_command_line(PREDICT) == 3
+    assert run_command_line([*PREDICT[:-1], "x.xlsx"]) == 3  # rows of all formats share the list
     (tmp_path / "photos" / "text.jpg").unlink()
     listed.write_text("image,reasons of mine\n")
     assert run_command_line(PREDICT) == 2
