@@ -188,12 +188,12 @@ def frozen_method_of(recipe: Path) -> FrozenMethod:
     """
     unread = {"IMAGES": ".", "CLASSES": "."}
     registry = load_registry()
-    return _method_of(
+    return method_of(
         load_recipe(recipe, registry, environment=unread | dict(os.environ)), registry
     )
 
 
-def _method_of(recipe: Recipe, registry: Registry) -> FrozenMethod:
+def method_of(recipe: Recipe, registry: Registry) -> FrozenMethod:
     """Return the method of a recipe. Raises `LatteError` if the recipe has steps or other parts."""
     if len(recipe.learners) > 1 or recipe.train.takes_steps or recipe.descriptions:
         raise LatteError(
