@@ -113,7 +113,8 @@ class AnsweredSet:
         graph = symmetric_graph(cosines.clamp_min(0), indices).to_dense()
         scale = graph.sum(dim=1).clamp_min(1e-9).rsqrt()
         identity = torch.eye(len(graph))
-        return torch.linalg.inv(identity - _PROPAGATION * scale[:, None] * graph * scale)
+        inverse: Tensor = torch.linalg.inv(identity - _PROPAGATION * scale[:, None] * graph * scale)
+        return inverse
 
     def classified(self, rows: Tensor, bias: Tensor | float = 0.0) -> Labels:
         """Return the labels of a linear classifier."""
@@ -208,10 +209,10 @@ def _regressed(
         losses = weights * cross_entropy(logits, labels, reduction="none")
         moved = near * (learned - texts).square().sum() + 0.001 * bias.square().sum()
         mean = (losses.sum() + moved) / weights.sum()
-        mean.backward()
+        mean.backward()  # type: ignore[no-untyped-call]
         return mean
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return answered.classified(learned.detach(), bias.detach())
 
 
