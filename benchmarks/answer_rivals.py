@@ -14,8 +14,7 @@ import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from latte_transductive.labeler import TransductiveOptions
 from latte_transductive.mixture import Mixture
-from latte_transductive.other_names import NAMES, fit_among_other_names
-from latte_transductive.with_answers import fit_with_answers
+from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
@@ -83,10 +82,11 @@ class AnsweredSet:
         return fit_with_answers(
             self.own,
             labelled.texts,
+            self.other_texts,
             labelled.logit_scale,
             options,
             corrections,
-            self.default,
+            names=options.other_names,
             balance=options.balance,
         )
 

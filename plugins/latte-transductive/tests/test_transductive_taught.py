@@ -52,7 +52,7 @@ def test_trust_is_the_likeliest_factor_of_a_slow_search() -> None:
         for row, label in zip(text.tolist(), labels.tolist(), strict=True):
             logits = [factor * (value - mean) for value, mean in zip(row, middle, strict=True)]
             likelihood += float(logits[label]) - math.log(sum(math.exp(logit) for logit in logits))
-        scores[factor] = likelihood - (1 - factor) ** 2
+        scores[factor] = likelihood - 0.1 * 5 * (1 - factor) ** 2
     expected = max(scores, key=lambda factor: scores[factor]) / (1 + 8 / 50)
     assert trust_in_texts(text, labels, middle) == pytest.approx(expected)
 
@@ -62,6 +62,20 @@ def test_right_texts_are_trusted_more_than_wrong_ones() -> None:
     middle = text.mean(dim=0)
     assert trust_in_texts(text, labels, middle) == pytest.approx(1 / 1.1)
     assert trust_in_texts(text, labels.flip(0), middle) == 0
+
+
+def trust_after_contradictions(classes: int, answers: int) -> float:
+    """Return the trust if each answer names another class than its image's text logits."""
+    rows = torch.arange(answers)
+    return trust_in_texts(
+        4.0 * torch.eye(classes)[:answers], (rows + 1) % classes, torch.zeros(classes)
+    )
+
+
+def test_three_contradicting_answers_lower_the_trust_in_few_texts_but_not_in_many() -> None:
+    assert trust_after_contradictions(classes=3, answers=3) == 0
+    assert trust_after_contradictions(classes=100, answers=3) > 0.7
+    assert trust_after_contradictions(classes=100, answers=100) < 0.4
 
 
 def test_default_counts_by_unanswered_classes_evenness_and_trust() -> None:
