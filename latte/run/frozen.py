@@ -188,9 +188,7 @@ def frozen_method_of(recipe: Path) -> FrozenMethod:
     """
     unread = {"IMAGES": ".", "CLASSES": "."}
     registry = load_registry()
-    return method_of(
-        load_recipe(recipe, registry, environment=unread | dict(os.environ)), registry
-    )
+    return method_of(load_recipe(recipe, registry, environment=unread | dict(os.environ)), registry)
 
 
 def method_of(recipe: Recipe, registry: Registry) -> FrozenMethod:

@@ -61,7 +61,7 @@ def nearest_neighbours(
             neighbours,
             lambda sample: nearest_neighbours(rows, neighbours, sample, block_bytes=block_bytes)[1],
             block_bytes,
-            advance,
+            *([] if advance is None else [advance]),
         )
     query_count = len(rows) if queries is None else len(queries)
     cosines = rows.new_empty(query_count, neighbours)

@@ -135,4 +135,4 @@ def test_number_of_updates_is_that_of_the_calls() -> None:
         balance=BALANCE,
         advance=lambda: done.append(1),
     )
-    assert len(done) == updates(options, NAMES_PER_FIT) == 6
+    assert len(done) == updates(options, NAMES_PER_FIT) == 8
