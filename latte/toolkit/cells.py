@@ -4,6 +4,11 @@ The rows are split into 4 √N cells by k-means, and the neighbours of a row are
 whose centres are nearest to the row (an inverted file as in Sivic and Zisserman: Video Google, ICCV
 2003). The number of searched cells is measured: it is the smallest with which the neighbours of
 some random rows, found by exact search, are found again.
+
+torch alone does this, because a library was no better. On 20,000 features of 384 numbers with the
+statistics of sixteen image sets, on one thread, the cells took 1.9 s of CPU time at a recall of
+.97. faiss-cpu 1.15 (MIT licence, wheels of 18 MB, 65 MB installed) took 2.2 s at .97 with cells,
+and 3.9 s at .99 with a graph. hnswlib (Apache) has no wheels, and no release since 2023.
 """
 
 from __future__ import annotations
@@ -29,7 +34,8 @@ _MEASURED, _MEASURED_TOGETHER = 512, 32
 """Number of random rows that determine how many cells are searched, and how many of them a thread
 compares with all rows at once."""
 _ROWS = 2**13
-"""Largest number of rows whose neighbours a thread searches at once."""
+"""Largest number of rows whose neighbours a thread searches at once. No size of a block depends on
+the number of threads, so results do not."""
 
 Exact = Callable[[Tensor], Tensor]
 """Function that returns the indices (Q, k) of the exact neighbours of the rows `queries` (Q,)."""
@@ -61,8 +67,8 @@ class Cells:
             nearest = _nearest(sample, centres, advance)
             sums = torch.zeros_like(centres).index_add_(0, nearest, sample)
             centres = torch.where(sums.any(dim=1, keepdim=True), normalize(sums, dim=1), centres)
-        occupied, cell, sizes = _nearest(rows, centres, advance).unique(
-            return_inverse=True, return_counts=True
+        occupied, cell, sizes = torch.unique(
+            _nearest(rows, centres, advance), return_inverse=True, return_counts=True
         )
         order = cell.argsort(stable=True)
         return cls(centres[occupied], cell, order, rows[order], (0, *sizes.cumsum(0).tolist()))
@@ -88,38 +94,37 @@ class Cells:
         They are searched in the `searched` nearest cells. Similarities take at most `block_bytes`.
         """
         queries = self.sorted_rows[block]
-        near = torch.cat(
-            [
-                (queries[rows] @ self.centres.T).topk(searched, dim=1, sorted=False).indices
-                for rows in row_blocks(len(queries), len(self.centres))
-            ]
-        ).flatten()
-        cells, sizes = near.unique(return_counts=True)
-        pairs_of_cells = near.argsort(stable=True).split(sizes.tolist())
+        near = self._near(queries, searched).flatten()
+        cells, sizes = torch.unique(near, return_counts=True)
+        pairs_of_cells = torch.split(near.argsort(stable=True), sizes.tolist())
         # A row is the nearest of its own cell: it takes one place, and is removed below.
         cosines = queries.new_full((len(near), count + 1), -torch.inf)
         places = torch.zeros_like(cosines, dtype=torch.int64)
         for cell, pairs_of_cell in zip(cells.tolist(), pairs_of_cells, strict=True):
             start, stop = self.ends[cell], self.ends[cell + 1]
-            candidates = self.sorted_rows[start:stop]
+            candidates, kept = self.sorted_rows[start:stop], min(count + 1, stop - start)
             row_bytes = len(candidates) * candidates.element_size()
-            for pairs in pairs_of_cell.split(max(1, block_bytes // row_bytes)):
+            for pairs in torch.split(pairs_of_cell, max(1, block_bytes // row_bytes)):
                 similarities = queries[pairs // searched] @ candidates.T
-                best = similarities.topk(min(count + 1, len(candidates)), dim=1, sorted=False)
-                cosines[pairs, : best.values.shape[1]] = best.values
-                places[pairs, : best.values.shape[1]] = best.indices + start
+                best = similarities.topk(kept, dim=1, sorted=False)
+                cosines[pairs, :kept] = best.values
+                places[pairs, :kept] = best.indices + start
         cosines, places = cosines.view(len(queries), -1), places.view(len(queries), -1)
         own_places = torch.arange(block.start, block.stop, device=places.device).unsqueeze(1)
         nearest = cosines.masked_fill_(places == own_places, -torch.inf).topk(count, dim=1)
         return nearest.values, self.order[places.gather(1, nearest.indices)]
 
+    def _near(self, queries: Tensor, count: int) -> Tensor:
+        """Return the cells (Q, `count`) whose centres are nearest to each query, in any order."""
+        near = [
+            (queries[rows] @ self.centres.T).topk(count, dim=1, sorted=False).indices
+            for rows in row_blocks(len(queries), len(self.centres))
+        ]
+        return torch.cat(near)
+
 
 def search_in_cells(
-    rows: Tensor,
-    count: int,
-    exact: Exact,
-    block_bytes: int,
-    advance: Advance = lambda rows: None,
+    rows: Tensor, count: int, exact: Exact, block_bytes: int, advance: Advance
 ) -> tuple[Tensor, Tensor]:
     """Return cosines (N, k) and indices (N, k) of neighbours, nearest first; see this module.
 
@@ -144,10 +149,8 @@ def search_in_cells(
 
     # Each searched cell of a row takes k + 1 numbers of 4 bytes and as many of 8 bytes.
     size = max(1, min(_ROWS, block_bytes // (12 * searched * (count + 1))))
-    starts = range(0, len(rows), size)
-    for done in parallel_map(
-        search, [slice(start, min(len(rows), start + size)) for start in starts]
-    ):
+    blocks = [slice(start, min(len(rows), start + size)) for start in range(0, len(rows), size)]
+    for done in parallel_map(search, blocks):
         advance(done)
     return cosines, indices
 
@@ -161,7 +164,7 @@ def _searched(cells: Cells, rows: Tensor, queries: Tensor, exact: Exact) -> int:
     def ranks(block: Tensor) -> Tensor:
         return cells.ranks(rows[block], exact(block)).flatten()
 
-    blocks = queries.split(_MEASURED_TOGETHER)
+    blocks = torch.split(queries, _MEASURED_TOGETHER)
     sorted_ranks = torch.cat([*parallel_map(ranks, blocks)]).sort().values
     return int(sorted_ranks[int(RECALL * (len(sorted_ranks) - 1))]) + 1
 
