@@ -52,7 +52,7 @@ release: install
 	$(BIN)/python scripts/release.py "$(REPOSITORY)" dist
 
 release-check: dist
-	LATTE_DIST=dist $(PYTEST) --dist loadfile -m "slow or not slow" tests/packages
+	LATTE_DIST=dist $(PYTEST) --dist loadfile -m "not thorough" tests/packages
 
 versions: install
 	$(BIN)/python -m tests.packages.versions

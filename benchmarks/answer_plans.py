@@ -69,7 +69,7 @@ def _nearest_centres(
 ) -> Iterator[Tensor]:
     """Yield, per group that the mixture finds, the images nearest its centre, of a random part."""
     groups = answered.without_answers.argmax(dim=1)
-    for label in groups.unique().tolist():
+    for label in groups.unique().tolist():  # type: ignore[no-untyped-call]
         rows = (groups == label).nonzero().squeeze(1)
         centre = normalize(answered.own[rows].mean(dim=0), dim=0)
         ranked = rows[(answered.own[rows] @ centre).argsort(descending=True)]

@@ -14,7 +14,8 @@ import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from latte_transductive.labeler import TransductiveOptions
 from latte_transductive.mixture import Mixture
-from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
+from latte_transductive.other_names import NAMES, fit_among_other_names
+from latte_transductive.with_answers import fit_with_answers
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
@@ -82,11 +83,10 @@ class AnsweredSet:
         return fit_with_answers(
             self.own,
             labelled.texts,
-            self.other_texts,
             labelled.logit_scale,
             options,
             corrections,
-            names=options.other_names,
+            self.default,
             balance=options.balance,
         )
 
@@ -113,7 +113,8 @@ class AnsweredSet:
         graph = symmetric_graph(cosines.clamp_min(0), indices).to_dense()
         scale = graph.sum(dim=1).clamp_min(1e-9).rsqrt()
         identity = torch.eye(len(graph))
-        return torch.linalg.inv(identity - _PROPAGATION * scale[:, None] * graph * scale)
+        inverse: Tensor = torch.linalg.inv(identity - _PROPAGATION * scale[:, None] * graph * scale)
+        return inverse
 
     def classified(self, rows: Tensor, bias: Tensor | float = 0.0) -> Labels:
         """Return the labels of a linear classifier."""
@@ -208,10 +209,10 @@ def _regressed(
         losses = weights * cross_entropy(logits, labels, reduction="none")
         moved = near * (learned - texts).square().sum() + 0.001 * bias.square().sum()
         mean = (losses.sum() + moved) / weights.sum()
-        mean.backward()
+        mean.backward()  # type: ignore[no-untyped-call]
         return mean
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return answered.classified(learned.detach(), bias.detach())
 
 

@@ -180,4 +180,5 @@ def against_no_answer(names: Sequence[str], plan: str, results: Results, part: s
 
 def mean_of(names: Sequence[str], plan: str, results: Results, part: str, method: str) -> float:
     """Return the mean over sets of the mean over draws."""
-    return mean(mean(getattr(draw, part) for draw in results[name, plan][method]) for name in names)
+    means = [mean(getattr(draw, part) for draw in results[name, plan][method]) for name in names]
+    return float(mean(means))

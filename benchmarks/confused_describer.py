@@ -81,7 +81,7 @@ def _confused_pairs(chances: torch.Tensor, labels: torch.Tensor) -> set[frozense
     """Return the third of the pairs of classes whose images CLIP gives each other's name most."""
     classes = chances.shape[1]
     confusion = torch.zeros(classes, classes, dtype=torch.float64)
-    for label in labels.unique().tolist():
+    for label in labels.unique().tolist():  # type: ignore[no-untyped-call]
         if label != NO_CLASS:
             confusion[label] = chances[labels == label].mean(dim=0)
     rows, columns = torch.triu_indices(classes, classes, offset=1)

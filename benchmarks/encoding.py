@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
-import open_clip
 import timm
 import torch
+from open_clip.factory import create_model
+from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 def towers() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the title of each model, and a function that encodes a batch with it."""
     for name in CLIPS:
-        clip = open_clip.create_model(name).eval()
+        clip = cast(CLIP, create_model(name)).eval()
         yield name, _encoding(clip.encode_image, 224)
     for title, (name, side) in ENCODERS.items():
         size: dict[str, Any] = {"img_size": side} if name.startswith("vit") else {}

@@ -64,8 +64,11 @@ class Sets:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all sets, then of all subsets."""
-        plan_names = tuple(plan.name for plan in (*self.wholes, *self.subsets))
-        return (*plan_names, *(path.stem for path in self.files))
+        return (
+            *(plan.name for plan in self.wholes),
+            *(plan.name for plan in self.subsets),
+            *(path.stem for path in self.files),
+        )
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
         """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""

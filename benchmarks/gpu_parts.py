@@ -75,9 +75,8 @@ def run_one(name: str, place: Place) -> Figures:
 def measure(
     main: Callable[[Sequence[str]], Figures],
     side: str,
+    options: Mapping[str, str | tuple[int, int]],
     place: Place,
-    arguments: Sequence[str] = (),
-    **options: str | tuple[int, int],
 ) -> Figures:
     """Run another measurement; sizes are those on a GPU and on a CPU."""
     values = {"device": place.device, "shape": place.shape, "side": side, **options}
@@ -85,13 +84,13 @@ def measure(
         name: place.size(*value) if isinstance(value, tuple) else value
         for name, value in values.items()
     }
-    return main([*arguments, *(f"--{name}={value}" for name, value in settings.items() if value)])
+    return main([f"--{name}={value}" for name, value in settings.items() if value])
 
 
 def describe_images(dtype: str, place: Place) -> Figures:
     """Measure the tiny LMM, in batches and image by image."""
     sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
-    return measure(describe.main, "both", place, shape="", dtype=dtype, **sizes)
+    return measure(describe.main, "both", {"shape": "", "dtype": dtype, **sizes}, place)
 
 
 def count_waits(place: Place) -> Figures:
@@ -215,12 +214,12 @@ def _limit(place: Place) -> int:
 
 
 def _steps(side: str, precision: str, **sizes: tuple[int, int]) -> Callable[[Place], Figures]:
-    return partial(measure, step.main, side, precision=precision, **sizes)
+    return partial(measure, step.main, side, {"precision": precision, **sizes})
 
 
 def _epochs(precision: str) -> Callable[[Place], Figures]:
     sizes = {"images": (1024, 6), "batch": (512, 3), "rounds": (2, 1)}
-    return partial(measure, epoch.main, "latte", precision=precision, **sizes)
+    return partial(measure, epoch.main, "latte", {"precision": precision, **sizes})
 
 
 PARTS: Mapping[str, Callable[[Place], Figures]] = {

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     paths = [image.name for image in named_images(options.folder)]
     one_by_one, streaming = (latte.load(options.run, device="cpu") for _ in range(2))
-    sides = [
+    sides: list[Timed[object]] = [
         Timed("one at a time", lambda: [one_by_one.predict(path, batch_size=1) for path in paths]),
         Timed("streaming", lambda: [*streaming.predict_iter(options.folder)]),
     ]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
+from typing import cast
 
 import numpy
 from latte_benchmarks.folder_cells import NO_CLASS, Folder
@@ -147,7 +148,8 @@ def picture(row: int) -> Image.Image:
 def shown_rows(shown: Image.Image) -> list[int]:
     """Return the images of a picture or sheet."""
     colours = shown.getcolors(shown.width * shown.height) or []
-    return [red + 256 * green - 1 for _, (red, green, blue) in colours if blue == 255]
+    pixels = [cast(tuple[int, int, int], colour) for _, colour in colours]
+    return [red + 256 * green - 1 for red, green, blue in pixels if blue == 255]
 
 
 def training_set(folder: Folder) -> TrainingSet:

@@ -70,7 +70,7 @@ class ReferenceStep:
         loss = loss + contrastive(images, frozen_targets, scale)
 
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.update_prototypes(
             [*current, *frozen], torch.cat([current_targets, frozen_targets]).detach()
         )
@@ -91,12 +91,14 @@ class ReferenceStep:
         """Encode B texts to unit features (B, D), at the full context length."""
         tokens = self.tokenizer(list(texts)).to(self.device)
         with self.autocast():
-            return self.model.encode_text(tokens, normalize=True).float()
+            features: Tensor = self.model.encode_text(tokens, normalize=True)
+        return features.float()
 
     def margin(self, text: Tensor) -> Tensor:
         """Return the margin of a text (D,) between its two best classes at the epoch's start."""
         nearest, runner_up = (self.epoch_start @ text.detach()).topk(2).values
-        return nearest - runner_up + MARGIN_FLOOR
+        margin: Tensor = nearest - runner_up + MARGIN_FLOOR
+        return margin
 
     def targets(self, labels: Sequence[int], texts: Sequence[Tensor]) -> Tensor:
         """Return targets (B, D): prototypes moved towards the mix of a sample's three texts."""

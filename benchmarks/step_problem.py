@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import open_clip
 import torch
+from open_clip.factory import get_model_config
 from open_clip.model import CLIP, set_model_preprocess_cfg
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg
@@ -81,7 +81,7 @@ def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
     """Return a problem that depends on the arguments only; `shape` is `tiny` or of open_clip."""
     draw = random.Random(0)
     torch.manual_seed(0)
-    config = _TINY if shape == "tiny" else open_clip.get_model_config(shape)
+    config = _TINY if shape == "tiny" else get_model_config(shape)  # type: ignore[no-untyped-call]
     model = CLIP(**config).to(device)
     size = config["vision_cfg"]["image_size"]
     set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=size)))

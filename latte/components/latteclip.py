@@ -25,7 +25,7 @@ it extends. To change the method, copy this file into a plugin: it needs `latte.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -36,7 +36,6 @@ from latte.api import (
     Classifier,
     EpochInfo,
     LabelStream,
-    LatteError,
     Loss,
     NoOptions,
     Options,
@@ -230,8 +229,6 @@ class ContrastiveLoss(Loss[NoOptions]):
     image of weight 0 is excluded; it is not a negative of other images either.
     """
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "targets"
-
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
@@ -239,18 +236,12 @@ class ContrastiveLoss(Loss[NoOptions]):
 
         Raises `LatteError` if `supervision` has no targets.
         """
-        if supervision.targets is None:
-            raise LatteError(
-                "the loss `contrastive` needs a target for each image, and these prototypes "
-                "give none",
-                hint="use prototypes that do, such as `momentum` or `templates`",
-            )
-        weights = supervision.stream.weights
+        targets, weights = supervision.need_targets(), supervision.stream.weights
         is_removed = weights == 0
         # A removed image keeps the pair with itself, so that its cross-entropy is 0.
         positives = torch.eye(len(is_removed), dtype=torch.bool, device=is_removed.device)
         excluded_pairs = (is_removed.unsqueeze(0) | is_removed.unsqueeze(1)) & ~positives
-        logits = logit_scale * image_features @ supervision.targets.T
+        logits = logit_scale * image_features @ targets.T
         logits = logits.masked_fill(excluded_pairs, -torch.inf)
         by_image, by_target = (
             matrix.log_softmax(dim=1).diagonal() for matrix in (logits, logits.T)

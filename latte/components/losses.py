@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ class SigmoidLoss(Loss[NoOptions]):
     including from the pairs of other samples.
     """
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "targets"
     sigmoid: ClassVar[bool] = True
 
     def __call__(
@@ -31,15 +30,16 @@ class SigmoidLoss(Loss[NoOptions]):
         pairs with its target. Raises `LatteError` if there are no targets, or if the model has no
         bias.
         """
-        stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias
-        if targets is None or bias is None:
-            missing_input = (
-                "the prototypes give none" if targets is None else "the backbone has no bias"
-            )
+        stream, targets, bias = (
+            supervision.stream,
+            supervision.need_targets(),
+            supervision.logit_bias,
+        )
+        if bias is None:
             raise LatteError(
-                "the loss `sigmoid` needs a target for each image and the logit bias of a sigmoid "
-                f"model such as SigLIP: {missing_input}",
-                hint="loss: contrastive" if bias is None else "prototypes: momentum",
+                "the loss `sigmoid` needs the logit bias of a sigmoid model such as SigLIP, and "
+                "the backbone has no bias",
+                hint="loss: contrastive",
             )
         has_weight = stream.weights > 0
         is_positive_pair = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
+from latte.interfaces.errors import LatteError
 from latte.interfaces.training import EpochInfo, LabelStream, TrainingStart
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ ClassFeatureRefresh = Literal["start", "epoch", "step"]
 @dataclass(frozen=True)
 class Supervision:
     """Labels of a batch from one source, with the targets or the classifier that a loss needs.
-
-    A loss names in `Loss.requires` the field that it reads: `targets` or `classifier`.
 
     Attributes:
         targets: (B, D): vectors that the image features should match; may carry gradient.
@@ -42,6 +41,24 @@ class Supervision:
     targets: Tensor | None = None
     classifier: Classifier | None = None
     logit_bias: Tensor | None = field(default=None, kw_only=True)
+
+    def need_targets(self) -> Tensor:
+        """Return `targets`. Raises `LatteError` if the prototypes give none."""
+        if self.targets is None:
+            raise LatteError(
+                "the loss needs a target for each image, and these prototypes give none",
+                hint="use prototypes that do, such as `momentum` or `templates`",
+            )
+        return self.targets
+
+    def need_classifier(self) -> Classifier:
+        """Return `classifier`. Raises `LatteError` if the prototypes give none."""
+        if self.classifier is None:
+            raise LatteError(
+                "the loss needs a classifier, and these prototypes give none",
+                hint="use prototypes that do, such as `templates` or `from-labeler`",
+            )
+        return self.classifier
 
 
 class PrototypeAggregator(Component[OptionsT]):
@@ -134,26 +151,20 @@ class Loss(Component[OptionsT]):
     The engine multiplies the loss by the stream's `scale`, then sums over all streams.
 
     Attributes:
-        requires: Field of `Supervision` that this loss reads.
         sigmoid: True if the loss needs `Supervision.logit_bias`, which only sigmoid models have.
             latte then rejects softmax models. If False, latte warns when it trains sigmoid models.
 
     Example:
         >>> from torch import Tensor
-        >>> from latte.api import LatteError, Loss, NoOptions, Supervision
+        >>> from latte.api import Loss, NoOptions, Supervision
         >>> class Cosine(Loss[NoOptions]):
-        ...     requires = "targets"
-        ...
         ...     def __call__(
         ...         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
         ...     ) -> Tensor:
-        ...         if supervision.targets is None:
-        ...             raise LatteError("this loss needs a target for each image")
-        ...         distances = 1 - (image_features * supervision.targets).sum(dim=1)
+        ...         distances = 1 - (image_features * supervision.need_targets()).sum(dim=1)
         ...         return (supervision.stream.weights * distances).mean()
     """
 
-    requires: ClassVar[Literal["targets", "classifier"]]
     sigmoid: ClassVar[bool] = False
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -167,7 +178,6 @@ class Loss(Component[OptionsT]):
             >>> import torch
             >>> from latte.api import Loss, NoOptions
             >>> class Warm(Loss[NoOptions]):
-            ...     requires = "classifier"
             ...     def __init__(self, options, context):
             ...         super().__init__(options, context)
             ...         start = torch.zeros((), device=context.device)

@@ -1,4 +1,4 @@
-"""The order in which a review shows doubtful images: the largest expected gain first."""
+"""The order in which a review shows doubtful images: the answer that covers most doubt first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latte.run.zero_shot import load_zero_shot
 from latte.toolkit.asking import AskingOrder, asking_order
 
 _IMAGES = 240
-"""Number of images that are ordered by their expected gain; the rest follows by confidence."""
+"""Number of images that are ordered by the doubt that answers cover; the rest by confidence."""
 
 
 def order_of_asking(review: Review) -> Asking | None:

@@ -12,7 +12,7 @@ from latte.toolkit.asking import AskingOrder
 
 @dataclass(frozen=True)
 class Asking:
-    """Images to ask about, the largest expected gain first."""
+    """Images to ask about: those whose answers cover most doubt come first."""
 
     order: AskingOrder
     keys: tuple[str, ...]

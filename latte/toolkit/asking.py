@@ -1,11 +1,13 @@
-"""Order of asking a person about images: the largest expected gain per answer first.
+"""Order of asking a person about images: the answer that covers most doubt first.
 
 An answer about an image also says something about similar images, the more so the nearer they are.
 It is worth most where labels are doubtful, and where no similar image has an answer yet. The next
 image is the one whose answer covers most doubt that earlier answers leave uncovered. This greedily
 maximises a weighted coverage, as in Yehuda, Dekel, Hacohen, Weinshall: Active Learning Through a
 Covering Lens (NeurIPS 2022). So the first images are the centres of the largest groups of similar
-images with doubtful labels. The constants were chosen on eight labelled sets and judged on eight
+images with doubtful labels. Images are compared by their directions from the mean of all images: an
+image near that mean is similar to images of many classes, and would come first. The constants were
+chosen on eight labelled sets, and the comparison on these and six more; both were judged on eight
 others (`python -m benchmarks answers`, docs/results.md).
 """
 
@@ -16,16 +18,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latte.toolkit.encoder_agreement import centred_directions
 from latte.toolkit.neighbours import nearest_neighbours
 
 _REACH = 50
 """Number of nearest images about which an answer says something."""
-_SCALE_NEIGHBOURS = 10
-"""The mean cosine distance to this number of neighbours sets how far an answer reaches."""
-_WIDTH = 2.0
-"""Distance, relative to that mean, at which an answer says 1 / e of what it says of its image."""
 _LEAST_DOUBT, _DIFFERENCE = 0.1, 0.5
-"""Doubt about an image of confidence 1; further doubt if its zero-shot label is another class."""
+"""Doubt about an image of confidence 1; further doubt if its zero-shot label is another class. The
+further doubt only changes the order."""
 _ANSWERS, _LEAST_GAIN = 10, 0.01
 """The next ten answers are worth asking for if they change a hundredth of the labels, or more."""
 
@@ -44,8 +44,8 @@ class AskingOrder:
     rows: Tensor
     """(Q,) int64: indices of the images, in the order of asking."""
     gains: Tensor
-    """(Q,): expected share of all labels that each answer puts right: the doubt that the answer
-    covers, divided by the number of images."""
+    """(Q,): expected share of all labels that each answer puts right: the probabilities of wrong
+    labels that the answer covers, divided by the number of images."""
 
     @property
     def is_worth_asking(self) -> bool:
@@ -56,7 +56,7 @@ class AskingOrder:
 def asking_order(
     features: Tensor, confidence: Tensor, differs: Tensor, answered: Tensor, count: int
 ) -> AskingOrder:
-    """Return the next images to ask about, the largest expected gain first.
+    """Return the next images to ask about: those whose answers cover most doubt come first.
 
     Args:
         features: unit features (N, D) of all images.
@@ -71,11 +71,13 @@ def asking_order(
         >>> features = torch.tensor([[0.96, 0.28], [1.0, 0.0], [0.96, -0.28], [0.0, 1.0]])
         >>> nothing = torch.zeros(4, dtype=torch.bool)
         >>> asking_order(features, torch.full((4,), 0.5), nothing, nothing, 2).rows.tolist()
-        [0, 3]
+        [1, 3]
     """
-    doubt = 1 + _LEAST_DOUBT - confidence + _DIFFERENCE * differs.to(confidence)
-    cosines, near = nearest_neighbours(features, _REACH)
-    reach = _reach(cosines).to(doubt)
+    wrong = 1 + _LEAST_DOUBT - confidence
+    doubt = wrong + _DIFFERENCE * differs.to(wrong)
+    cosines, near = nearest_neighbours(centred_directions(features), _REACH)
+    # The part of an answer that holds for each neighbour (N, k).
+    reach = cosines.clamp_min(0).square().to(doubt)
     is_open = ~answered
     covered = answered.to(doubt)
     for row in answered.nonzero().flatten().tolist():
@@ -87,20 +89,14 @@ def asking_order(
         added += (doubt[near] * (reach - covered[near]).clamp_min(0)).sum(dim=1)
         row = int(added.masked_fill(~is_open, -1).argmax())
         rows.append(row)
-        gains.append(float(added[row]) / len(doubt))
         is_open[row] = False
+        before = float(wrong @ covered)
         _cover(covered, row, near, reach)
+        gains.append((float(wrong @ covered) - before) / len(wrong))
     device = features.device
     return AskingOrder(
         torch.tensor(rows, dtype=torch.int64, device=device), doubt.new_tensor(gains)
     )
-
-
-def _reach(cosines: Tensor) -> Tensor:
-    """Return how much of an answer holds for each neighbour, from its cosine (N, k): in [0, 1]."""
-    distances = (1 - cosines).clamp_min(0)
-    scale = float(distances[:, :_SCALE_NEIGHBOURS].mean()) if distances.numel() else 0.0
-    return torch.exp(-distances / (_WIDTH * scale)) if scale > 0 else torch.ones_like(distances)
 
 
 def _cover(covered: Tensor, row: int, near: Tensor, reach: Tensor) -> None:

@@ -116,7 +116,7 @@ def test_silent_hub_is_given_up(
     began = time.monotonic()
     with pytest.raises(LatteError, match=r"no answer within 0\.2 s"):
         found("hf-hub:someone/clip", None, cache)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])

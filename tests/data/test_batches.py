@@ -129,11 +129,11 @@ class SlowCache(ImageCache):
 
 def test_closing_batches_early_does_not_wait() -> None:
     batches = [torch.tensor([0]), torch.arange(5000)]
-    stream = training_batches(SlowCache(5000), VIEW, batches, epoch=0)
+    cache = SlowCache(5000)
+    stream = training_batches(cache, VIEW, batches, epoch=0)
     next(stream)
-    begun = time.monotonic()
     stream.close()
-    assert time.monotonic() - begun < 1, "the second batch takes 12 seconds"
+    assert len(cache.asked) < 2500, "most of the second batch is left undone"
 
 
 def test_few_batches_are_prefetched() -> None:

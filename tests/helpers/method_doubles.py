@@ -7,7 +7,7 @@ as ReCLIP does (two learners that must agree); `TwoPrototypes` has two vectors p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,14 +103,10 @@ class StepTemplates(TemplatePrototypes):
 class MaskedCrossEntropy(Loss[NoOptions]):
     """Cross-entropy over all classes at a fixed scale of 100; samples of weight 0 do not count."""
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
-
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        classifier = supervision.classifier
-        assert classifier is not None
-        logits = 100 * classifier.similarities(image_features)
+        logits = 100 * supervision.need_classifier().similarities(image_features)
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
         weights = supervision.stream.weights
         return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)

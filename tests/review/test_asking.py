@@ -1,4 +1,4 @@
-"""Images are looked through in the order of the expected gain of an answer."""
+"""Images are looked through in the order of the doubt that an answer covers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def looked_through(review: Review, label: int | None = None) -> list[str]:
     return [image.key for sheet in review.questions(place) for image in sheet]
 
 
-def test_the_largest_expected_gain_comes_first_and_the_rest_by_confidence(review: Review) -> None:
+def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confidence(
+    review: Review,
+) -> None:
     review.asking = order_of_asking(review)
     assert review.asking is not None
     assert len(review.asking.keys) == 240

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -51,10 +49,10 @@ def test_gains_equal_a_slow_sum_over_all_images() -> None:
     features, _ = groups((7, 4))
     confidence, differs = torch.rand(11, generator=torch.Generator().manual_seed(0)), none(11)
     differs[5] = True
-    distances = (1 - features @ features.T).fill_diagonal_(math.inf)
-    scale = float(distances.sort(dim=1).values[:, :10].mean())
-    reach = torch.exp(-distances / (2 * scale)).fill_diagonal_(1)
-    doubt = [1.1 - float(confidence[i]) + 0.5 * float(differs[i]) for i in range(11)]
+    centred = normalize(features - features.mean(dim=0), dim=1)
+    reach = (centred @ centred.T).clamp_min(0).square().fill_diagonal_(1)
+    wrong = [1.1 - float(value) for value in confidence]
+    doubt = [wrong[i] + 0.5 * float(differs[i]) for i in range(11)]
     covered = [0.0] * 11
     expected = []
     for _ in range(4):
@@ -63,11 +61,21 @@ def test_gains_equal_a_slow_sum_over_all_images() -> None:
             for i in range(11)
         ]
         best = max(range(11), key=lambda row: added[row])
-        expected.append((best, added[best] / 11))
-        covered = [max(covered[j], float(reach[best, j])) for j in range(11)]
+        after = [max(covered[j], float(reach[best, j])) for j in range(11)]
+        gain = sum(wrong[j] * (after[j] - covered[j]) for j in range(11)) / 11
+        expected.append((best, gain))
+        covered = after
     order = asking_order(features, confidence, differs, none(11), 4)
     assert order.rows.tolist() == [row for row, _ in expected]
     assert torch.allclose(order.gains, torch.tensor([gain for _, gain in expected]), atol=1e-5)
+
+
+def test_an_image_between_all_groups_does_not_come_first() -> None:
+    owner = torch.arange(3).repeat_interleave(15)
+    loose = normalize(torch.eye(8)[owner] + unit_rows(45, 8, seed=1), dim=1)
+    between = normalize(loose.mean(dim=0, keepdim=True), dim=1)
+    order = asking_order(torch.cat([loose, between]), torch.full((46,), 0.5), none(46), none(46), 3)
+    assert sorted(owner[order.rows].tolist()) == [0, 1, 2]
 
 
 def test_asking_ends_when_ten_answers_change_less_than_a_point() -> None:

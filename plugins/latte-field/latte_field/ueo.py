@@ -13,11 +13,9 @@ images are equally sure.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 from torch import Tensor
 
-from latte.api import LatteError, Loss, NoOptions, Supervision
+from latte.api import Loss, NoOptions, Supervision
 from latte_field.base import FieldLabeler, Fit, Problem
 
 _TINY = 1e-12
@@ -36,8 +34,6 @@ class SoftZeroShotLabeler(FieldLabeler[NoOptions]):
 class UniversalEntropy(Loss[NoOptions]):
     """Weighted entropy of the images, minus the entropy of their mean."""
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
-
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
@@ -45,12 +41,7 @@ class UniversalEntropy(Loss[NoOptions]):
 
         Raises `LatteError` if the prototypes give no classifier.
         """
-        if supervision.classifier is None:
-            raise LatteError(
-                "the loss `ueo` needs a classifier, and these prototypes give none",
-                hint="use prototypes that do, such as `templates`",
-            )
-        logits = logit_scale * supervision.classifier.similarities(image_features)
+        logits = logit_scale * supervision.need_classifier().similarities(image_features)
         log = logits.log_softmax(dim=1)
         counted = supervision.stream.weights.to(log.dtype)
         posterior = supervision.stream.posterior

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,10 +91,7 @@ def test_ten_failures_of_twenty_requests_are_not_repeated_and_lose_no_other_answ
 
     requests = questions(tmp_path, *map(str, range(20)))
     with chat_server(behaviour) as server, describer(tmp_path, server.url) as lmm:
-        _ = lmm._client
-        began = time.monotonic()
         answers = lmm.describe(requests)
-        assert time.monotonic() - began < 3
         assert lmm.counters == {"tokens": 70, "prompt tokens": 1000}
     assert answers[::2] == [f"answer to {prompt}" for prompt in range(0, 20, 2)]
     assert all(isinstance(answer, RequestError) for answer in answers[1::2])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 from latte_transductive.options import Share
 from pydantic import Field
 from torch import Tensor
 
-from latte.api import LabelStream, LatteError, Loss, Options, Supervision
+from latte.api import LabelStream, Loss, Options, Supervision
 
 
 class PartialLabelOptions(Options):
@@ -31,8 +29,6 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
     stream has no soft labels, the label is the only candidate.
     """
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
-
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
@@ -40,12 +36,7 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
 
         Raises `LatteError` if the prototypes give no classifier.
         """
-        if supervision.classifier is None:
-            raise LatteError(
-                "the loss `partial-labels` needs a classifier, and these prototypes give none",
-                hint="use prototypes that do, such as `from-labeler` or `templates`",
-            )
-        logits = logit_scale * supervision.classifier.similarities(image_features)
+        logits = logit_scale * supervision.need_classifier().similarities(image_features)
         classes, excluded = self._candidates(supervision.stream)
         log = logits.log_softmax(dim=1).gather(1, classes).masked_fill(excluded, -torch.inf)
         weights = supervision.stream.weights.to(log.dtype)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -288,21 +288,13 @@ def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tenso
 class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
     """Cross-entropy of each image over all classes, weighted per image."""
 
-    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
-
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
         """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0."""
-        if supervision.classifier is None:
-            raise LatteError(
-                "the loss `masked-cross-entropy` needs a classifier, and these prototypes "
-                "give none",
-                hint="use prototypes that do, such as `templates` or `from-labeler`",
-            )
         fixed = self.options.logit_scale
         scale = logit_scale if fixed is None else fixed
-        logits = scale * supervision.classifier.similarities(image_features)
+        logits = scale * supervision.need_classifier().similarities(image_features)
         image_losses = cross_entropy(logits, supervision.stream.labels, reduction="none")
         weights = supervision.stream.weights.to(image_losses.dtype)
         total_weight = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)

@@ -33,8 +33,9 @@ from latte_transductive.large import (
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.neighbours import neighbours_of
 from latte_transductive.options import MixtureOptions
-from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
+from latte_transductive.other_names import NAMES, fit_among_other_names
 from latte_transductive.spaces import WeightedEncoders
+from latte_transductive.with_answers import fit_with_answers
 
 _HALF = 0.5
 
@@ -47,8 +48,7 @@ class TransductiveOptions(MixtureOptions):
         ge=0,
         le=len(NAMES) // 3,
         description="number of names of other things in each of two fits, which take the images "
-        "that show no class; with answers of a person, in the fits that speak for classes without "
-        "an answer; 0: one fit without them",
+        "that show no class; 0: one fit without them",
     )
     balance: float = Field(
         default=0.25,
@@ -78,8 +78,9 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
 
     The prior is the softmax of text logits: the similarities with the zero-shot classifier times
     the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
-    the zero-shot classifier, so that labels change with the prototypes. Without answers of a
-    person, the mixture has names of other things; see `other_names`.
+    the zero-shot classifier, so that labels change with the prototypes. The mixture has names of
+    other things; see `other_names`. With answers of a person, it is pooled with one that has
+    these answers; see `with_answers`.
 
     Image-only encoders of the recipe have Gaussians of their own, with a weight that follows from
     the images; see `encoder_weights`. An encoder with the weight 0 changes no label.
@@ -219,35 +220,44 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
         evidence: Tensor | None,
     ) -> Mixture:
         self._find_neighbours(images if encoders is None else encoders.directions)
-        scale, corrections = float(self._scale(images)), self.training.corrections
-        names, balance = self.options.other_names, self.options.balance
-        has_only_evidence = evidence is not None and not self._has_answers
-        if has_only_evidence or not (names or balance):
+        default = self._without_answers(encoders, images, texts, text, evidence)
+        corrections = self.training.corrections
+        if corrections is None or not self._has_answers:
+            return default
+        return fit_with_answers(
+            images,
+            texts,
+            float(self._scale(images)),
+            self.options,
+            corrections,
+            default,
+            balance=self.options.balance,
+            text_logits=text,
+            evidence=evidence,
+            encoders=encoders,
+        )
+
+    def _without_answers(
+        self,
+        encoders: WeightedEncoders | None,
+        images: Tensor,
+        texts: Tensor,
+        text: Tensor | None,
+        evidence: Tensor | None,
+    ) -> Mixture:
+        scale, options = float(self._scale(images)), self.options
+        if evidence is not None or not (options.other_names or options.balance):
             return fit_mixture(
-                images, texts, scale, self.options, corrections, evidence, text, encoders
-            )
-        if corrections is not None and self._has_answers:
-            return fit_with_answers(
-                images,
-                texts,
-                self._texts_of_others(images),
-                scale,
-                self.options,
-                corrections,
-                names=names,
-                balance=balance,
-                text_logits=text,
-                evidence=evidence,
-                encoders=encoders,
+                images, texts, scale, options, evidence=evidence, text=text, encoders=encoders
             )
         return fit_among_other_names(
             images,
             texts,
             self._texts_of_others(images),
             scale,
-            self.options,
-            names=names,
-            balance=balance,
+            options,
+            names=options.other_names,
+            balance=options.balance,
             text_logits=text,
             encoders=encoders,
         )

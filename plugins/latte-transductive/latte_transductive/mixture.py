@@ -143,7 +143,7 @@ def fit_mixture(
         propagated = propagated_logits(probabilities, corrections, graph, prior.spread)
         labels = propagated.argmax(dim=1)
         guesses.append(propagated)
-    if default is not None and default.posteriors is not None:
+    if default is not None:
         guesses.append(default_logits(default.posteriors, corrections, labels, prior.spread))
     evidence = torch.stack(guesses).sum(dim=0) if guesses else None
     damped = replace(term, weight=NEIGHBOUR_SHARE * term.weight)

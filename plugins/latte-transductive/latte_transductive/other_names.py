@@ -12,10 +12,6 @@ potentials of Sinkhorn and Knopp (1967), as InMaP uses them (Qian, Xu, Hu: Intra
 Learning for Zero-Shot Visual Categorization with CLIP, NeurIPS 2023). All of them would assume that
 every class has equally many images; a quarter of them loses little where few classes occur.
 
-**With answers** of a person, other names would take the images of classes that nobody answered yet.
-So the mixture then has none; the shifts remain, and the mixture without answers speaks for classes
-without an answer (`fit_with_answers`).
-
 The number of names and the quarter were chosen on the 23 labelled sets of docs/results.md.
 """
 
@@ -29,7 +25,6 @@ from torch import Tensor
 from latte_transductive.mixture import Mixture, fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.spaces import WeightedEncoders
-from latte_transductive.taught import Default
 
 NAMES = (
     *("hammer", "violin", "teapot", "umbrella", "bicycle", "candle", "laptop", "spoon", "sofa"),
@@ -104,45 +99,6 @@ def fit_among_other_names(
             name: mean_of([mixture.encoder_rows[name][:classes] for mixture in mixtures])
             for name in mixtures[0].encoder_rows
         },
-    )
-
-
-def fit_with_answers(
-    images: Tensor,
-    texts: Tensor,
-    other_texts: Tensor,
-    logit_scale: float,
-    options: MixtureOptions,
-    corrections: Tensor,
-    *,
-    names: int,
-    balance: float,
-    text_logits: Tensor | None = None,
-    evidence: Tensor | None = None,
-    encoders: WeightedEncoders | None = None,
-) -> Mixture:
-    """Return the mixture with the classes that a person gave to images.
-
-    If classes have no answer, `fit_among_other_names` is fitted before; its labels count besides
-    the answers. The arguments are those of `fit_among_other_names` and `fit_mixture`.
-    """
-    logits = logit_scale * (images @ texts.T) if text_logits is None else text_logits
-    posteriors = None
-    if int((corrections[corrections >= 0].bincount() > 0).sum()) < len(texts):
-        posteriors = fit_among_other_names(
-            images,
-            texts,
-            other_texts,
-            logit_scale,
-            options,
-            names=names,
-            balance=balance,
-            text_logits=logits,
-            encoders=encoders,
-        ).posteriors
-    default = Default(balance * balancing_shifts(logits), posteriors)
-    return fit_mixture(
-        images, texts, logit_scale, options, corrections, evidence, logits, encoders, default
     )
 
 

@@ -116,8 +116,8 @@ class Default:
 
     shifts: Tensor
     """(C,): shifts that were added to the text logits; see `other_names`."""
-    posteriors: Tensor | None
-    """(N, C): class probabilities of the images; None if each class has an answer."""
+    posteriors: Tensor
+    """(N, C): class probabilities of the images."""
 
 
 def default_logits(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import MixtureOptions
 from latte_transductive.other_names import (
@@ -15,12 +12,8 @@ from latte_transductive.other_names import (
     fit_among_other_names,
     unlike_texts,
 )
-from latte_transductive.taught import Default
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from latte.api import Context, TrainingStart
-from latte.testing import StubClip
 
 SCALE = 25.0
 OPTIONS = MixtureOptions()
@@ -94,53 +87,3 @@ def test_shifts_make_all_classes_as_probable(texts: Tensor) -> None:
     shares = (logits + shifts).softmax(dim=1).mean(dim=0)
     assert float(shifts.mean()) == pytest.approx(0, abs=1e-5)
     assert torch.allclose(shares, torch.full((5,), 0.2), atol=1e-3)
-
-
-def labeler(
-    texts: Tensor, images: Tensor, corrections: Tensor | None = None
-) -> TransductiveLabeler[TransductiveOptions]:
-    asked: list[int] = []
-
-    def encode(names: object) -> Tensor:
-        asked.append(1)
-        return unit(len(NAMES), 1)
-
-    made = TransductiveLabeler(TransductiveOptions(), Context(Path(), Path(), "cpu", 0, StubClip))
-    labels = (images @ texts.T).argmax(dim=1)
-    made.start(
-        TrainingStart(
-            tuple("abcde"),
-            texts,
-            images,
-            labels,
-            lambda name: images,
-            corrections=corrections,
-            encode_names=encode,
-        )
-    )
-    return made
-
-
-@pytest.mark.parametrize("answered_classes", [2, 5])
-def test_answers_keep_shifts_and_the_default_of_unanswered_classes(
-    texts: Tensor, answered_classes: int
-) -> None:
-    images = unit(60, 2)
-    truth = (images @ texts.T).argmax(dim=1)
-    given = torch.where((torch.arange(60) < 30) & (truth < answered_classes), truth, -1)
-    taught = labeler(texts, images, given)
-    mixture = taught._fit(images, texts, None)
-    scale = float(StubClip().logit_scale)
-    logits = scale * (images @ texts.T)
-    without = labeler(texts, images)._fit(images, texts, None).posteriors
-    default = Default(
-        TransductiveOptions().balance * balancing_shifts(logits),
-        None if answered_classes == 5 else without,
-    )
-    expected = fit_mixture(
-        images, texts, scale, TransductiveOptions(), given, text=logits, default=default
-    )
-    assert torch.allclose(mixture.posteriors, expected.posteriors, atol=1e-5)
-    assert torch.allclose(mixture.bias, expected.bias, rtol=1e-4)
-    alone = fit_mixture(images, texts, scale, TransductiveOptions(), given)
-    assert float((mixture.posteriors - alone.posteriors).abs().max()) > 0.01

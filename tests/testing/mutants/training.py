@@ -247,8 +247,8 @@ MUTANTS: Mutants = {
             lambda images, given, scale: (images.detach() + 0 * images, given, scale)
         ),
         "every_parameter_of_the_loss_trains": replaced(ContrastiveLoss, WithTemperature),
-        "it_reads_no_more_than_it_requires": with_given(
-            lambda images, given, scale: (images, replace(given, targets=given.targets + 0), scale)
+        "it_says_what_the_prototypes_lack": with_given(
+            lambda images, given, scale: (images, replace(given, targets=images.detach()), scale)
         ),
         "the_order_of_the_batch_does_not_matter": loss(
             lambda value, images, *_: value + 0.01 * images[0, 0]
