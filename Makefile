@@ -41,7 +41,7 @@ pages: install
 	$(PYTEST) --dist loadgroup -m slow tests/docs
 
 browser: install
-	$(BIN)/python -m pytest -m slow tests/browser
+	$(PYTEST) -m slow tests/browser
 
 dist: install
 	rm -rf dist

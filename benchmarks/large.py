@@ -10,13 +10,14 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from latte_transductive import large
 from latte_transductive.labeler import TransductiveOptions
-from latte_transductive.large import fit_large_among_other_names, is_large
+from latte_transductive.large import fit_large_among_other_names, is_large, updates
 from latte_transductive.margin import relative_margin
 from latte_transductive.neighbours import neighbours_of
 from latte_transductive.other_names import NAMES, fit_among_other_names
@@ -25,8 +26,9 @@ from torch.nn.functional import normalize
 
 from benchmarks.measuring import say
 from benchmarks.scale_features import DrawnFeatures, drawn_features, random_features
+from latte.interfaces.progress import Progress, long_task
 from latte.report.progress import make_progress
-from latte.run.process import peak_memory_mb, start_measuring
+from latte.run.process import keep_freed_memory, peak_memory_mb, start_measuring
 from latte.toolkit import neighbours as search
 
 ResultT = TypeVar("ResultT")
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         metavar="FILE",
         help="files of labelled sets",
     )
-    parser.add_argument("--threads", type=int, default=1, help="of torch (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--iterations", type=int, default=10, help="of each fit (%(default)s)")
     parser.add_argument(
         "--exact",
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         help="compare the labels with those of an exact search and a fit with all classes",
     )
     choice = parser.parse_args(arguments)
+    keep_freed_memory()  # as a run does
     torch.set_num_threads(choice.threads)
     drawn = (
         drawn_features(choice.features, choice.width, choice.images, choice.classes)
@@ -82,7 +85,7 @@ def measure(drawn: DrawnFeatures, options: TransductiveOptions, *, exact: bool) 
     assert neighbours is not None, "there are several images"
     other_texts = _texts_of_others(drawn)
     labels = _timed(
-        "two mixtures in blocks", lambda: _labels_in_blocks(drawn, other_texts, options)
+        "two mixtures in blocks", lambda: _labels_in_blocks(drawn, other_texts, options, progress)
     )
     lead = _timed("lead", lambda: relative_margin(images, drawn.texts, progress=progress))
     queries = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))[:_SAMPLE]
@@ -119,10 +122,12 @@ def _texts_of_others(drawn: DrawnFeatures) -> Tensor:
 
 
 def _labels_in_blocks(
-    drawn: DrawnFeatures, other_texts: Tensor, options: TransductiveOptions
+    drawn: DrawnFeatures, other_texts: Tensor, options: TransductiveOptions, progress: Progress
 ) -> Tensor:
-    fitted = _fitted(fit_large_among_other_names, drawn, other_texts, options)
-    return fitted.posterior.labels[:, 0]
+    total = updates(options, options.other_names)
+    with long_task(progress, "fit mixtures", total, "updates") as task:
+        fit = partial(fit_large_among_other_names, advance=task.advance)
+        return _fitted(fit, drawn, other_texts, options).posterior.labels[:, 0]
 
 
 def _labels_at_once(

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from latte.toolkit.prototypes import EstimatedPrototypes as EstimatedPrototypes
     from latte.toolkit.prototypes import LabelerPrototypes as LabelerPrototypes
     from latte.toolkit.prototypes import shift_to_texts as shift_to_texts
+    from latte.toolkit.threads import parallel_map as parallel_map
 
 _AT_FIRST_USE = {
     "AskingOrder": "latte.toolkit.asking",
@@ -67,6 +68,7 @@ _AT_FIRST_USE = {
     "nearest_rows": "latte.toolkit.neighbours",
     "neighbour_agreement": "latte.toolkit.encoder_agreement",
     "open_image": "latte.data.images",
+    "parallel_map": "latte.toolkit.threads",
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",

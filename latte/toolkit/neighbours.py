@@ -31,7 +31,8 @@ def nearest_neighbours(
     the returned rows are then nearest ones; see `latte.toolkit.cells`.
 
     Similarities are computed in blocks of at most `block_bytes` (but at least one query), so memory
-    does not grow with N². Results are bit-identical on the same device with the same `block_bytes`.
+    does not grow with N². The approximate search has one block per thread of torch. Results are
+    bit-identical on the same device with the same `block_bytes`.
     Among rows with equal cosines, torch's `topk` chooses deterministically, but not always the
     lowest index.
 
@@ -40,7 +41,8 @@ def nearest_neighbours(
         count: number of neighbours per query; at most N - 1 are returned.
         queries: int64 (Q,), indices of the query rows, on the device of `rows`; None: all N.
         block_bytes: largest size of a block of similarities, in bytes.
-        advance: called after each block with its number of queries, to show progress.
+        advance: called after each block with its number of queries, to show progress; with 0 while
+            an approximate search prepares.
 
     Returns:
         Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
@@ -61,7 +63,7 @@ def nearest_neighbours(
             neighbours,
             lambda sample: nearest_neighbours(rows, neighbours, sample, block_bytes=block_bytes)[1],
             block_bytes,
-            advance,
+            advance or (lambda rows: None),
         )
     query_count = len(rows) if queries is None else len(queries)
     cosines = rows.new_empty(query_count, neighbours)

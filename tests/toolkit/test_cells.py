@@ -66,10 +66,26 @@ def test_identical_rows_and_more_neighbours_than_a_cell_has(count: int) -> None:
     torch.testing.assert_close(cosines[:, :39], torch.ones(400, min(count, 39)))
 
 
-def test_number_of_searched_cells_is_the_rank_that_contains_the_neighbours() -> None:
+@pytest.mark.usefixtures("searches_cells")
+def test_number_of_threads_changes_no_bit() -> None:
+    rows, threads = grouped_rows(), torch.get_num_threads()
+    results = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        results.append(nearest_neighbours(rows, COUNT, block_bytes=100_000))
+    torch.set_num_threads(threads)
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_rank_of_a_neighbour_is_the_number_of_cells_nearer_to_the_query() -> None:
     rows = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
-    cells = Cells(rows, torch.arange(3), torch.arange(3), (0, 1, 2, 3))
-    own, second, third = (torch.tensor([[row]]) for row in (0, 1, 2))
-    query = torch.tensor([0])
-    assert [cells.searched_cells(query, row) for row in (own, second, third)] == [1, 2, 3]
-    assert cells.near(2).tolist() == [[0, 1], [1, 0], [2, 1]]
+    cells = Cells(rows, torch.arange(3), torch.arange(3), rows, (0, 1, 2, 3))
+    neighbours = torch.tensor([[0, 1, 2], [2, 0, 1]])
+    assert cells.ranks(rows[[0, 2]], neighbours).tolist() == [[0, 1, 2], [0, 2, 1]]
+
+
+def test_enough_cells_are_those_whose_smallest_have_more_rows_than_neighbours() -> None:
+    rows = torch.eye(3)
+    cells = Cells(rows, torch.arange(3), torch.arange(6), rows, (0, 3, 4, 6))
+    assert [cells.enough(count) for count in (0, 1, 2, 3, 5)] == [1, 2, 2, 3, 3]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import Classifier, JointLabels, Posterior, row_blocks
+from latte.api import Classifier, JointLabels, Posterior, parallel_map, row_blocks
 from latte_transductive.assigned import Assigned
 from latte_transductive.mixture import NEIGHBOUR_UPDATES, NeighbourTerm
 from latte_transductive.options import MixtureOptions
@@ -80,8 +80,7 @@ def fit_large_among_other_names(
 ) -> LargeMixture:
     """Return what `fit_among_other_names` returns, with the five likeliest classes per image.
 
-    The arguments are the same, except that `advance` is called after each update of the Gaussians;
-    `updates` returns their number.
+    The arguments are the same, except that `advance` is called as often as `updates` returns.
     """
     classes = len(texts)
     sample = images[:: math.ceil(len(images) / MOST_IMAGES)]
@@ -100,8 +99,11 @@ def fit_large_among_other_names(
 
 
 def updates(options: MixtureOptions, names: int) -> int:
-    """Return the number of updates of the Gaussians in `fit_large_among_other_names`."""
-    return options.iterations * (FITS if names else 1)
+    """Return the number of updates of the posteriors in `fit_large_among_other_names`.
+
+    In each fit, the first ones are those of the texts, and each update of the Gaussians follows.
+    """
+    return (1 + options.iterations) * (FITS if names else 1)
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,15 @@ class _Likeliest:
         likeliest = min(CLASSES, classes)
         logits = all_probabilities.new_empty(count, likeliest + 1)
         labels = torch.empty_like(logits[:, 1:], dtype=torch.int32)
-        for rows in row_blocks(count, classes):
+
+        def compute(rows: slice) -> None:
             probabilities = torch.softmax(all_logits(rows), dim=1, out=all_probabilities[rows])
             best = probabilities.topk(likeliest, dim=1)
             labels[rows] = best.indices
             logits[rows, :-1] = best.values
             logits[rows, -1] = (1 - best.values.sum(dim=1)).clamp_min(0)
+
+        list(parallel_map(compute, row_blocks(count, classes)))
         return cls(labels, logits.log_(), logits.softmax(dim=1))
 
     @property
@@ -153,19 +158,25 @@ class _Likeliest:
         """Return the classes after the updates by neighbours; `classes` is C."""
         if term.neighbours is None or term.weight == 0:
             return self
-        probabilities = self.probabilities
+        likeliest = self
         for _ in range(NEIGHBOUR_UPDATES):
-            updated = self.logits.clone()
-            for rows in row_blocks(len(probabilities), classes):
-                updated[rows, :-1] += term.weight * _votes(
-                    self.classes, probabilities, term.neighbours.graph, rows, classes
-                )
-            updated = updated.softmax(dim=1)
-            change = float((updated - probabilities).abs().sum(dim=1).mean())
-            probabilities = updated
+            likeliest, change = likeliest._updated(term.neighbours.graph, term.weight, classes)
             if change < _CHANGE:
                 break
-        return _Likeliest(self.classes, self.logits, probabilities)
+        return likeliest
+
+    def _updated(self, graph: Tensor, weight: float, classes: int) -> tuple[_Likeliest, float]:
+        """Return the classes after one update, and the mean change of an image's probabilities."""
+        shares, updated = self.probabilities[:, :-1].contiguous(), torch.empty_like(self.logits)
+
+        def update(rows: slice) -> float:
+            logits = self.logits[rows].clone()
+            logits[:, :-1] += weight * _votes(self.classes, shares, graph, rows, classes)
+            torch.softmax(logits, dim=1, out=updated[rows])
+            return float((updated[rows] - self.probabilities[rows]).abs().sum())
+
+        change = sum(parallel_map(update, row_blocks(len(updated), classes))) / len(updated)
+        return _Likeliest(self.classes, self.logits, updated), change
 
     def put(self, all_probabilities: Tensor, rows: slice) -> Tensor:
         """Return the probabilities (B, C) of all classes, changed in `all_probabilities` (N, C)."""
@@ -178,7 +189,10 @@ class _Likeliest:
 def _votes(
     classes_of: Tensor, probabilities: Tensor, graph: Tensor, rows: slice, classes: int
 ) -> Tensor:
-    """Return the sums (B, K) over the neighbours of the images `rows`, for their own K classes."""
+    """Return the sums (B, K) over the neighbours of the images `rows`, for their own K classes.
+
+    `probabilities` (N, K) are those of the likeliest classes.
+    """
     starts = graph.crow_indices()[rows.start : rows.stop + 1]
     edges = slice(int(starts[0]), int(starts[-1]))
     neighbours, weights = graph.col_indices()[edges], graph.values()[edges]
@@ -186,7 +200,7 @@ def _votes(
     first_cells = torch.arange(0, count * classes, classes, device=starts.device)
     first_cells = first_cells.to(classes_of).repeat_interleave(starts.diff())
     cells = classes_of[neighbours].add_(first_cells.unsqueeze(1))
-    shares = probabilities[neighbours].mul_(weights.unsqueeze(1))[:, :-1]
+    shares = probabilities[neighbours].mul_(weights.unsqueeze(1))
     votes = probabilities.new_zeros(count * classes).index_add_(
         0, cells.flatten(), shares.flatten()
     )
@@ -216,6 +230,7 @@ def _fit(
     labels = zero_shot = likeliest.labels
     term = NeighbourTerm.of(images, zero_shot, options)
     sums, counts = _sums(images, classes, probabilities.__getitem__)
+    advance()
     rows, bias = torch.zeros_like(text.rows), torch.zeros_like(text.shifts)
     for iteration in range(options.iterations):
         assigned = Assigned.of(labels, zero_shot, middle, None)
@@ -245,10 +260,14 @@ def _sums(
     `probabilities` returns those of a block of images (B, C).
     """
     sums, counts = images.new_zeros(classes, images.shape[1]), images.new_zeros(classes)
-    for rows in row_blocks(len(images), classes):
+
+    def of_block(rows: slice) -> tuple[Tensor, Tensor]:
         block = probabilities(rows)
-        counts += block.sum(dim=0)
-        sums.addmm_(block.T, images[rows])
+        return block.T @ images[rows], block.sum(dim=0)
+
+    for block_sums, block_counts in parallel_map(of_block, row_blocks(len(images), classes)):
+        sums += block_sums
+        counts += block_counts
     return sums, counts
 
 

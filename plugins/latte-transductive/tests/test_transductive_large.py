@@ -135,4 +135,17 @@ def test_number_of_updates_is_that_of_the_calls() -> None:
         balance=BALANCE,
         advance=lambda: done.append(1),
     )
-    assert len(done) == updates(options, NAMES_PER_FIT) == 6
+    assert len(done) == updates(options, NAMES_PER_FIT) == 8
+
+
+def test_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 1000)
+    threads, mixtures = torch.get_num_threads(), []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        mixtures.append(in_blocks(MixtureOptions()))
+    torch.set_num_threads(threads)
+    first, second = mixtures
+    assert torch.equal(first.posterior.labels, second.posterior.labels)
+    assert torch.equal(first.posterior.probabilities, second.posterior.probabilities)
+    assert torch.equal(first.rows, second.rows)
