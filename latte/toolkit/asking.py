@@ -28,6 +28,8 @@ _LEAST_DOUBT, _DIFFERENCE = 0.1, 0.5
 further doubt only changes the order."""
 _ANSWERS, _LEAST_GAIN = 10, 0.01
 """The next ten answers are worth asking for if they change a hundredth of the labels, or more."""
+_OVERCONFIDENCE = 1.4
+"""After thirty answers, this number of labels became right for each that was expected to."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class AskingOrder:
     rows: Tensor
     """(Q,) int64: indices of the images, in the order of asking."""
     gains: Tensor
-    """(Q,): expected share of all labels that each answer puts right: the probabilities of wrong
-    labels that the answer covers, divided by the number of images."""
+    """(Q,): expected share of all labels that each answer puts right: 1.4 times the probabilities
+    of wrong labels that the answer covers, divided by the number of images."""
 
     @property
     def is_worth_asking(self) -> bool:
@@ -92,7 +94,7 @@ def asking_order(
         is_open[row] = False
         before = float(wrong @ covered)
         _cover(covered, row, near, reach)
-        gains.append((float(wrong @ covered) - before) / len(wrong))
+        gains.append(_OVERCONFIDENCE * (float(wrong @ covered) - before) / len(wrong))
     device = features.device
     return AskingOrder(
         torch.tensor(rows, dtype=torch.int64, device=device), doubt.new_tensor(gains)
