@@ -27,14 +27,11 @@ from latte.interfaces import (
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
-from tests.helpers.chromium import FOUND, Page, chromium
+from tests.helpers.chromium import NEEDS_BROWSER, Page, chromium
 from tests.helpers.made_up_runs import run_folder, write
 from tests.helpers.report_examples import changed, run_model, run_results
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(FOUND is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = NEEDS_BROWSER
 
 HOSTILE = (
     "<script>window.hacked = 1</script>",

@@ -12,9 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FOUND = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
+NEEDS_BROWSER = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FOUND is None, reason="there is no Chromium on this machine"),
+]
+"""Marks of tests that need a browser."""
 
 _FLAGS = (
     "--headless",
