@@ -15,7 +15,6 @@ from typing import ClassVar
 import torch
 from latte_transductive.labeler import TransductiveOptions
 from latte_transductive.mixture import Mixture
-from latte_transductive.neighbours import neighbours_of
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Quest
 from latte_questions.annotators import Pair, reliabilities
 from latte_questions.belief import NONE, Answer, Record, evidence
 from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
+from latte_questions.order import choose_images
 from latte_questions.wordings import (
     DIFFERENCES,
     NAMES,
@@ -50,7 +50,6 @@ _CONTROL_NAMES = 3
 _FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
 _ROUNDS = 3
 """Number of rounds of questions about images; the Gaussian mixture is fitted again after each."""
-_NEIGHBOURS = 10
 
 Fit = Callable[[Tensor, Tensor | None], Mixture]
 """Function that fits the Gaussian mixture with the given class texts (C, D) and evidence (N, C)."""
@@ -375,33 +374,3 @@ def _chosen(choice: Choice, options: Sequence[int]) -> int:
     best = max(range(len(options)), key=lambda index: named_probabilities[index])
     other_probabilities = (choice.none, *choice.probabilities[len(options) :])
     return options[best] if named_probabilities[best] > max(other_probabilities) else NONE
-
-
-def choose_images(
-    images: Tensor, posteriors: Tensor, zero_shot: Tensor, is_asked: Tensor, count: int
-) -> Tensor:
-    """Return up to `count` images (K,) to ask about next, the most useful first.
-
-    An image is more useful if its two most probable classes have close probabilities, and if its
-    zero-shot label is not its most probable class. The usefulness is multiplied by the similarity
-    of the image to its neighbours. Each image that was asked about, or is chosen, halves the
-    usefulness of its neighbours. Each chosen image also reduces the usefulness of the images of its
-    class by 30 %.
-    """
-    labels, best = posteriors.argmax(dim=1), posteriors.topk(2, dim=1).values
-    usefulness = 1.1 - (best[:, 0] - best[:, 1]) + 0.5 * (labels != zero_shot)
-    neighbours = neighbours_of(images, _NEIGHBOURS)
-    if neighbours is not None:
-        graph, ones = neighbours.graph, torch.ones_like(usefulness)
-        usefulness = usefulness * (graph @ ones)
-        usefulness = usefulness * 0.5 ** is_asked[neighbours.indices].sum(dim=1)
-    usefulness[is_asked] = -1
-    rows: list[int] = []
-    while len(rows) < count and float(usefulness.max()) > 0:
-        row = int(usefulness.argmax())
-        rows.append(row)
-        usefulness[labels == labels[row]] *= 0.7
-        if neighbours is not None:
-            usefulness[neighbours.indices[row]] *= 0.5
-        usefulness[row] = -1
-    return torch.tensor(rows, dtype=torch.int64, device=images.device)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from latte_questions.belief import Answer, Record, evidence
-from latte_questions.interview import MIXED, choose_images
+from latte_questions.interview import MIXED
+from latte_questions.order import choose_images
 from questions_double import (
     CLASSES,
     CONTEXT,
