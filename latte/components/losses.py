@@ -30,11 +30,8 @@ class SigmoidLoss(Loss[NoOptions]):
         pairs with its target. Raises `LatteError` if there are no targets, or if the model has no
         bias.
         """
-        stream, targets, bias = (
-            supervision.stream,
-            supervision.need_targets(),
-            supervision.logit_bias,
-        )
+        stream, targets = supervision.stream, supervision.need_targets()
+        bias = supervision.logit_bias
         if bias is None:
             raise LatteError(
                 "the loss `sigmoid` needs the logit bias of a sigmoid model such as SigLIP, and "

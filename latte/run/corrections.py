@@ -215,7 +215,7 @@ def _corrected(stream: LabelStream, corrections: Tensor) -> LabelStream:
         stream,
         labels=corrections.where(is_given, stream.labels),
         weights=stream.weights.masked_fill(is_given, 1.0),
-        posterior=stream.posterior and with_given(stream.posterior, corrections),
+        posterior=stream.posterior and with_given_labels(stream.posterior, corrections),
     )
 
 
@@ -246,21 +246,22 @@ def read_corrected(run: Run) -> dict[str, int]:
     return labels
 
 
-def with_given(posterior: Posterior, given: Tensor) -> Posterior:
+def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
     """Return the posterior in which classes that a person gave come first, with probability 1.
 
-    `given` (N,) are the classes of the posterior's images; -1 for an image without one.
+    `given_labels` (N,) are the classes of the posterior's images; -1 for an image without one.
     """
-    has_given, given_labels = (given >= 0).unsqueeze(1), given.unsqueeze(1)
-    labels = torch.cat([given_labels, posterior.labels], dim=1)
-    is_repeated = labels == given_labels
+    column = given_labels.unsqueeze(1)
+    is_given = column >= 0
+    labels = torch.cat([column, posterior.labels], dim=1)
+    is_repeated = labels == column
     is_repeated[:, 0] = False
     order = is_repeated.int().argsort(dim=1, stable=True)
     labels = labels.gather(1, order)[:, :-1]
     certain = torch.zeros_like(posterior.probabilities)
     certain[:, 0] = 1
     return Posterior(
-        labels.where(has_given, posterior.labels),
-        certain.where(has_given, posterior.probabilities),
-        None if posterior.none is None else posterior.none.masked_fill(given >= 0, 0),
+        labels.where(is_given, posterior.labels),
+        certain.where(is_given, posterior.probabilities),
+        None if posterior.none is None else posterior.none.masked_fill(given_labels >= 0, 0),
     )

@@ -19,7 +19,7 @@ from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
-from latte.run.corrections import read_corrected, with_given
+from latte.run.corrections import read_corrected, with_given_labels
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
     keys = own_images.keys
-    given = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
-    return OwnImages(with_given(own_images.posterior, given), keys, exponent)
+    given_labels = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
+    return OwnImages(with_given_labels(own_images.posterior, given_labels), keys, exponent)
 
 
 def check_posterior(posterior: Posterior, classes: int) -> None:

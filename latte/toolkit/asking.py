@@ -29,7 +29,7 @@ further doubt only changes the order."""
 _ANSWERS, _LEAST_GAIN = 10, 0.01
 """The next ten answers are worth asking for if they change a hundredth of the labels, or more."""
 _OVERCONFIDENCE = 1.4
-"""After thirty answers, this number of labels became right for each that was expected to."""
+"""Number of labels that became right per expected one, after the first thirty answers."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def nearest_neighbours(
     the returned rows are then nearest ones; see `latte.toolkit.cells`.
 
     Similarities are computed in blocks of at most `block_bytes` (but at least one query), so memory
-    does not grow with N². The approximate search has one block per thread of torch. Results are
+    does not grow with N². In the approximate search, each thread has such a block. Results are
     bit-identical on the same device with the same `block_bytes`.
     Among rows with equal cosines, torch's `topk` chooses deterministically, but not always the
     lowest index.
