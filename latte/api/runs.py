@@ -1,9 +1,9 @@
 """Read finished runs, make runs, and label frozen features; importing this loads no torch."""
 
 from latte.recipe.load import read_settings
-from latte.recipe.oracle import ORACLE_STATEMENT, is_oracle
 from latte.recipe.shipped import find_table
 from latte.report.evidence import read_evidence
+from latte.results.oracle import ORACLE_STATEMENT, is_oracle
 from latte.results.run import Run, find_runs, open_run
 from latte.run.frozen import FrozenLabels, FrozenMethod, frozen_method, frozen_method_of
 from latte.run.frozen_features import LabelledFeatures, labelled_features, load_clip

@@ -92,9 +92,9 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
 def print_results(run_results: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, summary_table
+    from latte.results.evidence import next_step
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs, teaching_answers
-    from latte.review.sentences import next_step
 
     echo(summary_table(run_results, relative(folder)))
     echo(in_lines(cost_line(run_results, waited())))

@@ -10,13 +10,13 @@ from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
-from latte.recipe.oracle import is_oracle
 from latte.report import facts
 from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.report.statement import Statement
 from latte.report.statements import statements
+from latte.results.oracle import is_oracle
 
 _LATTE = """\
 import latte  # of the package latte-clip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
 from latte.results.run import Run
-from latte.review.sentences import Evidence
 from latte.review.session import Review
 
 

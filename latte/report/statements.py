@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 from latte.interfaces import QuestionCounts, RunResults
 from latte.io.redaction import one_line
-from latte.recipe.oracle import oracle_mark
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.evidence import read_evidence
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
+from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
 from latte.results.given_labels import label_files
+from latte.results.oracle import oracle_mark
 from latte.results.run import Run
-from latte.review.sentences import Evidence
 from latte.review.tasks import TASKS
 
 MIN_IMAGES = 25

@@ -14,9 +14,9 @@ from latte.interfaces.record import AnswerFacts
 from latte.io.redaction import one_line
 from latte.report.statement import Command, Statement, Tone
 from latte.report.taught import taught_sentence, taught_tone
+from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
 from latte.results.run import Run
-from latte.review.sentences import Evidence
 
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 

@@ -7,8 +7,8 @@ from collections.abc import Container, Sequence
 import torch
 from torch import Tensor
 
+from latte.results.population import ReviewImage
 from latte.review.order import Asking
-from latte.review.population import ReviewImage
 from latte.review.session import Review
 from latte.run.zero_shot import load_zero_shot
 from latte.toolkit.asking import AskingOrder, asking_order

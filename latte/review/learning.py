@@ -12,10 +12,10 @@ from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.answers import Answer, latest, read_answers
+from latte.results.evidence import uses
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.given_labels import label_files
 from latte.results.run import Run
-from latte.review.sentences import uses
 from latte.review.session import Review
 from latte.run.runner import run_recipe
 

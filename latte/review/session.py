@@ -25,11 +25,11 @@ from latte.results.answers import (
     now,
     read_answers,
 )
+from latte.results.estimate import estimate
+from latte.results.evidence import Evidence, next_step, unknown_classes
+from latte.results.population import Population, ReviewImage, population
 from latte.results.run import Run
 from latte.results.stored import explained, read_stored, same_count
-from latte.review.estimate import estimate
-from latte.review.population import Population, ReviewImage, population
-from latte.review.sentences import Evidence, next_step, unknown_classes
 from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch

@@ -16,8 +16,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from latte.results.answers import Answer
-from latte.review.population import Population, ReviewImage
-from latte.review.sentences import NAME_GROUPS
+from latte.results.evidence import NAME_GROUPS
+from latte.results.population import Population, ReviewImage
 
 TaskName = Literal["clusters", "evidence", "images"]
 Answers = Mapping[str, Answer]

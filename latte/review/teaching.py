@@ -17,10 +17,10 @@ from pathlib import Path
 
 from latte.interfaces import LatteError, Progress, ProgressTask
 from latte.results.answers import now
+from latte.results.population import ReviewImage
 from latte.results.run import open_finished
 from latte.review.asking import order_of_asking
 from latte.review.learning import learned_runs
-from latte.review.population import ReviewImage
 from latte.review.session import Review
 
 Teach = Callable[[Progress], tuple[Path, Sequence[str]]]

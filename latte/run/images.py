@@ -24,8 +24,8 @@ from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
-from latte.recipe.oracle import oracle_labels
 from latte.results.folder import RunFolder
+from latte.results.oracle import oracle_labels
 from latte.results.rows import Rows
 from latte.run.corrections import Corrections, read_corrections
 from latte.run.result import StageResult

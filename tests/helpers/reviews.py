@@ -21,8 +21,8 @@ from latte.interfaces import LatteError, Progress
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
+from latte.results.population import draw
 from latte.results.run import Run
-from latte.review.population import draw
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
 from tests.helpers.records import RECORD, record

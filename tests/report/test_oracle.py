@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from latte.recipe.oracle import ORACLE_STATEMENT
 from latte.report.page.gallery import gallery
 from latte.report.statements import label_use, statements
+from latte.results.oracle import ORACLE_STATEMENT
 from tests.helpers.report_examples import run_results
 
 

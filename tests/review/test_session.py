@@ -15,9 +15,9 @@ from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence
 from latte.results.answers import Answer, now, read_answers
 from latte.results.folder import RunFolder
+from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.stored import LARGEST_JSON
-from latte.review.population import ReviewImage
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place, TaskName
 from tests.helpers.reviews import made_up_review

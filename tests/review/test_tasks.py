@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.review.population import ReviewImage
+from latte.results.population import ReviewImage
 from latte.review.tasks import ALL_SHOWN, TASKS, Likely, Place
 from tests.helpers.reviews import made_up_review
 

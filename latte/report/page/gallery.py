@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from latte.data.images import fitted, open_image
 from latte.interfaces import GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
-from latte.recipe.oracle import use_of_true_labels
 from latte.report.numbers import count, percent, plural
+from latte.results.oracle import use_of_true_labels
 
 _JPEG_QUALITY = 85
 

@@ -15,7 +15,7 @@ from latte.io.redaction import one_line
 from latte.results.answers import Answer
 
 if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
-    from latte.review.estimate import Estimate
+    from latte.results.estimate import Estimate
 
 NAME_GROUPS = "Name groups"
 """Title of the task that names groups of images."""

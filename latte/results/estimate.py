@@ -19,7 +19,7 @@ from typing import Literal
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.results.answers import Answer
-from latte.review.population import Population, ReviewImage
+from latte.results.population import Population, ReviewImage
 
 _LEVEL = 0.95
 

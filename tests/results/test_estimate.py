@@ -9,9 +9,9 @@ import pytest
 
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.results.answers import Answer, Kind
-from latte.review.estimate import Estimate, estimate
-from latte.review.population import Population, draw, population
-from latte.review.sentences import Evidence
+from latte.results.estimate import Estimate, estimate
+from latte.results.evidence import Evidence
+from latte.results.population import Population, draw, population
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
