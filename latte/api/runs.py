@@ -2,9 +2,9 @@
 
 from latte.recipe.load import read_settings
 from latte.recipe.shipped import find_table
-from latte.report.evidence import read_evidence
 from latte.results.oracle import ORACLE_STATEMENT, is_oracle
 from latte.results.run import Run, find_runs, open_run
+from latte.results.run_answers import read_evidence
 from latte.run.frozen import FrozenLabels, FrozenMethod, frozen_method, frozen_method_of
 from latte.run.frozen_features import LabelledFeatures, labelled_features, load_clip
 from latte.run.identity import NOT_IDENTITY

@@ -78,9 +78,9 @@ def review(
     with naming("RUN"):
         opened = Review(open_finished(run))
     if learn:
-        from latte.review.learning import learn as run_again
+        from latte.run.learning import learn as run_again
 
-        results = run_again(opened, load_registry(), make_progress(False))
+        results = run_again(opened.run, load_registry(), make_progress(False))
         print_results(results, results.folder)
         return
     if show or as_json:
@@ -137,14 +137,15 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.review.teaching import Teaching, adopt_newest
+    from latte.run.zero_shot import training_features
 
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
     adopt_newest(opened)
-    opened.asking = order_of_asking(opened)
+    opened.asking = order_of_asking(opened, training_features)
     picture = _picture(opened)
-    teaching = Teaching(opened, partial(_teach, opened))
+    teaching = Teaching(opened, partial(_teach, opened), training_features)
     with listening(host, port) as listener, ExitStack() as files:
         hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
@@ -174,9 +175,9 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
 def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
     """Teach a model with the answers; return its run folder and sentences on its accuracy."""
     from latte.report.taught import taught_sentence
-    from latte.review.learning import learn
+    from latte.run.learning import learn
 
-    results = learn(opened, load_registry(), progress)
+    results = learn(opened.run, load_registry(), progress)
     answers = results.record.train.answers
     command = shlex.join(["latte", "review", relative(results.folder)])
     measure = f"To measure the new model on other images: {command}"

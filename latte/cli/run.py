@@ -94,7 +94,7 @@ def print_results(run_results: RunResults, folder: Path) -> None:
     from latte.report.summary import cost_line, summary_table
     from latte.results.evidence import next_step
     from latte.results.folder import RunFolder
-    from latte.review.learning import learned_runs, teaching_answers
+    from latte.results.taught_runs import learned_runs, teaching_answers
 
     echo(summary_table(run_results, relative(folder)))
     echo(in_lines(cost_line(run_results, waited())))

@@ -209,13 +209,12 @@ class Model(Predictor):
             >>> model.taught.measured.gain.value  # doctest: +SKIP
             0.28
         """
-        from latte.review.learning import learn
-        from latte.review.session import Review
+        from latte.run.learning import learn
 
         if progress is None:
             progress = not isinstance(self.progress, SilentProgress)
         with machine_errors():
-            results = learn(Review(self._run), load_registry(), display(progress))
+            results = learn(self._run, load_registry(), display(progress))
         return load(results.folder, self.device, progress)
 
     @property

@@ -30,13 +30,11 @@ from latte.recipe.oracle import check_oracle
 from latte.recipe.places import DESCRIBERS, ENCODERS, LEARNERS, MAIN, SHORT, paths
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
-from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, USE
+from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, DEFAULT_BACKBONE, USE
 
 BACKBONE = "backbone"
 ZERO_SHOT = "zero-shot"
 """Name of the only learner of the zero-shot model."""
-DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
-"""Backbone component of a recipe whose section `backbone` has no key `use`."""
 DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
 """Augmentation of a recipe whose section `augmentation` has no key `use`."""
 _PLUGIN_MODEL = "plugin:"

@@ -18,14 +18,22 @@ from latte.recipe.component import KIND, LABEL
 from latte.recipe.model import (
     CONTROL_KEYS,
     DEFAULT_AUGMENTATION,
-    DEFAULT_BACKBONE,
     RecipeKeys,
     component_at,
 )
 from latte.recipe.places import SHORT
 from latte.recipe.shipped import shipped_names
 from latte.registry.registry import Registry
-from latte.registry.spec import BY, KINDS, NAME, USE, Kind, Registered, reserved_keys
+from latte.registry.spec import (
+    BY,
+    DEFAULT_BACKBONE,
+    KINDS,
+    NAME,
+    USE,
+    Kind,
+    Registered,
+    reserved_keys,
+)
 
 Schema: TypeAlias = dict[str, Any]
 

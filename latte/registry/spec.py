@@ -116,6 +116,9 @@ def reserved_keys(kind: Kind) -> tuple[str, ...]:
 
 BUILTIN_DISTRIBUTION = "latte-clip"
 
+DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
+"""Backbone component of a recipe whose section `backbone` has no key `use`."""
+
 Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 

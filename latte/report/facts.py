@@ -10,8 +10,7 @@ from typing import Any
 from latte.interfaces import HeldBack, RunResults, Verdict
 from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
-from latte.recipe.model import DEFAULT_BACKBONE
-from latte.registry.spec import USE
+from latte.registry.spec import DEFAULT_BACKBONE, USE
 from latte.report.numbers import count, duration, mebibytes, plural, size
 
 Fact = tuple[str, str]

@@ -9,8 +9,8 @@ from latte.io.paths import relative
 from latte.report.html import html_page
 from latte.report.statement import Command
 from latte.report.statements import statements
+from latte.results.collected import stored_results
 from latte.results.run import open_finished
-from latte.run.collect import stored_results
 
 _ASK = Command("To answer here", "model.ask(), model.answer({PATH: CLASS}), model.refit()")
 _TEMPLATES = Path(__file__).parent / "page" / "templates"

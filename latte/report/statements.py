@@ -13,16 +13,16 @@ from typing import Any, Literal
 from latte.interfaces import QuestionCounts, RunResults
 from latte.io.redaction import one_line
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
-from latte.report.evidence import read_evidence
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
 from latte.report.verdict import NO_GUARD, verdict_statements
+from latte.results.answers import TITLES
 from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
 from latte.results.given_labels import label_files
 from latte.results.oracle import oracle_mark
 from latte.results.run import Run
-from latte.review.tasks import TASKS
+from latte.results.run_answers import read_evidence
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur: most names have no image."""
@@ -142,7 +142,7 @@ def _ask(results: RunResults, run: str) -> Statement:
     time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
     text = (
         f"{plural(groups, 'group')} of images to name, {time}: a new run learns the names. "
-        f"{_TAUGHT} The task “{TASKS['evidence'].title}” measures the gain of this run."
+        f"{_TAUGHT} The task “{TITLES['evidence']}” measures the gain of this run."
     )
     return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
 
@@ -194,7 +194,7 @@ def _names(results: RunResults, run: str | None) -> list[Statement]:
         f"Names that no image clearly shows: {shown}{suffix}. {_CHECK_NAMES} If images show them, "
         "these images have labels of other classes."
     )
-    purpose = f"To correct whole groups of images, choose the task “{TASKS['clusters'].title}” of"
+    purpose = f"To correct whole groups of images, choose the task “{TITLES['clusters']}” of"
     commands = (Command(purpose, _review(run)),) if run else ()
     return [Statement("names", text, commands, names=names)]
 

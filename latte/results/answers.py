@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,17 @@ Kind = Literal["class", "none", "unsure", "undo"]
 """`class`: the image shows a class; `none`: the image shows no class of the recipe; `unsure`: the
 person cannot tell; `undo`: the line withdraws the earlier answer."""
 
-MEASURING = "evidence"
+TaskName = Literal["clusters", "evidence", "images"]
+"""The tasks of a review; the queue of an answer is the task that asked for it."""
+
+TITLES: Mapping[TaskName, str] = {
+    "clusters": "Name groups",
+    "evidence": "Measure",
+    "images": "Look through",
+}
+"""Title of each task, as the page and reports name it."""
+
+MEASURING: TaskName = "evidence"
 """The queue whose images are drawn at random, so that answers about them measure the gain."""
 
 

@@ -17,8 +17,6 @@ from latte.results.answers import Answer
 if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
     from latte.results.estimate import Estimate
 
-NAME_GROUPS = "Name groups"
-"""Title of the task that names groups of images."""
 _SHOWN_NAMES = 3
 
 

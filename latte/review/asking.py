@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor
 
 from latte.results.population import ReviewImage
+from latte.results.run import Run
 from latte.review.order import Asking
 from latte.review.session import Review
-from latte.run.zero_shot import load_zero_shot
 from latte.toolkit.asking import AskingOrder, asking_order
+
+Features = Callable[[Run], Tensor | None]
+"""Function from a run to unit features (N, D) of its training images; None if it has none."""
 
 _IMAGES = 240
 """Number of images that are ordered by the doubt that answers cover; the rest by confidence."""
 
 
-def order_of_asking(review: Review) -> Asking | None:
+def order_of_asking(review: Review, features: Features) -> Asking | None:
     """Return the order for the newest model of a review; None if the run has no features."""
-    path = review.run.folder.zero_shot
-    if not path.exists():
+    images, training_features = review.images, features(review.run)
+    if training_features is None:
         return None
-    images = review.images
     rows = [image.row for image in images]
-    features = load_zero_shot(path).training_with_encoders[rows]
-    order = order_of_images(images, features, review.answers(), _IMAGES)
+    order = order_of_images(images, training_features[rows], review.answers(), _IMAGES)
     return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
 
 

@@ -24,11 +24,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.results.answers import MEASURING, Kind
+from latte.results.answers import MEASURING, Kind, TaskName
 from latte.results.evidence import not_shown
 from latte.results.population import ReviewImage
-from latte.review.session import Mark, Review, Stored
-from latte.review.tasks import TASKS, Likely, Place, TaskName
+from latte.results.run_answers import Stored
+from latte.review.session import Mark, Review
+from latte.review.tasks import TASKS, Likely, Place
 from latte.review.teaching import Teaching
 
 Picture = Callable[[int, int], bytes]

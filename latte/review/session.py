@@ -6,31 +6,18 @@ the gain of the reviewed run over zero-shot CLIP.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
-from latte.results.answers import (
-    Answer,
-    Kind,
-    append_answers,
-    latest,
-    measuring,
-    newest,
-    now,
-    read_answers,
-)
-from latte.results.estimate import estimate
-from latte.results.evidence import Evidence, next_step, unknown_classes
-from latte.results.population import Population, ReviewImage, population
+from latte.results.answers import Answer, Kind, TaskName, append_answers, latest, newest, now
+from latte.results.evidence import next_step
+from latte.results.population import ReviewImage
 from latte.results.run import Run
-from latte.results.stored import explained, read_stored, same_count
-from latte.review.tasks import TASKS, Place, TaskName, groups, measurements, sheets
+from latte.results.run_answers import RunAnswers, Stored, population_of
+from latte.review.tasks import TASKS, Place, groups, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
     from latte.review.order import Asking
@@ -46,63 +33,14 @@ class Mark:
     """The name of the class if `kind` is `class`, else None."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """The answers in the file of a review, read once."""
-
-    lines: tuple[Answer, ...]
-    """The answers in the order of the file, undone ones included."""
-    class_names: tuple[str, ...]
-
-    @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """The newest answer about each image, by content key, without undone answers.
-
-        Answers that name no class of the run are left out; their images are asked about again.
-        """
-        return self._known(latest(self.lines))
-
-    @cached_property
-    def measuring(self) -> dict[str, Answer]:
-        """The answers about images that were drawn at random, by content key."""
-        return self._known(measuring(self.lines))
-
-    def unused(self, since: str) -> int:
-        """Return the number of images whose class differs from the answers at the time `since`."""
-        used = _labels(answer for answer in self.lines if answer.time <= since)
-        return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
-
-    def answered_by(self, time: str, keys: Iterable[str]) -> set[str]:
-        """Return those of the content keys `keys` whose newest answer is from `time` or before."""
-        answers = self.answers
-        return {key for key in keys if key in answers and answers[key].time <= time}
-
-    @cached_property
-    def unknown(self) -> Counter[str | None]:
-        """Number of answers per name that is no class of the run, such as a class's old name."""
-        class_names = {None, *self.class_names}
-        labels = (answer.label for answer in latest(self.lines).values())
-        return Counter(label for label in labels if label not in class_names)
-
-    def _known(self, answers: Mapping[str, Answer]) -> dict[str, Answer]:
-        return {key: answer for key, answer in answers.items() if answer.label not in self.unknown}
-
-
-class Review:
-    """A run under review, and a person's answers in its file `review.jsonl`.
-
-    Other processes may append answers to this file at any time.
-
-    The review compares zero-shot CLIP with the adapted model, even if the guard did not accept it.
+class Review(RunAnswers):
+    """A run under review: the questions about its images, and the answers that are saved.
 
     Raises `LatteError` if a file of the run is missing or damaged.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.file = run.folder.review
-        self._labelled = _labelled(run)
-        self.population = _population(run, self._labelled)
+        super().__init__(run)
         self.images = self.population.images
         """The images in random order, with the labels by the newest model."""
         self.since = ""
@@ -119,56 +57,12 @@ class Review:
 
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
-        self.images, self.since = _population(taught, self._labelled).images, since
+        self.images, self.since = population_of(taught, self.labelled).images, since
         self.doubtful = _doubtful(taught)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
         return {image.key: image for image in self.images}
-
-    def stored(self) -> Stored:
-        """Read the answers, with class names as the run spells them."""
-        answers = tuple(map(self._with_spelling, self._answers()))
-        return Stored(answers, self.run.class_names)
-
-    def _answers(self) -> list[Answer]:
-        """Read the file of answers, which may be untrusted; raise `LatteError` for a link."""
-        if self.file.is_symlink():
-            what = "this is a link, and a review reads and writes no file through one"
-            raise LatteError(what, where=str(self.file), hint="replace it by a file")
-        return read_answers(self.file)
-
-    def _with_spelling(self, answer: Answer) -> Answer:
-        label = answer.label and self._spelt(answer.label)
-        return answer if label == answer.label else replace(answer, label=label)
-
-    @cached_property
-    def _spelt(self) -> Callable[[str], str]:
-        """Function that spells a class name as the run does; other names stay as they are."""
-        names = self.run.class_names
-        lookup = ClassLookup(names)
-
-        @cache
-        def spelt(name: str) -> str:
-            with suppress(LatteError):  # an unknown or ambiguous name
-                return names[lookup.label(name, where="review.jsonl")]
-            return name
-
-        return spelt
-
-    def answers(self) -> dict[str, Answer]:
-        """Return the newest answer about each image, by content key, without undone answers."""
-        return self.stored().answers
-
-    def evidence(self, stored: Stored | None = None) -> Evidence:
-        """Return the estimated gain of the adapted model."""
-        stored = self.stored() if stored is None else stored
-        names = self.run.class_names
-        return Evidence(
-            estimate(self.population, stored.measuring, names),
-            len(stored.answers.keys() - stored.measuring.keys()),
-            unknown_classes(stored.unknown, names, self.file),
-        )
 
     def next_step(self, stored: Stored) -> str:
         """Return the command that teaches a model with new answers; empty if there are none."""
@@ -205,7 +99,7 @@ class Review:
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
-        self._answers()  # raises an error if the file is damaged
+        self.lines()  # raises an error if the file is damaged
         time, ids = now(), self.run.rows.training_ids
         append_answers(
             self.file,
@@ -230,7 +124,7 @@ class Review:
         Each image gets back the answer that it had before; an image that has been answered again
         since keeps its new answer. Raises `LatteError` if there is no such answer.
         """
-        lines = self._answers()
+        lines = self.lines()
         saved = [answer for answer in lines if answer.time == time and answer.kind != "undo"]
         task = next((name for name in TASKS if saved and saved[0].queue == name), None)
         if task is None:
@@ -241,28 +135,6 @@ class Review:
         restored = [earlier[answer.key] for answer in current if answer.key in earlier]
         append_answers(self.file, [*undone, *restored])
         return task
-
-
-def _labels(lines: Iterable[Answer]) -> dict[str, str]:
-    """Return the class names that the answers give, by content key."""
-    answers = latest(lines).items()
-    return {key: answer.label for key, answer in answers if answer.label is not None}
-
-
-def _population(run: Run, labelled: frozenset[str]) -> Population:
-    labels = run.rows.adapted_labels
-    keys = run.rows.training_keys
-    same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
-    return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
-
-
-def _labelled(run: Run) -> frozenset[str]:
-    """Return the content keys of the images whose class a person gave before the run."""
-    path = run.folder.corrected
-    if not run.folder.wrote("train", path):
-        return frozenset()
-    with explained(path):
-        return frozenset(read_stored(path, dict[str, int]))
 
 
 def _doubtful(run: Run) -> tuple[str, ...]:

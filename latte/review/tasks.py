@@ -11,15 +11,12 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latte.results.answers import Answer
-from latte.results.evidence import NAME_GROUPS
+from latte.results.answers import TITLES, Answer, TaskName
 from latte.results.population import Population, ReviewImage
 
-TaskName = Literal["clusters", "evidence", "images"]
 Answers = Mapping[str, Answer]
 """The newest answer for each content key; for the task `evidence`, only of images that it drew."""
 
@@ -51,12 +48,12 @@ TASKS: Mapping[TaskName, Task] = {
     for task in (
         Task(
             "clusters",
-            NAME_GROUPS,
+            TITLES["clusters"],
             "n",
             "Which class do most of these images show? Deselect the images of other classes.",
         ),
-        Task("evidence", "Measure", "m", "What does this image show?"),
-        Task("images", "Look through", "o", "Select images with a wrong label, and correct it."),
+        Task("evidence", TITLES["evidence"], "m", "What does this image show?"),
+        Task("images", TITLES["images"], "o", "Select images with a wrong label, and correct it."),
     )
 }
 

@@ -19,8 +19,8 @@ from latte.interfaces import LatteError, Progress, ProgressTask
 from latte.results.answers import now
 from latte.results.population import ReviewImage
 from latte.results.run import open_finished
-from latte.review.asking import order_of_asking
-from latte.review.learning import learned_runs
+from latte.results.taught_runs import learned_runs
+from latte.review.asking import Features, order_of_asking
 from latte.review.session import Review
 
 Teach = Callable[[Progress], tuple[Path, Sequence[str]]]
@@ -43,9 +43,10 @@ class Comparison:
 class Teaching:
     """The newest attempt to teach a model with the answers of a review."""
 
-    def __init__(self, review: Review, teach: Teach) -> None:
+    def __init__(self, review: Review, teach: Teach, features: Features) -> None:
         self._review = review
         self._teach = teach
+        self._features = features
         self._thread: threading.Thread | None = None
         self.line = ""
         """The newest line of progress."""
@@ -75,7 +76,7 @@ class Teaching:
         try:
             folder, lines = self._teach(_Lines(self._show))
             self._review.adopt(open_finished(folder), since)
-            self._review.asking = order_of_asking(self._review)
+            self._review.asking = order_of_asking(self._review, self._features)
         except LatteError as error:
             self.error = error
         else:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,11 +18,11 @@ from latte.interfaces import (
     Confusion,
     GalleryEntry,
     ImageReference,
-    LabelFlow,
     LatteError,
     LearnerPrototypes,
     RunResults,
 )
+from latte.results.collected import count_pairs, stored_results
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
@@ -37,8 +35,6 @@ from latte.run.posterior import read_own_images
 from latte.run.saved_model import refuse_other_width, used_classifiers
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
-
-PairT = TypeVar("PairT")
 
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
@@ -90,22 +86,6 @@ def collect_results(
             LearnerPrototypes(name, zero_shot.classifier, classifier)
             for name, classifier in classifiers.items()
         ),
-    )
-
-
-def stored_results(run: Run) -> RunResults:
-    """Return the results that are in the files of a run folder, without images and controls."""
-    labels = run.rows.pseudo_labels
-    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    return RunResults(
-        folder=run.folder.path,
-        record=run.record.without_stages("report"),
-        metrics=(),
-        gallery=(),
-        pseudo_label_counts=tuple(
-            (frozen[label], adapted[label]) for label in range(len(run.class_names))
-        ),
-        label_flows=_pairs(LabelFlow, labels.frozen, labels.adapted),
     )
 
 
@@ -221,20 +201,9 @@ def _confusions(
         ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
-        name: _pairs(Confusion, true, predicted[rows].tolist())
+        name: count_pairs(Confusion, true, predicted[rows].tolist())
         for name, predicted in (
             ("zero-shot", zero_shot_predictions),
             ("adapted", adapted_predictions),
         )
     }
-
-
-def _pairs(
-    kind: Callable[[int, int, int], PairT],
-    first_labels: Sequence[int],
-    second_labels: Sequence[int],
-) -> tuple[PairT, ...]:
-    """Count each pair of labels; return `kind(first, second, count)`, most frequent pair first."""
-    counts = Counter(zip(first_labels, second_labels, strict=True))
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(kind(*pair, number) for pair, number in ordered)

@@ -26,9 +26,9 @@ from latte.interfaces.measurements import Role
 from latte.interfaces.settings import Precision
 from latte.io.files import make_folder, sync_files, write_atomically
 from latte.recipe.component import is_label
-from latte.recipe.model import BACKBONE, DEFAULT_BACKBONE, ZERO_SHOT
+from latte.recipe.model import BACKBONE, ZERO_SHOT
 from latte.registry.registry import load_registry
-from latte.registry.spec import USE
+from latte.registry.spec import DEFAULT_BACKBONE, USE
 from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import (

@@ -19,6 +19,7 @@ from latte.data.scan import Scan
 from latte.interfaces import Classifier, LatteError, Progress, Trunk, long_task
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
+from latte.results.run import Run
 from latte.results.stored import explained, same_count
 from latte.run.feature_cache import cached_features
 from latte.run.images import Images
@@ -235,6 +236,12 @@ def load_zero_shot(
             examples = 0 if features.examples is None else len(features.examples)
             same_count(path, "examples", [examples, len(images.corrections.examples.images)])
     return zero_shot
+
+
+def training_features(run: Run) -> Tensor | None:
+    """Return `training_with_encoders` of a finished run; None if the run stored no features."""
+    path = run.folder.zero_shot
+    return load_zero_shot(path).training_with_encoders if path.exists() else None
 
 
 def _from_tensors(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> ZeroShot:

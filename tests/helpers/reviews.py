@@ -25,6 +25,7 @@ from latte.results.population import draw
 from latte.results.run import Run
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
+from latte.run.zero_shot import training_features
 from tests.helpers.records import RECORD, record
 
 TOKEN = "token"
@@ -120,7 +121,12 @@ def served(
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
     app = make_app(
-        review, picture, Teaching(review, teach or no_model), TOKEN, frozenset({host}), report
+        review,
+        picture,
+        Teaching(review, teach or no_model, training_features),
+        TOKEN,
+        frozenset({host}),
+        report,
     )
     server = server_of(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

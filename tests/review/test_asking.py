@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from latte.review.asking import order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from latte.run.zero_shot import ZeroShot, save_zero_shot
+from latte.run.zero_shot import ZeroShot, save_zero_shot, training_features
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -38,7 +38,7 @@ def looked_through(review: Review, label: int | None = None) -> list[str]:
 def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confidence(
     review: Review,
 ) -> None:
-    review.asking = order_of_asking(review)
+    review.asking = order_of_asking(review, training_features)
     assert review.asking is not None
     assert len(review.asking.keys) == 240
     keys = looked_through(review)
@@ -51,17 +51,17 @@ def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confid
 
 
 def test_answered_images_are_left_out_and_the_end_is_said(review: Review) -> None:
-    review.asking = order_of_asking(review)
+    review.asking = order_of_asking(review, training_features)
     assert review.asking is not None and not review.asking.may_stop(review.answers())
     first = review.asking.keys[:200]
     review.save("images", [Mark(key, "class", "cat") for key in first])
     assert not {*first} & {*looked_through(review)}
     assert review.asking.may_stop(review.answers())
-    again = order_of_asking(review)
+    again = order_of_asking(review, training_features)
     assert again is not None and not {*first} & {*again.keys}
 
 
 def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    assert order_of_asking(review) is None
+    assert order_of_asking(review, training_features) is None
     assert looked_through(review)

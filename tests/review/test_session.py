@@ -12,14 +12,14 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.report.evidence import read_evidence
-from latte.results.answers import Answer, now, read_answers
+from latte.results.answers import Answer, TaskName, now, read_answers
 from latte.results.folder import RunFolder
 from latte.results.population import ReviewImage
 from latte.results.run import Run
+from latte.results.run_answers import read_evidence
 from latte.results.stored import LARGEST_JSON
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place, TaskName
+from latte.review.tasks import Place
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -266,7 +266,7 @@ def test_the_file_is_read_once_for_an_answer(
         read.append(path)
         return read_answers(path)
 
-    monkeypatch.setattr("latte.review.session.read_answers", counted)
+    monkeypatch.setattr("latte.results.run_answers.read_answers", counted)
     review.save("evidence", marks(review.population.disagreements[-1:], "cat"))
     assert read == [review.file]
 

@@ -1,0 +1,170 @@
+"""The answers that a person gave in a run's review, and the gain that they measure.
+
+Answers about images that were drawn at random measure the gain of the reviewed run's adapted model
+over zero-shot CLIP, even if the guard did not accept this model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+from latte.data.sources.classes import ClassLookup
+from latte.interfaces import LatteError
+from latte.results.answers import Answer, latest, measuring, read_answers
+from latte.results.estimate import estimate
+from latte.results.evidence import Evidence, unknown_classes
+from latte.results.folder import RunFolder
+from latte.results.population import Population, population
+from latte.results.run import Run
+from latte.results.stored import explained, read_stored, same_count
+
+
+def read_evidence(folder: Path) -> Evidence | None:
+    """Return the gain of a run that a person's answers measured.
+
+    Answers that name no class of the run do not count; a sentence in the result reports them. The
+    result is None if no answer measures the gain and none names an unknown class.
+
+    Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.runs import read_evidence
+        >>> read_evidence(Path("runs/demo-1a2b3c4d")) is None
+        True
+    """
+    run = Run(RunFolder(folder))
+    if not run.folder.results.exists() or not run.folder.review.exists():
+        return None
+    evidence = RunAnswers(run).evidence()
+    return evidence if evidence.estimate.answered or evidence.unknown else None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The answers in the file of a review, read once."""
+
+    lines: tuple[Answer, ...]
+    """The answers in the order of the file, undone ones included."""
+    class_names: tuple[str, ...]
+
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """The newest answer about each image, by content key, without undone answers.
+
+        Answers that name no class of the run are left out; their images are asked about again.
+        """
+        return self._known(latest(self.lines))
+
+    @cached_property
+    def measuring(self) -> dict[str, Answer]:
+        """The answers about images that were drawn at random, by content key."""
+        return self._known(measuring(self.lines))
+
+    def unused(self, since: str) -> int:
+        """Return the number of images whose class differs from the answers at the time `since`."""
+        used = _labels(answer for answer in self.lines if answer.time <= since)
+        return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
+
+    def answered_by(self, time: str, keys: Iterable[str]) -> set[str]:
+        """Return those of the content keys `keys` whose newest answer is from `time` or before."""
+        answers = self.answers
+        return {key for key in keys if key in answers and answers[key].time <= time}
+
+    @cached_property
+    def unknown(self) -> Counter[str | None]:
+        """Number of answers per name that is no class of the run, such as a class's old name."""
+        class_names = {None, *self.class_names}
+        labels = (answer.label for answer in latest(self.lines).values())
+        return Counter(label for label in labels if label not in class_names)
+
+    def _known(self, answers: Mapping[str, Answer]) -> dict[str, Answer]:
+        return {key: answer for key, answer in answers.items() if answer.label not in self.unknown}
+
+
+class RunAnswers:
+    """A person's answers about a run, in its file `review.jsonl`.
+
+    Other processes may append answers to this file at any time. Raises `LatteError` if a file of
+    the run is missing or damaged.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.file = run.folder.review
+        self.labelled = labelled_images(run)
+        """The content keys of the images whose class a person gave before the run."""
+        self.population = population_of(run, self.labelled)
+        """The images in random order, with the labels of the run's two models."""
+
+    def stored(self) -> Stored:
+        """Read the answers, with class names as the run spells them."""
+        answers = tuple(map(self._with_spelling, self.lines()))
+        return Stored(answers, self.run.class_names)
+
+    def lines(self) -> list[Answer]:
+        """Read the file of answers, which may be untrusted; raise `LatteError` for a link."""
+        if self.file.is_symlink():
+            what = "this is a link, and a review reads and writes no file through one"
+            raise LatteError(what, where=str(self.file), hint="replace it by a file")
+        return read_answers(self.file)
+
+    def _with_spelling(self, answer: Answer) -> Answer:
+        label = answer.label and self._spelt(answer.label)
+        return answer if label == answer.label else replace(answer, label=label)
+
+    @cached_property
+    def _spelt(self) -> Callable[[str], str]:
+        """Function that spells a class name as the run does; other names stay as they are."""
+        names = self.run.class_names
+        lookup = ClassLookup(names)
+
+        @cache
+        def spelt(name: str) -> str:
+            with suppress(LatteError):  # an unknown or ambiguous name
+                return names[lookup.label(name, where="review.jsonl")]
+            return name
+
+        return spelt
+
+    def answers(self) -> dict[str, Answer]:
+        """Return the newest answer about each image, by content key, without undone answers."""
+        return self.stored().answers
+
+    def evidence(self, stored: Stored | None = None) -> Evidence:
+        """Return the estimated gain of the adapted model."""
+        stored = self.stored() if stored is None else stored
+        names = self.run.class_names
+        return Evidence(
+            estimate(self.population, stored.measuring, names),
+            len(stored.answers.keys() - stored.measuring.keys()),
+            unknown_classes(stored.unknown, names, self.file),
+        )
+
+
+def _labels(lines: Iterable[Answer]) -> dict[str, str]:
+    """Return the class names that the answers give, by content key."""
+    answers = latest(lines).items()
+    return {key: answer.label for key, answer in answers if answer.label is not None}
+
+
+def population_of(run: Run, labelled: frozenset[str]) -> Population:
+    """Return the images of a run in random order, without those whose class a person gave."""
+    labels = run.rows.adapted_labels
+    keys = run.rows.training_keys
+    same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
+    return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
+
+
+def labelled_images(run: Run) -> frozenset[str]:
+    """Return the content keys of the images whose class a person gave before the run."""
+    path = run.folder.corrected
+    if not run.folder.wrote("train", path):
+        return frozenset()
+    with explained(path):
+        return frozenset(read_stored(path, dict[str, int]))

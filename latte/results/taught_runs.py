@@ -1,0 +1,33 @@
+"""Find the answers that teach, and the runs that a person's answers taught."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from latte.interfaces import LatteError
+from latte.results.answers import Answer, latest, read_answers
+from latte.results.folder import PREVIOUS, RunFolder
+from latte.results.given_labels import label_files
+from latte.results.run import Run
+
+
+def teaching_answers(file: Path) -> list[Answer]:
+    """Return the answers of a review that name a class: they become training labels."""
+    answers = latest(read_answers(file)).values()
+    return [answer for answer in answers if answer.label is not None]
+
+
+def learned_runs(review: Path) -> list[Path]:
+    """Return the finished runs beside the reviewed run that were trained with its answers."""
+    folders = []
+    for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
+        run = Run(RunFolder(path.parent))
+        with suppress(LatteError):
+            base = run.recipe_path.parent
+            files = [(base / file).resolve() for file in label_files(run.recipe)]
+            was_moved = path.parent.suffix == PREVIOUS
+            is_finished = run.folder.results.recorded("evaluate")
+            if review.resolve() in files and not was_moved and is_finished:
+                folders.append(path.parent)
+    return folders

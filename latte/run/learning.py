@@ -1,0 +1,42 @@
+"""Run the recipe of a reviewed run again, with a person's answers as training labels."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+
+from latte.interfaces import LatteError, Progress, RunResults
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry
+from latte.results.evidence import uses
+from latte.results.given_labels import label_files
+from latte.results.run import Run
+from latte.results.run_answers import RunAnswers
+from latte.results.taught_runs import teaching_answers
+from latte.run.runner import run_recipe
+
+
+def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
+    """Run the recipe again with `corrections`: all answers about the run become training labels.
+
+    The labels that taught the reviewed run still teach; an answer corrects them. The new run folder
+    is beside the reviewed run folder.
+    """
+    file = run.folder.review
+    if not teaching_answers(file):
+        counts = uses(RunAnswers(run).answers().values())
+        raise LatteError(
+            "there is no answer to learn from" + (f": of the answers, {counts}" if counts else ""),
+            where=str(file),
+            hint=shlex.join(["latte", "review", str(run.folder.path)]),
+        )
+    path = run.recipe_path
+    files = dict.fromkeys([*label_files(run.recipe), os.path.relpath(file, path.parent)])
+    value = json.dumps([*files] if len(files) > 1 else next(iter(files)))
+    recipe = load_recipe(run.folder.recipe, registry, [f"corrections={value}"])
+    limit, output = run.record.source.limit, run.folder.path.parent
+    recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
+    results = run_recipe(recipe, registry, progress, limit=limit, output=output)
+    assert results is not None, "the run goes to its last stage"
+    return results
