@@ -31,8 +31,9 @@ from benchmarks.measuring import (
     take_turns,
 )
 from latte.interfaces import Context, DescribedImage, DescribeRequest
+from latte.io.device import find_device
+from latte.io.environment import cache_folder
 from latte.registry.registry import load_registry
-from latte.run.workspace import cache_folder, find_device
 
 _SIDES = ("one", "batch")
 _PROMPT = "Describe the object in the photo concisely, less than 20 words."

@@ -19,13 +19,13 @@ from torch.nn.functional import normalize, pad
 from benchmarks.folder_sets import SetPlan, Sets, load_clip, read_features
 from benchmarks.measuring import no_clip
 from latte.interfaces import Context, Encoder, EncoderLoader, LatteError, Progress
+from latte.io.environment import cache_folder
 from latte.new.encoders import encoder_keys
 from latte.registry.registry import Registry, load_registry
 from latte.registry.spec import USE
 from latte.report.progress import make_progress
 from latte.results.stored import open_tensors
 from latte.run.frozen_features import encode_references
-from latte.run.workspace import cache_folder
 
 ALONE = "CLIP alone"
 

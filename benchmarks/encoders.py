@@ -29,7 +29,7 @@ from benchmarks.folder_methods import context_of
 from benchmarks.folder_sets import positive, set_parser, sets_of
 from benchmarks.measuring import no_descriptions, say, table
 from latte.interfaces import FeatureBank, PrototypeAggregator, TrainingStart
-from latte.run.adapted import mean_similarities
+from latte.models.adapted import mean_similarities
 from latte.run.frozen import LEARNER, frozen_method
 
 _CELLS = {"balanced": "all names", "few names": "a fifth of the set's names", "50": "50 images"}

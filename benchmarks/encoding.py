@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.measuring import Timed, peak_memory, say
-from latte.run.zero_shot import EncoderFeatures, ZeroShot, load_zero_shot, save_zero_shot
+from latte.models.zero_shot import EncoderFeatures, ZeroShot, load_zero_shot, save_zero_shot
 
 BATCH = 16
 CLIPS = ("ViT-B-32", "ViT-B-16")

@@ -40,7 +40,7 @@ from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
-from latte.run.workspace import find_device
+from latte.io.device import find_device
 from latte.train.learner import Learner
 from latte.train.loop import train
 from latte.train.timing import wait_for

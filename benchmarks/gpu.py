@@ -26,9 +26,9 @@ from benchmarks.gpu_parts import PARTS, Place
 from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError
+from latte.io.device import find_device
 from latte.io.files import write_json
-from latte.run.process import keep_freed_memory
-from latte.run.workspace import find_device
+from latte.io.memory import keep_freed_memory
 
 SECONDS = 180
 """Time limit per part."""

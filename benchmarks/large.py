@@ -27,8 +27,9 @@ from torch.nn.functional import normalize
 from benchmarks.measuring import say
 from benchmarks.scale_features import DrawnFeatures, drawn_features, random_features
 from latte.interfaces.progress import Progress, long_task
+from latte.io.memory import keep_freed_memory
 from latte.report.progress import make_progress
-from latte.run.process import keep_freed_memory, peak_memory_mb, start_measuring
+from latte.run.process import peak_memory_mb, start_measuring
 from latte.toolkit import neighbours as search
 
 ResultT = TypeVar("ResultT")

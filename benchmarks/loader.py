@@ -35,7 +35,7 @@ from latte.data.views import TrainingView
 from latte.interfaces import ImageReference, PixelFormat
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings
-from latte.run.process import keep_freed_memory
+from latte.io.memory import keep_freed_memory
 
 WIDTH, HEIGHT, SIZE = 500, 375, 224
 FORMAT = PixelFormat(SIZE, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)

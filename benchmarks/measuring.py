@@ -18,10 +18,10 @@ from torch import nn
 
 from latte.interfaces import Backbone, LatteError
 from latte.interfaces.progress import SilentProgress
+from latte.io.memory import keep_freed_memory
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
 from latte.results.folder import RunFolder
-from latte.run.process import keep_freed_memory
 from latte.run.profile import matmul_throughput
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
+from latte.backbone.precision import choose_arithmetic, forward_in
 from latte.interfaces.settings import Precision
-from latte.train.precision import choose_arithmetic, forward_in
 
 ALPHA = 0.01
 MARGIN_FLOOR = 1e-6

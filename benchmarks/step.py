@@ -26,9 +26,9 @@ from benchmarks.measuring import (
 )
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step_problem import Problem, make_problem
+from latte.backbone.precision import backward_in, choose_arithmetic
 from latte.interfaces.settings import Precision
-from latte.run.workspace import find_device
-from latte.train.precision import backward_in, choose_arithmetic
+from latte.io.device import find_device
 
 TOLERANCE = 1e-4
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")

@@ -35,8 +35,8 @@ def doctor(json: JsonOption = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch to list devices."""
+    from latte.io.environment import cache_folder
     from latte.new.models import main_memory, usable_cpus
-    from latte.run.workspace import cache_folder
 
     memory, packages = main_memory(), dict.fromkeys(_PACKAGES, "not installed")
     for name in _PACKAGES:

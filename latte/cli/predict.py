@@ -23,7 +23,7 @@ from latte.report.numbers import duration, plural
 from latte.report.progress import make_progress
 
 if TYPE_CHECKING:
-    from latte.run.adapted import Adapted
+    from latte.models.adapted import Adapted
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""

@@ -132,12 +132,12 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     import webbrowser
 
     from latte.data.sources.classes import ClassLookup
+    from latte.models.zero_shot import training_features
     from latte.review.asking import order_of_asking
     from latte.review.opening import addresses, listening, redirecting_file
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.review.teaching import Teaching, adopt_newest
-    from latte.run.zero_shot import training_features
 
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]

@@ -20,7 +20,7 @@ from latte.report.facts import OPENED, READING
 from latte.report.markdown import escaped
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
-    from latte.run.adapted import Adapted, Member
+    from latte.models.adapted import Adapted, Member
 
 PROTOTYPES = "prototypes.safetensors"
 NO_EXPORT_NEEDED = (

@@ -17,7 +17,7 @@ from latte.export.siglip import siglip_model
 from latte.export.tokenizer import clip_tokenizer
 from latte.interfaces import Backbone, LatteError, PixelFormat
 from latte.io.files import write_text
-from latte.run.adapted import Member
+from latte.models.adapted import Member
 from latte.run.saved_model import write_prototypes
 
 _TRANSFORMERS = "5.4"

@@ -16,7 +16,7 @@ from latte.export import folder as shared
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
-from latte.run.adapted import Member
+from latte.models.adapted import Member
 from latte.run.saved_model import write_prototypes
 
 MODEL = "model.onnx"

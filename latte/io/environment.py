@@ -1,11 +1,23 @@
-"""Read numbers from environment variables."""
+"""Read settings from environment variables."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
 
 from latte.interfaces import LatteError
+
+
+def cache_folder() -> Path:
+    """Return the cache folder of all runs: `LATTE_CACHE`, else `latte` in the user's cache."""
+    cache_path = os.environ.get("LATTE_CACHE")
+    return (
+        Path(cache_path).expanduser() if cache_path else Path(platformdirs.user_cache_dir("latte"))
+    )
 
 
 def positive_number(

@@ -14,6 +14,8 @@ from typing import NoReturn
 from latte.interfaces import LatteError
 
 _ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+"""Pattern of valid names of list items and controls, which become parts of file names."""
 
 
 class MissingPathError(LatteError):
@@ -314,3 +316,8 @@ def shortened(name: str, max_bytes: int) -> str:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
+
+
+def is_label(name: str) -> bool:
+    """Return True if `name` can be part of a file name."""
+    return bool(LABEL.fullmatch(name))

@@ -135,8 +135,8 @@ class Model(Predictor):
         """
         import torch
 
+        from latte.models.zero_shot import load_zero_shot
         from latte.review.asking import order_of_images
-        from latte.run.zero_shot import load_zero_shot
 
         if count < 1:
             raise LatteError(f"{count} is less than 1", where="count", hint="give 1 or more")

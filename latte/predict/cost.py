@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from latte.run.adapted import Adapted, Member
+from latte.models.adapted import Adapted, Member
 
 _IMAGES = 4
 """Number of images in the batch that is timed."""

@@ -18,6 +18,8 @@ from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
+from latte.models.adapted import Adapted
+from latte.models.posterior import OwnImages, read_predicted
 from latte.predict.predictions import Predictions
 from latte.predict.stored_features import StoredFeatures, stored_features
 from latte.predict.stream import (
@@ -29,8 +31,6 @@ from latte.predict.stream import (
     number_of_images,
 )
 from latte.results.run import Run
-from latte.run.adapted import Adapted
-from latte.run.posterior import OwnImages, read_predicted
 from latte.run.reopen import load_run_model
 
 BATCH_SIZE = 64

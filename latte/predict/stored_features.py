@@ -8,9 +8,9 @@ from torch import Tensor
 
 from latte.interfaces import LatteError
 from latte.interfaces.measurements import Role
+from latte.models.adapted import Adapted
+from latte.models.zero_shot import load_zero_shot
 from latte.results.run import Run
-from latte.run.adapted import Adapted
-from latte.run.zero_shot import load_zero_shot
 
 
 class StoredFeatures:

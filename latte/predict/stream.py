@@ -25,8 +25,8 @@ from latte.data.views import evaluation_pixels, normalise
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest
 from latte.io.paths import is_folder, path_as_text
+from latte.models.adapted import Adapted
 from latte.predict.stored_features import StoredFeatures
-from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from latte.interfaces import LatteError, NoOptions, Options
+from latte.io.paths import is_label
 from latte.recipe.errors import Check
 from latte.recipe.fields import combined, validated
 from latte.registry.registry import Registry
@@ -33,8 +33,6 @@ from latte.registry.spec import (
     reserved_keys,
 )
 
-LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-"""Pattern of valid names of list items and controls, which become parts of file names."""
 KIND = "latte kind"
 """Key that marks a component in the JSON schema of `Recipe`; its value is the kind."""
 
@@ -158,11 +156,6 @@ def written_name(registry: Registry, registered: Registered) -> str:
     names = [component.spec.name for component in registry.all(registered.spec.kind)]
     is_unique = names.count(registered.spec.name) == 1
     return registered.spec.name if is_unique else registered.full_name
-
-
-def is_label(name: str) -> bool:
-    """Return True if `name` can be part of a file name."""
-    return bool(LABEL.fullmatch(name))
 
 
 def unusable(name: str) -> tuple[str, str]:

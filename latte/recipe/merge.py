@@ -12,7 +12,8 @@ from typing import Any
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
-from latte.recipe.component import is_label, unusable, written_name
+from latte.io.paths import is_label
+from latte.recipe.component import unusable, written_name
 from latte.recipe.document import DocumentBuilder, spelled_out
 from latte.recipe.errors import EXPECTED, Mistakes, wrong_type
 from latte.recipe.fields import KeyPath, value_at, with_value

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from pydantic.json_schema import models_json_schema
 
 from latte.interfaces import LatteError, NoOptions, Options
-from latte.recipe.component import KIND, LABEL
+from latte.io.paths import LABEL
+from latte.recipe.component import KIND
 from latte.recipe.model import (
     CONTROL_KEYS,
     DEFAULT_AUGMENTATION,

@@ -22,19 +22,20 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
+from latte.models.adapted import mean_similarities
+from latte.models.posterior import read_own_images
+from latte.models.zero_shot import ZeroShot, zero_shot_labels
 from latte.results.collected import count_pairs, stored_results
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
-from latte.run.adapted import mean_similarities
 from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
 from latte.run.near_copies import near_copies
-from latte.run.posterior import read_own_images
 from latte.run.saved_model import refuse_other_width, used_classifiers
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
+from latte.run.zero_shot import load_zero_shot_of
 
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
@@ -60,7 +61,7 @@ def collect_results(
     counts = [len(labels.adapted), len(images.training.images)]
     same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
-    zero_shot = load_zero_shot(folder.zero_shot, images, workspace.recipe.encoder_names)
+    zero_shot = load_zero_shot_of(images, folder.zero_shot, workspace.recipe.encoder_names)
     used = used_classifiers(run)
     classifiers = used.learners
     needs_copies = for_reporters and bool(workspace.recipe.reporters)

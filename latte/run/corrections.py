@@ -34,12 +34,11 @@ from latte.interfaces import (
 )
 from latte.io.files import write_json
 from latte.io.paths import existing_file, is_folder
+from latte.models.posterior import with_given_labels
 from latte.recipe.model import Recipe
 from latte.results.folder import RunFolder
 from latte.results.given_labels import GivenLabel, label_files, read_labels, refuse_useless
 from latte.results.named_images import NamedImages
-from latte.results.run import Run
-from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
 
 _KEY = "corrections"
@@ -232,36 +231,3 @@ def save_corrected(
     pairs = zip(keys, corrections.labels, strict=True)
     write_json(folder.corrected, {key: label for key, label in pairs if label >= 0})
     return [folder.corrected]
-
-
-def read_corrected(run: Run) -> dict[str, int]:
-    """Return the classes that a person gave to a run's images, by content hash."""
-    path, classes = run.folder.corrected, len(run.class_names)
-    if not run.folder.wrote("train", path):
-        return {}
-    labels = read_stored(path, dict[str, int])
-    with explained(path):
-        if not all(0 <= label < classes for label in labels.values()):
-            raise ValueError(f"a label is none of {classes} classes")
-    return labels
-
-
-def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
-    """Return the posterior in which classes that a person gave come first, with probability 1.
-
-    `given_labels` (N,) are the classes of the posterior's images; -1 for an image without one.
-    """
-    column = given_labels.unsqueeze(1)
-    is_given = column >= 0
-    labels = torch.cat([column, posterior.labels], dim=1)
-    is_repeated = labels == column
-    is_repeated[:, 0] = False
-    order = is_repeated.int().argsort(dim=1, stable=True)
-    labels = labels.gather(1, order)[:, :-1]
-    certain = torch.zeros_like(posterior.probabilities)
-    certain[:, 0] = 1
-    return Posterior(
-        labels.where(is_given, posterior.labels),
-        certain.where(is_given, posterior.probabilities),
-        None if posterior.none is None else posterior.none.masked_fill(given_labels >= 0, 0),
-    )

@@ -21,11 +21,11 @@ from latte.evaluate.doubtful import doubtful_answers
 from latte.evaluate.metrics import paired_gain_interval
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
 from latte.run.images import Images
 from latte.run.training import train_learners
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot
 
 FOLDS = 5
 LEAST_ANSWERS = 6

@@ -23,16 +23,17 @@ from latte.interfaces import (
     Progress,
 )
 from latte.interfaces.record import DescribeFacts
+from latte.io.memory import keep_freed_memory
+from latte.models.zero_shot import ZeroShot
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.results.stored import DO_AGAIN
 from latte.run.images import Images, find_images, true_labels
-from latte.run.process import keep_freed_memory
 from latte.run.sending import check_sending
 from latte.run.workspace import Workspace, description_folder, run_folder
-from latte.run.zero_shot import ZeroShot, compute_zero_shot
+from latte.run.zero_shot import compute_zero_shot
 from latte.toolkit.descriptions import with_template
 
 

@@ -33,14 +33,14 @@ from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_t
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
+from latte.models.posterior import OwnImages, read_own_images
+from latte.models.zero_shot import ZeroShot
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
-from latte.run.posterior import OwnImages, read_own_images
 from latte.run.result import StageResult
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot
 
 LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""

@@ -118,7 +118,7 @@ class FrozenMethod:
     def _judged(
         self, candidate: FrozenLabels, start: TrainingStart, context: Context
     ) -> FrozenLabels:
-        from latte.run.adapted import mixed_classifier
+        from latte.models.adapted import mixed_classifier
 
         assert self.guard is not None
         features, scale = start.image_features, float(context.frozen_clip().logit_scale)

@@ -16,8 +16,9 @@ from latte.interfaces import (
     Progress,
 )
 from latte.interfaces.settings import BackboneSettings
+from latte.io.environment import cache_folder
 from latte.registry.registry import load_registry
-from latte.run.workspace import cache_folder, unbound_context
+from latte.run.workspace import unbound_context
 
 if TYPE_CHECKING:
     from torch import Tensor

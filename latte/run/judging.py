@@ -21,15 +21,15 @@ from latte.interfaces import (
 from latte.interfaces.guard import check_verdict
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import TrainFacts
+from latte.models.adapted import Adapted, Member, mixed_model
+from latte.models.posterior import save_posterior
+from latte.models.zero_shot import ZeroShot
 from latte.recipe.model import ZERO_SHOT
 from latte.results.run import Run
-from latte.run.adapted import Adapted, Member, mixed_model
 from latte.run.corrections import save_corrected
 from latte.run.images import Images
-from latte.run.posterior import save_posterior
 from latte.run.saved_model import load_model, save_adapted
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot
 
 LEAST_AGREEMENT = 0.75
 """A classifier that agrees with the posterior less than this share of zero-shot's is wrong."""

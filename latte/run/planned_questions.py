@@ -10,14 +10,15 @@ from latte.describe.choose import stored_tokens
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore
 from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
+from latte.io.memory import keep_freed_memory
+from latte.models.zero_shot import ZeroShot
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_descriptions, planned_requests, training_set
 from latte.run.images import Images, find_images, with_corrections
-from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions, training_start
 from latte.run.workspace import Workspace, description_folder, run_folder
-from latte.run.zero_shot import ZeroShot, compute_zero_shot
+from latte.run.zero_shot import compute_zero_shot
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class PreparedRun:
 
     def start(self, progress: Progress) -> RunResults:
         """Make the run, or what is left of it, and return its results."""
-        from latte.run.process import return_freed_memory
+        from latte.io.memory import return_freed_memory
         from latte.run.runner import run_recipe  # imports torch
 
         try:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from latte.backbone.precision import HALF, backward_in, choose_arithmetic
 from latte.interfaces.record import StageRecord
 from latte.io.files import write_json
 from latte.results.folder import RunFolder
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
-from latte.train.precision import HALF, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}

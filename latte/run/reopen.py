@@ -8,18 +8,19 @@ from pathlib import Path
 
 from latte.interfaces import Calibration, ImageReference, LatteError, Progress, RunModel, RunResults
 from latte.interfaces.measurements import Role, UsedModel
+from latte.io.device import find_device
+from latte.io.memory import keep_freed_memory
 from latte.io.paths import exists, is_folder, relative
+from latte.models.adapted import Adapted
+from latte.models.posterior import read_own_images
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
-from latte.run.adapted import Adapted
 from latte.run.collect import collect_results
 from latte.run.evaluating import measure
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
-from latte.run.posterior import read_own_images
-from latte.run.process import keep_freed_memory
 from latte.run.saved_model import load_model
-from latte.run.workspace import Workspace, find_device, naming_repair, saved_recipe
+from latte.run.workspace import Workspace, naming_repair, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
 

@@ -15,6 +15,7 @@ from latte.data.few_images import warn_of_few
 from latte.interfaces import Progress, RunResults, RunStart, StageEnd
 from latte.interfaces.record import Source, StageRecord
 from latte.io.files import write_text
+from latte.io.memory import keep_freed_memory, return_freed_memory
 from latte.io.paths import relative
 from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
@@ -26,9 +27,7 @@ from latte.run.images import Images, changed_inputs, find_images, with_correctio
 from latte.run.process import (
     describe_environment,
     deterministic,
-    keep_freed_memory,
     peak_memory_mb,
-    return_freed_memory,
     share_folder,
     start_measuring,
     take_device,

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import save_file
 from torch import Tensor
 
+from latte.backbone.precision import Arithmetic, choose_arithmetic
 from latte.interfaces import (
     Backbone,
     BackboneLoader,
@@ -25,7 +26,8 @@ from latte.interfaces import (
 from latte.interfaces.measurements import Role
 from latte.interfaces.settings import Precision
 from latte.io.files import make_folder, sync_files, write_atomically
-from latte.recipe.component import is_label
+from latte.io.paths import is_label
+from latte.models.adapted import Adapted, Member, mixed_classifiers
 from latte.recipe.model import BACKBONE, ZERO_SHOT
 from latte.registry.registry import load_registry
 from latte.registry.spec import DEFAULT_BACKBONE, USE
@@ -40,9 +42,7 @@ from latte.results.stored import (
     open_tensors,
     same_count,
 )
-from latte.run.adapted import Adapted, Member, mixed_classifiers
 from latte.run.workspace import Workspace, saved_recipe
-from latte.train.precision import Arithmetic, choose_arithmetic
 
 
 def save_adapted(folder: ModelFolder, adapted: Adapted) -> list[Path]:

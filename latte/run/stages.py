@@ -12,6 +12,8 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import RunResults, long_task
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
+from latte.models.posterior import of_first
+from latte.models.zero_shot import ZeroShot, save_zero_shot
 from latte.results.record import STAGES
 from latte.results.stored import read_stored
 from latte.run.collect import collect_results
@@ -27,13 +29,12 @@ from latte.run.judging import (
     trains_clip,
     zero_shot_model,
 )
-from latte.run.posterior import of_first
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.saved_model import save_prototypes
 from latte.run.training import count_cut, encoder_facts, train_learners
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
+from latte.run.zero_shot import compute_zero_shot, load_zero_shot_of
 
 
 @dataclass
@@ -84,8 +85,8 @@ class Job:
     @cached_property
     def zero_shot(self) -> ZeroShot:
         """The result of stage `zero-shot`: features and labels by the frozen CLIP."""
-        return load_zero_shot(
-            self.workspace.folder.zero_shot, self.images, self.workspace.recipe.encoder_names
+        return load_zero_shot_of(
+            self.images, self.workspace.folder.zero_shot, self.workspace.recipe.encoder_names
         )
 
     @cached_property

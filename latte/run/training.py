@@ -28,17 +28,19 @@ from latte.interfaces import (
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.record import EncoderFacts
 from latte.interfaces.settings import AugmentSettings
-from latte.run.adapted import Adapted, Member, from_learners
+from latte.io.memory import return_freed_memory
+from latte.models.adapted import Adapted, Member
+from latte.models.posterior import check_posterior
+from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import CorrectedLabeler
 from latte.run.describing import build_descriptions, training_set
+from latte.run.from_learners import from_learners
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
-from latte.run.posterior import check_posterior
-from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import ZeroShot, encode_images, encode_names
+from latte.run.zero_shot import encode_images, encode_names
 from latte.train.caching import LARGEST_STATES, state_bytes
 from latte.train.encoding import ImagesFromStates
 from latte.train.features import StepInputs

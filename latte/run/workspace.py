@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
-
-import platformdirs
 
 from latte import distributed
 from latte.interfaces import (
@@ -26,6 +23,8 @@ from latte.interfaces import (
     Progress,
 )
 from latte.interfaces.progress import SilentProgress
+from latte.io.device import find_device
+from latte.io.environment import cache_folder
 from latte.io.paths import MissingPathError
 from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
@@ -40,16 +39,8 @@ from latte.run.listeners import Listeners
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from latte.backbone.precision import Arithmetic
     from latte.data.disk_cache import DiskStore
-    from latte.train.precision import Arithmetic
-
-
-def cache_folder() -> Path:
-    """Return the cache folder of all runs: `LATTE_CACHE`, else `latte` in the user's cache."""
-    cache_path = os.environ.get("LATTE_CACHE")
-    return (
-        Path(cache_path).expanduser() if cache_path else Path(platformdirs.user_cache_dir("latte"))
-    )
 
 
 def description_folder() -> Path:
@@ -138,7 +129,7 @@ class Workspace:
         """Number format, such as bf16, in which a GPU runs the image tower and the text tower."""
         import torch
 
-        from latte.train.precision import choose_arithmetic
+        from latte.backbone.precision import choose_arithmetic
 
         return choose_arithmetic(self.recipe.train.precision, torch.device(self.device))
 
@@ -146,7 +137,7 @@ class Workspace:
         """Return a context manager in which the frozen CLIP encodes without gradient."""
         import torch
 
-        from latte.train.precision import encoding_in
+        from latte.backbone.precision import encoding_in
 
         return encoding_in(self.arithmetic, torch.device(self.device))
 
@@ -207,26 +198,6 @@ class Workspace:
         """
         context = replace(self.context, progress=SilentProgress()) if silent else self.context
         return self.registry.build(choice, options or choice.options, context)
-
-
-def find_device(device: str) -> str:
-    """Return the torch device `device`; for `auto`, `cuda` if there is a GPU, else `cpu`.
-
-    Raises `LatteError` if this machine does not have the device.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise LatteError(
-            f"there is no device `{device}` here",
-            where="device",
-            hint="give the device `auto`, or see what there is: latte doctor",
-        ) from error
-    return device
 
 
 def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import count_rows, encode_many_texts, encode_text_states
+from latte.backbone.precision import encoding_in
 from latte.interfaces import Progress, TextTrunk, Trunk
 from latte.train.encoding import (
     ImagesFromStates,
@@ -14,7 +15,6 @@ from latte.train.encoding import (
     constant_texts,
 )
 from latte.train.learner import Learner
-from latte.train.precision import encoding_in
 from latte.train.training import Training
 
 LARGEST_STATES = 4 * 2**30

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from latte.backbone.encode import check_features
 from latte.backbone.packed import rows_of, starts_of
+from latte.backbone.precision import Arithmetic, encoding_in, forward_in
 from latte.interfaces import Backbone, TextTrunk, Trunk
 from latte.toolkit.blocks import rows_per_block
-from latte.train.precision import Arithmetic, encoding_in, forward_in
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from latte.backbone.precision import Arithmetic, backward_in
 from latte.train.encoding import Encoder, InputT
-from latte.train.precision import Arithmetic, backward_in
 
 
 class GradCache(Encoder[InputT]):

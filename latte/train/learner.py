@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latte.backbone.precision import Arithmetic, LossScaler, choose_arithmetic
 from latte.interfaces import Backbone, Loss, PrototypeAggregator
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
 from latte.train.encoding import Encoder, StepImages, live_images, live_texts
-from latte.train.precision import Arithmetic, LossScaler, choose_arithmetic
 
 
 @dataclass

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
+from latte.backbone.precision import encoding_in
 from latte.data.batches import epoch_batches, training_batches
 from latte.interfaces import (
     Batch,
@@ -35,7 +36,6 @@ from latte.train.checkpoint import Checkpoints, resume
 from latte.train.encoding import ImagesFromStates
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
 from latte.train.memory import explain_out_of_memory
-from latte.train.precision import encoding_in
 from latte.train.step import training_step
 from latte.train.timing import (
     EPOCH_STARTS,

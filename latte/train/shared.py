@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
+from latte.backbone.precision import Arithmetic, backward_in
 from latte.toolkit.seeds import seed_from
 from latte.train.encoding import Encoder, InputT
-from latte.train.precision import Arithmetic, backward_in
 
 
 class Shared(Encoder[InputT]):

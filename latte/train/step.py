@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from latte import distributed
+from latte.backbone.precision import backward_in
 from latte.interfaces import Batch, LabelStream, Supervision
 from latte.train.encoding import Constant, Encoder, InputT, StepImages
 from latte.train.features import StepInputs, StepTexts, description_features
 from latte.train.gradcache import GradCache
 from latte.train.learner import Learner
-from latte.train.precision import backward_in
 from latte.train.shared import Shared, keep_once, sum_gradients
 from latte.train.timing import BACKWARD, IMAGES, LOSS, OPTIMISER, PROTOTYPES, timed
 

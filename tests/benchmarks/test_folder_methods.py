@@ -21,10 +21,10 @@ from benchmarks.folder_methods import (
 )
 from latte.components.prototypes import ReEstimatedOptions, ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
+from latte.models.adapted import mixed_classifier
 from latte.recipe.component import Choice
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
-from latte.run.adapted import mixed_classifier
 from tests.helpers.labelled_sets import labelled_set
 from tests.helpers.training_driver import CONTEXT, training_start
 

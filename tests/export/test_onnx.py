@@ -19,8 +19,8 @@ from latte.export.folder import Exported
 from latte.export.onnx import export_onnx
 from latte.export.run import export_run
 from latte.interfaces import Classifier, LatteError
+from latte.models.adapted import Member
 from latte.predict.stream import encode_stream, named_images
-from latte.run.adapted import Member
 from latte.testing import StubEncoder
 from latte.testing.fixtures import unit_rows
 from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts

@@ -21,7 +21,7 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.data.images import decode_image
 from latte.export.run import export_run
 from latte.interfaces import Classifier, LatteError
-from latte.run.adapted import Adapted, Member
+from latte.models.adapted import Adapted, Member
 from tests.helpers.clip_models import build_clip, with_parts
 from tests.helpers.evaluated import evaluation_view
 from tests.helpers.exported_runs import photos, write_run

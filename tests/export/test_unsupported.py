@@ -14,7 +14,7 @@ from latte.export.folder import Exported
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Classifier, LatteError
-from latte.run.adapted import Adapted, Member
+from latte.models.adapted import Adapted, Member
 from tests.helpers.small_backbone import (
     WIDTH,
     ExportableBackbone,

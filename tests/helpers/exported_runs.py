@@ -14,9 +14,9 @@ from torch.nn.functional import normalize
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier, RunModel
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
+from latte.models.adapted import Adapted, Member
 from latte.results.folder import RunFolder
 from latte.results.record import STAGES
-from latte.run.adapted import Adapted, Member
 from latte.run.saved_model import save_adapted
 from tests.helpers.clip_models import build_clip
 

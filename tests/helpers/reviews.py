@@ -19,13 +19,13 @@ from safetensors.numpy import save_file
 
 from latte.interfaces import LatteError, Progress
 from latte.io.files import write_text
+from latte.models.zero_shot import training_features
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.population import draw
 from latte.results.run import Run
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from latte.run.zero_shot import training_features
 from tests.helpers.records import RECORD, record
 
 TOKEN = "token"

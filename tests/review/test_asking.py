@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from latte.models.zero_shot import ZeroShot, save_zero_shot, training_features
 from latte.review.asking import order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from latte.run.zero_shot import ZeroShot, save_zero_shot, training_features
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")

@@ -16,12 +16,12 @@ from latte.cli.main import run_command_line
 from latte.export.run import export_run
 from latte.interfaces import LatteError
 from latte.io.tensor_files import load_tensors, save_tensors
+from latte.models.zero_shot import load_zero_shot
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.statements import statements
 from latte.run.identity import run_hash
 from latte.run.reopen import evaluate_run, report_run
-from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import run

@@ -16,10 +16,10 @@ import latte
 from latte.cli.main import run_command_line
 from latte.evaluate.priors import unsupported_classes
 from latte.interfaces import LatteError, Verdict
+from latte.models.zero_shot import load_zero_shot
 from latte.registry.registry import load_registry
 from latte.results.run import open_run
 from latte.run.reopen import evaluate_run
-from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import accuracies, record, recorded

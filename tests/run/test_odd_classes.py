@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
-from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
+from latte.models.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 from tests.helpers.records import accuracies, recorded
 from tests.helpers.whole_runs import run
 

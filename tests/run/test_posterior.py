@@ -17,10 +17,10 @@ from torch import Tensor
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, Posterior
+from latte.models.posterior import check_posterior
 from latte.report.summary import summary_table
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
-from latte.run.posterior import check_posterior
 from tests.helpers.guards import fixed, installed, write_fixed_guard
 from tests.helpers.plugin_packages import write_package
 from tests.helpers.records import record, recorded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from latte.run.zero_shot import EncoderFeatures, ZeroShot
+from latte.models.zero_shot import EncoderFeatures, ZeroShot
 from latte.toolkit.neighbours import nearest_neighbours
 from tests.toolkit.test_encoder_agreement import LABELS, noisy
 

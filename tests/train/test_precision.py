@@ -10,11 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latte.interfaces import LatteError
-from latte.interfaces.settings import OptimizerSettings
-from latte.interfaces.settings import Precision as Wanted
-from latte.train import precision
-from latte.train.precision import (
+from latte.backbone import precision
+from latte.backbone.precision import (
     LossScaler,
     backward_in,
     choose_arithmetic,
@@ -22,6 +19,9 @@ from latte.train.precision import (
     forward_in,
     fp32_products,
 )
+from latte.interfaces import LatteError
+from latte.interfaces.settings import OptimizerSettings
+from latte.interfaces.settings import Precision as Wanted
 from latte.train.training import Training
 from tests.helpers.training_engine import SETTINGS, with_settings
 from tests.helpers.training_runs import StoppedError, assert_resumes, metrics, outcome, run

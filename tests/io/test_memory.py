@@ -16,7 +16,7 @@ PROGRAM = """
 import re
 from pathlib import Path
 from threading import Thread
-from latte.run.process import keep_freed_memory, return_freed_memory
+from latte.io.memory import keep_freed_memory, return_freed_memory
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
+from latte.backbone.precision import Arithmetic, encoding_in
 from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, Classifier, Encoder, Progress
-from latte.train.learner import Learner
-from latte.train.precision import Arithmetic, encoding_in
 
 
 @dataclass(frozen=True)
@@ -132,34 +131,6 @@ def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tens
         for classifier, member_features in zip(classifiers, features, strict=True)
     ]
     return similarities[0] if len(similarities) == 1 else torch.stack(similarities).mean(dim=0)
-
-
-def from_learners(
-    learners: Sequence[Learner], class_names: Sequence[str], encoders: Sequence[Member] = ()
-) -> Adapted:
-    """Return a classifier with the learners' backbones and CPU copies of their prototypes.
-
-    `encoders` are further members, whose prototypes may be on any device.
-    """
-    members = [
-        Member(
-            learner.name,
-            learner.backbone,
-            _on_cpu(learner.aggregator.classifier()),
-            learner.arithmetic,
-        )
-        for learner in learners
-    ]
-    members += [replace(member, classifier=_on_cpu(member.classifier)) for member in encoders]
-    return Adapted(tuple(class_names), tuple(members))
-
-
-def _on_cpu(classifier: Classifier) -> Classifier:
-    return Classifier(
-        classifier.weights.detach().cpu().clone(),
-        classifier.owners.cpu().clone(),
-        None if classifier.bias is None else classifier.bias.detach().cpu().clone(),
-    )
 
 
 def mixed_model(zero_shot: Adapted, adapted: Adapted, strength: float) -> Adapted:

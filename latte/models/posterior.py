@@ -16,10 +16,10 @@ from latte.interfaces import Posterior
 from latte.interfaces.measurements import Role
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
+from latte.results.corrected import read_corrected
 from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
-from latte.run.corrections import read_corrected, with_given_labels
 
 
 @dataclass(frozen=True)
@@ -190,3 +190,24 @@ def check_posterior(posterior: Posterior, classes: int) -> None:
         raise ValueError("it does not have one probability of no class for each image")
     if not bool(((none >= 0) & (none <= 1)).all()):
         raise ValueError("a probability of no class is not between 0 and 1")
+
+
+def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
+    """Return the posterior in which classes that a person gave come first, with probability 1.
+
+    `given_labels` (N,) are the classes of the posterior's images; -1 for an image without one.
+    """
+    column = given_labels.unsqueeze(1)
+    is_given = column >= 0
+    labels = torch.cat([column, posterior.labels], dim=1)
+    is_repeated = labels == column
+    is_repeated[:, 0] = False
+    order = is_repeated.int().argsort(dim=1, stable=True)
+    labels = labels.gather(1, order)[:, :-1]
+    certain = torch.zeros_like(posterior.probabilities)
+    certain[:, 0] = 1
+    return Posterior(
+        labels.where(is_given, posterior.labels),
+        certain.where(is_given, posterior.probabilities),
+        None if posterior.none is None else posterior.none.masked_fill(given_labels >= 0, 0),
+    )
