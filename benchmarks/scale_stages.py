@@ -40,11 +40,12 @@ from latte.interfaces import (
     RunResults,
     TrainingStart,
 )
+from latte.interfaces.measurements import ZERO_SHOT
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.record import Source, StageRecord
 from latte.models.adapted import Adapted, Member
+from latte.models.saved_model import save_prototypes
 from latte.models.zero_shot import ZeroShot, load_zero_shot, save_zero_shot, zero_shot_labels
-from latte.recipe.model import ZERO_SHOT
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
@@ -52,7 +53,6 @@ from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome
-from latte.run.saved_model import save_prototypes
 
 BATCH = 512
 

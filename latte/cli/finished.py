@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from latte.cli import shared
-from latte.interfaces import LatteError
+from latte.interfaces import ImageReference, LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.output import echo, print_json
@@ -95,10 +96,17 @@ def export(
         raise LatteError("names no place for the labels", where="--output", hint=hint)
     from latte.export.labels import export_labels
 
-    done = export_labels(run, format_, output, progress, force=force)
+    done = export_labels(run, format_, output, lambda: _training_images(run), progress, force=force)
     echo(f"labels of {done.images:,} images: {', '.join(map(str, done.files))}")
     if done.note:
         echo(done.note, err=True)
+
+
+def _training_images(run: Path) -> Sequence[ImageReference]:
+    from latte.results.run import open_finished
+    from latte.run.workspace import listed_images
+
+    return listed_images(open_finished(run), load_registry())
 
 
 def _refuse_option(option: str, what: str, *, is_set: bool) -> None:

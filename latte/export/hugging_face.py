@@ -18,7 +18,7 @@ from latte.export.tokenizer import clip_tokenizer
 from latte.interfaces import Backbone, LatteError, PixelFormat
 from latte.io.files import write_text
 from latte.models.adapted import Member
-from latte.run.saved_model import write_prototypes
+from latte.models.saved_model import write_prototypes
 
 _TRANSFORMERS = "5.4"
 """First version of transformers with `CLIPImageProcessorPil`, which resizes with Pillow."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -23,12 +23,11 @@ from latte.io.files import digest, write_atomically, write_text
 from latte.io.paths import distinct_names, refuse_read_only
 from latte.io.redaction import printable
 from latte.io.workbooks import write_workbook
-from latte.registry.registry import load_registry
 from latte.results.rows import RankedClasses
 from latte.results.run import Run, open_finished
-from latte.run.workspace import naming_repair, saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "xlsx", "parquet", "imagefolder", "label-studio", "fiftyone"]
+ListImages: TypeAlias = Callable[[], Sequence[ImageReference]]
 Label: TypeAlias = tuple[str, str, float]
 """ID of an image, name of the image's class, and confidence of this class."""
 _COLUMNS = ("image", "label", "confidence")
@@ -45,7 +44,13 @@ class ExportedLabels:
 
 
 def export_labels(
-    path: Path, format_: LabelFormat, output: Path, progress: Progress, *, force: bool = False
+    path: Path,
+    format_: LabelFormat,
+    output: Path,
+    training_images: ListImages,
+    progress: Progress,
+    *,
+    force: bool = False,
 ) -> ExportedLabels:
     """Write the labels of the run at `path` to the file or folder `output`.
 
@@ -53,6 +58,7 @@ def export_labels(
         path: a run folder.
         format_: `imagefolder` and `fiftyone` write a folder with copies of the images.
         output: a new file, or a new or empty folder.
+        training_images: lists the images of the run's dataset; called only if a format needs them.
         progress: reports the copying of images.
         force: replace an existing file; a folder is never replaced.
 
@@ -62,9 +68,9 @@ def export_labels(
     """
     run = open_finished(path)
     if format_ in ("imagefolder", "fiftyone"):
-        return _export_folder(run, format_, output, progress)
+        return _export_folder(run, format_, output, training_images, progress)
     if format_ == "label-studio":
-        return _export_tasks(run, output, force)
+        return _export_tasks(run, output, training_images, force)
     _refuse_existing(output, force)
     if format_ == "parquet":
         require("pyarrow", "parquet")
@@ -96,13 +102,15 @@ def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
             file.writelines(f"{_json(row)}\n" for row in rows)
 
 
-def _export_tasks(run: Run, output: Path, force: bool) -> ExportedLabels:
+def _export_tasks(
+    run: Run, output: Path, training_images: ListImages, force: bool
+) -> ExportedLabels:
     """Write tasks for Label Studio, and the labelling interface for these tasks."""
     interface = output.with_name(f"{output.stem}-interface.xml")
     for path in (output, interface):
         _refuse_existing(path, force)
     answers = _answers(run)
-    images = _images(run, answers)
+    images = _images(training_images, answers)
     for image in images:
         if image.span is not None:
             what = "Label Studio cannot read images in archives"
@@ -130,12 +138,16 @@ def _export_tasks(run: Run, output: Path, force: bool) -> ExportedLabels:
 
 
 def _export_folder(
-    run: Run, format_: LabelFormat, output: Path, progress: Progress
+    run: Run,
+    format_: LabelFormat,
+    output: Path,
+    training_images: ListImages,
+    progress: Progress,
 ) -> ExportedLabels:
     """Copy the images into folders per class, or into a folder beside FiftyOne's `labels.json`."""
     with whole_folder(output, replace=False) as folder:
         answers = _answers(run)
-        images = _images(run, answers)
+        images = _images(training_images, answers)
         stems = distinct_names(PurePosixPath(image.id).stem for image in images)
         if format_ == "imagefolder":
             names = distinct_names(run.class_names)
@@ -163,12 +175,9 @@ def _answers(run: Run) -> list[RankedClasses]:
     return [answer for _, answer in run.rows.pseudo_label_rows()]
 
 
-def _images(run: Run, answers: Sequence[RankedClasses]) -> list[ImageReference]:
+def _images(training_images: ListImages, answers: Sequence[RankedClasses]) -> list[ImageReference]:
     """Return the image of each of `answers`. Raises `LatteError` if the dataset lacks an image."""
-    registry = load_registry()
-    with naming_repair():
-        dataset = unloaded_dataset(saved_recipe(run, registry), registry)
-    images_by_id = {image.id: image for image in dataset.training_images()}
+    images_by_id = {image.id: image for image in training_images()}
     if missing_images := [answer.image for answer in answers if answer.image not in images_by_id]:
         what = f"{len(missing_images)} images of this run are not in its dataset any more"
         raise LatteError(

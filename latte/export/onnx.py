@@ -17,7 +17,7 @@ from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
 from latte.models.adapted import Member
-from latte.run.saved_model import write_prototypes
+from latte.models.saved_model import write_prototypes
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"

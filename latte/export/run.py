@@ -10,7 +10,7 @@ from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Progress
 from latte.interfaces.measurements import UsedModel
-from latte.run.reopen import load_run_model
+from latte.models.loaded import load_run_model
 
 Format = Literal["transformers", "onnx"]
 

@@ -13,6 +13,8 @@ from latte.interfaces.checked import CHECKED, ROUNDING, Count, Positive, Share
 
 Role = Literal["zero-shot", "adapted", "mixed", "control"]
 """Role of a model in its run; `mixed` is a mix of the zero-shot and the adapted model."""
+ZERO_SHOT: Literal["zero-shot"] = "zero-shot"
+"""Role of the frozen CLIP, and name of the only learner of the zero-shot model."""
 UsedModel = Literal["adapted", "zero-shot"]
 """A model that can be used instead of the one that the run uses."""
 

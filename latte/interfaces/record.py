@@ -43,6 +43,19 @@ _Path = Annotated[str, AfterValidator(_checked_path)]
 _Names = Annotated[tuple[str, ...], AfterValidator(_checked_names)]
 
 
+class StoredLoader(Checked):
+    """Component that loaded a run's original CLIP, from which the CLIP can be loaded again.
+
+    Attributes:
+        use: Full name of the component, `distribution/name`.
+        options: Its options. `${NAME}` stands for an environment variable with a secret, and `$${`
+            for `${`. Relative paths start at the folder of the recipe's file.
+    """
+
+    use: str
+    options: Mapping[str, Any] = {}
+
+
 class Source(Checked):
     """Origin of a run: the recipe's file and values, and the limit on the images.
 
@@ -52,6 +65,7 @@ class Source(Checked):
             drives.
         limit: Largest number of training images and of evaluation images; None means all.
         backbone: Identity of the original CLIP weights; see `BackboneLoader.identity`.
+        loader: Component that loads these weights; None in a run of an earlier version.
         values: The resolved recipe; environment variables in its values are not replaced.
         origins: Place of each value of the recipe, by the value's key path.
     """
@@ -60,6 +74,7 @@ class Source(Checked):
     recipe_from_run: _Path | None = None
     limit: Positive | None = None
     backbone: str = ""
+    loader: StoredLoader | None = None
     values: Mapping[str, Any] = {}
     origins: Mapping[str, str] = {}
 

@@ -11,9 +11,9 @@ from latte.interfaces import EncoderLoader, LatteError
 from latte.new.methods import METHODS, Method
 from latte.new.models import Machine
 from latte.recipe.component import find_component
+from latte.registry.context import unbound_context
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME, USE, Registered
-from latte.run.workspace import unbound_context
 
 _PACKAGE = "latte-encoders"
 Keys = Mapping[str, str]

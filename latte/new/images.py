@@ -25,9 +25,9 @@ from latte.interfaces import Context, Dataset, ImageReference, LatteError, Progr
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
 from latte.new.arguments import NEW, Arguments
 from latte.new.labels import LabelCounts, checked_labels
+from latte.registry.context import unbound_context
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
-from latte.run.workspace import unbound_context
 
 SAMPLE = 64
 """Number of images that are opened, spread evenly over the folder."""

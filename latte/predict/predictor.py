@@ -19,6 +19,7 @@ from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.models.adapted import Adapted
+from latte.models.loaded import load_run_model
 from latte.models.posterior import OwnImages, read_predicted
 from latte.predict.predictions import Predictions
 from latte.predict.stored_features import StoredFeatures, stored_features
@@ -31,7 +32,6 @@ from latte.predict.stream import (
     number_of_images,
 )
 from latte.results.run import Run
-from latte.run.reopen import load_run_model
 
 BATCH_SIZE = 64
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from latte.io.variables import escape
 from latte.recipe.fields import KeyPath
-from latte.recipe.variables import Written, escape
+from latte.recipe.variables import Written
 
 WIDTH = 80
 _INDENT = 2
@@ -34,6 +35,22 @@ class Line:
 def dump_yaml(value: Any) -> str:
     """Return plain data as YAML; `load_recipe` reads it back unchanged, even texts with `${`."""
     return "".join(f"{line.text}\n" for line in yaml_lines(value))
+
+
+def with_placeholders(value: Any) -> Any:
+    """Return plain data whose texts `expand_variables` turns into those of `value`.
+
+    Only placeholders of secrets, such as `${TOKEN}`, stay as they are.
+    """
+    if isinstance(value, dict):
+        return {key: with_placeholders(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_placeholders(item) for item in value]
+    return _with_placeholder(value) if isinstance(value, str) else value
+
+
+def _with_placeholder(text: str) -> str:
+    return str(text) if isinstance(text, Written) else escape(text)
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
@@ -87,7 +104,7 @@ def _scalar(value: Any, *, is_key: bool = False) -> str:
         return mantissa + ".0" * bool(exponent and "." not in mantissa) + exponent + power
     if isinstance(value, int):
         return str(value)
-    text = value if is_key or isinstance(value, Written) else escape(value)
+    text = value if is_key else _with_placeholder(value)
     return text if _PLAIN.fullmatch(text) and not _MISREAD.fullmatch(text) else _quoted(text)
 
 

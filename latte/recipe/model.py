@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import suggestion
+from latte.interfaces.measurements import ZERO_SHOT
 from latte.interfaces.settings import (
     BackboneSettings,
     EvaluateSettings,
@@ -33,8 +34,6 @@ from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, DEFAULT_BACKBONE, USE
 
 BACKBONE = "backbone"
-ZERO_SHOT = "zero-shot"
-"""Name of the only learner of the zero-shot model."""
 DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
 """Augmentation of a recipe whose section `augmentation` has no key `use`."""
 _PLUGIN_MODEL = "plugin:"

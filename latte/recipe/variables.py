@@ -1,7 +1,4 @@
-"""Expand environment variables in texts of a recipe, and make paths from variables absolute.
-
-A recipe writes `${VAR}`, `${VAR:-default}`, and `$${` for a literal `${`.
-"""
+"""Expand environment variables in texts of a recipe, and make paths from variables absolute."""
 
 from __future__ import annotations
 
@@ -15,18 +12,12 @@ from typing import Any
 
 from latte.interfaces import IsPath, LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
-from latte.io.redaction import is_secret
+from latte.io.variables import expand_variables
 from latte.recipe.errors import Check
 from latte.recipe.fields import KeyPath, has, types_at, value_at, with_value
 from latte.recipe.model import BACKBONE, component_above
 from latte.recipe.places import Document, Place
 from latte.registry.registry import Registry
-
-_REFERENCE = re.compile(
-    r"(?P<escaped>\$\$\{)"
-    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}"
-    r"|(?P<malformed>\$\{[^}]*\}?)"
-)
 
 
 class Written(str):
@@ -46,49 +37,16 @@ class AsWritten(dict[str, str]):
 def expand(text: str, environment: Mapping[str, str], place: Place) -> tuple[str, Place]:
     """Return `text` with the values of its environment variables, and its place with their names.
 
-    A `${` inside a value is not expanded. As in a shell, the default after `:-` also replaces an
-    empty variable. Raises `LatteError` for an unset variable without a default.
+    Raises `LatteError` as `expand_variables` does.
     """
-    names: list[str] = []
-    filled: list[tuple[int, int]] = []
-    expanded, secret, end = "", False, 0
-    for match in _REFERENCE.finditer(text):
-        expanded += text[end : match.start()]
-        end = match.end()
-        if match["escaped"]:
-            expanded += "${"
-            continue
-        if match["malformed"]:
-            raise LatteError(
-                f'"{match[0]}" is not a variable',
-                hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a literal ${.",
-            )
-        names.append(match["name"])
-        value = _look_up(match["name"], match["default"], environment)
-        secret = secret or is_secret(match["name"], value)
-        if environment.get(match["name"]):
-            filled.append((len(expanded), len(expanded) + len(value)))
-        expanded += value
-    variables = tuple(dict.fromkeys(names))
-    place = replace(place, variables=variables, filled=tuple(filled), is_secret=secret)
-    return expanded + text[end:], place
-
-
-def escape(text: str) -> str:
-    """Return `text` with each `${` escaped, so that `expand` returns `text` itself."""
-    return text.replace("${", "$${")
-
-
-def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> str:
-    value = environment.get(name)
-    if default is not None:
-        return value or default
-    if value is None:
-        raise LatteError(
-            f"the environment variable {name} is not set",
-            hint=f"Set it (export {name}=...), or write ${{{name}:-default}} here.",
-        )
-    return value
+    expanded = expand_variables(text, environment)
+    place = replace(
+        place,
+        variables=expanded.variables,
+        filled=expanded.filled,
+        is_secret=expanded.is_secret,
+    )
+    return expanded.text, place
 
 
 def refuse_in_prompts(check: Check) -> None:

@@ -24,6 +24,7 @@ from latte.interfaces import (
 )
 from latte.models.adapted import mean_similarities
 from latte.models.posterior import read_own_images
+from latte.models.saved_model import refuse_other_width, used_classifiers
 from latte.models.zero_shot import ZeroShot, zero_shot_labels
 from latte.results.collected import count_pairs, stored_results
 from latte.results.rows import PseudoLabels
@@ -33,7 +34,6 @@ from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
 from latte.run.near_copies import near_copies
-from latte.run.saved_model import refuse_other_width, used_classifiers
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import load_zero_shot_of
 

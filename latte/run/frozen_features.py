@@ -17,8 +17,8 @@ from latte.interfaces import (
 )
 from latte.interfaces.settings import BackboneSettings
 from latte.io.environment import cache_folder
+from latte.registry.context import unbound_context
 from latte.registry.registry import load_registry
-from latte.run.workspace import unbound_context
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,16 +19,15 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
-from latte.interfaces.measurements import Role
+from latte.interfaces.measurements import ZERO_SHOT, Role
 from latte.interfaces.record import TrainFacts
 from latte.models.adapted import Adapted, Member, mixed_model
 from latte.models.posterior import save_posterior
+from latte.models.saved_model import load_model, save_adapted
 from latte.models.zero_shot import ZeroShot
-from latte.recipe.model import ZERO_SHOT
 from latte.results.run import Run
 from latte.run.corrections import save_corrected
 from latte.run.images import Images
-from latte.run.saved_model import load_model, save_adapted
 from latte.run.workspace import Workspace
 
 LEAST_AGREEMENT = 0.75

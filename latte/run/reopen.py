@@ -1,17 +1,13 @@
-"""Reopen a finished run: load its model, measure the model again, or write the reports again."""
+"""Reopen a finished run: measure its models again, or write the reports again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from latte.interfaces import Calibration, ImageReference, LatteError, Progress, RunModel, RunResults
-from latte.interfaces.measurements import Role, UsedModel
-from latte.io.device import find_device
+from latte.interfaces import ImageReference, LatteError, Progress, RunModel, RunResults
 from latte.io.memory import keep_freed_memory
 from latte.io.paths import exists, is_folder, relative
-from latte.models.adapted import Adapted
 from latte.models.posterior import read_own_images
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
@@ -19,7 +15,6 @@ from latte.run.collect import collect_results
 from latte.run.evaluating import measure
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
-from latte.run.saved_model import load_model
 from latte.run.workspace import Workspace, naming_repair, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
@@ -35,37 +30,6 @@ def training_images(path: Path, registry: Registry, progress: Progress) -> Seque
     """Return the training images that the dataset of the run at `path` has now."""
     with naming_repair():
         return open_workspace(path, registry, progress).dataset.training_images()
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model of a run, on a torch device."""
-
-    run: Run
-    role: Role
-    model: Adapted
-    device: str
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The calibration of the model's confidence; None if the run was not evaluated."""
-        evaluated = self.run.record.evaluate.model(self.role)
-        return None if evaluated is None else evaluated.calibration
-
-
-def load_run_model(
-    path: Path, device: str, progress: Progress, use: UsedModel | None = None
-) -> LoadedModel:
-    """Load the model of a run that `use` names, or else the one that the run uses.
-
-    Needs neither the recipe's images nor its plugins, except the plugin of the backbone, and for
-    zero-shot CLIP after training all plugins. Raises `LatteError` if there is no model.
-    """
-    keep_freed_memory()
-    run, found_device = open_finished(path), find_device(device)
-    run.require_model()
-    role = use or run.record.train.used
-    return LoadedModel(run, role, load_model(run, found_device, progress, role), found_device)
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[RunModel]:

@@ -13,14 +13,15 @@ from typing import Any
 from latte import distributed
 from latte.data.few_images import warn_of_few
 from latte.interfaces import Progress, RunResults, RunStart, StageEnd
-from latte.interfaces.record import Source, StageRecord
+from latte.interfaces.record import Source, StageRecord, StoredLoader
 from latte.io.files import write_text
 from latte.io.memory import keep_freed_memory, return_freed_memory
 from latte.io.paths import relative
 from latte.io.redaction import without_secrets
-from latte.recipe.dump import dump_yaml
-from latte.recipe.model import Recipe
+from latte.recipe.dump import dump_yaml, with_placeholders
+from latte.recipe.model import BACKBONE, Recipe
 from latte.registry.registry import Registry
+from latte.registry.spec import USE
 from latte.results.record import STAGES
 from latte.run.identity import code_of_stage
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
@@ -157,6 +158,7 @@ class _Runner:
                 recipe_from_run=os.path.relpath(path, self.folder.path) if is_near else None,
                 limit=limit,
                 backbone=self.workspace.backbone.identity(),
+                loader=_stored_loader(recipe),
                 values=recipe.resolved,
                 origins=origins,
             )
@@ -286,6 +288,11 @@ class _Runner:
                 records[name] = folder.results.read()
         if distributed.is_main_process():
             self.folder.results.note_controls(records)
+
+
+def _stored_loader(recipe: Recipe) -> StoredLoader:
+    options = {name: value for name, value in recipe.resolved[BACKBONE].items() if name != USE}
+    return StoredLoader(use=recipe.backbone.full_name, options=with_placeholders(options))
 
 
 def _flattened(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from latte.interfaces import RunResults, long_task
 from latte.interfaces.record import RunRecord, StageRecord, TrainFacts
 from latte.io.files import digest
 from latte.models.posterior import of_first
+from latte.models.saved_model import save_prototypes
 from latte.models.zero_shot import ZeroShot, save_zero_shot
 from latte.results.record import STAGES
 from latte.results.stored import read_stored
@@ -31,7 +32,6 @@ from latte.run.judging import (
 )
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
-from latte.run.saved_model import save_prototypes
 from latte.run.training import count_cut, encoder_facts, train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import compute_zero_shot, load_zero_shot_of

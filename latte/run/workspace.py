@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from latte import distributed
 from latte.interfaces import (
@@ -19,6 +19,7 @@ from latte.interfaces import (
     Dataset,
     Encoder,
     EncoderLoader,
+    ImageReference,
     LatteError,
     Progress,
 )
@@ -29,6 +30,7 @@ from latte.io.paths import MissingPathError
 from latte.recipe.component import Choice
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
+from latte.registry.context import no_clip
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
@@ -208,6 +210,13 @@ def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) ->
     return loaded.model_copy(update={**facts, "controls": controls})
 
 
+def listed_images(run: Run, registry: Registry) -> Sequence[ImageReference]:
+    """Return the training images that a run's dataset has now, without loading a model."""
+    with naming_repair():
+        dataset = unloaded_dataset(saved_recipe(run, registry), registry)
+    return dataset.training_images()
+
+
 @contextmanager
 def naming_encoder(name: str) -> Iterator[None]:
     """Name the encoder in each `LatteError` that the block raises without a place."""
@@ -250,12 +259,7 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
     """Build a component of a recipe without a run or a model."""
-    return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
-
-
-def unbound_context(base_dir: Path, registry: Registry) -> Context:
-    """Return a context on the CPU without a recipe or a CLIP."""
-    return Context(base_dir.absolute(), cache_folder(), "cpu", 0, _no_clip, registry.model_folder)
+    return registry.build(choice, choice.options, _context(recipe, registry, "cpu", no_clip))
 
 
 def _context(
@@ -263,7 +267,3 @@ def _context(
 ) -> Context:
     base, seed = recipe.base_dir.absolute(), recipe.seed
     return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
-
-
-def _no_clip() -> NoReturn:
-    raise LatteError("nothing is encoded here")

@@ -15,9 +15,9 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier, RunModel
 from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecord
 from latte.models.adapted import Adapted, Member
+from latte.models.saved_model import save_adapted
 from latte.results.folder import RunFolder
 from latte.results.record import STAGES
-from latte.run.saved_model import save_adapted
 from tests.helpers.clip_models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")

@@ -18,12 +18,12 @@ from latte.export.folder import whole_folder
 from latte.interfaces import Backbone, Classifier
 from latte.io.files import make_folder, write_text
 from latte.models.adapted import Adapted, Member
+from latte.models.saved_model import save_adapted
 from latte.predict.rows_file import RowsFile
 from latte.predict.sorting import Sorter
 from latte.results.answers import Answer, append_answers, read_answers
 from latte.results.folder import ModelFolder, RunFolder
 from latte.results.metrics_log import MetricsLog, read_metrics
-from latte.run.saved_model import save_adapted
 from latte.train.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers.power_loss import Disk
 

@@ -3,8 +3,9 @@
 import pytest
 
 from latte.interfaces import LatteError
+from latte.io.variables import escape
 from latte.recipe.places import Place
-from latte.recipe.variables import escape, expand
+from latte.recipe.variables import expand
 from tests.helpers.recipes import MINIMAL, Complaints, Load
 
 LINE = Place("r.yaml", 1)

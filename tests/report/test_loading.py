@@ -16,9 +16,9 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.data.images import decode_image
 from latte.interfaces import Classifier
 from latte.models.adapted import Adapted, Member
+from latte.models.saved_model import save_adapted
 from latte.report.facts import loading_code
 from latte.results.folder import RunFolder
-from latte.run.saved_model import save_adapted
 from tests.helpers.exported_runs import ODD_PHOTOS, odd_photo
 
 NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]

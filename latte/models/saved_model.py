@@ -23,12 +23,12 @@ from latte.interfaces import (
     LatteError,
     Progress,
 )
-from latte.interfaces.measurements import Role
+from latte.interfaces.measurements import ZERO_SHOT, Role
 from latte.interfaces.settings import Precision
 from latte.io.files import make_folder, sync_files, write_atomically
 from latte.io.paths import is_label
 from latte.models.adapted import Adapted, Member, mixed_classifiers
-from latte.recipe.model import BACKBONE, ZERO_SHOT
+from latte.models.original import load_original
 from latte.registry.registry import load_registry
 from latte.registry.spec import DEFAULT_BACKBONE, USE
 from latte.results.folder import ModelFolder
@@ -42,7 +42,6 @@ from latte.results.stored import (
     open_tensors,
     same_count,
 )
-from latte.run.workspace import Workspace, saved_recipe
 
 
 def save_adapted(folder: ModelFolder, adapted: Adapted) -> list[Path]:
@@ -156,7 +155,7 @@ def used_classifiers(run: Run) -> StoredClassifiers:
 
 
 def _load_zero_shot(run: Run, device: str, progress: Progress) -> Adapted:
-    """Load zero-shot CLIP; if CLIP was trained, the recipe's backbone loads the original weights.
+    """Load zero-shot CLIP; if CLIP was trained, load the original weights.
 
     Raises `LatteError` if these weights are missing, or have changed since the run.
     """
@@ -164,18 +163,8 @@ def _load_zero_shot(run: Run, device: str, progress: Progress) -> Adapted:
     if not run.record.train.trains_clip:
         member = _load_learners(run, load_classifiers(run, run.folder.adapted_model), device)[0]
         return Adapted(run.class_names, (replace(member, name=ZERO_SHOT, classifier=classifier),))
-    registry = load_registry()
-    recipe = saved_recipe(run, registry, [f"device={device}"])
-    workspace = Workspace(recipe, registry, progress, run.folder)
-    if workspace.backbone.identity() != run.record.source.backbone:
-        raise LatteError(
-            f"the weights of {workspace.backbone.title} have changed since this run, which uses "
-            "them because it kept zero-shot CLIP",
-            where=str(run.folder.path),
-            hint=f"put them back, or make the run again: {run.repeat_command()}",
-        )
-    arithmetic = _arithmetic(run, torch.device(device))
-    member = Member(ZERO_SHOT, workspace.frozen_clip, classifier, arithmetic)
+    backbone = load_original(run, device, progress)
+    member = Member(ZERO_SHOT, backbone, classifier, _arithmetic(run, torch.device(device)))
     return Adapted(run.class_names, (member,))
 
 
@@ -190,7 +179,7 @@ def _load_adapted(run: Run, device: str) -> Adapted:
 
 def _load_learners(run: Run, stored: StoredClassifiers, device: str) -> list[Member]:
     folder, classifiers = run.folder.adapted_model, stored.learners
-    registry, section = load_registry(), run.recipe.get(BACKBONE)
+    registry, section = load_registry(), run.recipe.get("backbone")
     component_name = section.get(USE) if isinstance(section, dict) else None
     registered = registry.get(
         "backbone", str(component_name or DEFAULT_BACKBONE), where=str(run.folder.recipe)
