@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -93,7 +94,11 @@ def _naming_repair(run: Run) -> Iterator[None]:
     try:
         yield
     except LatteError as error:
-        where, base = error.where or str(run.folder.path), run.recipe_path.parent
-        moved = f"the run was made from {base}: move it together with its recipe and weights"
-        hint = error.hint or f"{'put them back' if exists(base) else moved}, {_USE_ADAPTED}"
+        where, first_place = (
+            error.where or str(run.folder.path),
+            Path(run.record.source.recipe).parent,
+        )
+        moved = f"the run was made in {first_place}: move it together with its recipe and weights"
+        is_here = exists(run.recipe_path.parent)
+        hint = error.hint or f"{'put them back' if is_here else moved}, {_USE_ADAPTED}"
         raise LatteError(error.what, where=where, hint=hint) from error
