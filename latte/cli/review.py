@@ -132,7 +132,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     import webbrowser
 
     from latte.data.sources.classes import ClassLookup
-    from latte.models.zero_shot import training_features
+    from latte.models.similar_images import training_features
     from latte.review.asking import order_of_asking
     from latte.review.opening import addresses, listening, redirecting_file
     from latte.review.server import make_app

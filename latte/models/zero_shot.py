@@ -12,10 +12,8 @@ from torch import Tensor
 from latte.interfaces import Classifier, Progress, long_task
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
-from latte.results.run import Run
 from latte.results.stored import explained
 from latte.toolkit.blocks import row_blocks
-from latte.toolkit.encoder_agreement import encoder_weights, joined_features
 
 _ENCODERS = "encoders"
 _UNIT = 1e-2
@@ -89,16 +87,6 @@ class ZeroShot:
         ]
 
     @property
-    def training_with_encoders(self) -> Tensor:
-        """Unit rows (N, D + E + ...) whose cosines say which training images are similar.
-
-        They are `training` itself unless an encoder sees the same classes as the CLIP.
-        """
-        features = {name: encoder.training for name, encoder in self.encoders.items()}
-        weights = encoder_weights(self.training, self.zero_shot_labels, features)
-        return joined_features(self.training, features, weights)
-
-    @property
     def classifier(self) -> Classifier:
         """The zero-shot classifier, with one prototype per class."""
         return Classifier(self.class_features, torch.arange(len(self.class_features)))
@@ -137,12 +125,6 @@ def load_zero_shot(path: Path, encoders: Sequence[str] | None = None) -> ZeroSho
         zero_shot = _from_tensors(load_tensors(path), encoders)
         _check(zero_shot)
     return zero_shot
-
-
-def training_features(run: Run) -> Tensor | None:
-    """Return `training_with_encoders` of a finished run; None if the run stored no features."""
-    path = run.folder.zero_shot
-    return load_zero_shot(path).training_with_encoders if path.exists() else None
 
 
 def _from_tensors(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> ZeroShot:

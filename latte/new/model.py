@@ -135,6 +135,7 @@ class Model(Predictor):
         """
         import torch
 
+        from latte.models.similar_images import training_with_encoders
         from latte.models.zero_shot import load_zero_shot
         from latte.review.asking import order_of_images
 
@@ -143,7 +144,7 @@ class Model(Predictor):
         review, run = self._review, self._run
         images = [image for image in review.images if self._path(run, image.row)]
         rows = [image.row for image in images]
-        features = load_zero_shot(run.folder.zero_shot).training_with_encoders[rows]
+        features = training_with_encoders(load_zero_shot(run.folder.zero_shot))[rows]
         order = order_of_images(images, features, review.answers(), count)
         labels = torch.tensor([image.adapted for image in images])
         questions = []
@@ -265,7 +266,7 @@ def load(
 ) -> Model:
     """Open the model of a run folder; this needs neither the recipe's images nor its plugins.
 
-    If CLIP was trained, zero-shot CLIP needs the recipe's plugins and its original weights.
+    If CLIP was trained, zero-shot CLIP needs the original weights and the plugin that loads them.
 
     Args:
         run: the path of a run folder, such as `runs/birds-1a2b3c4d`.

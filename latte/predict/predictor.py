@@ -253,10 +253,10 @@ def open_predictor(
 ) -> PredictorT:
     """Open a model of a run folder as `kind`, which is `Predictor` or a subclass.
 
-    This needs neither the recipe's images nor its plugins; but zero-shot CLIP needs the plugins and
-    the original weights if CLIP was trained. `use` opens this model even if the guard chose another
-    one. `progress` shows the loading, and `work` what the model does. Raises `LatteError` as
-    `latte.load` does.
+    This needs neither the recipe's images nor its plugins; but if CLIP was trained, zero-shot CLIP
+    needs the original weights and the plugin that loads them. `use` opens this model even if the
+    guard chose another one. `progress` shows the loading, and `work` what the model does. Raises
+    `LatteError` as `latte.load` does.
     """
     with machine_errors():
         folder = given_path(run, "run")

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from latte.interfaces import LatteError, Progress
 from latte.io.files import write_text
-from latte.models.zero_shot import training_features
+from latte.models.similar_images import training_features
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.population import draw

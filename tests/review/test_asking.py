@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from latte.models.zero_shot import ZeroShot, save_zero_shot, training_features
+from latte.models.similar_images import training_features
+from latte.models.zero_shot import ZeroShot, save_zero_shot
 from latte.review.asking import order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place

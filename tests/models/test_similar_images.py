@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from latte.models.similar_images import training_with_encoders
 from latte.models.zero_shot import EncoderFeatures, ZeroShot
 from latte.toolkit.neighbours import nearest_neighbours
 from tests.toolkit.test_encoder_agreement import LABELS, noisy
@@ -16,9 +17,9 @@ def test_similar_images_are_those_of_clip_and_encoder_together() -> None:
         "noise": EncoderFeatures(noisy(9, seed=3), clear),
     }
     zero_shot = ZeroShot(images, images, torch.eye(8)[:3], LABELS, encoders=encoders)
-    assert zero_shot.training_with_encoders.shape == (60, 16)
+    assert training_with_encoders(zero_shot).shape == (60, 16)
     shares = []
-    for rows in (images, zero_shot.training_with_encoders):
+    for rows in (images, training_with_encoders(zero_shot)):
         _, indices = nearest_neighbours(rows, 5)
         shares.append(float((LABELS[indices] == LABELS.unsqueeze(1)).double().mean()))
     assert shares[0] < shares[1]
@@ -27,4 +28,4 @@ def test_similar_images_are_those_of_clip_and_encoder_together() -> None:
 def test_similar_images_are_those_of_the_clip_without_encoders() -> None:
     images = noisy(0.4, seed=0)
     zero_shot = ZeroShot(images, images, torch.eye(8)[:3], LABELS)
-    assert zero_shot.training_with_encoders is images
+    assert training_with_encoders(zero_shot) is images
