@@ -117,10 +117,10 @@ def _refuse_option(option: str, what: str, *, is_set: bool) -> None:
 def report(run: shared.RunArgument, quiet: shared.QuietOption = False) -> None:
     """Write the reports of a finished run again."""
     shared.require_run(run)
-    from latte.report.summary import summary_table
+    from latte.report.summary import print_summary
     from latte.run.reopen import report_run
 
     results, files = report_run(run, load_registry(), make_progress(quiet))
-    echo(summary_table(results, relative(results.folder)))
+    print_summary(results, relative(results.folder))
     for file in files:
         echo(str(file))

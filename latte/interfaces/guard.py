@@ -108,6 +108,8 @@ class Verdict:
             it None, because features alone cannot show that.
         forecast: `likely better` only if such verdicts were right on labelled sets that were not
             used to make the guard: at least 85 of 100 folders gained, and at most 5 lost.
+        names_known: False if CLIP hardly knows the class names, so that zero-shot labels are about
+            as good as guessing; True if it knows them better, None if the guard cannot say.
 
     Example:
         >>> from latte.api import Verdict
@@ -120,6 +122,7 @@ class Verdict:
     signals: Mapping[str, float] = field(default_factory=dict)
     measured: Literal["better"] | None = None
     forecast: Literal["likely better"] | None = None
+    names_known: bool | None = None
 
     @property
     def adapt(self) -> bool:
@@ -157,6 +160,9 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
     for name, value in verdict.signals.items():
         if not math.isfinite(value):
             raise ValueError(f"the signal {name} is not a finite number")
+    if not isinstance(verdict.names_known, bool | None):
+        kind = type(verdict.names_known).__name__
+        raise ValueError(f"names_known is a {kind}, not a bool or None: write bool(...)")
 
 
 class Guard(Component[OptionsT]):

@@ -26,7 +26,7 @@ for prediction in model.predict_iter("photos"):
     print(prediction.image, prediction.name, prediction.confidence)
 """
 
-_STRONG = ("label-use", "ask", "verdict")
+_STRONG = ("headline", "label-use", "ask", "verdict")
 """Kinds of statements in bold."""
 
 _INTENDED_USE = (

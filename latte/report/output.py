@@ -38,10 +38,11 @@ def rows_stream() -> TextIO:
     return cast("TextIO", SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
 
 
-def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
+def echo(text: object, *, nl: bool = True, err: bool = False, bold: bool = False) -> None:
     """Print `text` with control characters escaped.
 
-    If `err` is true, print to stderr and redact secrets.
+    If `err` is true, print to stderr and redact secrets. If `bold` is true, print in bold on a
+    terminal that can.
 
     Example:
         >>> from latte.api.output import echo
@@ -49,7 +50,9 @@ def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
         3 images
     """
     shown = redact(str(text)) if err else str(text)
-    typer.echo(on_terminal(shown), nl=nl, err=err)
+    shown = on_terminal(shown)
+    is_bold = bold and Console(stderr=err).color_system is not None
+    typer.echo(typer.style(shown, bold=True) if is_bold else shown, nl=nl, err=err)
 
 
 def results() -> Console:

@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["label-use", "ask", "verdict", "accuracies", "result", "caution", "names", "note"]
-"""Kind of a statement: `label-use`, `ask`, `verdict` and `result` are emphasized, a `caution` is in
-a frame, `accuracies` is a table, and `names` has a list of class names."""
+Kind = Literal[
+    "headline",
+    "label-use",
+    "ask",
+    "verdict",
+    "accuracies",
+    "result",
+    "caution",
+    "names",
+    "note",
+]
+"""Kind of a statement: a `headline` is in bold, in the terminal too; `label-use`, `ask`, `verdict`
+and `result` are emphasized, a `caution` is in a frame, `accuracies` is a table, and `names` has a
+list of class names."""
 
 Tone = Literal["better", "same", "worse", "unknown"]
 

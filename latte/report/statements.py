@@ -15,7 +15,7 @@ from latte.io.redaction import one_line
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
-from latte.report.verdict import NO_GUARD, verdict_statements
+from latte.report.verdict import NO_GUARD, name_statements, verdict_statements
 from latte.results.answers import TITLES
 from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
@@ -51,17 +51,22 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     models, folder = measured_models(record), run or results.folder.name
     is_answered = _answers_measure(results, evidence)
     goal = None if models.models or is_answered else _goal_of_answers(results)
+    headline = [] if models.models else name_statements(results, folder)
+    is_measured, is_doubted = bool(models.models), bool(headline)
     return [
+        *headline,
         *_oracle(record.recipe),
-        *([_ask(results, folder)] if goal == "names" else []),
-        *verdict_statements(results, folder, evidence, is_measured=bool(models.models)),
-        *([_measure(folder)] if goal == "gain" else []),
+        *([_ask(results, None if headline else folder)] if goal == "names" else []),
+        *verdict_statements(
+            results, folder, evidence, is_measured=is_measured, is_doubted=is_doubted
+        ),
+        *([_measure(folder)] if goal == "gain" and not headline else []),
         *_corrected(record.recipe),
         *_encoders(results),
         *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
-        *_names(results, None if goal == "names" else folder),
+        *_names(results, None if goal == "names" or headline else folder),
         *_failed_requests(results, folder),
         *_questions(results),
     ]
@@ -134,8 +139,11 @@ def _encoders(results: RunResults) -> list[Statement]:
     return [Statement("note", note) for note in notes]
 
 
-def _ask(results: RunResults, run: str) -> Statement:
-    """Return what a person can name, how long that takes, and the command that asks for it."""
+def _ask(results: RunResults, run: str | None) -> Statement:
+    """Return what a person can name, how long that takes, and the command that asks for it.
+
+    The command is left out if `run` is None, because an earlier statement has it.
+    """
     groups = _groups(results)
     number = min(groups, _MANY_GROUPS)
     minutes = plural(max(1, round(number * _SECONDS_PER_GROUP / 60)), "minute")
@@ -144,7 +152,8 @@ def _ask(results: RunResults, run: str) -> Statement:
         f"{plural(groups, 'group')} of images to name, {time}: a new run learns the names. "
         f"{_TAUGHT} The task “{TITLES['evidence']}” measures the gain of this run."
     )
-    return Statement("ask", text, (Command("To answer in the browser", _review(run)),))
+    commands = (Command("To answer in the browser", _review(run)),) if run else ()
+    return Statement("ask", text, commands)
 
 
 def _groups(results: RunResults) -> int:

@@ -9,6 +9,7 @@ from latte.io.redaction import one_line
 from latte.report.accuracy import score_rows
 from latte.report.facts import peak_memory
 from latte.report.numbers import PERCENT, duration
+from latte.report.output import echo
 from latte.report.statement import Statement
 from latte.report.statements import statements
 from latte.report.terminal import paragraph, table
@@ -22,8 +23,16 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
 
     Commands in the summary name the run folder by `run`; the default is the name of the folder.
     """
-    lines = [line for stated in statements(results, run) for line in _statement(stated)]
-    return "\n".join(lines).removeprefix("\n")
+    return _joined(statements(results, run))
+
+
+def print_summary(results: RunResults, run: str) -> None:
+    """Print the summary of a run; a headline is in bold if stdout is a terminal."""
+    stated = statements(results, run)
+    headlines = [statement for statement in stated if statement.kind == "headline"]
+    if headlines:
+        echo(_joined(headlines), bold=True)
+    echo(_joined(stated[len(headlines) :]))
 
 
 def model_lines(models: Sequence[RunModel]) -> list[str]:
@@ -45,6 +54,11 @@ def cost_line(results: RunResults, seconds: float) -> str:
     if not results.record.peak_memory_mb:
         return time
     return f"{time}; peak memory: {peak_memory(results.record.peak_memory_mb)}"
+
+
+def _joined(stated: Iterable[Statement]) -> str:
+    lines = [line for statement in stated for line in _statement(statement)]
+    return "\n".join(lines).removeprefix("\n")
 
 
 def _statement(statement: Statement) -> list[str]:

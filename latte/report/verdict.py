@@ -17,6 +17,7 @@ from latte.report.taught import taught_sentence, taught_tone
 from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
 from latte.results.run import Run
+from latte.results.taught_runs import teaching_answers
 
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 
@@ -33,16 +34,44 @@ _FORGONE = (
     "On the labelled sets that the guard was built on, about one large gain in four was given up "
     "in this way."
 )
+MANY_ANSWERS = 6
+"""With so many answers, the labels are no longer those of CLIP alone."""
+_HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good as guessing."
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 
 
+def name_statements(results: RunResults, run: str) -> list[Statement]:
+    """Return the headline that CLIP hardly knows the class names; empty if the guard does not say.
+
+    The run has no labelled images. It is empty, too, if a person has given `MANY_ANSWERS` labels.
+    """
+    verdict = results.record.train.verdict
+    if verdict is None or verdict.names_known is not False or _answers(results) >= MANY_ANSWERS:
+        return []
+    command = Command("A few answers help most", f"latte review {shlex.quote(run)}")
+    return [Statement("headline", _HARDLY_KNOWN, (command,))]
+
+
+def _answers(results: RunResults) -> int:
+    """Return the number of answers that taught the run, and of those that may teach the next."""
+    taught = results.record.train.answers
+    waiting = len(teaching_answers(RunFolder(results.folder).review))
+    return waiting + (taught.answers if taught else 0)
+
+
 def verdict_statements(
-    results: RunResults, run: str, evidence: Evidence | None, *, is_measured: bool
+    results: RunResults,
+    run: str,
+    evidence: Evidence | None,
+    *,
+    is_measured: bool,
+    is_doubted: bool = False,
 ) -> list[Statement]:
     """Return statements on the guard's verdict, and on the gain that `evidence` measures.
 
     Commands name the run folder `run`. Without answers and without labelled images (`is_measured`),
-    the statements say that it is not known if adapting helps.
+    the statements say that it is not known if adapting helps, unless a headline above them doubts
+    the labels (`is_doubted`).
     """
     verdict, answers = results.record.train.verdict, results.record.train.answers
     if evidence is not None and evidence.estimate.answered:
@@ -59,7 +88,7 @@ def verdict_statements(
     if not is_known and verdict.outcome == "likely better":
         sentence = "Adapted: likely better than zero-shot CLIP."
         doubts = [Statement("note", _LIKELY)]
-    elif not is_known:
+    elif not is_known and not is_doubted:
         helps = "this helps" if verdict.adapt else "adapting would help"
         sentence += f" Whether {helps} is not known: features alone cannot tell."
         doubts = [Statement("note", _LOSSES if verdict.adapt else _FORGONE)]

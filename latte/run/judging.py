@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -91,7 +91,9 @@ def judge_and_save(
                 else answer_verdict
             )
             return (
-                Verdict(0.0, conflict, signals=candidate_verdict.signals)
+                replace(
+                    candidate_verdict, strength=0.0, reason=conflict, measured=None, forecast=None
+                )
                 if conflict
                 else candidate_verdict
             )

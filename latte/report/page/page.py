@@ -24,7 +24,7 @@ from latte.report.page.sheets import copies_sentence, sheets
 from latte.report.statements import statements
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LEADING = ("label-use", "ask", "verdict")
+_LEADING = ("headline", "label-use", "ask", "verdict")
 """Kinds of the first statements, which the page shows above its sections."""
 
 

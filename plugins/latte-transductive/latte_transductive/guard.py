@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
 
 from latte.api import Evidence, Guard, Verdict
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
+from latte_transductive.known_names import LEAST_AGREEMENT, name_agreement
 from latte_transductive.margin import relative_margin
 from latte_transductive.options import MixtureOptions
 
@@ -39,11 +41,23 @@ class EvidenceGuard(Guard[MixtureOptions]):
     If a person gave the class of `MIN_GIVEN` images or more, the lead does not decide, and the
     adapted labels must agree more with a mixture that uses these classes, with or without training
     (README, "With answers").
+
+    The verdict also says that CLIP hardly knows the names if the lead is below `MIN_LEAD` and
+    similar images often get different names (README, "Does CLIP know the names?").
     """
 
     @torch.no_grad()
     def judge(self, evidence: Evidence) -> Verdict:
         """Return the verdict on the adapted model; see `Guard`."""
+        verdict = self._decision(evidence)
+        agreement = name_agreement(evidence.image_features, evidence.class_features)
+        if "lead" not in verdict.signals or math.isnan(agreement):
+            return verdict
+        is_known = verdict.signals["lead"] >= MIN_LEAD or agreement >= LEAST_AGREEMENT
+        signals = {**verdict.signals, "agreement of similar images": agreement}
+        return replace(verdict, signals=signals, names_known=is_known)
+
+    def _decision(self, evidence: Evidence) -> Verdict:
         images, texts = evidence.image_features, evidence.class_features
         scale, corrections = evidence.logit_scale, evidence.corrections
         lead = relative_margin(images, texts, progress=self.context.progress)
