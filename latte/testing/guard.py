@@ -40,6 +40,12 @@ class GuardContract(ComponentContract):
         evidence = guard_evidence(classes)
         _check(self.judged(tmp_path, evidence), evidence)
 
+    @pytest.mark.parametrize("classes", [1, 4])
+    def test_many_images_are_judged(self, tmp_path: Path, classes: int) -> None:
+        """The verdict must be valid for 240 images; `names_known` is True, False or None."""
+        evidence = guard_evidence(classes, images=240)
+        _check(self.judged(tmp_path, evidence), evidence)
+
     @pytest.mark.parametrize("learners", [1, 2])
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int

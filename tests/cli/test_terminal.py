@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -115,3 +116,24 @@ def test_commands_print_only_through_latte_report_output() -> None:
     assert len(others) > 10
     ways = re.compile(r"typer\.echo|[^e]Console\(|print_exception|sys\.stdout\.write")
     assert [path.name for path in others if ways.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [("xterm", b"\x1b[1ma\x1b[0m"), ("dumb", b"a")])
+def test_bold_needs_a_terminal_that_can(terminal: str, shown: bytes) -> None:
+    program = "from latte.report.output import echo; echo('a', bold=True)"
+    environment = {**os.environ, "TERM": terminal}
+    reader, writer = pty.openpty()
+    subprocess.run([sys.executable, "-c", program], stdout=writer, check=True, env=environment)
+    os.close(writer)
+    assert os.read(reader, 100).strip() == shown
+    os.close(reader)
+
+
+def test_bold_text_escapes_control_characters_and_is_plain_in_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    echo("bold", bold=True)
+    echo(HOSTILE, bold=True)
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == "bold"
+    assert second.startswith(ECHOED)

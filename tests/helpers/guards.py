@@ -14,12 +14,14 @@ from tests.helpers.plugin_packages import write_package
 PLUGIN = '''
 import json, os
 from pathlib import Path
+from typing import Any
 from latte.api import ComponentSpec, Guard, Options, Verdict, hookimpl
 
 class FixedOptions(Options):
     strength: float = 1.0
     reason: str = "the options say so"
     stops: bool = False
+    names_known: Any = None
 
 class Fixed(Guard[FixedOptions]):
     """Write the evidence to the file that JUDGED names."""
@@ -42,7 +44,8 @@ class Fixed(Guard[FixedOptions]):
             }))
         options = self.options
         signals = {"images": float(len(evidence.labels))}
-        return Verdict(options.strength, options.reason, signals)
+        known = options.names_known
+        return Verdict(options.strength, options.reason, signals, names_known=known)
 
 @hookimpl
 def latte_components():

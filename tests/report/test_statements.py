@@ -45,6 +45,11 @@ CASES = {
     "labelled": {},
     "control as good": {"models": MEASURED},
     "unlabelled": {"models": (), "verdict": Verdict(1.0, REASON), "unsupported": UNSUPPORTED},
+    "unknown names": {
+        "models": (),
+        "verdict": Verdict(0.0, REASON, names_known=False),
+        "unsupported": UNSUPPORTED,
+    },
     "no guard": {"models": (), "verdict": None},
     "kept": {"models": (ZERO_SHOT, ADAPTED), "verdict": Verdict(0.0, REASON)},
     "mixed": {

@@ -10,14 +10,18 @@ import pytest
 
 from latte.interfaces import Interval, RunModel, RunResults, Verdict
 from latte.interfaces.guard import Outcome
+from latte.interfaces.record import AnswerFacts
 from latte.report.card import model_card
+from latte.report.page.page import run_page
 from latte.report.statements import statements
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
 from latte.report.verdict import NO_GUARD
+from tests.helpers.html_document import parse
 from tests.helpers.report_examples import (
     ADAPTED,
     BEFORE,
+    CLASSES,
     CONTROL,
     ZERO_SHOT,
     changed,
@@ -26,6 +30,7 @@ from tests.helpers.report_examples import (
     run_results,
     top1,
 )
+from tests.helpers.reviews import answer_all, made_up_review
 
 REASON = "the texts and the groups of images agree"
 WHOLE = Verdict(1.0, REASON)
@@ -74,6 +79,7 @@ class TestOutcome:
             "signals",
             "measured",
             "forecast",
+            "names_known",
         ]
 
 
@@ -149,6 +155,64 @@ class TestWords:
         assert result.startswith("Adapting gained")
         assert no_guard == NO_GUARD
         assert "latte review runs/a" in " ".join(lines(unlabelled(tmp_path, None)))
+
+
+HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good as guessing."
+UNKNOWN = replace(KEPT, names_known=False)
+
+
+class TestUnknownNames:
+    """Names that CLIP hardly knows are the first thing that everything says about a run."""
+
+    def test_they_come_first_and_in_bold_with_the_command_that_helps(self, tmp_path: Path) -> None:
+        results = unlabelled(tmp_path, UNKNOWN)
+        command = f"latte review {results.folder.name}"
+        start = squashed(f"{HARDLY_KNOWN} A few answers help most: {command}")
+        assert squashed(summary_table(results)).startswith(start)
+        header = parse(run_page(results)).one("header").words
+        title = results.record.name
+        assert squashed(header).startswith(squashed(f"latte report {title} {start}"))
+        _, _, body = model_card(results).partition(f"# {title}\n\n")
+        assert body.startswith(f"**{HARDLY_KNOWN}**")
+
+    def test_they_replace_the_same_doubt(self, tmp_path: Path) -> None:
+        text = " ".join(lines(unlabelled(tmp_path, UNKNOWN, unsupported=("fox",))))
+        assert "Kept zero-shot CLIP. The texts and the groups" in text
+        assert "not known" not in text and "given up in this way" not in text
+        assert text.count("latte review") == 1
+
+    def test_a_forecast_stays(self, tmp_path: Path) -> None:
+        likely = replace(WHOLE, forecast="likely better", names_known=False)
+        text = " ".join(lines(unlabelled(tmp_path, likely)))
+        assert text.startswith(HARDLY_KNOWN)
+        assert "Adapted: likely better than zero-shot CLIP." in text
+
+    @pytest.mark.parametrize("names_known", [True, None])
+    def test_known_names_are_not_doubted(self, tmp_path: Path, names_known: bool | None) -> None:
+        verdict = replace(KEPT, names_known=names_known)
+        assert HARDLY_KNOWN not in lines(unlabelled(tmp_path, verdict))
+
+    def test_labelled_images_say_more(self, tmp_path: Path) -> None:
+        assert HARDLY_KNOWN not in lines(judged(tmp_path, UNKNOWN))
+
+    @pytest.mark.parametrize(("answers", "is_first"), [(5, True), (6, False)])
+    def test_six_answers_that_taught_the_run_end_the_doubt(
+        self, tmp_path: Path, answers: int, is_first: bool
+    ) -> None:
+        facts = AnswerFacts(answers=answers, classes=2)
+        recipe = {"corrections": "a/review.jsonl"}
+        results = unlabelled(tmp_path, UNKNOWN, answers=facts, recipe=recipe)
+        stated = lines(results)
+        assert (stated[0] == HARDLY_KNOWN) is (HARDLY_KNOWN in stated) is is_first
+        assert " ".join(stated).count("latte review") == 1
+
+    @pytest.mark.parametrize(("answers", "is_first"), [(5, True), (6, False)])
+    def test_six_answers_of_the_review_end_the_doubt(
+        self, tmp_path: Path, answers: int, is_first: bool
+    ) -> None:
+        results = unlabelled(tmp_path, UNKNOWN)
+        answer_all(made_up_review(results.folder, CLASSES), "adapted", answers)
+        assert (lines(results)[0] == HARDLY_KNOWN) is is_first
 
 
 class TestKeptZeroShot:

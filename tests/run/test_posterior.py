@@ -58,9 +58,10 @@ class TestClassifierThatContradictsThePosterior:
     def test_guard_keeps_zero_shot_for_new_images(
         self, recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder, results, _ = run(recipe, *settings, fixed(1))
+        folder, results, _ = run(recipe, *settings, fixed(1, names_known="false"))
         assert results is not None and results.record.train.verdict is not None
         assert results.record.train.verdict.outcome == "kept zero-shot"
+        assert results.record.train.verdict.names_known is False
         said = "classifier for new images does not classify as the own images were labelled"
         page = (folder / "report" / "index.html").read_text(encoding="utf-8")
         assert said in results.record.train.verdict.reason and said in page

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
-from latte_transductive.guard import EvidenceGuard
+from latte_transductive.guard import MIN_LEAD, EvidenceGuard
+from latte_transductive.known_names import LEAST_AGREEMENT, name_agreement
 from latte_transductive.margin import expected_margin, relative_margin
 from latte_transductive.options import MixtureOptions
 from torch import Tensor
@@ -143,6 +145,45 @@ def test_candidate_that_changes_no_label_says_so() -> None:
     assert (
         guard().judge(evidence(texts, images, zero_shot)).reason == "adapting would change no label"
     )
+
+
+@pytest.mark.parametrize(("images", "names_known"), [(240, False), (99, None)])
+def test_names_that_similar_images_do_not_share_are_hardly_known(
+    images: int, names_known: bool | None
+) -> None:
+    verdict = guard().judge(evidence(unit(12, 5, 256), unit(images, 6, 256)))
+    assert verdict.names_known is names_known
+    assert ("agreement of similar images" in verdict.signals) is (images >= 100)
+
+
+def test_names_that_fit_clusters_are_known() -> None:
+    assert guard().judge(evidence(*problem(gap=1.0, noise=0.3))).names_known
+
+
+def test_many_names_that_fit_are_known_though_neighbours_have_others() -> None:
+    """Among 100 images, most neighbours of an image have another of 100 names."""
+    texts, images = problem(gap=0.3, noise=0.3, images=300, classes=100)
+    verdict = guard().judge(evidence(texts, images))
+    assert verdict.signals["agreement of similar images"] < LEAST_AGREEMENT
+    assert verdict.signals["lead"] > MIN_LEAD
+    assert verdict.names_known
+
+
+def test_low_lead_with_names_that_similar_images_share_is_no_doubt() -> None:
+    texts, images = problem(gap=1.0, noise=0.3)
+    doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
+    verdict = guard().judge(evidence(doubled, images))
+    assert verdict.signals["lead"] < MIN_LEAD
+    assert verdict.signals["agreement of similar images"] > LEAST_AGREEMENT
+    assert verdict.names_known
+
+
+def test_agreement_counts_names_beyond_chance() -> None:
+    texts, images = unit(4, 1), unit(4, 1).repeat_interleave(50, 0)
+    assert name_agreement(images, texts) == 1
+    assert abs(name_agreement(unit(2000, 2, 512), unit(4, 3, 512))) < 0.1
+    assert math.isnan(name_agreement(images, texts[:1]))
+    assert math.isnan(name_agreement(images[:99], texts))
 
 
 @pytest.mark.parametrize("images", [1, 7])
