@@ -200,10 +200,11 @@ def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
+    """Return `workspace.limit` of the items in order; they are the same for every seed."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items
-    drawn = random.Random(f"{workspace.seed} {split}").sample(range(len(items)), limit)
+    drawn = random.Random(f"0 {split}").sample(range(len(items)), limit)
     return [items[index] for index in sorted(drawn)]
 
 

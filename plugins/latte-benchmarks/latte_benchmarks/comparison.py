@@ -119,10 +119,7 @@ def notes(comparison: Comparison) -> list[str]:
     for row in rows:
         digests.setdefault((row.method, row.dataset.name), set()).add(row.dataset.digest)
     if any(len(same_name) > 1 for same_name in digests.values()):
-        texts.append(
-            "Runs on different evaluation images are kept apart, never averaged. (--limit draws "
-            "its images from the seed.)"
-        )
+        texts.append("Runs on different evaluation images are kept apart, never averaged.")
     return [*texts, *_published_notes(comparison), *_guard_notes(comparison)]
 
 

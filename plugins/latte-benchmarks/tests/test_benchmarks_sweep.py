@@ -121,10 +121,12 @@ def test_the_same_run_is_planned_once(squares: Path) -> None:
     ]
 
 
-def test_the_limit_reaches_every_run(squares: Path, tiny: Call) -> None:
+def test_the_limit_reaches_every_run_and_their_seeds_are_averaged(
+    squares: Path, tiny: Call
+) -> None:
     printed = tiny("sweep", "squares.yaml", "--seeds", "0,1", "--limit", "5", "--quiet")
-    assert "kept apart, never averaged" in " ".join(printed.out.split())
-    assert [line.split()[1] for line in tables(printed.out)] == ["1", "1"]
+    assert "kept apart, never averaged" not in " ".join(printed.out.split())
+    assert [line.split()[1] for line in tables(printed.out)] == ["2"]
 
 
 def test_a_dry_run_lists_and_does_nothing(squares: Path, latte: Call) -> None:
