@@ -28,9 +28,10 @@ from benchmarks.encoded_sets import ALONE, EncodedSet, encoded_sets
 from benchmarks.folder_methods import context_of
 from benchmarks.folder_sets import positive, set_parser, sets_of
 from benchmarks.measuring import no_descriptions, say, table
-from latte.interfaces import FeatureBank, PrototypeAggregator, TrainingStart
-from latte.models.adapted import mean_similarities
-from latte.run.frozen import LEARNER, frozen_method
+from latte.evaluate.similarities import mean_similarities
+from latte.interfaces import TrainingStart
+from latte.run.frozen import LEARNER, built, frozen_method
+from latte.train.fit import fit
 
 _CELLS = {"balanced": "all names", "few names": "a fifth of the set's names", "50": "50 images"}
 _ANSWERS = {"1 per class": 1, "5 per class": 5}
@@ -127,23 +128,12 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
         encode_names=folder.encode_names,
         encoder_features={} if encoder is None else {encoder: own_parts[encoder]},
     )
-    method, context = frozen_method({"transductive": {}}), context_of(folder)
-    choice = method.labelers[0]
-    labeler = cast(
-        "TransductiveLabeler[Any]", method.registry.build(choice, choice.options, context)
-    )
-    aggregator = cast(
-        "PrototypeAggregator[Any]",
-        method.registry.build(method.prototypes, method.prototypes.options, context),
-    )
-    aggregator.start(start)
-    labeler.start(start)
-    info = labeler.on_epoch_start({LEARNER: FeatureBank(images)}, {LEARNER: aggregator}, 0)
-    features = [unseen_parts[ALONE if name == LEARNER else name] for name in info.classifiers]
-    similarities = mean_similarities([*info.classifiers.values()], features)
-    posterior = labeler.posterior(LEARNER)
-    assert posterior is not None
-    return Labels(posterior.labels[:, 0], similarities.argmax(dim=1), labeler.encoder_weights)
+    method = built(frozen_method({"transductive": {}}), context_of(folder))
+    found = fit(method, start)
+    features = [unseen_parts[ALONE if name == LEARNER else name] for name in found.classifiers]
+    similarities = mean_similarities([*found.classifiers.values()], features)
+    labeler = cast("TransductiveLabeler[Any]", method.labelers["transductive"])
+    return Labels(found.labels, similarities.argmax(dim=1), labeler.encoder_weights)
 
 
 def gain(folder: Folder, labels: Labels, weight: float) -> Gain:

@@ -1,7 +1,7 @@
 """Run the methods of recipes without steps on frozen features.
 
-A method has labelers, prototypes and optionally a guard. They are called in the order of
-`latte.train.loop` and of the stage that calls the guard.
+A method has labelers, prototypes and optionally a guard. They are called and checked as in a run
+(`latte.train.fit`).
 """
 
 from __future__ import annotations

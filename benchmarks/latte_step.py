@@ -22,7 +22,14 @@ from latte.components.latteclip import (
 )
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, NoOptions, TrainingStart
+from latte.interfaces import (
+    Batch,
+    Context,
+    DescriptionType,
+    FeatureBank,
+    NoOptions,
+    TrainingStart,
+)
 from latte.interfaces.settings import OptimizerSettings, Precision
 from latte.toolkit.descriptions import (
     ClassDescription,
@@ -33,6 +40,7 @@ from latte.toolkit.descriptions import (
     ImageOptions,
 )
 from latte.train.features import StepInputs
+from latte.train.fit import Method
 from latte.train.learner import build_learner
 from latte.train.step import training_step
 
@@ -75,10 +83,10 @@ class LatteStep:
             problem.zero_shot_labels.to(device),
             no_descriptions,
         )
-        aggregator.start(self.start)
-        aggregator.on_epoch_start(EpochInfo({}), "main")
-        for labeler in self.inputs.labelers:
-            labeler.start(self.start)
+        labelers = {str(number): one for number, one in enumerate(self.inputs.labelers)}
+        method = Method(labelers, {"main": aggregator})
+        method.start(self.start)
+        method.start_epoch(0, lambda learner: FeatureBank(self.start.image_features))
 
     @property
     def model(self) -> Any:

@@ -24,10 +24,11 @@ from benchmarks.folder_methods import (
 from benchmarks.measuring import no_descriptions
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
-from latte.interfaces import FeatureBank, NoOptions, TrainingStart
+from latte.interfaces import NoOptions, TrainingStart
 from latte.report.progress import make_progress
 from latte.run.frozen import LEARNER
 from latte.run.questions import StoredQuestions
+from latte.train.fit import Method, fit
 
 _OPTIONS = ChoicesOptions()
 
@@ -61,14 +62,11 @@ def fitted(
     labeler = asking(options, context)
     features = folder.own.features
     inputs = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
-    labeler.start(TrainingStart(*inputs, **start))
-    info = labeler.on_epoch_start(
-        {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
-    )
-    posterior = labeler.posterior(LEARNER)
-    assert posterior is not None
-    test = classify(info.classifiers[LEARNER], folder.test.features)
-    return accuracy(folder, Answers(posterior.labels[:, 0], test))
+    prototypes = LabelerPrototypes(NoOptions(), context)
+    method = Method({"choices": labeler}, {LEARNER: prototypes})
+    found = fit(method, TrainingStart(*inputs, **start))
+    test = classify(found.classifiers[LEARNER], folder.test.features)
+    return accuracy(folder, Answers(found.labels, test))
 
 
 def every_question(folder: Folder) -> int:

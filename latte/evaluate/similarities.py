@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from latte.interfaces import Classifier
 from latte.toolkit.blocks import row_blocks
 
 
@@ -37,6 +38,15 @@ def in_blocks(similarities: Tensor | Similarities) -> Similarities:
         return similarities
     images, classes = similarities.shape
     return Similarities(images, classes, lambda rows: similarities[rows])
+
+
+def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
+    """Return the members' mean similarities (B, C), from each member's features (B, D)."""
+    similarities = [
+        classifier.similarities(member_features)
+        for classifier, member_features in zip(classifiers, features, strict=True)
+    ]
+    return similarities[0] if len(similarities) == 1 else torch.stack(similarities).mean(dim=0)
 
 
 @dataclass(frozen=True)

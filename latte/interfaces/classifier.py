@@ -70,6 +70,16 @@ class Classifier:
         return lowest_score.scatter_reduce(1, owners, rows, "amax", include_self=True)
 
 
+def cpu_copy(classifier: Classifier) -> Classifier:
+    """Return a copy of the classifier on the CPU, without gradient."""
+    bias = classifier.bias
+    return Classifier(
+        classifier.weights.detach().cpu().clone(),
+        classifier.owners.cpu().clone(),
+        None if bias is None else bias.detach().cpu().clone(),
+    )
+
+
 @cache
 def _known_numbers() -> MutableMapping[Tensor, int]:
     from torch.utils.weak import WeakTensorKeyDictionary

@@ -208,6 +208,30 @@ class Posterior:
     none: Tensor | None = None
 
 
+def check_posterior(posterior: Posterior, classes: int) -> None:
+    """Raise `ValueError` if labels or probabilities of a posterior are impossible."""
+    import torch
+
+    labels, probabilities = posterior.labels, posterior.probabilities
+    if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
+        raise ValueError("its labels are not a matrix of classes")
+    if not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"a label is none of {classes} classes")
+    if not probabilities.is_floating_point() or probabilities.shape != labels.shape:
+        raise ValueError("it does not have one probability for each label")
+    is_probability = (probabilities >= 0) & (probabilities <= 1 + 1e-4)
+    if not bool(is_probability.all()):
+        raise ValueError("a probability is not between 0 and 1")
+    if not bool((probabilities > 0).any(dim=1).all()):
+        raise ValueError("an image has no probability above 0")
+    if (none := posterior.none) is None:
+        return
+    if not none.is_floating_point() or none.shape != labels.shape[:1]:
+        raise ValueError("it does not have one probability of no class for each image")
+    if not bool(((none >= 0) & (none <= 1)).all()):
+        raise ValueError("a probability of no class is not between 0 and 1")
+
+
 class Trainable(Component[OptionsT]):
     """Chooses the trainable parameters of a learner's backbone; may also add parameters.
 

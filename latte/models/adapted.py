@@ -14,7 +14,7 @@ from torch import Tensor
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.precision import Arithmetic, encoding_in
 from latte.data.cache import ImageCache
-from latte.evaluate.similarities import Similarities
+from latte.evaluate.similarities import Similarities, mean_similarities
 from latte.interfaces import Backbone, Classifier, Encoder, Progress
 
 
@@ -122,15 +122,6 @@ class Adapted:
             len(self.class_names),
             lambda rows: self.similarities([member_features[rows] for member_features in features]),
         )
-
-
-def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return the members' mean similarities (B, C), from each member's features (B, D)."""
-    similarities = [
-        classifier.similarities(member_features)
-        for classifier, member_features in zip(classifiers, features, strict=True)
-    ]
-    return similarities[0] if len(similarities) == 1 else torch.stack(similarities).mean(dim=0)
 
 
 def mixed_model(zero_shot: Adapted, adapted: Adapted, strength: float) -> Adapted:

@@ -14,6 +14,7 @@ from latte.evaluate.calibration import calibrated
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
 from latte.interfaces.measurements import Role
+from latte.interfaces.training import check_posterior
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.corrected import read_corrected
@@ -168,28 +169,6 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     keys = own_images.keys
     given_labels = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
     return OwnImages(with_given_labels(own_images.posterior, given_labels), keys, exponent)
-
-
-def check_posterior(posterior: Posterior, classes: int) -> None:
-    """Raise `ValueError` if labels or probabilities of a posterior are impossible."""
-    labels, probabilities = posterior.labels, posterior.probabilities
-    if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
-        raise ValueError("its labels are not a matrix of classes")
-    if not bool(((labels >= 0) & (labels < classes)).all()):
-        raise ValueError(f"a label is none of {classes} classes")
-    if not probabilities.is_floating_point() or probabilities.shape != labels.shape:
-        raise ValueError("it does not have one probability for each label")
-    is_probability = (probabilities >= 0) & (probabilities <= 1 + 1e-4)
-    if not bool(is_probability.all()):
-        raise ValueError("a probability is not between 0 and 1")
-    if not bool((probabilities > 0).any(dim=1).all()):
-        raise ValueError("an image has no probability above 0")
-    if (none := posterior.none) is None:
-        return
-    if not none.is_floating_point() or none.shape != labels.shape[:1]:
-        raise ValueError("it does not have one probability of no class for each image")
-    if not bool(((none >= 0) & (none <= 1)).all()):
-        raise ValueError("a probability of no class is not between 0 and 1")
 
 
 def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:

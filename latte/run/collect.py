@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latte.describe.bank import DescriptionBank
-from latte.evaluate.similarities import Similarities
+from latte.evaluate.similarities import Similarities, mean_similarities
 from latte.interfaces import (
     ClassifiedImage,
     Classifier,
@@ -22,7 +22,6 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.models.adapted import mean_similarities
 from latte.models.posterior import read_own_images
 from latte.models.saved_model import refuse_other_width, used_classifiers
 from latte.models.zero_shot import ZeroShot, zero_shot_labels

@@ -23,8 +23,8 @@ from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
+from latte.run.fitting import fit_again
 from latte.run.images import Images
-from latte.run.training import train_learners
 from latte.run.workspace import Workspace
 
 FOLDS = 5
@@ -127,14 +127,14 @@ def _posterior_without(
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
-    labels = tuple(-1 if key in hidden else label for key, label in pairs)
-    corrections = replace(images.corrections, labels=labels)
+    kept = tuple(-1 if key in hidden else label for key, label in pairs)
+    corrections = replace(images.corrections, labels=kept)
     without = replace(images, corrections=corrections)
-    adapted, posterior = train_learners(workspace, without, zero_shot, bank, refit=True)
+    fitted = fit_again(workspace, without, zero_shot, bank)
+    posterior = fitted.posterior
     if posterior is None:
-        blocks = adapted.in_blocks(zero_shot.training_of(adapted.names))
-        adapted_labels = blocks.labels().unsqueeze(1)
-        posterior = Posterior(adapted_labels, torch.ones_like(adapted_labels, dtype=torch.float32))
+        labels = fitted.labels.unsqueeze(1)
+        posterior = Posterior(labels, torch.ones_like(labels, dtype=torch.float32))
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
     rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
     return Posterior(posterior.labels[rows], posterior.probabilities[rows])

@@ -9,16 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from latte.interfaces import (
-    Candidate,
     Classifier,
     Context,
-    EpochInfo,
-    Evidence,
-    FeatureBank,
     Guard,
     LatteError,
-    PrototypeAggregator,
-    PseudoLabeler,
     TrainingStart,
     Verdict,
 )
@@ -30,6 +24,8 @@ from latte.registry.spec import Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from latte.train.fit import Fit, Method
 
 LEARNER = "main"
 
@@ -81,66 +77,62 @@ class FrozenMethod:
     guard: Choice | None = None
 
     def label(self, start: TrainingStart, context: Context) -> FrozenLabels:
-        """Label the images of `start`; components are called in the order of a run."""
-        import torch
+        """Fit the method to `start` and label its images, as a run does.
 
-        with torch.no_grad():
-            candidate = self._candidate(start, context)
-            if self.guard is None:
-                return candidate
-            return self._judged(candidate, start, context)
+        Raises `LatteError` if a posterior or the guard's verdict cannot be used.
+        """
+        from latte.train.fit import fit, judge
 
-    def _candidate(self, start: TrainingStart, context: Context) -> FrozenLabels:
-        """Return labels without the guard: of the last posterior, if there is one."""
-        aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
-        labelers = [
-            cast("PseudoLabeler[Any]", self._build(choice, context)) for choice in self.labelers
-        ]
-        aggregator.start(start)
-        for labeler in labelers:
-            labeler.start(start)
-        banks, by_name = {LEARNER: FeatureBank(start.image_features)}, {LEARNER: aggregator}
-        classifiers: dict[str, Classifier] = {}
-        for labeler in labelers:
-            seen = banks if labeler.needs_feature_banks else {}
-            classifiers |= labeler.on_epoch_start(seen, by_name, 0).classifiers
-        aggregator.on_epoch_start(EpochInfo(classifiers), LEARNER)
-        classifier = aggregator.classifier()
-        for labeler in reversed(labelers):
-            if (posterior := labeler.posterior(LEARNER)) is not None:
-                labels, confidences = posterior.labels[:, 0], posterior.probabilities[:, 0]
-                return FrozenLabels(labels, confidences, classifier, None, labels, posterior.none)
-        scale = float(context.frozen_clip().logit_scale)
-        logits = scale * classifier.similarities(start.image_features)
-        best = logits.softmax(dim=1).max(dim=1)
-        return FrozenLabels(best.indices, best.values, classifier, None, best.indices)
+        fitted = fit(built(self, context), start)
+        candidate = _unjudged(fitted, start, context)
+        if self.guard is None:
+            return candidate
+        guard = cast("Guard[Any]", self.registry.build(self.guard, self.guard.options, context))
+        return _judged(fitted, candidate, start, judge(fitted, start, guard, self.guard.label))
 
-    def _judged(
-        self, candidate: FrozenLabels, start: TrainingStart, context: Context
-    ) -> FrozenLabels:
-        from latte.models.adapted import mixed_classifier
 
-        assert self.guard is not None
-        features, scale = start.image_features, float(context.frozen_clip().logit_scale)
-        evidence = Evidence(
-            class_names=start.class_names,
-            class_features=start.class_features,
-            image_features=features,
-            logit_scale=scale,
-            candidates={LEARNER: Candidate(features, candidate.classifier, scale)},
-            labels=candidate.labels,
-            trained=False,
-            corrections=start.corrections,
-        )
-        verdict = cast("Guard[Any]", self._build(self.guard, context)).judge(evidence)
-        labels, classifier = candidate.labels, candidate.classifier
-        if verdict.strength != 1:
-            classifier = mixed_classifier(start.class_features, classifier, verdict.strength)
-            labels = classifier.similarities(features).argmax(dim=1)
-        return replace(candidate, labels=labels, classifier=classifier, verdict=verdict)
+def built(method: FrozenMethod, context: Context) -> Method:
+    """Build the labelers and prototypes of a method, which has one learner."""
+    from latte.train.fit import Method
 
-    def _build(self, choice: Choice, context: Context) -> Any:
-        return self.registry.build(choice, choice.options, context)
+    def build(choice: Choice) -> Any:
+        return method.registry.build(choice, choice.options, context)
+
+    labelers = {choice.label: build(choice) for choice in method.labelers}
+    return Method(labelers, {LEARNER: build(method.prototypes)})
+
+
+def _unjudged(fitted: Fit, start: TrainingStart, context: Context) -> FrozenLabels:
+    """Return the labels without a guard: of the posterior, if there is one."""
+    import torch
+
+    labels, classifier = fitted.labels, fitted.classifiers[LEARNER]
+    if (posterior := fitted.posterior) is not None:
+        confidences = posterior.probabilities[:, 0]
+        return FrozenLabels(labels, confidences, classifier, None, labels, posterior.none)
+    scale = float(context.frozen_clip().logit_scale.detach())
+    blocks = [(scale * block).softmax(dim=1).amax(dim=1) for block in fitted.similarities]
+    return FrozenLabels(labels, torch.cat(blocks), classifier, None, labels)
+
+
+def _judged(
+    fitted: Fit, candidate: FrozenLabels, start: TrainingStart, verdict: Verdict
+) -> FrozenLabels:
+    """Return the labels of the model that a run with this verdict uses."""
+    import torch
+
+    from latte.models.adapted import mixed_classifiers
+
+    labels, classifier = candidate.labels, candidate.classifier
+    if verdict.strength == 0:
+        labels = start.zero_shot_labels
+        classifier = Classifier(start.class_features, torch.arange(len(start.class_features)))
+    elif verdict.strength < 1:
+        adapted, encoders = fitted.classifiers, {*fitted.classifiers} - {LEARNER}
+        mixed = mixed_classifiers(start.class_features, adapted, encoders, verdict.strength)
+        labels = replace(fitted, classifiers=mixed, posterior=None).labels
+        classifier = mixed[LEARNER]
+    return replace(candidate, labels=labels, classifier=classifier, verdict=verdict)
 
 
 def frozen_method(

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from latte import distributed
-from latte.evaluate.similarities import agreement
-from latte.interfaces import (
-    Backbone,
-    Candidate,
-    Evidence,
-    LatteError,
-    Posterior,
-    Verdict,
-)
-from latte.interfaces.guard import check_verdict
+from latte.interfaces import Posterior, TrainingStart, Verdict
 from latte.interfaces.measurements import ZERO_SHOT, Role
 from latte.interfaces.record import TrainFacts
 from latte.models.adapted import Adapted, Member, mixed_model
@@ -27,11 +18,10 @@ from latte.models.saved_model import load_model, save_adapted
 from latte.models.zero_shot import ZeroShot
 from latte.results.run import Run
 from latte.run.corrections import save_corrected
+from latte.run.fitting import frozen_start
 from latte.run.images import Images
 from latte.run.workspace import Workspace
-
-LEAST_AGREEMENT = 0.75
-"""A classifier that agrees with the posterior less than this share of zero-shot's is wrong."""
+from latte.train.fit import Fit, conflict, judge, without_conflict
 
 
 @dataclass(frozen=True)
@@ -75,34 +65,14 @@ def judge_and_save(
     used), and the written files. The `answer_verdict`, measured by a person's answers, replaces the
     guard's. Only the main process calls the guard and writes files.
     """
-    verdict: Verdict | None = None
     features = None
-    conflict = None if posterior is None else conflict_with(posterior, adapted, zero_shot)
-    if workspace.recipe.guard is not None:
-        if trains_clip(workspace) and answer_verdict is None:
-            size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
-            features = adapted.encode(images.training.cache, size, progress, "label images")
-
-        def judged() -> Verdict:
-            evidence = (workspace, images, zero_shot, adapted, posterior, features)
-            candidate_verdict = (
-                _judge(workspace, _evidence(*evidence))
-                if answer_verdict is None
-                else answer_verdict
-            )
-            return (
-                replace(
-                    candidate_verdict, strength=0.0, reason=conflict, measured=None, forecast=None
-                )
-                if conflict
-                else candidate_verdict
-            )
-
-        verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
-        guard = "answers" if answer_verdict else f"guard {workspace.recipe.guard.label}"
-        workspace.progress.say(f"{guard}: {verdict.outcome}")
-    elif conflict:
-        workspace.progress.say(f"warning: {conflict}")
+    if workspace.recipe.guard and answer_verdict is None and trains_clip(workspace):
+        size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
+        features = adapted.encode(images.training.cache, size, progress, "label images")
+    fitted = _fit_of(adapted, features or zero_shot.training_of(adapted.names), posterior)
+    start = frozen_start(images, zero_shot, "cpu")
+    scales = None if features is None else _logit_scales(adapted)
+    verdict = _verdict(workspace, fitted, start, answer_verdict, scales)
     written: list[Path] = []
     if distributed.is_main_process():
         folder = workspace.folder.adapted_model
@@ -110,6 +80,44 @@ def judge_and_save(
         written += save_corrected(workspace.folder, images.training.keys, images.corrections)
     frozen = zero_shot_model(workspace, images, zero_shot)
     return _outcome(frozen, adapted, TrainFacts(verdict=verdict), features), verdict, written
+
+
+def _fit_of(adapted: Adapted, features: Sequence[Tensor], posterior: Posterior | None) -> Fit:
+    classifiers = {member.name: member.classifier for member in adapted.members}
+    return Fit(classifiers, dict(zip(classifiers, features, strict=True)), posterior)
+
+
+def _logit_scales(adapted: Adapted) -> dict[str, float]:
+    scales = [float(backbone.logit_scale.detach()) for backbone in adapted.backbones]
+    return dict(zip(adapted.names, scales, strict=True))
+
+
+def _verdict(
+    workspace: Workspace,
+    fitted: Fit,
+    start: TrainingStart,
+    answer_verdict: Verdict | None,
+    trained_scales: Mapping[str, float] | None,
+) -> Verdict | None:
+    """Return the verdict of the answers or the guard, and say it; None without a guard."""
+    choice = workspace.recipe.guard
+    if choice is None:
+        if reason := conflict(fitted, start):
+            workspace.progress.say(f"warning: {reason}")
+        return None
+
+    def judged() -> Verdict:
+        if answer_verdict is not None:
+            return without_conflict(answer_verdict, conflict(fitted, start))
+        guard = workspace.build(choice)
+        verdict = judge(fitted, start, guard, choice.label, trained_scales)
+        workspace.note_extras(choice, guard)
+        return verdict
+
+    verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
+    judge_name = "answers" if answer_verdict else f"guard {choice.label}"
+    workspace.progress.say(f"{judge_name}: {verdict.outcome}")
+    return verdict
 
 
 def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Adapted:
@@ -130,85 +138,9 @@ def _outcome(
     return Outcome(zero_shot, adapted, facts.used, mixed, features)
 
 
-def conflict_with(posterior: Posterior, adapted: Adapted, zero_shot: ZeroShot) -> str | None:
-    """Return a sentence if the classifier contradicts the posterior, else None.
-
-    Guards see the posterior's labels of the training images, but `predict` uses the classifier for
-    new images. So both should give the same label to most training images. If this share is below
-    `LEAST_AGREEMENT` times the share for zero-shot CLIP and the posterior, there is probably a
-    mistake, such as a wrong order of rows. On seven labelled sets and their subsets, the share was
-    at least 94 % for a fitted mixture, and never below the share for zero-shot CLIP.
-    """
-    labels = posterior.labels[:, 0].cpu()
-    adapted_labels = adapted.in_blocks(zero_shot.training_of(adapted.names)).labels()
-    agreed = agreement(adapted_labels, labels)
-    zero_shot_agreement = agreement(zero_shot.zero_shot_labels, labels)
-    if agreed >= LEAST_AGREEMENT * zero_shot_agreement:
-        return None
-    return (
-        "the classifier for new images does not classify as the own images were labelled: on "
-        f"{agreed:.0%} of them it gives their label (zero-shot CLIP: {zero_shot_agreement:.0%}), "
-        "so report this to the author of the labeler"
-    )
-
-
 def load_outcome(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Outcome:
     """Load the outcome that `judge_and_save` saved; features are not saved, so they are None."""
     run = Run(workspace.folder)
     adapted = load_model(run, workspace.device, workspace.progress, "adapted")
     frozen = zero_shot_model(workspace, images, zero_shot)
     return _outcome(frozen, adapted, run.record.train)
-
-
-def _evidence(
-    workspace: Workspace,
-    images: Images,
-    zero_shot: ZeroShot,
-    adapted: Adapted,
-    posterior: Posterior | None,
-    features: Sequence[Tensor] | None,
-) -> Evidence:
-    adapted_features = features or zero_shot.training_of(adapted.names)
-    candidates = {
-        member.name: Candidate(member_features, member.classifier, _logit_scale(member, adapted))
-        for member, member_features in zip(adapted.members, adapted_features, strict=True)
-    }
-    labels = (
-        adapted.in_blocks(adapted_features).labels()
-        if posterior is None
-        else posterior.labels[:, 0]
-    )
-    return Evidence(
-        class_names=adapted.class_names,
-        class_features=zero_shot.class_features,
-        image_features=zero_shot.training,
-        logit_scale=float(workspace.frozen_clip.logit_scale.detach()),
-        candidates=candidates,
-        labels=labels,
-        trained=features is not None,
-        corrections=None if images.corrections is None else images.corrections.given,
-    )
-
-
-def _logit_scale(member: Member, adapted: Adapted) -> float:
-    """Return the logit scale of a learner; an encoder has none, so return the learners' mean."""
-    if isinstance(member.encoder, Backbone):
-        return float(member.encoder.logit_scale.detach())
-    return adapted.logit_scale
-
-
-def _judge(workspace: Workspace, evidence: Evidence) -> Verdict:
-    choice = workspace.recipe.guard
-    assert choice is not None, "only called with a guard"
-    guard = workspace.build(choice)
-    verdict: Verdict = guard.judge(evidence)
-    workspace.note_extras(choice, guard)
-    try:
-        check_verdict(verdict, divisible=evidence.divisible)
-    except ValueError as error:
-        raise LatteError(
-            f"its verdict cannot be used: {error}",
-            where=f"guard {choice.label}",
-            hint="report it to the author of the plugin; without a guard: --set guard=null",
-        ) from error
-    return verdict

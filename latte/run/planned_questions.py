@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 from latte.describe.choose import stored_tokens
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore
-from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
+from latte.interfaces import Progress
 from latte.io.memory import keep_freed_memory
 from latte.models.zero_shot import ZeroShot
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_descriptions, planned_requests, training_set
+from latte.run.fitting import build_questions, training_start
 from latte.run.images import Images, find_images, with_corrections
-from latte.run.training import build_questions, training_start
 from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import compute_zero_shot
+from latte.train.fit import Method, fit
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,12 @@ def _of_labeler(
     (labeler_choice,) = (
         choice for choice in workspace.recipe.labels if choice.options.questions_to is not None
     )
-    labeler = cast("PseudoLabeler[Any]", workspace.build(labeler_choice))
     learner = workspace.recipe.learners[0]
-    aggregator = cast("PrototypeAggregator[Any]", workspace.build(learner.prototypes))
-    start = training_start(workspace, images, zero_shot, questions)
-    aggregator.start(start)
-    labeler.start(start)
-    name = learner.name
-    labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
+    method = Method(
+        {labeler_choice.label: workspace.build(labeler_choice)},
+        {learner.name: workspace.build(learner.prototypes)},
+    )
+    fit(method, training_start(workspace, images, zero_shot, questions))
     questions.close()
     tokens = _stored_mean(questions.fingerprint)
     for counts in questions.counts:

@@ -32,7 +32,7 @@ from latte.run.judging import (
 )
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
-from latte.run.training import count_cut, encoder_facts, train_learners
+from latte.run.training import adapt, count_cut, encoder_facts
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import compute_zero_shot, load_zero_shot_of
 
@@ -168,7 +168,7 @@ def _train(job: Job) -> StageResult:
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
     inputs = (workspace, job.images.joined, zero_shot.joined, bank)
-    adapted, posterior = train_learners(*inputs)
+    adapted, posterior = adapt(*inputs)
     answers = answer_facts(*inputs)
     posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(

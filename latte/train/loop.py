@@ -22,11 +22,8 @@ from latte.backbone.precision import encoding_in
 from latte.data.batches import epoch_batches, training_batches
 from latte.interfaces import (
     Batch,
-    Classifier,
-    EpochInfo,
     FeatureBank,
     LatteError,
-    Posterior,
     Progress,
 )
 from latte.results.metrics_log import MetricsLog
@@ -59,15 +56,11 @@ _SIGMOID = (
 )
 
 
-def train(training: Training, progress: Progress) -> dict[str, Classifier]:
+def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    A run without training steps only calls `on_epoch_start` of labelers and prototypes, with the
-    features of the frozen CLIP. Returns the classifiers that labelers return for encoders.
-
-    Raises `LatteError` if a labeler returns such a classifier in a run with training steps.
+    Raises `LatteError` if a labeler returns a classifier for an encoder.
     """
-    encoder_classifiers: dict[str, Classifier] = {}
     _start(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
@@ -75,13 +68,8 @@ def train(training: Training, progress: Progress) -> dict[str, Classifier]:
         progress.say(f"train: continuing after step {step} of {training.total_steps}")
     for note in dict.fromkeys(note for learner in training.learners for note in _notes(learner)):
         progress.say(f"train: {note}")
-    if training.total_steps:
-        _train_steps(training, step, log, progress)
-    else:
-        with timed(EPOCH_STARTS):
-            encoder_classifiers = _start_epoch(training, 0, progress)
+    _train_steps(training, step, log, progress)
     _refresh_class_features(training)
-    return encoder_classifiers
 
 
 def _notes(learner: Learner) -> Iterator[str]:
@@ -91,32 +79,12 @@ def _notes(learner: Learner) -> Iterator[str]:
         yield _SIGMOID
 
 
-def own_posterior(training: Training) -> tuple[int, Posterior] | None:
-    """Return the index and the posterior of the last labeler that has a posterior.
-
-    Returns None if no labeler has a posterior, or if the run has training steps.
-    """
-    if training.total_steps:
-        return None
-    learner = training.learners[0].name
-    posteriors = [
-        (index, labeler.posterior(learner)) for index, labeler in enumerate(training.labelers)
-    ]
-    return next(
-        ((index, posterior) for index, posterior in reversed(posteriors) if posterior is not None),
-        None,
-    )
-
-
 def _start(training: Training, progress: Progress) -> None:
+    training.method.start(training.start)
     for learner in training.learners:
-        learner.aggregator.start(training.start)
         if training.settings.gradient_checkpointing:
             learner.backbone.recompute_activations()
-        if training.total_steps:
-            choose_encoders(training, learner, progress)
-    for labeler in training.labelers:
-        labeler.start(training.start)
+        choose_encoders(training, learner, progress)
 
 
 def _train_steps(training: Training, step: int, log: MetricsLog, progress: Progress) -> None:
@@ -214,29 +182,15 @@ def _pixels(
             yield indices, pixels
 
 
-def _start_epoch(training: Training, epoch: int, progress: Progress) -> dict[str, Classifier]:
-    """Call `on_epoch_start` of labelers and prototypes; return the classifiers for encoders."""
+def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     if epoch:
         _refresh_class_features(training)
-    due_labelers = [
-        labeler for labeler in training.labelers if epoch == 0 or labeler.refresh == "epoch"
-    ]
-    banks: Mapping[str, FeatureBank] = {}
-    if any(labeler.needs_feature_banks for labeler in due_labelers):
-        banks = {
-            learner.name: _feature_bank(training, learner, progress)
-            for learner in training.learners
-        }
-    aggregators = {learner.name: learner.aggregator for learner in training.learners}
-    infos = [
-        labeler.on_epoch_start(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
-        for labeler in due_labelers
-    ]
-    classifiers = {
-        name: classifier for info in infos for name, classifier in info.classifiers.items()
-    }
-    encoders = {name: classifiers.pop(name) for name in training.encoders if name in classifiers}
-    if encoders and training.total_steps:
+    learners = {learner.name: learner for learner in training.learners}
+
+    def bank_of(learner: str) -> FeatureBank:
+        return _feature_bank(training, learners[learner], progress)
+
+    if encoders := training.method.start_epoch(epoch, bank_of, training.encoders):
         raise LatteError(
             f"a labeler returned a classifier for the encoder {next(iter(encoders))}, and a model "
             "that is trained has none",
@@ -244,9 +198,6 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> dict[str
             hint="train: {max_steps: 0} trains nothing; or use a labeler that uses encoders for "
             "its labels alone",
         )
-    for learner in training.learners:
-        learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
-    return encoders
 
 
 def _step(
@@ -304,7 +255,7 @@ def _end_epoch(training: Training, finished_step: _FinishedStep, log: MetricsLog
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
-    if training.total_steps == 0 or not learner.images.trains:
+    if not learner.images.trains:
         return FeatureBank(training.start.image_features)
     if isinstance(learner.images, ImagesFromStates):
         features = learner.images.all_features()

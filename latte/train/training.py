@@ -17,6 +17,7 @@ from latte.interfaces import PseudoLabeler, TrainingStart, Trunk
 from latte.interfaces.settings import TrainSettings
 from latte.results.metrics_log import Listen
 from latte.train.features import StepInputs
+from latte.train.fit import Method
 from latte.train.learner import Learner
 
 BankFeatures = Callable[[], Tensor]
@@ -59,6 +60,12 @@ class Training:
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
         """Pseudo-labelers, which all learners share."""
         return self.inputs.labelers
+
+    @property
+    def method(self) -> Method:
+        """The labelers, by their numbers, and the learners' prototypes."""
+        labelers = {str(number): labeler for number, labeler in enumerate(self.labelers)}
+        return Method(labelers, {learner.name: learner.aggregator for learner in self.learners})
 
     @property
     def steps_per_epoch(self) -> int:

@@ -84,7 +84,7 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     ("interrupted", "missing", "given"),
     [
         ("latte.run.stages.write_images", "data", ()),
-        ("latte.run.stages.train_learners", "train", ("--limit", "12")),
+        ("latte.run.stages.adapt", "train", ("--limit", "12")),
         ("latte.run.stages.evaluate", "evaluate", ("--set", "seed=3")),
     ],
 )

@@ -170,7 +170,7 @@ def test_failing_run_calls_on_run_failure(
     def fail(*_: Any) -> None:
         raise LatteError("no room")
 
-    monkeypatch.setattr("latte.run.stages.train_learners", fail)
+    monkeypatch.setattr("latte.run.stages.adapt", fail)
     with pytest.raises(LatteError, match="no room"):
         run(reporters(recipe, "diary"))
     assert diary.read()[-2:] == [["stage_start", "train"], ["run_failure", "LatteError"]]

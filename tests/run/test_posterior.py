@@ -17,7 +17,7 @@ from torch import Tensor
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, Posterior
-from latte.models.posterior import check_posterior
+from latte.interfaces.training import check_posterior
 from latte.report.summary import summary_table
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run

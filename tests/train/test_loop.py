@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,24 +12,14 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import (
-    Classifier,
-    EpochInfo,
-    FeatureBank,
-    LabelStream,
     NoOptions,
-    PseudoLabeler,
-    TrainableGroup,
-    TrainingStart,
 )
-from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train.encoding import StepImages
-from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.method_doubles import (
     AgreementLabeler,
     TwoPrototypes,
 )
-from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import (
     SETTINGS,
@@ -74,48 +64,6 @@ def outcome_before(training: Training) -> dict[str, Tensor]:
         for learner in training.learners
         for name, value in learner.parameters.items()
     }
-
-
-class OnceLabeler(PseudoLabeler[NoOptions]):
-    """Classifies with the class texts in reverse order, and records its calls."""
-
-    refresh = "epoch"
-    needs_feature_banks = True
-
-    def start(self, start: TrainingStart) -> None:
-        self.calls: list[tuple[int, Mapping[str, FeatureBank]]] = []
-        self.found = Classifier(start.class_features.flip(0), torch.arange(3), torch.arange(3.0))
-
-    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
-        self.calls.append((epoch, banks))
-        return EpochInfo({"main": self.found})
-
-    def assign(self, batch: Any, image_features: Any, aggregator: Any) -> list[LabelStream]:
-        raise AssertionError("there is no step")
-
-
-@pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
-@pytest.mark.parametrize("trainable", ["none", "all"])
-def test_run_without_steps_starts_one_epoch(
-    make: Make, none: str, trainable: TrainableGroup
-) -> None:
-    labeler = OnceLabeler(NoOptions(), CONTEXT)
-    prototypes = LabelerPrototypes(NoOptions(), CONTEXT)
-    training = make(
-        parts=[Part("main", trainable, prototypes, None)],
-        labelers=[labeler],
-        settings=with_settings(SETTINGS, **{none: 0}),
-    )
-    progress = RecordedProgress()
-    train(training, progress)
-    ((epoch, banks),) = labeler.calls
-    assert epoch == 0
-    assert banks["main"].features is training.start.image_features
-    assert torch.equal(prototypes.classifier().weights, labeler.found.weights)
-    assert prototypes.classifier().bias is not None
-    assert progress.tasks == []
-    assert metrics(training) == []
-    assert not [*training.folder.rglob("step-*")]
 
 
 @pytest.mark.parametrize(
