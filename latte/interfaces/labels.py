@@ -76,8 +76,8 @@ class PseudoLabeler(Component[OptionsT]):
         """Return the posterior of all training images, on the CPU; None if there is none.
 
         Override this method only if the labeler labels all images jointly. The engine calls it
-        after `on_epoch_start`, with the name of the first learner, and only in runs without
-        training steps. If several labelers return a posterior, the engine uses the last one.
+        after `on_epoch_start`, with the name of the first learner, and only if it takes no training
+        step. If several labelers return a posterior, the engine uses the last one.
         """
         return None
 
