@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.predictor import Predictor
-    from latte.predict.rows_file import RowsFile
+    from latte.predict.rows_file import RowsFile, WrittenRows
     from latte.predict.sorting import Sorter
 
 RowsFormat = Literal["csv", "jsonl", "xlsx"]
@@ -118,13 +118,12 @@ def classify(
         return with_unknown(rows, settings.unknown_below)
 
     paths = _image_paths(images, target.sort_into, skipped)
-    columns, file = model.columns(settings.top_k), None
+    columns, file, written = model.columns(settings.top_k), None, None
     if target.output is not None:
         key = digest((model.folder / RECORD).read_bytes(), settings.key)
         file = RowsFile(target.output, target.format, columns, key)
-        written = file.written(model.classes)
-        if len(written):
-            progress.say(f"{len(written):,} rows of {file.unfinished} are kept")
+        written = file.written(model.classes, settings.batch_size)
+        _print_written(written, file.unfinished, progress)
         rows = continued(paths, written, predict)
     else:
         rows = predict(paths)
@@ -133,6 +132,9 @@ def classify(
     _write(_with_progress(rows, progress, total, skipped), file, columns, target)
     skipped.write(target.output and _skipped_file(target.output))
     _print_notes(sorter, skipped)
+    if written and written.changed:
+        images = plural(written.changed, "image")
+        progress.say(f"{images} changed since the earlier call, and got new rows")
     if not quiet:
         echo(str(tally), err=True)
     return skipped.total
@@ -181,6 +183,14 @@ def _write(
         return
     assert target.format != "xlsx", "the target was checked"
     stream_predictions(rows_stream(), rows, target.format, columns)
+
+
+def _print_written(written: WrittenRows, path: Path, progress: Progress) -> None:
+    """Print the number of rows that are kept, or why none is."""
+    if written.are_unknown:
+        progress.say(f"no row of {path} names its image's content: all images are classified again")
+    elif len(written):
+        progress.say(f"{len(written):,} rows of {path} are kept, if their images have not changed")
 
 
 def _print_notes(sorter: Sorter | None, skipped: _Skipped) -> None:

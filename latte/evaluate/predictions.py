@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 
@@ -47,6 +47,8 @@ class Prediction:
     """Probability that the image shows one of the classes, for a training image of a labeler that
     estimates it; or, by a sigmoid model with unit prototypes, that the likeliest class fits. Else
     None."""
+    key: str | None = field(default=None, compare=False, repr=False)
+    """Hash of the content of the image file that was classified; None if it is not known."""
 
     @property
     def label(self) -> int:
@@ -106,6 +108,7 @@ class Columns:
     source: bool = True
     true_class: bool = False
     match: bool = False
+    key: bool = False
     zero_shot: bool = False
     """Only for CSV, as the last column."""
 
@@ -131,7 +134,8 @@ def stream_predictions(
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
     `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty. Without
     rows, only the header is written.
-    In both formats, `source`, `true_class` and `match` follow `image` if `columns` chooses them.
+    In both formats, `source`, `true_class`, `match` and `key` follow `image` if `columns` chooses
+    them.
     """
     if format == "csv":
         _stream_csv(stream, rows, columns)
@@ -179,7 +183,12 @@ def _header(columns: Columns, classes: int) -> list[str]:
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, Cell]:
     match = None if row.match is None else _rounded(row.match)
-    values: dict[str, Cell] = {"source": row.source, "true_class": row.true_class, "match": match}
+    values: dict[str, Cell] = {
+        "source": row.source,
+        "true_class": row.true_class,
+        "match": match,
+        "key": row.key,
+    }
     chosen_fields = {name: value for name, value in values.items() if getattr(columns, name)}
     return {"image": row.image, **chosen_fields}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -163,10 +164,9 @@ class Predictor:
                 top_k=top_k,
                 matches=self.adapted.matches(similarities),
             )
-            own_images = self.own
-            yield (
-                [*own_images.replace(rows, batch.keys, self.classes, top_k)] if own_images else rows
-            )
+            if self.own is not None:
+                rows = [*self.own.replace(rows, batch.keys, self.classes, top_k)]
+            yield [replace(row, key=key) for row, key in zip(rows, batch.keys, strict=True)]
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,14 +9,18 @@ import pytest
 
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import LatteError
+from latte.io.files import digest
 from latte.predict.rows_file import RowsFile, continued
 
 CAT = (ClassScore("cat", 0.5, 0),)
 
 
-def stopped(*images: str) -> Iterator[Prediction]:
-    for image in images:
-        yield Prediction(image, CAT)
+def row_of(image: Path, classes: tuple[ClassScore, ...] = CAT) -> Prediction:
+    return Prediction(str(image), classes, key=digest(image.read_bytes()))
+
+
+def stopped(*rows: Prediction) -> Iterator[Prediction]:
+    yield from rows
     raise KeyboardInterrupt
 
 
@@ -32,47 +34,94 @@ def test_rows_of_a_stopped_call_are_kept_and_taken_in_order(form: str, tmp_path:
     path.write_text("old")
     file = RowsFile(path, form, key="model 1")  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt) as caught:
-        file.write(stopped(*map(str, images[:3])))
+        file.write(stopped(*map(row_of, images[:3])))
     assert path.read_text() == "old"
     assert {*path.parent.iterdir()} == {path, file.unfinished}
     assert caught.value.__notes__ == [f"it goes on from the rows so far, in {file.unfinished}"]
     assert len(RowsFile(path, form, key="model 2").written(["cat"])) == 0  # type: ignore[arg-type]
 
     with file.unfinished.open("a") as torn:
-        torn.write('{"image"' if form == "jsonl" else "cut sh")
-    time.sleep(0.01)  # the clock of a file system is coarse
+        torn.write('{"image"')
     images[1].write_text("new")
     asked: list[Path] = []
 
     def predict(paths: Iterable[Path]) -> Iterator[Prediction]:
         for path in paths:
             asked.append(path)
-            yield Prediction(str(path), (ClassScore("dog", 0.75, 1),))
+            yield row_of(path, (ClassScore("dog", 0.75, 1),))
 
-    os.utime(file.unfinished, ns=(0, images[1].stat().st_mtime_ns))
-    rows = list(continued(images, file.written(["cat", "dog"]), predict))
+    written = file.written(["cat", "dog"])
+    rows = list(continued(images, written, predict))
     assert [row.name for row in rows] == ["cat", "dog", "cat", "dog"]
     assert asked == [images[1], images[3]]
+    assert written.changed == 1
     file.write(rows)
-    assert path.read_bytes()[:2] in (b"im", b'{"', b"PK")
+    assert path.read_bytes()[:2] == {"csv": b"im", "jsonl": b'{"', "xlsx": b"PK"}[form]
     assert not file.unfinished.exists()
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        '{"image": "1.jpg", "source": "own", "classes": []}',
-        '{"image": "1.jpg", "source": "mine", "classes": [{"class": "cat", "score": 1}]}',
-        '{"image": "1.jpg", "source": "own", "classes": [{"class": "cat", "score": "x"}]}',
+        '{"image": "1.jpg", "source": "own", "key": "a", "classes": []}',
+        '{"image": "1.jpg", "source": "mine", "key": "a", '
+        '"classes": [{"class": "cat", "score": 1}]}',
+        '{"image": "1.jpg", "source": "own", "key": "a", '
+        '"classes": [{"class": "cat", "score": "x"}]}',
+        '{"image": "1.jpg", "source": "own", "key": 1, "classes": [{"class": "cat", "score": 1}]}',
+        '{"image": "1.jpg", "source": "own", "classes": [{"class": "cat", "score": 1}]}',
         '["1.jpg"]',
         "\0",
     ],
 )
 def test_rows_that_latte_did_not_write_are_not_taken(row: str, tmp_path: Path) -> None:
     file = RowsFile(tmp_path / "labels.jsonl", "jsonl")
-    good = '{"image": "0.jpg", "source": "own", "classes": [{"class": "cat", "score": 1}]}'
-    file.unfinished.write_text(f"{good}\n{row}\n{good}\n")
+    with pytest.raises(KeyboardInterrupt):
+        file.write(stopped(Prediction("0.jpg", CAT, key="a")))
+    good = file.unfinished.read_text()
+    file.unfinished.write_text(f"{good}{row}\n{good}")
     assert len(file.written(["cat"])) == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "image,source,class_1,score_1\n0.jpg,classifier,cat,0.5\n",
+        '{"image": "0.jpg", "source": "own", "classes": [{"class": "cat", "score": 1}]}\n',
+    ],
+)
+def test_rows_that_do_not_name_the_content_of_their_images_are_removed(
+    rows: str, tmp_path: Path
+) -> None:
+    file = RowsFile(tmp_path / "labels.csv", "csv")
+    file.unfinished.write_text(rows)
+    written = file.written(["cat"])
+    assert (len(written), written.are_unknown) == (0, True)
+    assert not file.unfinished.exists()
+
+
+def test_rows_of_whole_batches_are_taken(tmp_path: Path) -> None:
+    images = [tmp_path / f"{number}.jpg" for number in range(5)]
+    for image in images:
+        image.touch()
+    file = RowsFile(tmp_path / "labels.csv", "csv")
+    with pytest.raises(KeyboardInterrupt):
+        file.write(stopped(*map(row_of, images)))
+    for batch_size, rows in ((1, 5), (2, 4), (5, 5), (6, 0)):
+        written = file.written(["cat"], batch_size)
+        assert len(written) == rows
+        assert [*map(written.take, images)].count(None) == 5 - rows
+        assert not written.are_unknown
+
+
+def test_row_of_an_image_that_has_become_unreadable_is_not_taken(tmp_path: Path) -> None:
+    image = tmp_path / "0.jpg"
+    image.touch()
+    file = RowsFile(tmp_path / "labels.csv", "csv")
+    with pytest.raises(KeyboardInterrupt):
+        file.write(stopped(row_of(image)))
+    image.unlink()
+    assert [*continued([image], file.written(["cat"]), lambda images: iter(()))] == []
 
 
 def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:
