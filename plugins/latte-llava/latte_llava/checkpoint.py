@@ -178,7 +178,8 @@ def _advice(text: str) -> str:
 def folder_digest(folder: Path, cache: Path) -> str:
     """Return a hash (32 hex digits) of all files in `folder` that can affect the model's texts.
 
-    The digest of each file is cached in `cache` by the file's path, size and modification time.
+    The digest of each file is cached in `cache` by the file's path, identity, size and times. The
+    time of the last change counts too, because a program can set the time of modification back.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
     names = {path: path.relative_to(folder) for path in files}
@@ -192,7 +193,8 @@ def folder_digest(folder: Path, cache: Path) -> str:
 
 def _known(path: Path, cache: Path) -> str:
     status = path.stat()
-    label = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    label = f"{path.resolve()}\n{numbers}"
     entry = cache / _hash(os.fsencode(label))
     if entry.is_file():
         return entry.read_text(encoding="ascii")

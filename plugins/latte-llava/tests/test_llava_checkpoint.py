@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,18 @@ class TestFingerprint:
         weights = load_file(folder / "model.safetensors")
         next(iter(weights.values())).view(-1)[0] += 1
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        assert describer(folder, tmp_path).fingerprint != fingerprint
+
+    def test_it_changes_with_a_weight_although_size_and_modification_time_stay(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        fingerprint, weights = describer(folder, tmp_path).fingerprint, folder / "model.safetensors"
+        before, data = weights.stat(), bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        time.sleep(0.02)  # the clock of a file system is coarse
+        weights.write_bytes(data)
+        os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert weights.stat().st_mtime_ns == before.st_mtime_ns
         assert describer(folder, tmp_path).fingerprint != fingerprint
 
     def test_weights_that_did_not_change_are_read_once(
