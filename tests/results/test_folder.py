@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.results.folder import RunFolder
+import pytest
+
+from latte.results.folder import RunFolder, open_no_link
 
 TEMPORARY = ".x.latte-elsewhere-1-0123abcd.tmp"
 LEFT = (TEMPORARY, f"model/{TEMPORARY}", f"controls/plain/c-1/{TEMPORARY}")
@@ -59,3 +61,29 @@ def test_a_move_replaces_no_file_of_a_person(tmp_path: Path) -> None:
     assert notes == {"notes.txt": "third", "notes.txt.1": "first", "notes.txt.2": "second"}
     plots = sorted(path.read_text() for path in previous.glob("plots*/loss.png"))
     assert plots == ["first", "second", "third"]
+
+
+def test_no_file_is_opened_through_a_link(tmp_path: Path) -> None:
+    private, link = tmp_path / "private", tmp_path / "link"
+    private.write_text("a letter")
+    link.symlink_to(private)
+    for mode in ("a", "w", "r+b"):
+        with (
+            pytest.raises(OSError, match="symbolic links"),
+            open(link, mode, opener=open_no_link),
+        ):
+            pass
+    assert private.read_text() == "a letter"
+
+
+def test_a_link_that_replaces_the_lock_of_a_locked_run_is_not_written_through(
+    tmp_path: Path,
+) -> None:
+    folder, private = RunFolder(tmp_path / "run"), tmp_path / "private"
+    private.write_text("a letter")
+    with folder.lock():
+        (folder.path / ".lock").unlink()
+        (folder.path / ".lock").symlink_to(private)
+        with pytest.raises(OSError, match="symbolic links"):
+            folder.sign()
+    assert private.read_text() == "a letter"

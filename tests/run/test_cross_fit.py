@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,9 @@ from latte.interfaces import Interval
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
 from latte.run.cross_fit import FOLDS, folds, verdict_of
+from latte.run.images import Images
+from latte.run.training import train_learners
+from latte.run.workspace import Workspace
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
 
@@ -97,6 +102,30 @@ def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
     assert (found["measured"]["answers"], found["measured"]["folds"]) == (measured, FOLDS)
     assert [line.partition(":")[0] for line in said] == ["answers"]
     assert verdict["signals"] == {"gain": found["measured"]["gain"]["value"]}
+
+
+def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = {"part-0/000.jpg": "part-0/copy.jpg", "part-1/001.jpg": "part-2/000 copy.jpg"}
+    for image, copy in copies.items():
+        shutil.copy(f"images/{image}", f"images/{copy}")
+    fits: list[dict[str, int]] = []
+
+    def recording_train(workspace: Workspace, images: Images, *rest: Any, **options: Any) -> Any:
+        if options.get("refit"):
+            assert images.corrections is not None
+            ids = [image.id for image in images.training.images]
+            fits.append(dict(zip(ids, images.corrections.labels, strict=True)))
+        return train_learners(workspace, images, *rest, **options)
+
+    monkeypatch.setattr("latte.run.cross_fit.train_learners", recording_train)
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 2)}")
+    for image, copy in copies.items():
+        answers = [(labels[image], labels[copy]) for labels in fits]
+        assert [own == copied for own, copied in answers] == [True] * FOLDS
+        assert answers.count((-1, -1)) == 1
+    assert recorded(folder, "train", "answers")["measured"]["answers"] == 6
 
 
 def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
