@@ -33,9 +33,9 @@ def adapt(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Classes of some images, which teach: a CSV file with the columns path and class, "
-            "a folder per class, review.jsonl of a run, or an export of Label Studio or FiftyOne. "
-            "It may name images beside PHOTOS.",
+            help="Classes of some images, which teach: a table (CSV, Excel) with the columns path "
+            "and class, a folder per class, review.jsonl of a run, or an export of Label Studio or "
+            "FiftyOne. It may name images beside PHOTOS.",
         ),
     ] = None,
     test: Annotated[

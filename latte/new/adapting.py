@@ -110,22 +110,22 @@ def adapt(
         from latte.new.model import display, load
 
         shown = display(progress)
-        proposed = propose(
-            root,
-            given_classes(classes),
-            None if test is None else given_path(test, "test"),
-            folder,
-            given_text(method, "method", "mixture"),
-            None if model is None else given_text(model, "model", "plugin:tiny"),
-            encoders=_given_encoders(encoder),
-            listed=listed,
-            labels=given_labels(
-                labels, recipe_path(root, folder, listed).with_suffix(".labels.csv")
-            ),
-            registry=registry,
-            arguments=PYTHON,
-            progress=shown,
-        )
+        labels_file = recipe_path(root, folder, listed).with_suffix(".labels.csv")
+        with given_labels(labels, labels_file) as labels_path:
+            proposed = propose(
+                root,
+                given_classes(classes),
+                None if test is None else given_path(test, "test"),
+                folder,
+                given_text(method, "method", "mixture"),
+                None if model is None else given_text(model, "model", "plugin:tiny"),
+                encoders=_given_encoders(encoder),
+                listed=listed,
+                labels=labels_path,
+                registry=registry,
+                arguments=PYTHON,
+                progress=shown,
+            )
         for line in reasons(proposed.findings, proposed.choices):
             shown.say(line)
         results = run_proposal(proposed, registry, shown)

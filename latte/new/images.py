@@ -145,7 +145,9 @@ def look_at(
         dataset = _dataset(root, listed, classes, evaluation, arguments, progress)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
         labelled = len(dataset.evaluation_images())
-    label_counts = None if labels is None else checked_labels(labels, dataset, arguments.labels)
+    label_counts = None
+    if labels is not None:
+        label_counts = checked_labels(labels, dataset, arguments.labels, progress)
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
     for image in opened:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import Dataset, LatteError
+from latte.data.sources.workbook import sheet_note
+from latte.interfaces import Dataset, LatteError, Progress
 from latte.io.files import write_atomically
-from latte.io.paths import existing_file, given_path, is_folder
+from latte.io.paths import existing_file, given_path, is_file, is_folder
 from latte.report.numbers import plural
 from latte.results.given_labels import read_labels, refuse_useless
 from latte.results.named_images import NamedImages
@@ -40,28 +43,58 @@ class LabelCounts:
         return words
 
 
-def checked_labels(path: Path, dataset: Dataset[Any], argument: str) -> LabelCounts:
+def checked_labels(
+    path: Path, dataset: Dataset[Any], argument: str, progress: Progress | None = None
+) -> LabelCounts:
     """Return the numbers of labels in the file or folder `path`.
 
-    Raises `LatteError` for an unknown image or class, and for everything else in the file that
-    cannot be read; only a run reads the images' contents.
+    `progress` says which sheet of a workbook is read, if it has several. Only a run reads the
+    images' contents. Raises `LatteError` for an unknown image or class, and for everything else in
+    the file that cannot be read.
     """
     path = path if is_folder(path) else existing_file(path, argument)
     ids = {image.id: image.id for image in dataset.training_images()}
     images = NamedImages(ids, dataset.training_images)
+    if progress and (note := sheet_note(path)):
+        progress.say(note)
     read = read_labels(path, images, dataset.class_names, dataset.class_aliases)
     labels = {key: entry.label for key, entry in read.items() if entry.label is not None}
     refuse_useless(labels, [*ids], dataset.class_names, str(path))
     return LabelCounts(len(labels), len({*labels.values()}), len(labels.keys() & images.examples))
 
 
-def given_labels(value: object, file: Path) -> Path | None:
-    """Convert the argument `labels` of `latte.adapt`; return the path of a file, or None.
+@contextmanager
+def given_labels(value: object, file: Path) -> Iterator[Path | None]:
+    """Convert the argument `labels` of `latte.adapt`; yield the path of a file, or None.
 
-    A mapping, pairs or a table are written to `file`. Raises `LatteError` for any other value.
+    A mapping, pairs or a table are written to `file`. Raises `LatteError` for any other value. If
+    the block raises an error, `file` is restored, and a `LatteError` about a line of `file` names
+    the image that the caller gave.
     """
     if value is None or isinstance(value, str | PathLike):
-        return None if value is None else given_path(value, "labels")
+        yield None if value is None else given_path(value, "labels")
+        return
+    earlier, is_new_folder = (
+        file.read_bytes() if is_file(file) else None,
+        not is_folder(file.parent),
+    )
+    _write_labels(value, file)
+    try:
+        yield file
+    except BaseException as error:
+        if isinstance(error, LatteError):
+            _name_images(error, file)
+        if earlier is not None:
+            file.write_bytes(earlier)
+        else:
+            file.unlink(missing_ok=True)
+        if is_new_folder:
+            with suppress(OSError):  # it may have other files by now
+                file.parent.rmdir()
+        raise
+
+
+def _write_labels(value: object, file: Path) -> None:
     rows = [(str(image), name) for image, name in _pairs(value) if _is_label(name)]
     for number, (image, name) in enumerate(rows):
         if not isinstance(name, str):
@@ -72,7 +105,26 @@ def given_labels(value: object, file: Path) -> Path | None:
         temporary.open("w", encoding="utf-8", newline="") as stream,
     ):
         csv.writer(stream).writerows([("path", "class"), *rows])
-    return file
+
+
+def _name_images(error: LatteError, file: Path) -> None:
+    """Replace `FILE:LINE` in the error by `labels["IMAGE"]`, and `FILE` by `labels`."""
+    images: dict[int, str] = {}
+    with file.open(encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream)
+        for row in reader:
+            images[reader.line_num] = row[0]
+
+    def place(match: re.Match[str]) -> str:
+        image = images.get(int(match[1] or 0))
+        return "labels" if image is None else f'labels["{image}"]'
+
+    def renamed(text: str) -> str:
+        return re.sub(rf"{re.escape(str(file))}(?::(\d+))?", place, text)
+
+    error.what = renamed(error.what)
+    error.where = error.where and renamed(error.where)
+    error.hint = error.hint and renamed(error.hint)
 
 
 def _pairs(value: object) -> Iterator[tuple[object, object]]:

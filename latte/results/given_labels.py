@@ -6,9 +6,8 @@ which `latte export` writes labels are read, so they can be corrected and read a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,20 +15,20 @@ from pydantic import BaseModel, TypeAdapter
 
 from latte.data.few_images import counted
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import MissingColumnError, Row, csv_rows, iterate_rows
+from latte.data.sources.tables import Row, csv_rows
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import distinct_names, is_folder, read_text
 from latte.results.answers import latest, read_answers
 from latte.results.folder import REVIEW
+from latte.results.label_tables import UNREADABLE, image_labels, named_table_rows
 from latte.results.named_images import NamedImages
 from latte.results.stored import explained
 
 NONE, UNSURE = "none of these", "cannot tell"
 """Labels for "the image shows none of the classes" and "the person cannot tell"."""
 
-_UNREADABLE = "give a table with the columns image and label, or an export as JSON"
 _FIFTYONE = "labels.json"
 
 _Entry: TypeAlias = tuple[str, str, str]
@@ -124,17 +123,14 @@ def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Ite
         return _folder(path, images, class_names)
     if path.name == REVIEW:
         return _answers(path, images)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _table(_parquet_rows(path), images)
-    if suffix in (".jsonl", ".ndjson"):
-        return _table(iterate_rows(path), images)
+    if rows := named_table_rows(path):
+        return _table(rows, images, class_names)
     text = read_text(path)
     if text.lstrip()[:1] == "[":
         return _label_studio(path, text, images)
     if text.lstrip()[:1] == "{":
         return _fiftyone(path, text, images, {})
-    return _table(csv_rows(path), images)
+    return _table(csv_rows(path), images, class_names)
 
 
 def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:
@@ -144,27 +140,11 @@ def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:
             yield str(path), key, answer.label
 
 
-def _table(rows: Iterable[Row], images: NamedImages) -> Iterator[_Entry]:
-    for row in rows:
-        try:
-            row.require("label")
-        except MissingColumnError as error:
-            error.hint = f"{error.hint} Or {_UNREADABLE}."
-            raise
-        if label := (row.optional_text("label") or "").strip():
-            yield row.where, images.key(row.text("image"), row.where, row.file.parent), label
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError as error:
-        hint = "pip install pyarrow; or give a CSV"
-        raise LatteError("reading Parquet needs pyarrow", where=str(path), hint=hint) from error
-    with explained(path, _UNREADABLE):
-        rows = parquet.read_table(path).to_pylist()
-    for number, values in enumerate(rows, 1):
-        yield Row(path, number, values)
+def _table(
+    rows: Iterator[Row], images: NamedImages, class_names: Sequence[str]
+) -> Iterator[_Entry]:
+    for row, image, label in image_labels(rows, class_names):
+        yield row.where, images.key(image, row.where, row.file.parent), label
 
 
 def _folder(folder: Path, images: NamedImages, class_names: Sequence[str]) -> Iterator[_Entry]:
@@ -216,7 +196,7 @@ class _Classification(BaseModel):
 
 
 def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry]:
-    with explained(path, _UNREADABLE):
+    with explained(path, UNREADABLE):
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
@@ -236,7 +216,7 @@ def _fiftyone(
 
     `copies` are the images beside the file by name; `latte export` gives each a new name.
     """
-    with explained(path, _UNREADABLE):
+    with explained(path, UNREADABLE):
         content = TypeAdapter(_Classification).validate_json(text, strict=True)
     for name, label in content.labels.items():
         index = label.label if isinstance(label, _Indexed) else label

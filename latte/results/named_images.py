@@ -11,16 +11,16 @@ from pathlib import Path, PurePosixPath
 from latte.interfaces import ImageReference, LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.files import digest
-from latte.io.paths import is_file, path_as_text, path_from_text
+from latte.io.paths import is_file, path_as_text, path_from_text, some
 from latte.results.stored import explained
 
 
 class NamedImages:
     """Content keys of images, by the names that people and tools give the images.
 
-    An image of the run is found by its id, in any Unicode form, by its path, by the name without
-    suffix that FiftyOne uses, or by its content. Other images are found by their paths, and are
-    collected in `examples`.
+    An image of the run is found by its id, in any Unicode form, by its path, by its file name if no
+    other image has it, by the name without suffix that FiftyOne uses, or by its content. Other
+    images are found by their paths, and are collected in `examples`.
     """
 
     def __init__(
@@ -55,12 +55,30 @@ class NamedImages:
                 return key
             if is_file(Path(path)):
                 return self.key_of_file(Path(path))
-        if reference := self._unused.get(_composed(name)):
+        image = self._image_named(_composed(name), where)
+        if key := self._by_form.get(image):
+            return key
+        if reference := self._unused.get(image):
             return self._example(reference)
         hint = did_you_mean(name, self._keys) or (
-            f"name an image as in pseudo_labels.csv, or by a path that starts at {folder}"
+            "name an image as in pseudo_labels.csv, or by a path that starts at the current folder "
+            f"or at {folder}"
         )
         raise LatteError(f'there is no image "{name}"', where=where, hint=hint)
+
+    def _image_named(self, name: str, where: str) -> str:
+        """Return the id of the image with the file name `name`; `name` if no image has it.
+
+        Raises `LatteError` if several images have it.
+        """
+        images = self._by_file_name.get(name, [name])
+        if len(images) > 1 and name not in self._unused:
+            raise LatteError(
+                f'"{name}" is the file name of several images: {some(images)}',
+                where=where,
+                hint=f"write the folder, too, such as {images[0]} or {images[1]}",
+            )
+        return name if name in self._unused else images[0]
 
     def key_without_suffix(self, name: str, where: str, folder: Path) -> str:
         """Return the content key of the image whose path or file name without suffix is `name`."""
@@ -90,6 +108,14 @@ class NamedImages:
             for reference in self._references()
             if reference.id not in self._keys
         }
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, list[str]]:
+        """Ids of all images of the dataset in Unicode form NFC, sorted, by file name."""
+        images: dict[str, list[str]] = {}
+        for image in sorted({*self._by_form, *self._unused}):
+            images.setdefault(PurePosixPath(image).name, []).append(image)
+        return images
 
     @cached_property
     def _by_place(self) -> dict[str, str]:

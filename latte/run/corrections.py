@@ -20,6 +20,7 @@ from latte import distributed
 from latte.data.cache import ImageCache
 from latte.data.scan import Scan, SkippedImage, scan_images
 from latte.data.sources.listed import ListedPaths
+from latte.data.sources.workbook import sheet_note
 from latte.interfaces import (
     Batch,
     EpochInfo,
@@ -119,6 +120,8 @@ def _read(
     labels_by_key: dict[str, GivenLabel] = {}
     paths = [correction_path(recipe, file) for file in label_files(recipe.resolved)]
     for path in paths:
+        if note := sheet_note(path):
+            workspace.progress.say(note)
         labels_by_key |= read_labels(path, images, class_names, aliases)
     labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
     refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))

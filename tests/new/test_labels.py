@@ -41,7 +41,8 @@ class Table:
     ],
 )
 def test_mappings_pairs_and_tables_become_a_file(tmp_path: Path, labels: object) -> None:
-    file = given_labels(labels, tmp_path / "out" / "labels.csv")
+    with given_labels(labels, tmp_path / "out" / "labels.csv") as file:
+        pass
     assert file is not None
     assert file.read_text() == FILE
 
@@ -56,10 +57,34 @@ def test_mappings_pairs_and_tables_become_a_file(tmp_path: Path, labels: object)
     ],
 )
 def test_other_values_are_refused(tmp_path: Path, labels: object, where: str, what: str) -> None:
-    with pytest.raises(LatteError, match=what) as caught:
-        given_labels(labels, tmp_path / "labels.csv")
+    with (
+        pytest.raises(LatteError, match=what) as caught,
+        given_labels(labels, tmp_path / "labels.csv"),
+    ):
+        pass
     assert caught.value.where == where
     assert not (tmp_path / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("earlier", [None, "path,class\na.jpg,cat\n"])
+def test_refused_labels_leave_the_file_as_it_was_and_are_named(
+    tmp_path: Path, earlier: str | None
+) -> None:
+    file = tmp_path / "out" / "labels.csv"
+    if earlier:
+        file.parent.mkdir()
+        file.write_text(earlier)
+    with (
+        pytest.raises(LatteError) as caught,
+        given_labels({"a\nb.jpg": "cat", "c.jpg": "dog"}, file) as path,
+    ):
+        raise LatteError(f"{path}:3 has another label", where=f"{path}:4", hint=f"see {path}")
+    assert (
+        str(caught.value) == 'labels["c.jpg"]: labels["a\nb.jpg"] has another label\n  see labels'
+    )
+    assert file.exists() == (earlier is not None)
+    assert file.parent.exists() == (earlier is not None)
+    assert earlier is None or file.read_text() == earlier
 
 
 @pytest.fixture
@@ -104,6 +129,33 @@ def test_labels_of_photos_and_of_other_images_teach(
     given = dict(zip(["part-0/000.jpg", "part-1/000.jpg"], ["blue", "red"], strict=True))
     predicted = {str(Path(row.image).relative_to(photos)): row for row in model.predict(photos)}
     assert {name: predicted[name].name for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            {"part-0/000.jpg": "red", "nowhere/1.jpg": "blue"},
+            'labels["nowhere/1.jpg"]: there is no image "nowhere/1.jpg"',
+        ),
+        ({"part-0/000.jpg": "red", "003.jpg": "blue"}, 'labels["003.jpg"]: "003.jpg" is the file'),
+        ({"part-0/000.jpg": "reed", "part-1/000.jpg": "blue"}, 'labels["part-0/000.jpg"]: unknown'),
+        ({"part-0/000.jpg": "red"}, "labels: the only label is"),
+    ],
+)
+def test_labels_in_python_are_refused_by_their_names_and_leave_no_file(
+    photos: Path, tiny_clip_folder: Path, labels: dict[str, str], message: str
+) -> None:
+    with pytest.raises(LatteError) as caught:
+        latte.adapt(
+            photos,
+            ["red", "green", "blue"],
+            labels=labels,
+            model=f"local-dir:{tiny_clip_folder}",
+            progress=False,
+        )
+    assert str(caught.value).startswith(message)
+    assert not Path("adapted").exists()
 
 
 @pytest.mark.parametrize(

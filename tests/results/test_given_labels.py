@@ -11,6 +11,7 @@ import pytest
 
 from latte.interfaces import ImageReference, LatteError
 from latte.io.files import digest
+from latte.io.workbooks import write_workbook
 from latte.results.answers import Answer, append_answers
 from latte.results.given_labels import read_labels, refuse_useless
 from latte.results.named_images import NamedImages
@@ -215,3 +216,75 @@ def test_labels_that_leave_nothing_to_do_are_refused(given: dict[str, int], what
     with pytest.raises(LatteError, match=what):
         refuse_useless(given, ["a", "b"], NAMES, "labels.csv")
     refuse_useless({"a": 0, "x": 1}, ["a", "b"], NAMES, "labels.csv")
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> NamedImages:
+    """Images in two folders, of which two have the same file name; one is not in the run."""
+    ids = ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/Mu\u0308ller.jpg", "2.png", "c/2.png"]
+    references = [ImageReference(image, tmp_path / "photos" / image) for image in ids]
+    (tmp_path / "photos" / "d").mkdir(parents=True)
+    (tmp_path / "photos" / "d" / "left-out.jpg").write_bytes(b"left out")
+    left_out = ImageReference("d/left-out.jpg", tmp_path / "photos" / "d" / "left-out.jpg")
+    return NamedImages({image: image for image in ids}, lambda: [*references, left_out])
+
+
+def test_a_file_name_without_its_folder_names_its_only_image(
+    nested: NamedImages, tmp_path: Path
+) -> None:
+    rows = ("2.jpg,cat", "M\u00fcller.jpg,dog", "2.png,bird", "left-out.jpg,cat")
+    given = labels(csv_file(tmp_path, *rows), nested)
+    expected = {"a/2.jpg": 0, "b/Mu\u0308ller.jpg": 1, "2.png": 2, digest(b"left out"): 0}
+    assert given == expected
+
+
+def test_a_file_name_of_several_images_is_refused_with_two_of_them(
+    nested: NamedImages, tmp_path: Path
+) -> None:
+    path = csv_file(tmp_path, "2.jpg,cat", "1.jpg,dog")
+    with pytest.raises(LatteError) as caught:
+        read_labels(path, nested, NAMES)
+    assert str(caught.value) == (
+        f'{path}:3: "1.jpg" is the file name of several images: a/1.jpg, b/1.jpg\n'
+        "  write the folder, too, such as a/1.jpg or b/1.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "header"),
+    [
+        ("0.jpg,dog\n1.jpg,cat\n", "path,class"),
+        ("0.jpg;dog\n1.jpg;cat\n", "path;class"),
+        ("0.jpg\tdog\n1.jpg\tcat\n", "path\tclass"),
+        ("Dog,0.jpg\ncat,1.jpg\n", "class,path"),
+        ("7,0.JPG,dog\n8,1.jpg,cat\n", "column_1,path,class"),
+        ("0.jpg,catt\n1.jpg,cat\n", "path,class"),
+    ],
+)
+def test_a_table_without_header_is_refused_with_the_line_to_add(
+    images: NamedImages, tmp_path: Path, lines: str, header: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(lines)
+    with pytest.raises(LatteError, match="the table has no header: its first line is") as caught:
+        read_labels(path, images, NAMES)
+    assert caught.value.where == f"{path}:1"
+    assert caught.value.hint == f"add this line above it: {header}"
+    if header == "path,class" and "catt" not in lines:
+        path.write_text(f"{header}\n{lines}")
+        assert labels(path, images) == {key(0): 1, key(1): 0}
+
+
+def test_workbooks_are_read_and_other_spreadsheets_are_refused(
+    images: NamedImages, tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.xlsx"
+    write_workbook(path, [["Image", "Label"], ["0.jpg", 3], ["1.jpg", "cat"]])
+    assert labels(path, images, ("cat", "3")) == {key(0): 1, key(1): 0}
+    write_workbook(path, [["0.jpg", "dog"], ["1.jpg", "cat"]])
+    with pytest.raises(LatteError, match="the table has no header") as caught:
+        read_labels(path, images, NAMES)
+    assert caught.value.hint == "add this line above it: path | class"
+    with pytest.raises(LatteError, match=r"spreadsheets as \.ods are not read") as caught:
+        read_labels(tmp_path / "labels.ods", images, NAMES)
+    assert "save the table as .xlsx" in str(caught.value.hint)

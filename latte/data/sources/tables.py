@@ -26,7 +26,10 @@ class MissingColumnError(LatteError):
 _LONGEST_HEADER = 100_000
 """Number of characters in which the header is sought."""
 _SYNONYMS = {"path": "image", "image": "path", "class": "label", "label": "class"}
-"""Other name of a column, which is read if a file lacks the first; latte writes both."""
+"""Other name of a column, which is read if a file lacks the first; latte writes both.
+
+Names in another case, such as `Path`, are read if a file has neither.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Row:
 
     def require(self, column: str) -> None:
         """Raise `MissingColumnError` if the file has neither `column` nor its synonym."""
-        if column not in self.values and _SYNONYMS.get(column) not in self.values:
+        if self._name(column) is None:
             columns = f"The columns are {some(list(self.values))}."
             raise MissingColumnError(
                 f"no column {column!r}",
@@ -68,9 +71,8 @@ class Row:
 
     def optional_text(self, column: str) -> str | None:
         """Return the text in `column`, or None if it is absent or empty."""
-        if column not in self.values:
-            column = _SYNONYMS.get(column, column)
-        value = self.values.get(column)
+        name = self._name(column)
+        value = None if name is None else self.values[name]
         if value is None or value == "":
             return None
         if not isinstance(value, str):
@@ -78,6 +80,21 @@ class Row:
                 f"column {column!r} holds {value!r}, which is not a text", where=self.where
             )
         return value
+
+    def _name(self, column: str) -> str | None:
+        """Return the file's name of `column`; None if the file has no such column."""
+        names = (column, _SYNONYMS.get(column, column))
+        if exact := next((name for name in names if name in self.values), None):
+            return exact
+        folded = [name.casefold() for name in names]
+        similar = [name for name in self.values if name.strip().casefold() in folded]
+        if len(similar) > 1:
+            raise LatteError(
+                f"several columns could be {column!r}: {some(similar)}",
+                where=f"{self.file}:{self.header_line or self.line}",
+                hint=f"Call one of them {column}.",
+            )
+        return similar[0] if similar else None
 
 
 def iterate_rows(file: Path) -> Iterator[Row]:
@@ -110,7 +127,7 @@ def csv_rows(file: Path) -> Iterator[Row]:
     for line, cells in csv_cells(file):
         where = f"{file}:{line}"
         if not header:
-            header, header_line = _header(cells, where), line
+            header, header_line = table_header(cells, where), line
         else:
             yield Row(file, line, _csv_values(header, cells, where), header_line)
 
@@ -122,12 +139,9 @@ def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
     `.tsv` file, it is the tab if the first row has one. Raises `LatteError` at malformed content.
     """
     text = read_text(file)
-    separators = "\t,;" if file.suffix.lower() == ".tsv" else ",;\t"
-    first_line = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
-    separator = next((separator for separator in separators if separator in first_line), ",")
     # A StringIO would take four bytes for each character.
     lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
-    reader = csv.reader(lines, strict=True, delimiter=separator)
+    reader = csv.reader(lines, strict=True, delimiter=separator(file, text))
     try:
         for cells in reader:
             if cells:
@@ -136,9 +150,18 @@ def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
         raise LatteError(f"malformed CSV: {error}", where=f"{file}:{reader.line_num}") from error
 
 
-def _header(cells: list[str], where: str) -> list[str]:
+def separator(file: Path, text: str) -> str:
+    """Return the separator of the cells in the `text` of a CSV file; see `csv_cells`."""
+    separators = "\t,;" if file.suffix.lower() == ".tsv" else ",;\t"
+    first_line = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
+    return next((mark for mark in separators if mark in first_line), ",")
+
+
+def table_header(cells: list[str], where: str) -> list[str]:
+    """Return the names of the columns. Raises `LatteError` if two have the same name."""
     header = [cell.strip() for cell in cells]
-    if len(set(header)) < len(header):
+    names = [name for name in header if name]
+    if len(set(names)) < len(names):
         raise LatteError(f"two columns have the same name: {', '.join(header)}", where=where)
     return header
 

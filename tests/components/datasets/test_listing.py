@@ -147,7 +147,7 @@ def test_links_do_not_lead_out(context: Context, folder: Path) -> None:
         ("path\n", "names no images"),
         ("", "names no images"),
         ("path\na.png\n./a.png\n", "images.csv:3: a.png is listed twice"),
-        ("Path\na.png\n", "images.csv:1: no column 'path'\n  Did you mean \"Path\"?"),
+        ("Paht\na.png\n", "images.csv:1: no column 'path'\n  Did you mean \"Paht\"?"),
         ("path,x\na.png\n", "images.csv:2: 1 values for 2 columns"),
         ("path\na, b.png\n", "images.csv:2: 2 values for 1 columns"),
         ('path\n"a.png\n', "images.csv:2: malformed CSV: unexpected end of data"),

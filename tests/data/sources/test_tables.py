@@ -32,6 +32,21 @@ def test_exact_column_name_wins(tmp_path: Path) -> None:
     assert (row.text("class"), row.text("label")) == ("cat", "3")
 
 
+@pytest.mark.parametrize("header", ["Path,CLASS", "IMAGE, Label", "image,Class"])
+def test_case_of_column_names_is_ignored(tmp_path: Path, header: str) -> None:
+    (row,) = iterate_rows(table(tmp_path, f"{header}\n1.jpg,cat\n"))
+    assert (row.text("path"), row.text("class")) == ("1.jpg", "cat")
+    assert (row.text("image"), row.optional_text("label")) == ("1.jpg", "cat")
+
+
+def test_name_in_the_same_case_wins_and_several_others_are_refused(tmp_path: Path) -> None:
+    (row,) = iterate_rows(table(tmp_path, "Path,path\n1.jpg,2.jpg\n"))
+    assert row.text("path") == "2.jpg"
+    (row,) = iterate_rows(table(tmp_path, "Path,PATH\n1.jpg,2.jpg\n"))
+    with pytest.raises(LatteError, match=r":1: several columns could be 'path': Path, PATH"):
+        row.text("path")
+
+
 def test_missing_column_is_reported_at_the_header(tmp_path: Path) -> None:
     (row,) = iterate_rows(table(tmp_path, "file;SKU\n1.jpg;7\n"))
     with pytest.raises(MissingColumnError, match=r":1: no column 'path'") as caught:
