@@ -34,7 +34,7 @@ def open_checkpoint(
     if not isinstance(pretrained, Mapping):
         raise LatteError(f"{folder / 'config.json'} has no key `pretrained_cfg`", where=where)
     pixel_format = _pixel_format(pretrained, size, where)
-    arguments = dict(config.get("model_args") or {})
+    arguments = _model_arguments(config, where)
     if pretrained.get("fixed_input_size"):
         arguments["img_size"] = pixel_format.size
     architecture = {"name": config["architecture"], "arguments": arguments}
@@ -47,6 +47,23 @@ def open_checkpoint(
     except Exception as error:  # timm raises many types
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise LatteError(f"timm cannot load {folder.name}: {lines[-1]}", where=where) from error
+
+
+def _model_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the arguments of the architecture, without number of classes and of channels.
+
+    Raises `LatteError` if the model takes other images than RGB, or does not pool its features.
+    """
+    arguments = dict(config.get("model_args") or {})
+    arguments.pop("num_classes", None)
+    channels = arguments.pop("in_chans", 3)
+    if channels != 3:
+        hint = "latte gives an encoder RGB images"
+        raise LatteError(f"it takes images with {channels} channels", where=where, hint=hint)
+    if arguments.get("global_pool") == "":
+        hint = "save it with pooling, such as global_pool='avg'"
+        raise LatteError("it has no pooled features", where=where, hint=hint)
+    return arguments
 
 
 def build(architecture: Mapping[str, Any]) -> nn.Module:

@@ -105,6 +105,45 @@ def test_timm_gives_the_features_of_timms_own_pipeline(tmp_path: Path) -> None:
     assert torch.allclose(features(encoder, photo()), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "mobilenetv3_small_050"])
+def test_folder_of_timms_save_for_hf_gives_the_features_of_timms_own_pipeline(
+    name: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=7).eval()
+    models: Any = timm.models
+    models.save_for_hf(model, str(tmp_path / "model"), safe_serialization=True)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["model_args"]["num_classes"] == 7
+    encoder = load(TimmEncoder, tmp_path)
+    model.reset_classifier(0)
+    with torch.no_grad():
+        expected = normalize(model(pixels_of(encoder, photo())), dim=1)[0]
+    assert torch.allclose(features(encoder, photo()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("in_chans", 1, "takes images with 1 channels"),
+        ("in_chans", "x", "takes images with x channels"),
+        ("global_pool", "", "it has no pooled features"),
+        ("pretrained_cfg", {"file": "/x"}, "sets pretrained_cfg, which latte refuses"),
+    ],
+)
+def test_arguments_of_save_for_hf_that_do_not_fit_are_refused(
+    key: str, value: object, what: str, tmp_path: Path
+) -> None:
+    write_timm(tmp_path / "model", "resnet10t", {})
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["model_args"] = {"num_classes": 5, "in_chans": 3, "global_pool": "avg", key: value}
+    path.write_text(json.dumps(config))
+    with pytest.raises(LatteError, match=what) as caught:
+        load(TimmEncoder, tmp_path)
+    assert caught.value.where == "encoders: model ./model"
+
+
 def test_convolutions_of_timm_take_images_of_any_size(tmp_path: Path) -> None:
     write_timm(tmp_path / "model", "mobilenetv3_small_050", {}, crop_pct=1.0)
     encoder = load(TimmEncoder, tmp_path, size=64)
