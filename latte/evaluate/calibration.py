@@ -11,7 +11,7 @@ from torch import Tensor
 from latte.evaluate.bisection import bisect
 
 BINS = 15
-_FARTHEST = 100.0
+FARTHEST = 100.0
 """Largest factor between the model's own scale and a scale that the search tries."""
 _HALVINGS = 40
 
@@ -75,7 +75,7 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    logarithm_bounds = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    logarithm_bounds = math.log(start / FARTHEST), math.log(start * FARTHEST)
     low, high = bisect(
         *logarithm_bounds, lambda logarithm: confidence(math.exp(logarithm)) < accuracy, _HALVINGS
     )

@@ -170,11 +170,14 @@ class AnswerFacts(Checked):
         classes: Number of their classes.
         measured: The gain of the taught model, estimated by leaving answers out in turn; None if it
             was not measured.
+        left_out: Number of answers that were left out in turn. They calibrate the confidence of the
+            adapted model. Answers that are their class's only one are among them.
     """
 
     answers: Positive
     classes: Positive
     measured: LeftOutAnswers | None = None
+    left_out: Count = 0
 
 
 class EncoderFacts(Checked):
@@ -233,6 +236,28 @@ class TrainFacts(Facts):
         return roles.get(self.strength, "mixed")
 
 
+class SureLabels(Checked):
+    """Labels of a taught run's own images with a confidence above a threshold.
+
+    Attributes:
+        above: The threshold.
+        labels: Number of images without an answer whose calibrated confidence is above it.
+        answers: Number of left-out answers about images whose confidence is above it.
+        right: Number of these answers that the fits without them give, too.
+    """
+
+    above: Share
+    labels: Count
+    answers: Positive
+    right: Count
+
+    @model_validator(mode="after")
+    def _check(self) -> SureLabels:
+        if self.right > self.answers:
+            raise ValueError("more labels are right than there are answers")
+        return self
+
+
 class EvaluateFacts(Facts):
     """Facts of stage `evaluate`.
 
@@ -241,10 +266,13 @@ class EvaluateFacts(Facts):
             model that each control uses.
         unsupported: Class names with an estimate below 0.5 training images, in label order; None
             before the stage is finished.
+        sure_labels: How many of the confident labels of own images are right, if the run uses the
+            adapted model, and answers that were left out show it; otherwise None.
     """
 
     models: tuple[RunModel, ...] = ()
     unsupported: tuple[str, ...] | None = None
+    sure_labels: SureLabels | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:
@@ -335,7 +363,8 @@ class RunRecord(Checked):
         for name, control in controls.items():
             if control.used_model is not None:
                 models.append(control.used_model.as_control(name))
-        evaluate = EvaluateFacts(models=tuple(models), unsupported=self.evaluate.unsupported)
+        facts = {**dict(self.evaluate), "models": tuple(models)}
+        evaluate = EvaluateFacts(**facts)
         return self.model_copy(update={"evaluate": evaluate})
 
     def with_stage(self, stage: str, record: StageRecord, facts: Facts | None) -> RunRecord:

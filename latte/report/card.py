@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latte.backbone.names import licence_of, repository_of
-from latte.interfaces import Calibration, RunResults
+from latte.interfaces import Calibration, RunRecord, RunResults
 from latte.interfaces.record import EncoderFacts
 from latte.io.redaction import one_line
 from latte.report import facts
@@ -39,6 +39,11 @@ _INTENDED_USE = (
 _UNCALIBRATED = (
     "Scores are the softmax of the similarities, multiplied by the model's logit scale. "
     "They are usually overconfident: 0.9 does not promise that nine of ten such answers are right."
+)
+_UNLABELLED = "on unlabelled images"
+_ANSWERS_FAIL = (
+    "The calibration is wrong for images unlike those that the answers are about, such as images "
+    "that are easier or harder."
 )
 _CALIBRATION_FAILS = (
     "The calibration is wrong if zero-shot CLIP is confident and wrong, as on kinds of images that "
@@ -77,7 +82,7 @@ def model_card(results: RunResults) -> str:
         ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Confidence",
-        _confidence(used.calibration if used else None),
+        _confidence(used.calibration if used else None, _left_out_answers(results.record)),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results)),
         "## Licence",
@@ -163,16 +168,23 @@ def _listed(pairs: list[facts.Fact]) -> str:
     return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in pairs)
 
 
-def _confidence(calibration: Calibration | None) -> str:
+def _confidence(calibration: Calibration | None, answers: int) -> str:
+    """Return how confidence was calibrated; `answers` is the number of answers that did it."""
     if calibration is None:
         return _UNCALIBRATED
+    basis = f"by {plural(answers, 'answer')} that were left out" if answers else _UNLABELLED
+    matched = (
+        "makes these answers likeliest, with a prior around the estimate without labels; the mean "
+        f"confidence on {count(calibration.images)} training images is then"
+        if answers
+        else f"makes the mean confidence on {count(calibration.images)} training images equal to "
+        "the accuracy that the probabilities of zero-shot CLIP imply,"
+    )
     text = (
-        "Confidence is calibrated on unlabelled images: before the softmax, similarities are "
+        f"Confidence is calibrated {basis}: before the softmax, similarities are "
         f"multiplied by {calibration.scale:.3g}. The model's own factor, its logit scale, is "
         f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). The new scale "
-        f"makes the mean confidence on {count(calibration.images)} training images equal to the "
-        "accuracy that the probabilities of zero-shot CLIP imply, "
-        f"{100 * calibration.expected_accuracy:.0f} %."
+        f"{matched} {100 * calibration.expected_accuracy:.0f} %."
     )
     if calibration.error is None or calibration.uncalibrated_error is None:
         error = "Its error was not measured, because there are no labelled images."
@@ -183,13 +195,24 @@ def _confidence(calibration: Calibration | None) -> str:
             "the model's own scale."
         )
     if calibration.own_exponent is not None:
+        purpose = (
+            "a power that makes these answers likeliest."
+            if answers
+            else "so that the mean confidence equals the accuracy that zero-shot CLIP implies for "
+            "them."
+        )
         text += (
             " This is the confidence of new images. The training images have the probabilities of "
             f"their posterior, raised to the power {calibration.own_exponent:.3g} and divided by "
-            "their sum, so that the mean confidence equals the accuracy that zero-shot CLIP "
-            "implies for them."
+            f"their sum, {purpose}"
         )
-    return f"{text} {_CALIBRATION_FAILS} {error}"
+    return f"{text} {_ANSWERS_FAIL if answers else _CALIBRATION_FAILS} {error}"
+
+
+def _left_out_answers(record: RunRecord) -> int:
+    """Return the number of left-out answers that calibrate the model that the run uses."""
+    answers = record.train.answers
+    return answers.left_out if answers is not None and record.train.used == "adapted" else 0
 
 
 def _limits(results: RunResults) -> list[str]:

@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from latte.interfaces import QuestionCounts, RunResults
+from latte.interfaces import QuestionCounts, RunRecord, RunResults
 from latte.io.redaction import one_line
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
+from latte.report.taught import sure_sentence
 from latte.report.verdict import NO_GUARD, name_statements, verdict_statements
 from latte.results.answers import TITLES
 from latte.results.evidence import Evidence
@@ -61,6 +62,7 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
             results, folder, evidence, is_measured=is_measured, is_doubted=is_doubted
         ),
         *([_measure(folder)] if goal == "gain" and not headline else []),
+        *_sure_labels(record),
         *_corrected(record.recipe),
         *_encoders(results),
         *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
@@ -83,6 +85,12 @@ def _goal_of_answers(results: RunResults) -> Literal["names", "gain"]:
     """Return what a person's first or next answers bring to a run whose gain is not measured."""
     has_answers = RunFolder(results.folder).review.exists() or label_files(results.record.recipe)
     return "gain" if has_answers else "names"
+
+
+def _sure_labels(record: RunRecord) -> list[Statement]:
+    """Return how many confident labels of own images are right, if left-out answers show it."""
+    sure = record.evaluate.sure_labels
+    return [Statement("note", sure_sentence(sure))] if sure is not None and sure.labels else []
 
 
 def label_use(recipe: Mapping[str, Any]) -> list[Statement]:

@@ -59,6 +59,8 @@ class ModelFolder:
     """A folder with a copy of each encoder whose features the adapted model's classifier uses."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
+    left_out = _Below("left_out.safetensors")
+    """Labels of images by fits without a person's answers about them; calibrates confidence."""
     pseudo_labels = _Below("pseudo_labels.csv")
     """Labels of the training images, if the run does not use this model."""
 

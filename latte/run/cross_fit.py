@@ -4,7 +4,8 @@ All answers teach the model that a run uses, so none of them can measure it. Ins
 are fitted again without a fifth of the answers, and label the images of these answers. After five
 fits, each answer was left out once. The fits know fewer answers than the model, so they are hardly
 better than it. The same fits show which answers are probably mistakes: those whose class is
-unlikely by all other answers.
+unlikely by all other answers. What the fits say about their left-out answers also calibrates the
+model's confidence; see `latte.run.left_out`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 import torch
+from torch import Tensor
 
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.doubtful import doubtful_answers
@@ -23,8 +25,9 @@ from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
-from latte.run.fitting import fit_again
+from latte.run.fitting import adapted_of, fit_again
 from latte.run.images import Images
+from latte.run.left_out import LeftOut, joined
 from latte.run.workspace import Workspace
 
 FOLDS = 5
@@ -34,49 +37,59 @@ LEAST_ANSWERS = 6
 
 def answer_facts(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
-) -> AnswerFacts | None:
-    """Return facts about the answers that teach the run; None if there are none.
+) -> tuple[AnswerFacts | None, LeftOut | None]:
+    """Return facts about the answers that teach the run, and what fits say that do not know them.
 
-    The images are the joined ones, with the examples among the training images. The gain is not
-    measured if the recipe has training steps, because each fit would train the model again, or if
-    too few answers can be left out.
+    Both are None without answers. The images are the joined ones, with the examples among the
+    training images. No answer is left out if the recipe has training steps, because each fit would
+    train the model again, or if there are too few. The gain is measured by the answers of classes
+    with two answers or more, if these are enough.
     """
     if images.corrections is None:
-        return None
+        return None, None
     rows = _distinct(images.training.keys, images.corrections)
     labels = {key: images.corrections.labels[row] for key, row in rows.items()}
     per_class = Counter(labels.values())
-    usable = {key: label for key, label in labels.items() if per_class[label] > 1}
     facts = AnswerFacts(answers=len(labels), classes=len(per_class))
-    if workspace.recipe.train.takes_steps or len(usable) < LEAST_ANSWERS:
-        return facts
-    fold_of = folds(usable)
-    keys = sorted(usable, key=lambda key: fold_of[key])
-    fold_posteriors = []
+    if workspace.recipe.train.takes_steps or len(labels) < LEAST_ANSWERS:
+        return facts, None
+    fold_of = folds(labels)
+    keys = sorted(labels, key=lambda key: fold_of[key])
+    left_out_folds = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
-            left_out = [key for key in keys if fold_of[key] == fold]
-            fold_posteriors.append(_posterior_without(left_out, workspace, images, zero_shot, bank))
+            left_out_keys = [key for key in keys if fold_of[key] == fold]
+            fold_labels = [labels[key] for key in left_out_keys]
+            sample = (left_out_keys, fold_labels, workspace, images, zero_shot, bank)
+            left_out_folds.append(_fit_without(*sample))
             task.advance()
-    posterior = Posterior(
-        torch.cat([fold_posterior.labels for fold_posterior in fold_posteriors]),
-        torch.cat([fold_posterior.probabilities for fold_posterior in fold_posteriors]),
-    )
-    answers = torch.tensor([usable[key] for key in keys])
-    adapted = (posterior.labels[:, 0] == answers).tolist()
-    answered_rows = torch.tensor([rows[key] for key in keys])
+    left_out = joined(left_out_folds)
+    facts = facts.model_copy(update={"left_out": len(keys)})
+    is_usable = torch.tensor([per_class[labels[key]] > 1 for key in keys])
+    if int(is_usable.sum()) < LEAST_ANSWERS:
+        return facts, left_out
+    answered_rows = torch.tensor([rows[key] for key in keys])[is_usable]
+    measured = _measured(left_out.of(is_usable), answered_rows, images, zero_shot)
+    return facts.model_copy(update={"measured": measured}), left_out
+
+
+def _measured(
+    left_out: LeftOut, answered_rows: Tensor, images: Images, zero_shot: ZeroShot
+) -> LeftOutAnswers:
+    """Return the gain by left-out answers, which are about the images `answered_rows`."""
+    answers, number = left_out.answers, len(left_out.answers)
+    adapted = (left_out.own.labels[:, 0] == answers).tolist()
     frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
-    doubtful = answered_rows[doubtful_answers(posterior, answers)]
+    doubtful = answered_rows[doubtful_answers(left_out.own, answers)]
     pairs = Counter(zip(adapted, frozen, strict=True))
-    left_out_answers = LeftOutAnswers(
-        answers=len(usable),
+    return LeftOutAnswers(
+        answers=number,
         folds=FOLDS,
-        zero_shot=sum(frozen) / len(usable),
-        adapted=sum(adapted) / len(usable),
-        gain=paired_gain_interval(pairs[True, False], pairs[False, True], len(usable)),
+        zero_shot=sum(frozen) / number,
+        adapted=sum(adapted) / number,
+        gain=paired_gain_interval(pairs[True, False], pairs[False, True], number),
         doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
-    return facts.model_copy(update={"measured": left_out_answers})
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
@@ -113,17 +126,15 @@ def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
     return rows
 
 
-def _posterior_without(
+def _fit_without(
     left_out: Sequence[str],
+    answers: Sequence[int],
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> Posterior:
-    """Return class probabilities of the images `left_out` by a fit without their answers.
-
-    If no labeler returns probabilities, each image has one label of probability 1.
-    """
+) -> LeftOut:
+    """Return what a fit without the `answers` about the images `left_out` says about them."""
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -131,10 +142,10 @@ def _posterior_without(
     corrections = replace(images.corrections, labels=kept)
     without = replace(images, corrections=corrections)
     fitted = fit_again(workspace, without, zero_shot, bank)
-    posterior = fitted.posterior
-    if posterior is None:
-        labels = fitted.labels.unsqueeze(1)
-        posterior = Posterior(labels, torch.ones_like(labels, dtype=torch.float32))
+    adapted, posterior = adapted_of(workspace, fitted, images.class_names), fitted.posterior
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
     rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
-    return Posterior(posterior.labels[rows], posterior.probabilities[rows])
+    features = [member[rows] for member in zero_shot.training_of(adapted.names)]
+    if posterior is not None:
+        posterior = Posterior(posterior.labels[rows], posterior.probabilities[rows])
+    return LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)

@@ -12,12 +12,6 @@ import torch
 from torch import Tensor
 
 from latte import distributed
-from latte.evaluate.calibration import (
-    calibration_error,
-    expected_accuracy,
-    matching_exponent,
-    matching_scale,
-)
 from latte.evaluate.metrics import evaluate_ranks, label_ranks
 from latte.evaluate.predictions import (
     ClassScore,
@@ -31,14 +25,16 @@ from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_task
 from latte.interfaces.measurements import Role
-from latte.interfaces.record import EvaluateFacts
+from latte.interfaces.record import EvaluateFacts, SureLabels
 from latte.io.files import write_atomically
 from latte.models.posterior import OwnImages, read_own_images
 from latte.models.zero_shot import ZeroShot
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
+from latte.run.calibrating import Classified, calibrate
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
+from latte.run.left_out import read_left_out
 from latte.run.result import StageResult
 from latte.run.workspace import Workspace
 
@@ -46,27 +42,6 @@ LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
 MOST_CLASSES = 5
 """Number of most probable classes per training image that show which classes occur."""
-_ENOUGH = 10_000
-"""Number of training images that suffice for calibration; with more images it only takes longer."""
-_MOST_NUMBERS = 2**25
-"""Largest number of similarities (images times classes) that are used for calibration."""
-
-
-@dataclass(frozen=True)
-class _Classified:
-    """Similarities of the training and the evaluation images to the classes, by one model."""
-
-    logit_scale: float
-    training: Similarities
-    evaluation: Similarities
-    posterior: OwnImages | None = None
-    """Posterior (class probabilities) of the training images; None if the model has none."""
-
-    def calibrated_posterior(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior after calibration, or None if there is no posterior."""
-        if self.posterior is None:
-            return None
-        return replace(self.posterior, exponent=calibration.own_exponent)
 
 
 @dataclass(frozen=True)
@@ -110,7 +85,7 @@ def evaluate(
     models, answers = [], {}
     for model in measure(images, evaluation, posterior, outcome.used):
         model_similarities = classified[model.role]
-        calibration = _calibrate(workspace, images, zero_shot, model_similarities)
+        calibration = calibrate(workspace, images, zero_shot, model_similarities)
         models.append(replace(model, calibration=calibration))
         answers[model.role] = _answers(model_similarities, calibration, workspace.progress)
         if images.corrections is not None:
@@ -130,7 +105,8 @@ def evaluate(
     assert used_calibration is not None, "all models are calibrated"
     _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
     unsupported = _unsupported(used, images.class_names)
-    facts = EvaluateFacts(models=tuple(models), unsupported=unsupported)
+    sure_labels = _sure_labels(classified[outcome.used], used_calibration, images)
+    facts = EvaluateFacts(models=tuple(models), unsupported=unsupported, sure_labels=sure_labels)
     return StageResult(written, facts)
 
 
@@ -195,7 +171,7 @@ def split_rows(posterior: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor
 
 def _classify(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
-) -> dict[Role, _Classified]:
+) -> dict[Role, Classified]:
     """Return the similarities of all images by each of the run's models.
 
     Only an adapted model whose CLIP was trained encodes the images; the others use the features of
@@ -209,65 +185,25 @@ def _classify(
             training = adapted.encode(images.training.cache, size, progress, "label images")
         evaluation = adapted.encode(images.evaluation.cache, size, progress, "label test images")
         trained["adapted"] = training, evaluation
-    posterior = read_own_images(Run(workspace.folder)) if distributed.is_main_process() else None
-    classified: dict[Role, _Classified] = {}
+    posterior, left_out = None, None
+    if distributed.is_main_process():
+        run = Run(workspace.folder)
+        posterior, left_out = read_own_images(run), read_left_out(run)
+    classified: dict[Role, Classified] = {}
     for role, model in outcome.models.items():
         frozen = zero_shot.training_of(model.names), zero_shot.evaluation_of(model.names)
         training_features, evaluation_features = trained.get(role, frozen)
-        classified[role] = _Classified(
+        classified[role] = Classified(
             model.logit_scale,
             model.in_blocks(training_features),
             model.in_blocks(evaluation_features),
             posterior if role == "adapted" else None,
+            left_out if role == "adapted" else None,
         )
     return classified
 
 
-def _calibrate(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, classified: _Classified
-) -> Calibration:
-    """Calibrate the scale of the classifier and the exponent of the posterior without labels.
-
-    After calibration, the mean confidence equals the expected accuracy, which is estimated from the
-    zero-shot probabilities of the predicted classes. With a posterior, this holds before an image's
-    confidences are multiplied by the sum of its probabilities. Images whose class a person gave are
-    left out, unless there are no others.
-    """
-    sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
-    stride = -(-classified.training.images // sample_size)
-    rows = slice(None, None, stride)
-    is_selected = torch.ones(classified.training.images, dtype=torch.bool)[rows]
-    if images.corrections is not None:
-        is_unanswered = images.corrections.given[rows] < 0
-        is_selected = is_unanswered if bool(is_unanswered.any()) else is_selected
-    training = classified.training.block(rows)[is_selected]
-    frozen = zero_shot.training[rows] @ zero_shot.class_features.T
-    frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
-    zero_shot_probabilities = (frozen * frozen_scale).softmax(dim=1)[is_selected]
-    expected = expected_accuracy(zero_shot_probabilities, training.argmax(dim=1))
-    scale = matching_scale(training, expected, classified.logit_scale)
-    calibration = Calibration(scale, classified.logit_scale, expected, len(training))
-    own_images = classified.posterior
-    # With one stored class per image, the probabilities of all other classes are unknown.
-    if own_images is not None and own_images.posterior.labels.shape[1] > 1:
-        likeliest, probabilities = (
-            tensor[rows][is_selected]
-            for tensor in (own_images.posterior.labels, own_images.posterior.probabilities)
-        )
-        posterior_accuracy = expected_accuracy(zero_shot_probabilities, likeliest[:, 0])
-        exponent = matching_exponent(probabilities, posterior_accuracy)
-        calibration = replace(calibration, own_exponent=exponent)
-    if not images.labels:
-        return calibration
-    similarities, errors = classified.evaluation, []
-    is_correct = similarities.labels() == torch.tensor(images.labels)
-    for logit_scale in (scale, classified.logit_scale):
-        confidence = [(block * logit_scale).softmax(dim=1).amax(dim=1) for block in similarities]
-        errors.append(calibration_error(torch.cat(confidence), is_correct))
-    return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
-
-
-def _answers(classified: _Classified, calibration: Calibration, progress: Progress) -> _Answers:
+def _answers(classified: Classified, calibration: Calibration, progress: Progress) -> _Answers:
     own_images = classified.calibrated_posterior(calibration)
     if own_images is not None:
         tensors = (
@@ -286,6 +222,19 @@ def _answers(classified: _Classified, calibration: Calibration, progress: Progre
             task.advance(len(block))
     labels, likeliest, probabilities = (torch.cat(blocks) for blocks in zip(*columns, strict=True))
     return _Answers(labels, likeliest, probabilities, probabilities)
+
+
+def _sure_labels(
+    classified: Classified, calibration: Calibration, images: Images
+) -> SureLabels | None:
+    """Return how many confident labels of own images are right, by left-out answers, or None."""
+    own_images = classified.calibrated_posterior(calibration)
+    if own_images is None or classified.left_out is None or calibration.own_exponent is None:
+        return None
+    confidences = own_images.confidences[:, 0]
+    if images.corrections is not None:
+        confidences = confidences[images.corrections.given < 0]
+    return classified.left_out.sure_labels(calibration.own_exponent, confidences)
 
 
 def _write_pseudo_labels(
@@ -347,7 +296,7 @@ def _write_predictions(
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
-    classified: _Classified,
+    classified: Classified,
     calibration: Calibration,
 ) -> None:
     top_k = workspace.recipe.evaluate.top_k
@@ -359,7 +308,7 @@ def _write_predictions(
 def _predictions(
     images: Images,
     zero_shot: ZeroShot,
-    classified: _Classified,
+    classified: Classified,
     calibration: Calibration,
     top_k: int,
 ) -> Iterator[Prediction]:

@@ -30,6 +30,7 @@ from latte.run.judging import (
     trains_clip,
     zero_shot_model,
 )
+from latte.run.left_out import save_left_out
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.training import adapt, count_cut, encoder_facts
@@ -169,11 +170,13 @@ def _train(job: Job) -> StageResult:
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
     inputs = (workspace, job.images.joined, zero_shot.joined, bank)
     adapted, posterior = adapt(*inputs)
-    answers = answer_facts(*inputs)
+    answers, left_out = answer_facts(*inputs)
     posterior = of_first(posterior, len(job.images.training.images))
     job.outcome, verdict, written = judge_and_save(
         workspace, job.images, zero_shot, adapted, posterior, verdict_of(answers)
     )
+    if distributed.is_main_process():
+        written += save_left_out(folder.adapted_model, left_out)
     asked_questions = AskedQuestions()
     if workspace.recipe.questioned and distributed.is_main_process():
         asked_questions = read_stored(folder.asked_questions, AskedQuestions)

@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scale_stages import STAGES, World
-from latte.run import evaluating
+from latte.run import calibrating
 from latte.toolkit import blocks
 
 pytestmark = pytest.mark.thorough
@@ -128,7 +128,7 @@ def test_outside_of_training_no_tensor_has_an_entry_for_each_image_and_class(
 ) -> None:
     images, classes, labelled = 600, 60, 60
     monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 1_000)
-    monkeypatch.setattr(evaluating, "_MOST_NUMBERS", 1_000)
+    monkeypatch.setattr(calibrating, "_MOST_NUMBERS", 1_000)
     world = World(tmp_path, images, classes, labelled, width=4)
     largest = {}
     for stage in STAGES:

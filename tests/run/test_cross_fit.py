@@ -142,4 +142,4 @@ def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None
 def test_a_recipe_with_steps_does_not_train_again(recipe: Path) -> None:
     folder, _, _ = run(recipe, "train.max_steps=1", f"corrections={labels_file(recipe, 3)}")
     answers = recorded(folder, "train", "answers")
-    assert answers == {"answers": 9, "classes": 3, "measured": None}
+    assert answers == {"answers": 9, "classes": 3, "measured": None, "left_out": 0}
