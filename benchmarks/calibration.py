@@ -42,7 +42,7 @@ from latte.models.posterior import OwnImages
 from latte.run.cross_fit import FOLDS, LEAST_ANSWERS, folds
 from latte.run.left_out import LeftOut, joined
 
-GROWTHS, SPREADS = (0.0, 0.2, 0.4, 0.6), (0.2, 0.4, 0.7, 1.0)
+GROWTHS, SPREADS = (0.0, 0.2, 0.4, 0.6), (0.4, 0.7, 1.0)
 FLAT = 1e3
 """Spread of a prior that says nothing, for fits to all true labels."""
 USUAL_PLANS = ("10 random", "30 random", "100 random")
@@ -79,12 +79,6 @@ class Taught:
             ),
             calibration_error(confidence, labels == self.unseen_labels),
         )
-
-    def excess(self, exponent: float, scale: float) -> Errors:
-        """Return the errors, less those of temperatures that were fitted to all true labels."""
-        own, unseen = self.errors(exponent, scale)
-        least_own, least_unseen = self.least
-        return own - least_own, unseen - least_unseen
 
     @property
     def least(self) -> Errors:

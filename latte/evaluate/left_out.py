@@ -23,7 +23,7 @@ GROWTH = 0.4
 """The prior's median is the estimate without labels times the number of answers to this power."""
 SPREAD = 0.7
 """Standard deviation of the logarithm of the factor, by the prior."""
-_STEP = 0.02
+_STEP = 0.05
 """Difference of the logarithms of two factors that are tried."""
 _SMALLEST = 1e-12
 """No probability is smaller: one wrong answer to which a fit gives 0 does not decide everything."""

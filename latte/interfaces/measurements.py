@@ -101,12 +101,12 @@ class Evaluation:
 
 @dataclass(frozen=True, config=CHECKED)
 class Calibration:
-    """Calibration of a model's confidence, computed without labels of evaluation images.
+    """Calibration of a model's confidence, without labels or by left-out answers.
 
     With `scale` in place of the logit scale, the mean confidence equals an accuracy that latte
     estimates without labels. If a person's answers taught the model, scale and exponent are those
-    that make left-out answers likeliest. Only the calibration error, on evaluation images, needs
-    labels of these.
+    that make left-out answers likeliest. Only the calibration error needs labels of evaluation
+    images.
 
     Attributes:
         scale: Calibrated factor of similarities before softmax; replaces the model's logit scale.
