@@ -58,9 +58,9 @@ class Taught:
     """A taught model, with what is needed to calibrate it and to judge its confidence."""
 
     posterior: Posterior
-    """Of the own images without an answer."""
+    """Posterior of the own images without an answer."""
     own_labels: Tensor
-    """Their true classes."""
+    """True classes of these images."""
     logits: Tensor
     """Logits of the unseen images by the classifier."""
     unseen_labels: Tensor

@@ -111,9 +111,10 @@ def predict(
     column source is `own` for both exceptions, and `classifier` for all other images.
 
     Scores are probabilities. If the run was evaluated, scores are calibrated, without labels or by
-    answers that were left out: the classifier's scores by a scale, and the posterior's scores by an exponent. For
-    sigmoid models, the column match is the probability that the best class fits the image. For
-    training images, it is the probability of showing any of the classes, if the labeler has one.
+    answers that were left out: the classifier's scores by a scale, and the posterior's scores by an
+    exponent. For sigmoid models, the column match is the probability that the best class fits the
+    image. For training images, it is the probability of showing any of the classes, if the labeler
+    has one.
     """
     if sort_into is None and (link or min_confidence is not None):
         option = "--link" if link else "--min-confidence"
