@@ -67,7 +67,7 @@ class Taught:
     label_free: tuple[float, float]
     """Exponent and scale without the answers."""
     left_out: LeftOut | None
-    """None with too few answers."""
+    """Sample of left-out answers; None with too few."""
 
     def errors(self, exponent: float, scale: float) -> Errors:
         """Return the calibration errors on own and on unseen images."""
