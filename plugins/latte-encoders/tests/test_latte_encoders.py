@@ -110,7 +110,7 @@ def test_folder_of_timms_save_for_hf_gives_the_features_of_timms_own_pipeline(
     name: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    model = timm.create_model(name, num_classes=7).eval()
+    model: Any = timm.create_model(name, num_classes=7).eval()
     models: Any = timm.models
     models.save_for_hf(model, str(tmp_path / "model"), safe_serialization=True)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
