@@ -13,8 +13,8 @@ from latte.interfaces import Interval
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
 from latte.run.cross_fit import FOLDS, folds, verdict_of
+from latte.run.fitting import fit_again
 from latte.run.images import Images
-from latte.run.training import train_learners
 from latte.run.workspace import Workspace
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
@@ -112,14 +112,13 @@ def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(
         shutil.copy(f"images/{image}", f"images/{copy}")
     fits: list[dict[str, int]] = []
 
-    def recording_train(workspace: Workspace, images: Images, *rest: Any, **options: Any) -> Any:
-        if options.get("refit"):
-            assert images.corrections is not None
-            ids = [image.id for image in images.training.images]
-            fits.append(dict(zip(ids, images.corrections.labels, strict=True)))
-        return train_learners(workspace, images, *rest, **options)
+    def recording_fit(workspace: Workspace, images: Images, *rest: Any) -> Any:
+        assert images.corrections is not None
+        ids = [image.id for image in images.training.images]
+        fits.append(dict(zip(ids, images.corrections.labels, strict=True)))
+        return fit_again(workspace, images, *rest)
 
-    monkeypatch.setattr("latte.run.cross_fit.train_learners", recording_train)
+    monkeypatch.setattr("latte.run.cross_fit.fit_again", recording_fit)
     folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 2)}")
     for image, copy in copies.items():
         answers = [(labels[image], labels[copy]) for labels in fits]
