@@ -161,7 +161,7 @@ class CheckedImage(ImageReference):
 
     def __init__(self, image: ImageReference, key: str) -> None:
         """Refer to the image whose encoded content has the digest `key`."""
-        super().__init__(image.id, image.path, image.span)
+        super().__init__(image.id, image.path, image.span, image.series)
         object.__setattr__(self, "_image", image)
         object.__setattr__(self, "_key", key)
 

@@ -30,6 +30,8 @@ class ImageReference:
         id: Path relative to the dataset's root, with `/` as separator; unique in the dataset.
         span: Start and length, in bytes, of an image that is a part of the file, such as a member
             of an uncompressed TAR; None if the image is the whole file.
+        series: Name of the set of images that the image belongs to, such as a burst or a video;
+            images of one series count once. None if the dataset does not know it.
 
     Example:
         >>> from pathlib import Path
@@ -42,11 +44,19 @@ class ImageReference:
     _path: str
     """Path as a `str`, because a `Path` takes about 500 bytes and there may be a million images."""
     span: tuple[int, int] | None
+    series: str | None
 
-    def __init__(self, id: str, path: Path, span: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        id: str,
+        path: Path,
+        span: tuple[int, int] | None = None,
+        series: str | None = None,
+    ) -> None:
         object.__setattr__(self, "id", id)
         object.__setattr__(self, "_path", str(path))
         object.__setattr__(self, "span", span)
+        object.__setattr__(self, "series", series)
 
     @property
     def path(self) -> Path:

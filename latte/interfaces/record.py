@@ -120,6 +120,25 @@ class DataFacts(Facts):
     skipped_images: Count = 0
 
 
+class SeriesFacts(Checked):
+    """Facts about the series of a run's images: sets of images that count once.
+
+    Attributes:
+        series: Number of series with several images; all other images are alone.
+        images: Number of images in these series.
+        largest: Number of images of the largest series.
+        origins: Number of series per reason why images belong together: `copies` (equal files),
+            `near-copies`, `burst` and `column`. A series may have several reasons.
+        ignored_dates: Photos whose date was not used, because it is before 1990 or in the future.
+    """
+
+    series: Count = 0
+    images: Count = 0
+    largest: Count = 0
+    origins: Mapping[str, Positive] = {}
+    ignored_dates: Count = 0
+
+
 class DescribeFacts(Facts):
     """Facts of stage `describe`.
 
@@ -268,11 +287,13 @@ class EvaluateFacts(Facts):
             before the stage is finished.
         sure_labels: How many of the confident labels of own images are right, if the run uses the
             adapted model, and answers that were left out show it; otherwise None.
+        series: Facts about the series of the training images and examples; None if unknown.
     """
 
     models: tuple[RunModel, ...] = ()
     unsupported: tuple[str, ...] | None = None
     sure_labels: SureLabels | None = None
+    series: SeriesFacts | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:

@@ -131,6 +131,22 @@ class TrainSettings(Options):
         return self.max_steps > 0 and self.max_epochs > 0
 
 
+class SeriesSettings(Options):
+    """Which images are one series, and so count once; equal files always are."""
+
+    near_copies: bool = Field(
+        default=True,
+        description="the same picture, cropped by a few percent, brightened, saved or scaled again",
+    )
+    seconds: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=30.0,
+        description="photos of one folder that look alike, and that were taken within this time; "
+        "0: dates of photos are not read",
+    )
+
+
 class EvaluateSettings(Options):
     """Settings for encoding and classifying images outside training."""
 

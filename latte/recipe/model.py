@@ -22,6 +22,7 @@ from latte.interfaces.settings import (
     BackboneSettings,
     EvaluateSettings,
     OptimizerSettings,
+    SeriesSettings,
     TrainSettings,
 )
 from latte.recipe.component import Choice, Component, Label, find_component, mistake
@@ -105,6 +106,9 @@ class SharedKeys(Options):
         description="classes that a person gave to images, used as labels: the review.jsonl of a "
         "run, a table with the columns path and class, a folder per class, an export of Label "
         "Studio or FiftyOne, or a list of these, of which a later one corrects an earlier one",
+    )
+    series: SeriesSettings = Field(
+        default=SeriesSettings(), description="sets of images that count once, such as bursts"
     )
 
 

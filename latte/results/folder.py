@@ -78,6 +78,8 @@ class RunFolder:
     """Id, content key and label of each evaluation image, one JSON line each."""
     skipped = _Below("data/skipped.csv")
     """Images that could not be read, and the reasons."""
+    series = _Below("data/series.csv")
+    """Series of each training image and example, and why its images belong together."""
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     descriptions = _Below("descriptions.jsonl")

@@ -13,9 +13,10 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, read_json_lines
+from latte.results.stored import explained, read_json_lines, same_count
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
+SERIES_COLUMNS = ("image", "series", "origin")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,30 @@ class Rows:
             raise ValueError("a confidence is not between 0 and 1")
         labels = tuple(self._label_of[name] for name, _ in classes)
         return RankedClasses(image, labels, tuple(score for _, score in classes))
+
+    @cached_property
+    def series(self) -> tuple[int, ...]:
+        """The series of each training image; each image is alone if the run did not look for any.
+
+        The numbers are those of `data/series.csv`.
+        """
+        if not self._folder.wrote("evaluate", self._folder.series):
+            return tuple(range(len(self.training_ids)))
+        rows = [number for _, number, _ in self.series_rows()]
+        same_count(self._folder.series, "training images", [len(rows), len(self.training_ids)])
+        return tuple(rows)
+
+    def series_rows(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """Yield id, series and origins of the series of each training image, in order."""
+        path, ids = self._folder.series, self.training_ids
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows, None) != list(SERIES_COLUMNS):
+                raise ValueError("its first line does not name its columns")
+            for expected, (image, number, origins) in zip(ids, rows, strict=False):
+                if image != expected or not 0 <= int(number) < len(ids):
+                    raise ValueError(f"it has no series of {expected}")
+                yield image, int(number), tuple(origins.split())
 
     @cached_property
     def training_keys(self) -> tuple[str, ...]:

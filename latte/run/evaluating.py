@@ -36,6 +36,7 @@ from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.left_out import read_left_out
 from latte.run.result import StageResult
+from latte.run.series import RunSeries, write_series
 from latte.run.workspace import Workspace
 
 LEAST_CERTAIN = 200
@@ -71,7 +72,11 @@ class _Answers:
 
 
 def evaluate(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    outcome: Outcome,
+    series: RunSeries,
 ) -> StageResult:
     """Measure and calibrate all models of the run, and label all images with the one it uses.
 
@@ -91,7 +96,8 @@ def evaluate(
         if images.corrections is not None:
             answers[model.role] = answers[model.role].corrected(images.corrections.given)
     folder, used = workspace.folder, answers[outcome.used]
-    written = [folder.pseudo_labels, folder.uncertain, folder.predictions]
+    written = [folder.pseudo_labels, folder.uncertain, folder.predictions, folder.series]
+    write_series(folder.series, images, series.series)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used, workspace.progress)
     adapted_labels = folder.adapted_model.pseudo_labels
     adapted_labels.unlink(missing_ok=True)
@@ -106,7 +112,12 @@ def evaluate(
     _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
     unsupported = _unsupported(used, images.class_names)
     sure_labels = _sure_labels(classified[outcome.used], used_calibration, images)
-    facts = EvaluateFacts(models=tuple(models), unsupported=unsupported, sure_labels=sure_labels)
+    facts = EvaluateFacts(
+        models=tuple(models),
+        unsupported=unsupported,
+        sure_labels=sure_labels,
+        series=series.facts,
+    )
     return StageResult(written, facts)
 
 

@@ -16,8 +16,9 @@ from latte.version import __version__
 
 CHECKPOINTS = "checkpoints"
 
-NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
-"""Recipe keys that change the place, speed or reports of a run, but not its model."""
+NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate", "series")
+"""Recipe keys that change the place, speed or reports of a run, but not its model, except that
+`series` changes how answers are left out."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
@@ -47,6 +48,7 @@ def stage_fingerprints(
     backbone: str,
     labels: Mapping[str, Sequence[int] | None] = MappingProxyType({}),
     encoders: Sequence[str] = (),
+    series: Sequence[str | None] = (),
 ) -> dict[str, str]:
     """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages.
 
@@ -59,6 +61,8 @@ def stage_fingerprints(
         backbone: identity of the backbone; see `BackboneLoader.identity`.
         labels: labels of the training images, by the stage that uses them first.
         encoders: identity of each of the recipe's encoders.
+        series: name of the series of each image, where a table or the dataset gives it. Series
+            decide which answers are left out together, and never what a model learns.
     """
     data_stage = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
@@ -74,6 +78,7 @@ def stage_fingerprints(
     if (described_by := labels.get("describe")) is not None:
         described.append(digest_json([*described_by]))
     describe = digest(*described)
+    series_inputs = digest_json([recipe.series.model_dump(mode="json"), [*series]])
     trained = [
         describe,
         _choices(recipe.labels),
@@ -85,11 +90,11 @@ def stage_fingerprints(
     if recipe.questioned is not None:
         trained.append(f"budget {recipe.budget}")
     if (trained_by := labels.get("train")) is not None:
-        trained.append(digest_json([*trained_by]))
+        trained += [digest_json([*trained_by]), series_inputs]
     train = checkpoints = digest(*trained)
     if recipe.guard:
         train = digest(checkpoints, _choices([recipe.guard]))
-    evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
+    evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")), series_inputs)
     controls = digest_json({name: _control(control) for name, control in recipe.controls.items()})
     report = digest(evaluate, _choices(recipe.reporters), controls)
     stages = (data_stage, zero_shot, describe, train, evaluate, report)

@@ -90,6 +90,11 @@ class Images:
         return digest_json(hashed_inputs)
 
     @property
+    def series_names(self) -> list[str | None]:
+        """The series that tables or the dataset give to each training image, then each example."""
+        return [image.series for image in self.joined.training.images]
+
+    @property
     def examples(self) -> Scan | None:
         """Images beside the dataset that join the training images; None if there are none."""
         examples = self.corrections and self.corrections.examples

@@ -33,6 +33,7 @@ from latte.run.judging import (
 from latte.run.left_out import save_left_out
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
+from latte.run.series import RunSeries, find_series
 from latte.run.training import adapt, count_cut, encoder_facts
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import compute_zero_shot, load_zero_shot_of
@@ -61,6 +62,7 @@ class Job:
                 "train": corrections.every_label if corrections else None,
             },
             [loader.identity() for loader in self.workspace.encoder_loaders.values()],
+            self.images.series_names,
         )
 
     def reusable(self, stage: str) -> StageRecord | None:
@@ -101,6 +103,11 @@ class Job:
         return load_outcome(self.workspace, self.images, self.zero_shot)
 
     @cached_property
+    def series(self) -> RunSeries:
+        """The series of the training images and the examples, in the order of `images.joined`."""
+        return find_series(self.workspace, self.images, self.zero_shot)
+
+    @cached_property
     def run_results(self) -> RunResults:
         """The results of all stages; with near-copies if reporters are called."""
         for_reporters = self.reusable("report") is None
@@ -108,7 +115,7 @@ class Job:
 
     def free_results(self) -> None:
         """Remove the results of stages from memory; they can be loaded again."""
-        for name in ("zero_shot", "bank", "outcome"):
+        for name in ("zero_shot", "bank", "outcome", "series"):
             vars(self).pop(name, None)
 
     def run(self, stage: str) -> StageResult:
@@ -195,7 +202,7 @@ def _train(job: Job) -> StageResult:
 def _evaluate(job: Job) -> StageResult:
     if job.workspace.parent is not None:  # this run is a control, and the parent's report shows it
         job.workspace.parent.folder.results.forget("report")
-    return evaluate(job.workspace, job.images, job.zero_shot, job.outcome)
+    return evaluate(job.workspace, job.images, job.zero_shot, job.outcome, job.series)
 
 
 def _report(job: Job) -> StageResult:
