@@ -24,6 +24,7 @@ from latte.data.batches import epoch_batches
 from latte.data.cache import DecodedImages
 from latte.data.images import open_image
 from latte.data.scan import scan_images
+from latte.data.series import equal_pairs
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
@@ -43,6 +44,7 @@ from latte.interfaces import (
 from latte.interfaces.measurements import ZERO_SHOT
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.record import Source, StageRecord
+from latte.interfaces.settings import SeriesSettings
 from latte.models.adapted import Adapted, Member
 from latte.models.saved_model import save_prototypes
 from latte.models.zero_shot import ZeroShot, load_zero_shot, save_zero_shot, zero_shot_labels
@@ -53,6 +55,7 @@ from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome
+from latte.run.series import RunSeries
 
 BATCH = 512
 
@@ -141,8 +144,8 @@ class World:
         kinds = self.kinds
         recipe = SimpleNamespace(
             learners=(),
-            reporters=(),  # near-copies are searched only among a fixed number of images
             encoder_names=(),
+            series=SeriesSettings(near_copies=False, seconds=0),  # there are no pixels
             evaluate=SimpleNamespace(top_k=5, batch_size=64),
             descriptions=[
                 SimpleNamespace(label=name, options=choice.options)
@@ -301,9 +304,9 @@ def evaluate_model(world: World) -> None:
     adapted = Adapted(world.class_names, (member,))
     zero_shot = Adapted(world.class_names, (replace(member, name=ZERO_SHOT),))
     save_prototypes(world.run.adapted_model, adapted)
-    evaluation = evaluate(
-        world.workspace, world.images, world.zero_shot, Outcome(zero_shot, adapted)
-    )
+    outcome = Outcome(zero_shot, adapted)
+    series = RunSeries.of(world.count, {"copies": equal_pairs(world.images.training.keys)})
+    evaluation = evaluate(world.workspace, world.images, world.zero_shot, outcome, series)
     world.run.results.finish("evaluate", _STAGE, evaluation.facts)
 
 

@@ -14,6 +14,7 @@ from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.output import echo, print_json
 from latte.report.progress import make_progress
+from latte.report.terminal import in_lines
 
 
 def evaluate(
@@ -21,20 +22,21 @@ def evaluate(
 ) -> None:
     """Measure a run's model on the run's labelled images again."""
     shared.require_run(run)
+    from latte.report.accuracy import copies_sentence
     from latte.report.statements import label_use
     from latte.report.summary import model_lines, statement_lines
     from latte.results.run import open_run
     from latte.run.evaluating import as_data
     from latte.run.reopen import evaluate_run
 
-    models, opened_run = (
-        evaluate_run(run, load_registry(), make_progress(quiet)),
-        open_run(run),
-    )
+    models, copies = evaluate_run(run, load_registry(), make_progress(quiet))
+    opened_run = open_run(run)
     if as_json:
         print_json([as_data(model, opened_run.class_names) for model in models])
     else:
         echo("\n".join(model_lines(models)))
+    if copies is not None:
+        echo(in_lines(f"warning: {copies_sentence(copies)}"), err=as_json)
     for statement in label_use({**opened_run.recipe, "controls": {}}):
         echo("\n".join(statement_lines(statement)), err=as_json)
 

@@ -105,7 +105,9 @@ def check(
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
-    names. Lists the files whose content a run sends to another machine, and the machine's address.
+    names, and of labelled images that an earlier run of the recipe found to be near-copies of
+    training images. Lists the files whose content a run sends to another machine, and the
+    machine's address.
     """
     if schema:
         from latte.recipe.schema import recipe_schema
@@ -151,6 +153,21 @@ def check(
             echo(f"warning: {warning}", err=True)
     for line in sent_files(checked, dataset):
         echo(line, err=True)
+    if copies := _known_copies(checked):
+        echo(in_lines(f"warning: {copies}"), err=True)
+
+
+def _known_copies(recipe: Recipe) -> str | None:
+    """Return a sentence on test images that are near-copies, if a run of the recipe found some."""
+    from latte.report.accuracy import copies_sentence
+    from latte.run.workspace import run_folder
+
+    try:
+        record = run_folder(recipe, None).results
+        copies = record.read().evaluate.near_copies if record.exists() else None
+    except LatteError:  # the run says what is damaged
+        return None
+    return copies_sentence(copies) if copies else None
 
 
 def annotated(recipe: Recipe) -> str:

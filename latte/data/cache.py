@@ -12,6 +12,7 @@ from PIL import Image
 
 from latte.data.disk_cache import DiskStore
 from latte.data.images import CheckedImage, Pixels, open_image
+from latte.data.near_copies import SIDE, thumbnail
 from latte.data.views import evaluation_pixels
 from latte.interfaces import ImageReference, PixelFormat
 from latte.io.files import digest, digest_json, write_text
@@ -47,10 +48,7 @@ class ImageCache:
         cached_pixels = self.store.get(self._name(index))
         if cached_pixels is not None:
             return Image.fromarray(cached_pixels)
-        reference = self.images[index]
-        if self._keys is not None:
-            reference = CheckedImage(reference, self._keys[index])
-        image = open_image(reference)
+        image = open_image(self._reference(index))
         self.store.put(self._name(index), numpy.asarray(image))
         return image
 
@@ -71,6 +69,28 @@ class ImageCache:
         pixels: Pixels = evaluation_pixels(self.get(index), pixel_format).contiguous().numpy()
         self.store.put(name, pixels)
         return pixels
+
+    def thumbnail(self, index: int) -> Pixels:
+        """Return a small square picture (S, S, 3) of image `index`; see `latte.data.near_copies`.
+
+        Raises `UnreadableImageError`, or `LatteError` if the image changed after it was scanned.
+        """
+        name = f"{self._name(index)}:thumbnail"
+        cached_picture = self.store.get(name)
+        if cached_picture is not None:
+            return cached_picture
+        cached_pixels = self.store.get(self._name(index))
+        if cached_pixels is None:
+            image = open_image(self._reference(index), at_least=2 * SIDE)
+        else:
+            image = Image.fromarray(cached_pixels)
+        picture = thumbnail(image)
+        self.store.put(name, picture)
+        return picture
+
+    def _reference(self, index: int) -> ImageReference:
+        reference = self.images[index]
+        return reference if self._keys is None else CheckedImage(reference, self._keys[index])
 
     def _name(self, index: int) -> str:
         return str(index) if self._keys is None else self._keys[index]

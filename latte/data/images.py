@@ -85,7 +85,7 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     if not data:
         raise UnreadableImageError("the file is empty")
     if suffix_by_content(data) == ".heic":
-        _register_heif()
+        register_heif()
     try:
         with _open(data) as image:
             width, height = image.size
@@ -211,7 +211,8 @@ def open_image(image: ImageReference, at_least: int | None = None) -> Image.Imag
         raise UnreadableImageError(error.reason, where=image.id) from error
 
 
-def _register_heif() -> None:
+def register_heif() -> None:
+    """Let Pillow open HEIC images. Raises `UnreadableImageError` if pillow-heif is missing."""
     if "HEIF" in Image.OPEN:
         return
     try:

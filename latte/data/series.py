@@ -34,7 +34,8 @@ class Series:
     @cached_property
     def sizes(self) -> Tensor:
         """The number of images (S,) int64 of each series."""
-        return self.numbers.bincount(minlength=len(self.origins))
+        sizes: Tensor = self.numbers.bincount(minlength=len(self.origins))
+        return sizes
 
     @cached_property
     def first_images(self) -> Tensor:
@@ -45,7 +46,8 @@ class Series:
 
     def taken(self, rows: Tensor) -> Tensor:
         """Return the series (R,) of the images with the indices `rows`, numbered without gaps."""
-        return torch.unique(self.numbers[rows], return_inverse=True)[1]
+        numbers: Tensor = torch.unique(self.numbers[rows], return_inverse=True)[1]
+        return numbers
 
 
 def joined(count: int, pairs: Mapping[Origin, Tensor]) -> Series:

@@ -28,9 +28,9 @@ from latte.results.run import Run, open_finished
 
 LabelFormat = Literal["csv", "jsonl", "xlsx", "parquet", "imagefolder", "label-studio", "fiftyone"]
 ListImages: TypeAlias = Callable[[], Sequence[ImageReference]]
-Label: TypeAlias = tuple[str, str, float]
-"""ID of an image, name of the image's class, and confidence of this class."""
-_COLUMNS = ("image", "label", "confidence")
+Label: TypeAlias = tuple[str, str, float, int]
+"""ID of an image, name of the image's class, confidence of this class, and series of the image."""
+_COLUMNS = ("image", "label", "confidence", "series")
 _IMAGE, _CHOICES = "image", "label"
 
 
@@ -76,7 +76,8 @@ def export_labels(
         require("pyarrow", "parquet")
     names = run.class_names
     labels = [
-        (answer.image, names[answer.labels[0]], answer.confidences[0]) for answer in _answers(run)
+        (answer.image, names[answer.labels[0]], answer.confidences[0], number)
+        for answer, number in zip(_answers(run), run.rows.series, strict=True)
     ]
     with write_atomically(output) as temporary:
         _write(temporary, format_, labels)
@@ -91,7 +92,7 @@ def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
     if format_ == "parquet":
         pyarrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
-        types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
+        types = (pyarrow.string(), pyarrow.string(), pyarrow.float64(), pyarrow.int64())
         schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
         parquet.write_table(pyarrow.Table.from_pylist([*rows], schema=schema), path)
         return
@@ -119,7 +120,8 @@ def _export_tasks(
     # The document root must have all images in a sub-folder.
     root = Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        tasks = _tasks(answers, images, run.class_names, root, run.folder.path.name)
+        model, series = run.folder.path.name, run.rows.series
+        tasks = _tasks(answers, images, run.class_names, series, root, model)
         file.write("[\n" + ",\n".join(map(_json, tasks)) + "\n]\n")
     choices = "".join(
         f"    <Choice value={quoteattr(printable(name))}/>\n" for name in run.class_names
@@ -163,8 +165,12 @@ def _export_folder(
                 task.advance()
         if format_ == "fiftyone":
             labels = {
-                stem: {"label": answer.labels[0], "confidence": answer.confidences[0]}
-                for stem, answer in zip(stems, answers, strict=True)
+                stem: {
+                    "label": answer.labels[0],
+                    "confidence": answer.confidences[0],
+                    "series": number,
+                }
+                for stem, answer, number in zip(stems, answers, run.rows.series, strict=True)
             }
             content = {"classes": run.class_names, "labels": labels}
             (folder / "labels.json").write_text(_json(content), encoding="utf-8")
@@ -220,11 +226,12 @@ def _tasks(
     answers: Sequence[RankedClasses],
     images: Sequence[ImageReference],
     class_names: Sequence[str],
+    series: Sequence[int],
     root: Path,
     model: str,
 ) -> Iterator[dict[str, Any]]:
     """Yield one Label Studio task per image, with the run's label as a prediction."""
-    for answer, image in zip(answers, images, strict=True):
+    for answer, image, number in zip(answers, images, series, strict=True):
         path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
         result = {
             "from_name": _CHOICES,
@@ -234,6 +241,10 @@ def _tasks(
         }
         confidence = answer.confidences[0]
         yield {
-            "data": {"image": f"/data/local-files/?d={quote(path)}", "image_id": answer.image},
+            "data": {
+                "image": f"/data/local-files/?d={quote(path)}",
+                "image_id": answer.image,
+                "series": number,
+            },
             "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
         }

@@ -139,6 +139,21 @@ class SeriesFacts(Checked):
     ignored_dates: Count = 0
 
 
+class EvaluationCopies(Checked):
+    """Labelled test images that are near-copies of training images, and so measure too much.
+
+    Attributes:
+        images: Number of these images; equal files are not among them, as they are known to be
+            training images.
+        examples: Ids of some of them, each with the training image that it shows.
+        left_out: True if they are not used for measuring.
+    """
+
+    images: Positive
+    examples: tuple[tuple[str, str], ...]
+    left_out: bool = False
+
+
 class DescribeFacts(Facts):
     """Facts of stage `describe`.
 
@@ -288,12 +303,15 @@ class EvaluateFacts(Facts):
         sure_labels: How many of the confident labels of own images are right, if the run uses the
             adapted model, and answers that were left out show it; otherwise None.
         series: Facts about the series of the training images and examples; None if unknown.
+        near_copies: Test images that are near-copies of training images; None if there are none,
+            or if the recipe does not look for near-copies.
     """
 
     models: tuple[RunModel, ...] = ()
     unsupported: tuple[str, ...] | None = None
     sure_labels: SureLabels | None = None
     series: SeriesFacts | None = None
+    near_copies: EvaluationCopies | None = None
 
     @model_validator(mode="after")
     def _check(self) -> EvaluateFacts:

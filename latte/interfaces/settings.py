@@ -152,3 +152,8 @@ class EvaluateSettings(Options):
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
+    near_copies: Literal["keep", "leave-out"] = Field(
+        default="keep",
+        description="labelled images that are near-copies of training images: measured as all "
+        "others, or left out of all measurements",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from latte.interfaces import Evaluation, Interval, RunModel, RunRecord, RunResults, Verdict
+from latte.interfaces.record import EvaluationCopies
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.statement import Statement, Tone
@@ -86,12 +87,31 @@ def _scores(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
+def copies_sentence(copies: EvaluationCopies) -> str:
+    """Return a sentence on the near-copies among the test images: how many, which, and the fix."""
+    image, training_image = map(one_line, copies.examples[0])
+    number = plural(copies.images, "labelled test image")
+    verb = "is a near-copy" if copies.images == 1 else "are near-copies"
+    text = f"{number} {verb} of training images, such as {image} of {training_image}"
+    if copies.left_out:
+        return f"{text}: left out of all measurements."
+    return (
+        f"{text}, so the accuracies may be too high. To leave them out: "
+        "evaluate: {near_copies: leave-out}."
+    )
+
+
 def accuracy_statements(
-    models: MeasuredModels, verdict: Verdict | None, *, is_answered: bool
+    models: MeasuredModels,
+    verdict: Verdict | None,
+    *,
+    is_answered: bool,
+    copies: EvaluationCopies | None = None,
 ) -> list[Statement]:
     """Return statements on the result of a run, and its accuracy table.
 
-    `is_answered` is true if a person's answers measure the gain.
+    `is_answered` is true if a person's answers measure the gain. `copies` are the test images that
+    are near-copies of training images.
     """
     zero_shot, used, adapted = models.zero_shot, models.used, models.adapted
     if zero_shot is None or used is None or adapted is None:
@@ -102,7 +122,8 @@ def accuracy_statements(
         result, rivals = _kept(zero_shot, adapted), _stronger_control(models, adapted, verdict)
     else:
         result, rivals = _compared(zero_shot, used), _stronger_control(models, used, verdict)
-    return [result, *rivals, *_own_images(models), table]
+    caution = [] if copies is None else [Statement("caution", copies_sentence(copies))]
+    return [result, *rivals, *caution, *_own_images(models), table]
 
 
 def gain_sentence(results: RunResults) -> str | None:

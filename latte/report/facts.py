@@ -84,6 +84,7 @@ def run_facts(results: RunResults) -> list[Fact]:
     facts = [
         ("Training images", count(results.record.data.training_images)),
         ("Exact copies among them", count(results.record.data.copies)),
+        *_series(results),
         ("Skipped images", count(results.record.data.skipped_images)),
         ("Classes", count(len(results.record.data.class_names))),
         ("Training steps", count(steps(results))),

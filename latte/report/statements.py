@@ -65,7 +65,12 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
         *_sure_labels(record),
         *_corrected(record.recipe),
         *_encoders(results),
-        *accuracy_statements(models, record.train.verdict, is_answered=is_answered),
+        *accuracy_statements(
+            models,
+            record.train.verdict,
+            is_answered=is_answered,
+            copies=record.evaluate.near_copies,
+        ),
         *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
         *_changes(results),
         *_names(results, None if goal == "names" or headline else folder),

@@ -80,6 +80,8 @@ class RunFolder:
     """Images that could not be read, and the reasons."""
     series = _Below("data/series.csv")
     """Series of each training image and example, and why its images belong together."""
+    near_copies = _Below("data/near_copies.csv")
+    """Test images that are near-copies of training images, each with the training image."""
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     descriptions = _Below("descriptions.jsonl")

@@ -15,14 +15,14 @@ from pydantic import BaseModel, TypeAdapter
 
 from latte.data.few_images import counted
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import Row, csv_rows
+from latte.data.sources.tables import Row
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import distinct_names, is_folder, read_text
 from latte.results.answers import latest, read_answers
 from latte.results.folder import REVIEW
-from latte.results.label_tables import UNREADABLE, image_labels, named_table_rows
+from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
 from latte.results.stored import explained
 
@@ -76,6 +76,20 @@ def read_labels(
     return labels
 
 
+def read_series(path: Path, images: NamedImages) -> dict[str, str]:
+    """Return the series in the column `series` of a table of labels, by content key of the image.
+
+    Files and folders without this column give none. A series is one of its file.
+    """
+    if is_folder(path) or path.name == REVIEW:
+        return {}
+    return {
+        images.key(row.text("image"), row.where, row.file.parent): f"{path}: {row.series}"
+        for row in table_rows(path) or ()
+        if row.series is not None
+    }
+
+
 def refuse_useless(
     labels: Mapping[str, int], keys: Sequence[str], class_names: Sequence[str], where: str
 ) -> None:
@@ -123,14 +137,13 @@ def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Ite
         return _folder(path, images, class_names)
     if path.name == REVIEW:
         return _answers(path, images)
-    if rows := named_table_rows(path):
+    rows = table_rows(path)
+    if rows is not None:
         return _table(rows, images, class_names)
     text = read_text(path)
     if text.lstrip()[:1] == "[":
         return _label_studio(path, text, images)
-    if text.lstrip()[:1] == "{":
-        return _fiftyone(path, text, images, {})
-    return _table(csv_rows(path), images, class_names)
+    return _fiftyone(path, text, images, {})
 
 
 def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:

@@ -18,17 +18,19 @@ from latte.results.stored import explained
 UNREADABLE = "give a table with the columns image and label, or an export as JSON"
 
 
-def named_table_rows(path: Path) -> Iterator[Row] | None:
-    """Return the rows of a table whose suffix names its format; None for another suffix.
+def table_rows(path: Path) -> Iterator[Row] | None:
+    """Return the rows of a table; None for JSON, such as an export of another tool.
 
-    Raises `LatteError` for a spreadsheet in a format that is not read.
+    A file whose suffix names no format is CSV. Raises `LatteError` for a spreadsheet in a format
+    that is not read.
     """
     suffix = path.suffix.lower()
     if suffix in OTHER_SPREADSHEETS:
         hint = "save the table as .xlsx, or as “CSV UTF-8”"
         raise LatteError(f"spreadsheets as {suffix} are not read", where=str(path), hint=hint)
-    reader = _READERS.get(suffix)
-    return reader(path) if reader else None
+    if reader := _READERS.get(suffix):
+        return reader(path)
+    return None if read_text(path).lstrip()[:1] in ("[", "{") else csv_rows(path)
 
 
 def image_labels(rows: Iterator[Row], class_names: Sequence[str]) -> Iterator[tuple[Row, str, str]]:

@@ -15,8 +15,11 @@ from pydantic import Field
 from latte.results.folder import RunFolder
 from latte.results.stored import explained, read_json_lines, same_count
 
-PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
+PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence", "series")
+_WITHOUT_SERIES = PSEUDO_LABEL_COLUMNS[:-1]
+"""Columns of files that were written before runs found series."""
 SERIES_COLUMNS = ("image", "series", "origin")
+NEAR_COPY_COLUMNS = ("image", "training_image")
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ class Rows:
         label_of = self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
-            if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
+            if tuple(next(rows, ())) not in (PSEUDO_LABEL_COLUMNS, _WITHOUT_SERIES):
                 raise ValueError("its first line does not name its columns")
-            for image, frozen, adapted, confidence in rows:
+            for image, frozen, adapted, confidence, *_ in rows:
                 yield label_of[frozen], self._answer(image, [(adapted, float(confidence))])
 
     @cached_property
@@ -137,6 +140,17 @@ class Rows:
                 if image != expected or not 0 <= int(number) < len(ids):
                     raise ValueError(f"it has no series of {expected}")
                 yield image, int(number), tuple(origins.split())
+
+    def near_copies(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids of each test image that is a near-copy, and of the training image."""
+        path = self._folder.near_copies
+        if not self._folder.wrote("evaluate", path):
+            return
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows, None) != list(NEAR_COPY_COLUMNS):
+                raise ValueError("its first line does not name its columns")
+            yield from ((image, training) for image, training in rows)
 
     @cached_property
     def training_keys(self) -> tuple[str, ...]:

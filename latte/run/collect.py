@@ -32,23 +32,18 @@ from latte.results.stored import explained, same_count
 from latte.run.describing import load_bank
 from latte.run.evaluating import split_rows
 from latte.run.images import Images
-from latte.run.near_copies import near_copies
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import load_zero_shot_of
 
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
+_MOST_PAIRS = 50
 _SUREST, _DOUBTFUL = 8, 4
 """Numbers of the most and of the least confident images of a class that are its examples."""
 
 
-def collect_results(
-    workspace: Workspace, images: Images, *, for_reporters: bool = True
-) -> RunResults:
+def collect_results(workspace: Workspace, images: Images) -> RunResults:
     """Return all results of a finished run that a report may show.
-
-    Only reporters name near-copies. Finding these compares all images and decodes some, so they are
-    left out unless `for_reporters` is true and the recipe has a reporter.
 
     Raises `LatteError` if a file of the run is damaged, or belongs to other images or classes.
     """
@@ -63,8 +58,6 @@ def collect_results(
     zero_shot = load_zero_shot_of(images, folder.zero_shot, workspace.recipe.encoder_names)
     used = used_classifiers(run)
     classifiers = used.learners
-    needs_copies = for_reporters and bool(workspace.recipe.reporters)
-    copies = near_copies(images.training, zero_shot.training) if needs_copies else ()
     zero_shot_predictions = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
     refuse_other_width(path, [*classifiers.values()], width)
@@ -81,7 +74,7 @@ def collect_results(
         mistakes=_mistakes(run, images, zero_shot_predictions),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
-        near_copies=copies,
+        near_copies=_near_copies(run),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, classifier)
             for name, classifier in classifiers.items()
@@ -157,6 +150,18 @@ def _uncertain(run: Run, images: Images, labels: PseudoLabels) -> tuple[Classifi
         )
 
 
+def _near_copies(run: Run) -> tuple[tuple[str, str], ...]:
+    """Return pairs of training images that show the same picture: two of each series of copies."""
+    first_of: dict[int, str] = {}
+    pairs: dict[int, tuple[str, str]] = {}
+    for image, number, origins in run.rows.series_rows():
+        if {"copies", "near-copies"} & {*origins}:
+            first = first_of.setdefault(number, image)
+            if first != image:
+                pairs.setdefault(number, (first, image))
+    return tuple([*pairs.values()][:_MOST_PAIRS])
+
+
 def _examples(images: Images, labels: PseudoLabels) -> Iterator[ClassifiedImage]:
     """Yield the most and the least confident training images of each class."""
     ranked = sorted(
@@ -187,7 +192,7 @@ def _confusions(
         run.folder.predictions, "test images", [len(adapted_predictions), len(images.labels)]
     )
     posterior = read_own_images(run) if run.record.train.used == "adapted" else None
-    rows, answered = split_rows(posterior, images.evaluation.keys)
+    rows, answered = split_rows(posterior, images.evaluation.keys, _left_out(run, images))
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.
         member_classifiers = [*classifiers.values()]
@@ -207,3 +212,13 @@ def _confusions(
             ("adapted", adapted_predictions),
         )
     }
+
+
+def _left_out(run: Run, images: Images) -> Tensor | None:
+    """Return the indices of the test images that are left out of measurements; None for none."""
+    copies = run.record.evaluate.near_copies
+    if copies is None or not copies.left_out:
+        return None
+    left_out = {image for image, _ in run.rows.near_copies()}
+    is_left_out = [image.id in left_out for image in images.evaluation.images]
+    return torch.tensor(is_left_out).nonzero().flatten()

@@ -9,7 +9,7 @@ class replaces each pseudo-label of its image, with weight 1; labelers also get 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,13 @@ from latte.io.paths import existing_file, is_folder
 from latte.models.posterior import with_given_labels
 from latte.recipe.model import Recipe
 from latte.results.folder import RunFolder
-from latte.results.given_labels import GivenLabel, label_files, read_labels, refuse_useless
+from latte.results.given_labels import (
+    GivenLabel,
+    label_files,
+    read_labels,
+    read_series,
+    refuse_useless,
+)
 from latte.results.named_images import NamedImages
 from latte.run.workspace import Workspace
 
@@ -55,6 +61,8 @@ class Corrections:
     """Images that are not in the dataset."""
     example_labels: tuple[int, ...]
     """(E,): the classes of the examples."""
+    series: Mapping[str, str] = field(default_factory=dict)
+    """Series of images in the files, by content key."""
 
     @property
     def given(self) -> Tensor:
@@ -90,7 +98,7 @@ def read_corrections(
     """
     if not label_files(workspace.recipe.resolved):
         return None
-    labels, entries = distributed.broadcast(
+    labels, entries, series = distributed.broadcast(
         lambda: _read(workspace, training, class_names, aliases)
     )
     images = [
@@ -102,7 +110,7 @@ def read_corrections(
         workspace.progress.say(f"warning: {_where(image)} cannot be read ({image.reason})")
     label_of = {image.id: label for image, (*_, label) in zip(images, entries, strict=True)}
     example_labels = tuple(label_of[image.id] for image in examples.images)
-    return Corrections(tuple(labels), examples, example_labels)
+    return Corrections(tuple(labels), examples, example_labels, series)
 
 
 def _read(
@@ -110,19 +118,24 @@ def _read(
     training: Scan,
     class_names: Sequence[str],
     aliases: Sequence[Sequence[str]],
-) -> tuple[list[int], list[tuple[str, str, tuple[int, int] | None, int]]]:
-    """Return the class of each training image, or -1; and id, path, span and class of examples."""
+) -> tuple[list[int], list[tuple[str, str, tuple[int, int] | None, int]], dict[str, str]]:
+    """Return the class of each training image, or -1; id, path, span and class of examples; series.
+
+    The series that the files give are returned by content key.
+    """
     recipe = workspace.recipe
     ids = [image.id for image in training.images]
     images = NamedImages(
         dict(zip(ids, training.keys, strict=True)), workspace.dataset.training_images
     )
     labels_by_key: dict[str, GivenLabel] = {}
+    series: dict[str, str] = {}
     paths = [correction_path(recipe, file) for file in label_files(recipe.resolved)]
     for path in paths:
         if note := sheet_note(path):
             workspace.progress.say(note)
         labels_by_key |= read_labels(path, images, class_names, aliases)
+        series |= read_series(path, images)
     labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
     refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
     _check_sending(recipe, images.examples.values(), paths)
@@ -131,7 +144,7 @@ def _read(
         for key, image in images.examples.items()
         if key in labels
     ]
-    return [labels.get(key, -1) for key in training.keys], examples
+    return [labels.get(key, -1) for key in training.keys], examples, series
 
 
 def correction_path(recipe: Recipe, file: str) -> Path:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latte import distributed
+from latte.data.series import Series
 from latte.evaluate.metrics import evaluate_ranks, label_ranks
 from latte.evaluate.predictions import (
     ClassScore,
@@ -32,6 +33,7 @@ from latte.models.zero_shot import ZeroShot
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
 from latte.run.calibrating import Classified, calibrate
+from latte.run.evaluation_copies import find_copies, write_copies
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.left_out import read_left_out
@@ -88,7 +90,9 @@ def evaluate(
     evaluation = {role: model.evaluation for role, model in classified.items()}
     posterior = classified["adapted"].posterior
     models, answers = [], {}
-    for model in measure(images, evaluation, posterior, outcome.used):
+    copies = find_copies(workspace, images, zero_shot)
+    left_out = copies.left_out if copies else None
+    for model in measure(images, evaluation, posterior, outcome.used, left_out):
         model_similarities = classified[model.role]
         calibration = calibrate(workspace, images, zero_shot, model_similarities)
         models.append(replace(model, calibration=calibration))
@@ -98,12 +102,14 @@ def evaluate(
     folder, used = workspace.folder, answers[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions, folder.series]
     write_series(folder.series, images, series.series)
-    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used, workspace.progress)
+    written += write_copies(folder.near_copies, images, copies)
+    numbers, progress = series.series, workspace.progress
+    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, used, numbers, progress)
     adapted_labels = folder.adapted_model.pseudo_labels
     adapted_labels.unlink(missing_ok=True)
     if outcome.used != "adapted":
-        progress = workspace.progress
-        _write_pseudo_labels(adapted_labels, images, zero_shot, answers["adapted"], progress)
+        adapted = answers["adapted"]
+        _write_pseudo_labels(adapted_labels, images, zero_shot, adapted, numbers, progress)
         written.append(adapted_labels)
     _write_uncertain(folder.uncertain, used, images)
     (used_model,) = (model for model in models if model.role == outcome.used)
@@ -117,6 +123,7 @@ def evaluate(
         unsupported=unsupported,
         sure_labels=sure_labels,
         series=series.facts,
+        near_copies=copies.facts if copies else None,
     )
     return StageResult(written, facts)
 
@@ -126,12 +133,14 @@ def measure(
     evaluation: Mapping[Role, Similarities],
     posterior: OwnImages | None,
     used: Role,
+    left_out: Tensor | None = None,
 ) -> list[RunModel]:
     """Measure the models of a run; without labelled images, the results are None.
 
     `evaluation` has each model's similarities (M, C) of the evaluation images. The adapted model's
     `posterior` is measured on the test images that are also training images. The classifiers are
-    measured on the other test images if the run uses the posterior; see `split_rows`.
+    measured on the other test images if the run uses the posterior; see `split_rows`. The test
+    images with the indices `left_out` are not used.
     """
     if not images.labels:
         return [RunModel(role, role) for role in evaluation]
@@ -142,7 +151,8 @@ def measure(
         baseline = None if role == "zero-shot" else ranks["zero-shot"][rows] == 0
         return evaluate_ranks(ranks_of_role, labels[rows], len(images.class_names), baseline)
 
-    classifier_rows, _ = split_rows(posterior if used == "adapted" else None, keys)
+    used_posterior = posterior if used == "adapted" else None
+    classifier_rows, _ = split_rows(used_posterior, keys, left_out)
     own_images: dict[Role, Evaluation] = {}
     _, own_rows = split_rows(posterior, keys)
     if posterior is not None and len(own_rows):
@@ -161,12 +171,15 @@ def measure(
     ]
 
 
-def split_rows(posterior: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+def split_rows(
+    posterior: OwnImages | None, keys: Sequence[str], left_out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the indices of test images for measuring the classifier, and for the posterior.
 
     The posterior is measured on the test images that are also training images. The classifier is
     measured on the other test images, or on all if there are no others. `keys` are the content
-    hashes of the test images.
+    hashes of the test images. The images with the indices `left_out`, which are no training images,
+    do not measure the classifier.
     """
     is_training_image = (
         [False] * len(keys)
@@ -174,9 +187,11 @@ def split_rows(posterior: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor
         else [row is not None for row in posterior.rows(keys)]
     )
     has_posterior = torch.tensor(is_training_image, dtype=torch.bool)
-    measures_classifier = (
-        ~has_posterior if not bool(has_posterior.all()) else torch.ones_like(has_posterior)
-    )
+    is_used = torch.ones_like(has_posterior)
+    if left_out is not None:
+        is_used[left_out] = False
+    is_apart = is_used & ~has_posterior
+    measures_classifier = is_apart if bool(is_apart.any()) else is_used
     return measures_classifier.nonzero().flatten(), has_posterior.nonzero().flatten()
 
 
@@ -249,12 +264,22 @@ def _sure_labels(
 
 
 def _write_pseudo_labels(
-    path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers, progress: Progress
+    path: Path,
+    images: Images,
+    zero_shot: ZeroShot,
+    answers: _Answers,
+    series: Series,
+    progress: Progress,
 ) -> None:
     names = images.class_names
-    tensors = (zero_shot.zero_shot_labels, answers.labels, answers.confidences[:, 0])
-    columns = [tensor.tolist() for tensor in tensors]
     training = images.training.images
+    tensors = (
+        zero_shot.zero_shot_labels,
+        answers.labels,
+        answers.confidences[:, 0],
+        series.numbers[: len(training)],
+    )
+    columns = [tensor.tolist() for tensor in tensors]
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
@@ -262,9 +287,11 @@ def _write_pseudo_labels(
     ):
         writer = csv.writer(file)
         writer.writerow(PSEUDO_LABEL_COLUMNS)
-        for image, zero_shot_label, label, confidence in zip(training, *columns, strict=True):
+        for image, zero_shot_label, label, confidence, number in zip(
+            training, *columns, strict=True
+        ):
             rounded = round(min(1.0, confidence), 6)
-            writer.writerow((image.id, names[zero_shot_label], names[label], rounded))
+            writer.writerow((image.id, names[zero_shot_label], names[label], rounded, number))
             task.advance()
 
 

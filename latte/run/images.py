@@ -91,8 +91,13 @@ class Images:
 
     @property
     def series_names(self) -> list[str | None]:
-        """The series that tables or the dataset give to each training image, then each example."""
-        return [image.series for image in self.joined.training.images]
+        """The series that labels or the dataset give to each training image, then each example."""
+        given = self.corrections.series if self.corrections else {}
+        training = self.joined.training
+        return [
+            given.get(key, image.series)
+            for image, key in zip(training.images, training.keys, strict=True)
+        ]
 
     @property
     def examples(self) -> Scan | None:
@@ -106,7 +111,12 @@ class Images:
         if self.corrections is None:
             return self
         nothing = replace(self.corrections.examples, images=(), keys=())
-        corrections = Corrections(self.corrections.every_label, nothing, ())
+        corrections = replace(
+            self.corrections,
+            labels=self.corrections.every_label,
+            examples=nothing,
+            example_labels=(),
+        )
         training = self.corrections.joined(self.training)
         return replace(self, training=training, corrections=corrections)
 

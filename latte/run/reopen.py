@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latte.interfaces import ImageReference, LatteError, Progress, RunModel, RunResults
+from latte.interfaces.record import EvaluationCopies
 from latte.io.memory import keep_freed_memory
 from latte.io.paths import exists, is_folder, relative
 from latte.models.posterior import read_own_images
@@ -13,6 +14,7 @@ from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
 from latte.run.collect import collect_results
 from latte.run.evaluating import measure
+from latte.run.evaluation_copies import find_copies
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.workspace import Workspace, naming_repair, saved_recipe
@@ -32,8 +34,13 @@ def training_images(path: Path, registry: Registry, progress: Progress) -> Seque
         return open_workspace(path, registry, progress).dataset.training_images()
 
 
-def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[RunModel]:
-    """Measure a run's models on the evaluation images. Raises `LatteError` without labels."""
+def evaluate_run(
+    path: Path, registry: Registry, progress: Progress
+) -> tuple[list[RunModel], EvaluationCopies | None]:
+    """Measure a run's models on the evaluation images; say which are near-copies.
+
+    Raises `LatteError` without labels.
+    """
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
     with naming_repair():
@@ -52,7 +59,11 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Run
     # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.
     evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}
     evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.evaluation])
-    return measure(images, evaluation, read_own_images(Run(workspace.folder)), outcome.used)
+    copies = find_copies(workspace, images, zero_shot)
+    left_out = copies.left_out if copies else None
+    posterior = read_own_images(Run(workspace.folder))
+    models = measure(images, evaluation, posterior, outcome.used, left_out)
+    return models, copies.facts if copies else None
 
 
 def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:

@@ -109,9 +109,8 @@ class Job:
 
     @cached_property
     def run_results(self) -> RunResults:
-        """The results of all stages; with near-copies if reporters are called."""
-        for_reporters = self.reusable("report") is None
-        return collect_results(self.workspace, self.images, for_reporters=for_reporters)
+        """The results of all stages."""
+        return collect_results(self.workspace, self.images)
 
     def free_results(self) -> None:
         """Remove the results of stages from memory; they can be loaded again."""

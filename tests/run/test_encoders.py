@@ -118,7 +118,7 @@ def test_features_are_encoded_once_for_all_runs(recipe: Path) -> None:
 def test_finished_runs_are_measured_and_reported_again(recipe: Path) -> None:
     folder, results, _ = run(recipe, *EYES)
     registry = load_registry()
-    models = evaluate_run(folder, registry, RecordedProgress())
+    models, _ = evaluate_run(folder, registry, RecordedProgress())
     assert results is not None
     before = {model.role: model.classifier for model in results.record.evaluate.models}
     assert {model.role: model.classifier for model in models} == before

@@ -166,7 +166,7 @@ class TestKept:
     def test_evaluate_measures_both_models(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, KEEPS)
         assert results is not None
-        found = evaluate_run(folder, load_registry(), RecordedProgress())
+        found, _ = evaluate_run(folder, load_registry(), RecordedProgress())
         measured = [replace(one, calibration=None) for one in results.record.evaluate.models]
         assert found == measured
 

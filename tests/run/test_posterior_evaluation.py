@@ -32,7 +32,7 @@ def plugin(tmp_path: Path) -> Iterator[None]:
 
 
 def evaluations(folder: Path) -> dict[str, Evaluation]:
-    models = evaluate_run(folder, load_registry(), RecordedProgress())
+    models, _ = evaluate_run(folder, load_registry(), RecordedProgress())
     return {title: measured for model in models for title, measured in model.accuracies()}
 
 

@@ -167,11 +167,11 @@ class _FromEither(ListedPaths):
         super().__init__(root, absolute=True, id_root=id_root)
         self._below_id_root = ListedPaths(id_root, absolute=True)
 
-    def reference(self, entry: str, where: str) -> ImageReference:
-        image = super().reference(entry, where)
+    def reference(self, entry: str, where: str, series: str | None = None) -> ImageReference:
+        image = super().reference(entry, where, series)
         if is_file(image.path):
             return image
-        image_at_id_root = self._below_id_root.reference(entry, where)
+        image_at_id_root = self._below_id_root.reference(entry, where, series)
         return image_at_id_root if is_file(image_at_id_root.path) else image
 
 
@@ -214,7 +214,10 @@ def _naming_columns(advice: str) -> Iterator[None]:
 class ListOptions(SourceOptions):
     """Options of dataset `list`: the files that list the images; paths may be absolute."""
 
-    images: PathText = Field(description="CSV or JSONL file that names the training images")
+    images: PathText = Field(
+        description="CSV or JSONL file that names the training images; those with the same text in "
+        "its column series, such as the frames of a video, count once"
+    )
     root: PathText | None = Field(
         default=None, description="folder of relative paths; default: the folder of each file"
     )
@@ -280,9 +283,9 @@ class ListDataset(ImageSource[ListOptions]):
         with _naming_columns(_OWN_COLUMNS):
             return ListedPaths(self._root, absolute=True).images(self._entries, self._file)
 
-    def _entries(self) -> Iterator[tuple[str, str]]:
+    def _entries(self) -> Iterator[tuple[str, str, str | None]]:
         for row in iterate_rows(self._file):
-            yield row.text(self.options.path_column), row.where
+            yield row.text(self.options.path_column), row.where, row.series
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:

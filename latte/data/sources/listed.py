@@ -13,13 +13,13 @@ from latte.interfaces import ImageReference, LabelledImage, LatteError, Progress
 from latte.io.paths import is_file, path_as_text, path_from_text, some
 
 
-def image_reference(path: Path, root: Path) -> ImageReference:
+def image_reference(path: Path, root: Path, series: str | None = None) -> ImageReference:
     """Return the image at `path` with an id relative to `root` (with `..` if it is outside).
 
     Bytes of a path that are not UTF-8 are escaped (`path_as_text`), because ids are text.
     """
     relative_path = Path(os.path.relpath(path, root)).as_posix()
-    return ImageReference(id=path_as_text(relative_path), path=path)
+    return ImageReference(id=path_as_text(relative_path), path=path, series=series)
 
 
 class ListedPaths:
@@ -45,7 +45,7 @@ class ListedPaths:
         self._inside: dict[Path, bool] = {}
         self.without_class = 0
 
-    def reference(self, entry: str, where: str) -> ImageReference:
+    def reference(self, entry: str, where: str, series: str | None = None) -> ImageReference:
         """Return the image at path `entry`. Raises `LatteError` for a path that leaves the root."""
         if not entry.strip() or "\0" in entry:
             raise LatteError(f"{entry!r} is not a path", where=where)
@@ -60,19 +60,20 @@ class ListedPaths:
         full_path = self.root / path
         if not path.anchor and not self.stays_inside(full_path):
             raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
-        return image_reference(full_path, self._id_root)
+        return image_reference(full_path, self._id_root, series)
 
     def images(
-        self, read_entries: Callable[[], Iterable[tuple[str, str]]], file: Path
+        self, read_entries: Callable[[], Iterable[tuple[str, str, str | None]]], file: Path
     ) -> tuple[ImageReference, ...]:
         """Return the images of all entries of `file`, sorted by id.
 
-        `read()` yields each entry with its place in the file. If an image is listed twice, `read()`
-        is called again to report the places, because storing a million places takes much memory.
+        `read_entries()` yields each entry with its place in the file, and its series, if it has
+        one. If an image is listed twice, it is called again to report the places, because storing a
+        million places takes much memory.
         """
-        images = [self.reference(entry, where) for entry, where in read_entries()]
+        images = [self.reference(*entry) for entry in read_entries()]
         if len({image.id for image in images}) < len(images):
-            unique([(self.reference(entry, where), where) for entry, where in read_entries()])
+            unique([(self.reference(*entry), entry[1]) for entry in read_entries()])
         refuse_all_missing(images, self.root, str(file))
         return by_id(images)
 

@@ -69,6 +69,16 @@ class Row:
             raise LatteError(f"column {column!r} is empty", where=self.where)
         return value
 
+    @property
+    def series(self) -> str | None:
+        """The series of the image, in the column `series`; None if it is absent or empty."""
+        value = self.values.get("series")
+        # Parquet files and JSON have numbers, and a missing number can be NaN.
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return None if value != value else f"{value:g}" if value == int(value) else str(value)
+        name = self.optional_text("series")
+        return name.strip() or None if name else None
+
     def optional_text(self, column: str) -> str | None:
         """Return the text in `column`, or None if it is absent or empty."""
         name = self._name(column)

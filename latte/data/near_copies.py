@@ -1,0 +1,194 @@
+"""Near-copies: the same picture, cropped by a few percent, brightened, saved or scaled again.
+
+Candidates are the nearest neighbours by features. A pair is confirmed by the pixels of two small
+thumbnails: one is laid over the other at several scales and shifts, and what is left of both
+without their smooth parts must agree. A mirrored picture is not a near-copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample, normalize, pad, unfold
+
+from latte.toolkit.neighbours import nearest_neighbours
+from latte.toolkit.threads import parallel_map
+
+SIDE = 32
+"""Side of a thumbnail, which is square: a picture is stretched to it, as are its crops."""
+NEIGHBOURS = 10
+"""Number of nearest neighbours of each image that may be its near-copies."""
+LEAST_CORRELATION = 0.68
+"""Smallest correlation of the details of near-copies."""
+_LEAST_ROUGH = 0.2
+"""Smallest correlation at half the size, without scales, of pairs that are aligned at all."""
+_MOST_APART = 0.35
+"""Largest distance of the layouts of near-copies. Regular patterns, such as stripes, and objects in
+the same pose agree in their details alone."""
+_LAYOUT = 4
+"""Number of rows and of columns of a layout."""
+_SCALES = (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06)
+_SHIFT = 2
+"""Largest shift of a thumbnail, in pixels: 6 % of its side."""
+_PARTS = (0.0, 1 / 3, 2 / 3)
+"""Shifts of less than a pixel."""
+_WINDOW = 5
+"""Side of the square whose mean is taken from each pixel, so that only details are compared."""
+_ROUGH_PAIRS, _FINE_PAIRS = 4096, 256
+"""Numbers of pairs that a thread compares at once."""
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small pictures of N images."""
+
+    grey: Tensor
+    """(N, `SIDE`, `SIDE`) uint8."""
+    layout: Tensor
+    """(N, 48): red, green and blue in 4 x 4 parts of the picture, relative to its brightness."""
+
+    @classmethod
+    def of(cls, pictures: Iterator[NDArray[numpy.uint8]], count: int) -> Thumbnails:
+        """Return the thumbnails of `count` images from `pictures` (`SIDE`, `SIDE`, 3) of each."""
+        grey = torch.empty(count, SIDE, SIDE, dtype=torch.uint8)
+        layout = torch.empty(count, 3 * _LAYOUT**2)
+        for row, picture in enumerate(pictures):
+            rgb = torch.from_numpy(picture).float()
+            grey[row] = (rgb @ _LUMA).round().to(torch.uint8)
+            parts = avg_pool2d(rgb.permute(2, 0, 1), SIDE // _LAYOUT) + _DARK
+            layout[row] = (parts / parts.mean()).flatten()
+        return cls(grey, layout)
+
+
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+_DARK = 4.0
+"""Brightness that is added to each part, so that noise in the dark does not count."""
+
+
+def thumbnail(image: Image.Image) -> NDArray[numpy.uint8]:
+    """Return the thumbnail (`SIDE`, `SIDE`, 3) of an RGB image."""
+    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=4)
+    picture: NDArray[numpy.uint8] = numpy.asarray(small)
+    return picture
+
+
+def near_copy_pairs(
+    features: Tensor, thumbnails: Thumbnails, advance: Callable[[int], object] | None = None
+) -> Tensor:
+    """Return the pairs (P, 2) int64 of near-copies among N images, sorted.
+
+    Args:
+        features: unit features (N, D).
+        thumbnails: those of the same images.
+        advance: called with numbers of images that have been compared, to show progress.
+    """
+    neighbours = nearest_neighbours(features, NEIGHBOURS, advance=advance)[1]
+    rows = torch.arange(len(features)).unsqueeze(1).expand_as(neighbours)
+    pairs = torch.stack([rows.flatten(), neighbours.flatten()], dim=1).sort(dim=1).values
+    pairs = torch.unique(pairs, dim=0)
+    near_copies: Tensor = pairs[are_near_copies(thumbnails, thumbnails, pairs)]
+    return near_copies
+
+
+def are_near_copies(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return which of the P pairs (row of `first`, row of `second`) show the same picture."""
+    places = plausible_pairs(first, second, pairs)
+    correlations = correlate(first, second, pairs[places])
+    is_copy = torch.zeros(len(pairs), dtype=torch.bool)
+    is_copy[places[correlations >= LEAST_CORRELATION]] = True
+    return is_copy
+
+
+def plausible_pairs(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return the places of pairs with about the same layout, whose details agree roughly."""
+    places = _alike(first, second, pairs).nonzero().flatten()
+    correlations = _compared(_rough, first, second, pairs[places], _ROUGH_PAIRS)
+    return places[correlations >= _LEAST_ROUGH]
+
+
+def correlate(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return the largest correlation (P,) of the details of pairs, over all scales and shifts."""
+    return _compared(_fine, first, second, pairs, _FINE_PAIRS)
+
+
+def _alike(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return which pairs (P,) have about the same layout, relative to its contrast."""
+    blocks = [
+        layout_distances(first.layout[rows[:, 0]], second.layout[rows[:, 1]])
+        for rows in torch.split(pairs, _ROUGH_PAIRS)
+    ]
+    return torch.cat([torch.zeros(0), *blocks]) <= _MOST_APART
+
+
+def layout_distances(first: Tensor, second: Tensor) -> Tensor:
+    """Return the distance (P,) of layouts (P, 48), relative to the smaller contrast of the two."""
+    contrast = torch.minimum(first.std(dim=1), second.std(dim=1)) + 0.05
+    distances: Tensor = (first - second).square().mean(dim=1).sqrt() / contrast
+    return distances
+
+
+def _compared(
+    compare: Callable[[Tensor, Tensor], Tensor],
+    first: Thumbnails,
+    second: Thumbnails,
+    pairs: Tensor,
+    block: int,
+) -> Tensor:
+    def compare_block(rows: Tensor) -> Tensor:
+        return compare(first.grey[rows[:, 0]].float(), second.grey[rows[:, 1]].float())
+
+    return torch.cat([torch.zeros(0), *parallel_map(compare_block, torch.split(pairs, block))])
+
+
+def _rough(first: Tensor, second: Tensor) -> Tensor:
+    """Return the correlation (P,) at half the size, with shifts of one pixel."""
+    halves = [_details(avg_pool2d(grey.unsqueeze(1), 2)) for grey in (first, second)]
+    inner = halves[0][:, :, 1:-1, 1:-1].flatten(1).unsqueeze(1)
+    side = SIDE // 2 - 2
+    return _largest_correlation(inner, unfold(halves[1], side).transpose(1, 2))
+
+
+def _fine(first: Tensor, second: Tensor) -> Tensor:
+    """Return the correlation (P,) over all scales, and over shifts in thirds of a pixel."""
+    details, others = (_details(grey.unsqueeze(1)) for grey in (first, second))
+    side = SIDE - 2 * _SHIFT
+    grid = _grid().expand(len(first), -1, -1, -1)
+    sampled = grid_sample(details, grid, padding_mode="border", align_corners=False)
+    templates = sampled.view(len(first), -1, side * side)
+    return _largest_correlation(templates, unfold(others, side).transpose(1, 2))
+
+
+def _details(grey: Tensor) -> Tensor:
+    """Return pictures (P, 1, S, S) without the mean around each pixel."""
+    margin = _WINDOW // 2
+    return grey - avg_pool2d(pad(grey, (margin,) * 4, mode="replicate"), _WINDOW, stride=1)
+
+
+def _largest_correlation(templates: Tensor, patches: Tensor) -> Tensor:
+    """Return the largest correlation (P,) of templates (P, K, D) and patches (P, M, D)."""
+    centred = [rows - rows.mean(dim=2, keepdim=True) for rows in (templates, patches)]
+    first, second = (normalize(rows, dim=2, eps=1e-6) for rows in centred)
+    return (first @ second.transpose(1, 2)).flatten(1).amax(dim=1)
+
+
+@lru_cache
+def _grid() -> Tensor:
+    """Return the places (1, K · T, T, 2) of the inner T x T pixels, in K scales and shifts."""
+    side = SIDE - 2 * _SHIFT
+    centred = torch.arange(side) - (side - 1) / 2
+    grids = []
+    for scale in _SCALES:
+        for down in _PARTS:
+            for right in _PARTS:
+                rows, columns = torch.meshgrid(
+                    centred * scale + down, centred * scale + right, indexing="ij"
+                )
+                grids.append(torch.stack([columns, rows], dim=2))
+    return torch.cat(grids).div(SIDE / 2).unsqueeze(0)
