@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from latte.data.formats import suffix_by_content
-from latte.data.images import read_image, register_heif
+from latte.data.images import read_image, register_heif, silence_pillow
 from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference
 
@@ -47,6 +47,7 @@ def capture_times(images: Sequence[ImageReference], now: datetime | None = None)
     Dates before 1990, and after tomorrow, are ignored and counted.
     """
     latest = (now or datetime.now(UTC)).replace(tzinfo=None) + timedelta(days=1)
+    silence_pillow()
     threads = image_threads()
     dates = [*ordered_map(_date, images, threads=threads, ahead=16 * threads)]
     plausible = [

@@ -78,10 +78,7 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels
     (a JPEG: `MAX_JPEG_PIXELS`).
     """
-    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
-    # because `warnings.catch_warnings` is not safe with threads.
-    if _PILLOW_FILTER not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+    silence_pillow()
     if not data:
         raise UnreadableImageError("the file is empty")
     if suffix_by_content(data) == ".heic":
@@ -209,6 +206,13 @@ def open_image(image: ImageReference, at_least: int | None = None) -> Image.Imag
         return decode_image(data, at_least)
     except UnreadableImageError as error:
         raise UnreadableImageError(error.reason, where=image.id) from error
+
+
+def silence_pillow() -> None:
+    """Ignore Pillow's warnings, which are harmless here or followed by an error."""
+    # The filter stays installed, because `warnings.catch_warnings` is not safe with threads.
+    if _PILLOW_FILTER not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
 def register_heif() -> None:

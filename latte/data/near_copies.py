@@ -60,7 +60,7 @@ class Thumbnails:
         grey = torch.empty(count, SIDE, SIDE, dtype=torch.uint8)
         layout = torch.empty(count, 3 * _LAYOUT**2)
         for row, picture in enumerate(pictures):
-            rgb = torch.from_numpy(picture).float()
+            rgb = torch.from_numpy(picture.astype(numpy.float32))
             grey[row] = (rgb @ _LUMA).round().to(torch.uint8)
             parts = avg_pool2d(rgb.permute(2, 0, 1), SIDE // _LAYOUT) + _DARK
             layout[row] = (parts / parts.mean()).flatten()
@@ -129,7 +129,9 @@ def _alike(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
 
 def layout_distances(first: Tensor, second: Tensor) -> Tensor:
     """Return the distance (P,) of layouts (P, 48), relative to the smaller contrast of the two."""
-    contrast = torch.minimum(first.std(dim=1), second.std(dim=1)) + 0.05
+    contrast = (
+        torch.minimum(*(layout.std(dim=1, correction=0) for layout in (first, second))) + 0.05
+    )
     distances: Tensor = (first - second).square().mean(dim=1).sqrt() / contrast
     return distances
 
@@ -144,7 +146,8 @@ def _compared(
     def compare_block(rows: Tensor) -> Tensor:
         return compare(first.grey[rows[:, 0]].float(), second.grey[rows[:, 1]].float())
 
-    return torch.cat([torch.zeros(0), *parallel_map(compare_block, torch.split(pairs, block))])
+    blocks = (pairs[start : start + block] for start in range(0, len(pairs), block))
+    return torch.cat([torch.zeros(0), *parallel_map(compare_block, blocks)])
 
 
 def _rough(first: Tensor, second: Tensor) -> Tensor:

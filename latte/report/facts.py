@@ -114,6 +114,18 @@ def run_facts(results: RunResults) -> list[Fact]:
     return facts
 
 
+def _series(results: RunResults) -> list[Fact]:
+    """Return how many series there are, and why their images belong together."""
+    facts = results.record.evaluate.series
+    if facts is None:
+        return []
+    reasons = ", ".join(f"{count(number)} {name}" for name, number in facts.origins.items())
+    text = f"{count(facts.series)} with {plural(facts.images, 'image')} ({reasons})"
+    ignored = facts.ignored_dates
+    dates = [("Dates of photos that are not plausible", count(ignored))] if ignored else []
+    return [("Series of images that count once", text if facts.series else "0"), *dates]
+
+
 def _encoder_fact(encoder: EncoderFacts) -> Fact:
     """Return the model, size and licence of an encoder, and whether the classifier uses it."""
     licence = f"licence {one_line(encoder.licence)}" if encoder.licence else "unknown licence"
