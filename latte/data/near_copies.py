@@ -25,7 +25,7 @@ SIDE = 32
 """Side of a thumbnail, which is square: a picture is stretched to it, as are its crops."""
 NEIGHBOURS = 10
 """Number of nearest neighbours of each image that may be its near-copies."""
-LEAST_CORRELATION = 0.68
+LEAST_CORRELATION = 0.65
 """Smallest correlation of the details of near-copies."""
 _LEAST_ROUGH = 0.2
 """Smallest correlation at half the size, without scales, of pairs that are aligned at all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,17 @@ class Row:
 
     @property
     def series(self) -> str | None:
-        """The series of the image, in the column `series`; None if it is absent or empty."""
+        """The series of the image, in the column `series`; None if it is absent or empty.
+
+        In JSONL and Parquet files, it may be a number, and NaN is empty.
+        """
         value = self.values.get("series")
-        # Parquet files and JSON have numbers, and a missing number can be NaN.
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return None if value != value else f"{value:g}" if value == int(value) else str(value)
-        name = self.optional_text("series")
-        return name.strip() or None if name else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, float) and not math.isinf(value):
+            return None if math.isnan(value) else f"{value:.17g}"
+        name = (self.optional_text("series") or "").strip()
+        return name or None
 
     def optional_text(self, column: str) -> str | None:
         """Return the text in `column`, or None if it is absent or empty."""

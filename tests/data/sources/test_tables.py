@@ -58,3 +58,22 @@ def test_other_encoding_is_refused_with_the_type_to_save_as(tmp_path: Path) -> N
     with pytest.raises(LatteError, match="is not UTF-8") as caught:
         [*iterate_rows(table(tmp_path, "path\nStühle.jpg\n".encode("cp1252")))]
     assert "CSV UTF-8" in str(caught.value.hint)
+
+
+def test_series_may_be_a_number_or_missing(tmp_path: Path) -> None:
+    file = tmp_path / "images.jsonl"
+    values = ('"street 1"', "3", "3.0", "0.5", "null", '""', '"  "', "NaN")
+    file.write_text("".join(f'{{"path": "a.jpg", "series": {value}}}\n' for value in values))
+    named = ["street 1", "3", "3", "0.5", None, None, None, None]
+    assert [row.series for row in iterate_rows(file)] == named
+    (tmp_path / "images.csv").write_text("path\na.jpg\n")
+    assert [row.series for row in iterate_rows(tmp_path / "images.csv")] == [None]
+
+
+@pytest.mark.parametrize("value", ["[1]", "true", "{}", "Infinity"])
+def test_series_of_another_type_is_reported_with_its_line(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "images.jsonl"
+    file.write_text(f'{{"path": "a.jpg", "series": {value}}}\n')
+    (row,) = iterate_rows(file)
+    with pytest.raises(LatteError, match=r"images\.jsonl:1: column 'series' holds"):
+        _ = row.series
