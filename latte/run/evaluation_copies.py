@@ -14,11 +14,11 @@ from latte.data.near_copies import NEIGHBOURS, are_near_copies
 from latte.interfaces import LatteError
 from latte.interfaces.record import EvaluationCopies
 from latte.io.files import write_atomically
+from latte.models.zero_shot import ZeroShot
 from latte.results.rows import NEAR_COPY_COLUMNS
 from latte.run.images import Images
 from latte.run.series import read_thumbnails
 from latte.run.workspace import Workspace
-from latte.models.zero_shot import ZeroShot
 from latte.toolkit.neighbours import nearest_rows
 
 _EXAMPLES = 5
