@@ -49,7 +49,7 @@ class Question:
 
     path: Path
     proposed: str
-    """The class that the model gives to the image."""
+    """The class that the run's model gives to the image."""
     confidence: float
     group: tuple[Path, ...]
     """The image, and the most similar images to which the model gives the same class."""
@@ -146,7 +146,7 @@ class Model(Predictor):
         rows = [image.row for image in images]
         features = training_with_encoders(load_zero_shot(run.folder.zero_shot))[rows]
         order = order_of_images(images, features, review.answers(), count)
-        labels = torch.tensor([image.adapted for image in images])
+        labels = torch.tensor([image.used_label for image in images])
         questions = []
         for place in order.rows.tolist():
             cosines = (features @ features[place]).masked_fill(labels != labels[place], -2)
@@ -162,8 +162,8 @@ class Model(Predictor):
         group = dict(zip(filter(None, paths), rows, strict=True))
         return Question(
             next(iter(group)),
-            run.class_names[image.adapted],
-            image.confidence,
+            run.class_names[image.used_label],
+            image.used_confidence,
             tuple(group),
             lambda path, side: self._picture(group[path], side),
         )

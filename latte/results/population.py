@@ -11,10 +11,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from latte.results.rows import PseudoLabels
+
 
 @dataclass(frozen=True)
 class ReviewImage:
-    """One image, with the labels that the two models give it."""
+    """One image, with the labels by the two models that are compared, and the run's own label."""
 
     key: str
     """The content key; copies of an image are one `ReviewImage`."""
@@ -23,16 +25,19 @@ class ReviewImage:
     zero_shot: int
     adapted: int
     """The label by the adapted model, even if the guard did not accept this model in full."""
-    confidence: float
+    adapted_confidence: float
+    used_label: int
+    """The label by the model that the run uses, as in `pseudo_labels.csv`."""
+    used_confidence: float
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The distinct labels that the models give this image, ascending."""
+        """The distinct labels that the compared models give this image, ascending."""
         return tuple(sorted({self.zero_shot, self.adapted}))
 
     @property
     def disagrees(self) -> bool:
-        """True if the models give different labels."""
+        """True if the compared models give different labels."""
         return self.zero_shot != self.adapted
 
 
@@ -61,7 +66,7 @@ class Population:
     def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
         """The images on which the models agree, split at the median confidence: low, high."""
         agreed = [image for image in self.images if not image.disagrees]
-        ranked = sorted(agreed, key=lambda image: image.confidence)
+        ranked = sorted(agreed, key=lambda image: image.adapted_confidence)
         unsure = {image.key for image in ranked[: len(ranked) // 2]}
         return (
             tuple(image for image in agreed if image.key in unsure),
@@ -71,22 +76,30 @@ class Population:
 
 def population(
     keys: Sequence[str],
-    zero_shot: Sequence[int],
-    adapted: Sequence[int],
-    confidence: Sequence[float],
+    adapted: PseudoLabels,
+    used: PseudoLabels,
     taught: Collection[str] = (),
 ) -> Population:
     """Return a run's distinct images in review order, without the images that taught the model.
 
-    The sequences have one value per training image. `taught` has the content keys of images whose
-    class a person gave before the run.
+    `keys`, `adapted` and `used` have one value per training image: its content key, its labels by
+    zero-shot CLIP and by the adapted model, and its label by the model that the run uses. `taught`
+    has the content keys of images whose class a person gave before the run.
     """
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, row)
     drawn = sorted((key for key in rows if key not in taught), key=draw)
     images = (
-        ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
+        ReviewImage(
+            key,
+            row,
+            zero_shot=adapted.frozen[row],
+            adapted=adapted.adapted[row],
+            adapted_confidence=adapted.confidence[row],
+            used_label=used.adapted[row],
+            used_confidence=used.confidence[row],
+        )
         for key, row in ((key, rows[key]) for key in drawn)
     )
     return Population(tuple(images))

@@ -24,12 +24,12 @@ NEAR_COPY_COLUMNS = ("image", "training_image")
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels of the N training images by zero-shot CLIP and by another model of the run."""
+    """Labels of the N training images by zero-shot CLIP and by one model of the run."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
     confidence: tuple[float, ...]
-    """Probability of the adapted label."""
+    """Probability of the model's label."""
 
 
 class RankedClasses(NamedTuple):
@@ -54,12 +54,12 @@ class Rows:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        """The zero-shot labels and the adapted labels of the training images."""
+        """The zero-shot labels, and the labels by the model that the run uses."""
         return self._pseudo_labels(self._folder.pseudo_labels)
 
     @cached_property
     def adapted_labels(self) -> PseudoLabels:
-        """The labels by the adapted model, even if the run uses another model."""
+        """The zero-shot labels, and those by the adapted model, even if the run does not use it."""
         path = self._folder.adapted_model.pseudo_labels
         is_apart = self._folder.wrote("evaluate", path)
         return self._pseudo_labels(path) if is_apart else self.pseudo_labels

@@ -155,10 +155,10 @@ def _labels(lines: Iterable[Answer]) -> dict[str, str]:
 
 def population_of(run: Run, labelled: frozenset[str]) -> Population:
     """Return the images of a run in random order, without those whose class a person gave."""
-    labels = run.rows.adapted_labels
-    keys = run.rows.training_keys
-    same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
-    return population(keys, labels.frozen, labels.adapted, labels.confidence, labelled)
+    keys, adapted, used = run.rows.training_keys, run.rows.adapted_labels, run.rows.pseudo_labels
+    counts = [len(keys), len(adapted.adapted), len(used.adapted)]
+    same_count(run.folder.pseudo_labels, "training images", counts)
+    return population(keys, adapted, used, labelled)
 
 
 def labelled_images(run: Run) -> frozenset[str]:

@@ -39,7 +39,7 @@ def order_of_images(
     """
     return asking_order(
         features,
-        torch.tensor([image.confidence for image in images]),
+        torch.tensor([image.used_confidence for image in images]),
         torch.tensor([image.disagrees for image in images]),
         torch.tensor([image.key in answered for image in images]),
         count,

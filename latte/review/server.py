@@ -189,15 +189,17 @@ class _Server:
         comparison = self._teaching.comparison
         if comparison is None:
             return None
-        old, new = comparison.old, comparison.new
+        before, after = comparison.old, comparison.new
         return {
             "lines": comparison.lines,
-            "images": old.total(),
-            "classes": [[label, old[label], new[label]] for label in sorted({*old, *new})],
+            "images": before.total(),
+            "classes": [
+                [label, before[label], after[label]] for label in sorted({*before, *after})
+            ],
             "changes": len(comparison.changed),
             "changed": [
-                {**self._described(new_image), "old": old_image.adapted, "new": new_image.adapted}
-                for old_image, new_image in comparison.changed[:_SHOWN_CHANGES]
+                {**self._described(new), "old": old.used_label, "new": new.used_label}
+                for old, new in comparison.changed[:_SHOWN_CHANGES]
             ],
         }
 
@@ -278,7 +280,7 @@ class _Server:
         shown = [self._described(image) for image in images]
         if task == "images":
             shown = [
-                {**described, "label": image.adapted}
+                {**described, "label": image.used_label}
                 for described, image in zip(shown, images, strict=True)
             ]
         return {"images": shown, "options": self._likely.labels(images)}

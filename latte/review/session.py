@@ -36,6 +36,9 @@ class Mark:
 class Review(RunAnswers):
     """A run under review: the questions about its images, and the answers that are saved.
 
+    The task `evidence` compares zero-shot CLIP with the adapted model, even if the guard did not
+    accept it. The labels to look through are those of the model that the run uses.
+
     Raises `LatteError` if a file of the run is missing or damaged.
     """
 

@@ -75,19 +75,22 @@ def groups(
 ) -> Iterator[Sequence[ReviewImage]]:
     """Yield the images of each group that is still to be named, the most doubtful group first.
 
-    A group is the images to which the newest model gives the same class. It is named once per
-    model, so answers before the time `since` of the model do not count. A question shows the most
-    and the least confident images that have no answer.
+    A group is the images to which the newest adapted model gives the same class, even if the guard
+    did not accept this model, because a group shows no label. It is named once per model, so
+    answers before the time `since` of the model do not count. A question shows the most and the
+    least confident images that have no answer.
     """
     members: dict[int, list[ReviewImage]] = {}
-    for image in sorted(images, key=lambda image: -image.confidence):
+    for image in sorted(images, key=lambda image: -image.adapted_confidence):
         members.setdefault(image.adapted, []).append(image)
     open_groups = [
         [image for image in group if is_open(image, answers)]
         for group in members.values()
         if not any(_is_named(answers.get(image.key), since) for image in group)
     ]
-    doubt = {id(group): sum(1 - image.confidence for image in group) for group in open_groups}
+    doubt = {
+        id(group): sum(1 - image.adapted_confidence for image in group) for group in open_groups
+    }
     for group in sorted(filter(None, open_groups), key=lambda group: -doubt[id(group)]):
         doubtful = group[_TYPICAL:]
         yield (*group[:_TYPICAL], *doubtful[max(0, len(doubtful) - _DOUBTFUL) :])
@@ -129,10 +132,10 @@ def sheets(
         image
         for image in images
         if (is_open(image, answers) or image.key in doubtful)
-        and place.label in (None, image.adapted)
+        and place.label in (None, image.used_label)
     )
     ranked = sorted(
-        unanswered, key=lambda image: (ranks.get(image.key, len(ranks)), image.confidence)
+        unanswered, key=lambda image: (ranks.get(image.key, len(ranks)), image.used_confidence)
     )
     return (ranked[start : start + SHEET] for start in range(place.skip, len(ranked), SHEET))
 
@@ -143,7 +146,7 @@ class Likely:
     def __init__(self, images: Sequence[ReviewImage], class_count: int) -> None:
         self._class_count = class_count
         self._pairs = Counter((image.zero_shot, image.adapted) for image in images)
-        self._common = Counter(image.adapted for image in images)
+        self._common = Counter(image.used_label for image in images)
 
     def labels(self, images: Sequence[ReviewImage]) -> tuple[int, ...]:
         """Return all labels if they are few, else the likeliest labels of `images`, ascending.
@@ -154,13 +157,13 @@ class Likely:
         """
         if self._class_count <= ALL_SHOWN:
             return tuple(range(self._class_count))
-        votes = Counter(label for image in images for label in image.labels)
+        votes = Counter(label for image in images for label in {*image.labels, image.used_label})
         confused = Counter[int]()
         for (zero_shot, adapted), number in self._pairs.items():
             confused[adapted] += number * votes[zero_shot]
             confused[zero_shot] += number * votes[adapted]
         ranked = sorted(
-            confused,
+            {*confused, *votes},
             key=lambda label: (-votes[label], -confused[label], -self._common[label], label),
         )
         return tuple(sorted(ranked[:_LIKELIEST]))

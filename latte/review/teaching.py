@@ -29,7 +29,7 @@ Teach = Callable[[Progress], tuple[Path, Sequence[str]]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The labels by the old and the new model."""
+    """The labels that the old and the new run use, even if a guard kept zero-shot CLIP."""
 
     old: Counter[int]
     """Number of images per label."""
@@ -109,9 +109,9 @@ def compare(
     labels = {image.key: image for image in old}
     pairs = [(labels[image.key], image) for image in new if image.key in labels]
     return Comparison(
-        Counter(old_image.adapted for old_image, _ in pairs),
-        Counter(new_image.adapted for _, new_image in pairs),
-        tuple(pair for pair in pairs if pair[0].adapted != pair[1].adapted),
+        Counter(old_image.used_label for old_image, _ in pairs),
+        Counter(new_image.used_label for _, new_image in pairs),
+        tuple(pair for pair in pairs if pair[0].used_label != pair[1].used_label),
         tuple(lines),
     )
 

@@ -187,7 +187,7 @@ def test_undo_goes_back_over_tasks_and_after_a_reload(page: Page, review: Review
 
 
 def test_undo_of_a_correction_gives_back_the_answer_before(page: Page, review: Review) -> None:
-    image = min(review.images, key=lambda image: image.confidence)
+    image = min(review.images, key=lambda image: image.used_confidence)
     with served(review) as url:
         open_task(page, url)
         for _ in NAMES:  # no group has a name

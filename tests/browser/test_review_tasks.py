@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latte.interfaces import Progress
+from latte.results.run import open_run
 from latte.review.session import Review
 from latte.review.tasks import Place
 from tests.browser.review_page import (
@@ -20,7 +21,7 @@ from tests.browser.review_page import (
     text,
 )
 from tests.helpers.chromium import NEEDS_BROWSER, Page
-from tests.helpers.reviews import made_up_review, served
+from tests.helpers.reviews import keep_zero_shot, made_up_review, served
 
 pytestmark = NEEDS_BROWSER
 
@@ -68,8 +69,8 @@ def test_the_gain_is_measured_by_keyboard(page: Page, review: Review, width: int
 @WIDTHS
 def test_labels_are_looked_through_by_keyboard(page: Page, review: Review, width: int) -> None:
     page.show(width)
-    labels = {str(image.row): NAMES[image.adapted] for image in review.images}
-    doubtful = [str(image.row) for image in sorted(review.images, key=lambda i: i.confidence)]
+    labels = {str(image.row): NAMES[image.used_label] for image in review.images}
+    doubtful = [str(image.row) for image in sorted(review.images, key=lambda i: i.used_confidence)]
     with served(review) as url:
         open_task(page, url, "o")
         first = rows(page)
@@ -159,6 +160,26 @@ def test_answers_are_used_by_keyboard(page: Page, tmp_path: Path, width: int) ->
         assert review.answers() == {}
         assert text(page, "progress").endswith("not used yet: 12.")
         assert page.complaints() == []
+
+
+def test_a_run_that_kept_zero_shot_shows_the_labels_of_its_file(page: Page, tmp_path: Path) -> None:
+    page.show(1280)
+    made_up_review(tmp_path / "run", NAMES)
+    keep_zero_shot(tmp_path / "run")
+    review = Review(open_run(tmp_path / "run"))
+    taught = made_up_review(tmp_path / "taught", NAMES)
+    with served(review, teach=lambda progress: (taught.run.folder.path, [])) as url:
+        open_task(page, url, "o")
+        labels = dict(enumerate(review.run.rows.pseudo_labels.adapted))
+        shown = page.evaluate("state.question.images.map(({ row, label }) => [row, label])")
+        assert shown == [[row, labels[row]] for row, _ in shown]
+        press(page, ["a", "2"])
+        page.press("t")
+        page.wait_for("find('comparison').offsetParent !== null && !busy")
+        assert text(page, "changes") == "Images with a new label: 50, of which 24 are shown"
+        row = page.evaluate("document.querySelector('#changed img').src.split('/').pop()")
+        change = page.evaluate("document.querySelector('#changed figcaption').innerText")
+        assert change.startswith(f"{NAMES[labels[int(row)]]} →")
 
 
 def test_an_error_of_teaching_is_shown_and_the_question_stays(page: Page, review: Review) -> None:

@@ -73,6 +73,18 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
 
 
+def keep_zero_shot(folder: Path) -> None:
+    """Change the run as if its guard had kept zero-shot CLIP: its labels are those of zero-shot."""
+    run = RunFolder(folder)
+    text = run.pseudo_labels.read_text(encoding="utf-8")
+    write_text(run.adapted_model.pseudo_labels, text)
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    used = [(image, zero_shot, zero_shot, "0.5") for image, zero_shot, *_ in rows]
+    kept = io.StringIO(newline="")
+    csv.writer(kept).writerows([header, *used])
+    write_text(run.pseudo_labels, kept.getvalue())
+
+
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
     """Answer `count` questions as if this model were always right."""
     for _ in range(count):

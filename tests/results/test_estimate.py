@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from statistics import mean, stdev
 
 import pytest
@@ -12,6 +13,7 @@ from latte.results.answers import Answer, Kind
 from latte.results.estimate import Estimate, estimate
 from latte.results.evidence import Evidence
 from latte.results.population import Population, draw, population
+from latte.results.rows import PseudoLabels
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
@@ -33,7 +35,19 @@ def models(gain: float = 0.2) -> Population:
         better = number % 9 < 3 + 6 * gain
         zero_shot.append(wrong if differs and better else TRUTH[key])
         adapted.append(wrong if differs and not better else TRUTH[key])
-    return population(KEYS, zero_shot, adapted, [draw(key + "c") for key in KEYS])
+    return compared(KEYS, zero_shot, adapted, [draw(key + "c") for key in KEYS])
+
+
+def compared(
+    keys: Sequence[str],
+    zero_shot: Sequence[int],
+    adapted: Sequence[int],
+    confidence: Sequence[float],
+    taught: Sequence[str] = (),
+) -> Population:
+    """A population of two models; the run uses the adapted one."""
+    labels = PseudoLabels(tuple(zero_shot), tuple(adapted), tuple(confidence))
+    return population(keys, labels, labels, taught)
 
 
 def true_gain(found: Population) -> float:
@@ -122,14 +136,14 @@ def test_none_of_these_is_wrong_for_both_and_unsure_is_bounded_both_ways() -> No
 
 
 def test_copies_are_one_image_and_the_order_belongs_to_the_content() -> None:
-    twice = population(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600)
+    twice = compared(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600)
     assert len(twice.images) == 300
-    other = population(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300)
+    other = compared(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300)
     assert [one.key for one in other.images] == [one.key for one in twice.images]
 
 
 def test_images_that_taught_the_model_do_not_measure_it() -> None:
-    found = population(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
+    found = compared(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
     assert {image.key for image in found.images} == {*KEYS[40:]}
 
 
@@ -152,7 +166,7 @@ def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
         gains, covered = list[float](), 0
         for _ in range(reviewers):
             keys = [f"{numbers.getrandbits(64):x}" for _ in range(images)]
-            found = population(keys, zero_shot, adapted, truth)
+            found = compared(keys, zero_shot, adapted, truth)
             label = dict(zip(keys, truth, strict=True))
             asked = [
                 answer(one.key, label=label[one.key]) for one in found.disagreements[: stops[-1]]
@@ -171,5 +185,5 @@ def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
 def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
-        found = population(KEYS[:count], [0] * count, adapted, [0.5] * count)
+        found = compared(KEYS[:count], [0] * count, adapted, [0.5] * count)
         assert len(Evidence(after(found, [])).lines) == 1

@@ -44,7 +44,7 @@ def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confid
     assert len(review.asking.keys) == 240
     keys = looked_through(review)
     assert tuple(keys[:240]) == review.asking.keys
-    confidence = {image.key: image.confidence for image in review.images}
+    confidence = {image.key: image.used_confidence for image in review.images}
     rest = [confidence[key] for key in keys[240:]]
     assert rest == sorted(rest) and len(rest) == 60
     of_class = [confidence[key] for key in looked_through(review, label=1)]

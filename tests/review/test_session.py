@@ -20,7 +20,7 @@ from latte.results.run_answers import read_evidence
 from latte.results.stored import LARGEST_JSON
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from tests.helpers.reviews import made_up_review
+from tests.helpers.reviews import keep_zero_shot, made_up_review
 
 NAMES = ("cat", "dog", "bird")
 
@@ -77,7 +77,7 @@ def test_images_that_other_tasks_asked_about_are_drawn_too(review: Review) -> No
 
 
 def test_images_are_looked_through_from_the_most_doubtful(review: Review) -> None:
-    expected = sorted(review.images, key=lambda image: image.confidence)
+    expected = sorted(review.images, key=lambda image: image.used_confidence)
     seen: list[ReviewImage] = []
     while images := question(review, "images"):
         assert left(review, "images") == len(expected) - len(seen)
@@ -90,11 +90,24 @@ def test_images_are_looked_through_from_the_most_doubtful(review: Review) -> Non
 def test_images_of_one_class_are_looked_through(review: Review) -> None:
     place = Place(task="images", label=1)
     images = [image for sheet in review.questions(place) for image in sheet]
-    assert {image.adapted for image in images} == {1}
+    assert {image.used_label for image in images} == {1}
     later = [
         image for sheet in review.questions(place.model_copy(update={"skip": 5})) for image in sheet
     ]
     assert later == images[5:]
+
+
+def test_labels_of_a_refused_model_are_measured_and_not_shown(tmp_path: Path) -> None:
+    accepted = made_up_review(tmp_path, NAMES)
+    keep_zero_shot(tmp_path)
+    refused = Review(Run(RunFolder(tmp_path)))
+    assert refused.evidence() == accepted.evidence()
+    assert question(refused, "evidence")[0].key == question(accepted, "evidence")[0].key
+    in_file = refused.run.rows.pseudo_labels.adapted
+    assert {image.row: image.used_label for image in refused.images} == dict(enumerate(in_file))
+    for label in range(len(NAMES)):
+        sheets = refused.questions(Place(task="images", label=label))
+        assert sum(map(len, sheets)) == in_file.count(label)
 
 
 def test_undo_asks_again(review: Review) -> None:
@@ -128,7 +141,7 @@ def test_groups_are_asked_once_and_the_most_doubtful_first(review: Review) -> No
     while images := question(review, "clusters"):
         (label,) = {image.adapted for image in images}
         doubts.append(
-            sum(1 - image.confidence for image in review.images if image.adapted == label)
+            sum(1 - image.adapted_confidence for image in review.images if image.adapted == label)
         )
         assert left(review, "clusters") == len(NAMES) - len(doubts) + 1
         review.save("clusters", marks(images, "dog"))
@@ -147,9 +160,10 @@ def test_a_sheet_has_typical_and_doubtful_images(review: Review) -> None:
     images = question(review, "clusters")
     label = images[0].adapted
     ranked = sorted(
-        (image.confidence for image in review.images if image.adapted == label), reverse=True
+        (image.adapted_confidence for image in review.images if image.adapted == label),
+        reverse=True,
     )
-    assert [image.confidence for image in images] == [*ranked[:9], *ranked[-3:]]
+    assert [image.adapted_confidence for image in images] == [*ranked[:9], *ranked[-3:]]
 
 
 def test_images_without_a_class_in_a_group_are_looked_through_later(review: Review) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from latte.results.population import ReviewImage
 from latte.review.tasks import ALL_SHOWN, TASKS, Likely, Place
 from tests.helpers.reviews import made_up_review
+
+
+def labelled(key: str, zero_shot: int, adapted: int) -> ReviewImage:
+    """Return an image with these labels, in a run that uses the adapted model."""
+    return ReviewImage(key, 0, zero_shot, adapted, 0.5, adapted, 0.5)
 
 
 @pytest.mark.parametrize("classes", [2, 9, ALL_SHOWN])
@@ -20,22 +26,24 @@ def test_few_classes_are_all_offered_in_their_order(tmp_path: Path, classes: int
 
 def test_of_many_classes_the_likeliest_are_offered_in_an_order_that_shows_no_model() -> None:
     images = [
-        ReviewImage(f"{number}", number, zero_shot, adapted, 0.5)
+        labelled(f"{number}", zero_shot, adapted)
         for number, (zero_shot, adapted) in enumerate(
             [(30, 7)] * 5 + [(7, 20)] * 4 + [(30, 11)] * 3 + [(1, 2)] * 9 + [(2, 3)] * 9
         )
     ]
     likely = Likely(images, 40)
     assert likely.labels(images[:1]) == (1, 2, 3, 7, 11, 20, 30)
-    swapped = ReviewImage("swapped", 0, 7, 30, 0.5)
+    swapped = labelled("swapped", 7, 30)
     assert likely.labels([swapped]) == likely.labels(images[:1])
-    more = [ReviewImage(f"more {label}", 99, label, label, 0.5) for label in (21, 22, 22, 23, 23)]
+    more = [labelled(f"more {label}", label, label) for label in (21, 22, 22, 23, 23)]
     assert Likely([*images, *more], 40).labels(images[:1]) == (2, 3, 7, 11, 20, 21, 22, 23, 30)
 
 
 def test_an_image_with_one_label_offers_it() -> None:
-    image = ReviewImage("alone", 0, 39, 39, 0.5)
+    image = labelled("alone", 39, 39)
     assert Likely([image], 40).labels([image]) == (39,)
+    mixed = replace(image, used_label=4)
+    assert Likely([mixed], 40).labels([mixed]) == (4, 39)
 
 
 def test_the_keys_of_the_tasks_differ() -> None:
