@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from json import dumps
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
+from latte.interfaces import LatteError
 from latte.io.files import sync_folder
 from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
@@ -65,6 +67,7 @@ class Answer:
 
 
 _ADAPTER = TypeAdapter(Answer)
+_HINT = "free some space, or give this user the permission to write there, and answer again"
 
 
 def now() -> str:
@@ -73,7 +76,10 @@ def now() -> str:
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; several processes can append at the same time."""
+    """Append answers and flush them to the disk; several processes can append at the same time.
+
+    Raises `LatteError`, and appends nothing, if they cannot be written, as on a full disk.
+    """
     lines = "".join(f"{dumps(asdict(answer), ensure_ascii=False)}\n" for answer in answers).encode()
     with _locked(path) as file:
         size = file.seek(0, os.SEEK_END)
@@ -82,9 +88,12 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
         else:
             file.seek(size - 1)  # a killed process may have left an incomplete line
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            _write(file, lines)
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -135,10 +144,21 @@ def measuring(answers: Sequence[Answer]) -> dict[str, Answer]:
     return {key: answer for key, answer in latest(answers).items() if key in drawn}
 
 
+def _write(file: FileIO, content: bytes) -> None:
+    """Write to an unbuffered file, and flush it to the disk."""
+    while content:
+        content = content[file.write(content) :]
+    os.fsync(file.fileno())
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    hint = "check the folder's permissions"
-    with explained(path, hint), open(path, "r+b", opener=open_no_link) as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+def _locked(path: Path) -> Iterator[FileIO]:
+    try:
+        with open(path, "r+b", buffering=0, opener=open_no_link) as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+    except OSError as error:
+        reason = error.strerror or str(error)
+        what = f"cannot be written: {reason[0].lower()}{reason[1:]}"
+        raise LatteError(what, where=str(path), hint=_HINT) from error

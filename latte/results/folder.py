@@ -27,7 +27,8 @@ PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
 REVIEW = "review.jsonl"
 """Name of the file of a person's answers in a run folder."""
-_KEPT = (".lock", REVIEW, "controls", "checkpoints", "shards")
+_LOCK = ".lock"
+_KEPT = (_LOCK, REVIEW, "controls", "checkpoints", "shards")
 """Entries that stay: a person's answers, and files that are checked before they are used."""
 
 
@@ -140,15 +141,20 @@ class RunFolder:
         for path in self.path.iterdir():
             if path.name not in _KEPT:
                 path.rename(moving / path.name)
-        left = self.previous.iterdir() if self.previous.exists() else ()
-        for path in sorted(left, reverse=True):  # notes.txt.1 before notes.txt, which becomes .2
-            if path.name == self.review.name or path.name not in _written():
-                path.rename(_free(moving / path.name))
+        left = RunFolder(self.previous).own_entries()
+        for path in reversed(left):  # notes.txt.1 before notes.txt, which becomes .2
+            path.rename(_free(moving / path.name))
         for folder in (moving, self.path, self.previous):  # before their old places are removed
             sync_folder(folder)
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
         sync_folder(self.previous.parent)
+
+    def own_entries(self) -> list[Path]:
+        """Return a person's answers, and files and folders that latte did not write, sorted."""
+        entries = sorted(self.path.iterdir()) if self.path.exists() else []
+        latte_entries = _written() - {REVIEW}
+        return [entry for entry in entries if entry.name not in latte_entries]
 
     def wrote(self, stage: str, path: Path) -> bool:
         """Return True if `path` exists, or if the record of `stage` lists `path` as an output."""
@@ -254,7 +260,7 @@ class RunFolder:
 
     @property
     def _lock(self) -> Path:
-        return self.path / ".lock"
+        return self.path / _LOCK
 
 
 def _free(path: Path) -> Path:
@@ -266,4 +272,4 @@ def _free(path: Path) -> Path:
 def _written() -> frozenset[str]:
     """Names of the entries of a run folder that latte writes, at its top."""
     paths = [entry.name for entry in vars(RunFolder).values() if isinstance(entry, _Below)]
-    return frozenset([*(path.split("/")[0] for path in paths), RECORD, "report", "export"])
+    return frozenset([*(path.split("/")[0] for path in paths), RECORD, _LOCK, "report", "export"])

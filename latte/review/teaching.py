@@ -16,6 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from latte.interfaces import LatteError, Progress, ProgressTask
+from latte.io.machine import machine_errors
 from latte.results.answers import now
 from latte.results.population import ReviewImage
 from latte.results.run import open_finished
@@ -23,6 +24,7 @@ from latte.results.taught_runs import learned_runs
 from latte.review.asking import Features, order_of_asking
 from latte.review.session import Review
 
+_FAILED = "your answers are saved, but latte failed while it used them"
 Teach = Callable[[Progress], tuple[Path, Sequence[str]]]
 """Function that teaches a model; it returns its run folder and sentences on its accuracy."""
 
@@ -74,11 +76,15 @@ class Teaching:
     def _run(self) -> None:
         since, old = now(), self._review.images
         try:
-            folder, lines = self._teach(_Lines(self._show))
-            self._review.adopt(open_finished(folder), since)
-            self._review.asking = order_of_asking(self._review, self._features)
+            with machine_errors():
+                folder, lines = self._teach(_Lines(self._show))
+                self._review.adopt(open_finished(folder), since)
+                self._review.asking = order_of_asking(self._review, self._features)
         except LatteError as error:
             self.error = error
+        except Exception:
+            self.error = LatteError(_FAILED, hint="the terminal shows the error; please report it")
+            raise
         else:
             self.comparison = compare(old, self._review.images, lines)
 

@@ -14,14 +14,15 @@ from latte.results.given_labels import label_files
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers
 from latte.results.taught_runs import teaching_answers
-from latte.run.runner import run_recipe
+from latte.run.again import run_again
 
 
 def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
     """Run the recipe again with `corrections`: all answers about the run become training labels.
 
     The labels that taught the reviewed run still teach; an answer corrects them. The new run folder
-    is beside the reviewed run folder.
+    is beside the reviewed run folder. A run that fewer answers taught stays there until the new run
+    is complete.
     """
     file = run.folder.review
     if not teaching_answers(file):
@@ -37,6 +38,6 @@ def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={value}"])
     limit, output = run.record.source.limit, run.folder.path.parent
     recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
-    results = run_recipe(recipe, registry, progress, limit=limit, output=output)
+    results = run_again(recipe, registry, progress, limit, output)
     assert results is not None, "the run goes to its last stage"
     return results

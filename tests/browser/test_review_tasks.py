@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from errno import ENOSPC, EROFS
+from os import strerror
 from pathlib import Path
+
+import pytest
 
 from latte.interfaces import Progress
 from latte.results.run import open_run
@@ -21,6 +25,7 @@ from tests.browser.review_page import (
     text,
 )
 from tests.helpers.chromium import NEEDS_BROWSER, Page
+from tests.helpers.limits import LIMITS, largest_file
 from tests.helpers.reviews import keep_zero_shot, made_up_review, served
 
 pytestmark = NEEDS_BROWSER
@@ -180,6 +185,45 @@ def test_a_run_that_kept_zero_shot_shows_the_labels_of_its_file(page: Page, tmp_
         row = page.evaluate("document.querySelector('#changed img').src.split('/').pop()")
         change = page.evaluate("document.querySelector('#changed figcaption').innerText")
         assert change.startswith(f"{NAMES[labels[int(row)]]} →")
+
+
+@pytest.mark.parametrize(
+    ("raised", "shown"),
+    [
+        (OSError(ENOSPC, strerror(ENOSPC), "runs/new/x"), "runs/new/x: no space left on device"),
+        (OSError(EROFS, strerror(EROFS), "runs/new"), "runs/new: read-only file system"),
+        (RuntimeError("a bug"), "your answers are saved, but latte failed while it used them"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_while_teaching_is_one_line_and_answers_go_on(
+    page: Page, review: Review, raised: Exception, shown: str
+) -> None:
+    def teach(progress: Progress) -> tuple[Path, Sequence[str]]:
+        raise raised
+
+    with served(review, teach=teach) as url:
+        open_task(page, url)
+        press(page, ["1"])
+        press(page, ["t"])
+        page.wait_for("!teaching")
+        assert text(page, "error").startswith(f"{shown}; ")
+        press(page, ["2"])
+        assert len(review.answers()) == 24
+
+
+@LIMITS
+def test_answers_that_cannot_be_saved_stay_on_the_page(page: Page, review: Review) -> None:
+    with served(review) as url:
+        open_task(page, url, "o")
+        first = rows(page)
+        with largest_file(100):
+            press(page, ["c", "2"])
+        assert text(page, "error").startswith(f"Not saved: {review.file}: cannot be written: file")
+        assert (rows(page), review.answers()) == (first, {})
+        press(page, ["2"])  # the image is still selected
+        assert not is_shown(page, "error")
+        assert [*review.answers()] == [f"key {first[2]}"]
 
 
 def test_an_error_of_teaching_is_shown_and_the_question_stays(page: Page, review: Review) -> None:

@@ -20,6 +20,7 @@ import pytest
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
 from latte.review.tasks import Place
+from tests.helpers.limits import LIMITS, largest_file
 from tests.helpers.reviews import TOKEN, made_up_review, served, without
 
 NAMES = ("cat", "dog", "bird")
@@ -289,6 +290,23 @@ def answer_twenty(url: str, task: str) -> list[int]:
         assert status == 200
         question = state["question"]
     return answered
+
+
+@LIMITS
+def test_answers_on_a_full_disk_are_one_line_and_can_be_given_again(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    printed: list[str] = []
+    with served(review, report=printed.append) as url:
+        client = Client(url)
+        client.answer([0], "none", "evidence")
+        intact = review.file.read_bytes()
+        with largest_file(len(intact) + 100):
+            status, reply = client.answer([3, 4], "none", "images")
+        assert (status, printed) == (409, [reply])
+        assert reply.startswith(f"{review.file}: cannot be written: file too large; free some")
+        assert review.file.read_bytes() == intact
+        assert client.answer([3, 4], "none", "images")[0] == 200
+    assert review.answers().keys() == {"key 0", "key 3", "key 4"}
 
 
 def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Path) -> None:

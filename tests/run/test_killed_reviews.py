@@ -9,21 +9,28 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from latte.results.answers import latest, read_answers
-from latte.results.run import open_run
+from latte.results.answers import Answer, append_answers, latest, now, read_answers
+from latte.results.run import Run, open_run
 from tests.helpers.command_line import Latte
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
 
 NAMES = ("red", "green", "blue")
+SETTINGS = (
+    *("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0"),
+    *("describer=null", "descriptions=[]", "loss=null", "dataset.evaluation=null"),
+)
+TRAINING_FREE = tuple(word for setting in SETTINGS for word in ("--set", setting))
 KILLS = 3
 
 
@@ -57,10 +64,7 @@ def answer_until_killed(url: str, draw: random.Random, saved: dict[int, str]) ->
 
 
 def test_kills_of_a_teaching_review_lose_no_saved_answer(recipe: Path, latte: Latte) -> None:
-    settings = ("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0")
-    unused = ("describer=null", "descriptions=[]", "loss=null", "dataset.evaluation=null")
-    overrides = [word for setting in (*settings, *unused) for word in ("--set", setting)]
-    latte("run", str(recipe), *overrides, "--quiet")
+    latte("run", str(recipe), *TRAINING_FREE, "--quiet")
     (folder,) = Path("runs").iterdir()
     run, saved, draw = open_run(folder), dict[int, str](), random.Random(0)
     command = [sys.executable, "-m", "latte", "review", str(folder), "--no-open"]
@@ -81,3 +85,59 @@ def test_kills_of_a_teaching_review_lose_no_saved_answer(recipe: Path, latte: La
     (learned,) = {*Path("runs").iterdir()} - {folder}
     taught = open_run(learned).rows.pseudo_labels.adapted
     assert {row: NAMES[taught[row]] for row in saved} == saved
+
+
+KILLED = """
+import os, signal, sys
+from latte.cli.main import run_command_line
+
+renames = iter(range(int(sys.argv[1])))
+
+def count(event, arguments):
+    if event == "os.rename" and next(renames, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+sys.exit(run_command_line(["review", sys.argv[2], "--learn"]))
+"""
+"""A program that uses answers, and is killed instead of its rename of a certain number."""
+BETWEEN_KILLS = 8
+
+
+def save_answers(run: Run, label: str, rows: Sequence[int]) -> None:
+    keys = run.rows.training_keys
+    answers = [Answer(keys[row], "class", label, "images", "", now()) for row in rows]
+    append_answers(run.folder.review, answers)
+
+
+def test_kills_while_a_model_is_taught_again_leave_the_earlier_or_the_new_one(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", str(recipe), *TRAINING_FREE, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    run = open_run(folder)
+    save_answers(run, "red", [0, 1])
+    save_answers(run, "green", [4])
+    latte("review", folder, "--learn")
+    (taught,) = (path for path in Path("runs").iterdir() if path != folder)
+    (taught / "notes.txt").write_text("mine")
+    append_answers(taught / "review.jsonl", [Answer("0", "none", None, "evidence", "", now())])
+    kept = {path: path.read_bytes() for path in (taught / "notes.txt", taught / "review.jsonl")}
+    save_answers(run, "blue", [2, 3])
+    moved = 0
+    for renames in count(step=BETWEEN_KILLS):
+        command = [sys.executable, "-c", KILLED, str(renames), str(folder)]
+        ended = subprocess.run(
+            command, capture_output=True, check=False, env=environment(Path.cwd())
+        )
+        latte("predict", taught, "images", "--output", "predicted.csv", "--force")
+        labels = open_run(taught).rows.pseudo_labels.adapted
+        assert labels[:2] == (NAMES.index("red"),) * 2
+        assert {path: path.read_bytes() for path in kept} == kept
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        moved += 1
+    assert moved > 3
+    assert labels[2:4] == (NAMES.index("blue"),) * 2
+    assert {path.name for path in Path("runs").iterdir()} == {folder.name, taught.name}
