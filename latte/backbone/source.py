@@ -13,7 +13,12 @@ from typing import Any
 
 from latte.backbone.hub import CONFIG_FILE, WEIGHTS_FILES, cached_models, fetch, weights_files
 from latte.backbone.names import HUB, model_config, model_names, weight_tag, weight_tags
-from latte.backbone.untrusted import refuse_unsafe
+from latte.backbone.untrusted import (
+    LARGEST_CONFIG,
+    LARGEST_WEIGHTS,
+    check_file,
+    refuse_unsafe,
+)
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
@@ -109,12 +114,15 @@ def _in_folder(folder: Path) -> ModelSource:
             "and from a ${VARIABLE}, it starts at the current folder",
         )
     config = _read_config(folder / CONFIG_FILE)
-    if not any(path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)):
+    weights = [path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)]
+    if not weights:
         raise LatteError(
             f"{folder} has {CONFIG_FILE} but no weights",
             where=_WHERE,
             hint=f"put the weights beside it as {WEIGHTS_FILE}",
         )
+    for path in weights:
+        check_file(path, LARGEST_WEIGHTS)
     text_in_folder = "hf_model_name" in config["text_cfg"] and (folder / "config.json").is_file()
     return ModelSource(
         f"local-dir:{folder}", config, text_folder=folder if text_in_folder else None
@@ -122,14 +130,14 @@ def _in_folder(folder: Path) -> ModelSource:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        what = f"{path.parent} is no open_clip model folder: {path.name} is missing"
+        raise LatteError(what, where=_WHERE)
     try:
+        check_file(path, LARGEST_CONFIG)
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
         is_complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
-    except FileNotFoundError:
-        raise LatteError(
-            f"{path.parent} is no open_clip model folder: {path.name} is missing", where=_WHERE
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         is_complete = False
     if not is_complete:
         raise LatteError(

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
+from latte.io.paths import is_file
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENIZER_OPTIONS = frozenset(
@@ -18,6 +20,10 @@ _TOKENIZER_OPTIONS = frozenset(
 """Tokenizer options that open_clip handles itself; it passes all others on to transformers."""
 _LARGEST_SIZE = 2**20
 _MOST_LAYERS = 1000
+LARGEST_CONFIG = 2**24
+"""Largest number of bytes of a JSON file in a model folder."""
+LARGEST_WEIGHTS = 2**36
+"""Largest number of bytes of a file with weights; the largest published CLIP has 2**34."""
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
@@ -48,12 +54,23 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
         )
 
 
+def check_file(path: Path, most: int) -> None:
+    """Raise `LatteError` unless `path` is a file of at most `most` bytes: no pipe, no device."""
+    if not is_file(path):
+        raise LatteError("this is no file", where=str(path))
+    if path.stat().st_size > most:
+        raise LatteError(f"this file has more than {most:,} bytes", where=str(path))
+
+
 def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, Mapping | list):
-        for nested in value.values() if isinstance(value, Mapping) else value:
-            yield from _numbers(nested)
-    elif isinstance(value, int | float):
-        yield value
+    """Yield all numbers in JSON data, however deeply nested."""
+    waiting = [value]
+    while waiting:
+        nested = waiting.pop()
+        if isinstance(nested, Mapping | list):
+            waiting += nested.values() if isinstance(nested, Mapping) else nested
+        elif isinstance(nested, int | float):
+            yield nested
 
 
 @contextmanager

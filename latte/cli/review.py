@@ -134,11 +134,17 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.data.sources.classes import ClassLookup
     from latte.models.similar_images import training_features
     from latte.review.asking import order_of_asking
-    from latte.review.opening import addresses, listening, redirecting_file
+    from latte.review.opening import (
+        addresses,
+        listening,
+        redirecting_file,
+        remove_files_of_dead_servers,
+    )
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.review.teaching import Teaching, adopt_newest
 
+    remove_files_of_dead_servers(opened.run.folder.path)
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens

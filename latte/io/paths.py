@@ -55,11 +55,22 @@ def given_path(value: object, argument: str) -> Path:
     text with a null character.
     """
     if isinstance(value, str | os.PathLike) and os.fspath(value) and "\0" not in str(value):
-        return Path(os.path.expanduser(value))  # noqa: PTH111 - keeps the ~ of an unknown user
-    what = (
-        f"{value!r} is no path" if isinstance(value, str) else f"{type(value).__name__} is no path"
-    )
+        path = Path(os.path.expanduser(value))  # noqa: PTH111 - keeps the ~ of an unknown user
+        if _can_exist(path):
+            return path
+    what = f"{type(value).__name__} is no path"
+    if isinstance(value, str | os.PathLike):
+        what = f"{os.fspath(value)!r} is no path"
     raise LatteError(what, where=argument, hint="give one path, as text or as a pathlib.Path")
+
+
+def _can_exist(path: Path) -> bool:
+    """Return False for text that no file name can contain, such as half of a surrogate pair."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_file(path: Path) -> bool:
@@ -100,8 +111,15 @@ def relative(path: Path) -> str:
 
 
 def path_as_text(path: str) -> str:
-    r"""Return `path` as valid UTF-8 text, with each invalid byte written as `\xNN`."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""Return `path` as valid UTF-8 text, with each invalid byte written as `\xNN`.
+
+    Half of a surrogate pair, which no file name can contain, is written as `\uNNNN`.
+    """
+    try:
+        encoded = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        encoded = path.encode("utf-8", "backslashreplace")
+    return encoded.decode("utf-8", "backslashreplace")
 
 
 def path_from_text(text: str, folder: Path = Path()) -> str:
@@ -139,8 +157,8 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 def read_text(path: Path, most: int | None = None) -> str:
     """Return the text of a UTF-8 file without its byte order mark.
 
-    Raises `LatteError` if the file cannot be read, is larger than `most` bytes, or is not UTF-8.
-    For a file that is not UTF-8, the error names the line.
+    Raises `LatteError` if the file cannot be read, is larger than `most` bytes, is not UTF-8, or
+    has null characters, as damaged files and UTF-16 have. The error then names the line.
 
     Example:
         >>> from pathlib import Path
@@ -157,16 +175,24 @@ def read_text(path: Path, most: int | None = None) -> str:
     if most is not None and len(data) > most:
         raise LatteError(f"is larger than {most:,} bytes", where=str(path))
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise LatteError(
-            "is not UTF-8 text",
-            where=f"{path}:{line}",
-            hint="Save the file as UTF-8; in Excel, save it as the type “CSV UTF-8”."
-            if path.suffix.lower() in (".csv", ".tsv", ".txt")
-            else "Save the file as UTF-8.",
-        ) from error
+        raise _no_text("is not UTF-8 text", path, data[: error.start]) from error
+    if "\0" in text:
+        raise _no_text("has null characters, so it is not UTF-8 text", path, data.split(b"\0")[0])
+    return text
+
+
+def _no_text(what: str, path: Path, before: bytes) -> LatteError:
+    """Return an error for a file that is no text after the bytes `before`."""
+    line = before.count(b"\n") + 1
+    is_table = path.suffix.lower() in (".csv", ".tsv", ".txt")
+    hint = (
+        "Save the file as UTF-8; in Excel, save it as the type “CSV UTF-8”."
+        if is_table
+        else "Save the file as UTF-8."
+    )
+    return LatteError(what, where=f"{path}:{line}", hint=hint)
 
 
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from latte.data.sources.workbook import sheet_note
 from latte.interfaces import Dataset, LatteError, Progress
 from latte.io.files import write_atomically
-from latte.io.paths import existing_file, given_path, is_file, is_folder
+from latte.io.paths import existing_file, given_path, is_file, is_folder, path_as_text
 from latte.report.numbers import plural
 from latte.results.given_labels import read_labels, refuse_useless
 from latte.results.named_images import NamedImages
@@ -95,10 +95,13 @@ def given_labels(value: object, file: Path) -> Iterator[Path | None]:
 
 
 def _write_labels(value: object, file: Path) -> None:
-    rows = [(str(image), name) for image, name in _pairs(value) if _is_label(name)]
+    rows = [(path_as_text(str(image)), name) for image, name in _pairs(value) if _is_label(name)]
     for number, (image, name) in enumerate(rows):
         if not isinstance(name, str):
             what = f"{name!r}, the class of {image}, is no text"
+            raise LatteError(what, where=f"labels.{number}", hint=_HINT)
+        if path_as_text(name) != name:
+            what = f"{name!r}, the class of {image}, is not Unicode text"
             raise LatteError(what, where=f"labels.{number}", hint=_HINT)
     with (
         write_atomically(file) as temporary,

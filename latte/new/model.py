@@ -8,21 +8,22 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import index
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
-from latte.io.paths import path_as_text, relative
+from latte.io.paths import given_path, path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
 from latte.registry.registry import load_registry
 from latte.report.progress import LONG, make_progress
 from latte.results.answers import Answer, Kind, append_answers, now
-from latte.results.given_labels import NONE, given_label
+from latte.results.given_labels import NONE, UNSURE, given_label
 from latte.results.named_images import NamedImages
 from latte.results.run import open_finished
 
@@ -38,6 +39,7 @@ _GROUP = 12
 _LARGE, _SMALL = 240, 72
 _ENOUGH = "The next ten answers are expected to change less than a point of accuracy."
 _QUEUE = "python"
+_ANSWERS = f'give {{path: class}}, or "{NONE}" or "{UNSURE}" for the class'
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,9 @@ class Model(Predictor):
         from latte.models.zero_shot import load_zero_shot
         from latte.review.asking import order_of_images
 
-        if count < 1:
-            raise LatteError(f"{count} is less than 1", where="count", hint="give 1 or more")
+        if isinstance(count, bool) or not isinstance(count, SupportsIndex) or index(count) < 1:
+            what = f"{count!r} is no number of questions"
+            raise LatteError(what, where="count", hint="give a whole number, 1 or more")
         review, run = self._review, self._run
         images = [image for image in review.images if self._path(run, image.row)]
         rows = [image.row for image in images]
@@ -182,13 +185,18 @@ class Model(Predictor):
         Example:
             >>> model.answer({"photos/1.jpg": "cat", "photos/2.jpg": "dog"})  # doctest: +SKIP
         """
+        if not isinstance(answers, Mapping):
+            raise LatteError(f"{answers!r} is no mapping", where="answers", hint=_ANSWERS)
         run = self._run
         ids = dict(zip(run.rows.training_keys, run.rows.training_ids, strict=True))
         images = NamedImages({image: key for key, image in ids.items()}, lambda: self._references)
         lookup, time = ClassLookup(run.class_names), now()
         lines = []
         for image, name in answers.items():
-            where = f"answers[{fspath(image)!r}]"
+            where = f"answers[{image!r}]"
+            if not isinstance(name, str):
+                raise LatteError(f"{name!r} is no class", where=where, hint=_ANSWERS)
+            given_path(image, where)  # raises an error for anything that is no path
             key = images.key(path_as_text(fspath(image)), where, Path())
             if images.examples:
                 hint = "latte.adapt(..., labels=...) takes labels of other images"

@@ -19,6 +19,7 @@ from latte.data.sources.tables import Row
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.io.json_text import parse_json
 from latte.io.paths import distinct_names, is_folder, read_text
 from latte.results.answers import latest, read_answers
 from latte.results.folder import REVIEW
@@ -210,6 +211,7 @@ class _Classification(BaseModel):
 
 def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry]:
     with explained(path, UNREADABLE):
+        parse_json(text)  # raises an error for a key that occurs twice
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
@@ -230,6 +232,7 @@ def _fiftyone(
     `copies` are the images beside the file by name; `latte export` gives each a new name.
     """
     with explained(path, UNREADABLE):
+        parse_json(text)  # raises an error for a key that occurs twice
         content = TypeAdapter(_Classification).validate_json(text, strict=True)
     for name, label in content.labels.items():
         index = label.label if isinstance(label, _Indexed) else label

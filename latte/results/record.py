@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
+from pydantic import ValidationError
 
 from latte import distributed
 from latte.interfaces import LatteError
 from latte.interfaces.record import Facts, RunRecord, Source, StageRecord
 from latte.io.files import write_json
-from latte.results.stored import read_stored
+from latte.results.stored import read_bounded, read_stored
+from latte.version import __version__
 
 RECORD = "results.json"
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
@@ -50,9 +56,17 @@ class RecordFile:
             )
 
     def read(self) -> RunRecord:
-        """Return the record. Raises `LatteError` if the file is missing or damaged."""
+        """Return the record.
+
+        Raises `LatteError` if the file is missing or damaged, or if a newer latte wrote it.
+        """
         self.refuse_earlier_layout()
-        return read_stored(self.path, RunRecord, _HINT)
+        try:
+            return read_stored(self.path, RunRecord, _HINT)
+        except LatteError as error:
+            if (newer := _newer(error, self.path)) is not None:
+                raise newer from error
+            raise
 
     def recorded(self, stage: str) -> StageRecord | None:
         """Return the record of `stage` if there is one, even if its outputs no longer exist."""
@@ -91,6 +105,32 @@ class RecordFile:
     def _write(self, record: RunRecord) -> None:
         if distributed.is_main_process():
             write_json(self.path, record.model_dump(mode="json"))
+
+
+def _newer(error: LatteError, path: Path) -> LatteError | None:
+    """Return an error that says that a newer latte wrote the file; None if it is damaged.
+
+    A newer latte writes its version, or only keys that this one does not know.
+    """
+    if not isinstance(error.__cause__, ValidationError):
+        return None
+    mistakes = error.__cause__.errors(include_url=False, include_input=False)
+    version = _written_by(path)
+    if version is None and any(mistake["type"] != "extra_forbidden" for mistake in mistakes):
+        return None
+    key = ".".join(map(str, mistakes[0]["loc"]))
+    why = f"it has `{key}`" if version is None else f"version {version}"
+    what = f"a newer latte wrote this run folder ({why}), and latte {__version__} cannot read it"
+    hint = "pip install --upgrade latte-clip; or make the run again in another folder"
+    return LatteError(what, where=str(path), hint=hint)
+
+
+def _written_by(path: Path) -> str | None:
+    """Return the version of latte that wrote a record, if it is newer than this one."""
+    with suppress(ValueError, LookupError, TypeError):  # the file is damaged
+        version = str(json.loads(read_bounded(path))["environment"]["latte"])
+        return version if Version(version) > Version(__version__) else None
+    return None
 
 
 def check_stage(name: str) -> str:

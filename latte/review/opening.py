@@ -6,13 +6,19 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html import escape
 from ipaddress import ip_address
 from pathlib import Path
 
 from latte.interfaces import LatteError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks: pages of killed processes stay
+    fcntl = None  # type: ignore[assignment]
+
+_BEGINNING = '<!doctype html>\n<meta charset="utf-8">\n<title>Review</title>\n'
 _HTTP_PORT = 80
 """The port that browsers leave out of addresses and of the Host header."""
 
@@ -68,12 +74,31 @@ def redirecting_file(folder: Path, url: str) -> Iterator[Path]:
     try:
         address = escape(url, quote=True)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until this process ends
             file.write(
-                '<!doctype html>\n<meta charset="utf-8">\n<title>Review</title>\n'
-                '<meta name="referrer" content="no-referrer">\n'
+                f'{_BEGINNING}<meta name="referrer" content="no-referrer">\n'
                 f'<meta http-equiv="refresh" content="0; url={address}">\n'
                 f'<a href="{address}">Open the review</a>\n'
             )
-        yield path
+            file.flush()
+            yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_files_of_dead_servers(folder: Path) -> None:
+    """Remove the pages of `redirecting_file` that killed processes left in `folder`.
+
+    Each page has a secret token. A page whose server runs is locked, and stays.
+    """
+    for path in folder.glob("review-????????.html") if fcntl is not None else ():
+        with suppress(OSError), open(path, "rb", opener=_without_waiting) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.read(len(_BEGINNING)) == _BEGINNING.encode():
+                path.unlink()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file for `open(opener=...)`; fail for a link, and do not wait for a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -114,6 +114,8 @@ class ModuleEncoder(Encoder):
         weights; it must check the architecture. Raises `LatteError` if the folder is damaged.
         """
         try:
+            if not (folder / _CONFIG).is_file():
+                raise ValueError(f"there is no file {_CONFIG}")
             if (folder / _CONFIG).stat().st_size > _LARGEST_CONFIG:
                 raise ValueError(f"{_CONFIG} is too large")
             config = json.loads((folder / _CONFIG).read_bytes())

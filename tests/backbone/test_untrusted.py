@@ -13,12 +13,16 @@ from typing import Any
 import numpy
 import pytest
 
+from latte.backbone.component import OpenClip
 from latte.interfaces import LatteError
+from latte.interfaces.settings import BackboneSettings
+from latte.testing.fixtures import make_context
 from tests.helpers.clip_models import open_model
 
 pytestmark = pytest.mark.thorough
 
 CONFIG = "open_clip_config.json"
+PIPES = ("pipe as config", "pipe as weights") if hasattr(os, "mkfifo") else ()
 CODE = "from pathlib import Path\nPath({mark!r}).touch()\nclass Mine: pass\n"
 
 
@@ -51,6 +55,28 @@ def refusal(folder: Path) -> LatteError:
     with pytest.raises(LatteError) as error:
         open_model(f"local-dir:{folder}", folder)
     return error.value
+
+
+@pytest.mark.parametrize("how", ["nested config", "endless config", "endless weights", *PIPES])
+def test_no_endless_or_deeply_nested_file_is_read(folder: Path, how: str) -> None:
+    path = folder / (CONFIG if "config" in how else "open_clip_model.safetensors")
+    if how.startswith("pipe"):
+        path.unlink()
+        os.mkfifo(path)
+    elif how.startswith("endless"):
+        os.truncate(path, 2**37)
+    else:
+        path.write_text("[" * 100_000)
+    assert path.name in f"{refusal(folder)}"
+    with pytest.raises(LatteError, match=path.name):
+        identity(folder)
+
+
+def identity(folder: Path) -> str:
+    settings = BackboneSettings(model=f"local-dir:{folder}")
+    loader = OpenClip(settings, make_context(folder))
+    loader.check()
+    return loader.identity()
 
 
 def bring_code(folder: Path) -> Path:

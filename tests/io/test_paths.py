@@ -15,6 +15,7 @@ from latte.io.paths import (
     given_path,
     path_as_text,
     path_from_text,
+    read_text,
     refuse_read_only,
 )
 
@@ -25,6 +26,19 @@ def test_every_name_is_text_that_gives_the_name(name: bytes) -> None:
     text = path_as_text(path)
     assert text.encode()
     assert path_from_text(text) == path
+
+
+def test_half_of_a_surrogate_pair_is_text_too() -> None:
+    assert path_as_text("a\ud800.png") == "a\\ud800.png"
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"\0" * 100, 1), (b"cat\nd\0o\0g\0", 2)])
+def test_a_file_with_null_characters_is_no_text(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_bytes(content)
+    with pytest.raises(LatteError, match="null characters") as caught:
+        read_text(path)
+    assert caught.value.where == f"{path}:{line}"
 
 
 def test_a_file_whose_name_contains_an_escape_is_found(tmp_path: Path) -> None:
@@ -46,7 +60,7 @@ def test_file_in_place_of_a_folder_is_an_error_with_a_hint(tmp_path: Path) -> No
         assert caught.value.hint == hint
 
 
-@pytest.mark.parametrize("value", [None, 3, ["photos"], b"photos", "", "a\0b"])
+@pytest.mark.parametrize("value", [None, 3, ["photos"], b"photos", "", "a\0b", "\ud800"])
 def test_a_value_that_is_no_path_is_an_error_that_names_the_argument(value: object) -> None:
     with pytest.raises(LatteError, match="path") as caught:
         given_path(value, "images")

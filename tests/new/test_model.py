@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,8 +68,14 @@ def test_wrong_answers_are_refused_and_nothing_is_saved(model: Model) -> None:
             model.answer({good: "red", image: name})
         assert image in str(caught.value.where)
     assert read_answers(model.folder / "review.jsonl") == []
-    with pytest.raises(LatteError, match="less than 1"):
-        model.ask(0)
+    wrong: Any
+    for wrong in (0, "3", 2.5, None, True):
+        with pytest.raises(LatteError, match="is no number of questions"):
+            model.ask(wrong)
+    for wrong in ({good: None}, {good: 3}, {None: "red"}, {b"0": "red"}, [good], {"\ud800": "red"}):
+        with pytest.raises(LatteError, match=r"is no (class|path|mapping)"):
+            model.answer(wrong)
+    assert read_answers(model.folder / "review.jsonl") == []
     model.answer({good: "red"})
     with pytest.raises(LatteError, match='the only label is of the class "red"'):
         model.refit()

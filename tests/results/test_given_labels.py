@@ -198,6 +198,23 @@ def test_damaged_files_are_refused_with_their_name(
     assert str(caught.value.where).startswith(str(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.jsonl", '{"image": "0.jpg", "label": "cat", "label": "dog"}'),
+        ("labels.json", '{"classes": ["cat", "dog"], "labels": {"0": 0, "0": 1}}'),
+        ("labels.json", '[{"data": {"image": "0.jpg", "image": "1.jpg"}, "annotations": []}]'),
+    ],
+)
+def test_a_key_that_occurs_twice_is_refused(
+    images: NamedImages, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(LatteError, match="occurs twice") as caught:
+        read_labels(tmp_path / name, images, NAMES)
+    assert name in str(caught.value.where)
+
+
 def test_an_image_beside_the_class_folders_is_refused(images: NamedImages, tmp_path: Path) -> None:
     with pytest.raises(LatteError, match="in no class folder"):
         read_labels(tmp_path / "photos", images, NAMES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,12 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.review.opening import addresses, listening, redirecting_file
+from latte.review.opening import (
+    addresses,
+    listening,
+    redirecting_file,
+    remove_files_of_dead_servers,
+)
 from tests.helpers.reviews import made_up_review, square
 
 NAMES = ("cat", "dog", "bird")
@@ -81,6 +89,24 @@ def test_a_browser_gets_a_private_file_and_no_token(
     assert f'url={url}"' in page
     assert mode == 0o600
     assert {*folder.iterdir()} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no advisory locks")
+def test_pages_of_dead_servers_are_removed_and_others_stay(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from latte.review.opening import redirecting_file\n"
+        "with redirecting_file(Path(sys.argv[1]), 'http://127.0.0.1:1/token/'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    (dead,) = tmp_path.iterdir()
+    (tmp_path / "review-my_notes.html").write_text("<p>mine")
+    os.mkfifo(tmp_path / "review-00000000.html")
+    others = {*tmp_path.iterdir()} - {dead}
+    with redirecting_file(tmp_path, "http://127.0.0.1/") as alive:
+        remove_files_of_dead_servers(tmp_path)
+        assert {*tmp_path.iterdir()} == {*others, alive}
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_option(tmp_path: Path) -> None:

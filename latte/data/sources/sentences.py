@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
+from latte.io.json_text import parse_json
 from latte.io.paths import existing_file, read_text, some
 
 _FORM = 'as in {"cat": ["a furry pet.", "a cat on a sofa."]}, or with weights: {"a furry pet.": 2}'
@@ -24,8 +24,8 @@ def read_sentences(path: Path, names: Sequence[Sequence[str]]) -> tuple[Mapping[
     """
     where = str(existing_file(path, "dataset.texts"))
     try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_text(path))
+    except ValueError as error:
         raise LatteError(f"is not valid JSON: {error}", where=where, hint=_FORM) from error
     if not isinstance(content, dict):
         raise LatteError("must map class names to sentences", where=where, hint=_FORM)

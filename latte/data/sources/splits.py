@@ -14,6 +14,7 @@ from latte.data.sources.classes import distinct
 from latte.data.sources.listed import ListedPaths, by_id, labelled_by_id, refuse_all_missing, unique
 from latte.data.sources.source import ImageSource, SourceOptionsT
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
+from latte.io.json_text import parse_json
 from latte.io.paths import read_text
 
 SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "test": [...]}.'
@@ -80,12 +81,12 @@ def read_splits(file: Path) -> Splits:
         'cat'
     """
     try:
-        content = json.loads(read_text(file))
+        content = parse_json(read_text(file))
     except json.JSONDecodeError as error:
         raise LatteError(
             f"malformed JSON: {error.msg}", where=f"{file}:{error.lineno}", hint=SHAPE
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
     if not isinstance(content, dict) or "train" not in content:
         raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)

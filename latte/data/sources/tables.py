@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from latte.interfaces import LatteError, did_you_mean
+from latte.io.json_text import parse_json
 from latte.io.paths import read_text, some
 
 
@@ -197,8 +197,8 @@ def _jsonl_rows(file: Path) -> Iterator[Row]:
             continue
         where = f"{file}:{number}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             raise LatteError(f"malformed JSON: {error}", where=where) from error
         if not isinstance(value, dict):
             raise LatteError('each line must be a JSON object, such as {"path": …}', where=where)

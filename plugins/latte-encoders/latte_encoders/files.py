@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from latte.api import EncoderLoader, IsPath, LatteError, Options, digest, fetch_repository
+from latte.api.sources import is_file, read_text
 
 CONFIG = "config.json"
 _WEIGHTS = "*.safetensors"
@@ -21,6 +22,10 @@ _MOST_LAYERS = 1000
 _LARGEST = 2**20
 """Largest allowed number in a configuration; with a larger one, an untrusted file could fill the
 memory."""
+_LARGEST_CONFIG = 2**24
+"""Largest number of bytes of a JSON file."""
+_LARGEST_WEIGHTS = 2**35
+"""Largest number of bytes of a file with weights: twice those of the largest published encoder."""
 _LAYERS = ("num_hidden_layers", "depth", "depths")
 
 ModelName = Annotated[str, IsPath(r"(?P<path>[.~/].*)")]
@@ -79,7 +84,7 @@ class FolderEncoder(EncoderLoader[OptionsT]):
     def identity(self) -> str:
         """Return a digest of the options and, for a local model, of its files."""
         folder = self.local_folder()
-        contents = [] if folder is None else [*_contents(folder)]
+        contents = [] if folder is None else [*self._contents(folder)]
         return digest(self.options.model_dump_json(), *contents)
 
     def is_cached(self) -> bool:
@@ -115,14 +120,10 @@ class FolderEncoder(EncoderLoader[OptionsT]):
     def read_config(self, folder: Path) -> dict[str, Any]:
         """Return `config.json`. Raises `LatteError` if it is missing, damaged or absurd."""
         path = folder / CONFIG
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise LatteError(
-                f"{folder} is no model folder: {CONFIG} is missing", where=self.where
-            ) from None
-        except (OSError, ValueError) as error:
-            raise LatteError(f"{path} is damaged", where=self.where) from error
+        if not path.exists():
+            what = f"{folder} is no model folder: {CONFIG} is missing"
+            raise LatteError(what, where=self.where)
+        config = self._read_json(path)
         if not isinstance(config, dict):
             raise LatteError(f"{path} describes no model", where=self.where)
         refuse_absurd(config, self.where)
@@ -141,6 +142,8 @@ class FolderEncoder(EncoderLoader[OptionsT]):
                 hint="convert them on a machine that you trust: safetensors.torch.save_file("
                 'torch.load("weights.bin", weights_only=True), "model.safetensors")',
             )
+        for path in _files(folder):
+            self._check_size(path)
         missing_shards = [path for path in self._shards(folder) if not path.is_file()]
         if missing_shards:
             raise LatteError(
@@ -149,13 +152,37 @@ class FolderEncoder(EncoderLoader[OptionsT]):
                 hint="download the whole model again",
             )
 
-    def _shards(self, folder: Path) -> list[Path]:
+    def _read_json(self, path: Path) -> Any:
+        """Return the value in a JSON file. Raises `LatteError` for a damaged or endless file."""
         try:
-            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-            return sorted({folder / name for name in index["weight_map"].values()})
-        except FileNotFoundError:
+            if not is_file(path):
+                raise ValueError("it is no file")
+            return json.loads(read_text(path, _LARGEST_CONFIG))
+        except (LatteError, ValueError, RecursionError) as error:
+            raise LatteError(f"{path} is damaged", where=self.where) from error
+
+    def _check_size(self, path: Path) -> None:
+        """Raise `LatteError` unless `path` is a file that fits into memory."""
+        if not is_file(path):
+            raise LatteError(f"{path} is no file", where=self.where)
+        if path.stat().st_size > _LARGEST_WEIGHTS:
+            what = f"{path} has more than {_LARGEST_WEIGHTS:,} bytes"
+            raise LatteError(what, where=self.where, hint="download the whole model again")
+
+    def _contents(self, folder: Path) -> Iterator[str]:
+        """Yield name and digest of each file that determines the model's outputs."""
+        for path in _files(folder):
+            self._check_size(path)
+            yield path.name
+            yield digest(path.read_bytes())
+
+    def _shards(self, folder: Path) -> list[Path]:
+        if not (folder / _INDEX).exists():
             return []
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        index = self._read_json(folder / _INDEX)
+        try:
+            return sorted({folder / name for name in index["weight_map"].values()})
+        except (KeyError, TypeError, AttributeError) as error:
             raise LatteError(f"{folder / _INDEX} is damaged", where=self.where) from error
 
     def _is_complete(self, folder: Path) -> bool:
@@ -180,6 +207,11 @@ class FolderEncoder(EncoderLoader[OptionsT]):
         return Path(path) if self._is_complete(Path(path)) else None
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files that determine a model's outputs, sorted by name."""
+    return sorted(path for pattern in _FILES for path in folder.glob(pattern))
+
+
 def refuse_absurd(config: Mapping[str, Any], where: str) -> None:
     """Raise `LatteError` if a number in `config` is so large that the model would fill memory."""
     for name, number in _numbers(config):
@@ -188,18 +220,13 @@ def refuse_absurd(config: Mapping[str, Any], where: str) -> None:
 
 
 def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Yield all numbers in JSON data with their keys."""
-    if isinstance(data, dict):
-        for name, child in data.items():
-            yield from _numbers(child, name)
-    elif isinstance(data, list):
-        for child in data:
-            yield from _numbers(child, key)
-    elif isinstance(data, int | float):
-        yield key, data
-
-
-def _contents(folder: Path) -> Iterator[str]:
-    for path in sorted(path for pattern in _FILES for path in folder.glob(pattern)):
-        yield path.name
-        yield digest(path.read_bytes())
+    """Yield all numbers in JSON data, however deeply nested, with their keys."""
+    waiting = [(key, data)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += ((name, child) for child in value)
+        elif isinstance(value, int | float):
+            yield name, value

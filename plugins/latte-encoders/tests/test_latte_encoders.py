@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,13 @@ from latte.testing import EncoderContract
 from latte.testing.fixtures import make_context
 
 onnxruntime = pytest.importorskip("onnxruntime")
+PIPES = {
+    "pipe as config": "config.json is damaged",
+    "pipe as weights": "model.safetensors is no file",
+    "pipe as processor": "preprocessor_config.json is no file",
+}
+if not hasattr(os, "mkfifo"):  # Windows
+    PIPES.clear()
 OLD_TORCH = Version(torch.__version__) < Version("2.10")
 
 
@@ -233,7 +241,22 @@ def damage(folder: Path, how: str) -> None:
             config["hidden_size"] = 2**30
         case "other library":
             config = {"architecture": "resnet18"}
-    if how != "no config":
+        case "nested config":
+            (folder / "config.json").write_text("[" * 100_000)
+        case "pipe as config":
+            (folder / "config.json").unlink()
+            os.mkfifo(folder / "config.json")
+        case "endless config":
+            os.truncate(folder / "config.json", 2**37)
+        case "pipe as weights":
+            (folder / "model.safetensors").unlink()
+            os.mkfifo(folder / "model.safetensors")
+        case "endless weights":
+            os.truncate(folder / "model.safetensors", 2**37)
+        case "pipe as processor":
+            (folder / "preprocessor_config.json").unlink()
+            os.mkfifo(folder / "preprocessor_config.json")
+    if "config" not in how:
         (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -246,6 +269,10 @@ def damage(folder: Path, how: str) -> None:
         ("own code", "code of its own"),
         ("absurd size", "absurd hidden_size"),
         ("other library", "no configuration of transformers"),
+        ("nested config", "config.json is damaged"),
+        ("endless config", "config.json is damaged"),
+        ("endless weights", "model.safetensors has more than"),
+        *PIPES.items(),
     ],
 )
 def test_a_bad_folder_raises_an_error_that_names_the_model(
@@ -256,6 +283,15 @@ def test_a_bad_folder_raises_an_error_that_names_the_model(
     with pytest.raises(LatteError, match=message) as caught:
         load(TransformersEncoder, tmp_path)
     assert "./model" in str(caught.value.where)
+
+
+@pytest.mark.parametrize("how", ["endless config", "endless weights", *PIPES])
+def test_no_endless_file_is_read_for_the_identity(how: str, tmp_path: Path) -> None:
+    write_dinov2(tmp_path / "model")
+    damage(tmp_path / "model", how)
+    options = EncoderOptions(model="./model")
+    with pytest.raises(LatteError, match=r"is no file|more than"):
+        TransformersEncoder(options, make_context(tmp_path)).identity()
 
 
 def test_an_image_size_below_the_patch_is_refused(tmp_path: Path) -> None:

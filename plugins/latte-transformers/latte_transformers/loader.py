@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from latte.api import BackboneLoader, IsPath, LatteError, Options, digest, fetch_repository
+from latte.api.sources import is_file, read_text
 
 if TYPE_CHECKING:
     from latte_transformers.backbone import TransformersBackbone
@@ -22,6 +23,10 @@ _MOST_LAYERS = 1000
 _LARGEST = 2**20
 """Largest allowed number in a configuration; with a larger one, an untrusted file could fill the
 memory."""
+_LARGEST_CONFIG = 2**24
+"""Largest number of bytes of a JSON file."""
+_LARGEST_WEIGHTS = 2**36
+"""Largest number of bytes of a file with weights."""
 _WEIGHTS = "*.safetensors"
 _INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)
@@ -118,6 +123,8 @@ def _check_folder(folder: Path) -> None:
             where=_WHERE,
             hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
         )
+    for path in _files(folder):
+        _check_size(path)
     missing_shards = [path for path in _shards(folder) if not path.is_file()]
     if missing_shards:
         raise LatteError(
@@ -141,27 +148,41 @@ def _is_complete(folder: Path) -> bool:
     return any(path for pattern in _TOKENIZERS for path in folder.glob(pattern))
 
 
-def _shards(folder: Path) -> list[Path]:
+def _read_json(path: Path) -> Any:
+    """Return the value in a JSON file. Raises `LatteError` for a damaged or endless file."""
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return sorted({folder / name for name in index["weight_map"].values()})
-    except FileNotFoundError:
+        if not is_file(path):
+            raise ValueError("it is no file")
+        return json.loads(read_text(path, _LARGEST_CONFIG))
+    except (LatteError, ValueError, RecursionError) as error:
+        raise LatteError(f"{path} is damaged", where=_WHERE) from error
+
+
+def _check_size(path: Path) -> None:
+    """Raise `LatteError` unless `path` is a file that fits into memory."""
+    if not is_file(path):
+        raise LatteError(f"{path} is no file", where=_WHERE)
+    if path.stat().st_size > _LARGEST_WEIGHTS:
+        what = f"{path} has more than {_LARGEST_WEIGHTS:,} bytes"
+        raise LatteError(what, where=_WHERE, hint="download the whole checkpoint again")
+
+
+def _shards(folder: Path) -> list[Path]:
+    if not (folder / _INDEX).exists():
         return []
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    index = _read_json(folder / _INDEX)
+    try:
+        return sorted({folder / name for name in index["weight_map"].values()})
+    except (KeyError, TypeError, AttributeError) as error:
         raise LatteError(f"{folder / _INDEX} is damaged", where=_WHERE) from error
 
 
 def _check_config(folder: Path) -> None:
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        complete = isinstance(config, dict) and "model_type" in config
-    except FileNotFoundError:
-        raise LatteError(
-            f"{folder} is no model folder of transformers: {_CONFIG} is missing", where=_WHERE
-        ) from None
-    except ValueError:
-        complete = False
-    if not complete:
+    if not (folder / _CONFIG).exists():
+        what = f"{folder} is no model folder of transformers: {_CONFIG} is missing"
+        raise LatteError(what, where=_WHERE)
+    config = _read_json(folder / _CONFIG)
+    if not isinstance(config, dict) or "model_type" not in config:
         raise LatteError(f"{folder / _CONFIG} does not name a model_type", where=_WHERE)
     for name, number in _numbers(config):
         if number > (_MOST_LAYERS if name == _LAYERS else _LARGEST):
@@ -169,17 +190,25 @@ def _check_config(folder: Path) -> None:
 
 
 def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Yield all numbers in JSON data with their keys."""
-    if isinstance(data, dict | list):
-        for name, child in (
-            data.items() if isinstance(data, dict) else ((key, child) for child in data)
-        ):
-            yield from _numbers(child, name)
-    elif isinstance(data, int | float):
-        yield key, data
+    """Yield all numbers in JSON data, however deeply nested, with their keys."""
+    waiting = [(key, data)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += ((name, child) for child in value)
+        elif isinstance(value, int | float):
+            yield name, value
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files that determine a model's outputs, sorted by name."""
+    return sorted(path for pattern in _FILES for path in folder.glob(pattern))
 
 
 def _contents(folder: Path) -> Iterator[str]:
-    for path in sorted(path for pattern in _FILES for path in folder.glob(pattern)):
+    for path in _files(folder):
+        _check_size(path)
         yield path.name
         yield digest(path.read_bytes())

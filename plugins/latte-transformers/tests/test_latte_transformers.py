@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -222,9 +223,21 @@ def own_code(folder: Path) -> None:
     config.write_text(custom + config.read_text().replace('"clip"', '"own"', 1).lstrip()[1:])
 
 
+def nested_config(folder: Path) -> None:
+    write_clip(folder)
+    (folder / "config.json").write_text("[" * 100_000)
+
+
+def endless_weights(folder: Path) -> None:
+    write_clip(folder)
+    os.truncate(folder / "model.safetensors", 2**37)
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
+        (nested_config, "config.json is damaged"),
+        (endless_weights, "model.safetensors has more than"),
         (lambda folder: None, "there is no folder"),
         (lambda folder: folder.mkdir(), "config.json is missing"),
         (no_text_tower, "has no text tower"),
