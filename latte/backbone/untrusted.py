@@ -57,9 +57,9 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 def check_file(path: Path, most: int) -> None:
     """Raise `LatteError` unless `path` is a file of at most `most` bytes: no pipe, no device."""
     if not is_file(path):
-        raise LatteError("this is no file", where=str(path))
+        raise LatteError(f"{path} is no file", where="backbone.model")
     if path.stat().st_size > most:
-        raise LatteError(f"this file has more than {most:,} bytes", where=str(path))
+        raise LatteError(f"{path} has more than {most:,} bytes", where="backbone.model")
 
 
 def _numbers(value: Any) -> Iterator[float]:
