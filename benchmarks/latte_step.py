@@ -83,10 +83,10 @@ class LatteStep:
             problem.zero_shot_labels.to(device),
             no_descriptions,
         )
-        labelers = {str(number): one for number, one in enumerate(self.inputs.labelers)}
+        labelers = {str(number): labeler for number, labeler in enumerate(self.inputs.labelers)}
         method = Method(labelers, {"main": aggregator})
         method.start(self.start)
-        method.start_epoch(0, lambda learner: FeatureBank(self.start.image_features))
+        method.start_epoch(0, lambda learner: FeatureBank(self.start.image_features), self.start)
 
     @property
     def model(self) -> Any:

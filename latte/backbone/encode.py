@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Literal, Self
 
@@ -18,9 +18,13 @@ from latte.backbone.packed import rows_of, starts_of
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, Encoder, LatteError, Progress, TextTrunk, Trunk
+from latte.interfaces.provider import blaming, shown_provider
+from latte.interfaces.returned import check_tensor
 from latte.toolkit.descriptions import fill
 
 _TEXTS_PER_PASS = 1024
+_UNIT = 1e-2
+"""Largest accepted difference between the length of a unit feature and 1."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ def encode_image_batches(
 
     A batch is (indices (B,), pixels (B, 3, S, S)). `trunk` splits the image tower into frozen and
     later layers; if it is given, return the outputs (N, W) of the frozen layers instead. Raises
-    `LatteError` if features have another shape, or one is zero or not finite, and `ValueError` if
-    images are missing.
+    `LatteError` if features have another shape or format, or one is zero, not finite or not
+    normalised, and `ValueError` if images are missing.
     """
     width = encoder.embedding_width if trunk is None else trunk.width
     encode = encoder.encode_images if trunk is None else trunk.states
@@ -115,20 +119,38 @@ def encode_image_batches(
     is_encoded = torch.zeros(total, dtype=torch.bool)
     with torch.inference_mode(), progress.task(name, total, "images") as task:
         for indices, pixels in batches:
-            rows = encode(pixels).float().cpu()
-            if rows.shape != (len(indices), width):
-                raise LatteError(
-                    f"the image tower gives features of shape {tuple(rows.shape)} for "
-                    f"{len(indices)} images, and not {(len(indices), width)}",
-                    hint="report it to the author of the plugin",
-                )
-            features[indices] = rows
+            rows = encode(pixels)
+            check_rows(encoder, rows, len(indices), width)
+            features[indices] = rows.float().cpu()
             is_encoded[indices] = True
             task.advance(len(indices))
     if not is_encoded.all():
         raise ValueError(f"{int((~is_encoded).sum())} of {total} images did not come")
-    check_features(features, "image")
+    check_features(features, "image", where=shown_provider(encoder))
+    if trunk is None:
+        check_unit(encoder, features)
     return features
+
+
+def check_rows(encoder: Encoder, rows: object, count: int, width: int) -> None:
+    """Check features (count, width) without reading them.
+
+    Raises `LatteError` that names the package of the encoder.
+    """
+    with blaming(encoder, "its features"):
+        check_tensor("features", rows, (count, width), device=encoder.device)
+
+
+def check_unit(encoder: Encoder, features: Tensor) -> None:
+    """Check that the rows of features (N, D) have length 1. Raises `LatteError` as `check_rows`."""
+    with blaming(encoder, "its features"):
+        if not are_unit(features):
+            raise ValueError("they are not normalised")
+
+
+def are_unit(features: Tensor) -> bool:
+    """Return True if all rows have length 1; False for NaN, too."""
+    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())
 
 
 def check_features(
@@ -187,11 +209,18 @@ def encode_many_texts(
     with torch.no_grad(), progress.task(name, len(process_texts), "texts") as task:
         for start in range(0, len(process_texts), _TEXTS_PER_PASS):
             block = process_texts[start : start + _TEXTS_PER_PASS]
-            blocks.append(backbone.encode_texts(block).float().cpu())
+            blocks.append(_encode_texts(backbone, block).float().cpu())
             task.advance(len(block))
     distributed.barrier()
     features = distributed.all_gather_rows(torch.cat(blocks), len(texts))
-    check_features(features, "text")
+    check_features(features, "text", where=shown_provider(backbone))
+    return features
+
+
+def _encode_texts(backbone: Backbone, texts: Sequence[str]) -> Tensor:
+    """Return the unit features (M, D) of M texts, after `check_rows`."""
+    features = backbone.encode_texts(texts)
+    check_rows(backbone, features, len(texts), backbone.embedding_width)
     return features
 
 
@@ -234,6 +263,6 @@ def encode_text_states(
 def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:
     """Return the zero-shot classifier (C, D), one unit feature per class, on the CPU."""
     with torch.no_grad():
-        features = texts.features(backbone.encode_texts).cpu()
-    check_features(features, "text")
+        features = texts.features(partial(_encode_texts, backbone)).cpu()
+    check_features(features, "text", where=shown_provider(backbone))
     return features

@@ -15,14 +15,18 @@ from types import FrameType
 from rich.text import Text
 
 from latte.interfaces import LatteError, RecipeErrors
+from latte.interfaces.provider import report_address
 from latte.io.redaction import on_terminal, redact
 from latte.registry.discovery import plugin_packages
+from latte.registry.spec import BUILTIN_DISTRIBUTION
 from latte.report.terminal import SafeConsole, in_lines
 
 UNEXPECTED = 1
 BROKEN_PIPE = 1
 INTERRUPTED = 130
 
+_NOTE = "In plugin "
+"""Beginning of the note with the package's name, which the registry adds to errors."""
 _CALLED_BY_PLUGINS = ("latte.api", "latte.interfaces", "latte.toolkit")
 
 
@@ -70,27 +74,33 @@ def print_stopped(
 
 
 def print_unexpected(error: BaseException) -> None:
-    """Print the traceback of a bug, and whether the bug is in latte or in a plugin."""
+    """Print the traceback of a bug, the package that has the bug, and where to report it."""
     with suppress(OSError):
         sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
-    _print("error: ", f"this is a bug in {_culprit(error)}; please report it with the lines above.")
+    plugin = _failed_plugin(error)
+    culprit = f"the plugin {plugin}" if plugin else "latte"
+    address = report_address(plugin.partition(" ")[0]) if plugin else None
+    report = f"please report it with the lines above{f' to {address}' if address else '.'}"
+    _print("error: ", f"this is a bug in {culprit}; {report}")
 
 
-def _culprit(error: BaseException) -> str:
-    """Return the plugin whose code raised `error`, or `latte`."""
+def _failed_plugin(error: BaseException) -> str | None:
+    """Return package and version of the plugin whose code raised `error`; None for latte's code."""
+    for note in getattr(error, "__notes__", ()):
+        if note.startswith(_NOTE):
+            plugin = note.removeprefix(_NOTE).removesuffix(".")
+            return None if plugin.partition(" ")[0] == BUILTIN_DISTRIBUTION else plugin
     # Code that plugins call is skipped: most of its errors come from wrong arguments.
-    if any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ())):
-        return "the plugin named above"
     packages = plugin_packages()
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
         module = str(frame.f_globals.get("__name__", ""))
         package = module.partition(".")[0]
         if package in packages:
-            return f"the plugin {packages[package]}"
+            return packages[package]
         if package == "latte" and not module.startswith(_CALLED_BY_PLUGINS):
-            return "latte"
-    return "latte"
+            return None
+    return None
 
 
 def discard_unwritten_output() -> None:

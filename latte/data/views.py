@@ -19,7 +19,9 @@ from torchvision.transforms import InterpolationMode
 from latte.data.augmentation import Augmentation, augmented_pixels, sample_augmentation, vision
 from latte.data.compiled_views import UNCHANGED, CompiledViews, compiled_views
 from latte.data.images import Pixels
-from latte.interfaces import ImageAugmentation, LatteError, PixelFormat
+from latte.interfaces import ImageAugmentation, PixelFormat
+from latte.interfaces.provider import blaming
+from latte.interfaces.returned import check_tensor
 from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
 
@@ -122,13 +124,9 @@ class TrainingView:
     ) -> Tensor:
         size = self.pixel_format.size
         pixels = augment.view(image, size, random)
-        if pixels.shape != (3, size, size) or pixels.dtype != torch.uint8:
-            raise LatteError(
-                f"{type(augment).__name__} returned {pixels.dtype} of shape {tuple(pixels.shape)}, "
-                f"not uint8 of shape (3, {size}, {size})",
-                where="augmentation",
-                hint="latte.testing.ImageAugmentationContract tests views",
-            )
+        with blaming(augment, "its view"):
+            cpu = torch.device("cpu")
+            check_tensor("pixels", pixels, (3, size, size), torch.uint8, cpu)
         return pixels
 
     @cached_property

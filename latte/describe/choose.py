@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from latte.describe.generate import INPUT, MISTAKE, OUTPUT, generate
+from latte.describe.generate import INPUT, OUTPUT, check_answers, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
@@ -20,6 +20,7 @@ from latte.interfaces import (
     Progress,
     Refusal,
 )
+from latte.interfaces.provider import provider_of, shown_provider
 
 _CHARACTERS = 500
 """Largest number of characters of a text answer as JSON, so that the store does not truncate it."""
@@ -174,10 +175,9 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
     ) -> Sequence[str | Refusal | BaseException]:
         """Return the texts of `describer`, truncated if they are too long to be stored."""
-        return [
-            _beginning(text) if isinstance(text, str) else text
-            for text in describer.describe(requests)
-        ]
+        answers = describer.describe(requests)
+        check_answers(describer, len(requests), answers)
+        return [_beginning(text) if isinstance(text, str) else text for text in answers]
 
     def read(self, request: DescribeRequest, value: Any) -> str:
         """Return the stored text. Raises `TypeError` if `value` is not a string."""
@@ -202,6 +202,8 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
     ) -> Sequence[list[float] | Refusal | BaseException]:
         """Return for each request the probabilities of its options, in order, or a refusal."""
         choices = describer.choose(requests)
+        if not isinstance(choices, Sequence):
+            raise _mistake(describer, f"a value of type {type(choices).__name__}")
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
         answers: list[list[float] | Refusal | BaseException] = []
@@ -243,8 +245,8 @@ def _mistake(describer: Describer[Any], what: str) -> LatteError:
     return LatteError(
         f"{type(describer).__name__} returned {what}; it must return one `Choice` or `Refusal` for "
         "each request, with one probability per option",
-        where="describer",
-        hint=MISTAKE,
+        where=shown_provider(describer) or "describer",
+        hint=provider_of(describer).hint,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from latte.describe.generate import GenerateResult, Results
 from latte.describe.plan import Descriptions, Plans
 from latte.describe.store import clean
 from latte.interfaces import Gate, GatedText, GateSubject, HeldBack, LatteError
+from latte.interfaces.provider import provider_of, shown_provider
 
 Gates = Mapping[str, Gate[Any]]
 """Gates by their names in the recipe, in the order in which they are applied."""
@@ -53,14 +54,12 @@ def judge_texts(
     remaining_texts, records = dict(texts), []
     for name, gate in gates.items():
         verdicts = gate.judge([*remaining_texts.values()], subject) if remaining_texts else []
-        if len(verdicts) != len(remaining_texts) or not all(
-            isinstance(verdict, str | None) for verdict in verdicts
-        ):
+        if not _are_verdicts(verdicts, len(remaining_texts)):
             raise LatteError(
                 f"the gate `{name}` must return None or a reason for each of "
                 f"{len(remaining_texts)} texts",
-                where="gates",
-                hint="this is a mistake of the plugin that provides the gate",
+                where=shown_provider(gate) or "gates",
+                hint=provider_of(gate).hint,
             )
         reasons = zip(remaining_texts, verdicts, strict=True)
         held_reasons = {row: reason for row, reason in reasons if reason is not None}
@@ -73,3 +72,11 @@ def judge_texts(
             row: text for row, text in remaining_texts.items() if row not in held_reasons
         }
     return {*remaining_texts}, records
+
+
+def _are_verdicts(verdicts: object, texts: int) -> bool:
+    """Return True if `verdicts` has None or a reason for each of the `texts`."""
+    if not isinstance(verdicts, Sequence) or isinstance(verdicts, str | bytes):
+        return False
+    are_valid = all(isinstance(verdict, str | None) for verdict in verdicts)
+    return len(verdicts) == texts and are_valid

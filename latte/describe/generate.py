@@ -22,6 +22,7 @@ from latte.interfaces import (
     Refusal,
 )
 from latte.interfaces.descriptions import BUGS
+from latte.interfaces.provider import provider_of, shown_provider
 from latte.io.redaction import redact
 
 ATTEMPTS = 5
@@ -38,7 +39,6 @@ GIVE_UP_AFTER = 32
 INPUT, OUTPUT = "prompt tokens", "tokens"
 """Names of a describer's counters of input tokens and of output tokens."""
 REFUSAL = "the describer returned an empty text"
-MISTAKE = "this is a mistake of the plugin that provides the describer"
 RequestT = TypeVar("RequestT")
 
 
@@ -136,7 +136,7 @@ def generate(
         raise LatteError(
             f"the describer answered none of {len(rows):,} requests: "
             f"{store.failure(plan.key(rows[0]))}",
-            where="describer",
+            where=shown_provider(describer) or "describer",
             hint=hint if outcome.refused else None,
         )
     if rows:
@@ -225,7 +225,7 @@ class _Pass:
                     raise LatteError(
                         f"the describer failed on {in_a_row} requests in a row, "
                         f"at last with {answers[-1].failure}",
-                        where="describer",
+                        where=shown_provider(self.describer) or "describer",
                         hint="texts that were finished are safe; repair the describer and run "
                         "again",
                     )
@@ -266,7 +266,7 @@ class _Pass:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 answers = self.plan.send(self.describer, requests)
-                _check(self.describer, len(requests), answers)
+                check_answers(self.describer, len(requests), answers)
                 self.failures.reset()
                 return self._stored(rows, answers)
             except LatteError:
@@ -343,16 +343,22 @@ def _ends_run(answer: str | Refusal | BaseException) -> bool:
     )
 
 
-def _check(
-    describer: Describer[Any], requests: int, answers: Sequence[str | Refusal | BaseException]
-) -> None:
-    are_valid = all(isinstance(answer, str | Refusal | BaseException) for answer in answers)
-    if len(answers) != requests or not are_valid:
+def check_answers(describer: Describer[Any], requests: int, answers: object) -> None:
+    """Check what `describe` returned. Raises `LatteError` that names the describer's package."""
+    wrong = None
+    if not isinstance(answers, Sequence) or isinstance(answers, str | bytes):
+        wrong = f"a value of type {type(answers).__name__}"
+    elif len(answers) != requests:
+        wrong = f"{len(answers)} values"
+    else:
+        others = [one for one in answers if not isinstance(one, str | Refusal | BaseException)]
+        wrong = f"a value of type {type(others[0]).__name__} among them" if others else None
+    if wrong is not None:
         raise LatteError(
             f"{type(describer).__name__} must return one answer for each of {requests} "
-            f"requests, in their order, and returned {len(answers)} values",
-            where="describer",
-            hint=MISTAKE,
+            f"requests, in their order, and returned {wrong}",
+            where=shown_provider(describer) or "describer",
+            hint=provider_of(describer).hint,
         )
 
 

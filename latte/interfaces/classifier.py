@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from latte.interfaces.returned import check_tensor, is_tensor
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -78,6 +81,39 @@ def cpu_copy(classifier: Classifier) -> Classifier:
         classifier.owners.cpu().clone(),
         None if bias is None else bias.detach().cpu().clone(),
     )
+
+
+def check_classifier(
+    classifier: object,
+    classes: int,
+    width: int,
+    device: torch.device | None = None,
+    *,
+    reads: bool = True,
+) -> None:
+    """Raise `ValueError` unless a classifier has rows of `width` numbers for each of `classes`.
+
+    Whether the rows are finite is not checked. If `reads` is false, no number is read from the
+    device; the classes of the rows are then not checked.
+    """
+    import torch
+
+    if not isinstance(classifier, Classifier):
+        raise ValueError(f"the classifier is of type {type(classifier).__name__}, not Classifier")
+    rows: object = classifier.weights
+    shape = tuple(rows.shape) if is_tensor(rows) else ()
+    if len(shape) != 2 or shape[0] < classes or shape[1] != width:
+        raise ValueError(
+            f"rows of the classifier have the shape {shape}, and not {width} numbers for each of "
+            f"{classes} classes"
+        )
+    device = device or classifier.weights.device
+    check_tensor("rows of the classifier", rows, shape, device=device)
+    check_tensor("owners of the classifier", classifier.owners, shape[:1], torch.int64, device)
+    if classifier.bias is not None:
+        check_tensor("biases of the classifier", classifier.bias, shape[:1], device=device)
+    if reads and {*classifier.owners.tolist()} != {*range(classes)}:
+        raise ValueError(f"owners of the classifier are not each of {classes} classes")
 
 
 @cache

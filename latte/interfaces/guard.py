@@ -145,6 +145,8 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
     If `divisible` is False (classifiers cannot be mixed), the strength must be 0 or 1.
     """
+    if not isinstance(verdict, Verdict):
+        raise ValueError(f"it is of type {type(verdict).__name__}, not Verdict")
     numbers = {"strength": verdict.strength, **verdict.signals}
     for name, value in numbers.items():
         if not isinstance(value, int | float):

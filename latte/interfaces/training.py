@@ -212,6 +212,8 @@ def check_posterior(posterior: Posterior, classes: int) -> None:
     """Raise `ValueError` if labels or probabilities of a posterior are impossible."""
     import torch
 
+    if not isinstance(posterior, Posterior):
+        raise ValueError(f"it is of type {type(posterior).__name__}, not Posterior")
     labels, probabilities = posterior.labels, posterior.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")

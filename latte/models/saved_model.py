@@ -24,6 +24,7 @@ from latte.interfaces import (
     Progress,
 )
 from latte.interfaces.measurements import ZERO_SHOT, Role
+from latte.interfaces.provider import note_provider
 from latte.interfaces.settings import Precision
 from latte.io.files import make_folder, sync_files, write_atomically
 from latte.io.paths import is_label
@@ -189,6 +190,7 @@ def _load_learners(run: Run, stored: StoredClassifiers, device: str) -> list[Mem
     members = []
     for name, classifier in classifiers.items():
         backbone = _load_backbone(loader, _backbone_folder(folder, name, len(classifiers)), device)
+        note_provider(backbone, registered.provider)
         members.append(Member(name, backbone, classifier, arithmetic))
         refuse_other_width(folder.prototypes, [*classifiers.values()], backbone.embedding_width)
     return members
@@ -200,6 +202,7 @@ def _load_encoder(run: Run, name: str, stored: StoredEncoder, device: str) -> Me
     registered = registry.get("encoder", stored.component, where=str(folder.prototypes))
     loader = cast("type[EncoderLoader[Any]]", registry.load(registered))
     encoder = loader.load_saved(folder.encoders / name, device)
+    note_provider(encoder, registered.provider)
     if encoder.fingerprint != stored.fingerprint:
         raise LatteError(
             f"the encoder {name} has changed since this run, so the run's classifier does not fit "

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latte.backbone.encode import are_unit
 from latte.interfaces import Classifier, Progress, long_task
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
@@ -16,8 +17,6 @@ from latte.results.stored import explained
 from latte.toolkit.blocks import row_blocks
 
 _ENCODERS = "encoders"
-_UNIT = 1e-2
-"""Largest accepted difference between the length of a stored unit feature and 1."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,3 @@ def _check_features(matrices: Sequence[Tensor | None]) -> None:
         raise ValueError("features have several widths")
     if not all(are_unit(matrix) for matrix in features):
         raise ValueError("a feature vector is zero, not normalised, or not finite")
-
-
-def are_unit(features: Tensor) -> bool:
-    """Return True if all rows have length 1; False for NaN, too."""
-    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())

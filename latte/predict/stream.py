@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.backbone.encode import check_features
+from latte.backbone.encode import check_features, check_rows
 from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
 from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
 from latte.data.scan import SkippedImage
@@ -225,7 +225,9 @@ def _encode_pixels(
         for member in adapted.members:
             with member.encoding():
                 member_pixels = pixels[member.encoder.pixel_format]
-                features.append(member.encoder.encode_images(member_pixels).cpu())
+                rows = member.encoder.encode_images(member_pixels)
+                check_rows(member.encoder, rows, len(views), member.encoder.embedding_width)
+                features.append(rows.float().cpu())
     for matrix in features:
         check_features(matrix, "image", where=views[0].name)
     return tuple(features)

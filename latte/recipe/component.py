@@ -48,6 +48,11 @@ class Choice(Registered):
     """Label of the describer that a description asks; None means the recipe's first describer."""
 
     @property
+    def shown_name(self) -> str:
+        """Name of the component in messages: its label in the recipe."""
+        return self.label
+
+    @property
     def scope(self) -> str | None:
         """Scope of a description: `class`, `image` or `group`; None for other kinds."""
         return getattr(type(self.options), "scope", None)

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 from latte import interfaces
 from latte.interfaces import Component, Context, LatteError, NoOptions, Options
 from latte.interfaces.errors import error_line, nearest
+from latte.interfaces.provider import note_provider
 from latte.registry.discovery import (
     STRICT_HINT,
     discover_plugins,
@@ -138,14 +139,19 @@ class Registry:
         return component_class
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Create the component; add the package's name as a note to errors except `LatteError`."""
-        component = self.load(registered)
+        """Create the component, and note its package for errors about what it returns.
+
+        Errors except `LatteError` get a note with the package's name.
+        """
+        component_class = self.load(registered)
         try:
-            return component(options, context)
+            component = component_class(options, context)
         except Exception as error:
             if not isinstance(error, LatteError):
                 error.add_note(f"In plugin {registered.package}.")
             raise
+        note_provider(component, registered.provider)
+        return component
 
     def model_folder(self, name: str) -> Path:
         """Return the folder of the model `plugin:NAME`. Raises `LatteError` if there is none."""

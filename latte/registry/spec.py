@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import pluggy
 
+from latte.interfaces.provider import Provider
+
 API_VERSION = 2
 """Version of the plugin interface; a plugin for a different version is refused with a message."""
 
@@ -163,6 +165,11 @@ class Registered:
     version: str
 
     @property
+    def shown_name(self) -> str:
+        """Name of the component in messages."""
+        return self.spec.name
+
+    @property
     def full_name(self) -> str:
         """Full name, `distribution/name`, which is unique among the components of a kind."""
         return f"{self.distribution}/{self.spec.name}"
@@ -171,3 +178,8 @@ class Registered:
     def package(self) -> str:
         """Package and version, for messages."""
         return f"{self.distribution} {self.version}"
+
+    @property
+    def provider(self) -> Provider:
+        """The component and its package, for errors about what the component returns."""
+        return Provider(f"{self.spec.kind} {self.shown_name}", self.distribution, self.version)

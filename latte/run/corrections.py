@@ -33,6 +33,7 @@ from latte.interfaces import (
     PseudoLabeler,
     TrainingStart,
 )
+from latte.interfaces.provider import note_provider, provider_of
 from latte.io.files import write_json
 from latte.io.paths import existing_file, is_folder
 from latte.models.posterior import with_given_labels
@@ -47,6 +48,7 @@ from latte.results.given_labels import (
 )
 from latte.results.named_images import NamedImages
 from latte.run.workspace import Workspace
+from latte.train.checked import check_streams
 
 _KEY = "corrections"
 
@@ -185,6 +187,7 @@ class CorrectedLabeler(PseudoLabeler[Any]):
     def __init__(self, labeler: PseudoLabeler[Any], corrections: Tensor) -> None:
         """Correct `labeler` by the classes `corrections` (N,), int64 on the CPU; -1 is no class."""
         super().__init__(labeler.options, labeler.context)
+        note_provider(self, provider_of(labeler))
         self._labeler, self._corrections = labeler, corrections
         self.refresh = labeler.refresh
         self.needs_feature_banks = labeler.needs_feature_banks
@@ -211,6 +214,7 @@ class CorrectedLabeler(PseudoLabeler[Any]):
     ) -> list[LabelStream]:
         """Return the labeler's streams, with the given classes in place of its labels."""
         streams = self._labeler.assign(batch, image_features, aggregator)
+        check_streams(self._labeler, streams, image_features)
         corrections = self._corrections[batch.indices]
         corrections = corrections.to(image_features.device, non_blocking=True)
         return [_corrected(stream, corrections) for stream in streams]

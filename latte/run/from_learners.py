@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from latte.interfaces.classifier import cpu_copy
 from latte.models.adapted import Adapted, Member
+from latte.train.checked import checked_classifier
 from latte.train.learner import Learner
 
 
@@ -15,7 +16,7 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
         Member(
             learner.name,
             learner.backbone,
-            cpu_copy(learner.aggregator.classifier()),
+            cpu_copy(checked_classifier(learner, len(class_names))),
             learner.arithmetic,
         )
         for learner in learners

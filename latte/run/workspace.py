@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from latte import distributed
 from latte.interfaces import (
@@ -24,6 +24,7 @@ from latte.interfaces import (
     Progress,
 )
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.provider import blaming, note_provider, provider_of
 from latte.io.device import find_device
 from latte.io.environment import cache_folder
 from latte.io.paths import MissingPathError
@@ -105,7 +106,7 @@ class Workspace:
         if self.parent and self.shares_clip(self.parent):
             return self.parent.frozen_clip
         self.progress.say(f"loading {self.backbone.title}")
-        return self.backbone.load()
+        return _provided(self.backbone, self.backbone.load(), Backbone)
 
     @cached_property
     def encoder_loaders(self) -> dict[str, EncoderLoader[Any]]:
@@ -124,7 +125,7 @@ class Workspace:
         loader = self.encoder_loaders[name]
         self.progress.say(f"loading {loader.title}")
         with naming_encoder(name):
-            return loader.load()
+            return _provided(loader, loader.load(), Encoder)
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
@@ -200,6 +201,18 @@ class Workspace:
         """
         context = replace(self.context, progress=SilentProgress()) if silent else self.context
         return self.registry.build(choice, options or choice.options, context)
+
+
+ModelT = TypeVar("ModelT", bound=Encoder)
+
+
+def _provided(loader: Component[Any], model: ModelT, kind: type[Any]) -> ModelT:
+    """Return the model that `loader` loaded, and note its package. Raises `LatteError` for none."""
+    with blaming(loader, "its model"):
+        if not isinstance(model, kind):
+            raise ValueError(f"it is of type {type(model).__name__}, not {kind.__name__}")
+    note_provider(model, provider_of(loader))
+    return model
 
 
 def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:

@@ -15,11 +15,10 @@ from latte.backbone.encode import (
     encode_class_texts,
 )
 from latte.data.scan import Scan
-from latte.interfaces import LatteError, Progress, Trunk
+from latte.interfaces import Progress, Trunk
 from latte.models.zero_shot import (
     EncoderFeatures,
     ZeroShot,
-    are_unit,
     load_zero_shot,
     zero_shot_labels,
 )
@@ -75,13 +74,7 @@ def _encode_with(workspace: Workspace, name: str, images: Scan, title: str) -> T
 
     def encode(missing: Sequence[int]) -> Tensor:
         with workspace.encoding(), naming_encoder(name):
-            features = encode_cached_images(encoder, images.cache, size, progress, title, missing)
-            if not are_unit(features):
-                raise LatteError(
-                    "the features of this encoder are not normalised",
-                    hint="report it to the author of the plugin",
-                )
-            return features
+            return encode_cached_images(encoder, images.cache, size, progress, title, missing)
 
     return cached_features(
         workspace.context.cache_dir,

@@ -26,6 +26,11 @@ class StepInputs:
     """Sentences of each class, for aggregators that encode them again in training."""
     seed: int
 
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return len(self.class_texts.of_class)
+
 
 class StepTexts:
     """Text features of one step, with gradient if the text tower has trainable parameters."""

@@ -32,7 +32,9 @@ from latte.interfaces import (
 )
 from latte.interfaces.classifier import cpu_copy
 from latte.interfaces.guard import check_verdict
+from latte.interfaces.provider import blaming
 from latte.interfaces.training import check_posterior
+from latte.train.checked import check_epoch_info, usable_classifier
 from latte.train.timing import EPOCH_STARTS, timed
 
 LEAST_AGREEMENT = 0.75
@@ -59,13 +61,14 @@ class Method:
         self,
         epoch: int,
         feature_bank: Callable[[str], FeatureBank],
-        encoders: Collection[str] = (),
+        start: TrainingStart,
     ) -> dict[str, Classifier]:
         """Start an epoch of the labelers that are due, then of the prototypes.
 
         `feature_bank` returns the features of the training images by the learner with this name; it
         is called only if a labeler needs them. Returns the classifiers that labelers return for
-        `encoders`.
+        encoders. Raises `LatteError` that names the package of a labeler which returns a classifier
+        that cannot be used.
         """
         due_labelers = [
             labeler
@@ -78,11 +81,22 @@ class Method:
         classifiers: dict[str, Classifier] = {}
         for labeler in due_labelers:
             seen = banks if labeler.needs_feature_banks else {}
-            classifiers |= labeler.on_epoch_start(seen, self.prototypes, epoch).classifiers
+            info = labeler.on_epoch_start(seen, self.prototypes, epoch)
+            check_epoch_info(labeler, info, len(start.class_names), self._widths(start))
+            classifiers |= info.classifiers
+        encoders = start.encoder_features
         of_encoders = {name: classifiers.pop(name) for name in encoders if name in classifiers}
         for learner, aggregator in self.prototypes.items():
             aggregator.on_epoch_start(EpochInfo(classifiers), learner)
         return of_encoders
+
+    def _widths(self, start: TrainingStart) -> dict[str, int]:
+        """Return the feature width of each learner and of each encoder, by name."""
+        encoders = start.encoder_features.items()
+        return {
+            **dict.fromkeys(self.prototypes, start.image_features.shape[1]),
+            **{name: features.shape[1] for name, features in encoders},
+        }
 
 
 @dataclass(frozen=True)
@@ -121,14 +135,12 @@ def fit(method: Method, start: TrainingStart) -> Fit:
     method.start(start)
     bank = FeatureBank(start.image_features)
     with timed(EPOCH_STARTS):
-        of_encoders = method.start_epoch(0, lambda learner: bank, start.encoder_features)
-    for name, classifier in of_encoders.items():
-        _check_encoder_classifier(name, classifier, start)
+        of_encoders = method.start_epoch(0, lambda learner: bank, start)
     classifiers = {}
     for learner, aggregator in method.prototypes.items():
         if aggregator.class_features_refresh != "start":
             aggregator.refresh_class_features(start.class_features)
-        classifiers[learner] = aggregator.classifier()
+        classifiers[learner] = usable_classifier(aggregator, *start.class_features.shape)
     classifiers = {name: cpu_copy(found) for name, found in (classifiers | of_encoders).items()}
     return Fit(classifiers, frozen_features(start, classifiers), _posterior(method, start))
 
@@ -142,21 +154,6 @@ def frozen_features(start: TrainingStart, names: Collection[str]) -> dict[str, T
     return {name: encoders[name].cpu() if name in encoders else own for name in names}
 
 
-def _check_encoder_classifier(name: str, classifier: Classifier, start: TrainingStart) -> None:
-    """Raise `LatteError` if a labeler's classifier does not fit the features of its encoder."""
-    rows, width = classifier.weights, start.encoder_features[name].shape[1]
-    is_sane = rows.ndim == 2 and rows.shape[1] == width and bool(rows.isfinite().all())
-    classes = sorted({*classifier.owners.tolist()})
-    if not is_sane or classes != [*range(len(start.class_names))]:
-        raise LatteError(
-            f"a labeler returned a classifier {tuple(rows.shape)} of {len(classes)} classes "
-            f"for this encoder, and not finite rows of {width} numbers for "
-            f"{len(start.class_names)} classes",
-            where=f"encoder {name}",
-            hint="report it to the author of the labeler's plugin",
-        )
-
-
 def _posterior(method: Method, start: TrainingStart) -> Posterior | None:
     """Return the posterior of the last labeler that has one. Raises `LatteError` if it is invalid.
 
@@ -166,22 +163,18 @@ def _posterior(method: Method, start: TrainingStart) -> Posterior | None:
     posteriors = {name: labeler.posterior(learner) for name, labeler in method.labelers.items()}
     for name, posterior in reversed(posteriors.items()):
         if posterior is not None:
-            _check_posterior(name, posterior, start)
+            _check_posterior(method.labelers[name], posterior, start)
             return posterior
     return None
 
 
-def _check_posterior(name: str, posterior: Posterior, start: TrainingStart) -> None:
-    try:
+def _check_posterior(
+    labeler: PseudoLabeler[Any], posterior: Posterior, start: TrainingStart
+) -> None:
+    with blaming(labeler, "its posterior"):
         check_posterior(posterior, len(start.class_names))
         if (rows := len(posterior.labels)) != len(start.image_features):
             raise ValueError(f"it is about {rows} and not {len(start.image_features)} images")
-    except ValueError as error:
-        raise LatteError(
-            f"its posterior cannot be used: {error}",
-            where=f"labeler {name}",
-            hint="report it to the author of the plugin, or use another labeler",
-        ) from error
 
 
 def judge(

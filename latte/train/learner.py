@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from latte.backbone.precision import Arithmetic, LossScaler, choose_arithmetic
 from latte.interfaces import Backbone, Loss, PrototypeAggregator
+from latte.interfaces.provider import note_provider, provider_of
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
 from latte.train.encoding import Encoder, StepImages, live_images, live_texts
 
@@ -37,6 +38,8 @@ class Learner:
     """Arithmetic of the two towers; labels, prototypes and losses are always in fp32."""
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
+    checked_epoch: int | None = None
+    """Last epoch in which numbers of components were read; see `latte.train.checked`."""
 
     @property
     def device(self) -> torch.device:
@@ -47,6 +50,17 @@ class Learner:
     def scaler(self) -> LossScaler:
         """Loss scaler, active for fp16 only. Its state is saved in checkpoints."""
         return LossScaler(self.arithmetic, self.device)
+
+    @property
+    def may_have_diverged(self) -> bool:
+        """True if a trained parameter is not finite, or if features may overflow, as in fp16.
+
+        Waits for the device.
+        """
+        parameters = self.parameters.values()
+        return self.arithmetic == "fp16" or not all(
+            bool(parameter.isfinite().all()) for parameter in parameters
+        )
 
     @property
     def trained_in_backbone(self) -> list[str]:
@@ -71,6 +85,7 @@ def build_learner(
 ) -> Learner:
     """Return a learner with a copy of the frozen CLIP; `select` chooses trainable parameters."""
     backbone = frozen.fork()
+    note_provider(backbone, provider_of(frozen))
     parameters = {**select(backbone), **loss_parameters(loss)}
     arithmetic = choose_arithmetic(precision, backbone.logit_scale.device)
     any_trains = bool(_without_loss(parameters, loss))

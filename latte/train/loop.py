@@ -190,7 +190,7 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
     def bank_of(learner: str) -> FeatureBank:
         return _feature_bank(training, learners[learner], progress)
 
-    if encoders := training.method.start_epoch(epoch, bank_of, training.encoders):
+    if encoders := training.method.start_epoch(epoch, bank_of, training.start):
         raise LatteError(
             f"a labeler returned a classifier for the encoder {next(iter(encoders))}, and a model "
             "that is trained has none",

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from latte import distributed
 from latte.backbone.precision import backward_in
-from latte.interfaces import Batch, LabelStream, Supervision
+from latte.interfaces import Batch, LabelStream, PrototypeAggregator, Supervision
+from latte.train.checked import (
+    check_finite,
+    check_loss,
+    check_ranges,
+    check_streams,
+    check_supervision,
+    checked_classifier,
+    starts_epoch,
+)
 from latte.train.encoding import Constant, Encoder, InputT, StepImages
 from latte.train.features import StepInputs, StepTexts, description_features
 from latte.train.gradcache import GradCache
@@ -36,20 +45,21 @@ def training_step(
 
     `pixels` (P, 3, S, S) are the views that this process encodes; None if the learner needs none.
     """
-    assert learner.loss is not None, "a recipe with steps has a loss"
     images = _in_step(learner, learner.images, _share_of_images)
     texts = _in_step(learner, learner.texts, distributed.share)
     if learner.optimizer is not None:  # frees the memory of gradients before the forward pass
         learner.optimizer.zero_grad(set_to_none=True)
     with timed(IMAGES):
         image_features = images.encode(StepImages(batch.indices, pixels))
-    supervisions = _supervise(learner, texts, inputs, batch, image_features.detach())
-    scale = learner.backbone.logit_scale
+    starts, on_cpu = starts_epoch(learner, batch), image_features.device.type == "cpu"
+    reads = starts or on_cpu
+    if starts:
+        checked_classifier(learner, inputs.classes, reads=on_cpu)
+    supervisions = _supervise(learner, texts, inputs, batch, image_features.detach(), reads=reads)
     with timed(LOSS):
-        losses = [
-            supervision.stream.scale * learner.loss(image_features, supervision, scale)
-            for supervision in supervisions
-        ]
+        losses = _losses(learner, image_features, supervisions)
+        if on_cpu:
+            check_finite(learner, supervisions, losses, image_features)
         loss = torch.stack(losses).sum() if losses else image_features.sum() * 0.0
     if learner.optimizer is not None and loss.requires_grad:
         _update_weights(learner, learner.optimizer, (images, texts), loss)
@@ -70,6 +80,8 @@ def _supervise(
     inputs: StepInputs,
     batch: Batch,
     image_features: Tensor,
+    *,
+    reads: bool,
 ) -> list[Supervision]:
     """Label the batch and choose its texts; return one `Supervision` per label stream."""
     # To look features up is faster than to find equal texts.
@@ -78,11 +90,7 @@ def _supervise(
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
         aggregator.refresh_class_features(inputs.class_texts.features(encode))
-    streams = [
-        stream
-        for labeler in inputs.labelers
-        for stream in labeler.assign(batch, image_features, aggregator)
-    ]
+    streams = _assign(inputs, batch, image_features, aggregator, reads=reads)
     columns = [
         inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed)
         for labels in _labels_for_texts(inputs, streams)
@@ -96,8 +104,44 @@ def _supervise(
             )
             for stream in streams
         ]
+    for supervision in supervisions:
+        check_supervision(aggregator, supervision, image_features, inputs.classes)
     bias = learner.backbone.logit_bias
     return [replace(supervision, logit_bias=bias) for supervision in supervisions]
+
+
+def _assign(
+    inputs: StepInputs,
+    batch: Batch,
+    image_features: Tensor,
+    aggregator: PrototypeAggregator[Any],
+    *,
+    reads: bool,
+) -> list[LabelStream]:
+    """Return the label streams of all labelers, after a check; `reads` adds a check of numbers."""
+    labelers, streams = [], []
+    for labeler in inputs.labelers:
+        assigned = labeler.assign(batch, image_features, aggregator)
+        check_streams(labeler, assigned, image_features)
+        labelers += [labeler] * len(assigned)
+        streams += assigned
+    if reads:
+        check_ranges(labelers, streams, inputs.classes)
+    return streams
+
+
+def _losses(
+    learner: Learner, image_features: Tensor, supervisions: Sequence[Supervision]
+) -> list[Tensor]:
+    """Return the loss of each label stream, times the scale of the stream."""
+    assert learner.loss is not None, "a recipe with steps has a loss"
+    scale = learner.backbone.logit_scale
+    losses = []
+    for supervision in supervisions:
+        loss = learner.loss(image_features, supervision, scale)
+        check_loss(learner.loss, loss, image_features)
+        losses.append(supervision.stream.scale * loss)
+    return losses
 
 
 def _labels_for_texts(

@@ -52,11 +52,6 @@ class Training:
     """Returns the time in seconds; it determines when checkpoints are due."""
 
     @property
-    def encoders(self) -> Sequence[str]:
-        """Names of the encoders, whose features labelers may use."""
-        return [*self.start.encoder_features]
-
-    @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
         """Pseudo-labelers, which all learners share."""
         return self.inputs.labelers

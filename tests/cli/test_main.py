@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_reported_as_a_bug_with_traceback(latte: Latte) -
 def test_an_unexpected_error_of_a_plugin_is_reported_as_its_bug(latte: Latte) -> None:
     _, _, err = latte("badly_plugged")
     assert "In plugin latte-foo 1.0." in err
-    assert "bug in the plugin named above" in err.splitlines()[-1]
+    assert "bug in the plugin latte-foo 1.0;" in err.splitlines()[-1]
 
 
 def test_a_command_may_choose_its_exit_code(latte: Latte) -> None:

@@ -36,7 +36,7 @@ from latte.components.latteclip import (
     StreamOptions,
 )
 from latte.data import batches
-from latte.interfaces import Batch, NoOptions
+from latte.interfaces import Batch, LatteError, NoOptions
 from latte.interfaces.settings import Precision
 from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
@@ -219,11 +219,14 @@ def mutated(name: str) -> Iterator[None]:
 
 
 def mutant(folder: Path, counts: Counts, name: str) -> dict[str, Any]:
-    """Return the mixed devices of a published training with a mutant, or its counts."""
+    """Return the error of a published training with a mutant, or its counts.
+
+    The error names the line that mixes devices, or the component whose value is on a wrong device.
+    """
     with mutated(name):
         try:
             return train(folder, counts, "published", name)
-        except MixedDevicesError as error:
+        except (MixedDevicesError, LatteError) as error:
             return {"error": str(error)}
 
 

@@ -142,7 +142,7 @@ def test_examples_beside_the_images_are_encoded_too(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("breaks", "message"),
     [
-        ("shape", r"features of shape \(12, 5\) for 12 images, and not \(12, 6\)"),
+        ("shape", r"features have the shape \(12, 5\), not \(12, 6\)"),
         ("nan", "zero or not finite"),
         ("length", "not normalised"),
     ],
@@ -153,7 +153,7 @@ def test_bad_features_raise_an_error_that_names_the_encoder(
     bad = f"encoders=[{{use: colours, name: eyes, breaks: {breaks}}}]"
     with pytest.raises(LatteError, match=message) as caught:
         run(recipe, *MEANS, bad)
-    assert caught.value.where == "encoder eyes"
+    assert caught.value.where == "encoder eyes of stub-encoders 0.1.0"
 
 
 def test_classifier_of_another_width_is_refused(recipe: Path) -> None:

@@ -109,7 +109,7 @@ def test_classifier_that_contradicts_the_posterior_is_refused(
 def test_impossible_posterior_is_an_error_that_names_the_labeler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(LatteError, match=r"^labeler certain: its posterior cannot be used"):
+    with pytest.raises(LatteError, match=r"^labeler certain of latte-test 1: its posterior"):
         method("certain", None, monkeypatch).label(separated_start(), CONTEXT)
 
 

@@ -94,7 +94,10 @@ def test_impossible_posterior_is_an_error_that_names_the_labeler(
     monkeypatch.setattr("tests.helpers.reversed_labeler.PLUGIN", PLUGIN.replace("0.6, 0.3", values))
     with (
         reversed_labeler(tmp_path),
-        pytest.raises(LatteError, match=f"^labeler reversed: its posterior .*: {wrong}"),
+        pytest.raises(
+            LatteError,
+            match=f"^labeler reversed of reversed-labeler 0.1.0: its posterior .*: {wrong}",
+        ),
     ):
         run(recipe, *SETTINGS)
     del sys.modules["reversed_labeler"]
@@ -119,7 +122,7 @@ class TestArtifacts:
         assert torch.equal(posterior["labels"], expected)
         names = ("red", "green", "blue")
         labels = rows(folder / "pseudo_labels.csv")
-        assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence"]
+        assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence", "series"]
         assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
         calibration = recorded(folder, "evaluate", "models", 1, "calibration")
         (confidence,) = {float(row["confidence"]) for row in labels}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from latte.backbone.encode import ClassTexts
 from latte.components.latteclip import (
     ContrastiveLoss,
     CurrentLabeler,
@@ -121,8 +122,9 @@ def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None
         peak_learning_rate=0.0,
         gradient_clip=None,
     )
+    class_texts = ClassTexts(tuple((sentence,) for sentence in sentences[:CLASSES]))
     inputs = StepInputs(
-        labelers, _bank(recorded, names, samples), ["class", "image", "group"], [], 0
+        labelers, _bank(recorded, names, samples), ["class", "image", "group"], class_texts, 0
     )
     for step in range(STEPS):
         rows = torch.arange(step * BATCH, (step + 1) * BATCH)

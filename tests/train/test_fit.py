@@ -26,6 +26,7 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.labels import Refresh
+from latte.interfaces.provider import Provider, note_provider
 from latte.testing import StubClip
 from latte.testing.fixtures import separated_start
 from latte.toolkit.prototypes import LabelerPrototypes
@@ -134,7 +135,7 @@ def test_later_epochs_call_labelers_that_refresh_and_encode_only_for_them() -> N
 
     for epoch in range(2):
         calls.clear()
-        assert method.start_epoch(epoch, bank) == {}
+        assert method.start_epoch(epoch, bank, start) == {}
     assert calls == ["labeler sees nothing in epoch 1", "prototypes of main get main"]
     assert encoded == ["main"]
 
@@ -172,15 +173,18 @@ def test_impossible_posterior_names_its_labeler(
     labels: Tensor, probability: float, wrong: str
 ) -> None:
     labeler = Noting([])
+    note_provider(labeler, Provider("labeler mine", "latte-mine", "1.0"))
     labeler.own_posterior = Posterior(labels, torch.full(labels.shape, probability))
     with pytest.raises(LatteError) as raised:
         fit(Method({"mine": labeler}, {"main": NotingPrototypes([])}), separated_start())
-    assert str(raised.value).startswith(f"labeler mine: its posterior cannot be used: {wrong}")
+    assert str(raised.value).startswith(
+        f"labeler mine of latte-mine 1.0: its posterior cannot be used: {wrong}"
+    )
 
 
 def test_classifier_of_another_width_names_its_encoder() -> None:
     start = replace(separated_start(), encoder_features={"shapes": torch.eye(7)[:1].repeat(200, 1)})
-    with pytest.raises(LatteError, match=r"^encoder shapes: a labeler returned .* of 7 numbers"):
+    with pytest.raises(LatteError, match=r"for shapes, rows of the classifier .* and not 7"):
         fit(Method({"mine": Noting([])}, {"main": NotingPrototypes([])}), start)
 
 
