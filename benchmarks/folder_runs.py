@@ -69,10 +69,10 @@ class RecipeRuns:
 def answers_of(run: RunFolder, drawn: Drawn, place: Path) -> Answers:
     """Return the classes that a finished run gives to the draw's own and unseen images."""
     record = run.results.read()
-    verdict = record.train.verdict
+    verdict = record.judge.verdict
     assert verdict is not None, "the recipe has a guard"
     own_files, unseen_files = ([path for path, _ in part] for part in (drawn.own, drawn.unseen))
-    is_rejected = record.train.used != "adapted"
+    is_rejected = record.judge.used != "adapted"
     full = run.adapted_model.pseudo_labels if is_rejected else run.pseudo_labels
     return Answers(
         _classes(run.pseudo_labels, "adapted", own_files, drawn.names, place),

@@ -100,7 +100,7 @@ def _print(opened: Review, as_json: bool) -> None:
         return
     for line in found.lines:
         echo(in_lines(line))
-    if opened.run.record.train.strength < 1 and found.estimate.better == "adapted":
+    if opened.run.record.judge.strength < 1 and found.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
         echo(f"use the adapted model: latte predict {folder} IMAGES --use adapted")
     if step := opened.next_step(stored):

@@ -168,9 +168,9 @@ class Component(ABC, Generic[OptionsT]):
         self.context = context
 
     def extras(self) -> Mapping[str, str | int | float]:
-        """Return facts by name, which the run's record keeps in `train.extras` of the package.
+        """Return facts by name, which the run's record keeps by package, as `extras` of a stage.
 
-        Called at the end of stage `train`, on labelers, prototype aggregators and the guard. The
-        page and the model card show them.
+        Called on labelers and prototype aggregators at the end of stage `train`, and on the guard
+        at the end of stage `judge`. The page and the model card show them.
         """
         return {}

@@ -237,7 +237,6 @@ class TrainFacts(Facts):
     """Facts of stage `train`.
 
     Attributes:
-        verdict: Verdict of the recipe's guard; None if the recipe has no guard.
         trains_clip: True if training steps changed parameters of CLIP.
         answers: Facts about the classes that a person gave; None if the recipe has no corrections.
         encoders: The recipe's encoders, in the recipe's order.
@@ -248,7 +247,6 @@ class TrainFacts(Facts):
         extras: Facts of components, by package and name; see `Component.extras`.
     """
 
-    verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
     trains_clip: bool = False
     answers: AnswerFacts | None = None
     encoders: tuple[EncoderFacts, ...] = ()
@@ -256,6 +254,19 @@ class TrainFacts(Facts):
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None
     reliability: str | None = None
+    extras: Mapping[str, Mapping[str, str | int | float]] = {}
+
+
+class JudgeFacts(Facts):
+    """Facts of stage `judge`.
+
+    Attributes:
+        verdict: Verdict of the recipe's guard, or of a person's answers in its place; None if the
+            recipe has no guard.
+        extras: Facts of the guard, by package and name; see `Component.extras`.
+    """
+
+    verdict: Annotated[Verdict, AfterValidator(_checked_verdict)] | None = None
     extras: Mapping[str, Mapping[str, str | int | float]] = {}
 
     @property
@@ -346,6 +357,7 @@ class RunRecord(Checked):
     data: DataFacts = DataFacts()
     describe: DescribeFacts = DescribeFacts()
     train: TrainFacts = TrainFacts()
+    judge: JudgeFacts = JudgeFacts()
     evaluate: EvaluateFacts = EvaluateFacts()
 
     @model_validator(mode="after")
@@ -375,7 +387,7 @@ class RunRecord(Checked):
     @property
     def used_model(self) -> RunModel | None:
         """The model that the run uses; None before stage `evaluate`."""
-        return self.evaluate.model(self.train.used)
+        return self.evaluate.model(self.judge.used)
 
     @property
     def seconds(self) -> dict[str, float]:

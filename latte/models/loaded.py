@@ -42,5 +42,5 @@ def load_run_model(
     keep_freed_memory()
     run, found_device = open_finished(path), find_device(device)
     run.require_model()
-    role = use or run.record.train.used
+    role = use or run.record.judge.used
     return LoadedModel(run, role, load_model(run, found_device, progress, role), found_device)

@@ -137,7 +137,7 @@ def used_classifiers(run: Run) -> StoredClassifiers:
 
     Raises `LatteError` for a file that is damaged, or that is about other classes or learners.
     """
-    facts, folder = run.record.train, run.folder
+    facts, folder = run.record.judge, run.folder
     if facts.used == "adapted":
         return load_classifiers(run, folder.adapted_model)
     zero_shot = load_classifiers(run, folder.zero_shot_model)

@@ -70,7 +70,7 @@ class Predictor:
         posterior, only those of images whose class a person gave. None if there are neither."""
         self.folder: Path = run.folder.path
         """The run folder; its report is `folder / "report" / "index.html"`."""
-        self.verdict: Verdict | None = run.record.train.verdict
+        self.verdict: Verdict | None = run.record.judge.verdict
         """The guard's verdict: what the run uses (`verdict.outcome`), and why. None if the recipe
         has no guard."""
         self.progress: Progress = progress or SilentProgress()

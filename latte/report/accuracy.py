@@ -54,7 +54,7 @@ def measured_models(record: RunRecord) -> MeasuredModels:
     return MeasuredModels(
         models=tuple(model for model in models if model.classifier),
         zero_shot=classifiers.get("zero-shot"),
-        used=classifiers.get(record.train.used),
+        used=classifiers.get(record.judge.used),
         adapted=classifiers.get("adapted"),
         own_images=None if adapted is None else adapted.own_images,
         controls={
@@ -137,7 +137,7 @@ def gain_sentence(results: RunResults) -> str | None:
     sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
     models = measured_models(results.record)
     with_answers, without = models.adapted, models.controls.get(NO_QUESTIONS)
-    if with_answers is None or without is None or results.record.train.strength < 1:
+    if with_answers is None or without is None or results.record.judge.strength < 1:
         return sentence
     gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
     return (

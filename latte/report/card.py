@@ -149,7 +149,7 @@ def _scores(statement: Statement) -> str:
 
 def _summary(results: RunResults) -> str:
     classes = f"{count(len(results.record.data.class_names))} classes"
-    if results.record.train.verdict is not None and not results.record.train.verdict.adapt:
+    if results.record.judge.verdict is not None and not results.record.judge.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
     if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
@@ -254,10 +254,10 @@ def _licence(results: RunResults) -> str:
 
 def _used_encoders(results: RunResults) -> list[EncoderFacts]:
     """Return the encoders that the run's model needs: none if it is zero-shot CLIP."""
-    train = results.record.train
-    if train.used == "zero-shot":
+    record = results.record
+    if record.judge.used == "zero-shot":
         return []
-    return [encoder for encoder in train.encoders if encoder.classifies]
+    return [encoder for encoder in record.train.encoders if encoder.classifies]
 
 
 def _use(results: RunResults) -> list[str]:
@@ -273,7 +273,7 @@ def _use(results: RunResults) -> list[str]:
         ]
     if backbone is None:
         exports = "if its CLIP supports these towers"
-        if results.record.train.used == "adapted":
+        if results.record.judge.used == "adapted":
             are_several = len(facts.learner_names(results.record.recipe)) > 1
             shown = " Each learner has a folder of its own." if are_several else ""
             code = facts.loading_code(results.folder, results.record.recipe)

@@ -88,7 +88,7 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Skipped images", count(results.record.data.skipped_images)),
         ("Classes", count(len(results.record.data.class_names))),
         ("Training steps", count(steps(results))),
-        *_signals(results.record.train.verdict),
+        *_signals(results.record.judge.verdict),
         ("Seed", str(results.record.recipe.get("seed", "not recorded"))),
     ]
     facts += [
@@ -103,7 +103,8 @@ def run_facts(results: RunResults) -> list[Fact]:
             f"{one_line(name)} ({one_line(package)})",
             one_line(value) if isinstance(value, str) else f"{value:,}",
         )
-        for package, extras in results.record.train.extras.items()
+        for stage in (results.record.train, results.record.judge)
+        for package, extras in stage.extras.items()
         for name, value in extras.items()
     ]
     facts += [_encoder_fact(encoder) for encoder in results.record.train.encoders]

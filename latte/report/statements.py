@@ -67,11 +67,11 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
         *_encoders(results),
         *accuracy_statements(
             models,
-            record.train.verdict,
+            record.judge.verdict,
             is_answered=is_answered,
             copies=record.evaluate.near_copies,
         ),
-        *([Statement("note", NO_GUARD)] if record.train.verdict is None else []),
+        *([Statement("note", NO_GUARD)] if record.judge.verdict is None else []),
         *_changes(results),
         *_names(results, None if goal == "names" or headline else folder),
         *_failed_requests(results, folder),
@@ -135,7 +135,7 @@ def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
 
 def _encoders(results: RunResults) -> list[Statement]:
     """Return statements on the encoders beside the CLIP, and on what they mean for new images."""
-    if results.record.train.used == "zero-shot":
+    if results.record.judge.used == "zero-shot":
         return []
     encoders = results.record.train.encoders
     used = [one_line(encoder.name) for encoder in encoders if encoder.classifies]
@@ -188,7 +188,7 @@ def _measure(run: str) -> Statement:
 
 def _changes(results: RunResults) -> list[Statement]:
     """Return the number of training images with another label; nothing if zero-shot was kept."""
-    total, verdict = sum(flow.images for flow in results.label_flows), results.record.train.verdict
+    total, verdict = sum(flow.images for flow in results.label_flows), results.record.judge.verdict
     if not total or (verdict is not None and not verdict.adapt):
         return []
     changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)

@@ -45,7 +45,7 @@ def name_statements(results: RunResults, run: str) -> list[Statement]:
 
     The run has no labelled images. It is empty, too, if a person has given `MANY_ANSWERS` labels.
     """
-    verdict = results.record.train.verdict
+    verdict = results.record.judge.verdict
     if verdict is None or verdict.names_known is not False or _answers(results) >= MANY_ANSWERS:
         return []
     command = Command("A few answers help most", f"latte review {shlex.quote(run)}")
@@ -73,7 +73,7 @@ def verdict_statements(
     the statements say that it is not known if adapting helps, unless a headline above them doubts
     the labels (`is_doubted`).
     """
-    verdict, answers = results.record.train.verdict, results.record.train.answers
+    verdict, answers = results.record.judge.verdict, results.record.train.answers
     if evidence is not None and evidence.estimate.answered:
         return _answered(results, run, evidence)
     not_counted = [Statement("note", line) for line in evidence.lines] if evidence else []
@@ -103,7 +103,7 @@ def verdict_statements(
 
 def _taught(results: RunResults, run: str, answers: AnswerFacts) -> list[Statement]:
     """Return the gain that left-out answers measure; it decides which model the run uses."""
-    verdict, sentence = results.record.train.verdict, taught_sentence(answers)
+    verdict, sentence = results.record.judge.verdict, taught_sentence(answers)
     text = sentence if verdict is None else f"{_used_model(verdict)} {sentence}"
     commands = () if verdict is None else _commands(results, verdict, run)
     stated = [Statement("verdict", text, commands, tone=taught_tone(answers))]
@@ -113,7 +113,7 @@ def _taught(results: RunResults, run: str, answers: AnswerFacts) -> list[Stateme
 
 def _answered(results: RunResults, run: str, evidence: Evidence) -> list[Statement]:
     """Return the gain that a person's answers measure, and the guard's verdict below it."""
-    verdict, better = results.record.train.verdict, evidence.estimate.better
+    verdict, better = results.record.judge.verdict, evidence.estimate.better
     answers = results.record.train.answers
     sentence, *details = evidence.lines
     tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}

@@ -21,7 +21,7 @@ from latte.results.stored import read_bounded, read_stored
 from latte.version import __version__
 
 RECORD = "results.json"
-STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
+STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report")
 """Names of the stages of a run, in order."""
 _HINT = (
     "remove it and write it again: latte run RECIPE; finished stages are then done again, "
@@ -62,7 +62,7 @@ class RecordFile:
         """
         self.refuse_earlier_layout()
         try:
-            return read_stored(self.path, RunRecord, _HINT)
+            return read_stored(self.path, RunRecord, _HINT, _with_judge)
         except LatteError as error:
             if (newer := _newer(error, self.path)) is not None:
                 raise newer from error
@@ -105,6 +105,21 @@ class RecordFile:
     def _write(self, record: RunRecord) -> None:
         if distributed.is_main_process():
             write_json(self.path, record.model_dump(mode="json"))
+
+
+def _with_judge(content: Any) -> Any:
+    """Return a record in which the verdict is a fact of stage `judge`, and not of stage `train`.
+
+    Earlier versions of latte had no stage `judge`: stage `train` called the guard.
+    """
+    if not isinstance(content, dict) or "verdict" not in content.get("train", {}):
+        return content
+    train, stages = dict(content["train"]), dict(content.get("stages", {}))
+    if "train" in stages:
+        stages["judge"] = {"fingerprint": "", "seconds": 0.0}
+    ordered = {name: stages[name] for name in STAGES if name in stages}
+    judge = {"verdict": train.pop("verdict")}
+    return {**content, "stages": ordered, "train": train, "judge": judge}
 
 
 def _newer(error: LatteError, path: Path) -> LatteError | None:

@@ -147,7 +147,7 @@ def open_finished(path: Path) -> Run:
     the folder mixes files of two runs.
     """
     run = open_run(path)
-    written = {"train": run.folder.adapted_model.prototypes, "evaluate": run.folder.predictions}
+    written = {"judge": run.folder.adapted_model.prototypes, "evaluate": run.folder.predictions}
     begun = [stage for stage, file in written.items() if file.exists()]
     due = STAGES[: STAGES.index(begun[-1]) + 1] if begun else ()
     missing = next((stage for stage in due if stage not in run.record.stages), None)

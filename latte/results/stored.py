@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -58,12 +58,23 @@ _DAMAGE = (
 StoredT = TypeVar("StoredT")
 
 
-def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
-    """Return the value in a JSON file, of type `kind`. Raises `LatteError` for another type."""
+def read_stored(
+    path: Path,
+    kind: type[StoredT],
+    hint: str = DO_AGAIN,
+    upgrade: Callable[[Any], Any] | None = None,
+) -> StoredT:
+    """Return the value in a JSON file, of type `kind`. Raises `LatteError` for another type.
+
+    `upgrade` is called with the content and returns it in the form of this version; if nothing
+    differs, it returns the same object.
+    """
     with explained(path, hint):
         data = read_bounded(path)
         # Raises `ValueError` unless all numbers are finite and fit into a float.
-        json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        content = json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        if upgrade is not None and (upgraded := upgrade(content)) is not content:
+            data = json.dumps(upgraded).encode()
         return TypeAdapter(kind).validate_json(data, strict=True)
 
 

@@ -191,7 +191,7 @@ def _confusions(
     same_count(
         run.folder.predictions, "test images", [len(adapted_predictions), len(images.labels)]
     )
-    posterior = read_own_images(run) if run.record.train.used == "adapted" else None
+    posterior = read_own_images(run) if run.record.judge.used == "adapted" else None
     rows, answered = split_rows(posterior, images.evaluation.keys, _left_out(run, images))
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.doubtful import doubtful_answers
 from latte.evaluate.metrics import paired_gain_interval
 from latte.interfaces import Posterior, Verdict
-from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.interfaces.record import AnswerFacts, LeftOutAnswers, TrainFacts
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
 from latte.run.fitting import adapted_of, fit_again
@@ -33,6 +34,14 @@ from latte.run.workspace import Workspace
 FOLDS = 5
 LEAST_ANSWERS = 6
 """With fewer answers that can be left out, the gain is not measured."""
+
+
+def taught_facts(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+) -> tuple[dict[str, Any], LeftOut | None]:
+    """Return the fields of `TrainFacts` about what a person taught; see also `answer_facts`."""
+    answers, left_out = answer_facts(workspace, images, zero_shot, bank)
+    return {"answers": answers}, left_out
 
 
 def answer_facts(
@@ -90,6 +99,12 @@ def _measured(
         gain=paired_gain_interval(pairs[True, False], pairs[False, True], number),
         doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
+
+
+def measured_verdict(facts: TrainFacts) -> tuple[str, Verdict] | None:
+    """Return the verdict that stage `train` measured, and what measured it; None if nothing did."""
+    verdict = verdict_of(facts.answers)
+    return None if verdict is None else ("answers", verdict)
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:

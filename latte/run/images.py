@@ -27,7 +27,7 @@ from latte.io.files import digest_json, write_lines
 from latte.results.folder import RunFolder
 from latte.results.oracle import oracle_labels
 from latte.results.rows import Rows
-from latte.run.corrections import Corrections, read_corrections
+from latte.run.corrections import Corrections, read_corrections, save_corrected
 from latte.run.result import StageResult
 from latte.run.workspace import Workspace
 
@@ -98,6 +98,18 @@ class Images:
             given.get(key, image.series)
             for image, key in zip(training.images, training.keys, strict=True)
         ]
+
+    @property
+    def given_labels(self) -> tuple[int, ...] | None:
+        """Classes that a person gave to the training images and examples; None if there are none.
+
+        -1 stands for an image without a given class.
+        """
+        return None if self.corrections is None else self.corrections.every_label
+
+    def save_given_labels(self, folder: RunFolder) -> list[Path]:
+        """Write the classes that a person gave to training images; see `save_corrected`."""
+        return save_corrected(folder, self.training.keys, self.corrections)
 
     @property
     def examples(self) -> Scan | None:
@@ -229,8 +241,9 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
         yield json.dumps({"id": image.id, "key": key, **label}, ensure_ascii=False)
 
 
-def with_corrections(workspace: Workspace, images: Images) -> Images:
-    """Return `images` with the classes that a person gave; see `read_corrections`."""
+def find_all_images(workspace: Workspace) -> Images:
+    """Return the dataset's images, and what a person gave; see `read_corrections`."""
+    images = find_images(workspace)
     corrections = read_corrections(workspace, images.training, images.class_names, images.aliases)
     return images if corrections is None else replace(images, corrections=corrections)
 

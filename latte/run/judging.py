@@ -1,23 +1,22 @@
-"""End of stage `train`: a guard judges the adapted model, and the result is saved."""
+"""Stage `judge`: a guard decides which model the run uses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from latte import distributed
 from latte.interfaces import Posterior, TrainingStart, Verdict
 from latte.interfaces.measurements import ZERO_SHOT, Role
-from latte.interfaces.record import TrainFacts
+from latte.interfaces.record import JudgeFacts
 from latte.models.adapted import Adapted, Member, mixed_model
-from latte.models.posterior import save_posterior
-from latte.models.saved_model import load_model, save_adapted
+from latte.models.posterior import read_own_images
 from latte.models.zero_shot import ZeroShot
 from latte.results.run import Run
-from latte.run.corrections import save_corrected
+from latte.run.cross_fit import measured_verdict
 from latte.run.fitting import frozen_start
 from latte.run.images import Images
 from latte.run.workspace import Workspace
@@ -26,7 +25,7 @@ from latte.train.fit import Fit, conflict, judge, without_conflict
 
 @dataclass(frozen=True)
 class Outcome:
-    """The models of a run after stage `train`."""
+    """The models of a run after stage `judge`."""
 
     zero_shot: Adapted
     adapted: Adapted
@@ -51,35 +50,28 @@ def trains_clip(workspace: Workspace) -> bool:
     return trains and recipe.train.takes_steps
 
 
-def judge_and_save(
-    workspace: Workspace,
-    images: Images,
-    zero_shot: ZeroShot,
-    adapted: Adapted,
-    posterior: Posterior | None,
-    answer_verdict: Verdict | None = None,
-) -> tuple[Outcome, Verdict | None, list[Path]]:
-    """Let the guard judge the adapted model, and save it.
+def judge_model(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, adapted: Adapted
+) -> tuple[Outcome, JudgeFacts]:
+    """Let the guard judge the adapted model; return the run's models, and the verdict.
 
-    Returns the run's models, the guard's verdict (None without a guard: the adapted model is then
-    used), and the written files. The `answer_verdict`, measured by a person's answers, replaces the
-    guard's. Only the main process calls the guard and writes files.
+    Without a guard, the run uses the adapted model. A verdict that stage `train` measured replaces
+    the guard's. Only the main process calls the guard.
     """
     features = None
-    if workspace.recipe.guard and answer_verdict is None and trains_clip(workspace):
+    if workspace.recipe.guard and trains_clip(workspace):
         size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
         features = adapted.encode(images.training.cache, size, progress, "label images")
-    fitted = _fit_of(adapted, features or zero_shot.training_of(adapted.names), posterior)
-    start = frozen_start(images, zero_shot, "cpu")
     scales = None if features is None else _logit_scales(adapted)
-    verdict = _verdict(workspace, fitted, start, answer_verdict, scales)
-    written: list[Path] = []
-    if distributed.is_main_process():
-        folder = workspace.folder.adapted_model
-        written += [*save_adapted(folder, adapted), *save_posterior(folder, posterior)]
-        written += save_corrected(workspace.folder, images.training.keys, images.corrections)
-    frozen = zero_shot_model(workspace, images, zero_shot)
-    return _outcome(frozen, adapted, TrainFacts(verdict=verdict), features), verdict, written
+
+    def fitted() -> Fit:
+        own_images = read_own_images(Run(workspace.folder))
+        member_features = features or zero_shot.training_of(adapted.names)
+        return _fit_of(adapted, member_features, own_images and own_images.posterior)
+
+    start = frozen_start(images, zero_shot, "cpu")
+    facts = _facts(workspace, fitted, start, scales)
+    return _outcome(zero_shot_model(workspace, images, zero_shot), adapted, facts, features), facts
 
 
 def _fit_of(adapted: Adapted, features: Sequence[Tensor], posterior: Posterior | None) -> Fit:
@@ -92,32 +84,37 @@ def _logit_scales(adapted: Adapted) -> dict[str, float]:
     return dict(zip(adapted.names, scales, strict=True))
 
 
-def _verdict(
+def _facts(
     workspace: Workspace,
-    fitted: Fit,
+    fitted: Callable[[], Fit],
     start: TrainingStart,
-    answer_verdict: Verdict | None,
     trained_scales: Mapping[str, float] | None,
-) -> Verdict | None:
-    """Return the verdict of the answers or the guard, and say it; None without a guard."""
+) -> JudgeFacts:
+    """Return the verdict of the guard, or the one that training measured, and say it.
+
+    `fitted` is called in the main process only.
+    """
     choice = workspace.recipe.guard
     if choice is None:
-        if reason := conflict(fitted, start):
+        if reason := distributed.broadcast(lambda: conflict(fitted(), start)):
             workspace.progress.say(f"warning: {reason}")
-        return None
+        return JudgeFacts()
+    extras: dict[str, Mapping[str, str | int | float]] = {}
 
-    def judged() -> Verdict:
-        if answer_verdict is not None:
-            return without_conflict(answer_verdict, conflict(fitted, start))
+    def judged() -> tuple[str, dict[str, Any]]:
+        measured = measured_verdict(Run(workspace.folder).record.train)
+        if measured is not None:
+            name, verdict = measured
+            return name, asdict(without_conflict(verdict, conflict(fitted(), start)))
         guard = workspace.build(choice)
-        verdict = judge(fitted, start, guard, choice.label, trained_scales)
-        workspace.note_extras(choice, guard)
-        return verdict
+        verdict = judge(fitted(), start, guard, choice.label, trained_scales)
+        extras.update({choice.distribution: found} if (found := guard.extras()) else {})
+        return f"guard {choice.label}", asdict(verdict)
 
-    verdict = Verdict(**distributed.broadcast(lambda: asdict(judged())))
-    judge_name = "answers" if answer_verdict else f"guard {choice.label}"
+    judge_name, values = distributed.broadcast(judged)
+    verdict = Verdict(**values)
     workspace.progress.say(f"{judge_name}: {verdict.outcome}")
-    return verdict
+    return JudgeFacts(verdict=verdict, extras=extras)
 
 
 def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Adapted:
@@ -130,7 +127,7 @@ def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -
 def _outcome(
     zero_shot: Adapted,
     adapted: Adapted,
-    facts: TrainFacts,
+    facts: JudgeFacts,
     features: tuple[Tensor, ...] | None = None,
 ) -> Outcome:
     is_mixed = facts.used == "mixed"
@@ -138,9 +135,9 @@ def _outcome(
     return Outcome(zero_shot, adapted, facts.used, mixed, features)
 
 
-def load_outcome(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Outcome:
-    """Load the outcome that `judge_and_save` saved; features are not saved, so they are None."""
-    run = Run(workspace.folder)
-    adapted = load_model(run, workspace.device, workspace.progress, "adapted")
+def load_outcome(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, adapted: Adapted
+) -> Outcome:
+    """Return the outcome that `judge_model` returned; features are not saved, so they are None."""
     frozen = zero_shot_model(workspace, images, zero_shot)
-    return _outcome(frozen, adapted, run.record.train)
+    return _outcome(frozen, adapted, Run(workspace.folder).record.judge)

@@ -15,7 +15,7 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_descriptions, planned_requests, training_set
 from latte.run.fitting import build_questions, training_start
-from latte.run.images import Images, find_images, with_corrections
+from latte.run.images import Images, find_all_images
 from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import compute_zero_shot
 from latte.train.fit import Method, fit
@@ -58,7 +58,7 @@ def plan_questions(
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
-    images = with_corrections(workspace, find_images(workspace))
+    images = find_all_images(workspace)
     inputs = workspace, images.joined, compute_zero_shot(workspace, images).joined
     return [*_of_descriptions(*inputs), *_of_labeler(*inputs)]
 

@@ -10,6 +10,7 @@ from latte.interfaces.record import EvaluationCopies
 from latte.io.memory import keep_freed_memory
 from latte.io.paths import exists, is_folder, relative
 from latte.models.posterior import read_own_images
+from latte.models.saved_model import load_model
 from latte.registry.registry import Registry
 from latte.results.run import Run, open_finished
 from latte.run.collect import collect_results
@@ -54,7 +55,8 @@ def evaluate_run(
         )
     size = workspace.recipe.evaluate.batch_size
     zero_shot = compute_zero_shot(workspace, images, with_encoders=False)
-    outcome = load_outcome(workspace, images, zero_shot)
+    adapted = load_model(Run(workspace.folder), workspace.device, progress, "adapted")
+    outcome = load_outcome(workspace, images, zero_shot, adapted)
     features = outcome.adapted.encode(images.evaluation.cache, size, progress, "evaluate")
     # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.
     evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}

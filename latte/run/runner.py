@@ -23,8 +23,8 @@ from latte.recipe.model import BACKBONE, Recipe
 from latte.registry.registry import Registry
 from latte.registry.spec import USE
 from latte.results.record import STAGES
-from latte.run.identity import code_of_stage
-from latte.run.images import Images, changed_inputs, find_images, with_corrections
+from latte.run.images import Images, changed_inputs, find_all_images
+from latte.run.plan import DATA, EVALUATE, PLAN, REPORT, TRAIN
 from latte.run.process import (
     describe_environment,
     deterministic,
@@ -36,7 +36,7 @@ from latte.run.process import (
 from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_models
 from latte.run.sending import check_sending
-from latte.run.stages import Job
+from latte.run.stages import Job, Stage, first_stages
 from latte.run.workspace import Workspace, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
@@ -80,7 +80,7 @@ def run_recipe(
         if ask_again:
             folder.results.forget("describe")
         run_profile = RunProfile(workspace) if profile and distributed.is_main_process() else None
-        results = _Runner(workspace, STAGES.index(until), ask_again, run_profile).run()
+        results = _Runner(workspace, until, ask_again, run_profile).run()
         if run_profile is not None:
             write_profile(folder, run_profile)
         return results
@@ -92,37 +92,38 @@ def plan_run(
     """Return the run folder, and for each stage whether it would be run or reused."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    job = Job(workspace, with_corrections(workspace, find_images(workspace)))
+    job = Job(PLAN, workspace, find_all_images(workspace))
     planned = []
-    for stage in STAGES:
-        record = job.reusable(stage)
+    for stage in PLAN:
+        record = job.reusable(stage.name)
         seconds = record.seconds if record else None
-        planned.append(PlannedStage(stage, seconds, job.to_repeat(stage)))
+        planned.append(PlannedStage(stage.name, seconds, job.to_repeat(stage.name)))
     return folder.path, planned
 
 
 @dataclass
 class _Runner:
-    """Runs the stages of one run, up to the stage with index `last_stage`."""
+    """Runs the stages of one run, up to the stage called `until`."""
 
     workspace: Workspace
-    last_stage: int
+    until: str
     ask_again: bool = False
     profile: RunProfile | None = None
 
     def __post_init__(self) -> None:
         self.folder, self.progress = self.workspace.folder, self.workspace.progress
+        self.stages = first_stages(PLAN, self.until)
 
     def run(self) -> RunResults | None:
         keep_freed_memory()
         take_device(self.workspace.device)
         began = time.perf_counter()
         job = self._start()
-        for name in STAGES[: self.last_stage + 1]:
-            if name == "report":
+        for stage in self.stages:
+            if stage is REPORT:
                 return self._report(job)
             # Stage `data` began with `_start`, which finds the images.
-            self._stage(name, job, began if name == "data" else None)
+            self._stage(stage, job, began if stage is DATA else None)
             return_freed_memory()
         return None
 
@@ -130,8 +131,8 @@ class _Runner:
         share_folder(self.folder)
         recipe, registry = self.workspace.recipe, self.workspace.registry
         check_sending(recipe, self.workspace.dataset, registry)
-        fetch_models(recipe, registry, self.folder, STAGES[self.last_stage])
-        images = with_corrections(self.workspace, find_images(self.workspace))
+        fetch_models(recipe, registry, self.folder, self.until)
+        images = find_all_images(self.workspace)
         self._warn(images)
         distributed.barrier()  # no process reads the folder while its files are moved
         if distributed.is_main_process():
@@ -147,7 +148,7 @@ class _Runner:
                 class_names=images.class_names,
             ),
         )
-        job = Job(self.workspace, images, self.ask_again)
+        job = Job(PLAN, self.workspace, images, self.ask_again)
         if distributed.is_main_process():
             recipe, limit = self.workspace.recipe, self.workspace.limit
             write_text(self.folder.recipe, dump_yaml(recipe.resolved))
@@ -191,27 +192,26 @@ class _Runner:
 
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""
-        for index, stage in enumerate(STAGES):
-            if job.unchanged(stage):
+        for index, stage in enumerate(PLAN):
+            if job.unchanged(stage.name):
                 continue
-            if stage_record := self.folder.results.finished(stage):
-                code = code_of_stage(self.workspace.recipe, stage)
+            if stage_record := self.folder.results.finished(stage.name):
+                code = stage.code(self.workspace.recipe)
                 edited = [
                     name for name, old in stage_record.code.items() if code.get(name, old) != old
                 ]
                 whose = f"the code of {' and '.join(edited)} has" if edited else "its inputs have"
-                self.progress.say(f"{stage}: {whose} changed, so it is done again")
-            self.folder.results.forget(*STAGES[index:])
+                self.progress.say(f"{stage.name}: {whose} changed, so it is done again")
+            self.folder.results.forget(*(later.name for later in PLAN[index:]))
             return
 
     def _note_environment(self) -> None:
         """Record the environment unless training is finished; warn if it has changed."""
         environment = describe_environment(self.workspace.recipe, self.workspace.device)
-        finished_stages = [stage for stage in STAGES if self.folder.results.finished(stage)]
+        finished_stages = [stage for stage in PLAN if self.folder.results.finished(stage.name)]
+        stages_of_models = [stage for stage in self.stages if stage is not REPORT]
         earlier_environment = self.folder.results.read().environment
-        if earlier_environment and 0 < len(finished_stages) <= min(
-            self.last_stage, STAGES.index("evaluate")
-        ):
+        if earlier_environment and 0 < len(finished_stages) < len(stages_of_models):
             old_values, new_values = _flattened(earlier_environment), _flattened(environment)
             common = old_values.keys() & new_values.keys() - {*_SAME_BITS}
             changed = sorted(name for name in common if old_values[name] != new_values[name])
@@ -224,15 +224,16 @@ class _Runner:
                     f"warning: this run started with {old} and resumed with {new}, so results may "
                     "not be bit-identical"
                 )
-        if not earlier_environment or "train" not in finished_stages:
+        if not earlier_environment or TRAIN not in finished_stages:
             self.folder.results.note_environment(environment)
 
-    def _stage(self, name: str, job: Job, began: float | None = None) -> None:
+    def _stage(self, stage: Stage[Any], job: Job, began: float | None = None) -> None:
         """Run a stage and record it, or reuse it.
 
         `began` is the time at which the stage began, if it began before this call.
         """
-        listeners, record = self.workspace.listeners, job.reusable(name)
+        name, listeners = stage.name, self.workspace.listeners
+        record = job.reusable(name)
         earlier_seconds = distributed.broadcast(lambda: None if record is None else record.seconds)
         if earlier_seconds is not None:
             self.progress.say(f"{name}: reused, done before in {earlier_seconds:.1f} s")
@@ -247,14 +248,14 @@ class _Runner:
         device = self.workspace.device
         start_measuring(device)
         with self.profile.stage(name) if self.profile else nullcontext():
-            done = job.run(name)
+            done = stage.make(job)
         seconds = round(time.perf_counter() - began, 3)
         record = StageRecord(
             fingerprint=job.fingerprints[name],
             seconds=seconds,
             outputs=tuple(self.folder.relative(path) for path in done.outputs),
             peak_memory_mb=peak_memory_mb(device),
-            code=code_of_stage(self.workspace.recipe, name),
+            code=stage.code(self.workspace.recipe),
         )
         self.folder.results.finish(name, record, done.facts)
         if repeated and distributed.is_main_process():
@@ -267,8 +268,8 @@ class _Runner:
     def _report(self, job: Job) -> RunResults | None:
         job.free_results()  # controls need the memory; the report reads the run folder
         self._run_controls()
-        results = job.run_results if distributed.is_main_process() else None
-        self._stage("report", job)
+        results = job.result(REPORT) if distributed.is_main_process() else None
+        self._stage(REPORT, job)
         return results
 
     def _run_controls(self) -> None:
@@ -280,7 +281,7 @@ class _Runner:
             try:
                 with folder.lock():
                     control = self.workspace.control(recipe, folder)
-                    _Runner(control, STAGES.index("evaluate")).run()
+                    _Runner(control, EVALUATE.name).run()
             except KeyboardInterrupt as stopped:
                 stopped.add_note(f"only control {name} was interrupted")
                 raise

@@ -261,7 +261,7 @@ class RunContract:
         self, runs: TinyRuns, whole: Path
     ) -> None:
         """A run that is stopped after any stage and resumed must give bit-identical results."""
-        for stage in ("zero-shot", "describe", "train", "report"):
+        for stage in ("zero-shot", "describe", "train", "judge", "report"):
             run = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(run), results(whole), "stage by stage")
         runs.remove("stages")

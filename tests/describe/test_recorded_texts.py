@@ -11,9 +11,10 @@ from latte.describe.plan import plan_requests
 from latte.io.files import digest, digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.identity import run_hash, stage_fingerprints
+from latte.run.identity import run_hash
 from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, training_set
 from tests.helpers.describe_runs import bank_of
+from tests.helpers.fingerprints import fingerprints_of
 
 LABELS = [i * i % 3 for i in range(30)]
 
@@ -51,7 +52,7 @@ def test_explicit_defaults_keep_the_run_hash_and_other_values_change_it(
     def identity(options: str) -> tuple[str, str]:
         path.write_text(plain.replace("OPTIONS", options))
         recipe = load_recipe(path, registry)
-        stages = stage_fingerprints(recipe, "images", "backbone")
+        stages = fingerprints_of(recipe)
         return run_hash(recipe, None), stages["describe"]
 
     before = identity("size: 4")

@@ -14,7 +14,7 @@ from tests.faults.place import Ended, Place
 from tests.faults.site import Site
 
 START = "start"
-STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "controls", "report")
+STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "controls", "report")
 
 
 def killed(site: Site, times: int) -> list[Outcome]:

@@ -10,7 +10,7 @@ from typing import Any
 from latte.evaluate.metrics import accuracy_interval, paired_gain_interval
 from latte.recipe.dump import dump_yaml
 
-STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
+STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report")
 IMAGES = 1000
 """Number of evaluation images of a run with labels."""
 

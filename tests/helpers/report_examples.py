@@ -230,7 +230,7 @@ def changed(results: RunResults, **changes: Any) -> RunResults:
         else:
             (stage,) = (
                 stage
-                for stage in ("data", "describe", "train", "evaluate")
+                for stage in ("data", "describe", "train", "judge", "evaluate")
                 if name in type(getattr(results.record, stage)).model_fields
             )
             facts = record.get(stage, getattr(results.record, stage))

@@ -23,6 +23,7 @@ from latte.models.similar_images import training_features
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.population import draw
+from latte.results.record import STAGES
 from latte.results.run import Run
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
@@ -42,7 +43,7 @@ def made_up_review(
     write_text(folder / "recipe.yaml", dump_yaml(recipe))
     record(folder, ["source"], {"recipe": str(folder / "recipe.yaml"), "values": recipe})
     finished = {"fingerprint": "", "seconds": 1.0}
-    record(folder, ["stages"], dict.fromkeys(("data", "zero-shot", "describe", "train"), finished))
+    record(folder, ["stages"], dict.fromkeys(STAGES[:5], finished))
     write_labels(folder, names, images)
     return Review(Run(RunFolder(folder)))
 

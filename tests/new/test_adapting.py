@@ -98,7 +98,7 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert model.folder == folder.absolute()
     assert (model.folder / "report" / "index.html").is_file()
     assert model.verdict is not None
-    assert asdict(model.verdict) == recorded(folder, "train", "verdict")
+    assert asdict(model.verdict) == recorded(folder, "judge", "verdict")
     assert repr(model) == f"Model({len(names)} classes: {', '.join(names)}; device='cpu')"
     shown = parse(model._repr_html_())
     assert shown.one("p").words.endswith("measures the gain of this run.")

@@ -143,7 +143,7 @@ def test_kept_zero_shot_is_measured_against_the_rejected_model(tmp_path: Path) -
     made_up_review(folder, CLASSES)
     with_adapted_labels(folder)
     verdict = {"strength": 0.0, "reason": "so it is"}
-    record(folder, ("train", "verdict"), verdict)
+    record(folder, ("judge", "verdict"), verdict)
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = text_of(unlabelled(tmp_path, KEPT))
     gain = "Kept zero-shot CLIP. After 30 answers: the adapted model is better by +25.0 points"
@@ -159,7 +159,7 @@ def compared(tmp_path: Path) -> Path:
         folder = run_folder(tmp_path / name, right=None, settings={"seed": seed})
         write_labels(folder, CLASSES)
     verdict = {"strength": 1.0, "reason": "so it is"}
-    record(tmp_path / "first", ("train", "verdict"), verdict)
+    record(tmp_path / "first", ("judge", "verdict"), verdict)
     return tmp_path
 
 

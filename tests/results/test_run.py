@@ -116,7 +116,7 @@ def test_facts_of_a_forgotten_stage_go_with_it(tmp_path: Path) -> None:
     record(folder, ("train", "reliability"), "seven of eight")
     RunFolder(folder).results.forget("evaluate", "report")
     found = open_run(folder).record
-    assert [*found.stages] == ["data", "zero-shot", "describe", "train"]
+    assert [*found.stages] == ["data", "zero-shot", "describe", "train", "judge"]
     assert found.evaluate == EvaluateFacts()
     assert found.train.reliability == "seven of eight"
 

@@ -24,9 +24,10 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
-from latte.run.identity import CHECKPOINTS, run_hash, stage_fingerprints
+from latte.run.identity import run_hash
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
+from tests.helpers.fingerprints import fingerprints_of
 from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
@@ -87,9 +88,9 @@ def test_another_version_of_the_component_trains_again(recipe: Path) -> None:
     own = load(recipe, "augmentation=flips")
     assert own.augmentation is not None
     newer = own.model_copy(update={"augmentation": replace(own.augmentation, version="2")})
-    before, after = (stage_fingerprints(one, "images", "clip") for one in (own, newer))
+    before, after = (fingerprints_of(one) for one in (own, newer))
     assert before["describe"] == after["describe"]
-    assert before[CHECKPOINTS] != after[CHECKPOINTS]
+    assert before["train"] != after["train"]
 
 
 def extending(recipe: Path, name: str, text: str) -> Path:

@@ -205,7 +205,7 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
         (("describe", "held_back", 0, "held_back"), 10**6),
         (("stages", "train", "seconds"), float("inf")),
         (("stages", "train", "peak_memory_mb"), 1e308),
-        (("train", "verdict", "strength"), 1.5),
+        (("judge", "verdict", "strength"), 1.5),
         (("environment", "threads"), float("nan")),
         (("source", "recipe"), "\0"),
         (("source", "limit"), 0),

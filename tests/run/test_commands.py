@@ -83,9 +83,9 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 @pytest.mark.parametrize(
     ("interrupted", "missing", "given"),
     [
-        ("latte.run.stages.write_images", "data", ()),
-        ("latte.run.stages.adapt", "train", ("--limit", "12")),
-        ("latte.run.stages.evaluate", "evaluate", ("--set", "seed=3")),
+        ("latte.run.plan.write_images", "data", ()),
+        ("latte.run.plan.adapt", "train", ("--limit", "12")),
+        ("latte.run.plan.evaluate", "evaluate", ("--set", "seed=3")),
     ],
 )
 def test_commands_refuse_a_run_whose_repetition_was_interrupted(
@@ -264,7 +264,7 @@ def test_the_printed_command_adapts_without_the_guard(
     (command,) = re.findall("without the guard:\n  latte (run .+)", said.out)
     latte(*shlex.split(command))
     first, second = sorted(Path("my runs").iterdir(), key=lambda one: one.stat().st_mtime)
-    verdicts = [recorded(folder, "train", "verdict") for folder in (first, second)]
+    verdicts = [recorded(folder, "judge", "verdict") for folder in (first, second)]
     assert verdicts[0] is not None and verdicts[1] is None
     images = [(one / "data" / "training.jsonl").read_text() for one in (first, second)]
     assert images[0] == images[1]

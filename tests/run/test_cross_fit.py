@@ -94,7 +94,7 @@ def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
     found = recorded(folder, "train", "answers")
     assert (found["answers"], found["classes"]) == (3 * per_class, 3)
     said = [line for line in progress.lines if "answers: " in line or "guard" in line]
-    verdict = recorded(folder, "train", "verdict")
+    verdict = recorded(folder, "judge", "verdict")
     if not measured:
         assert found["measured"] is None
         assert [line.partition(":")[0] for line in said] == ["guard evidence"]

@@ -89,7 +89,7 @@ def test_recipes_without_encoders_keep_their_run_ids(recipe: Path) -> None:
 
 def test_mix_averages_the_similarities_of_both_models(recipe: Path, fixed_guard: Path) -> None:
     mixed, results, _ = run(recipe, *EYES, fixed(0.25))
-    assert results is not None and results.record.train.used == "mixed"
+    assert results is not None and results.record.judge.used == "mixed"
     images = recipe.parent / "test"
     features = latte.load(mixed, use="zero-shot").features(images)
     frozen = features @ load_zero_shot(mixed / "zero_shot.safetensors").class_features.T

@@ -24,7 +24,7 @@ from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
 
-LATER = ("train", "evaluate", "report")
+LATER = ("train", "judge", "evaluate", "report")
 CONTROL = "controls={no-groups: {descriptions: [class, image]}}"
 FAILED = "requests for descriptions failed"
 
@@ -130,7 +130,7 @@ def test_refusals_in_place_of_failures_repeat_only_the_report(
     assert FAILED in (failed / "report" / "index.html").read_text(encoding="utf-8")
     _, results, progress = run(recipe, describer())
     assert results is not None
-    assert reused(progress) == ["data", "zero-shot", "train", "evaluate"]
+    assert reused(progress) == ["data", "zero-shot", "train", "judge", "evaluate"]
     assert FAILED not in (failed / "report" / "index.html").read_text(encoding="utf-8")
     asked = len(noting.asked)
     assert "describe" in reused(run(recipe, describer())[2])
@@ -181,7 +181,7 @@ def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
         with pytest.raises(KeyboardInterrupt):
             run(recipe, *lacking_control)
     progress = run(recipe, *lacking_control)[2]
-    assert reused(progress)[-2:] == ["train", "evaluate"], "of the control"
+    assert reused(progress)[-3:] == ["train", "judge", "evaluate"], "of the control"
     assert "report" not in reused(progress)
 
 

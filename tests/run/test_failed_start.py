@@ -43,7 +43,7 @@ def test_interrupted_start_leaves_no_run_folder(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latte.run.stages.write_images", interrupt)
+    monkeypatch.setattr("latte.run.plan.write_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(recipe, output=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
@@ -56,7 +56,7 @@ def test_folder_with_a_finished_stage_is_not_removed(
         raise LatteError("no")
 
     with monkeypatch.context() as patched:
-        patched.setattr("latte.run.stages.compute_zero_shot", fail)
+        patched.setattr("latte.run.plan.compute_zero_shot", fail)
         with pytest.raises(LatteError, match="no"):
             run(recipe, output=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()

@@ -20,7 +20,8 @@ from latte.results.run import open_run
 from latte.run.fitting import build_method, build_questions, training_start
 from latte.run.frozen import method_of
 from latte.run.frozen_texts import FrozenTexts
-from latte.run.images import find_images, with_corrections
+from latte.run.images import find_all_images
+from latte.run.plan import DESCRIBE, PLAN, ZERO_SHOT
 from latte.run.runner import run_recipe
 from latte.run.stages import Job
 from latte.run.workspace import Workspace, run_folder
@@ -74,10 +75,10 @@ def run_and_fit(recipe: Recipe) -> Fitted:
     components, progress = registry(), RecordedProgress()
     run_recipe(recipe, components, progress)
     workspace = Workspace(recipe, components, progress, run_folder(recipe, None))
-    job = Job(workspace, with_corrections(workspace, find_images(workspace)))
-    inputs = workspace, job.images.joined, job.zero_shot.joined
+    job = Job(PLAN, workspace, find_all_images(workspace))
+    inputs = workspace, job.images.joined, job.result(ZERO_SHOT).joined
     questions = build_questions(*inputs, ask=False)
-    start = training_start(*inputs, questions, FrozenTexts(workspace, job.bank))
+    start = training_start(*inputs, questions, FrozenTexts(workspace, job.result(DESCRIBE)))
     fitted = fit(build_method(workspace, silent=True), start)
     verdict = None
     if recipe.guard is not None:
@@ -99,7 +100,7 @@ def assert_same_bits(found: Fitted) -> None:
         tensors = load_file(path)
         assert torch.equal(tensors["labels"], posterior.labels)
         assert torch.equal(tensors["probabilities"], posterior.probabilities)
-    assert run.record.train.verdict == found.verdict
+    assert run.record.judge.verdict == found.verdict
     adapted = found.folder / "models/adapted/pseudo_labels.csv"
     rows = adapted if adapted.exists() else found.folder / "pseudo_labels.csv"
     assert labels_in(rows) == corrected(found, found.fit.labels)
@@ -122,7 +123,7 @@ def assert_frozen_method_is_as_good(found: Fitted) -> None:
     method = method_of(found.recipe, found.workspace.registry)
     start = replace(found.start, questions=None)
     labelled = method.label(start, found.workspace.context)
-    assert labelled.verdict == open_run(found.folder).record.train.verdict
+    assert labelled.verdict == open_run(found.folder).record.judge.verdict
     assert labels_in(found.folder / "pseudo_labels.csv") == corrected(found, labelled.labels)
     assert torch.equal(labelled.candidate_labels, found.fit.labels)
 

@@ -110,11 +110,11 @@ def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
 ) -> None:
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
-    from latte.run.identity import stage_fingerprints
+    from tests.helpers.fingerprints import fingerprints_of
 
     def fingerprints(*overrides: str) -> dict[str, str]:
         loaded = load_recipe(recipe, load_registry(), overrides)
-        return stage_fingerprints(loaded, "images", "backbone")
+        return fingerprints_of(loaded)
 
     none, two = fingerprints(), fingerprints(GATES)
     wider = fingerprints(GATES.replace("at_least: 3", "at_least: 2"))

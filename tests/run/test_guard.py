@@ -82,15 +82,15 @@ def adapted_labels(folder: Path) -> list[str]:
 class TestWhole:
     def test_an_adapted_model_that_is_taken_whole_changes_no_result(self, recipe: Path) -> None:
         guarded, results, _ = run(recipe, fixed(1))
-        plain, without, _ = run(recipe)
+        plain, without, _ = run(recipe, output=recipe.parent / "plain")
         assert guarded != plain
         assert_same_results(guarded, plain)
         assert not (guarded / "models/adapted/pseudo_labels.csv").exists()
         assert results is not None and without is not None
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
-        assert results.record.train.verdict == expected
-        assert without.record.train.verdict is None
-        assert recorded(plain, "train", "verdict") is None
+        assert results.record.judge.verdict == expected
+        assert without.record.judge.verdict is None
+        assert recorded(plain, "judge", "verdict") is None
 
     def test_a_run_that_uses_the_adapted_model_opens_both(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
@@ -113,7 +113,7 @@ class TestKept:
         folder, results, progress = run(recipe, KEEPS)
         assert results is not None
         assert [*accuracies(results)] == ["zero-shot", "adapted"]
-        assert results.record.train.used == "zero-shot"
+        assert results.record.judge.used == "zero-shot"
         features = load_zero_shot(folder / "zero_shot.safetensors")
         prototypes = load_file(folder / "models/zero-shot/prototypes.safetensors")
         assert sorted(prototypes) == ["zero-shot.owners", "zero-shot.weights"]
@@ -127,7 +127,7 @@ class TestKept:
 
     def test_the_adapted_model_is_the_one_of_a_run_without_a_guard(self, recipe: Path) -> None:
         kept, results, _ = run(recipe, KEEPS)
-        plain, whole, _ = run(recipe)
+        plain, whole, _ = run(recipe, output=recipe.parent / "plain")
         for name in ("prototypes.safetensors", "model/open_clip_model.safetensors"):
             one, other = (place / "models/adapted" / name for place in (kept, plain))
             assert one.read_bytes() == other.read_bytes(), name
@@ -141,7 +141,7 @@ class TestKept:
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         kept, _, _ = run(recipe, KEEPS)
-        plain, _, _ = run(recipe)
+        plain, _, _ = run(recipe, output=recipe.parent / "plain")
         images = recipe.parent / "test"
         by_adapted = latte.load(kept, use="adapted").predict(images)
         assert by_adapted == latte.load(plain).predict(images)
@@ -175,7 +175,7 @@ class TestKept:
         assert {one.name for one in (folder / "models/adapted").iterdir()} == {
             *("prototypes.safetensors", "pseudo_labels.csv", "model")
         }
-        plain, _, _ = run(recipe, *ESTIMATED)
+        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
         images = recipe.parent / "test"
         by_adapted = latte.load(folder, use="adapted").predict(images)
         assert by_adapted == latte.load(plain).predict(images)
@@ -205,7 +205,7 @@ def two_learners(recipe: Path) -> None:
 class TestBetween:
     def test_logits_are_mixed_exactly(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, fixed(0.25))
-        plain, _, _ = run(recipe, *ESTIMATED)
+        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
         frozen = load_zero_shot(folder / "zero_shot.safetensors")
         (mixed,) = latte.load(folder).adapted.members
         (whole,) = latte.load(plain).adapted.members
@@ -222,7 +222,7 @@ class TestBetween:
 
     def test_the_adapted_model_is_kept_whole_beside_the_mix(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, *ESTIMATED, fixed(0.25))
-        plain, _, _ = run(recipe, *ESTIMATED)
+        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
         mixed, whole = (
             (place / "models/adapted/prototypes.safetensors").read_bytes()
             for place in (folder, plain)
@@ -263,7 +263,7 @@ class TestAgain:
         for stage in ("data", "train", "evaluate"):
             assert recorded(folder, stage) == recorded(whole, stage)
         assert results is not None
-        assert results.record.train.verdict is not None
+        assert results.record.judge.verdict is not None
         assert any(line.startswith("train: reused") for line in progress.lines)
 
     def test_a_run_that_was_stopped_by_its_guard_is_not_trained_again(
@@ -314,7 +314,7 @@ class TestControls:
         found = accuracies(results)
         assert found["unguarded"] == found["adapted"]
         (control,) = (folder / "controls" / "unguarded").iterdir()
-        assert recorded(control, "train", "verdict") is None
+        assert recorded(control, "judge", "verdict") is None
 
 
 class TestWords:
@@ -344,8 +344,8 @@ class TestNamesKnown:
         first, headline, *_ = capsys.readouterr().out.splitlines()
         folder = Path(first.removeprefix("run folder: "))
         assert headline.startswith("CLIP hardly knows these names here")
-        assert recorded(folder, "train", "verdict", "names_known") is False
-        verdict = open_run(folder).record.train.verdict
+        assert recorded(folder, "judge", "verdict", "names_known") is False
+        verdict = open_run(folder).record.judge.verdict
         assert verdict is not None and verdict.names_known is False
         assert run_command_line(["report", str(folder), "--quiet"]) == 0
         assert capsys.readouterr().out.startswith(headline)
@@ -353,8 +353,8 @@ class TestNamesKnown:
     def test_a_record_of_an_earlier_version_is_read(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, KEPT_UNKNOWN)
         earlier = {"strength": 0.0, "reason": "so", "signals": {}, "measured": None}
-        record(folder, ("train", "verdict"), earlier)
-        verdict = open_run(folder).record.train.verdict
+        record(folder, ("judge", "verdict"), earlier)
+        verdict = open_run(folder).record.judge.verdict
         assert verdict is not None and verdict.names_known is None
 
     @pytest.mark.parametrize("value", ["0.5", "hardly"])

@@ -13,7 +13,9 @@ from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec, Kind, Registered
 from latte.results.record import STAGES
 from latte.run import identity as identity_module
-from latte.run.identity import code_of_stage, run_hash, stage_fingerprints
+from latte.run.identity import run_hash
+from latte.run.plan import PLAN
+from tests.helpers.fingerprints import fingerprints_of
 
 OPTIONAL = ("micro_batch_size",)
 
@@ -36,7 +38,7 @@ def recipe_path(tmp_path: Path) -> Path:
 def identity(path: Path, *overrides: str) -> tuple[str, str]:
     registry = load_registry()
     recipe = load_recipe(path, registry, overrides)
-    stages = stage_fingerprints(recipe, "images", "backbone")
+    stages = fingerprints_of(recipe)
     return run_hash(recipe, None), stages["report"]
 
 
@@ -61,7 +63,7 @@ def test_version_of_a_backbone_of_a_plugin_changes_the_fingerprint(recipe_path: 
     for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
         backbone = replace(recipe.backbone, distribution=package, version=version)
         other = recipe.model_copy(update={"backbone": backbone})
-        found.add(stage_fingerprints(other, "images", "backbone")["zero-shot"])
+        found.add(fingerprints_of(other)["zero-shot"])
     assert len(found) == 3
 
 
@@ -74,7 +76,7 @@ def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: 
         other = recipe.model_copy(
             update={"learners": (learner.model_copy(update={"trainable": trainable}),)}
         )
-        found.add(stage_fingerprints(other, "images", "backbone")["train"])
+        found.add(fingerprints_of(other)["train"])
     assert len(found) == 3
 
 
@@ -129,8 +131,9 @@ def test_edited_code_changes_the_stages_that_use_it_and_not_the_folder(
             "plugin_code",
             lambda choice, code=code: code if choice.distribution == "latte-a" else None,
         )
-        found.append((run_hash(recipe, None), stage_fingerprints(recipe, "images", "backbone")))
-        assert code_of_stage(recipe, first) == ({} if code is None else {"latte-a": code})
+        found.append((run_hash(recipe, None), fingerprints_of(recipe)))
+        (stage,) = (stage for stage in PLAN if stage.name == first)
+        assert stage.code(recipe) == ({} if code is None else {"latte-a": code})
     assert len({name for name, _ in found}) == 1
     for stage in STAGES:
         several = STAGES.index(stage) >= STAGES.index(first)

@@ -109,7 +109,7 @@ def reporters(recipe: Path, text: str) -> Path:
     return recipe
 
 
-STAGES = ["data", "zero-shot", "describe", "train", "evaluate", "report"]
+STAGES = ["data", "zero-shot", "describe", "train", "judge", "evaluate", "report"]
 
 
 def test_reporter_hooks_are_called_from_start_to_end(recipe: Path, diary: Diary) -> None:
@@ -170,7 +170,7 @@ def test_failing_run_calls_on_run_failure(
     def fail(*_: Any) -> None:
         raise LatteError("no room")
 
-    monkeypatch.setattr("latte.run.stages.adapt", fail)
+    monkeypatch.setattr("latte.run.plan.adapt", fail)
     with pytest.raises(LatteError, match="no room"):
         run(reporters(recipe, "diary"))
     assert diary.read()[-2:] == [["stage_start", "train"], ["run_failure", "LatteError"]]

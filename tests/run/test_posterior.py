@@ -59,12 +59,12 @@ class TestClassifierThatContradictsThePosterior:
         self, recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, results, _ = run(recipe, *settings, fixed(1, names_known="false"))
-        assert results is not None and results.record.train.verdict is not None
-        assert results.record.train.verdict.outcome == "kept zero-shot"
-        assert results.record.train.verdict.names_known is False
+        assert results is not None and results.record.judge.verdict is not None
+        assert results.record.judge.verdict.outcome == "kept zero-shot"
+        assert results.record.judge.verdict.names_known is False
         said = "classifier for new images does not classify as the own images were labelled"
         page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-        assert said in results.record.train.verdict.reason and said in page
+        assert said in results.record.judge.verdict.reason and said in page
         assert said in " ".join(summary_table(results).split())
         assert (folder / "models/adapted/posterior.safetensors").exists()
 
@@ -76,8 +76,8 @@ class TestClassifierThatContradictsThePosterior:
     def test_fitted_mixture_is_judged_by_the_guard(self, recipe: Path, settings: list[str]) -> None:
         settings[2] = "labels=[transductive]"
         _, results, _ = run(recipe, *settings, fixed(1))
-        assert results is not None and results.record.train.verdict is not None
-        assert results.record.train.verdict.outcome == "cannot tell"
+        assert results is not None and results.record.judge.verdict is not None
+        assert results.record.judge.verdict.outcome == "cannot tell"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ class TestArtifacts:
     ) -> None:
         whole, _, _ = run(recipe, *SETTINGS, output=tmp_path / "whole")
         with monkeypatch.context() as patch:
-            patch.setattr("latte.run.judging.save_posterior", _stopped)
+            patch.setattr("latte.run.plan.save_posterior", _stopped)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe, *SETTINGS, output=tmp_path / "killed")
         killed, _, _ = run(recipe, *SETTINGS, output=tmp_path / "killed")

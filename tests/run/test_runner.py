@@ -48,14 +48,14 @@ def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
     _, second, progress = run(recipe)
     assert second == first
     reused = [line.split(":")[0] for line in progress.lines if "reused" in line]
-    assert reused == ["data", "zero-shot", "describe", "train", "evaluate", "report"]
+    assert reused == ["data", "zero-shot", "describe", "train", "judge", "evaluate", "report"]
     trained = folder / "models/adapted/model" / "open_clip_model.safetensors"
     assert trained.stat().st_mtime_ns == times[trained]
 
 
 def test_stopping_after_each_stage_and_going_on_equals_one_go(recipe: Path, tmp_path: Path) -> None:
     whole, _, _ = run(recipe, output=tmp_path / "whole")
-    for stage in ("data", "zero-shot", "describe", "train", "evaluate", "report"):
+    for stage in ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report"):
         stepwise, results, _ = run(recipe, output=tmp_path / "stepwise", until=stage)
         assert (results is None) == (stage != "report")
     assert_same_results(whole, stepwise)

@@ -14,11 +14,11 @@ from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.run.describing import describe
 from latte.run.frozen_texts import FrozenTexts
-from latte.run.identity import stage_fingerprints
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
+from tests.helpers.fingerprints import fingerprints_of
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import assert_same_results
@@ -134,7 +134,7 @@ def test_changed_describer_options_repeat_the_stage(recipe: Path, image: str, gr
 
     def fingerprint(*changes: str) -> str:
         loaded = load_recipe(with_two(recipe, *changes), registry)
-        return stage_fingerprints(loaded, "images", "backbone")["describe"]
+        return fingerprints_of(loaded)["describe"]
 
     assert fingerprint() == fingerprint("prompt: one", "prompt: many")
     assert fingerprint(image, group) != fingerprint()

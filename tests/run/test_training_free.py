@@ -18,11 +18,11 @@ from latte.data import scan
 from latte.describe.bank import DescriptionBank
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run import stages
+from latte.run import plan
 from latte.run.describing import describe
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images, find_images
-from latte.run.judging import Outcome, judge_and_save
+from latte.run.judging import Outcome, judge_model
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.recorded import RecordedProgress
@@ -87,13 +87,13 @@ def test_results_of_a_run_are_freed_before_its_controls(
 ) -> None:
     outcomes: list[ReferenceType[Outcome]] = []
 
-    def judge(*arguments: Any) -> tuple[Outcome, Any, list[Path]]:
+    def judge(*arguments: Any) -> tuple[Outcome, Any]:
         assert not any(one() for one in outcomes)
-        outcome, verdict, written = judge_and_save(*arguments)
+        outcome, facts = judge_model(*arguments)
         outcomes.append(ref(outcome))
-        return outcome, verdict, written
+        return outcome, facts
 
-    monkeypatch.setattr(stages, "judge_and_save", judge)
+    monkeypatch.setattr(plan, "judge_model", judge)
     run(recipe, *TRAINING_FREE, "controls={other-texts: {descriptions: [class], describer: null}}")
     assert len(outcomes) == 2
 

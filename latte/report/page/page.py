@@ -79,7 +79,7 @@ def run_page(
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
-        if facts.backbone_use(recipe) is None and results.record.train.used == "adapted"
+        if facts.backbone_use(recipe) is None and results.record.judge.used == "adapted"
         else None,
         "recipe": as_yaml(recipe),
         "environment": as_yaml(results.record.environment),

@@ -118,7 +118,7 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
     model = record.evaluate.model("zero-shot")
     zero_shot = model.classifier if model else None
     dataset = _dataset(run, model)
-    stages, verdict = record.stages.values(), record.train.verdict
+    stages, verdict = record.stages.values(), record.judge.verdict
     memory = [stage.peak_memory_mb for stage in stages if stage.peak_memory_mb is not None]
     marks = {
         ORACLE: is_oracle(recipe),
@@ -142,7 +142,7 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
 def _scores(record: RunRecord) -> list[Score]:
     """Return the scores of the model that the run uses, then of the adapted model if it differs."""
     models = {ADAPTED: record.used_model}
-    if record.train.used != "adapted":
+    if record.judge.used != "adapted":
         models[IN_FULL] = record.evaluate.model("adapted")
     return [
         _score(name + end, evaluation)

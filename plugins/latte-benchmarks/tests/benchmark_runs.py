@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
-SECONDS = (1.0, 2.0, 30.0, 60.0, 4.0, 3.0)
+STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report")
+SECONDS = (1.0, 2.0, 30.0, 60.0, 1.0, 3.0, 3.0)
 """Wall-clock seconds of these stages: 100 in all."""
 RECORD = "results.json"
 
@@ -102,7 +102,7 @@ def write(path: Path, text: str) -> None:
 
 
 def recorded(folder: Path, *place: str | int) -> Any:
-    """Return the value at `place`, such as `("train", "verdict")`, of a run's record."""
+    """Return the value at `place`, such as `("judge", "verdict")`, of a run's record."""
     value = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     for key in place:
         value = value[key]

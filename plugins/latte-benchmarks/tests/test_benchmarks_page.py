@@ -64,7 +64,7 @@ def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
         record(folder, ("environment",), {"latte": text, "plugins": {text: text}})
         write(folder / "report" / "index.html", "x")
         verdict = {"strength": 1.0, "reason": text, "signals": {text: 0.1}}
-        record(folder, ("train", "verdict"), verdict)
+        record(folder, ("judge", "verdict"), verdict)
     broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
     record(broken, ("evaluate", "models"), [{text: text}])
     write(place / "page.yaml", json.dumps({"source": text, "rows": {f"0{text}": {text: 70.7}}}))

@@ -21,7 +21,7 @@ OUTCOMES = ("cannot tell", "kept zero-shot")
 
 def judged(folder: Path, strength: float) -> Path:
     """Give a run a verdict, and an adapted model with 660 right if its strength is below 1."""
-    record(folder, ("train", "verdict"), {"strength": strength, "reason": "so it is"})
+    record(folder, ("judge", "verdict"), {"strength": strength, "reason": "so it is"})
     if strength < 1:
         set_model(folder, "adapted", 660)
         if strength:
@@ -103,7 +103,7 @@ def test_verdicts_of_several_seeds_are_counted(tmp_path: Path) -> None:
 )
 def test_a_damaged_verdict_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
     folder = judged(run_folder(tmp_path / "0"), 1)
-    place = ("train", "verdict")
+    place = ("judge", "verdict")
     record(folder, place, recorded(folder, *place) | damage)
     with pytest.raises(LatteError, match="damaged"):
         compare_folders([folder])
