@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import LatteError
-from latte.interfaces.record import EvaluateFacts
+from latte.interfaces.record import EvaluateFacts, TrainFacts
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
-from latte.results.run import find_runs, open_run
+from latte.results.run import find_runs, open_finished, open_run
 from tests.helpers.made_up_runs import run_folder
-from tests.helpers.records import record
+from tests.helpers.records import record, recorded
 
 
 def test_reading_finished_runs_imports_no_torch() -> None:
@@ -144,3 +144,28 @@ def test_run_folders_are_found_one_level_deep(tmp_path: Path) -> None:
     assert find_runs(runs) == [runs / "a", runs / "b"]
     assert find_runs(runs / "a.previous") == [runs / "a.previous"]
     assert find_runs(tmp_path / "absent") == find_runs(tmp_path) == []
+
+
+def test_a_verdict_among_the_facts_of_training_is_read_as_a_stage_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """Earlier versions had no stage `judge`."""
+    folder = run_folder(tmp_path / "run")
+    stages = recorded(folder, "stages")
+    record(folder, ["stages"], {name: stages[name] for name in stages if name != "judge"})
+    record(folder, ["train"], {"verdict": {"strength": 0.0, "reason": "so"}, "trains_clip": True})
+    found = open_finished(folder).record
+    assert [*found.stages] == [*stages]
+    assert found.judge.used == "zero-shot"
+    assert found.train == TrainFacts(trains_clip=True)
+    RunFolder(folder).results.forget("report")
+    assert "verdict" not in recorded(folder, "train")
+    assert recorded(folder, "judge", "verdict", "reason") == "so"
+
+
+@pytest.mark.parametrize("damaged", ["verdict", ["verdict"], {"verdict": 1}])
+def test_a_damaged_record_of_an_earlier_version_is_refused(tmp_path: Path, damaged: object) -> None:
+    folder = run_folder(tmp_path / "run")
+    record(folder, ["train"], damaged)
+    with pytest.raises(LatteError, match="this file is damaged"):
+        _ = open_run(folder).record

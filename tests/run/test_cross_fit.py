@@ -127,6 +127,18 @@ def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(
     assert recorded(folder, "train", "answers")["measured"]["answers"] == 6
 
 
+def test_a_changed_guard_does_not_leave_answers_out_again(recipe: Path) -> None:
+    settings = (*SETTINGS, f"corrections={labels_file(recipe, 2)}")
+    folder, _, first = run(recipe, *settings)
+    answers = recorded(folder, "train", "answers")
+    again, results, second = run(recipe, *settings, "guard=null")
+    assert again == folder and results is not None and results.record.judge.verdict is None
+    assert recorded(folder, "train", "answers") == answers
+    name = "leave answers out"
+    tasks = [[task.name for task in progress.tasks] for progress in (first, second)]
+    assert [names.count(name) for names in tasks] == [1, 0]
+
+
 def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
     file = labels_file(recipe, 3)
     file.write_text(file.read_text().replace("part-0/002.jpg,red", "part-0/002.jpg,blue"))

@@ -18,7 +18,7 @@ from latte.evaluate.priors import unsupported_classes
 from latte.interfaces import LatteError, Verdict
 from latte.models.zero_shot import load_zero_shot
 from latte.registry.registry import load_registry
-from latte.results.run import open_run
+from latte.results.run import open_finished, open_run
 from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
@@ -249,8 +249,8 @@ class TestAgain:
         self, recipe: Path, tmp_path: Path, verdict: str
     ) -> None:
         whole, _, _ = run(recipe, verdict, output=tmp_path / "whole")
-        folder, _, _ = run(recipe, verdict, until="train")
-        run(recipe, verdict)
+        for stage in ("train", "judge", "report"):
+            folder, _, _ = run(recipe, verdict, until=stage)
         _, results, progress = run(recipe, verdict)
         names = [*RESULT_FILES]
         names += [
@@ -260,7 +260,7 @@ class TestAgain:
         ]
         for name in names:
             assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
-        for stage in ("data", "train", "evaluate"):
+        for stage in ("data", "train", "judge", "evaluate"):
             assert recorded(folder, stage) == recorded(whole, stage)
         assert results is not None
         assert results.record.judge.verdict is not None
@@ -274,13 +274,11 @@ class TestAgain:
             run(recipe, verdict)
         monkeypatch.setenv("GOES_ON", "")
         folder, _, progress = run(recipe, verdict)
-        assert any(
-            line.startswith("train: continuing after step 6 of 6") for line in progress.lines
-        )
+        assert any(line.startswith("train: reused") for line in progress.lines)
         plain, _, _ = run(recipe, KEEPS, output=tmp_path / "plain")
         assert_same_results(folder, plain)
 
-    def test_another_guard_of_the_same_name_leaves_checkpoints(
+    def test_another_guard_of_the_same_name_does_not_train_again(
         self, recipe: Path, guard_plugin: Path
     ) -> None:
         run(recipe, KEEPS)
@@ -293,10 +291,8 @@ class TestAgain:
         finally:
             (about / "METADATA").write_text(text)
             load_registry.cache_clear()
-        assert "train: its inputs have changed, so it is done again" in progress.lines
-        assert any(
-            line.startswith("train: continuing after step 6 of 6") for line in progress.lines
-        )
+        assert "judge: its inputs have changed, so it is done again" in progress.lines
+        assert any(line.startswith("train: reused") for line in progress.lines)
 
     def test_a_removed_model_repeats_the_stage(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
@@ -353,9 +349,13 @@ class TestNamesKnown:
     def test_a_record_of_an_earlier_version_is_read(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, KEPT_UNKNOWN)
         earlier = {"strength": 0.0, "reason": "so", "signals": {}, "measured": None}
-        record(folder, ("judge", "verdict"), earlier)
-        verdict = open_run(folder).record.judge.verdict
-        assert verdict is not None and verdict.names_known is None
+        record(folder, ("train", "verdict"), earlier)
+        stages, facts = recorded(folder, "stages"), recorded(folder)
+        record(folder, ["stages"], {name: stages[name] for name in stages if name != "judge"})
+        verdict = open_finished(folder).record.judge.verdict
+        assert verdict is not None and (verdict.reason, verdict.names_known) == ("so", None)
+        assert latte.load(folder).verdict == verdict
+        assert facts["judge"]["verdict"]["reason"] == "the options say so"
 
     @pytest.mark.parametrize("value", ["0.5", "hardly"])
     def test_another_value_is_refused(self, recipe: Path, value: str) -> None:
