@@ -62,10 +62,8 @@ def calibrate(
     sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
     stride = -(-classified.training.images // sample_size)
     rows = slice(None, None, stride)
-    is_selected = torch.ones(classified.training.images, dtype=torch.bool)[rows]
-    if images.corrections is not None:
-        is_unanswered = images.corrections.given[rows] < 0
-        is_selected = is_unanswered if bool(is_unanswered.any()) else is_selected
+    is_unanswered = images.given[rows] < 0
+    is_selected = is_unanswered if bool(is_unanswered.any()) else ~is_unanswered
     training = classified.training.block(rows)[is_selected]
     frozen = zero_shot.training[rows] @ zero_shot.class_features.T
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())

@@ -76,6 +76,10 @@ class Corrections:
         """(N + E,): the classes of the training images, or -1, and of the examples."""
         return (*self.labels, *self.example_labels)
 
+    def correct(self, labelers: Sequence[PseudoLabeler[Any]]) -> Sequence[PseudoLabeler[Any]]:
+        """Return the labelers; a given class replaces each of their labels."""
+        return [CorrectedLabeler(labeler, self.given) for labeler in labelers]
+
     def joined(self, training: Scan) -> Scan:
         """Return the training images and the examples as one scan."""
         images, keys = (

@@ -96,9 +96,8 @@ def evaluate(
         model_similarities = classified[model.role]
         calibration = calibrate(workspace, images, zero_shot, model_similarities)
         models.append(replace(model, calibration=calibration))
-        answers[model.role] = _answers(model_similarities, calibration, workspace.progress)
-        if images.corrections is not None:
-            answers[model.role] = answers[model.role].corrected(images.corrections.given)
+        predicted = _answers(model_similarities, calibration, workspace.progress)
+        answers[model.role] = predicted.corrected(images.given)
     folder, used = workspace.folder, answers[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions, folder.series]
     write_series(folder.series, images, series.series)
@@ -257,9 +256,7 @@ def _sure_labels(
     own_images = classified.calibrated_posterior(calibration)
     if own_images is None or classified.left_out is None or calibration.own_exponent is None:
         return None
-    confidences = own_images.confidences[:, 0]
-    if images.corrections is not None:
-        confidences = confidences[images.corrections.given < 0]
+    confidences = own_images.confidences[:, 0][images.given < 0]
     return classified.left_out.sure_labels(calibration.own_exponent, confidences)
 
 

@@ -21,7 +21,7 @@ from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.few_images import counted
 from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, PseudoLabeler
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
 from latte.results.folder import RunFolder
@@ -106,6 +106,22 @@ class Images:
         -1 stands for an image without a given class.
         """
         return None if self.corrections is None else self.corrections.every_label
+
+    @property
+    def given(self) -> Tensor:
+        """(N,) int64: class that a person gave to each training image, or -1."""
+        if self.corrections is None:
+            return torch.full((len(self.training.images),), -1)
+        return self.corrections.given
+
+    @property
+    def example_count(self) -> int | None:
+        """Number of examples; None if these images were found without them."""
+        return None if self.corrections is None else len(self.corrections.examples.images)
+
+    def correct(self, labelers: Sequence[PseudoLabeler[Any]]) -> Sequence[PseudoLabeler[Any]]:
+        """Return the labelers; a class that a person gave replaces each of their labels."""
+        return labelers if self.corrections is None else self.corrections.correct(labelers)
 
     def save_given_labels(self, folder: RunFolder) -> list[Path]:
         """Write the classes that a person gave to training images; see `save_corrected`."""

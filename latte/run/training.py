@@ -19,7 +19,6 @@ from latte.interfaces import (
     LatteError,
     Posterior,
     PrototypeAggregator,
-    PseudoLabeler,
     Trainable,
 )
 from latte.interfaces.record import EncoderFacts
@@ -27,7 +26,6 @@ from latte.interfaces.settings import AugmentSettings
 from latte.io.memory import return_freed_memory
 from latte.models.adapted import Adapted
 from latte.models.zero_shot import ZeroShot
-from latte.run.corrections import CorrectedLabeler
 from latte.run.fitting import (
     build_method,
     build_questions,
@@ -81,11 +79,8 @@ def train_learners(
         for number, trainable in enumerate(trainables)
     ]
     texts = FrozenTexts(workspace, bank)
-    labelers: list[PseudoLabeler[Any]] = [*method.labelers.values()]
-    if images.corrections is not None:
-        labelers = [CorrectedLabeler(labeler, images.corrections.given) for labeler in labelers]
     inputs = StepInputs(
-        labelers=labelers,
+        labelers=images.correct([*method.labelers.values()]),
         bank=bank,
         descriptions=[choice.label for choice in recipe.descriptions],
         class_texts=images.class_texts,

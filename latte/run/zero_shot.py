@@ -106,9 +106,9 @@ def load_zero_shot_of(images: Images, path: Path, encoders: Sequence[str]) -> Ze
     for features in feature_sets:
         same_count(path, "training images", [len(features.training), len(images.training.images)])
         same_count(path, "test images", [len(features.evaluation), len(images.evaluation.images)])
-        if images.corrections is not None:
+        if images.example_count is not None:
             examples = 0 if features.examples is None else len(features.examples)
-            same_count(path, "examples", [examples, len(images.corrections.examples.images)])
+            same_count(path, "examples", [examples, images.example_count])
     return zero_shot
 
 
