@@ -26,7 +26,10 @@ def run(
     recipe: shared.RecipeArgument,
     set_: shared.SetOption = None,
     until: Annotated[
-        str, typer.Option(help="Stop after this stage: data, zero-shot, describe, train, evaluate.")
+        str,
+        typer.Option(
+            help="Stop after this stage: data, zero-shot, describe, train, judge, evaluate."
+        ),
     ] = "report",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the stages and which are reused; run nothing.")

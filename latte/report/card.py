@@ -212,7 +212,7 @@ def _confidence(calibration: Calibration | None, answers: int) -> str:
 def _left_out_answers(record: RunRecord) -> int:
     """Return the number of left-out answers that calibrate the model that the run uses."""
     answers = record.train.answers
-    return answers.left_out if answers is not None and record.train.used == "adapted" else 0
+    return answers.left_out if answers is not None and record.judge.used == "adapted" else 0
 
 
 def _limits(results: RunResults) -> list[str]:

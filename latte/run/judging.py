@@ -66,8 +66,8 @@ def judge_model(
 
     def fitted() -> Fit:
         own_images = read_own_images(Run(workspace.folder))
-        member_features = features or zero_shot.training_of(adapted.names)
-        return _fit_of(adapted, member_features, own_images and own_images.posterior)
+        posterior = None if own_images is None else own_images.posterior
+        return _fit_of(adapted, features or zero_shot.training_of(adapted.names), posterior)
 
     start = frozen_start(images, zero_shot, "cpu")
     facts = _facts(workspace, fitted, start, scales)

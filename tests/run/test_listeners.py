@@ -142,8 +142,8 @@ def test_reused_stages_are_reported_as_reused(recipe: Path, diary: Diary) -> Non
     run(recipe)
     heard = diary.read()[1:]
     reused = [["stage_end", one, True] for one in STAGES[:-1]]
-    assert heard[:5] == reused
-    assert heard[5:] == [
+    assert heard[:6] == reused
+    assert heard[6:] == [
         ["stage_start", "report"],
         ["report"],
         ["stage_end", "report", False],
