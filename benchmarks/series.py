@@ -1,4 +1,4 @@
-"""How well near-copies are found: recall by kind of copy, and the rate of wrong pairs, by set.
+"""Recall of near-copies by kind of copy, and rate of wrong pairs, by folder of images.
 
 Of each folder of images, some are copied: cropped, brightened, saved at low quality, scaled to half
 the size, cropped and brightened as in a burst, all of these, or mirrored. A copy counts as found if
@@ -30,9 +30,9 @@ from latte.data.capture_times import burst_pairs, least_alike
 from latte.data.images import open_image
 from latte.data.near_copies import (
     LEAST_CORRELATION,
-    NEIGHBOURS,
     SIDE,
     Thumbnails,
+    candidate_pairs,
     correlate,
     near_copy_pairs,
     plausible_pairs,
@@ -44,7 +44,6 @@ from latte.interfaces import Encoder, ImageReference
 from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
 from latte.run.frozen_features import encode_references
-from latte.toolkit.neighbours import nearest_neighbours
 
 _RECALL = 0.95
 """Share of the copies of each kind that are found on each folder of `--choose`."""
@@ -125,7 +124,7 @@ def print_folder(folder: CopiedFolder, least: float) -> None:
     every = count * (count - 1) // 2
     say(
         f"  own images   {pairs} pairs joined: {100 * pairs / folder.own.total:.3f} % of "
-        f"{folder.own.total:,} pairs of neighbours, {100 * pairs / every:.5f} % of all"
+        f"{folder.own.total:,} candidates, {100 * pairs / every:.5f} % of all"
     )
     series = joined(count, {"near-copies": folder.own.pairs[folder.own.correlations >= least]})
     say(f"  largest series of own images: {int(series.sizes.max())} images")
@@ -195,7 +194,6 @@ def _copied(root: Path, clip: Encoder, options: argparse.Namespace) -> CopiedFol
     progress = make_progress()
     features = encode_references(clip, images, progress, name)[1]
     thumbnails = _thumbnails(images)
-    every = features
     copies: dict[str, Compared] = {}
     alike = 0.0
     for kind, change in KINDS.items():
@@ -204,19 +202,18 @@ def _copied(root: Path, clip: Encoder, options: argparse.Namespace) -> CopiedFol
             for row in originals
         ]
         encoded = encode_references(clip, made, progress, f"{name} {kind}")[1]
-        every = torch.cat([features, encoded])
         pairs = torch.stack([torch.tensor(originals), torch.arange(len(made))], dim=1)
-        is_near = _are_neighbours(every, pairs[:, 0], pairs[:, 1] + len(features))
-        copies[kind] = _compare(thumbnails, _thumbnails(made), pairs, is_near)
+        small = _thumbnails(made)
+        every = candidate_pairs(torch.cat([features, encoded]), _together(thumbnails, small))
+        count = len(features) + len(made)
+        numbers = pairs[:, 0] * count + pairs[:, 1] + len(features)
+        is_near = torch.isin(numbers, every[:, 0] * count + every[:, 1])
+        copies[kind] = _compare(thumbnails, small, pairs, is_near)
         if kind == "burst":
             cosines = (features[pairs[:, 0]] * encoded).sum(dim=1)
             alike = float((cosines >= least_alike(features)).float().mean())
-    neighbours = nearest_neighbours(features, NEIGHBOURS)[1]
-    rows = torch.arange(len(features)).unsqueeze(1).expand_as(neighbours)
-    own = torch.stack([rows.flatten(), neighbours.flatten()], dim=1).sort(dim=1).values
-    return CopiedFolder(
-        name, images, _compare(thumbnails, thumbnails, torch.unique(own, dim=0)), copies, alike
-    )
+    own = _compare(thumbnails, thumbnails, candidate_pairs(features, thumbnails))
+    return CopiedFolder(name, images, own, copies, alike)
 
 
 def _compare(
@@ -227,11 +224,10 @@ def _compare(
     return Compared(compared, correlate(first, second, compared), len(pairs))
 
 
-def _are_neighbours(features: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return for which pairs one is among the ten nearest neighbours of the other."""
-    neighbours = nearest_neighbours(features, NEIGHBOURS)[1]
-    forwards = (neighbours[first] == second.unsqueeze(1)).any(dim=1)
-    return forwards | (neighbours[second] == first.unsqueeze(1)).any(dim=1)
+def _together(first: Thumbnails, second: Thumbnails) -> Thumbnails:
+    return Thumbnails(
+        torch.cat([first.grey, second.grey]), torch.cat([first.layout, second.layout])
+    )
 
 
 def _worst(folders: Sequence[CopiedFolder], least: float) -> float:

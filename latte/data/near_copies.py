@@ -1,6 +1,7 @@
 """Near-copies: the same picture, cropped by a few percent, brightened, saved or scaled again.
 
-Candidates are the nearest neighbours by features. A pair is confirmed by the pixels of two small
+Candidates are the nearest neighbours by features, and by the layout of the picture: features of
+small or poorly saved copies can be far apart. A pair is confirmed by the pixels of two small
 thumbnails: one is laid over the other at several scales and shifts, and what is left of both
 without their smooth parts must agree. A mirrored picture is not a near-copy.
 """
@@ -24,12 +25,13 @@ from latte.toolkit.threads import parallel_map
 SIDE = 32
 """Side of a thumbnail, which is square: a picture is stretched to it, as are its crops."""
 NEIGHBOURS = 10
-"""Number of nearest neighbours of each image that may be its near-copies."""
+"""Number of nearest neighbours of each image, by features and by layouts each, that may be its
+near-copies."""
 LEAST_CORRELATION = 0.65
 """Smallest correlation of the details of near-copies."""
 _LEAST_ROUGH = 0.2
 """Smallest correlation at half the size, without scales, of pairs that are aligned at all."""
-_MOST_APART = 0.35
+_MOST_APART = 0.42
 """Largest distance of the layouts of near-copies. Regular patterns, such as stripes, and objects in
 the same pose agree in their details alone."""
 _LAYOUT = 4
@@ -66,6 +68,11 @@ class Thumbnails:
             layout[row] = (parts / parts.mean()).flatten()
         return cls(grey, layout)
 
+    @property
+    def directions(self) -> Tensor:
+        """Unit rows (N, 48) whose cosines say which layouts are alike."""
+        return normalize(self.layout - 1, dim=1)
+
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 _DARK = 4.0
@@ -89,12 +96,26 @@ def near_copy_pairs(
         thumbnails: those of the same images.
         advance: called with numbers of images that have been compared, to show progress.
     """
-    neighbours = nearest_neighbours(features, NEIGHBOURS, advance=advance)[1]
-    rows = torch.arange(len(features)).unsqueeze(1).expand_as(neighbours)
-    pairs = torch.stack([rows.flatten(), neighbours.flatten()], dim=1).sort(dim=1).values
-    pairs = torch.unique(pairs, dim=0)
+    pairs = candidate_pairs(features, thumbnails, advance)
     near_copies: Tensor = pairs[are_near_copies(thumbnails, thumbnails, pairs)]
     return near_copies
+
+
+def candidate_pairs(
+    features: Tensor, thumbnails: Thumbnails, advance: Callable[[int], object] | None = None
+) -> Tensor:
+    """Return pairs (P, 2) of neighbours by features or by layouts; see `near_copy_pairs`."""
+    neighbours = torch.cat(
+        [
+            nearest_neighbours(rows, NEIGHBOURS, advance=advance)[1]
+            for rows in (features, thumbnails.directions)
+        ],
+        dim=1,
+    )
+    rows = torch.arange(len(features)).unsqueeze(1).expand_as(neighbours)
+    pairs = torch.stack([rows.flatten(), neighbours.flatten()], dim=1).sort(dim=1).values
+    sorted_pairs: Tensor = torch.unique(pairs, dim=0)
+    return sorted_pairs
 
 
 def are_near_copies(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:

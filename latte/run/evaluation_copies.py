@@ -52,23 +52,28 @@ def find_copies(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Fo
     if not others or not workspace.recipe.series.near_copies:
         return None
     rows = torch.tensor(others)
-    features = zero_shot.joined.training
-    neighbours = nearest_rows(zero_shot.evaluation[rows], features, NEIGHBOURS)[1]
-    candidates, places = torch.unique(neighbours, return_inverse=True)
-    progress = workspace.progress
-    pairs = torch.stack(
-        [torch.arange(len(rows)).repeat_interleave(neighbours.shape[1]), places.flatten()], dim=1
+    progress, training_rows = workspace.progress, range(len(training.images))
+    title = "make thumbnails of test images"
+    thumbnails = read_thumbnails(evaluation.cache, others, progress, title)
+    training_thumbnails = read_thumbnails(training.cache, training_rows, progress, "thumbnails")
+    neighbours = torch.cat(
+        [
+            nearest_rows(queries, training_features, NEIGHBOURS)[1]
+            for queries, training_features in (
+                (zero_shot.evaluation[rows], zero_shot.joined.training),
+                (thumbnails.directions, training_thumbnails.directions),
+            )
+        ],
+        dim=1,
     )
-    is_copy = are_near_copies(
-        read_thumbnails(evaluation.cache, others, progress, "make thumbnails of test images"),
-        read_thumbnails(training.cache, candidates.tolist(), progress, "make thumbnails"),
-        pairs,
-    ).view(neighbours.shape)
+    queries = torch.arange(len(rows)).repeat_interleave(neighbours.shape[1])
+    pairs = torch.stack([queries, neighbours.flatten()], dim=1)
+    is_copy = are_near_copies(thumbnails, training_thumbnails, pairs).view(neighbours.shape)
     copied = is_copy.any(dim=1)
     if not bool(copied.any()):
         return None
     first = is_copy.int().argmax(dim=1, keepdim=True)  # the most similar one
-    test_rows, training_rows = rows[copied], neighbours.gather(1, first)[copied, 0]
+    test_rows, copied_rows = rows[copied], neighbours.gather(1, first)[copied, 0]
     leaves_out = workspace.recipe.evaluate.near_copies == "leave-out"
     if leaves_out and len(test_rows) == len(evaluation.images):
         raise LatteError(
@@ -79,13 +84,13 @@ def find_copies(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Fo
     pairs_of_ids = [
         (evaluation.images[row].id, training.images[near].id)
         for row, near in zip(
-            test_rows[:_EXAMPLES].tolist(), training_rows[:_EXAMPLES].tolist(), strict=True
+            test_rows[:_EXAMPLES].tolist(), copied_rows[:_EXAMPLES].tolist(), strict=True
         )
     ]
     facts = EvaluationCopies(
         images=len(test_rows), examples=tuple(pairs_of_ids), left_out=leaves_out
     )
-    return FoundCopies(test_rows, training_rows, facts)
+    return FoundCopies(test_rows, copied_rows, facts)
 
 
 def write_copies(path: Path, images: Images, copies: FoundCopies | None) -> list[Path]:

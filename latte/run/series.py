@@ -153,7 +153,7 @@ def _found_pairs(
     if settings.near_copies:
         rows = range(len(scan.images))
         thumbnails = read_thumbnails(scan.cache, rows, progress, "make thumbnails")
-        with long_task(progress, "compare images", len(rows), "images") as task:
+        with long_task(progress, "compare images", 2 * len(rows), "images") as task:
             near_copies = near_copy_pairs(features, thumbnails, task.advance)
     if settings.seconds > 0:
         times = capture_times(scan.images)

@@ -14,8 +14,8 @@ from latte.interfaces import ImageReference
 def test_image_reference_has_no_field_for_a_label() -> None:
     # `path` is a property made of `_path`.
     names = [field.name for field in dataclasses.fields(ImageReference)]
-    assert names == ["id", "_path", "span"]
-    assert ImageReference.__slots__ == ("id", "_path", "span")
+    assert names == ["id", "_path", "span", "series"]
+    assert ImageReference.__slots__ == ("id", "_path", "span", "series")
 
 
 def test_image_reference_reads_a_span_of_a_file(tmp_path: Path) -> None:
