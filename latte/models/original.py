@@ -33,7 +33,7 @@ def load_original(run: Run, device: str, progress: Progress) -> Backbone:
     if stored is None:
         raise LatteError(
             "an earlier version of latte made this run, and did not record how to load the "
-            "original CLIP, which the run uses because it kept zero-shot CLIP",
+            "original CLIP, which zero-shot CLIP needs",
             where=str(run.folder.path),
             hint=f"record it by making the run again: {run.repeat_command()}",
         )
