@@ -7,24 +7,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte import distributed
+from latte.backbone.features import check_features, check_rows, check_unit
 from latte.backbone.packed import rows_of, starts_of
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, Encoder, LatteError, Progress, TextTrunk, Trunk
-from latte.interfaces.provider import blaming, shown_provider
-from latte.interfaces.returned import check_tensor
+from latte.interfaces.provider import shown_provider
 from latte.toolkit.descriptions import fill
 
 _TEXTS_PER_PASS = 1024
-_UNIT = 1e-2
-"""Largest accepted difference between the length of a unit feature and 1."""
 
 
 @dataclass(frozen=True)
@@ -130,40 +128,6 @@ def encode_image_batches(
     if trunk is None:
         check_unit(encoder, features)
     return features
-
-
-def check_rows(encoder: Encoder, rows: object, count: int, width: int) -> None:
-    """Check features (count, width) without reading them.
-
-    Raises `LatteError` that names the package of the encoder.
-    """
-    with blaming(encoder, "its features"):
-        check_tensor("features", rows, (count, width), device=encoder.device)
-
-
-def check_unit(encoder: Encoder, features: Tensor) -> None:
-    """Check that the rows of features (N, D) have length 1. Raises `LatteError` as `check_rows`."""
-    with blaming(encoder, "its features"):
-        if not are_unit(features):
-            raise ValueError("they are not normalised")
-
-
-def are_unit(features: Tensor) -> bool:
-    """Return True if all rows have length 1; False for NaN, too."""
-    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())
-
-
-def check_features(
-    features: Tensor, tower: Literal["image", "text"], where: str | None = None
-) -> None:
-    """Check features (N, D). Raises `LatteError` if a feature is zero or not finite."""
-    if not features.isfinite().all() or not features.any(dim=1).all():
-        raise LatteError(
-            f"the {tower} tower gives features that are zero or not finite numbers",
-            where=where,
-            hint="the model's weights are damaged, or its training diverged: get the model again, "
-            "or train with a lower learning rate",
-        )
 
 
 def encode_cached_images(

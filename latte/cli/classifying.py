@@ -23,7 +23,7 @@ from latte.report.numbers import duration, percent, plural
 from latte.report.output import echo, rows_stream
 
 if TYPE_CHECKING:
-    from latte.data.scan import SkippedImage
+    from latte.data.images import SkippedImage
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.predictor import Predictor
@@ -257,7 +257,8 @@ class _Skipped:
         """Write the list of skipped images to `path`; if none was skipped, delete an older list."""
         if path is None:
             return
-        from latte.data.scan import SkippedImage, write_skipped
+        from latte.data.images import SkippedImage
+        from latte.data.scan import write_skipped
 
         reasons = self.left_out.reasons
         left_out = [SkippedImage(path_as_text(str(file)), reason) for file, reason in reasons]
@@ -289,7 +290,7 @@ def count_images(images: Sequence[str]) -> int | None:
 def _image_paths(
     images: Sequence[str], sort_into: Path | None, skipped: _Skipped
 ) -> Iterator[Path]:
-    from latte.data.scan import SkippedImage
+    from latte.data.images import SkippedImage
     from latte.predict.sorting import refuse_inside
     from latte.predict.stream import named_images
 

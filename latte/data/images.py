@@ -6,6 +6,7 @@ import logging
 import re
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy
@@ -55,6 +56,14 @@ class UnreadableImageError(LatteError):
     def __init__(self, reason: str, *, where: str | None = None) -> None:
         super().__init__(reason, where=where)
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """An image that cannot be read, with the reason in one line."""
+
+    id: str
+    reason: str
 
 
 def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:

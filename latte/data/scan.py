@@ -13,19 +13,17 @@ import numpy
 from latte import distributed
 from latte.data.cache import DEFAULT_CACHE_BYTES, ImageCache, PixelStore
 from latte.data.disk_cache import DiskStore
-from latte.data.images import CheckedImage, Pixels, UnreadableImageError, decode_image, read_image
+from latte.data.images import (
+    CheckedImage,
+    Pixels,
+    SkippedImage,
+    UnreadableImageError,
+    decode_image,
+    read_image,
+)
 from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference, Progress
 from latte.io.files import digest, write_atomically
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that cannot be read, with the reason in one line."""
-
-    id: str
-    reason: str
-
 
 _Outcome = tuple[str | None, str]
 """(key, "") of a usable image, or (None, reason) of a skipped image; processes send it as JSON."""

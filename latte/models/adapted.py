@@ -11,11 +11,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from latte.backbone.encode import encode_cached_images
 from latte.backbone.precision import Arithmetic, encoding_in
-from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities, mean_similarities
-from latte.interfaces import Backbone, Classifier, Encoder, Progress
+from latte.interfaces import Backbone, Classifier, Encoder
 
 
 @dataclass(frozen=True)
@@ -92,21 +90,6 @@ class Adapted:
         """Return the probability (B, C) that a class fits an image; None without `logit_bias`."""
         bias = self.logit_bias
         return None if bias is None else (self.logit_scale * similarities + bias).sigmoid()
-
-    def encode(
-        self, images: ImageCache, batch_size: int, progress: Progress, name: str
-    ) -> tuple[Tensor, ...]:
-        """Encode all images; return the unit features (N, D) of each member, on the CPU."""
-        member_features = []
-        for member in self.members:
-            features = torch.empty(0, member.encoder.embedding_width)
-            if len(images):
-                with member.encoding():
-                    features = encode_cached_images(
-                        member.encoder, images, batch_size, progress, name
-                    )
-            member_features.append(features)
-        return tuple(member_features)
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Return the members' mean similarities (B, C), from each member's features (B, D)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte.backbone.encode import are_unit
+from latte.backbone.features import are_unit
 from latte.interfaces import Classifier, Progress, long_task
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from latte.data.scan import SkippedImage
+from latte.data.images import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.interfaces.measurements import UsedModel

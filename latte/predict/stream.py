@@ -16,10 +16,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.backbone.encode import check_features, check_rows
-from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
+from latte.backbone.features import check_features, check_rows
+from latte.data.images import (
+    SkippedImage,
+    UnreadableImageError,
+    decode_image,
+    read_image,
+    upright_rgb,
+)
 from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
-from latte.data.scan import SkippedImage
 from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
 from latte.interfaces import ImageReference, LatteError, PixelFormat

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from latte import distributed
 from latte.data.cache import ImageCache
-from latte.data.scan import Scan, SkippedImage, scan_images
+from latte.data.images import SkippedImage
+from latte.data.scan import Scan, scan_images
 from latte.data.sources.listed import ListedPaths
 from latte.data.sources.workbook import sheet_note
 from latte.interfaces import (

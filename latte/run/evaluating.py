@@ -37,6 +37,7 @@ from latte.run.evaluation_copies import find_copies, write_copies
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.left_out import read_left_out
+from latte.run.member_features import encode_members
 from latte.run.result import StageResult
 from latte.run.series import RunSeries, write_series
 from latte.run.workspace import Workspace
@@ -207,8 +208,12 @@ def _classify(
         size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
         adapted, training = outcome.adapted, outcome.features
         if training is None:
-            training = adapted.encode(images.training.cache, size, progress, "label images")
-        evaluation = adapted.encode(images.evaluation.cache, size, progress, "label test images")
+            training = encode_members(
+                adapted, images.training.cache, size, progress, "label images"
+            )
+        evaluation = encode_members(
+            adapted, images.evaluation.cache, size, progress, "label test images"
+        )
         trained["adapted"] = training, evaluation
     posterior, left_out = None, None
     if distributed.is_main_process():

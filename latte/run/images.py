@@ -20,7 +20,8 @@ from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.few_images import counted
-from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
+from latte.data.images import SkippedImage
+from latte.data.scan import Scan, scan_images, write_skipped
 from latte.interfaces import LatteError, PseudoLabeler
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines

@@ -19,6 +19,7 @@ from latte.results.run import Run
 from latte.run.cross_fit import measured_verdict
 from latte.run.fitting import frozen_start
 from latte.run.images import Images
+from latte.run.member_features import encode_members
 from latte.run.workspace import Workspace
 from latte.train.fit import Fit, conflict, judge, without_conflict
 
@@ -61,7 +62,7 @@ def judge_model(
     features = None
     if workspace.recipe.guard and trains_clip(workspace):
         size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
-        features = adapted.encode(images.training.cache, size, progress, "label images")
+        features = encode_members(adapted, images.training.cache, size, progress, "label images")
     scales = None if features is None else _logit_scales(adapted)
 
     def fitted() -> Fit:

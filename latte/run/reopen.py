@@ -18,6 +18,7 @@ from latte.run.evaluating import measure
 from latte.run.evaluation_copies import find_copies
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
+from latte.run.member_features import encode_members
 from latte.run.workspace import Workspace, naming_repair, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
@@ -57,7 +58,7 @@ def evaluate_run(
     zero_shot = compute_zero_shot(workspace, images, with_encoders=False)
     adapted = load_model(Run(workspace.folder), workspace.device, progress, "adapted")
     outcome = load_outcome(workspace, images, zero_shot, adapted)
-    features = outcome.adapted.encode(images.evaluation.cache, size, progress, "evaluate")
+    features = encode_members(adapted, images.evaluation.cache, size, progress, "evaluate")
     # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.
     evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}
     evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.evaluation])

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from latte.backbone.encode import check_features
+from latte.backbone.features import check_features
 from latte.backbone.packed import rows_of, starts_of
 from latte.backbone.precision import Arithmetic, encoding_in, forward_in
 from latte.interfaces import Backbone, TextTrunk, Trunk

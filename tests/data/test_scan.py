@@ -6,8 +6,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from latte.data import cache as cache_module
-from latte.data.images import decode_image
-from latte.data.scan import SkippedImage, scan_images, write_skipped
+from latte.data.images import SkippedImage, decode_image
+from latte.data.scan import scan_images, write_skipped
 from latte.interfaces import ImageReference
 from latte.io.files import digest
 from tests.helpers.pictures import references

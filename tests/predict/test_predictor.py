@@ -16,8 +16,7 @@ import torch
 from PIL import Image
 
 import latte
-from latte.data.images import open_image
-from latte.data.scan import SkippedImage
+from latte.data.images import SkippedImage, open_image
 from latte.evaluate.predictions import Prediction
 from latte.interfaces import ImageReference, LatteError
 from latte.predict.predictor import Predictor
