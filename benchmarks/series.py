@@ -6,7 +6,7 @@ it is joined with its original. Joined pairs of images of the folder itself are 
 folder has copies already: `--pictures` writes a picture of these pairs, to look at. The smallest
 correlation is chosen on the folders `--choose`, and judged on the folders `--judge`.
 
-With `--images`, print time and memory for so many random features with random thumbnails.
+With `--images`, print time and memory of the search among so many random features and thumbnails.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from benchmarks.folder_sets import load_clip, positive
 from benchmarks.measuring import peak_memory, say
+from benchmarks.scale_features import drawn_features, random_features
 from latte.data.capture_times import burst_pairs, least_alike
-from latte.data.images import open_image
+from latte.data.images import Pixels, open_image
 from latte.data.near_copies import (
     LEAST_CORRELATION,
     SIDE,
@@ -45,9 +46,10 @@ from latte.registry.registry import load_registry
 from latte.report.progress import make_progress
 from latte.run.frozen_features import encode_references
 
+_WIDTH = 384
+"""Width of the features of many images, and of those in files."""
 _RECALL = 0.95
 """Share of the copies of each kind that are found on each folder of `--choose`."""
-_THUMBNAIL_BYTES = 3 * SIDE**2
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path("series"), help="folder of the copies")
     parser.add_argument("--pictures", action="store_true", help="write pictures of joined pairs")
     parser.add_argument("--images", type=positive, help="time and memory of so many images")
+    parser.add_argument("--features", nargs="+", type=Path, default=[], help="sets, for --images")
     options = parser.parse_args(arguments)
     if options.images:
-        print_cost(options.images)
+        print_cost(options.images, options.features)
         return
     clip = load_clip(options.model, load_registry())
     least = LEAST_CORRELATION
@@ -131,43 +134,45 @@ def print_folder(folder: CopiedFolder, least: float) -> None:
     say(f"  features of burst copies are alike: {100 * folder.alike:.1f} %")
 
 
-def print_cost(images: int) -> None:
-    """Print time and memory of the search among random features and random smooth thumbnails.
+def print_cost(images: int, files: Sequence[Path]) -> None:
+    """Print time and memory of the search among many images with random, smooth thumbnails.
 
-    Features are of clusters of ten images, so that neighbours are similar, and a tenth of the
-    images is a copy of another one.
+    Features have the statistics of the sets in `files`, or are random around a hundred points. A
+    tenth of the images have almost the features of another one, and its picture.
     """
     generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(images // 10 + 1, 512, generator=generator)
-    features = centres[torch.arange(images) // 10]
-    features += 0.7 * torch.randn(images, 512, generator=generator)
-    features = normalize(features, dim=1)
+    drawn = (
+        drawn_features(files, _WIDTH, images, 100)
+        if files
+        else random_features(_WIDTH, images, 100)
+    )
+    features = drawn.images
     small = torch.rand(images, 3, 5, 5, generator=generator)
     copied = torch.arange(0, images - 1, 10)
     small[copied + 1] = small[copied]
-    features[copied + 1] = normalize(features[copied] + 1e-3, dim=1)
+    noise = 0.01 * torch.randn(len(copied), _WIDTH, generator=generator)
+    features[copied + 1] = normalize(features[copied] + noise, dim=1)
 
-    def pictures() -> Iterator[Tensor]:
+    def pictures() -> Iterator[Pixels]:
         for block in torch.split(small, 1000):
-            large = torch.nn.functional.interpolate(block, SIDE, mode="bicubic")
-            noise = torch.rand(large.shape, generator=generator) * 0.1
-            yield from (255 * (large + noise).clamp(0, 1)).byte().permute(0, 2, 3, 1)
+            large = interpolate(block, SIDE, mode="bicubic").clamp(0, 1)
+            yield from (255 * large).byte().permute(0, 2, 3, 1).numpy()
 
-    thumbnails = Thumbnails.of((picture.numpy() for picture in pictures()), images)
-    del centres
+    thumbnails = Thumbnails.of(pictures(), images)
     before, began, cpu = peak_memory(), time.perf_counter(), time.process_time()
     pairs = near_copy_pairs(features, thumbnails)
-    found = time.perf_counter()
+    found, cpu_found = time.perf_counter(), time.process_time()
     times = [float(row // 3) for row in range(images)]
     bursts = burst_pairs(["photos"] * images, times, features, 2.0)
     series = joined(images, {"near-copies": pairs, "burst": bursts})
     say(
-        f"{images:,} images: near-copies {found - began:.1f} s, bursts and series "
-        f"{time.perf_counter() - found:.1f} s, CPU {time.process_time() - cpu:.1f} s on "
-        f"{torch.get_num_threads()} threads; {len(pairs):,} pairs of near-copies, "
-        f"{len(series):,} series; thumbnails {_bytes(thumbnails) / 2**20:.0f} MiB, peak memory "
-        f"{1024 * (peak_memory() - before):.0f} MiB above that before the search"
+        f"{images:,} images: near-copies {found - began:.1f} s (CPU {cpu_found - cpu:.1f} s), "
+        f"bursts and series {time.perf_counter() - found:.1f} s (CPU "
+        f"{time.process_time() - cpu_found:.1f} s), {torch.get_num_threads()} threads; "
+        f"{len(pairs):,} pairs of near-copies; thumbnails {_bytes(thumbnails) / 2**20:.0f} MiB, "
+        f"peak memory {1024 * (peak_memory() - before):.0f} MiB above that before the search"
     )
+    say(f"largest series: {int(series.sizes.max()):,} images")
 
 
 def write_picture(folder: CopiedFolder, least: float, path: Path) -> None:

@@ -43,6 +43,8 @@ _PARTS = (0.0, 1 / 3, 2 / 3)
 """Shifts of less than a pixel."""
 _WINDOW = 5
 """Side of the square whose mean is taken from each pixel, so that only details are compared."""
+_FAINT = 10.0
+"""Contrast, in grey levels, below which details count less: it can be noise."""
 _ROUGH_PAIRS, _FINE_PAIRS = 4096, 256
 """Numbers of pairs that a thread compares at once."""
 
@@ -141,11 +143,13 @@ def correlate(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
 
 def _alike(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
     """Return which pairs (P,) have about the same layout, relative to its contrast."""
-    blocks = [
-        layout_distances(first.layout[rows[:, 0]], second.layout[rows[:, 1]])
-        for rows in torch.split(pairs, _ROUGH_PAIRS)
-    ]
-    return torch.cat([torch.zeros(0), *blocks]) <= _MOST_APART
+    is_alike = torch.zeros(len(pairs), dtype=torch.bool)
+    for start in range(0, len(pairs), _ROUGH_PAIRS):
+        block = slice(start, start + _ROUGH_PAIRS)
+        rows, others = pairs[block].unbind(dim=1)
+        distances = layout_distances(first.layout[rows], second.layout[others])
+        is_alike[block] = distances <= _MOST_APART
+    return is_alike
 
 
 def layout_distances(first: Tensor, second: Tensor) -> Tensor:
@@ -190,9 +194,18 @@ def _fine(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _details(grey: Tensor) -> Tensor:
-    """Return pictures (P, 1, S, S) without the mean around each pixel."""
+    """Return pictures (P, 1, S, S) without the mean around each pixel, relative to the contrast.
+
+    So a few strong edges, such as those of a white frame, do not outweigh everything else.
+    """
+    details = grey - _local_mean(grey)
+    return details / (_local_mean(details.square()).sqrt() + _FAINT)
+
+
+def _local_mean(pictures: Tensor) -> Tensor:
+    """Return the mean (P, 1, S, S) around each pixel."""
     margin = _WINDOW // 2
-    return grey - avg_pool2d(pad(grey, (margin,) * 4, mode="replicate"), _WINDOW, stride=1)
+    return avg_pool2d(pad(pictures, (margin,) * 4, mode="replicate"), _WINDOW, stride=1)
 
 
 def _largest_correlation(templates: Tensor, patches: Tensor) -> Tensor:

@@ -123,14 +123,17 @@ def test_csv_jsonl_parquet_and_xlsx_have_the_same_rows(
         assert capsys.readouterr().out == f"labels of 6 images: labels.{format_}\n"
     with Path("labels.csv").open(newline="") as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
-    assert [(image, label, float(share)) for image, label, share in rows] == labels
+    series = open_run(run).rows.series
+    expected = [(*label, number) for label, number in zip(labels, series, strict=True)]
+    assert [(image, label, float(share), int(n)) for image, label, share, n in rows] == expected
     records = [json.loads(line) for line in Path("labels.jsonl").read_text().splitlines()]
-    assert [(one["image"], one["label"], one["confidence"]) for one in records] == labels
+    assert [tuple(one.values()) for one in records] == expected
     table = parquet.read_table("labels.parquet").to_pylist()
-    assert [(one["image"], one["label"], one["confidence"]) for one in table] == labels
+    assert [tuple(one.values()) for one in table] == expected
     sheet = ElementTree.fromstring(ZipFile("labels.xlsx").read("xl/worksheets/sheet1.xml"))
     texts = ["".join(cell.itertext()) for cell in sheet.iter() if cell.tag.endswith("}c")]
-    assert texts[3:] == [str(cell) for label in labels for cell in label]
+    assert texts[:4] == ["image", "label", "confidence", "series"]
+    assert texts[4:] == [str(cell) for label in expected for cell in label]
 
 
 def annotated(path: Path) -> Path:
