@@ -61,7 +61,7 @@ def test_calibration_error_is_unknown_without_labels(recipe: Path) -> None:
 
 
 def test_a_run_that_was_not_evaluated_has_the_logit_scale(recipe: Path) -> None:
-    folder, _, _ = run(recipe, until="train")
+    folder, _, _ = run(recipe, until="judge")
     model = latte.load(folder, device="cpu")
     assert model.calibration is None
     assert model.scale == model.adapted.logit_scale
