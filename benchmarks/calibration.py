@@ -39,7 +39,7 @@ from latte.evaluate.calibration import (
 )
 from latte.evaluate.left_out import answered_exponent, answered_scale
 from latte.models.posterior import OwnImages
-from latte.run.cross_fit import FOLDS, LEAST_ANSWERS, folds
+from latte.run.cross_fit import FOLDS, LEAST_SERIES, folds
 from latte.run.left_out import LeftOut, joined
 
 GROWTHS, SPREADS = (0.0, 0.2, 0.4, 0.6), (0.4, 0.7, 1.0)
@@ -159,9 +159,10 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
 def left_out(answered: AnsweredSet, given: Tensor) -> LeftOut | None:
     """Return what fits say about answers that they do not know; None with too few answers."""
     rows = (given >= 0).nonzero().squeeze(1).tolist()
-    if len(rows) < LEAST_ANSWERS:
+    if len(rows) < LEAST_SERIES:
         return None
-    fold_of = folds({str(row): int(given[row]) for row in rows})
+    labels = {str(row): int(given[row]) for row in rows}
+    fold_of = folds(labels, {key: int(key) for key in labels})
     parts = []
     for fold in range(FOLDS):
         hidden = torch.tensor([row for row in rows if fold_of[str(row)] == fold])

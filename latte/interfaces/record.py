@@ -177,10 +177,12 @@ class LeftOutAnswers(Checked):
     """Gain of a model that a person's answers taught, estimated by leaving answers out in turn.
 
     Each answer is compared with the label that its image gets from a fit without this answer and
-    the others of its fold. Only answers of classes with two answers or more are left out.
+    the others of its fold. Answers about images of one series are in the same fold. Only answers of
+    classes with answers about two series or more measure the gain.
 
     Attributes:
         answers: Number of answers that were left out.
+        series: Number of series of their images; None if the run did not look for series.
         folds: Number of fits.
         zero_shot: Share of these images that zero-shot CLIP labels as the person did.
         adapted: Share that the fits label as the person did.
@@ -189,6 +191,7 @@ class LeftOutAnswers(Checked):
     """
 
     answers: Positive
+    series: Positive | None = None
     folds: Positive
     zero_shot: Share
     adapted: Share
@@ -201,6 +204,7 @@ class AnswerFacts(Checked):
 
     Attributes:
         answers: Number of these images; copies of an image count once.
+        series: Number of their series; None if the run did not look for series.
         classes: Number of their classes.
         measured: The gain of the taught model, estimated by leaving answers out in turn; None if it
             was not measured.
@@ -209,6 +213,7 @@ class AnswerFacts(Checked):
     """
 
     answers: Positive
+    series: Positive | None = None
     classes: Positive
     measured: LeftOutAnswers | None = None
     left_out: Count = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latte.interfaces.record import AnswerFacts, SureLabels
+from latte.interfaces.record import AnswerFacts, LeftOutAnswers, SureLabels
 from latte.report.numbers import percent, plural, points, points_range
 from latte.report.statement import Tone
 
@@ -16,7 +16,7 @@ def taught_sentence(facts: AnswerFacts) -> str:
     +57.2 to +74.9; accuracy 24 to 91 %), estimated by leaving answers out in turn (5 folds). The
     estimate is about images like the answered ones.`
     """
-    answers, estimate = f"{plural(facts.answers, 'answer')} taught the model", facts.measured
+    answers, estimate = f"{_answers(facts)} taught the model", facts.measured
     if estimate is None:
         return f"{answers}; its gain is not measured."
     images = estimate.answers
@@ -36,11 +36,21 @@ def taught_sentence(facts: AnswerFacts) -> str:
         if doubtful
         else ""
     )
-    left_out = "" if images == facts.answers else f" {images:,}"
+    left_out = "answers" if images == facts.answers else _answers(estimate)
     return (
         f"{answers}: {change} {gain}; accuracy {zero_shot} before, {adapted} after), estimated by "
-        f"leaving{left_out} answers out in turn ({estimate.folds} folds). {_ABOUT}{again}"
+        f"leaving {left_out} out in turn ({estimate.folds} folds). {_ABOUT}{again}"
     )
+
+
+def _answers(facts: AnswerFacts | LeftOutAnswers) -> str:
+    """Return the number of answers, with that of their series if several are about one series.
+
+    Example: `43 answers about 31 series`.
+    """
+    answers = plural(facts.answers, "answer")
+    several = facts.series is not None and facts.series < facts.answers
+    return f"{answers} about {facts.series:,} series" if several else answers
 
 
 def sure_sentence(sure: SureLabels) -> str:

@@ -2,16 +2,17 @@
 
 All answers teach the model that a run uses, so none of them can measure it. Instead the labelers
 are fitted again without a fifth of the answers, and label the images of these answers. After five
-fits, each answer was left out once. The fits know fewer answers than the model, so they are hardly
-better than it. The same fits show which answers are probably mistakes: those whose class is
-unlikely by all other answers. What the fits say about their left-out answers also calibrates the
-model's confidence; see `latte.run.left_out`.
+fits, each answer was left out once. Answers about images of one series are left out together,
+because a copy or another photo of the same burst would show the class of the left-out image. The
+fits know fewer answers than the model, so they are hardly better than it. The same fits show which
+answers are probably mistakes: those whose class is unlikely by all other answers. What the fits say
+about their left-out answers also calibrates the model's confidence; see `latte.run.left_out`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latte.data.series import Series
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.doubtful import doubtful_answers
 from latte.evaluate.metrics import paired_gain_interval
@@ -32,37 +34,49 @@ from latte.run.left_out import LeftOut, joined
 from latte.run.workspace import Workspace
 
 FOLDS = 5
-LEAST_ANSWERS = 6
-"""With fewer answers that can be left out, the gain is not measured."""
+LEAST_SERIES = 6
+"""With answers about fewer series that can be left out, the gain is not measured."""
 
 
 def taught_facts(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    bank: DescriptionBank,
+    find_series: Callable[[], Series],
 ) -> tuple[dict[str, Any], LeftOut | None]:
     """Return the fields of `TrainFacts` about what a person taught; see also `answer_facts`."""
-    answers, left_out = answer_facts(workspace, images, zero_shot, bank)
+    answers, left_out = answer_facts(workspace, images, zero_shot, bank, find_series)
     return {"answers": answers}, left_out
 
 
 def answer_facts(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    bank: DescriptionBank,
+    find_series: Callable[[], Series],
 ) -> tuple[AnswerFacts | None, LeftOut | None]:
     """Return facts about the answers that teach the run, and what fits say that do not know them.
 
     Both are None without answers. The images are the joined ones, with the examples among the
-    training images. No answer is left out if the recipe has training steps, because each fit would
-    train the model again, or if there are too few. The gain is measured by the answers of classes
-    with two answers or more, if these are enough.
+    training images; `find_series` returns their series, and is called if there are answers. No
+    answer is left out if the recipe has training steps, because each fit would train the model
+    again, or if the answers are about too few series. The gain is measured by the answers of
+    classes with answers about two series or more, if these are enough.
     """
     if images.corrections is None:
         return None, None
     rows = _distinct(images.training.keys, images.corrections)
     labels = {key: images.corrections.labels[row] for key, row in rows.items()}
-    per_class = Counter(labels.values())
-    facts = AnswerFacts(answers=len(labels), classes=len(per_class))
-    if workspace.recipe.train.takes_steps or len(labels) < LEAST_ANSWERS:
+    numbers = find_series().numbers.tolist()
+    series = {key: numbers[row] for key, row in rows.items()}
+    facts = AnswerFacts(
+        answers=len(labels), series=len({*series.values()}), classes=len({*labels.values()})
+    )
+    if workspace.recipe.train.takes_steps or len({*series.values()}) < LEAST_SERIES:
         return facts, None
-    fold_of = folds(labels)
+    fold_of = folds(labels, series)
     keys = sorted(labels, key=lambda key: fold_of[key])
     left_out_folds = []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
@@ -74,18 +88,28 @@ def answer_facts(
             task.advance()
     left_out = joined(left_out_folds)
     facts = facts.model_copy(update={"left_out": len(keys)})
-    is_usable = torch.tensor([per_class[labels[key]] > 1 for key in keys])
-    if int(is_usable.sum()) < LEAST_ANSWERS:
+    per_class = Counter(label for label, _ in {(labels[key], series[key]) for key in keys})
+    usable = [key for key in keys if per_class[labels[key]] > 1]
+    if len({series[key] for key in usable}) < LEAST_SERIES:
         return facts, left_out
-    answered_rows = torch.tensor([rows[key] for key in keys])[is_usable]
-    measured = _measured(left_out.of(is_usable), answered_rows, images, zero_shot)
+    is_usable = torch.tensor([per_class[labels[key]] > 1 for key in keys])
+    answered_rows = torch.tensor([rows[key] for key in usable])
+    answered_series = [series[key] for key in usable]
+    measured = _measured(left_out.of(is_usable), answered_rows, answered_series, images, zero_shot)
     return facts.model_copy(update={"measured": measured}), left_out
 
 
 def _measured(
-    left_out: LeftOut, answered_rows: Tensor, images: Images, zero_shot: ZeroShot
+    left_out: LeftOut,
+    answered_rows: Tensor,
+    answered_series: Sequence[int],
+    images: Images,
+    zero_shot: ZeroShot,
 ) -> LeftOutAnswers:
-    """Return the gain by left-out answers, which are about the images `answered_rows`."""
+    """Return the gain by left-out answers, which are about the images `answered_rows`.
+
+    `answered_series` are the series of these images.
+    """
     answers, number = left_out.answers, len(left_out.answers)
     adapted = (left_out.own.labels[:, 0] == answers).tolist()
     frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
@@ -93,6 +117,7 @@ def _measured(
     pairs = Counter(zip(adapted, frozen, strict=True))
     return LeftOutAnswers(
         answers=number,
+        series=len({*answered_series}),
         folds=FOLDS,
         zero_shot=sum(frozen) / number,
         adapted=sum(adapted) / number,
@@ -122,14 +147,16 @@ def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
     )
 
 
-def folds(labels: Mapping[str, int]) -> dict[str, int]:
-    """Return a fold per key, so that the answers of a class spread over as many folds as possible.
+def folds(labels: Mapping[str, int], series: Mapping[str, int]) -> dict[str, int]:
+    """Return a fold per key, the same for all keys of a series.
 
-    `labels` are the classes by key. The order is that of hashes of the keys, so an answer that is
-    added moves few others.
+    `labels` are the classes by key, and `series` are the numbers of the series. The series of a
+    class spread over as many folds as possible. Series come in the order of the first of their
+    keys, by class and by hash of the key, so an answer that is added moves few others.
     """
     ranked = sorted(labels, key=lambda key: (labels[key], blake2b(key.encode()).digest()))
-    return {key: number % FOLDS for number, key in enumerate(ranked)}
+    numbers: dict[int, int] = {}
+    return {key: numbers.setdefault(series[key], len(numbers)) % FOLDS for key in ranked}
 
 
 def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:

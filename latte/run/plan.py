@@ -97,7 +97,9 @@ def _train(job: Job) -> StageResult:
     cut = count_cut(workspace, bank) if distributed.is_main_process() else ()
     inputs = (workspace, job.images.joined, zero_shot.joined, bank)
     adapted, posterior = adapt(*inputs)
-    taught, left_out = taught_facts(*inputs)
+    taught, left_out = taught_facts(
+        *inputs, lambda: find_series(workspace, job.images, zero_shot).series
+    )
     job.keep(TRAIN, adapted)
     written, asked_questions = [folder.metrics], AskedQuestions()
     if distributed.is_main_process():

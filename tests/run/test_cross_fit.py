@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,27 @@ def facts(low: float, value: float, high: float) -> AnswerFacts:
 
 def test_folds_spread_the_answers_of_a_class() -> None:
     labels = {f"key {number}": number % 3 for number in range(30)}
-    fold_of = folds(labels)
+    series = {key: number for number, key in enumerate(labels)}
+    fold_of = folds(labels, series)
     per_class = Counter((fold, labels[key]) for key, fold in fold_of.items())
     assert per_class == {(fold, label): 2 for fold in range(FOLDS) for label in range(3)}
-    assert folds(dict(reversed(labels.items()))) == fold_of
+    assert folds(dict(reversed(labels.items())), series) == fold_of
+
+
+def test_folds_do_not_change_if_no_image_has_a_series() -> None:
+    labels = {f"key {number}": number % 4 for number in range(23)}
+    ranked = sorted(labels, key=lambda key: (labels[key], blake2b(key.encode()).digest()))
+    alone = {key: 7 * number for number, key in enumerate(labels)}
+    assert folds(labels, alone) == {key: place % FOLDS for place, key in enumerate(ranked)}
+
+
+def test_answers_about_a_series_are_in_one_fold_and_series_spread_over_all_folds() -> None:
+    labels = {f"key {number}": number // 3 % 2 for number in range(90)}
+    series = {key: number // 3 for number, key in enumerate(labels)}
+    fold_of = folds(labels, series)
+    fold_of_series = {(series[key], fold) for key, fold in fold_of.items()}
+    assert len(fold_of_series) == 30
+    assert Counter(fold for _, fold in fold_of_series) == dict.fromkeys(range(FOLDS), 6)
 
 
 def test_the_taught_model_is_used_unless_its_interval_is_below_zero() -> None:
@@ -69,7 +87,13 @@ def test_the_sentence_says_how_the_gain_was_estimated() -> None:
     assert taught_sentence(doubted).endswith(
         " 1 answer contradicts all others; `latte review` shows such images again."
     )
-    few = taught_sentence(AnswerFacts(answers=1, classes=1))
+    bursts = AnswerFacts(
+        answers=50, series=36, classes=9, measured=estimate.model_copy(update={"series": 31})
+    )
+    sentence = " ".join(taught_sentence(bursts).split())
+    assert sentence.startswith("50 answers about 36 series taught the model: ")
+    assert "by leaving 40 answers about 31 series out in turn (5 folds)" in sentence
+    few = taught_sentence(AnswerFacts(answers=1, series=1, classes=1))
     assert few == "1 answer taught the model; its gain is not measured."
 
 
@@ -120,6 +144,7 @@ def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(
 
     monkeypatch.setattr("latte.run.cross_fit.fit_again", recording_fit)
     folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 2)}")
+    assert recorded(folder, "train", "answers")["series"] == 6
     for image, copy in copies.items():
         answers = [(labels[image], labels[copy]) for labels in fits]
         assert [own == copied for own, copied in answers] == [True] * FOLDS
@@ -139,6 +164,42 @@ def test_a_changed_guard_does_not_leave_answers_out_again(recipe: Path) -> None:
     assert [names.count(name) for names in tasks] == [1, 0]
 
 
+def series_file(recipe: Path, per_series: int) -> Path:
+    """Write the true classes of all training images, in series of `per_series` images."""
+    path = labels_file(recipe, 4)
+    head, *rows = path.read_text().splitlines()
+    series = [f"{row},{number // per_series}" for number, row in enumerate(rows)]
+    path.write_text("\n".join([f"{head},series", *series[:11], ""]))
+    return path
+
+
+def test_no_series_has_answers_on_both_sides_of_a_fold(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[tuple[int, ...]] = []
+
+    def recording_fit(workspace: Workspace, images: Images, *rest: Any) -> Any:
+        assert images.corrections is not None
+        fits.append(images.corrections.labels)
+        return fit_again(workspace, images, *rest)
+
+    monkeypatch.setattr("latte.run.cross_fit.fit_again", recording_fit)
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={series_file(recipe, 2)}")
+    for first in range(0, 10, 2):
+        assert all((labels[first] < 0) == (labels[first + 1] < 0) for labels in fits)
+    assert [sum(labels[row] < 0 for labels in fits) for row in range(11)] == [1] * 11
+    answers = recorded(folder, "train", "answers")
+    assert (answers["answers"], answers["series"]) == (11, 6)
+    assert (answers["measured"]["answers"], answers["measured"]["series"]) == (11, 6)
+
+
+def test_answers_about_few_series_are_not_left_out(recipe: Path) -> None:
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={series_file(recipe, 3)}")
+    answers = recorded(folder, "train", "answers")
+    assert (answers["answers"], answers["series"], answers["left_out"]) == (11, 4, 0)
+    assert answers["measured"] is None
+
+
 def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
     file = labels_file(recipe, 3)
     file.write_text(file.read_text().replace("part-0/002.jpg,red", "part-0/002.jpg,blue"))
@@ -153,4 +214,4 @@ def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None
 def test_a_recipe_with_steps_does_not_train_again(recipe: Path) -> None:
     folder, _, _ = run(recipe, "train.max_steps=1", f"corrections={labels_file(recipe, 3)}")
     answers = recorded(folder, "train", "answers")
-    assert answers == {"answers": 9, "classes": 3, "measured": None, "left_out": 0}
+    assert answers == {**{"answers": 9, "series": 9, "classes": 3, "measured": None, "left_out": 0}}
