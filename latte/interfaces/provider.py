@@ -32,7 +32,7 @@ class Provider:
 
     @property
     def hint(self) -> str:
-        """Where to report a fault of the component."""
+        """Advice on where to report a fault of the component."""
         if self.distribution is None:
             return "report it to the author of the component"
         address = report_address(self.distribution)

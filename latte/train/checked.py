@@ -177,10 +177,8 @@ def checked_classifier(learner: Learner, classes: int, *, reads: bool = True) ->
     If `reads` is false, no number is read from the device. Raises `LatteError` that names the
     package of the prototypes.
     """
-    width, must_be_finite = learner.backbone.embedding_width, not learner.may_have_diverged
-    return usable_classifier(
-        learner.aggregator, classes, width, reads=reads, must_be_finite=must_be_finite
-    )
+    aggregator, width = learner.aggregator, learner.backbone.embedding_width
+    return usable_classifier(aggregator, classes, width, reads=reads, learner=learner)
 
 
 def usable_classifier(
@@ -189,13 +187,18 @@ def usable_classifier(
     width: int,
     *,
     reads: bool = True,
-    must_be_finite: bool = True,
+    learner: Learner | None = None,
 ) -> Classifier:
-    """Return the classifier of prototypes, after the checks of `checked_classifier`."""
+    """Return the classifier of prototypes, after the checks of `checked_classifier`.
+
+    Rows need not be finite if the training of the `learner` may have diverged.
+    """
     classifier = aggregator.classifier()
     with blaming(aggregator, "its classifier"):
         check_classifier(classifier, classes, width, reads=reads)
-        if reads and must_be_finite and not classifier.weights.isfinite().all().tolist():
+        is_finite = not reads or classifier.weights.isfinite().all().tolist()
+        # Last, because it waits for the device.
+        if not is_finite and not (learner is not None and learner.may_have_diverged):
             raise ValueError("rows of the classifier are not finite numbers")
     return classifier
 
