@@ -34,7 +34,7 @@ class Provider:
     def hint(self) -> str:
         """Advice on where to report a fault of the component."""
         if self.distribution is None:
-            return "report it to the author of the component"
+            return "report it to the author of the plugin"
         address = report_address(self.distribution)
         authors = f"report it to the authors of {self.distribution}"
         return f"{authors}: {address}" if address else authors
