@@ -25,6 +25,7 @@ from latte.report.progress import LONG, make_progress
 from latte.results.answers import Answer, Kind, append_answers, now
 from latte.results.given_labels import NONE, UNSURE, given_label
 from latte.results.named_images import NamedImages
+from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.run import open_finished
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Question:
     confidence: float
     group: tuple[Path, ...]
     """The image, and the most similar images to which the model gives the same class."""
+    others: int
+    """Number of other images of its series, about which no question is asked."""
     _picture: Callable[[Path, int], bytes] = field(repr=False, compare=False)
 
     def _repr_html_(self) -> str:
@@ -62,8 +65,13 @@ class Question:
         name = html.escape(path_as_text(self.path.name))
         return (
             f"<div>{_image(self._picture, self.path, _LARGE)}<br>{name}: "
-            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%})<br>{group}</div>"
+            f"<b>{html.escape(self.proposed)}</b>? ({self.confidence:.0%}){self._more}<br>{group}"
+            "</div>"
         )
+
+    @property
+    def _more(self) -> str:
+        return f" + {self.others:,} more" if self.others else ""
 
 
 class Questions(Sequence[Question]):
@@ -91,7 +99,7 @@ class Questions(Sequence[Question]):
     def __repr__(self) -> str:
         """Return one line per question, and a sentence if no answer is worth asking for."""
         lines = [
-            f"{question.path}: {question.proposed}? ({question.confidence:.0%})"
+            f"{question.path}: {question.proposed}? ({question.confidence:.0%}){question._more}"
             for question in self
         ]
         return "\n".join([*lines, *([] if self.is_worth_asking else [_ENOUGH])])
@@ -128,8 +136,9 @@ class Model(Predictor):
     def ask(self, count: int = 10) -> Questions:
         """Return up to `count` questions about images of the run, the most useful first.
 
-        An answer is most useful where labels are doubtful and no similar image has an answer. The
-        images must still be where they were. Raises `LatteError` if the run has no such images.
+        An answer is most useful where labels are doubtful and no similar image has an answer. One
+        image of each series is asked about. The images must still be where they were. Raises
+        `LatteError` if the run has no such images.
 
         Example:
             >>> for question in model.ask(3):  # doctest: +SKIP
@@ -145,10 +154,11 @@ class Model(Predictor):
             what = f"{count!r} is no number of questions"
             raise LatteError(what, where="count", hint="give a whole number, 1 or more")
         review, run = self._review, self._run
-        images = [image for image in review.images if self._path(run, image.row)]
+        images = one_per_series([image for image in review.images if self._path(run, image.row)])
         rows = [image.row for image in images]
         features = training_with_encoders(load_zero_shot(run.folder.zero_shot))[rows]
-        order = order_of_images(images, features, review.answers(), count)
+        answered = shared_answers(review.images, review.answers())
+        order = order_of_images(images, features, answered, count)
         labels = torch.tensor([image.used_label for image in images])
         questions = []
         for place in order.rows.tolist():
@@ -168,6 +178,7 @@ class Model(Predictor):
             run.class_names[image.used_label],
             image.used_confidence,
             tuple(group),
+            image.others,
             lambda path, side: self._picture(group[path], side),
         )
 

@@ -7,6 +7,7 @@ order is therefore fixed before any answer.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,10 @@ class ReviewImage:
     used_label: int
     """The label by the model that the run uses, as in `pseudo_labels.csv`."""
     used_confidence: float
+    series: int
+    """Number of the image's series; images of a series count once."""
+    others: int = 0
+    """Number of other images of the series, copies included."""
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -51,8 +56,8 @@ def draw(key: str) -> float:
 class Population:
     """The distinct images of a review in random order.
 
-    If answers taught the adapted model, the images of these answers are left out, because the gain
-    on them does not represent other images.
+    If answers taught the adapted model, the images of these answers and of their series are left
+    out, because the gain on them does not represent other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -79,17 +84,24 @@ def population(
     adapted: PseudoLabels,
     used: PseudoLabels,
     taught: Collection[str] = (),
+    series: Sequence[int] | None = None,
 ) -> Population:
-    """Return a run's distinct images in review order, without the images that taught the model.
+    """Return a run's distinct images in review order, without the series that taught the model.
 
     `keys`, `adapted` and `used` have one value per training image: its content key, its labels by
     zero-shot CLIP and by the adapted model, and its label by the model that the run uses. `taught`
-    has the content keys of images whose class a person gave before the run.
+    has the content keys of images whose class a person gave before the run. `series` are the
+    numbers of the images' series; None if each image is alone.
     """
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, row)
-    drawn = sorted((key for key in rows if key not in taught), key=draw)
+    numbers = range(len(keys)) if series is None else series
+    sizes = Counter(numbers)
+    taught_series = {numbers[row] for key, row in rows.items() if key in taught}
+    drawn = sorted(
+        (key for key, row in rows.items() if numbers[row] not in taught_series), key=draw
+    )
     images = (
         ReviewImage(
             key,
@@ -99,6 +111,8 @@ def population(
             adapted_confidence=adapted.confidence[row],
             used_label=used.adapted[row],
             used_confidence=used.confidence[row],
+            series=numbers[row],
+            others=sizes[numbers[row]] - 1,
         )
         for key, row in ((key, rows[key]) for key in drawn)
     )

@@ -154,11 +154,11 @@ def _labels(lines: Iterable[Answer]) -> dict[str, str]:
 
 
 def population_of(run: Run, labelled: frozenset[str]) -> Population:
-    """Return the images of a run in random order, without those whose class a person gave."""
+    """Return the images of a run in random order, without series whose class a person gave."""
     keys, adapted, used = run.rows.training_keys, run.rows.adapted_labels, run.rows.pseudo_labels
     counts = [len(keys), len(adapted.adapted), len(used.adapted)]
     same_count(run.folder.pseudo_labels, "training images", counts)
-    return population(keys, adapted, used, labelled)
+    return population(keys, adapted, used, labelled, run.rows.series)
 
 
 def labelled_images(run: Run) -> frozenset[str]:

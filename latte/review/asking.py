@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Sequence
 import torch
 from torch import Tensor
 
+from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.review.order import Asking
@@ -21,12 +22,16 @@ _IMAGES = 240
 
 
 def order_of_asking(review: Review, features: Features) -> Asking | None:
-    """Return the order for the newest model of a review; None if the run has no features."""
-    images, training_features = review.images, features(review.run)
+    """Return the order for the newest model of a review; None if the run has no features.
+
+    One image of each series is in the order.
+    """
+    images, training_features = one_per_series(review.images), features(review.run)
     if training_features is None:
         return None
     rows = [image.row for image in images]
-    order = order_of_images(images, training_features[rows], review.answers(), _IMAGES)
+    answered = shared_answers(review.images, review.answers())
+    order = order_of_images(images, training_features[rows], answered, _IMAGES)
     return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
 
 

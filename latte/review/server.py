@@ -260,7 +260,11 @@ class _Server:
         left = self._review.left(place, stored)
         note = not_shown(len(self._gone))
         asking = self._review.asking
-        if place.task == "images" and asking is not None and asking.may_stop(stored.answers):
+        if (
+            place.task == "images"
+            and asking is not None
+            and asking.may_stop(self._review.settled(stored))
+        ):
             note = "You may stop: ten more answers are expected to change less than a point."
         if images is None and place.task == MEASURING and left:
             command = self._review.run.repeat_command()
@@ -286,7 +290,8 @@ class _Server:
         return {"images": shown, "options": self._likely.labels(images)}
 
     def _described(self, image: ReviewImage) -> Mapping[str, Any]:
-        return {"row": image.row, "name": self._review.run.rows.training_ids[image.row]}
+        name = self._review.run.rows.training_ids[image.row]
+        return {"row": image.row, "name": name, "others": image.others}
 
     def _asked(self, place: Place) -> tuple[Sequence[ReviewImage] | None, Stored]:
         """Return the images of the next question, if there is one, and the answers.

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from latte.interfaces import LatteError
 from latte.results.answers import Answer, Kind, TaskName, append_answers, latest, newest, now
 from latte.results.evidence import next_step
+from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers, Stored, population_of
-from latte.review.tasks import TASKS, Place, groups, measurements, sheets
+from latte.review.tasks import TASKS, Place, groups, is_open, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
     from latte.review.order import Asking
@@ -74,15 +75,24 @@ class Review(RunAnswers):
     def questions(
         self, place: Place, stored: Stored | None = None
     ) -> Iterator[Sequence[ReviewImage]]:
-        """Yield the images of each open question of a task, in the order of asking."""
+        """Yield the images of each open question of a task, in the order of asking.
+
+        A person is asked about one image of a series, and not again when the series has an answer.
+        """
         stored = self.stored() if stored is None else stored
         if place.task == "clusters":
-            return groups(self.images, stored.answers, self.since)
+            return groups(one_per_series(self.images), self.settled(stored), self.since)
         if place.task == "images":
             unchecked = stored.answered_by(self.since, self.doubtful)
             first_keys = (*self.doubtful, *(self.asking.keys if self.asking else ()))
-            return sheets(self.images, stored.answers, place, first_keys, unchecked)
+            images = one_per_series(self.images, unchecked)
+            return sheets(images, self.settled(stored), place, first_keys, unchecked)
         return ((image,) for image in measurements(self.population, stored.measuring))
+
+    def settled(self, stored: Stored) -> dict[str, Answer]:
+        """Return the answers by content key; the images of an answered series share its answer."""
+        closed = {key: answer for key, answer in stored.answers.items() if not is_open(answer)}
+        return {**stored.answers, **shared_answers(self.images, closed)}
 
     def left(self, place: Place, stored: Stored) -> int:
         """Return the number of groups or images that a task still asks about."""

@@ -84,7 +84,7 @@ def groups(
     for image in sorted(images, key=lambda image: -image.adapted_confidence):
         members.setdefault(image.adapted, []).append(image)
     open_groups = [
-        [image for image in group if is_open(image, answers)]
+        [image for image in group if is_open(answers.get(image.key))]
         for group in members.values()
         if not any(_is_named(answers.get(image.key), since) for image in group)
     ]
@@ -131,7 +131,7 @@ def sheets(
     unanswered = (
         image
         for image in images
-        if (is_open(image, answers) or image.key in doubtful)
+        if (is_open(answers.get(image.key)) or image.key in doubtful)
         and place.label in (None, image.used_label)
     )
     ranked = sorted(
@@ -169,9 +169,8 @@ class Likely:
         return tuple(sorted(ranked[:_LIKELIEST]))
 
 
-def is_open(image: ReviewImage, answers: Answers) -> bool:
-    """Return True if the image has no answer, or is `unsure` because of a question on a group."""
-    answer = answers.get(image.key)
+def is_open(answer: Answer | None) -> bool:
+    """Return True if there is no answer, or it is `unsure` because of a question on a group."""
     return answer is None or (answer.kind == "unsure" and answer.queue == "clusters")
 
 

@@ -26,7 +26,7 @@ from tests.browser.review_page import (
 )
 from tests.helpers.chromium import NEEDS_BROWSER, Page
 from tests.helpers.limits import LIMITS, largest_file
-from tests.helpers.reviews import keep_zero_shot, made_up_review, served
+from tests.helpers.reviews import keep_zero_shot, made_up_review, served, with_series
 
 pytestmark = NEEDS_BROWSER
 
@@ -68,6 +68,18 @@ def test_the_gain_is_measured_by_keyboard(page: Page, review: Review, width: int
         press(page, ["u", "u"])
         assert [*review.answers()] == upcoming[:2]
         assert rows(page) == [upcoming[2].removeprefix("key ")]
+        assert page.complaints() == []
+
+
+def test_the_page_says_how_many_more_images_a_series_has(page: Page, review: Review) -> None:
+    series = with_series(review.run.folder.path, [number // 4 for number in range(200)])
+    with served(series) as url:
+        open_task(page, url, "m")
+        assert text(page, "name").endswith(".jpg + 3 more")
+        open_task(page, url, "o")
+        assert text(page, "sheet").count("+ 3 more") == 12
+        press(page, ["z"])
+        assert text(page, "zoomed-name").endswith(".jpg + 3 more")
         assert page.complaints() == []
 
 

@@ -86,6 +86,13 @@ def keep_zero_shot(folder: Path) -> None:
     write_text(run.pseudo_labels, kept.getvalue())
 
 
+def with_series(folder: Path, series: Sequence[int]) -> Review:
+    """Write the series of a made-up review's images; return the review with them."""
+    rows = [f"{number}.jpg,{one},near-copies\n" for number, one in enumerate(series)]
+    write_text(folder / "data" / "series.csv", "".join(["image,series,origin\n", *rows]))
+    return Review(Run(RunFolder(folder)))
+
+
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
     """Answer `count` questions as if this model were always right."""
     for _ in range(count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,20 @@ def test_answers_to_the_questions_teach_a_new_model(model: Model) -> None:
     again = taught.refit().taught
     assert again is not None
     assert again.answers == 11
+
+
+def test_one_image_of_a_series_is_asked_about(model: Model) -> None:
+    ids = [json.loads(line)["id"] for line in (model.folder / "data/training.jsonl").open()]
+    series = {image: number // 5 for number, image in enumerate(ids)}
+    rows = [f"{image},{number},burst\n" for image, number in series.items()]
+    (model.folder / "data/series.csv").write_text("".join(["image,series,origin\n", *rows]))
+    questions = model.ask(len(ids))
+    assert len(questions) == 3
+    assert {question.others for question in questions} == {4}
+    assert all(line.endswith("%) + 4 more") for line in repr(questions).splitlines()[:3])
+    assert "%) + 4 more<br>" in questions[0]._repr_html_()
+    model.answer({questions[0].path: "red"})
+    assert {one.path for one in model.ask(len(ids))} == {one.path for one in questions[1:]}
 
 
 def test_wrong_answers_are_refused_and_nothing_is_saved(model: Model) -> None:

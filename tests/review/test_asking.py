@@ -13,7 +13,7 @@ from latte.models.zero_shot import ZeroShot, save_zero_shot
 from latte.review.asking import order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from tests.helpers.reviews import made_up_review
+from tests.helpers.reviews import made_up_review, with_series
 
 NAMES = ("cat", "dog", "bird")
 
@@ -60,6 +60,24 @@ def test_answered_images_are_left_out_and_the_end_is_said(review: Review) -> Non
     assert review.asking.may_stop(review.answers())
     again = order_of_asking(review, training_features)
     assert again is not None and not {*first} & {*again.keys}
+
+
+def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
+    review = with_series(review.run.folder.path, [number // 4 for number in range(300)])
+    order = order_of_asking(review, training_features)
+    assert order is not None
+    series = {image.key: image.series for image in review.images}
+    assert sorted(series[key] for key in order.keys) == [*range(75)]
+    first = series[order.keys[0]]
+    answered = next(
+        image.key
+        for image in review.images
+        if image.series == first and image.key not in order.keys
+    )
+    review.save("images", [Mark(answered, "class", "cat")])
+    again = order_of_asking(review, training_features)
+    assert again is not None
+    assert sorted(series[key] for key in again.keys) == [*({*range(75)} - {first})]
 
 
 def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def rows(question: Any) -> list[int]:
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     question = client.question()
     assert set(question) == {"images", "options"}
-    assert set(question["images"][0]) == {"row", "name"}
+    assert set(question["images"][0]) == {"row", "name", "others"}
     assert question["options"] == [0, 1, 2]
 
 

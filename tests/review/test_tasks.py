@@ -14,7 +14,7 @@ from tests.helpers.reviews import made_up_review
 
 def labelled(key: str, zero_shot: int, adapted: int) -> ReviewImage:
     """Return an image with these labels, in a run that uses the adapted model."""
-    return ReviewImage(key, 0, zero_shot, adapted, 0.5, adapted, 0.5)
+    return ReviewImage(key, 0, zero_shot, adapted, 0.5, adapted, 0.5, series=0)
 
 
 @pytest.mark.parametrize("classes", [2, 9, ALL_SHOWN])

@@ -97,7 +97,7 @@ function show(next) {
   find("broken").hidden = true;
   if (!isSheet) {
     find("image").src = `image/${question.images[0].row}`;
-    find("name").textContent = question.images[0].name;
+    find("name").textContent = titled(question.images[0]);
   }
   find("sheet").replaceChildren(...(isSheet ? question.images.map(tile) : []));
   find("options").replaceChildren(...question.options.map((label, at) => option(label, CLASS_KEYS[at])));
@@ -116,7 +116,11 @@ function progress() {
 
 const option = (label, key) => button(key, names[label], () => whenSaved(() => answer("class", label)));
 
-function tile({ row, name, label }, at) {
+const more = (others) => (others ? `+ ${others} more` : ""); // images of the same series
+
+const titled = ({ name, others }) => [name, more(others)].filter(Boolean).join(" ");
+
+function tile({ row, name, others, label }, at) {
   const picture = made("img", "", { alt: `Image ${at + 1}`, src: `small/${row}` });
   const element = button(TILE_KEYS[at], picture, () => {
     element.setAttribute("aria-pressed", String(element.getAttribute("aria-pressed") === "false"));
@@ -129,6 +133,7 @@ function tile({ row, name, label }, at) {
     caption.append(made("b", names[label], { title: names[label] }));
   }
   caption.append(made("span", name, { title: name }));
+  if (others) caption.append(made("span", more(others), { title: "images of the same series" }));
   picture.addEventListener("error", () => close(element, "broken"));
   const zoom = button("", "⤢", () => enlarge(at));
   zoom.setAttribute("aria-label", `Enlarge image ${at + 1}`);
@@ -264,7 +269,7 @@ function enlarge(at) {
   if (!image) return;
   enlarged = at;
   find("zoomed-image").src = `image/${image.row}`;
-  find("zoomed-name").textContent = image.name;
+  find("zoomed-name").textContent = titled(image);
   find("previous").disabled = at === 0;
   find("next").disabled = at === state.question.images.length - 1;
   if (!find("zoomed").open) find("zoomed").showModal();
