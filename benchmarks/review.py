@@ -2,7 +2,9 @@
 
 Folders are drawn as in `folders`. A simulated reviewer answers, in random order, about images on
 which zero-shot CLIP and the adapted model disagree; the true labels are the answers. The adapted
-model is that of the default recipe without its guard, or of any recipe without steps.
+model is that of the default recipe without its guard, or of any recipe without steps. With
+`--largest-series`, images of the same class and labels make up series of random sizes, and the
+reviewer is asked about one image of each; the others share the answer.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class Case:
     truth: Rows
     zero_shot: Rows
     adapted: Rows
+    series: Rows
+    """(N,): number of each image's series; images of a series have one true label."""
 
     @property
     def differ(self) -> NDArray[np.bool_]:
@@ -63,8 +67,9 @@ _HEAD = (
 def simulate(case: Case, reviewers: int, errors: float, seed: int) -> list[str]:
     """Simulate `reviewers`; a random share `errors` of their answers names a wrong class.
 
-    Return the cells of a row: share of images on which the models differ, gain, share of reviewers
-    whose intervals all contain the gain, and median number of answers until the interval excludes
+    Images of a series share one answer. Return the cells of a row: share of images on which the
+    models differ, gain, share of reviewers whose intervals all contain the gain, and median number
+    of answers until the interval excludes
     0. `fixed sample` is the number with which a sample of fixed size decides with probability one
     half: z^2 times the variance divided by the squared mean, over the disagreements. `least` is the
     number that every confidence sequence needs on average, if images are drawn with replacement:
@@ -79,13 +84,15 @@ def simulate(case: Case, reviewers: int, errors: float, seed: int) -> list[str]:
     covered, wrong, needed, alike = 0, 0, [], []
     for _ in range(reviewers):
         values = case.values(_answers(case, errors, random))
-        drawn = random.permutation(values[differs])
-        covered += _covers(drawn[:_SITTING] if errors else drawn, size, centre)
-        when, sign = _decided(drawn, size)
+        rows = random.permutation(np.flatnonzero(differs))
+        drawn, asked = values[rows], _asked(case.series[rows])
+        covered += _covers(drawn[asked <= _SITTING] if errors else drawn, size, centre)
+        when, sign = _decided(drawn, asked, size)
         needed.append(when)
         wrong += sign * gain < 0
         if not errors:
-            alike.append(_decided(random.permutation(values), total)[0])
+            rows = random.permutation(total)
+            alike.append(_decided(values[rows], _asked(case.series[rows]), total)[0])
     return [
         case.name,
         f"{total:,}",
@@ -107,11 +114,22 @@ def _growth(values: Numbers) -> float:
 
 
 def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
-    """Return a reviewer's labels; a wrong one is the label of either model or of neither."""
+    """Return a reviewer's labels; a wrong one is the label of either model or of neither.
+
+    The labels of a series are all right, or all wrong in the same way.
+    """
     options = np.stack([case.zero_shot, case.adapted, np.full_like(case.truth, -2)])
-    wrong_labels = options[random.integers(0, 3, len(case.truth)), np.arange(len(case.truth))]
-    errs = random.random(len(case.truth)) < errors
-    return np.where(errs, wrong_labels, case.truth)
+    answers = int(case.series.max()) + 1
+    chosen = random.integers(0, 3, answers)[case.series]
+    errs = (random.random(answers) < errors)[case.series]
+    return np.where(errs, options[chosen, np.arange(len(case.truth))], case.truth)
+
+
+def _asked(series: Rows) -> Rows:
+    """Return the number of answers (m,) that images of these series (m,) need, in their order."""
+    is_first = np.zeros(len(series), dtype=np.int64)
+    is_first[np.unique(series, return_index=True)[1]] = 1
+    return np.asarray(is_first.cumsum())
 
 
 def _covers(drawn: Numbers, size: int, mean: float) -> bool:
@@ -123,8 +141,11 @@ def _covers(drawn: Numbers, size: int, mean: float) -> bool:
     )
 
 
-def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
-    """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign."""
+def _decided(drawn: Numbers, asked: Rows, size: int) -> tuple[float, int]:
+    """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign.
+
+    `asked` is the number of answers for each number of drawn images.
+    """
     deciding = [math.inf, math.inf]
     for side, values in enumerate((drawn, -drawn)):
         left = size - np.arange(1, len(drawn) + 1)
@@ -133,7 +154,7 @@ def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
             deciding[side] = float(out.argmax() + 1)
     if math.isinf(min(deciding)):
         return math.inf, 0
-    return min(deciding), 1 if deciding[0] < deciding[1] else -1
+    return float(asked[int(min(deciding)) - 1]), 1 if deciding[0] < deciding[1] else -1
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -144,7 +165,13 @@ def main(arguments: Sequence[str]) -> None:
     loaded = load_sets(options)
     cells = cells_called(options.cells or ["all names"])
     cases = [
-        _case(f"{full_set.name}, {cell.name}", method, draw(full_set, cell, 0, loaded))
+        _case(
+            f"{full_set.name}, {cell.name}",
+            method,
+            draw(full_set, cell, 0, loaded),
+            options.largest_series,
+            options.seed,
+        )
         for full_set in loaded
         for cell in cells
         if can_draw(full_set, cell, loaded)
@@ -156,9 +183,27 @@ def main(arguments: Sequence[str]) -> None:
                 say(table_row(simulate(case, options.reviewers, errors, options.seed)))
 
 
-def _case(name: str, method: Method, folder: Folder) -> Case:
-    labels = (folder.own.labels, zero_shot(folder).own, method(folder).own)
-    return Case(name, *(model_labels.numpy() for model_labels in labels))
+def _case(name: str, method: Method, folder: Folder, largest: int, seed: int) -> Case:
+    models = (folder.own.labels, zero_shot(folder).own, method(folder).own)
+    labels = [model_labels.numpy() for model_labels in models]
+    return Case(name, *labels, made_series(labels, largest, np.random.default_rng(seed)))
+
+
+def made_series(labels: Sequence[Rows], largest: int, random: np.random.Generator) -> Rows:
+    """Return series (N,) of 1 to `largest` images; `labels` (N,) are the true ones and the models'.
+
+    Images of a series have the same true label. They have the same labels by both models, too,
+    where these suffice, so that the values of a series are as alike as possible.
+    """
+    if largest == 1:
+        return np.arange(len(labels[0]))
+    order = np.lexsort([*reversed(labels)])
+    series, number, left = np.zeros_like(order), -1, 0
+    for place, row in enumerate(order):
+        if not left or labels[0][row] != labels[0][order[place - 1]]:
+            number, left = number + 1, int(random.integers(1, largest + 1))
+        series[row], left = number, left - 1
+    return series
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -169,4 +214,5 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--cells", action="append", help="kinds of folders (default: all names)")
     add("--reviewers", type=int, default=1000)
     add("--seed", type=int, default=0)
+    add("--largest-series", type=int, default=1, help="images of a made series (%(default)s)")
     return parser.parse_args(arguments)

@@ -6,6 +6,10 @@ is D / N * (a - z) / m: the adapted model is right on a of the m images, and zer
 The accuracies themselves also need answers on images where the models agree. These images are
 sampled from two strata: low and high confidence.
 
+A person is asked about one image of a series, and all images of the series share the answer. The
+sample still consists of images in random order, so that the estimate is about images: a series that
+is large is drawn early. Only the number of answers is smaller than that of the images.
+
 All intervals are confidence sequences: they hold at the same time for every number of answers.
 """
 
@@ -19,6 +23,7 @@ from typing import Literal
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.results.answers import Answer
+from latte.results.one_per_series import shared_answers
 from latte.results.population import Population, ReviewImage
 
 _LEVEL = 0.95
@@ -33,7 +38,10 @@ class Estimate:
     disagreements: int
     """D: number of images to which the two models give different classes."""
     answered: int
-    """m: number of disagreements that have an answer, `unsure` included."""
+    """m: number of disagreements that have an answer, `unsure` included. Images of a series share
+    an answer."""
+    series: int
+    """Number of series of these images, which is the number of answers about them."""
     unsure: int
     """Number of images whose class the person could not tell; the interval allows for any class."""
     neither: int
@@ -63,9 +71,10 @@ def estimate(
     in it must be in `class_names`.
     There are three strata of images: disagreements of the models, and agreements with low or with
     high confidence. In each stratum, only answers before the first unanswered image are used,
-    because only these are a random sample without replacement.
+    because only these are a random sample without replacement. An image without an answer has the
+    answer about its series, if there is one.
     """
-    answered = _Answered(answers, class_names)
+    answered = _Answered(population.images, answers, class_names)
     disagreed = answered.first(population.disagreements)
     strata = [answered.first(stratum) for stratum in population.agreements]
     sizes = [len(stratum) for stratum in population.agreements]
@@ -80,6 +89,7 @@ def estimate(
         images=images,
         disagreements=differ,
         answered=len(disagreed),
+        series=len({image.series for image in disagreed}),
         unsure=sum(answered.is_unsure(image) for image in disagreed),
         neither=sum(
             not answered.is_unsure(image) and answered.label(image) not in image.labels
@@ -91,24 +101,30 @@ def estimate(
         ),
         adapted=_accuracy(answered, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
         agreeing=sum(map(answered.count, population.agreements)),
-        waiting=answered.count(population.disagreements) - len(disagreed),
+        waiting=answered.count(population.disagreements) - answered.count(disagreed),
     )
 
 
 class _Answered:
-    """Answers by content key of the image, with class labels in place of class names."""
+    """Answers about images, with class labels in place of class names."""
 
-    def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
-        self._answers = answers
+    def __init__(
+        self,
+        images: Sequence[ReviewImage],
+        answers: Mapping[str, Answer],
+        class_names: Sequence[str],
+    ) -> None:
+        self._given = answers
+        self._answers = shared_answers(images, answers)
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the `images` before the first image that has no answer."""
+        """Return the `images` before the first image whose series has no answer."""
         return [*takewhile(self._has_answer, images)]
 
     def count(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images that have an answer."""
-        return sum(map(self._has_answer, images))
+        """Return the number of answers about these images themselves."""
+        return sum(image.key in self._given for image in images)
 
     def _has_answer(self, image: ReviewImage) -> bool:
         return image.key in self._answers

@@ -54,7 +54,9 @@ class Evidence:
                 f"{_points(estimate.gain.value)} points on the {estimate.images:,} images of this "
                 "review."
             )
-        answers = "1 answer" if estimate.answered == 1 else f"{estimate.answered:,} answers"
+        answers = "1 answer" if estimate.series == 1 else f"{estimate.series:,} answers"
+        if estimate.series < estimate.answered:
+            answers += f" about {estimate.answered:,} images"
         interval = f"{_points(estimate.gain.low)} to {_points(estimate.gain.high)}"
         gain = f"{_points(estimate.gain.value)} points (95 %: {interval})"
         if estimate.better == "adapted":

@@ -100,18 +100,22 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
     """Yield the unanswered images that measure the gain, mostly disagreements of the models.
 
     Every fourth image is one on which the models agree. Two of three such images have a confidence
-    below the median.
+    below the median. Images of a series that has an answer, or of which an earlier image is
+    yielded, are left out: they share its answer.
     """
-    differs, unsure, sure = (
-        deque(image for image in stratum if image.key not in answers)
-        for stratum in (population.disagreements, *population.agreements)
-    )
+    asked = {image.series for image in population.images if image.key in answers}
+    strata = [deque(images) for images in (population.disagreements, *population.agreements)]
     for number in count(len(answers)):
+        for stratum in strata:
+            while stratum and stratum[0].series in asked:
+                stratum.popleft()
+        differs, unsure, sure = strata
         agreed = (sure or unsure) if number // _AGREED_EVERY % 3 == 2 else (unsure or sure)
         is_about_agreement = number % _AGREED_EVERY == _AGREED_EVERY - 1
         stratum = (agreed or differs) if is_about_agreement else (differs or agreed)
         if not stratum:
             return
+        asked.add(stratum[0].series)
         yield stratum.popleft()
 
 

@@ -14,6 +14,7 @@ from latte.results.estimate import Estimate, estimate
 from latte.results.evidence import Evidence
 from latte.results.population import Population, draw, population
 from latte.results.rows import PseudoLabels
+from latte.review.tasks import measurements
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
@@ -44,10 +45,11 @@ def compared(
     adapted: Sequence[int],
     confidence: Sequence[float],
     taught: Sequence[str] = (),
+    series: Sequence[int] | None = None,
 ) -> Population:
     """A population of two models; the run uses the adapted one."""
     labels = PseudoLabels(tuple(zero_shot), tuple(adapted), tuple(confidence))
-    return population(keys, labels, labels, taught)
+    return population(keys, labels, labels, taught, series)
 
 
 def true_gain(found: Population) -> float:
@@ -59,6 +61,54 @@ def true_gain(found: Population) -> float:
 
 def after(found: Population, answers: list[Answer]) -> Estimate:
     return estimate(found, {one.key: one for one in answers}, NAMES)
+
+
+def test_images_of_a_series_share_its_answer_and_the_sentence_counts_answers() -> None:
+    series = [number // 30 for number in range(300)]  # all images of a series have the same class
+    truth = {key: number // 30 % 3 for number, key in enumerate(KEYS)}
+    zero_shot = [(truth[key] + number % 2) % 3 for number, key in enumerate(KEYS)]
+    adapted = [(truth[key] + number % 5 // 4) % 3 for number, key in enumerate(KEYS)]
+    found = compared(KEYS, zero_shot, adapted, [0.5] * 300, series=series)
+    asked = dict[str, Answer]()
+    while image := next(measurements(found, asked), None):
+        asked[image.key] = answer(image.key, label=truth[image.key])
+        every_answer = {
+            one.key: answer(one.key, label=truth[one.key])
+            for one in found.images
+            if one.series in {other.series for other in found.images if other.key in asked}
+        }
+        now, full = estimate(found, asked, NAMES), estimate(found, every_answer, NAMES)
+        assert (now.gain, now.zero_shot, now.adapted) == (full.gain, full.zero_shot, full.adapted)
+        assert now.series <= len(asked)
+    assert sorted(image.series for image in found.images if image.key in asked) == [*range(10)]
+    assert now.answered == len(found.disagreements) == 150
+    assert now.gain.low == pytest.approx(0.3) == now.gain.high
+    first = found.disagreements[0]
+    once = estimate(found, {first.key: answer(first.key, label=truth[first.key])}, NAMES)
+    assert once.series == 1
+    part = estimate(found, {key: asked[key] for key in [*asked][:6]}, NAMES)
+    assert f"After {part.series} answers about {part.answered} images: " in Evidence(part).sentence
+
+
+def test_the_rhythm_of_questions_counts_answers_and_not_images() -> None:
+    series = [number // 4 for number in range(300)]
+    found = compared(KEYS, [0] * 300, [int(n % 8 < 4) for n in range(300)], [0.5] * 300, (), series)
+    asked, kinds = dict[str, Answer](), []
+    for _ in range(12):
+        image = next(measurements(found, asked))
+        asked[image.key] = answer(image.key)
+        kinds.append(image.disagrees)
+    assert kinds == [True, True, True, False] * 3
+
+
+def test_images_alone_are_drawn_as_before() -> None:
+    found = models()
+    strata = [[*found.disagreements], *map(list, found.agreements)]
+    drawn = [*measurements(found, {})]
+    assert len(drawn) == 300
+    assert [image for image in drawn if image.disagrees] == strata[0]
+    assert [image for image in drawn if image in strata[1]] == strata[1]
+    assert [image for image in drawn if image in strata[2]] == strata[2]
 
 
 def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
@@ -145,6 +195,40 @@ def test_copies_are_one_image_and_the_order_belongs_to_the_content() -> None:
 def test_images_that_taught_the_model_do_not_measure_it() -> None:
     found = compared(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
     assert {image.key for image in found.images} == {*KEYS[40:]}
+
+
+@pytest.mark.thorough
+def test_with_series_the_gain_is_unbiased_and_covered_after_every_answer() -> None:
+    """Simulate reviewers who are asked about one image of each series of 1 to 30 images.
+
+    The models are right on whole series, and rather on the large ones.
+    """
+    numbers = random.Random(0)
+    sizes = [numbers.randint(1, 30) for _ in range(24)]
+    series = [number for number, size in enumerate(sizes) for _ in range(size)]
+    truth = [number % 3 for number in series]
+    right = [size > 12 for size in sizes]
+    zero_shot = [(label + right[one]) % 3 for label, one in zip(truth, series, strict=True)]
+    adapted = [(label + (not right[one])) % 3 for label, one in zip(truth, series, strict=True)]
+    gain = sum(2 * right[one] - 1 for one in series) / len(series)
+    gain_of_series = sum(2 * one - 1 for one in right) / len(right)
+    assert gain > gain_of_series + 0.2
+    reviewers, covered, gains = 100, 0, list[float]()
+    for _ in range(reviewers):
+        keys = [f"{numbers.getrandbits(64):x}" for _ in series]
+        found = compared(keys, zero_shot, adapted, [0.5] * len(keys), series=series)
+        label = dict(zip(keys, truth, strict=True))
+        asked, estimates = dict[str, Answer](), []
+        for image, _ in zip(measurements(found, {}), range(10), strict=False):
+            asked[image.key] = answer(image.key, label=label[image.key])
+            estimates.append(estimate(found, asked, NAMES))
+        assert [one.series for one in estimates] == [*range(1, 11)]
+        covered += all(one.gain.low - 1e-9 <= gain <= one.gain.high + 1e-9 for one in estimates)
+        first = estimates[0].answered
+        gains.append(2 * right[found.images[0].series] - 1)
+        assert first == 1 or found.images[1].series == found.images[0].series
+    assert covered >= 0.95 * reviewers
+    assert abs(mean(gains) - gain) < 3.5 * stdev(gains) / reviewers**0.5
 
 
 @pytest.mark.thorough
