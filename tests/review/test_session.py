@@ -149,6 +149,23 @@ def test_an_answer_settles_its_series_in_the_tasks_that_show_labels(series_revie
     assert 40 in {image.series for image in shown(series_review, "images")}
 
 
+def test_the_gain_is_measured_with_one_answer_for_each_series(series_review: Review) -> None:
+    assert left(series_review, "evidence") == 69
+    keys = answered(series_review, 12)
+    series = {image.key: image.series for image in series_review.images}
+    assert len({series[key] for key in keys}) == 12
+    assert left(series_review, "evidence") == 57
+    assert left(series_review, "images") == 57
+    assert {image.series for image in shown(series_review, "images")} == {*range(69)} - {
+        series[key] for key in keys
+    }
+    answered(series_review, 57)
+    assert left(series_review, "evidence") == 0
+    estimate = series_review.evidence().estimate
+    assert (estimate.answered, estimate.series) == (50, 48)
+    assert estimate.gain.low == pytest.approx(estimate.gain.high)
+
+
 def test_a_mixed_group_leaves_its_series_open(series_review: Review) -> None:
     images = question(series_review, "clusters")
     series_review.save("clusters", marks(images, None))
