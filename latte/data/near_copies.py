@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import numpy
 import torch
@@ -27,7 +28,7 @@ SIDE = 32
 NEIGHBOURS = 10
 """Number of nearest neighbours of each image, by features and by layouts each, that may be its
 near-copies."""
-LEAST_CORRELATION = 0.65
+LEAST_CORRELATION = 0.66
 """Smallest correlation of the details of near-copies."""
 _LEAST_ROUGH = 0.2
 """Smallest correlation at half the size, without scales, of pairs that are aligned at all."""
@@ -45,8 +46,8 @@ _WINDOW = 5
 """Side of the square whose mean is taken from each pixel, so that only details are compared."""
 _FAINT = 10.0
 """Contrast, in grey levels, below which details count less: it can be noise."""
-_ROUGH_PAIRS, _FINE_PAIRS = 4096, 256
-"""Numbers of pairs that a thread compares at once."""
+_ROUGH_PAIRS, _FINE_PAIRS = 2048, 256
+"""Numbers of pairs that a thread compares at once, and of pictures that are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,13 @@ class Thumbnails:
         """Return the thumbnails of `count` images from `pictures` (`SIDE`, `SIDE`, 3) of each."""
         grey = torch.empty(count, SIDE, SIDE, dtype=torch.uint8)
         layout = torch.empty(count, 3 * _LAYOUT**2)
-        for row, picture in enumerate(pictures):
-            rgb = torch.from_numpy(picture.astype(numpy.float32))
-            grey[row] = (rgb @ _LUMA).round().to(torch.uint8)
-            parts = avg_pool2d(rgb.permute(2, 0, 1), SIDE // _LAYOUT) + _DARK
-            layout[row] = (parts / parts.mean()).flatten()
+        for start in range(0, count, _ROUGH_PAIRS):
+            block = slice(start, min(count, start + _ROUGH_PAIRS))
+            taken = [*islice(pictures, block.stop - start)]
+            rgb = torch.from_numpy(numpy.stack(taken)).float()
+            grey[block] = (rgb @ _LUMA).round().to(torch.uint8)
+            parts = avg_pool2d(rgb.permute(0, 3, 1, 2), SIDE // _LAYOUT) + _DARK
+            layout[block] = (parts / parts.mean(dim=(1, 2, 3), keepdim=True)).flatten(1)
         return cls(grey, layout)
 
     @property
