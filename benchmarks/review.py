@@ -185,8 +185,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def _case(name: str, method: Method, folder: Folder, largest: int, seed: int) -> Case:
     models = (folder.own.labels, zero_shot(folder).own, method(folder).own)
-    labels = [model_labels.numpy() for model_labels in models]
-    return Case(name, *labels, made_series(labels, largest, np.random.default_rng(seed)))
+    truth, frozen, adapted = (model_labels.numpy() for model_labels in models)
+    series = made_series((truth, frozen, adapted), largest, np.random.default_rng(seed))
+    return Case(name, truth, frozen, adapted, series)
 
 
 def made_series(labels: Sequence[Rows], largest: int, random: np.random.Generator) -> Rows:
