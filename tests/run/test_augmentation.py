@@ -70,9 +70,10 @@ def picture() -> Image.Image:
 
 
 def test_views_of_another_format_are_refused() -> None:
-    with pytest.raises(LatteError, match="Floats returned torch") as caught:
+    message = "its view cannot be used: pixels are float32, not uint8"
+    with pytest.raises(LatteError, match=message) as caught:
         view(Floats).pixels(picture(), 0, 0)
-    assert caught.value.where == "augmentation"
+    assert caught.value.where == "Floats"
 
 
 def test_a_recipe_names_the_component(recipe: Path) -> None:
