@@ -43,7 +43,7 @@ def test_check_prints_every_value_with_its_origin(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
-    assert lines[:20] == [
+    assert lines[:23] == [
         "# r.yaml is valid. With every default, and where each value comes from:",
         "name: r                                       # default",
         "seed: 3                                       # --set",
@@ -53,6 +53,9 @@ def test_check_prints_every_value_with_its_origin(
         "requires: []                                  # default",
         "budget: null                                  # default",
         "corrections: null                             # default",
+        "series:",
+        "  near_copies: true                           # default",
+        "  seconds: 2.0                                # default",
         "oracle: false                                 # default",
         "backbone:",
         "  use: open_clip                              # default",

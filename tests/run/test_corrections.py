@@ -209,7 +209,8 @@ def test_examples_beside_the_dataset_train_and_are_not_listed(
     assert len(opened.rows.training_ids) == len(opened.rows.pseudo_labels.adapted) == 12
     assert json.loads((folder / "corrected.json").read_text()) == {}
     assert {task.name: task.total for task in progress.tasks}["check examples"] == 6
-    assert recorded(folder, "train", "answers") == {"answers": 6, "classes": 3, "measured": None}
+    answers = recorded(folder, "train", "answers")
+    assert (answers["answers"], answers["classes"], answers["measured"]) == (6, 3, None)
     texts = (folder / "descriptions.jsonl").read_text()
     assert "examples/" in texts, "examples have texts, too"
     assert run_command_line(["report", str(folder), "--quiet"]) == 0

@@ -155,7 +155,7 @@ def test_links_do_not_lead_out(context: Context, folder: Path) -> None:
         ("path,path\na.png,b.png\n", "images.csv:1: two columns have the same name"),
         ("path,class\n,cat\n", "images.csv:2: column 'path' is empty"),
         ("path,class\na.png,cot\n", "images.csv:2: unknown class 'cot'\n  Did you mean \"cat\"?"),
-        ("path\n\0.png\n", "images.csv:2: '\\x00.png' is not a path"),
+        ("path\n\0.png\n", "images.csv:2: has null characters, so it is not UTF-8 text"),
     ],
 )
 def test_malformed_csv_is_answered_with_its_line(
