@@ -177,16 +177,17 @@ class LeftOutAnswers(Checked):
     """Gain of a model that a person's answers taught, estimated by leaving answers out in turn.
 
     Each answer is compared with the label that its image gets from a fit without this answer and
-    the others of its fold. Answers about images of one series are in the same fold. Only answers of
-    classes with answers about two series or more measure the gain.
+    the others of its fold. Answers about images of one series are in the same fold. Gain and
+    accuracies are about images without an answer in their series: the answers count by how many
+    labels of these images the fits change.
 
     Attributes:
         answers: Number of answers that were left out.
         series: Number of series of their images; None if the run did not look for series.
         folds: Number of fits.
-        zero_shot: Share of these images that zero-shot CLIP labels as the person did.
-        adapted: Share that the fits label as the person did.
-        gain: Difference of the shares, with its interval (paired).
+        zero_shot: Estimated share of images without an answer that zero-shot CLIP labels right.
+        adapted: Estimated share that the model labels right.
+        gain: Difference of the shares, with its interval.
         doubtful: Ids of images whose answers contradict all others, the most doubtful first.
     """
 

@@ -6,7 +6,7 @@ from latte.interfaces.record import AnswerFacts, LeftOutAnswers, SureLabels
 from latte.report.numbers import percent, plural, points, points_range
 from latte.report.statement import Tone
 
-_ABOUT = "The estimate is about images like the answered ones."
+_ABOUT = "The estimate is about images without an answer."
 
 
 def taught_sentence(facts: AnswerFacts) -> str:
@@ -14,7 +14,7 @@ def taught_sentence(facts: AnswerFacts) -> str:
 
     Example: `100 answers taught the model: it is better than zero-shot CLIP by +67.0 points (95 %:
     +57.2 to +74.9; accuracy 24 to 91 %), estimated by leaving answers out in turn (5 folds). The
-    estimate is about images like the answered ones.`
+    estimate is about images without an answer.`
     """
     answers, estimate = f"{_answers(facts)} taught the model", facts.measured
     if estimate is None:

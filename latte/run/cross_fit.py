@@ -4,14 +4,14 @@ All answers teach the model that a run uses, so none of them can measure it. Ins
 are fitted again without a fifth of the answers, and label the images of these answers. After five
 fits, each answer was left out once. Answers about images of one series are left out together,
 because a copy or another photo of the same burst would show the class of the left-out image. The
-fits know fewer answers than the model, so they are hardly better than it. The same fits show which
-answers are probably mistakes: those whose class is unlikely by all other answers. What the fits say
-about their left-out answers also calibrates the model's confidence; see `latte.run.left_out`.
+fits know fewer answers than the model, so they are hardly better than it. The gain is that on
+images without an answer; see `latte.evaluate.answered_gain`. The same fits show which answers are
+probably mistakes: those whose class is unlikely by all other answers. What the fits say about their
+left-out answers also calibrates the model's confidence; see `latte.run.left_out`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from latte.data.series import Series
 from latte.describe.bank import DescriptionBank
+from latte.evaluate.answered_gain import Answered, answered_gain, zero_shot_accuracy
 from latte.evaluate.doubtful import doubtful_answers
-from latte.evaluate.metrics import paired_gain_interval
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers, TrainFacts
 from latte.models.zero_shot import ZeroShot
@@ -35,7 +35,7 @@ from latte.run.workspace import Workspace
 
 FOLDS = 5
 LEAST_SERIES = 6
-"""With answers about fewer series that can be left out, the gain is not measured."""
+"""With answers about fewer series, the gain is not measured."""
 
 
 def taught_facts(
@@ -62,15 +62,14 @@ def answer_facts(
     Both are None without answers. The images are the joined ones, with the examples among the
     training images; `find_series` returns their series, and is called if there are answers. No
     answer is left out if the recipe has training steps, because each fit would train the model
-    again, or if the answers are about too few series. The gain is measured by the answers of
-    classes with answers about two series or more, if these are enough.
+    again, or if the answers are about too few series.
     """
     if images.corrections is None:
         return None, None
     rows = _distinct(images.training.keys, images.corrections)
     labels = {key: images.corrections.labels[row] for key, row in rows.items()}
-    numbers = find_series().numbers.tolist()
-    series = {key: numbers[row] for key, row in rows.items()}
+    numbers = find_series().numbers
+    series = {key: int(numbers[row]) for key, row in rows.items()}
     facts = AnswerFacts(
         answers=len(labels), series=len({*series.values()}), classes=len({*labels.values()})
     )
@@ -78,50 +77,54 @@ def answer_facts(
         return facts, None
     fold_of = folds(labels, series)
     keys = sorted(labels, key=lambda key: fold_of[key])
-    left_out_folds = []
+    left_out_folds, is_changed = [], []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
             left_out_keys = [key for key in keys if fold_of[key] == fold]
             fold_labels = [labels[key] for key in left_out_keys]
             sample = (left_out_keys, fold_labels, workspace, images, zero_shot, bank)
-            left_out_folds.append(_fit_without(*sample))
+            fold_left_out, fold_is_changed = _fit_without(*sample)
+            left_out_folds.append(fold_left_out)
+            is_changed.append(fold_is_changed)
             task.advance()
     left_out = joined(left_out_folds)
-    facts = facts.model_copy(update={"left_out": len(keys)})
-    per_class = Counter(label for label, _ in {(labels[key], series[key]) for key in keys})
-    usable = [key for key in keys if per_class[labels[key]] > 1]
-    if len({series[key] for key in usable}) < LEAST_SERIES:
-        return facts, left_out
-    is_usable = torch.tensor([per_class[labels[key]] > 1 for key in keys])
-    answered_rows = torch.tensor([rows[key] for key in usable])
-    answered_series = [series[key] for key in usable]
-    measured = _measured(left_out.of(is_usable), answered_rows, answered_series, images, zero_shot)
-    return facts.model_copy(update={"measured": measured}), left_out
+    answered_rows, changes = torch.tensor([rows[key] for key in keys]), torch.stack(is_changed)
+    measured = _measured(left_out, answered_rows, numbers, changes, images, zero_shot)
+    return facts.model_copy(update={"measured": measured, "left_out": len(keys)}), left_out
 
 
 def _measured(
     left_out: LeftOut,
     answered_rows: Tensor,
-    answered_series: Sequence[int],
+    series: Tensor,
+    is_changed: Tensor,
     images: Images,
     zero_shot: ZeroShot,
 ) -> LeftOutAnswers:
     """Return the gain by left-out answers, which are about the images `answered_rows`.
 
-    `answered_series` are the series of these images.
+    `series` (N,) are the series of all images; the gain is that on images of series without an
+    answer. `is_changed` (folds, N) is True where a fit changes the zero-shot label. If all series
+    have an answer, the left-out answers stand for others.
     """
-    answers, number = left_out.answers, len(left_out.answers)
-    adapted = (left_out.own.labels[:, 0] == answers).tolist()
-    frozen = (zero_shot.zero_shot_labels[answered_rows] == answers).tolist()
-    doubtful = answered_rows[doubtful_answers(left_out.own, answers)]
-    pairs = Counter(zip(adapted, frozen, strict=True))
+    assert images.corrections is not None
+    zero_shot_labels, taught = zero_shot.zero_shot_labels[answered_rows], left_out.own.labels[:, 0]
+    answered_series = series[answered_rows]
+    answered = Answered(left_out.answers, zero_shot_labels, taught, answered_series)
+    is_other = ~torch.isin(series, series[images.corrections.given >= 0])
+    other_series = series[is_other] if bool(is_other.any()) else answered_series
+    others = is_changed[:, is_other] if bool(is_other.any()) else answered.is_changed
+    changed = float(others.double().mean())
+    gain = answered_gain(answered, changed, _count(other_series))
+    accuracy = zero_shot_accuracy(answered, changed)
+    doubtful = answered_rows[doubtful_answers(left_out.own, left_out.answers)]
     return LeftOutAnswers(
-        answers=number,
-        series=len({*answered_series}),
+        answers=len(left_out.answers),
+        series=_count(answered_series),
         folds=FOLDS,
-        zero_shot=sum(frozen) / number,
-        adapted=sum(adapted) / number,
-        gain=paired_gain_interval(pairs[True, False], pairs[False, True], number),
+        zero_shot=accuracy,
+        adapted=min(1.0, max(0.0, accuracy + gain.value)),
+        gain=gain,
         doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
 
@@ -130,6 +133,10 @@ def measured_verdict(facts: TrainFacts) -> tuple[str, Verdict] | None:
     """Return the verdict that stage `train` measured, and what measured it; None if nothing did."""
     verdict = verdict_of(facts.answers)
     return None if verdict is None else ("answers", verdict)
+
+
+def _count(series: Tensor) -> int:
+    return len(series.unique())  # type: ignore[no-untyped-call]
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
@@ -175,8 +182,11 @@ def _fit_without(
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> LeftOut:
-    """Return what a fit without the `answers` about the images `left_out` says about them."""
+) -> tuple[LeftOut, Tensor]:
+    """Return what a fit without the `answers` about the images `left_out` says about them.
+
+    The second tensor (N,) is True for training images whose zero-shot label the fit changes.
+    """
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -190,4 +200,5 @@ def _fit_without(
     features = [member[rows] for member in zero_shot.training_of(adapted.names)]
     if posterior is not None:
         posterior = Posterior(posterior.labels[rows], posterior.probabilities[rows])
-    return LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)
+    fold_left_out = LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)
+    return fold_left_out, fitted.labels != zero_shot.zero_shot_labels

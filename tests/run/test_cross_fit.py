@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from latte.evaluate.answered_gain import Answered, answered_gain
 from latte.interfaces import Interval
 from latte.interfaces.record import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
@@ -77,7 +78,7 @@ def test_the_sentence_says_how_the_gain_was_estimated() -> None:
     assert sentence == (
         "50 answers taught the model: it is better than zero-shot CLIP by +20 points (95 %: +10 to "
         "+30; accuracy 50 % before, 70 % after), estimated by leaving 40 answers out in turn (5 "
-        "folds). The estimate is about images like the answered ones."
+        "folds). The estimate is about images without an answer."
     )
     estimate = facts(0.1, 0.2, 0.3).measured
     assert estimate is not None
@@ -126,6 +127,36 @@ def test_answers_of_classes_with_two_answers_are_left_out_in_turn(
     assert (found["measured"]["answers"], found["measured"]["folds"]) == (measured, FOLDS)
     assert [line.partition(":")[0] for line in said] == ["answers"]
     assert verdict["signals"] == {"gain": found["measured"]["gain"]["value"]}
+
+
+def test_an_answer_that_is_its_class_only_one_is_left_out_too(recipe: Path) -> None:
+    file = labels_file(recipe, 3)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text(
+        "".join([line for line in lines if "part-2/001" not in line and "part-2/002" not in line])
+    )
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={file}")
+    found = recorded(folder, "train", "answers")
+    assert (found["answers"], found["measured"]["answers"], found["left_out"]) == (7, 7, 7)
+
+
+def test_gain_is_within_the_share_of_labels_that_change(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed: list[float] = []
+
+    def gain_of(answered: Answered, share: float, series: int) -> Interval:
+        changed.append(share)
+        assert series == 12 - len(answered.answers)
+        return answered_gain(answered, share, series)
+
+    monkeypatch.setattr("latte.run.cross_fit.answered_gain", gain_of)
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 3)}")
+    measured = recorded(folder, "train", "answers")["measured"]
+    low, high = measured["gain"]["low"], measured["gain"]["high"]
+    assert -changed[0] <= low <= high <= changed[0]
+    change = measured["adapted"] - measured["zero_shot"]
+    assert change == pytest.approx(measured["gain"]["value"])
 
 
 def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(
