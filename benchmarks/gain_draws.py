@@ -152,11 +152,11 @@ def _labels(folder: Folder, given: Tensor) -> Tensor:
 def _folds(folder: Folder, given: Tensor) -> Tensor:
     """Return the fold (N,) of each answered image, and -1 elsewhere; a series is in one fold."""
     rows = (given >= 0).nonzero().squeeze(1)
-    first_rows: dict[int, int] = {}
-    for row in rows.tolist():
-        first_rows.setdefault(int(folder.series[row]), row)
-    fold_of = folds({str(series): int(given[row]) for series, row in first_rows.items()})
-    numbers = [fold_of[str(series)] for series in folder.series[rows].tolist()]
+    labels, series = (
+        {str(row): int(values[row]) for row in rows.tolist()} for values in (given, folder.series)
+    )
+    fold_of = folds(labels, series)
+    numbers = [fold_of[str(row)] for row in rows.tolist()]
     return torch.full_like(given, -1).index_copy(0, rows, torch.tensor(numbers))
 
 

@@ -9,8 +9,9 @@ with C classes, a true gain must then be measured as gain times 1 - share - shar
 
 *Before* is the paired interval of all left-out answers of classes with two answers or more; *now*
 is `latte.evaluate.answered_gain`. Its factor is the smallest whose intervals hold 95 % of the true
-gains; it is chosen on every second set and judged on the other sets, then the halves are exchanged.
-Biases are means over sets, with their standard error over sets.
+gains of each plan; it is chosen on every second set and judged on the other sets, then the halves
+are exchanged. With `--wrong`, it is latte's. Biases are means over sets, with their standard error
+over sets.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Sample:
     """A draw of a set; with mistaken answers, its gain must be measured as less."""
 
     name: str
+    plan: str
     draw: Draw
     wrong: float = 0.0
 
@@ -136,7 +138,7 @@ def measured(
     for found in draws(folder, plan, sorted(options.answers), next(seeds), wrong):
         number = int((found.given >= 0).sum())
         if bool(found.is_other.any()):
-            yield Cell(plan, in_series, number), Sample(name, found, wrong)
+            yield Cell(plan, in_series, number), Sample(name, plan, found, wrong)
 
 
 def print_samples(samples: Samples) -> None:
@@ -144,7 +146,7 @@ def print_samples(samples: Samples) -> None:
     factors = judged(samples)
     chosen_factors = ", ".join(f"{factor:.2f}" for factor in sorted({*factors.values()}))
     everything = [sample for cell in samples.values() for sample in cell]
-    everywhere = chosen(everything, factors)
+    everywhere = chosen(everything, [*factors])
     say(f"{len(everything)} draws of {len(factors)} sets; factors of the halves: {chosen_factors}")
     say(f"factor of all sets: {everywhere:.2f}; latte uses {WIDENING}", "")
     parts = [f"{part}, {when}" for when in ("before", "now") for part in _PARTS]
@@ -212,6 +214,8 @@ def judged(samples: Samples) -> dict[str, float]:
     everything = [sample for cell in samples.values() for sample in cell]
     names = sorted({sample.name for sample in everything})
     halves = names[::2], names[1::2]
+    if any(sample.wrong for sample in everything):
+        return dict.fromkeys(names, WIDENING)
     if not halves[1]:
         return dict.fromkeys(names, chosen(everything, names))
     factors = chosen(everything, halves[1]), chosen(everything, halves[0])
@@ -219,10 +223,16 @@ def judged(samples: Samples) -> dict[str, float]:
 
 
 def chosen(samples: Sequence[Sample], names: Sequence[str]) -> float:
-    """Return the smallest factor whose intervals hold 95 % of the gains of the sets `names`."""
-    part = [sample for sample in samples if sample.name in names]
+    """Return the smallest factor that holds 95 % of the gains of each plan on the sets `names`."""
+    plans: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.name in names:
+            plans.setdefault(sample.plan, []).append(sample)
 
-    def share(factor: float) -> float:
+    def held(factor: float, part: Sequence[Sample]) -> float:
         return mean(holds(estimate(sample.draw, factor), sample.due) for sample in part)
 
-    return next((factor for factor in FACTORS if share(factor) >= _HELD), FACTORS[-1])
+    def is_enough(factor: float) -> bool:
+        return all(held(factor, part) >= _HELD for part in plans.values())
+
+    return next(filter(is_enough, FACTORS), FACTORS[-1])
