@@ -121,10 +121,10 @@ def test_intervals_hold_though_answers_are_about_changed_labels_first() -> None:
         is_other = torch.ones(400, dtype=torch.bool).index_fill(0, rows, False)
         truth, share = float(gains[is_other].double().mean()), is_changed[is_other]
         asked, was_changed = gains[rows], is_changed[rows]
-        numbers = [int((asked[was_changed] == value).sum()) for value in (1, -1, 0)]
-        answers = answered(*numbers, kept=int((~was_changed).sum()))
+        won, lost, neither = (int((asked[was_changed] == value).sum()) for value in (1, -1, 0))
+        answers = answered(won, lost, neither, kept=int((~was_changed).sum()))
         found = answered_gain(answers, float(share.double().mean()), int(is_other.sum()), 1.0)
-        paired = paired_gain_interval(numbers[0], numbers[1], 60)
+        paired = paired_gain_interval(won, lost, 60)
         held += found.low <= truth <= found.high
         held_by_pairs += paired.low <= truth <= paired.high
         errors.append(found.value - truth)
