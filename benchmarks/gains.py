@@ -116,8 +116,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--most", type=positive, default=300, help="images per folder")
     parser.add_argument("--wrong", type=float, default=0.0, help="share of wrong answers")
     options = parser.parse_args(arguments)
-    # Tiny probabilities are slow to compute with.
-    torch.set_flush_denormal(True)
+    torch.set_flush_denormal(True)  # tiny probabilities are slow to compute with
+    try:
+        print_samples(_samples(options))
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _samples(options: argparse.Namespace) -> dict[Cell, list[Sample]]:
+    """Return the samples of all sets, draws and plans."""
     sets = load_sets(options)
     samples: dict[Cell, list[Sample]] = {}
     for labelled, draw, in_series, plan in product(
@@ -125,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
     ):
         for cell, sample in measured(labelled, draw, Cell(plan, in_series, 0), options):
             samples.setdefault(cell, []).append(sample)
-    print_samples(samples)
+    return samples
 
 
 def measured(
