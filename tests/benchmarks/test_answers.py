@@ -113,6 +113,10 @@ def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) 
 
 @pytest.fixture(autouse=True)
 def random_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_random_names(monkeypatch)
+
+
+def use_random_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy set's features are of no CLIP, so neither are those of names of other things."""
     clip = SimpleNamespace(embedding_width=8)
     monkeypatch.setattr("benchmarks.folder_sets.load_clip", lambda model, registry: clip)

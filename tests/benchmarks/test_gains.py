@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from benchmarks import gains
 from benchmarks.gain_draws import IN_ORDER, PLANS, RANDOM, Draw, draws, made_folder
 from latte.interfaces import Interval
-from tests.benchmarks.test_answers import labelled_set
+from tests.benchmarks.test_answers import features_file, labelled_set, use_random_names
 
 
 def some_draws(plan: str, *, in_series: bool, wrong: float = 0.0) -> list[Draw]:
@@ -69,8 +70,12 @@ def test_each_half_is_judged_by_the_factor_of_the_other(monkeypatch: pytest.Monk
     assert gains.judged({cell: samples}) == {"a": 1.5, "b": 1.2, "c": 1.5, "d": 1.2}
 
 
-def test_gains_prints_a_row_for_each_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    gains.main(["--answers", "6", "--draws", "1", "--most", "24"])
+def test_gains_prints_a_row_for_each_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_random_names(monkeypatch)
+    path = features_file(tmp_path)
+    gains.main(["--features", str(path), "--answers", "6", "--draws", "1", "--most", "24"])
     printed = capsys.readouterr().out
     for cell in ("6 random", "6 random, series", "6 in order", "6 in order, series", "all"):
         assert f"| {cell} |" in printed
