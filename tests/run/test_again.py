@@ -58,7 +58,7 @@ def test_a_failure_leaves_the_earlier_run_as_it_was(
     answer(reviewed, "blue", 8)
     with monkeypatch.context() as full:
         error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/full")
-        full.setattr("latte.run.stages.evaluate", lambda *_: (_ for _ in ()).throw(error))
+        full.setattr("latte.run.plan.evaluate", lambda *_: (_ for _ in ()).throw(error))
         assert "no space left" in latte("review", reviewed.folder.path, "--learn", code=2).err
     assert {path: path.read_bytes() for path in files} == files
     latte("review", reviewed.folder.path, "--learn")

@@ -210,7 +210,6 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
         (("source", "recipe"), "\0"),
         (("source", "limit"), 0),
         (("data", "class_names"), ["red", "red", "blue"]),
-        (("unknown",), 1),
     ],
 )
 def test_impossible_value_is_an_error_that_names_file_and_command(

@@ -31,7 +31,7 @@ def test_image_edited_after_the_scan_ends_the_run_and_no_feature_is_cached(
     run(recipe, until="data")  # later scans decode no image that this one has decoded
     photo = min((tmp_path / "images" / "part-0").iterdir())
     before = photo.read_bytes()
-    original = runner.find_images
+    original = runner.find_all_images
 
     def find_and_edit(workspace: Any) -> Any:
         found = original(workspace)
@@ -39,7 +39,7 @@ def test_image_edited_after_the_scan_ends_the_run_and_no_feature_is_cached(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "find_images", find_and_edit)
+        patch.setattr(runner, "find_all_images", find_and_edit)
         assert run_command_line(["run", str(recipe), "--quiet"]) == 2
     said = capsys.readouterr().err
     assert f"part-0/{photo.name}: this image was changed while the command was running" in said

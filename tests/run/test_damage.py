@@ -24,6 +24,8 @@ FILES = (
     *JSON_FILES,
     "pseudo_labels.csv",
     "predictions.csv",
+    "data/series.csv",
+    "data/near_copies.csv",
     "zero_shot.safetensors",
     "models/adapted/prototypes.safetensors",
     "models/zero-shot/prototypes.safetensors",

@@ -93,7 +93,8 @@ def test_mix_averages_the_similarities_of_both_models(recipe: Path, fixed_guard:
     images = recipe.parent / "test"
     features = latte.load(mixed, use="zero-shot").features(images)
     frozen = features @ load_zero_shot(mixed / "zero_shot.safetensors").class_features.T
-    adapted, _ = similarities(run(recipe, *EYES)[0], images)
+    whole, _, _ = run(recipe, *EYES, output=recipe.parent / "whole")
+    adapted, _ = similarities(whole, images)
     found, _ = similarities(mixed, images)
     assert torch.allclose(found, 0.75 * frozen + 0.25 * adapted, atol=1e-5)
 
@@ -157,7 +158,7 @@ def test_bad_features_raise_an_error_that_names_the_encoder(
 
 
 def test_classifier_of_another_width_is_refused(recipe: Path) -> None:
-    with pytest.raises(LatteError, match="finite rows of 6 numbers") as caught:
+    with pytest.raises(LatteError, match="for colours, rows of the classifier") as caught:
         run(recipe, *EYES, "labels=[{use: means, width: 4}]")
     assert caught.value.where == "encoder colours"
 

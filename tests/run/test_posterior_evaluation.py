@@ -157,7 +157,7 @@ def test_comparison_takes_the_classifiers_images(
 def test_own_test_images_measure_the_posterior_of_a_rejected_model(recipe: Path) -> None:
     own = add_own_images(recipe)
     folder, results, _ = run(recipe, *SETTINGS, fixed(0))
-    _, whole, _ = run(recipe, *SETTINGS)
+    _, whole, _ = run(recipe, *SETTINGS, output=recipe.parent / "whole")
     assert results is not None and whole is not None
     found = accuracies(results)
     assert {name: one.images for name, one in found.items()} == {
