@@ -160,7 +160,7 @@ def test_bad_features_raise_an_error_that_names_the_encoder(
 def test_classifier_of_another_width_is_refused(recipe: Path) -> None:
     with pytest.raises(LatteError, match="for colours, rows of the classifier") as caught:
         run(recipe, *EYES, "labels=[{use: means, width: 4}]")
-    assert caught.value.where == "encoder colours"
+    assert caught.value.where == "labeler means of stub-encoders 0.1.0"
 
 
 def test_trained_recipes_have_no_classifier_for_an_encoder(recipe: Path) -> None:

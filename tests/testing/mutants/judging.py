@@ -28,6 +28,11 @@ class ClassNames(Reporter[NoOptions]):
         return [path]
 
 
+def says_yes_about_many_images(_: Sure, given: Evidence) -> Verdict:
+    known: Any = "yes" if len(given.labels) > 100 else None
+    return Verdict(1.0, "of the images", names_known=known)
+
+
 def signal(value: Callable[[Evidence], Any]) -> Mutant:
     """Return a guard whose signal `value` may be invalid."""
     return mutant(
@@ -77,6 +82,7 @@ MUTANTS: Mutants = {
                 1.0 if given.corrections is None else torch.log((given.corrections >= 0).sum() - 1)
             )
         ),
+        "many_images_are_judged": mutant(Sure, judge=says_yes_about_many_images),
         "one_image_is_judged": signal(lambda given: given.image_features.var(dim=0).mean()),
         "identical_images_are_judged": signal(spread),
         "verdicts_are_deterministic": signal(lambda _: next(NUMBERS)),
