@@ -12,16 +12,14 @@ import torch
 from latte.backbone.encode import encode_many_texts
 from latte.interfaces import NoOptions, TrainableGroup
 from latte.toolkit.module_backbone import ModuleBackbone
-from latte.train.encoding import Constant, Live
+from latte.train.encoding import Constant
 from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import (
-    SETTINGS,
     Part,
     latteclip_part,
-    with_settings,
 )
 from tests.helpers.training_runs import (
     assert_resumes,
@@ -111,12 +109,3 @@ def test_resume_gives_identical_bits(
     make: Callable[..., Training],
 ) -> None:
     assert_resumes(lambda name: make("visual_layer_norms", name), 5)
-
-
-def test_run_without_steps_encodes_no_text(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training = make("none", settings=with_settings(SETTINGS, max_steps=0))
-    monkeypatch.delattr(ModuleBackbone, "encode_texts")
-    run(training)
-    assert isinstance(training.learners[0].texts, Live)
