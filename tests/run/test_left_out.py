@@ -137,13 +137,13 @@ def test_stage_evaluate_reads_what_stage_train_wrote(squares: Path) -> None:
     assert recorded(whole, "train", "answers", "left_out") == 9
 
 
-def test_only_answers_of_their_class_calibrate_but_do_not_measure_the_gain(squares: Path) -> None:
+def test_only_answers_of_their_class_calibrate_and_measure_the_gain(squares: Path) -> None:
     path = squares.parent / "labels.csv"
     rows = [f"part-0/{number:03}.jpg,red\n" for number in range(5)]
     path.write_text("".join(["path,class\n", *rows, "part-1/000.jpg,green\n"]))
     folder, _, _ = run(squares, *SETTINGS, f"corrections={path}")
     facts = recorded(folder, "train", "answers")
-    assert (facts["measured"], facts["left_out"]) == (None, 6)
+    assert (facts["measured"]["answers"], facts["left_out"]) == (6, 6)
 
 
 @pytest.mark.parametrize("per_class", [0, 1])

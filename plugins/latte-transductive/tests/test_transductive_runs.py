@@ -47,7 +47,7 @@ def test_the_mixture_is_a_method_without_training(latte_runs: TinyRuns) -> None:
     assert not torch.allclose(rows, zero_shot, atol=1e-2)
     labels: dict[int, set[str]] = {}
     for line in (run / "pseudo_labels.csv").read_text().splitlines()[1:]:
-        image, _, adapted, _ = line.split(",")
+        image, _, adapted, _, _ = line.split(",")
         labels.setdefault(int(image.removesuffix(".png")) % 3, set()).add(adapted)
     assert {colour: len(found) for colour, found in labels.items()} == {0: 1, 1: 1, 2: 1}
 
