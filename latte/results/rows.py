@@ -129,9 +129,14 @@ class Rows:
         same_count(self._folder.series, "training images", [len(rows), len(self.training_ids)])
         return tuple(rows)
 
-    def series_rows(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        """Yield id, series and origins of the series of each training image, in order."""
-        path, ids = self._folder.series, self.training_ids
+    def series_rows(
+        self, training_ids: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """Yield id, series and origins of the series of each training image, in order.
+
+        Without the `training_ids`, they are read from the run folder and kept in memory.
+        """
+        path, ids = self._folder.series, training_ids or self.training_ids
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(SERIES_COLUMNS):

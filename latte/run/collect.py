@@ -74,7 +74,7 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
         mistakes=_mistakes(run, images, zero_shot_predictions),
         uncertain=_uncertain(run, images, labels),
         examples=tuple(_examples(images, labels)),
-        near_copies=_near_copies(run),
+        near_copies=_near_copies(run, images),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, classifier)
             for name, classifier in classifiers.items()
@@ -150,11 +150,13 @@ def _uncertain(run: Run, images: Images, labels: PseudoLabels) -> tuple[Classifi
         )
 
 
-def _near_copies(run: Run) -> tuple[tuple[str, str], ...]:
+def _near_copies(run: Run, images: Images) -> tuple[tuple[str, str], ...]:
     """Return pairs of training images that show the same picture: two of each series of copies."""
     first_of: dict[int, str] = {}
     pairs: dict[int, tuple[str, str]] = {}
-    for image, number, origins in run.rows.series_rows():
+    for image, number, origins in run.rows.series_rows(
+        [image.id for image in images.training.images]
+    ):
         if {"copies", "near-copies"} & {*origins}:
             first = first_of.setdefault(number, image)
             if first != image:
