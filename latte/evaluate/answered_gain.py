@@ -21,8 +21,9 @@ g - c over the answers about a series, its variance is
 The first part is the variance of a mean of clusters (Cochran, Sampling Techniques, 1977, section
 9A.3); the second is there because the images without an answer are themselves few. The answers
 share five fits, which know other answers than the model does, and among changed labels latte also
-asks about the doubtful ones. The intervals are `WIDENING` times as wide for that; the factor was
-chosen on one half of the labelled sets of `python -m benchmarks gains`, and judged on the other.
+asks about the doubtful ones. The intervals are `WIDENING` times as wide for that. All labelled sets
+of `python -m benchmarks gains` chose this factor; the benchmark also judges each half of the sets
+by the factor of the other half.
 """
 
 from __future__ import annotations
