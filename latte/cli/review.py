@@ -149,7 +149,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
     adopt_newest(opened)
-    opened.asking = order_of_asking(opened, training_features)
+    opened.asking = order_of_asking(opened.run, opened.images, opened.answers(), training_features)
     picture = _picture(opened)
     teaching = Teaching(opened, partial(_teach, opened), training_features)
     with listening(host, port) as listener, ExitStack() as files:

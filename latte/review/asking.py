@@ -1,17 +1,17 @@
-"""The order in which a review shows doubtful images: the answer that covers most doubt first."""
+"""Order of the images that a review asks about, and when asking is no longer worth it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from latte.results.answers import Answer
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
-from latte.review.order import Asking
-from latte.review.session import Review
 from latte.toolkit.asking import AskingOrder, asking_order
 
 Features = Callable[[Run], Tensor | None]
@@ -21,18 +21,34 @@ _IMAGES = 240
 """Number of images that are ordered by the doubt that answers cover; the rest by confidence."""
 
 
-def order_of_asking(review: Review, features: Features) -> Asking | None:
-    """Return the order for the newest model of a review; None if the run has no features.
+@dataclass(frozen=True)
+class Asking:
+    """Images to ask about: those whose answers cover most doubt come first."""
 
-    One image of each series is in the order.
+    order: AskingOrder
+    keys: tuple[str, ...]
+    """Content keys of the images."""
+
+    def may_stop(self, answered: Container[str]) -> bool:
+        """Return True if the next ten answers are expected to change less than a point."""
+        is_open = torch.tensor([key not in answered for key in self.keys], dtype=torch.bool)
+        return not AskingOrder(self.order.rows[is_open], self.order.gains[is_open]).is_worth_asking
+
+
+def order_of_asking(
+    run: Run, images: Sequence[ReviewImage], answers: Mapping[str, Answer], features: Features
+) -> Asking | None:
+    """Return the order for the labels of `images` in a review of `run`; None without features.
+
+    `answers` are the answers so far by content key. One image of each series is in the order.
     """
-    images, training_features = one_per_series(review.images), features(review.run)
+    shown_images, training_features = one_per_series(images), features(run)
     if training_features is None:
         return None
-    rows = [image.row for image in images]
-    answered = shared_answers(review.images, review.answers())
-    order = order_of_images(images, training_features[rows], answered, _IMAGES)
-    return Asking(order, tuple(images[row].key for row in order.rows.tolist()))
+    rows = [image.row for image in shown_images]
+    answered = shared_answers(images, answers)
+    order = order_of_images(shown_images, training_features[rows], answered, _IMAGES)
+    return Asking(order, tuple(shown_images[row].key for row in order.rows.tolist()))
 
 
 def order_of_images(

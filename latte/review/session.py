@@ -21,7 +21,7 @@ from latte.results.run_answers import RunAnswers, Stored, population_of
 from latte.review.tasks import TASKS, Place, groups, is_open, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
-    from latte.review.order import Asking
+    from latte.review.asking import Asking
 
 
 @dataclass(frozen=True)

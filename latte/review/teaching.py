@@ -79,7 +79,9 @@ class Teaching:
             with machine_errors():
                 folder, lines = self._teach(_Lines(self._show))
                 self._review.adopt(open_finished(folder), since)
-                self._review.asking = order_of_asking(self._review, self._features)
+                self._review.asking = order_of_asking(
+                    self._review.run, self._review.images, self._review.answers(), self._features
+                )
         except LatteError as error:
             self.error = error
         except Exception:

@@ -10,12 +10,16 @@ from torch.nn.functional import normalize
 
 from latte.models.similar_images import training_features
 from latte.models.zero_shot import ZeroShot, save_zero_shot
-from latte.review.asking import order_of_asking
+from latte.review.asking import Asking, order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
 from tests.helpers.reviews import made_up_review, with_series
 
 NAMES = ("cat", "dog", "bird")
+
+
+def asking_order_of(review: Review) -> Asking | None:
+    return order_of_asking(review.run, review.images, review.answers(), training_features)
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def looked_through(review: Review, label: int | None = None) -> list[str]:
 def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confidence(
     review: Review,
 ) -> None:
-    review.asking = order_of_asking(review, training_features)
+    review.asking = asking_order_of(review)
     assert review.asking is not None
     assert len(review.asking.keys) == 240
     keys = looked_through(review)
@@ -52,19 +56,19 @@ def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confid
 
 
 def test_answered_images_are_left_out_and_the_end_is_said(review: Review) -> None:
-    review.asking = order_of_asking(review, training_features)
+    review.asking = asking_order_of(review)
     assert review.asking is not None and not review.asking.may_stop(review.answers())
     first = review.asking.keys[:200]
     review.save("images", [Mark(key, "class", "cat") for key in first])
     assert not {*first} & {*looked_through(review)}
     assert review.asking.may_stop(review.answers())
-    again = order_of_asking(review, training_features)
+    again = asking_order_of(review)
     assert again is not None and not {*first} & {*again.keys}
 
 
 def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
     review = with_series(review.run.folder.path, [number // 4 for number in range(300)])
-    order = order_of_asking(review, training_features)
+    order = asking_order_of(review)
     assert order is not None
     series = {image.key: image.series for image in review.images}
     assert sorted(series[key] for key in order.keys) == [*range(75)]
@@ -75,12 +79,12 @@ def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
         if image.series == first and image.key not in order.keys
     )
     review.save("images", [Mark(answered, "class", "cat")])
-    again = order_of_asking(review, training_features)
+    again = asking_order_of(review)
     assert again is not None
     assert sorted(series[key] for key in again.keys) == [*({*range(75)} - {first})]
 
 
 def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    assert order_of_asking(review, training_features) is None
+    assert asking_order_of(review) is None
     assert looked_through(review)
