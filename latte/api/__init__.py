@@ -14,6 +14,12 @@ from latte.data.sources.source import SourceOptions
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
 from latte.io.files import digest, write_text
+from latte.io.model_files import (
+    check_model_file,
+    check_weight_shards,
+    json_numbers,
+    read_model_json,
+)
 from latte.io.redaction import without_secrets
 from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
 from latte.toolkit.descriptions import (
@@ -90,9 +96,13 @@ __all__ = [
     "ImageOptions",
     "Kind",
     "SourceOptions",
+    "check_model_file",
+    "check_weight_shards",
     "digest",
     "hookimpl",
+    "json_numbers",
     "read_class_names",
+    "read_model_json",
     "without_secrets",
     "write_text",
     *_AT_FIRST_USE,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.backbone.untrusted import LARGEST_WEIGHTS, check_file
 from latte.interfaces import Backbone, BackboneLoader, LatteError
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
+from latte.io.model_files import check_model_file
 
 
 class OpenClip(BackboneLoader[BackboneSettings]):
@@ -67,5 +67,5 @@ def _contents(folder: Path) -> list[str]:
         raise LatteError(f"there is no model folder {folder}", where="backbone.model")
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
     for path in files:
-        check_file(path, LARGEST_WEIGHTS)
+        check_model_file(path, "backbone.model")
     return [part for path in files for part in (path.name, digest(path.read_bytes()))]

@@ -14,14 +14,12 @@ from typing import Any
 from latte.backbone.hub import CONFIG_FILE, WEIGHTS_FILES, cached_models, fetch, weights_files
 from latte.backbone.names import HUB, model_config, model_names, weight_tag, weight_tags
 from latte.backbone.untrusted import (
-    LARGEST_CONFIG,
-    LARGEST_WEIGHTS,
-    check_file,
     refuse_unsafe,
 )
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
+from latte.io.model_files import LARGEST_CONFIG, check_model_file
 from latte.io.paths import some
 
 WEIGHTS_FILE = WEIGHTS_FILES[0]
@@ -122,7 +120,7 @@ def _in_folder(folder: Path) -> ModelSource:
             hint=f"put the weights beside it as {WEIGHTS_FILE}",
         )
     for path in weights:
-        check_file(path, LARGEST_WEIGHTS)
+        check_model_file(path, "backbone.model")
     text_in_folder = "hf_model_name" in config["text_cfg"] and (folder / "config.json").is_file()
     return ModelSource(
         f"local-dir:{folder}", config, text_folder=folder if text_in_folder else None
@@ -134,7 +132,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         what = f"{path.parent} is no open_clip model folder: {path.name} is missing"
         raise LatteError(what, where=_WHERE)
     try:
-        check_file(path, LARGEST_CONFIG)
+        check_model_file(path, "backbone.model", LARGEST_CONFIG)
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
         is_complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

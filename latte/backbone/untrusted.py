@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
-from latte.io.paths import is_file
+from latte.io.model_files import json_numbers
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENIZER_OPTIONS = frozenset(
@@ -20,10 +19,6 @@ _TOKENIZER_OPTIONS = frozenset(
 """Tokenizer options that open_clip handles itself; it passes all others on to transformers."""
 _LARGEST_SIZE = 2**20
 _MOST_LAYERS = 1000
-LARGEST_CONFIG = 2**24
-"""Largest number of bytes of a JSON file in a model folder."""
-LARGEST_WEIGHTS = 2**36
-"""Largest number of bytes of a file with weights; the largest published CLIP has 2**34."""
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
@@ -31,10 +26,10 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
-    if any(abs(number) > _LARGEST_SIZE for number in _numbers(config)) or any(
+    if any(abs(number) > _LARGEST_SIZE for _, number in json_numbers(config)) or any(
         number > _MOST_LAYERS
         for tower in (text, vision)
-        for number in _numbers(tower.get("layers"))
+        for _, number in json_numbers(tower.get("layers"))
     ):
         raise LatteError(f"{name} describes a model that is too large", where=where)
     options = text.get("tokenizer_kwargs") or {}
@@ -52,25 +47,6 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
             where=where,
             hint="only towers that timm itself has are built: timm_model_name without : and /",
         )
-
-
-def check_file(path: Path, most: int) -> None:
-    """Raise `LatteError` unless `path` is a file of at most `most` bytes: no pipe, no device."""
-    if not is_file(path):
-        raise LatteError(f"{path} is no file", where="backbone.model")
-    if path.stat().st_size > most:
-        raise LatteError(f"{path} has more than {most:,} bytes", where="backbone.model")
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """Yield all numbers in JSON data, however deeply nested."""
-    waiting = [value]
-    while waiting:
-        nested = waiting.pop()
-        if isinstance(nested, Mapping | list):
-            waiting += nested.values() if isinstance(nested, Mapping) else nested
-        elif isinstance(nested, int | float):
-            yield nested
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,20 +9,27 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from latte.api import EncoderLoader, IsPath, LatteError, Options, digest, fetch_repository
-from latte.api.sources import is_file, read_text
+from latte.api import (
+    EncoderLoader,
+    IsPath,
+    LatteError,
+    Options,
+    check_model_file,
+    check_weight_shards,
+    digest,
+    fetch_repository,
+    json_numbers,
+    read_model_json,
+)
 
 CONFIG = "config.json"
 _WEIGHTS = "*.safetensors"
-_INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", _WEIGHTS)
 """Patterns of the files that determine a model's outputs."""
 _MOST_LAYERS = 1000
 _LARGEST = 2**20
 """Largest allowed number in a configuration; with a larger one, an untrusted file could fill the
 memory."""
-_LARGEST_CONFIG = 2**24
-"""Largest number of bytes of a JSON file."""
 _LARGEST_WEIGHTS = 2**35
 """Largest number of bytes of a file with weights: twice those of the largest published encoder."""
 _LAYERS = ("num_hidden_layers", "depth", "depths")
@@ -123,7 +129,7 @@ class FolderEncoder(EncoderLoader[OptionsT]):
         if not path.exists():
             what = f"{folder} is no model folder: {CONFIG} is missing"
             raise LatteError(what, where=self.where)
-        config = self._read_json(path)
+        config = read_model_json(path, self.where)
         if not isinstance(config, dict):
             raise LatteError(f"{path} describes no model", where=self.where)
         refuse_absurd(config, self.where)
@@ -143,47 +149,15 @@ class FolderEncoder(EncoderLoader[OptionsT]):
                 'torch.load("weights.bin", weights_only=True), "model.safetensors")',
             )
         for path in _files(folder):
-            self._check_size(path)
-        missing_shards = [path for path in self._shards(folder) if not path.is_file()]
-        if missing_shards:
-            raise LatteError(
-                f"{folder} lacks weights that its {_INDEX} names: {missing_shards[0].name}",
-                where=self.where,
-                hint="download the whole model again",
-            )
-
-    def _read_json(self, path: Path) -> Any:
-        """Return the value in a JSON file. Raises `LatteError` for a damaged or endless file."""
-        try:
-            if not is_file(path):
-                raise ValueError("it is no file")
-            return json.loads(read_text(path, _LARGEST_CONFIG))
-        except (LatteError, ValueError, RecursionError) as error:
-            raise LatteError(f"{path} is damaged", where=self.where) from error
-
-    def _check_size(self, path: Path) -> None:
-        """Raise `LatteError` unless `path` is a file that fits into memory."""
-        if not is_file(path):
-            raise LatteError(f"{path} is no file", where=self.where)
-        if path.stat().st_size > _LARGEST_WEIGHTS:
-            what = f"{path} has more than {_LARGEST_WEIGHTS:,} bytes"
-            raise LatteError(what, where=self.where, hint="download the whole model again")
+            check_model_file(path, self.where, _LARGEST_WEIGHTS)
+        check_weight_shards(folder, self.where)
 
     def _contents(self, folder: Path) -> Iterator[str]:
         """Yield name and digest of each file that determines the model's outputs."""
         for path in _files(folder):
-            self._check_size(path)
+            check_model_file(path, self.where, _LARGEST_WEIGHTS)
             yield path.name
             yield digest(path.read_bytes())
-
-    def _shards(self, folder: Path) -> list[Path]:
-        if not (folder / _INDEX).exists():
-            return []
-        index = self._read_json(folder / _INDEX)
-        try:
-            return sorted({folder / name for name in index["weight_map"].values()})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise LatteError(f"{folder / _INDEX} is damaged", where=self.where) from error
 
     def _is_complete(self, folder: Path) -> bool:
         try:
@@ -214,19 +188,6 @@ def _files(folder: Path) -> list[Path]:
 
 def refuse_absurd(config: Mapping[str, Any], where: str) -> None:
     """Raise `LatteError` if a number in `config` is so large that the model would fill memory."""
-    for name, number in _numbers(config):
+    for name, number in json_numbers(config):
         if abs(number) > (_MOST_LAYERS if name in _LAYERS else _LARGEST):
             raise LatteError(f"the configuration has an absurd {name}: {number}", where=where)
-
-
-def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Yield all numbers in JSON data, however deeply nested, with their keys."""
-    waiting = [(key, data)]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.items()
-        elif isinstance(value, list):
-            waiting += ((name, child) for child in value)
-        elif isinstance(value, int | float):
-            yield name, value

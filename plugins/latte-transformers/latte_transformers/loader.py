@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from latte.api import BackboneLoader, IsPath, LatteError, Options, digest, fetch_repository
-from latte.api.sources import is_file, read_text
+from latte.api import (
+    BackboneLoader,
+    IsPath,
+    LatteError,
+    Options,
+    check_model_file,
+    check_weight_shards,
+    digest,
+    fetch_repository,
+    json_numbers,
+    read_model_json,
+)
 
 if TYPE_CHECKING:
     from latte_transformers.backbone import TransformersBackbone
@@ -23,12 +32,7 @@ _MOST_LAYERS = 1000
 _LARGEST = 2**20
 """Largest allowed number in a configuration; with a larger one, an untrusted file could fill the
 memory."""
-_LARGEST_CONFIG = 2**24
-"""Largest number of bytes of a JSON file."""
-_LARGEST_WEIGHTS = 2**36
-"""Largest number of bytes of a file with weights."""
 _WEIGHTS = "*.safetensors"
-_INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)
 """Patterns of the files that determine the model's outputs."""
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
@@ -124,14 +128,8 @@ def _check_folder(folder: Path) -> None:
             hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
         )
     for path in _files(folder):
-        _check_size(path)
-    missing_shards = [path for path in _shards(folder) if not path.is_file()]
-    if missing_shards:
-        raise LatteError(
-            f"{folder} lacks weights that its {_INDEX} names: {missing_shards[0].name}",
-            where=_WHERE,
-            hint="download the whole checkpoint again",
-        )
+        check_model_file(path, _WHERE)
+    check_weight_shards(folder, _WHERE)
     if not any((folder / name).is_file() for name in _PROCESSORS):
         raise LatteError(
             f"{folder} has no processor: {' and '.join(_PROCESSORS)} are missing",
@@ -148,58 +146,16 @@ def _is_complete(folder: Path) -> bool:
     return any(path for pattern in _TOKENIZERS for path in folder.glob(pattern))
 
 
-def _read_json(path: Path) -> Any:
-    """Return the value in a JSON file. Raises `LatteError` for a damaged or endless file."""
-    try:
-        if not is_file(path):
-            raise ValueError("it is no file")
-        return json.loads(read_text(path, _LARGEST_CONFIG))
-    except (LatteError, ValueError, RecursionError) as error:
-        raise LatteError(f"{path} is damaged", where=_WHERE) from error
-
-
-def _check_size(path: Path) -> None:
-    """Raise `LatteError` unless `path` is a file that fits into memory."""
-    if not is_file(path):
-        raise LatteError(f"{path} is no file", where=_WHERE)
-    if path.stat().st_size > _LARGEST_WEIGHTS:
-        what = f"{path} has more than {_LARGEST_WEIGHTS:,} bytes"
-        raise LatteError(what, where=_WHERE, hint="download the whole checkpoint again")
-
-
-def _shards(folder: Path) -> list[Path]:
-    if not (folder / _INDEX).exists():
-        return []
-    index = _read_json(folder / _INDEX)
-    try:
-        return sorted({folder / name for name in index["weight_map"].values()})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise LatteError(f"{folder / _INDEX} is damaged", where=_WHERE) from error
-
-
 def _check_config(folder: Path) -> None:
     if not (folder / _CONFIG).exists():
         what = f"{folder} is no model folder of transformers: {_CONFIG} is missing"
         raise LatteError(what, where=_WHERE)
-    config = _read_json(folder / _CONFIG)
+    config = read_model_json(folder / _CONFIG, _WHERE)
     if not isinstance(config, dict) or "model_type" not in config:
         raise LatteError(f"{folder / _CONFIG} does not name a model_type", where=_WHERE)
-    for name, number in _numbers(config):
+    for name, number in json_numbers(config):
         if number > (_MOST_LAYERS if name == _LAYERS else _LARGEST):
             raise LatteError(f"{folder / _CONFIG} has an absurd {name}: {number}", where=_WHERE)
-
-
-def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Yield all numbers in JSON data, however deeply nested, with their keys."""
-    waiting = [(key, data)]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.items()
-        elif isinstance(value, list):
-            waiting += ((name, child) for child in value)
-        elif isinstance(value, int | float):
-            yield name, value
 
 
 def _files(folder: Path) -> list[Path]:
@@ -209,6 +165,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _contents(folder: Path) -> Iterator[str]:
     for path in _files(folder):
-        _check_size(path)
+        check_model_file(path, _WHERE)
         yield path.name
         yield digest(path.read_bytes())
