@@ -91,16 +91,16 @@ def review(
 
 def _print(opened: Review, as_json: bool) -> None:
     stored = opened.stored()
-    found = opened.evidence(stored)
+    evidence = opened.evidence(stored)
     if as_json:
-        if found.unknown:
-            echo(in_lines(found.unknown), err=True)
-        better = {"better": found.estimate.better}
-        print_json(asdict(found.estimate) | better)
+        if evidence.unknown:
+            echo(in_lines(evidence.unknown), err=True)
+        better = {"better": evidence.estimate.better}
+        print_json(asdict(evidence.estimate) | better)
         return
-    for line in found.lines:
+    for line in evidence.lines:
         echo(in_lines(line))
-    if opened.run.record.judge.strength < 1 and found.estimate.better == "adapted":
+    if opened.run.record.judge.strength < 1 and evidence.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
         echo(f"use the adapted model: latte predict {folder} IMAGES --use adapted")
     if step := opened.next_step(stored):

@@ -106,8 +106,8 @@ def least_alike(features: Tensor) -> float:
         return _MOST_ALIKE
     generator = torch.Generator().manual_seed(0)
     first = torch.randint(len(features), (_RANDOM_PAIRS,), generator=generator)
-    others = 1 + torch.randint(len(features) - 1, (_RANDOM_PAIRS,), generator=generator)
-    cosines = (features[first] * features[(first + others) % len(features)]).sum(dim=1)
+    offsets = 1 + torch.randint(len(features) - 1, (_RANDOM_PAIRS,), generator=generator)
+    cosines = (features[first] * features[(first + offsets) % len(features)]).sum(dim=1)
     return min(_MOST_ALIKE, float(cosines.quantile(_QUANTILE)))
 
 

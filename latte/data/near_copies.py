@@ -149,8 +149,8 @@ def _alike(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
     is_alike = torch.zeros(len(pairs), dtype=torch.bool)
     for start in range(0, len(pairs), _ROUGH_PAIRS):
         block = slice(start, start + _ROUGH_PAIRS)
-        rows, others = pairs[block].unbind(dim=1)
-        distances = layout_distances(first.layout[rows], second.layout[others])
+        first_rows, second_rows = pairs[block].unbind(dim=1)
+        distances = layout_distances(first.layout[first_rows], second.layout[second_rows])
         is_alike[block] = distances <= _MOST_APART
     return is_alike
 
@@ -188,12 +188,12 @@ def _rough(first: Tensor, second: Tensor) -> Tensor:
 
 def _fine(first: Tensor, second: Tensor) -> Tensor:
     """Return the correlation (P,) over all scales, and over shifts in thirds of a pixel."""
-    details, others = (_details(grey.unsqueeze(1)) for grey in (first, second))
+    first_details, second_details = (_details(grey.unsqueeze(1)) for grey in (first, second))
     side = SIDE - 2 * _SHIFT
     grid = _grid().expand(len(first), -1, -1, -1)
-    sampled = grid_sample(details, grid, padding_mode="border", align_corners=False)
+    sampled = grid_sample(first_details, grid, padding_mode="border", align_corners=False)
     templates = sampled.view(len(first), -1, side * side)
-    return _largest_correlation(templates, unfold(others, side).transpose(1, 2))
+    return _largest_correlation(templates, unfold(second_details, side).transpose(1, 2))
 
 
 def _details(grey: Tensor) -> Tensor:

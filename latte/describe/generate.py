@@ -351,7 +351,9 @@ def check_answers(describer: Describer[Any], requests: int, answers: object) -> 
     elif len(answers) != requests:
         wrong = f"{len(answers)} values"
     else:
-        others = [one for one in answers if not isinstance(one, str | Refusal | BaseException)]
+        others = [
+            answer for answer in answers if not isinstance(answer, str | Refusal | BaseException)
+        ]
         wrong = f"a value of type {type(others[0]).__name__} among them" if others else None
     if wrong is not None:
         raise LatteError(

@@ -100,9 +100,9 @@ def exponent_losses(
     """Return the negative log-likelihood (A,) of `answers` by a posterior with an exponent."""
     logits = (exponent * probabilities.double().clamp_min(_SMALLEST).log()).log_softmax(dim=1)
     is_answer = labels == answers.unsqueeze(1)
-    chosen = (logits * is_answer).sum(dim=1)
-    other = torch.log1p(-logits[:, 0].exp().clamp(max=1 - _SMALLEST))
-    return -chosen.where(is_answer.any(dim=1), other)
+    answer_logits = (logits * is_answer).sum(dim=1)
+    wrong_label_logits = torch.log1p(-logits[:, 0].exp().clamp(max=1 - _SMALLEST))
+    return -answer_logits.where(is_answer.any(dim=1), wrong_label_logits)
 
 
 def _likeliest(losses: Losses, median: float, start: float, spread: float) -> float:

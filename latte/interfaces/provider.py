@@ -82,8 +82,8 @@ def report_address(distribution: str) -> str | None:
     pairs = [entry.partition(",") for entry in fields.get_all("Project-URL") or ()]
     addresses = {_letters(label): address.strip() for label, _, address in pairs}
     addresses.setdefault("homepage", (fields.get_all("Home-page") or [""])[0])
-    found = (addresses.get(label, "") for label in (*_URLS, *_OTHER_URLS))
-    return next((address for address in found if _is_address(address)), None)
+    candidates = (addresses.get(label, "") for label in (*_URLS, *_OTHER_URLS))
+    return next((address for address in candidates if _is_address(address)), None)
 
 
 def _letters(label: str) -> str:

@@ -18,38 +18,38 @@ _UNSUPPORTED = frozenset(
 )
 
 
-def exchange_folders(folder: Path, other: Path) -> None:
+def exchange_folders(folder: Path, replacement: Path) -> None:
     """Exchange two folders of one file system in one step; a power loss keeps both.
 
     Where the system has no such step, `folder` is missing for a moment; if a process is killed in
     this moment, `finish_exchange` brings it back.
     """
-    if not _exchanged(os.fsencode(folder), os.fsencode(other)):
-        moved = _moved(other)
+    if not _exchanged(os.fsencode(folder), os.fsencode(replacement)):
+        moved = _moved(replacement)
         folder.rename(moved)
-        other.rename(folder)
-        moved.rename(other)
-    for parent in {folder.parent, other.parent}:
+        replacement.rename(folder)
+        moved.rename(replacement)
+    for parent in {folder.parent, replacement.parent}:
         sync_folder(parent)
 
 
-def finish_exchange(folder: Path, other: Path) -> None:
-    """Bring back the `folder` that a killed process was exchanging with `other`, if it is gone."""
-    if _moved(other).exists() and not folder.exists():
-        _moved(other).rename(folder)
+def finish_exchange(folder: Path, replacement: Path) -> None:
+    """Bring back `folder`, if it is gone because a process was killed while it exchanged both."""
+    if _moved(replacement).exists() and not folder.exists():
+        _moved(replacement).rename(folder)
 
 
-def _moved(other: Path) -> Path:
-    return other.with_name(f"{other.name}.moved")
+def _moved(replacement: Path) -> Path:
+    return replacement.with_name(f"{replacement.name}.moved")
 
 
-def _exchanged(folder: bytes, other: bytes) -> bool:
+def _exchanged(folder: bytes, replacement: bytes) -> bool:
     """Return True if the system has exchanged both folders; False if it cannot do that."""
     library = ctypes.CDLL(None, use_errno=True)
     if hasattr(library, "renameat2"):
-        code = library.renameat2(_HERE, folder, _HERE, other, _EXCHANGE)
+        code = library.renameat2(_HERE, folder, _HERE, replacement, _EXCHANGE)
     elif hasattr(library, "renamex_np"):
-        code = library.renamex_np(folder, other, _EXCHANGE)
+        code = library.renamex_np(folder, replacement, _EXCHANGE)
     else:
         return False
     number = ctypes.get_errno()

@@ -68,7 +68,7 @@ def _header_for(cells: Sequence[str], class_names: Sequence[str]) -> list[str] |
     is_image = [PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES for cell in cells]
     is_class = [_is_class(cell, class_names) for cell in cells]
     if sum(is_image) == 1 and len(cells) == 2:
-        is_class = [not one for one in is_image]
+        is_class = [not is_name for is_name in is_image]
     if sum(is_image) != 1 or not any(is_class):
         return None
     names = [f"column_{number}" for number in range(1, len(cells) + 1)]

@@ -109,7 +109,8 @@ def _facts(
             return name, asdict(without_conflict(verdict, conflict(fitted(), start)))
         guard = workspace.build(choice)
         verdict = judge(fitted(), start, guard, choice.label, trained_scales)
-        extras.update({choice.distribution: found} if (found := guard.extras()) else {})
+        if guard_extras := guard.extras():
+            extras[choice.distribution] = guard_extras
         return f"guard {choice.label}", asdict(verdict)
 
     judge_name, values = distributed.broadcast(judged)

@@ -69,15 +69,15 @@ def find_series(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ru
     Pairs that the pixels, features and dates of the images give are stored for all runs.
     """
     scan = images.joined.training
-    found: dict[str, Tensor] = {}
+    compared: dict[str, Tensor] = {}
     if distributed.is_main_process():
-        found = _stored_pairs(workspace, images, zero_shot)
-    found = _from_main_process(found)
-    ignored_dates = int(found.pop(_IGNORED))
+        compared = _stored_pairs(workspace, images, zero_shot)
+    compared = _from_main_process(compared)
+    ignored_dates = int(compared.pop(_IGNORED))
     pairs: dict[Origin, Tensor] = {
         "copies": equal_pairs(scan.keys),
-        "near-copies": found["near-copies"],
-        "burst": found["burst"],
+        "near-copies": compared["near-copies"],
+        "burst": compared["burst"],
         "column": equal_pairs(images.series_names),
     }
     return RunSeries.of(len(scan.images), pairs, ignored_dates)
@@ -119,7 +119,7 @@ def read_thumbnails(
 
 
 def _stored_pairs(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> dict[str, Tensor]:
-    """Return the pairs that `_found_pairs` finds; read them from the cache if they are known."""
+    """Return the pairs that `_compared_pairs` finds; read them from the cache if they are known."""
     settings, scan = workspace.recipe.series, images.joined.training
     features = zero_shot.joined.training
     name = digest_json(
@@ -134,16 +134,16 @@ def _stored_pairs(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> 
     path = workspace.context.cache_dir / "series" / f"{name}.safetensors"
     with suppress(DamagedTensorsError, OSError):
         return load_tensors(path)
-    found = _found_pairs(settings, images, features, workspace.progress)
+    pairs = _compared_pairs(settings, images, features, workspace.progress)
     try:
         with write_atomically(path) as temporary:
-            save_tensors(temporary, found)
+            save_tensors(temporary, pairs)
     except (OSError, SafetensorError) as error:  # the run can go on without a cache
         workspace.progress.say(f"series are not cached: {path} cannot be written: {error}")
-    return found
+    return pairs
 
 
-def _found_pairs(
+def _compared_pairs(
     settings: SeriesSettings, images: Images, features: Tensor, progress: Progress
 ) -> dict[str, Tensor]:
     """Return the pairs (P, 2) of near-copies and of bursts, and the number of ignored dates."""

@@ -141,7 +141,9 @@ def fit(method: Method, start: TrainingStart) -> Fit:
         if aggregator.class_features_refresh != "start":
             aggregator.refresh_class_features(start.class_features)
         classifiers[learner] = usable_classifier(aggregator, *start.class_features.shape)
-    classifiers = {name: cpu_copy(found) for name, found in (classifiers | of_encoders).items()}
+    classifiers = {
+        name: cpu_copy(classifier) for name, classifier in (classifiers | of_encoders).items()
+    }
     return Fit(classifiers, frozen_features(start, classifiers), _posterior(method, start))
 
 
