@@ -30,7 +30,7 @@ from latte.results.run import open_finished
 
 if TYPE_CHECKING:
     from latte.interfaces import ImageReference
-    from latte.interfaces.record import AnswerFacts
+    from latte.interfaces.answer_facts import AnswerFacts
     from latte.results.population import ReviewImage
     from latte.results.run import Run
     from latte.review.session import Review

@@ -20,10 +20,10 @@ from latte.report.verdict import NO_GUARD, name_statements, verdict_statements
 from latte.results.answers import TITLES
 from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
-from latte.results.given_labels import label_files
 from latte.results.oracle import oracle_mark
 from latte.results.run import Run
 from latte.results.run_answers import read_evidence
+from latte.results.taught_runs import label_files
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur: most names have no image."""

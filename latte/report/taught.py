@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latte.interfaces.record import AnswerFacts, LeftOutAnswers, SureLabels
+from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers, SureLabels
 from latte.report.numbers import percent, plural, points, points_range
 from latte.report.statement import Tone
 

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import replace
 
 from latte.interfaces import RunResults, Verdict
-from latte.interfaces.record import AnswerFacts
+from latte.interfaces.answer_facts import AnswerFacts
 from latte.io.redaction import one_line
 from latte.report.statement import Command, Statement, Tone
 from latte.report.taught import taught_sentence, taught_tone

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -44,12 +44,6 @@ class GivenLabel:
     """The class; None for "none of these" and "cannot tell"."""
     where: str
     """Place of the label, for error messages."""
-
-
-def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths in the key `corrections` of a resolved recipe, which is a path or a list."""
-    files = recipe.get("corrections") or ()
-    return (files,) if isinstance(files, str) else tuple(map(str, files))
 
 
 def read_labels(

@@ -1,15 +1,22 @@
-"""Find the answers that teach, and the runs that a person's answers taught."""
+"""Find the answers that teach, the files that have them, and the runs that they taught."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from latte.interfaces import LatteError
 from latte.results.answers import Answer, latest, read_answers
 from latte.results.folder import PREVIOUS, RunFolder
-from latte.results.given_labels import label_files
 from latte.results.run import Run
+
+
+def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths in the key `corrections` of a resolved recipe, which is a path or a list."""
+    files = recipe.get("corrections") or ()
+    return (files,) if isinstance(files, str) else tuple(map(str, files))
 
 
 def teaching_answers(file: Path) -> list[Answer]:

@@ -42,12 +42,12 @@ from latte.recipe.model import Recipe
 from latte.results.folder import RunFolder
 from latte.results.given_labels import (
     GivenLabel,
-    label_files,
     read_labels,
     read_series,
     refuse_useless,
 )
 from latte.results.named_images import NamedImages
+from latte.results.taught_runs import label_files
 from latte.run.workspace import Workspace
 from latte.train.checked import check_streams
 

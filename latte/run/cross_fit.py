@@ -25,7 +25,8 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.answered_gain import Answered, answered_gain, zero_shot_accuracy
 from latte.evaluate.doubtful import doubtful_answers
 from latte.interfaces import Posterior, Verdict
-from latte.interfaces.record import AnswerFacts, LeftOutAnswers, TrainFacts
+from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
+from latte.interfaces.record import TrainFacts
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
 from latte.run.fitting import adapted_of, fit_again

@@ -25,8 +25,9 @@ from latte.evaluate.predictions import (
 from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_task
+from latte.interfaces.answer_facts import SureLabels
 from latte.interfaces.measurements import Role
-from latte.interfaces.record import EvaluateFacts, SureLabels
+from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
 from latte.models.posterior import OwnImages, read_own_images
 from latte.models.zero_shot import ZeroShot

@@ -10,10 +10,9 @@ from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.evidence import uses
-from latte.results.given_labels import label_files
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers
-from latte.results.taught_runs import teaching_answers
+from latte.results.taught_runs import label_files, teaching_answers
 from latte.run.again import run_again
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from latte.evaluate.calibration import calibrated
 from latte.evaluate.left_out import answered_exponent, answered_scale
 from latte.interfaces import Posterior
-from latte.interfaces.record import SureLabels
+from latte.interfaces.answer_facts import SureLabels
 from latte.interfaces.training import check_posterior
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors

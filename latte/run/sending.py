@@ -17,7 +17,7 @@ from latte.recipe.places import OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.recipe.variables import path_matches
 from latte.registry.registry import Registry
-from latte.results.given_labels import label_files
+from latte.results.taught_runs import label_files
 
 _CLASSES = "dataset.classes"
 _COMMAND_LINE = re.compile(rf"{OVERRIDE}( \$\{{\w+\}})*")

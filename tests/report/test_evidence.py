@@ -10,7 +10,7 @@ import pytest
 from latte_benchmarks.comparison import compare_folders, notes
 
 from latte.interfaces import Interval, RunResults, Verdict
-from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.report.card import model_card
 from latte.report.statements import statements
 from latte.report.summary import summary_table

@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 
 from latte.interfaces import Interval, RunModel, RunResults, Verdict
+from latte.interfaces.answer_facts import AnswerFacts
 from latte.interfaces.guard import Outcome
-from latte.interfaces.record import AnswerFacts
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.report.statements import statements

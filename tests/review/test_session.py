@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, TaskName, now, read_answers
+from latte.results.answers import Answer, now, read_answers
 from latte.results.folder import RunFolder
 from latte.results.population import ReviewImage
 from latte.results.run import Run
@@ -20,39 +19,14 @@ from latte.results.run_answers import read_evidence
 from latte.results.stored import LARGEST_JSON
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
-from tests.helpers.reviews import keep_zero_shot, made_up_review, with_series
-
-NAMES = ("cat", "dog", "bird")
+from tests.helpers.review_questions import NAMES, answered, left, marks, question
+from tests.helpers.reviews import keep_zero_shot, made_up_review
 
 
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
     """A review of 200 images, of which every fourth divides the models."""
     return made_up_review(tmp_path, NAMES)
-
-
-def answered(review: Review, count: int) -> list[str]:
-    """Answer `count` questions of the evidence with the zero-shot label; return their keys."""
-    answered_keys = []
-    for _ in range(count):
-        (image,) = question(review, "evidence")
-        answered_keys.append(image.key)
-        review.save("evidence", [Mark(image.key, "class", NAMES[image.zero_shot])])
-    return answered_keys
-
-
-def question(review: Review, task: TaskName) -> Sequence[ReviewImage]:
-    """Return the images of the next question of a task; empty if there is none left."""
-    return next(review.questions(Place(task=task)), ())
-
-
-def left(review: Review, task: TaskName) -> int:
-    return review.left(Place(task=task), review.stored())
-
-
-def marks(images: Sequence[ReviewImage], label: str | None) -> list[Mark]:
-    """Return answers with the class `label`, or `unsure` if it is None."""
-    return [Mark(image.key, "class" if label else "unsure", label) for image in images]
 
 
 def test_three_of_four_questions_are_about_disagreements(review: Review) -> None:
@@ -108,95 +82,6 @@ def test_labels_of_a_refused_model_are_measured_and_not_shown(tmp_path: Path) ->
     for label in range(len(NAMES)):
         sheets = refused.questions(Place(task="images", label=label))
         assert sum(map(len, sheets)) == in_file.count(label)
-
-
-@pytest.fixture
-def series_review(review: Review) -> Review:
-    """A review of 200 images in series of four; series 40 has eight more."""
-    return with_series(
-        review.run.folder.path, [min(number // 4, 40) for number in range(172)] + [*range(41, 69)]
-    )
-
-
-def shown(review: Review, task: TaskName) -> list[ReviewImage]:
-    return [image for images in review.questions(Place(task=task)) for image in images]
-
-
-@pytest.mark.parametrize("task", ["images", "clusters"])
-def test_one_image_of_a_series_is_shown_with_the_number_of_the_others(
-    series_review: Review, task: TaskName
-) -> None:
-    images = shown(series_review, task)
-    numbers = [image.series for image in images]
-    assert len(numbers) == len({*numbers}) > 30
-    others = {image.series: image.others for image in images}
-    assert {others.get(0, 3), others.get(40, 11), others.get(50, 0)} == {3, 11, 0}
-    for image in images:
-        members = [other for other in series_review.images if other.series == image.series]
-        assert image.used_confidence == max(other.used_confidence for other in members)
-
-
-def test_an_answer_settles_its_series_in_the_tasks_that_show_labels(series_review: Review) -> None:
-    hidden = min(
-        (image for image in series_review.images if image.series == 40),
-        key=lambda image: image.used_confidence,
-    )
-    time = series_review.save("images", marks([hidden], "cat"))
-    assert 40 not in {image.series for image in shown(series_review, "images")}
-    assert 40 not in {image.series for image in shown(series_review, "clusters")}
-    assert [*series_review.answers()] == [hidden.key]
-    series_review.undo(time)
-    assert 40 in {image.series for image in shown(series_review, "images")}
-
-
-def test_the_gain_is_measured_with_one_answer_for_each_series(series_review: Review) -> None:
-    assert left(series_review, "evidence") == 69
-    keys = answered(series_review, 12)
-    series = {image.key: image.series for image in series_review.images}
-    assert len({series[key] for key in keys}) == 12
-    assert left(series_review, "evidence") == 57
-    assert left(series_review, "images") == 57
-    assert {image.series for image in shown(series_review, "images")} == {*range(69)} - {
-        series[key] for key in keys
-    }
-    answered(series_review, 57)
-    assert left(series_review, "evidence") == 0
-    estimate = series_review.evidence().estimate
-    assert (estimate.answered, estimate.series) == (50, 48)
-    assert estimate.gain.low == pytest.approx(estimate.gain.high)
-
-
-def test_a_mixed_group_leaves_its_series_open(series_review: Review) -> None:
-    images = question(series_review, "clusters")
-    series_review.save("clusters", marks(images, None))
-    series = {image.series for image in images}
-    assert series <= {image.series for image in shown(series_review, "images")}
-    assert not series & {image.series for image in shown(series_review, "clusters")}
-
-
-def test_a_doubtful_answer_is_shown_although_its_series_has_a_likelier_image(
-    series_review: Review,
-) -> None:
-    hidden = min(
-        (image for image in series_review.images if image.series == 40),
-        key=lambda image: image.used_confidence,
-    )
-    series_review.save("images", marks([hidden], "cat"))
-    series_review.doubtful, series_review.since = (hidden.key,), now()
-    assert shown(series_review, "images")[0] == hidden
-
-
-def test_without_series_every_image_is_shown(review: Review) -> None:
-    assert len(shown(review, "images")) == 200
-    assert {image.others for image in review.images} == {0}
-
-
-def test_series_that_taught_the_model_are_not_asked_about(review: Review) -> None:
-    folder = review.run.folder.path
-    (folder / "corrected.json").write_text('{"key 5": 1}')
-    found = with_series(folder, [number // 4 for number in range(200)])
-    assert found.labelled == {"key 5"}
-    assert {image.series for image in found.images} == {*range(50)} - {1}
 
 
 def test_undo_asks_again(review: Review) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from latte.evaluate.answered_gain import Answered, answered_gain
 from latte.interfaces import Interval
-from latte.interfaces.record import AnswerFacts, LeftOutAnswers
+from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
 from latte.run.cross_fit import FOLDS, folds, verdict_of
 from latte.run.fitting import fit_again

@@ -18,7 +18,7 @@ from latte.evaluate.priors import unsupported_classes
 from latte.interfaces import LatteError, Verdict
 from latte.models.zero_shot import load_zero_shot
 from latte.registry.registry import load_registry
-from latte.results.run import open_finished, open_run
+from latte.results.run import open_run
 from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
@@ -28,7 +28,6 @@ from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
 
 KEEPS = fixed(0)
-KEPT_UNKNOWN = fixed(0, names_known="false")
 FREE = ("describer=null", "descriptions=[]", "labels=[frozen]", "loss=null", "train.max_steps=0")
 ESTIMATED = (*FREE, "prototypes={use: re-estimated, image_weight: 1.0}")
 """Prototypes from the images alone: no step, one row per class, another classifier."""
@@ -328,39 +327,6 @@ class TestWords:
         assert f"latte predict {run_name} IMAGES --use adapted" in text
         for name in ("report/index.html", "models/adapted/model/README.md"):
             assert "Kept zero-shot CLIP" in (Path(run_name) / name).read_text()
-
-
-class TestNamesKnown:
-    def test_the_record_keeps_it_and_the_first_line_says_it(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        settings = (KEPT_UNKNOWN, "dataset.evaluation=null")
-        arguments = [part for one in settings for part in ("--set", one)]
-        assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
-        first, headline, *_ = capsys.readouterr().out.splitlines()
-        folder = Path(first.removeprefix("run folder: "))
-        assert headline.startswith("CLIP hardly knows these names here")
-        assert recorded(folder, "judge", "verdict", "names_known") is False
-        verdict = open_run(folder).record.judge.verdict
-        assert verdict is not None and verdict.names_known is False
-        assert run_command_line(["report", str(folder), "--quiet"]) == 0
-        assert capsys.readouterr().out.startswith(headline)
-
-    def test_a_record_of_an_earlier_version_is_read(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *ESTIMATED, KEPT_UNKNOWN)
-        earlier = {"strength": 0.0, "reason": "so", "signals": {}, "measured": None}
-        record(folder, ("train", "verdict"), earlier)
-        stages, facts = recorded(folder, "stages"), recorded(folder)
-        record(folder, ["stages"], {name: stages[name] for name in stages if name != "judge"})
-        verdict = open_finished(folder).record.judge.verdict
-        assert verdict is not None and (verdict.reason, verdict.names_known) == ("so", None)
-        assert latte.load(folder).verdict == verdict
-        assert facts["judge"]["verdict"]["reason"] == "the options say so"
-
-    @pytest.mark.parametrize("value", ["0.5", "hardly"])
-    def test_another_value_is_refused(self, recipe: Path, value: str) -> None:
-        with pytest.raises(LatteError, match="names_known is a"):
-            run(recipe, *ESTIMATED, fixed(0, names_known=value))
 
 
 class TestUnsupportedNames:

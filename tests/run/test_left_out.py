@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import latte
 from latte.interfaces import LatteError, Posterior
-from latte.interfaces.record import SureLabels
+from latte.interfaces.answer_facts import SureLabels
 from latte.io.tensor_files import save_tensors
 from latte.report.summary import summary_table
 from latte.report.taught import sure_sentence
