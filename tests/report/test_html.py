@@ -204,7 +204,10 @@ def test_without_labels_and_texts_the_sheets_replace_the_gallery(tmp_path: Path)
     sections = [{one.attributes["id"] for one in page.all("section")} for page in pages]
     assert ["gallery" in ids for ids in sections] == [True, False, True]
     copies = next(one for one in pages[1].all("details") if "near-copies" in one.words)
-    assert "2 pairs of near-copies, which count twice, such as a.jpg and <b>.jpg" in copies.words
+    assert (
+        "2 series of near-copies, each of which answers count once, such as a.jpg and <b>.jpg"
+        in copies.words
+    )
 
 
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:

@@ -56,14 +56,20 @@ def sheets(results: RunResults) -> list[Sheet]:
 
 
 def copies_sentence(results: RunResults) -> str | None:
-    """Return how many pairs of training images are near-copies; None if there are none."""
+    """Return how many series of near-copies there are, with an example; None without any.
+
+    Each series has one pair in the results.
+    """
     pairs = results.near_copies
     if not pairs:
         return None
     first, second = map(one_line, pairs[0])
     if len(pairs) == 1:
-        return f"1 pair of near-copies, which counts twice: {first} and {second}"
-    return f"{len(pairs)} pairs of near-copies, which count twice, such as {first} and {second}"
+        return f"1 series of near-copies, which answers count once: {first} and {second}"
+    return (
+        f"{len(pairs)} series of near-copies, each of which answers count once, such as {first} "
+        f"and {second}"
+    )
 
 
 def _sheet_image(example: ClassifiedImage, position: int) -> SheetImage:
