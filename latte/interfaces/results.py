@@ -156,8 +156,8 @@ class RunResults:
         uncertain: Up to 200 training images, the least certain first.
         examples: For each class, in label order: its eight most confident training images, then
             its four least confident ones, by falling confidence.
-        near_copies: Up to 50 pairs of ids of training images that show the same picture; empty if
-            no report is written.
+        near_copies: Two ids of training images from each series of equal files or near-copies; of
+            many series, from the first 50.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
 
     Example:

@@ -22,6 +22,7 @@ from latte.interfaces import (
 )
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page
+from latte.report.page.sheets import copies_sentence
 from tests.helpers.describe_doubles import context
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import (
@@ -191,6 +192,14 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
     assert images[0].attributes["alt"] == "0.png, 90\u202f%"
     assert len(list(section.all("li", "doubtful"))) == 4
     assert not [*document(run_results(tmp_path, examples=tuple(examples))).all("ul", "sheet")]
+
+
+@pytest.mark.parametrize(("pairs", "number"), [(49, "49 series"), (50, "50 or more series")])
+def test_results_have_pairs_of_the_first_fifty_series(
+    tmp_path: Path, pairs: int, number: str
+) -> None:
+    sentence = copies_sentence(run_results(tmp_path, near_copies=(("a.jpg", "b.jpg"),) * pairs))
+    assert sentence is not None and sentence.startswith(f"{number} of near-copies")
 
 
 def test_without_labels_and_texts_the_sheets_replace_the_gallery(tmp_path: Path) -> None:

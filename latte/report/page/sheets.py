@@ -15,6 +15,8 @@ from latte.report.page.gallery import Thumbnail, thumbnail
 
 MOST_SHEETS = 100
 """Largest number of classes with a sheet; a sheet takes about 25 kilobytes."""
+_MOST_SERIES = 50
+"""Largest number of series with a pair in `RunResults.near_copies`."""
 _SUREST = 8
 """Number of images of a class that come before its doubtful ones."""
 _SIZE = 84
@@ -66,8 +68,9 @@ def copies_sentence(results: RunResults) -> str | None:
     first, second = map(one_line, pairs[0])
     if len(pairs) == 1:
         return f"1 series of near-copies, which answers count once: {first} and {second}"
+    number = f"{len(pairs)} or more" if len(pairs) == _MOST_SERIES else str(len(pairs))
     return (
-        f"{len(pairs)} series of near-copies, each of which answers count once, such as {first} "
+        f"{number} series of near-copies, each of which answers count once, such as {first} "
         f"and {second}"
     )
 
