@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.measuring import Timed, peak_memory, say
-from latte.models.zero_shot import EncoderFeatures, ZeroShot, load_zero_shot, save_zero_shot
+from latte.models.zero_shot import ImageFeatures, ZeroShot, load_zero_shot, save_zero_shot
 
 BATCH = 16
 CLIPS = ("ViT-B-32", "ViT-B-16")
@@ -82,12 +82,11 @@ def print_memory(images: int, *, with_encoder: bool) -> None:
     peak_at_start = peak_memory()
     encoders = {}
     if with_encoder:
-        encoders["dinov2-small"] = EncoderFeatures(
+        encoders["dinov2-small"] = ImageFeatures(
             _unit_rows(images, _ENCODER_WIDTH), torch.zeros(0, _ENCODER_WIDTH)
         )
     zero_shot = ZeroShot(
-        _unit_rows(images, _CLIP_WIDTH),
-        torch.zeros(0, _CLIP_WIDTH),
+        ImageFeatures(_unit_rows(images, _CLIP_WIDTH), torch.zeros(0, _CLIP_WIDTH)),
         _unit_rows(100, _CLIP_WIDTH),
         torch.zeros(images, dtype=torch.int64),
         encoders=encoders,

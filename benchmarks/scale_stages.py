@@ -47,7 +47,13 @@ from latte.interfaces.record import Source, StageRecord
 from latte.interfaces.settings import SeriesSettings
 from latte.models.adapted import Adapted, Member
 from latte.models.saved_model import save_prototypes
-from latte.models.zero_shot import ZeroShot, load_zero_shot, save_zero_shot, zero_shot_labels
+from latte.models.zero_shot import (
+    ImageFeatures,
+    ZeroShot,
+    load_zero_shot,
+    save_zero_shot,
+    zero_shot_labels,
+)
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
@@ -171,7 +177,7 @@ class World:
         return TrainingSet(
             images=self.images.training.images,
             keys=self.images.training.keys,
-            features=self.zero_shot.training,
+            features=self.zero_shot.clip.training,
             zero_shot_labels=self.zero_shot.zero_shot_labels,
             class_names=self.images.class_names,
             template=TEMPLATE,
@@ -233,7 +239,9 @@ def label(world: World) -> None:
 
     training, evaluation, texts = unit(world.count), unit(world.labelled), unit(world.classes)
     labels = zero_shot_labels(training, texts)
-    save_zero_shot(world.run.zero_shot, ZeroShot(training, evaluation, texts, labels))
+    save_zero_shot(
+        world.run.zero_shot, ZeroShot(ImageFeatures(training, evaluation), texts, labels)
+    )
     del training, evaluation, texts, labels
     world.zero_shot = load_zero_shot(world.run.zero_shot)
 
@@ -281,12 +289,12 @@ def load_bank(world: World) -> None:
 def train(world: World) -> None:
     """Batches, texts, prototypes: 20 steps."""
     zero_shot = world.zero_shot
-    inputs = (zero_shot.class_features, zero_shot.training, zero_shot.zero_shot_labels)
+    inputs = (zero_shot.class_features, zero_shot.clip.training, zero_shot.zero_shot_labels)
     prototypes = MomentumPrototypes(MomentumOptions(), world.context)
     prototypes.start(TrainingStart(world.class_names, *inputs, no_descriptions))
     for epoch in (0, 1):
         for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
-            features = zero_shot.training[indices]
+            features = zero_shot.clip.training[indices]
             labels = prototypes.similarities(features).argmax(dim=1)
             stream = LabelStream("current", labels, torch.ones(len(labels)))
             texts = {}

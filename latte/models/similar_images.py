@@ -18,8 +18,8 @@ def training_features(run: Run) -> Tensor | None:
 def training_with_encoders(zero_shot: ZeroShot) -> Tensor:
     """Return unit rows (N, D + E + ...) whose cosines say which training images are similar.
 
-    They are `zero_shot.training` itself unless an encoder sees the same classes as the CLIP.
+    They are `zero_shot.clip.training` itself unless an encoder sees the same classes as the CLIP.
     """
     features = {name: encoder.training for name, encoder in zero_shot.encoders.items()}
-    weights = encoder_weights(zero_shot.training, zero_shot.zero_shot_labels, features)
-    return joined_features(zero_shot.training, features, weights)
+    weights = encoder_weights(zero_shot.clip.training, zero_shot.zero_shot_labels, features)
+    return joined_features(zero_shot.clip.training, features, weights)

@@ -1,4 +1,4 @@
-"""Features and labels by the frozen CLIP and by encoders, and the file that stores them."""
+"""Features of images by frozen models, the labels of CLIP, and the file that stores both."""
 
 from __future__ import annotations
 
@@ -16,74 +16,60 @@ from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.stored import explained
 from latte.toolkit.blocks import row_blocks
 
-_ENCODERS = "encoders"
-
 
 @dataclass(frozen=True)
-class EncoderFeatures:
-    """Unit features of all images by one of the recipe's encoders, on the CPU."""
-
-    training: Tensor
-    """(N, E): the training images."""
-    evaluation: Tensor
-    """(M, E): the evaluation images."""
-    examples: Tensor | None = None
-    """The examples, as in `ZeroShot`."""
-
-    @property
-    def joined(self) -> EncoderFeatures:
-        """The same features, where the examples are training images, too."""
-        if self.examples is None:
-            return self
-        return EncoderFeatures(torch.cat([self.training, self.examples]), self.evaluation)
-
-
-@dataclass(frozen=True)
-class ZeroShot:
-    """Unit features and zero-shot labels by the frozen CLIP, on the CPU."""
+class ImageFeatures:
+    """Unit features of all images by one frozen model, the CLIP or an encoder, on the CPU."""
 
     training: Tensor
     """(N, D): the training images."""
     evaluation: Tensor
     """(M, D): the evaluation images."""
+    examples: Tensor | None = None
+    """(E, D): images that join the training images because a person gave their classes."""
+
+    @property
+    def joined(self) -> ImageFeatures:
+        """The same features, where the examples are training images, too."""
+        if self.examples is None:
+            return self
+        return ImageFeatures(torch.cat([self.training, self.examples]), self.evaluation)
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Unit features by the frozen models, and zero-shot labels by the CLIP, on the CPU."""
+
+    clip: ImageFeatures
+    """Features of the images by the frozen CLIP."""
     class_features: Tensor
     """(C, D): the class texts."""
     zero_shot_labels: Tensor
     """(N,) int64: for each training image, the class with the nearest text feature."""
-    examples: Tensor | None = None
-    """(E, D): images that join the training images because a person gave their classes."""
-    encoders: Mapping[str, EncoderFeatures] = field(default_factory=dict)
-    """Features by the recipe's encoders, by name, in the recipe's order."""
+    encoders: Mapping[str, ImageFeatures] = field(default_factory=dict)
+    """Features of the images by the recipe's encoders, by name, in the recipe's order."""
 
     @property
     def joined(self) -> ZeroShot:
         """The same features, where the examples are training images, too."""
-        if self.examples is None:
+        if self.clip.examples is None:
             return self
+        examples = zero_shot_labels(self.clip.examples, self.class_features)
         return replace(
             self,
-            training=torch.cat([self.training, self.examples]),
-            zero_shot_labels=torch.cat(
-                [self.zero_shot_labels, zero_shot_labels(self.examples, self.class_features)]
-            ),
-            examples=None,
+            clip=self.clip.joined,
+            zero_shot_labels=torch.cat([self.zero_shot_labels, examples]),
             encoders={name: features.joined for name, features in self.encoders.items()},
         )
 
-    def training_of(self, models: Sequence[str]) -> list[Tensor]:
-        """Return the features of the training images that each of `models` takes.
+    @property
+    def table(self) -> dict[str, ImageFeatures]:
+        """The features by every model: the CLIP's, called `""`, then those of the encoders."""
+        return {"": self.clip, **self.encoders}
 
-        These are learners with a frozen CLIP, and encoders.
-        """
-        encoders = self.encoders
-        return [encoders[name].training if name in encoders else self.training for name in models]
-
-    def evaluation_of(self, models: Sequence[str]) -> list[Tensor]:
-        """Return the features of the evaluation images as `training_of` does."""
-        encoders = self.encoders
-        return [
-            encoders[name].evaluation if name in encoders else self.evaluation for name in models
-        ]
+    def of(self, member: str) -> ImageFeatures:
+        """Return the features that a member of a model takes: an encoder, or a frozen learner."""
+        return self.encoders.get(member, self.clip)
 
     @property
     def classifier(self) -> Classifier:
@@ -105,13 +91,15 @@ def zero_shot_labels(
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
     """Write `zero_shot.safetensors`; the tensors of the encoder NAME are `encoders/NAME/...`."""
-    tensors = {name: value for name, value in vars(zero_shot).items() if name != _ENCODERS}
-    for name, features in zero_shot.encoders.items():
-        tensors |= {f"{_ENCODERS}/{name}/{part}": rows for part, rows in vars(features).items()}
+    tensors = {
+        "class_features": zero_shot.class_features,
+        "zero_shot_labels": zero_shot.zero_shot_labels,
+    }
+    for name, features in zero_shot.table.items():
+        parts = {part: rows for part, rows in vars(features).items() if rows is not None}
+        tensors |= {f"{_prefix(name)}{part}": rows for part, rows in parts.items()}
     with write_atomically(path) as temporary:
-        save_tensors(
-            temporary, {name: value for name, value in tensors.items() if value is not None}
-        )
+        save_tensors(temporary, tensors)
 
 
 def load_zero_shot(path: Path, encoders: Sequence[str] | None = None) -> ZeroShot:
@@ -126,31 +114,35 @@ def load_zero_shot(path: Path, encoders: Sequence[str] | None = None) -> ZeroSho
     return zero_shot
 
 
+def _prefix(name: str) -> str:
+    """Return the beginning of the names of a model's tensors in the file."""
+    return f"encoders/{name}/" if name else ""
+
+
 def _from_tensors(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> ZeroShot:
     """Return the features in the tensors of a file. Raises `ValueError` if some are missing."""
-    encoder_tensors: dict[str, dict[str, Tensor]] = {}
-    for key in [key for key in tensors if key.startswith(f"{_ENCODERS}/")]:
-        _, name, part = key.split("/")
-        encoder_tensors.setdefault(name, {})[part] = tensors[key]
-    names = sorted(encoder_tensors) if names is None else names
-    if {*names} != {*encoder_tensors}:
+    stored = sorted({key.split("/")[1] for key in tensors if "/" in key})
+    names = stored if names is None else names
+    if {*names} != {*stored}:
         raise ValueError("it does not have the features of the recipe's encoders")
-    clip_tensors = {
-        key: value for key, value in tensors.items() if not key.startswith(f"{_ENCODERS}/")
+    table = {
+        name: ImageFeatures(
+            tensors[f"{_prefix(name)}training"],
+            tensors[f"{_prefix(name)}evaluation"],
+            tensors.get(f"{_prefix(name)}examples"),
+        )
+        for name in ("", *names)
     }
-    return ZeroShot(
-        **clip_tensors, encoders={name: EncoderFeatures(**encoder_tensors[name]) for name in names}
-    )
+    clip = table.pop("")
+    return ZeroShot(clip, tensors["class_features"], tensors["zero_shot_labels"], table)
 
 
 def _check(zero_shot: ZeroShot) -> None:
-    _check_features(
-        [zero_shot.training, zero_shot.evaluation, zero_shot.class_features, zero_shot.examples]
-    )
-    for features in zero_shot.encoders.values():
+    for features in zero_shot.table.values():
         _check_features([features.training, features.evaluation, features.examples])
+    _check_features([zero_shot.clip.training, zero_shot.class_features])
     labels, classes = zero_shot.zero_shot_labels, len(zero_shot.class_features)
-    if labels.dtype != torch.int64 or labels.shape != zero_shot.training.shape[:1]:
+    if labels.dtype != torch.int64 or labels.shape != zero_shot.clip.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")

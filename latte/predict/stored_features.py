@@ -50,7 +50,7 @@ class StoredFeatures:
             return []
         if not {*self._adapted.encoder_names} <= {*zero_shot.encoders}:
             return []
-        features = zero_shot.training_of(self._adapted.names)
+        features = [zero_shot.of(name).training for name in self._adapted.names]
         images = len(self._run.rows.training_keys)
         return features if all(len(rows) == images for rows in features) else []
 

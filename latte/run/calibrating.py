@@ -65,7 +65,7 @@ def calibrate(
     is_unanswered = images.given[rows] < 0
     is_selected = is_unanswered if bool(is_unanswered.any()) else ~is_unanswered
     training = classified.training.block(rows)[is_selected]
-    frozen = zero_shot.training[rows] @ zero_shot.class_features.T
+    frozen = zero_shot.clip.training[rows] @ zero_shot.class_features.T
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
     zero_shot_probabilities = (frozen * frozen_scale).softmax(dim=1)[is_selected]
     expected = expected_accuracy(zero_shot_probabilities, training.argmax(dim=1))

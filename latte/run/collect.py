@@ -57,15 +57,12 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
     bank = load_bank(workspace, images)
     zero_shot = load_zero_shot_of(images, folder.zero_shot, workspace.recipe.encoder_names)
     used = used_classifiers(run)
-    classifiers = used.learners
-    zero_shot_predictions = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
-    path, width = folder.adapted_model.prototypes, zero_shot.class_features.shape[1]
-    refuse_other_width(path, [*classifiers.values()], width)
-    for name, encoder in used.encoders.items():
-        if name not in zero_shot.encoders:
-            raise LatteError(f"the run has no features of the encoder {name}", where=str(path))
-        width = zero_shot.encoders[name].training.shape[1]
-        refuse_other_width(path, [encoder.classifier], width)
+    zero_shot_predictions = zero_shot_labels(zero_shot.clip.evaluation, zero_shot.class_features)
+    path = folder.adapted_model.prototypes
+    if missing := used.encoders.keys() - zero_shot.encoders.keys():
+        raise LatteError(f"the run has no features of the encoder {min(missing)}", where=str(path))
+    for name, classifier in used.every.items():
+        refuse_other_width(path, [classifier], zero_shot.of(name).training.shape[1])
     return replace(
         stored_results(run),
         metrics=run.metrics,
@@ -77,7 +74,7 @@ def collect_results(workspace: Workspace, images: Images) -> RunResults:
         near_copies=_near_copies(run, images),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, classifier)
-            for name, classifier in classifiers.items()
+            for name, classifier in used.learners.items()
         ),
     )
 
@@ -198,9 +195,9 @@ def _confusions(
     if len(answered):
         # The file then has the posterior's predictions, not the classifier's.
         member_classifiers = [*classifiers.values()]
-        features = zero_shot.evaluation_of([*classifiers])
+        features = [zero_shot.of(name).evaluation for name in classifiers]
         adapted_predictions = Similarities(
-            len(zero_shot.evaluation),
+            len(zero_shot.clip.evaluation),
             member_classifiers[0].classes,
             lambda rows: mean_similarities(
                 member_classifiers, [member_features[rows] for member_features in features]

@@ -198,7 +198,7 @@ def _fit_without(
     adapted, posterior = adapted_of(workspace, fitted, images.class_names), fitted.posterior
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
     rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
-    features = [member[rows] for member in zero_shot.training_of(adapted.names)]
+    features = [zero_shot.of(name).training[rows] for name in adapted.names]
     if posterior is not None:
         posterior = Posterior(posterior.labels[rows], posterior.probabilities[rows])
     fold_left_out = LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)

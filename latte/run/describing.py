@@ -94,7 +94,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
     return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
-        features=zero_shot.training,
+        features=zero_shot.clip.training,
         zero_shot_labels=zero_shot.zero_shot_labels,
         class_names=images.class_names,
         template=images.template,

@@ -222,7 +222,8 @@ def _classify(
         posterior, left_out = read_own_images(run), read_left_out(run)
     classified: dict[Role, Classified] = {}
     for role, model in outcome.models.items():
-        frozen = zero_shot.training_of(model.names), zero_shot.evaluation_of(model.names)
+        features = [zero_shot.of(name) for name in model.names]
+        frozen = [part.training for part in features], [part.evaluation for part in features]
         training_features, evaluation_features = trained.get(role, frozen)
         classified[role] = Classified(
             model.logit_scale,
@@ -359,7 +360,9 @@ def _predictions(
     true_labels = iter(images.labels)
     start = 0
     for block in classified.evaluation:
-        frozen = zero_shot.classifier.similarities(zero_shot.evaluation[start : start + len(block)])
+        frozen = zero_shot.classifier.similarities(
+            zero_shot.clip.evaluation[start : start + len(block)]
+        )
         zero_shot_labels = iter(frozen.argmax(dim=1).tolist())
         ids = [image.id for image in scan.images[start : start + len(block)]]
         keys = scan.keys[start : start + len(block)]

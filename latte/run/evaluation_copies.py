@@ -60,7 +60,7 @@ def find_copies(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Fo
         [
             nearest_rows(queries, training_features, NEIGHBOURS)[1]
             for queries, training_features in (
-                (zero_shot.evaluation[rows], zero_shot.joined.training),
+                (zero_shot.clip.evaluation[rows], zero_shot.joined.clip.training),
                 (thumbnails.directions, training_thumbnails.directions),
             )
         ],

@@ -102,7 +102,7 @@ def frozen_start(images: Images, zero_shot: ZeroShot, device: str) -> TrainingSt
     return TrainingStart(
         class_names=images.class_names,
         class_features=classes.to(device),
-        image_features=zero_shot.training.to(device),
+        image_features=zero_shot.clip.training.to(device),
         zero_shot_labels=labels.to(device),
         description_features=lambda name: classes[labels].to(device),
         corrections=None if images.corrections is None else images.corrections.given.to(device),

@@ -68,7 +68,7 @@ class FrozenTexts:
 
         features = cached_features(
             self._workspace.context.cache_dir,
-            (*self._workspace.feature_identity, "texts", *texts),
+            (*self._workspace.feature_identity(), "texts", *texts),
             texts,
             encode,
             clip.embedding_width,

@@ -68,7 +68,8 @@ def judge_model(
     def fitted() -> Fit:
         own_images = read_own_images(Run(workspace.folder))
         posterior = None if own_images is None else own_images.posterior
-        return _fit_of(adapted, features or zero_shot.training_of(adapted.names), posterior)
+        frozen = [zero_shot.of(name).training for name in adapted.names]
+        return _fit_of(adapted, features or frozen, posterior)
 
     start = frozen_start(images, zero_shot, "cpu")
     facts = _facts(workspace, fitted, start, scales)

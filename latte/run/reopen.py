@@ -61,7 +61,7 @@ def evaluate_run(
     features = encode_members(adapted, images.evaluation.cache, size, progress, "evaluate")
     # A mixed model exists only if CLIP was not trained, and has the members of the adapted model.
     evaluation = {role: model.in_blocks(features) for role, model in outcome.models.items()}
-    evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.evaluation])
+    evaluation["zero-shot"] = outcome.zero_shot.in_blocks([zero_shot.clip.evaluation])
     copies = find_copies(workspace, images, zero_shot)
     left_out = copies.left_out if copies else None
     posterior = read_own_images(Run(workspace.folder))

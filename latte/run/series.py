@@ -121,7 +121,7 @@ def read_thumbnails(
 def _stored_pairs(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> dict[str, Tensor]:
     """Return the pairs that `_compared_pairs` finds; read them from the cache if they are known."""
     settings, scan = workspace.recipe.series, images.joined.training
-    features = zero_shot.joined.training
+    features = zero_shot.joined.clip.training
     name = digest_json(
         [
             _SEARCH,

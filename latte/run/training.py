@@ -208,12 +208,14 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         if trunk is None or state_bytes(trunk, len(labels)) > LARGEST_STATES:
             return None
         trained = learner.trained_in_backbone
-        states = encode_images(workspace, images.evaluation, "evaluate", trunk, trained)
+        states = encode_images(
+            workspace, images.evaluation, "evaluate", trunk=trunk, trained=trained
+        )
         return ImagesFromStates(trunk, states, learner.arithmetic, learner.device)
 
     def features_of(learner: Learner) -> Tensor:
         if not learner.images.trains:
-            return zero_shot.evaluation
+            return zero_shot.clip.evaluation
         if learner.name not in cached:
             cached[learner.name] = from_states(learner)
         encoder = cached[learner.name]

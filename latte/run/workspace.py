@@ -144,17 +144,18 @@ class Workspace:
 
         return encoding_in(self.arithmetic, torch.device(self.device))
 
-    @property
-    def feature_identity(self) -> tuple[str, ...]:
-        """Model, plugin code, GPU and number format, on which the frozen CLIP's features depend."""
-        return self.identity_of(self.frozen_clip, self.recipe.backbone)
+    def frozen_model(self, encoder: str | None = None) -> Encoder:
+        """Return the encoder of this name, or the frozen CLIP."""
+        return self.frozen_clip if encoder is None else self.encoders[encoder]
 
-    def identity_of(self, encoder: Encoder, choice: Choice) -> tuple[str, ...]:
-        """Return all on which the features of an `encoder` depend; a plugin provides `choice`."""
+    def feature_identity(self, encoder: str | None = None) -> tuple[str, ...]:
+        """Return model, plugin code, GPU and number format, on which frozen features depend."""
         import torch
 
+        choices = {choice.label: choice for choice in self.recipe.encoders}
+        choice = self.recipe.backbone if encoder is None else choices[encoder]
         code, name = plugin_code(choice), self.device
-        identity = (encoder.fingerprint, *([code] if code else []))
+        identity = (self.frozen_model(encoder).fingerprint, *([code] if code else []))
         if name == "cpu":
             return identity
         if name.startswith("cuda"):
@@ -231,12 +232,12 @@ def listed_images(run: Run, registry: Registry) -> Sequence[ImageReference]:
 
 
 @contextmanager
-def naming_encoder(name: str) -> Iterator[None]:
-    """Name the encoder in each `LatteError` that the block raises without a place."""
+def naming_encoder(name: str | None) -> Iterator[None]:
+    """Name the encoder, if there is a name, in each `LatteError` of the block without a place."""
     try:
         yield
     except LatteError as error:
-        where = error.where or f"encoder {name}"
+        where = error.where or (name and f"encoder {name}")
         raise LatteError(error.what, where=where, hint=error.hint) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from latte.backbone.encode import (
 from latte.data.scan import Scan
 from latte.interfaces import Progress, Trunk
 from latte.models.zero_shot import (
-    EncoderFeatures,
+    ImageFeatures,
     ZeroShot,
     load_zero_shot,
     zero_shot_labels,
@@ -36,54 +35,28 @@ def compute_zero_shot(
     workspace: Workspace, images: Images, *, with_encoders: bool = True
 ) -> ZeroShot:
     """Encode all images with the frozen CLIP and the encoders, and all classes with the CLIP."""
-    clip = workspace.frozen_clip
-    training = encode_images(workspace, images.training, "encode images")
-    evaluation = encode_images(workspace, images.evaluation, "encode test images")
+    clip = _features(workspace, images)
     with workspace.encoding():
-        class_features = encode_class_texts(clip, images.class_texts)
+        class_features = encode_class_texts(workspace.frozen_clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
-    labels = zero_shot_labels(training, class_features, workspace.progress)
-    examples = None
-    if images.examples is not None:
-        examples = encode_images(workspace, images.examples, "encode examples")
-    names = workspace.encoders if with_encoders else ()
-    encoders = {name: _encode_beside(workspace, images, name) for name in names}
-    return ZeroShot(training, evaluation, class_features, labels, examples, encoders)
+    labels = zero_shot_labels(clip.training, class_features, workspace.progress)
+    names = workspace.recipe.encoder_names if with_encoders else ()
+    encoders = {name: _features(workspace, images, name) for name in names}
+    return ZeroShot(clip, class_features, labels, encoders)
 
 
-def _encode_beside(workspace: Workspace, images: Images, name: str) -> EncoderFeatures:
-    """Encode all images with the encoder `name`. Raises `LatteError` that names it."""
-    encode = partial(_encode_with, workspace, name)
-    examples = None
-    if images.examples is not None:
-        examples = encode(images.examples, f"encode examples with {name}")
-    return EncoderFeatures(
-        encode(images.training, f"encode images with {name}"),
-        encode(images.evaluation, f"encode test images with {name}"),
-        examples,
-    )
+def _features(workspace: Workspace, images: Images, encoder: str | None = None) -> ImageFeatures:
+    """Encode all images with the frozen CLIP, or with the encoder of this name."""
+    ending = "" if encoder is None else f" with {encoder}"
 
+    def encode(scan: Scan, what: str) -> Tensor:
+        return encode_images(workspace, scan, f"encode {what}{ending}", encoder=encoder)
 
-def _encode_with(workspace: Workspace, name: str, images: Scan, title: str) -> Tensor:
-    """Return unit features (N, E) of `images` by an encoder; read known ones from the cache."""
-    encoder = workspace.encoders[name]
-    (choice,) = (choice for choice in workspace.recipe.encoders if choice.label == name)
-    if not images.keys:
-        return torch.empty(0, encoder.embedding_width)
-    size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
-
-    def encode(missing: Sequence[int]) -> Tensor:
-        with workspace.encoding(), naming_encoder(name):
-            return encode_cached_images(encoder, images.cache, size, progress, title, missing)
-
-    return cached_features(
-        workspace.context.cache_dir,
-        (*workspace.identity_of(encoder, choice), "images"),
-        images.keys,
-        encode,
-        encoder.embedding_width,
-        progress,
-        title,
+    examples = images.examples
+    return ImageFeatures(
+        encode(images.training, "images"),
+        encode(images.evaluation, "test images"),
+        None if examples is None else encode(examples, "examples"),
     )
 
 
@@ -102,8 +75,7 @@ def load_zero_shot_of(images: Images, path: Path, encoders: Sequence[str]) -> Ze
     """
     zero_shot = load_zero_shot(path, encoders)
     same_count(path, "classes", [len(zero_shot.class_features), len(images.class_names)])
-    feature_sets: list[ZeroShot | EncoderFeatures] = [zero_shot, *zero_shot.encoders.values()]
-    for features in feature_sets:
+    for features in zero_shot.table.values():
         same_count(path, "training images", [len(features.training), len(images.training.images)])
         same_count(path, "test images", [len(features.evaluation), len(images.evaluation.images)])
         if images.example_count is not None:
@@ -115,35 +87,38 @@ def load_zero_shot_of(images: Images, path: Path, encoders: Sequence[str]) -> Ze
 def encode_images(
     workspace: Workspace,
     images: Scan,
-    name: str,
+    title: str,
+    *,
+    encoder: str | None = None,
     trunk: Trunk | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of `images`; read known ones from the cache.
+    """Return unit features (N, D) of `images` by a frozen model; read known ones from the cache.
 
-    `trunk` splits the image tower into frozen layers and the layers after them. If it is given,
-    return the outputs (N, W) of the frozen layers instead. The names of the `trained` parameters
-    determine which layers are frozen, so they are part of the cache key.
+    The model is the recipe's encoder of this name, or the frozen CLIP. Errors name an encoder.
+    `trunk` splits the CLIP's image tower into frozen layers and the layers after them. If it is
+    given, return the outputs (N, W) of the frozen layers instead. The names of the `trained`
+    parameters determine which layers are frozen, so they are part of the cache key.
     """
-    clip = workspace.frozen_clip
-    width = clip.embedding_width if trunk is None else trunk.width
+    model = workspace.frozen_model(encoder)
+    width = model.embedding_width if trunk is None else trunk.width
     if not images.keys:
         return torch.empty(0, width)
     size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
 
     def encode(missing: Sequence[int]) -> Tensor:
-        with workspace.encoding():
-            return encode_cached_images(clip, images.cache, size, progress, name, missing, trunk)
+        with workspace.encoding(), naming_encoder(encoder):
+            return encode_cached_images(model, images.cache, size, progress, title, missing, trunk)
 
     kind = ("images",) if trunk is None else ("states of images", *trained)
     return cached_features(
         workspace.context.cache_dir,
-        (*workspace.feature_identity, *kind),
+        (*workspace.feature_identity(encoder), *kind),
         images.keys,
         encode,
         width,
         progress,
-        name,
+        title,
     )
 
 

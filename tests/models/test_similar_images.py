@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from latte.models.similar_images import training_with_encoders
-from latte.models.zero_shot import EncoderFeatures, ZeroShot
+from latte.models.zero_shot import ImageFeatures, ZeroShot
 from latte.toolkit.neighbours import nearest_neighbours
 from tests.toolkit.test_encoder_agreement import LABELS, noisy
 
@@ -13,10 +13,10 @@ from tests.toolkit.test_encoder_agreement import LABELS, noisy
 def test_similar_images_are_those_of_clip_and_encoder_together() -> None:
     images, clear = noisy(0.4, seed=0), noisy(0.1, seed=1)
     encoders = {
-        "clear": EncoderFeatures(clear, clear),
-        "noise": EncoderFeatures(noisy(9, seed=3), clear),
+        "clear": ImageFeatures(clear, clear),
+        "noise": ImageFeatures(noisy(9, seed=3), clear),
     }
-    zero_shot = ZeroShot(images, images, torch.eye(8)[:3], LABELS, encoders=encoders)
+    zero_shot = ZeroShot(ImageFeatures(images, images), torch.eye(8)[:3], LABELS, encoders)
     assert training_with_encoders(zero_shot).shape == (60, 16)
     shares = []
     for rows in (images, training_with_encoders(zero_shot)):
@@ -27,5 +27,5 @@ def test_similar_images_are_those_of_clip_and_encoder_together() -> None:
 
 def test_similar_images_are_those_of_the_clip_without_encoders() -> None:
     images = noisy(0.4, seed=0)
-    zero_shot = ZeroShot(images, images, torch.eye(8)[:3], LABELS)
+    zero_shot = ZeroShot(ImageFeatures(images, images), torch.eye(8)[:3], LABELS)
     assert training_with_encoders(zero_shot) is images

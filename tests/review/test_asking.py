@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from latte.models.similar_images import training_features
-from latte.models.zero_shot import ZeroShot, save_zero_shot
+from latte.models.zero_shot import ImageFeatures, ZeroShot, save_zero_shot
 from latte.review.asking import Asking, order_of_asking
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
@@ -30,7 +30,9 @@ def review(tmp_path: Path) -> Review:
         300, 3, generator=torch.Generator().manual_seed(0)
     )
     training = normalize(features, dim=1)
-    zero_shot = ZeroShot(training, torch.zeros(0, 3), torch.eye(3), torch.arange(300) % 3)
+    zero_shot = ZeroShot(
+        ImageFeatures(training, torch.zeros(0, 3)), torch.eye(3), torch.arange(300) % 3
+    )
     save_zero_shot(review.run.folder.zero_shot, zero_shot)
     return review
 

@@ -139,9 +139,13 @@ def assert_right_or_an_error(
 
 
 def unchanging(text: str) -> str:
-    """Remove the lines that depend on the clock, or on files that are only for people."""
+    """Remove the lines that depend on the clock, or on files that are only for people.
+
+    A list of answers without its last line is a list of fewer answers, which a line counts.
+    """
     clock = ("time", "run folder", "stage", "profile", "wrote")
-    return "\n".join(line for line in text.splitlines() if not line.startswith(clock))
+    lines = [line for line in text.splitlines() if not line.startswith(clock)]
+    return "\n".join(line for line in lines if "; next step: latte review" not in line)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -245,10 +245,13 @@ def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
 
     def identity(device: str, arithmetic: str) -> Any:
-        clip: Any = SimpleNamespace(fingerprint="clip")
-        own: Any = SimpleNamespace(device=device, arithmetic=arithmetic)
-        choice: Any = None
-        return Workspace.identity_of(own, clip, choice)
+        own: Any = SimpleNamespace(
+            device=device,
+            arithmetic=arithmetic,
+            recipe=SimpleNamespace(encoders=(), backbone=None),
+            frozen_model=lambda encoder: SimpleNamespace(fingerprint="clip"),
+        )
+        return Workspace.feature_identity(own)
 
     monkeypatch.setattr(workspace, "plugin_code", lambda backbone: None)
 

@@ -209,9 +209,9 @@ class TestBetween:
         (mixed,) = latte.load(folder).adapted.members
         (whole,) = latte.load(plain).adapted.members
         logits = [
-            (frozen.training @ frozen.class_features.T) * float(whole.encoder.logit_scale),
-            whole.classifier.similarities(frozen.training) * float(whole.encoder.logit_scale),
-            mixed.classifier.similarities(frozen.training) * float(mixed.encoder.logit_scale),
+            (frozen.clip.training @ frozen.class_features.T) * float(whole.encoder.logit_scale),
+            whole.classifier.similarities(frozen.clip.training) * float(whole.encoder.logit_scale),
+            mixed.classifier.similarities(frozen.clip.training) * float(mixed.encoder.logit_scale),
         ]
         assert not torch.allclose(logits[0], logits[1], atol=0.1)
         expected = 0.75 * logits[0] + 0.25 * logits[1]
