@@ -38,9 +38,9 @@ from latte.evaluate.calibration import (
     matching_scale,
 )
 from latte.evaluate.left_out import answered_exponent, answered_scale
+from latte.models.left_out import LeftOut, joined
 from latte.models.posterior import OwnImages
 from latte.run.cross_fit import FOLDS, LEAST_SERIES, folds
-from latte.run.left_out import LeftOut, joined
 
 GROWTHS, SPREADS = (0.0, 0.2, 0.4, 0.6), (0.4, 0.7, 1.0)
 FLAT = 1e3

@@ -7,7 +7,7 @@ because a copy or another photo of the same burst would show the class of the le
 fits know fewer answers than the model, so they are hardly better than it. The gain is that on
 images without an answer; see `latte.evaluate.answered_gain`. The same fits show which answers are
 probably mistakes: those whose class is unlikely by all other answers. What the fits say about their
-left-out answers also calibrates the model's confidence; see `latte.run.left_out`.
+left-out answers also calibrates the model's confidence; see `latte.models.left_out`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from latte.evaluate.doubtful import doubtful_answers
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.interfaces.record import TrainFacts
+from latte.models.left_out import LeftOut, joined
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
 from latte.run.fitting import adapted_of, fit_again
 from latte.run.images import Images
-from latte.run.left_out import LeftOut, joined
 from latte.run.workspace import Workspace
 
 FOLDS = 5

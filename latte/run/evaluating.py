@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,19 @@ from latte.evaluate.predictions import (
 from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_task
-from latte.interfaces.answer_facts import SureLabels
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
+from latte.models.calibrating import calibrate
+from latte.models.classified import Classified, OwnLabels
+from latte.models.left_out import read_left_out
 from latte.models.posterior import OwnImages, read_own_images
 from latte.models.zero_shot import ZeroShot
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
-from latte.run.calibrating import Classified, calibrate
 from latte.run.evaluation_copies import find_copies, write_copies
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
-from latte.run.left_out import read_left_out
 from latte.run.member_features import encode_members
 from latte.run.result import StageResult
 from latte.run.series import RunSeries, write_series
@@ -45,34 +45,6 @@ from latte.run.workspace import Workspace
 
 LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
-MOST_CLASSES = 5
-"""Number of most probable classes per training image that show which classes occur."""
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """Predicted classes of the N training images."""
-
-    labels: Tensor
-    """(N,): the most probable class."""
-    likeliest: Tensor
-    """(N, K): the K = `MOST_CLASSES` most probable classes, or all."""
-    probabilities: Tensor
-    """(N, K): their probabilities, which are not calibrated if there is a posterior."""
-    confidences: Tensor
-    """(N, K): their calibrated probabilities."""
-
-    def corrected(self, person_labels: Tensor) -> _Answers:
-        """Replace predictions by `person_labels` (N,), except where these are -1."""
-        has_label = person_labels >= 0
-        certain_probabilities = torch.zeros_like(self.probabilities)
-        certain_probabilities[:, 0] = 1
-        return _Answers(
-            person_labels.where(has_label, self.labels),
-            person_labels.unsqueeze(1).where(has_label.unsqueeze(1), self.likeliest),
-            certain_probabilities.where(has_label.unsqueeze(1), self.probabilities),
-            certain_probabilities.where(has_label.unsqueeze(1), self.confidences),
-        )
 
 
 def evaluate(
@@ -91,16 +63,19 @@ def evaluate(
         return StageResult([])
     evaluation = {role: model.evaluation for role, model in classified.items()}
     posterior = classified["adapted"].posterior
-    models, answers = [], {}
+    models, own_labels = [], {}
     copies = find_copies(workspace, images, zero_shot)
     left_out = copies.left_out if copies else None
+    frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
     for model in measure(images, evaluation, posterior, outcome.used, left_out):
         model_similarities = classified[model.role]
-        calibration = calibrate(workspace, images, zero_shot, model_similarities)
+        calibration = calibrate(
+            model_similarities, zero_shot, frozen_scale, images.given, images.labels
+        )
         models.append(replace(model, calibration=calibration))
-        predicted = _answers(model_similarities, calibration, workspace.progress)
-        answers[model.role] = predicted.corrected(images.given)
-    folder, used = workspace.folder, answers[outcome.used]
+        predicted = model_similarities.own_labels(calibration, workspace.progress)
+        own_labels[model.role] = predicted.corrected(images.given)
+    folder, used = workspace.folder, own_labels[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions, folder.series]
     write_series(folder.series, images, series.series)
     written += write_copies(folder.near_copies, images, copies)
@@ -109,7 +84,7 @@ def evaluate(
     adapted_labels = folder.adapted_model.pseudo_labels
     adapted_labels.unlink(missing_ok=True)
     if outcome.used != "adapted":
-        adapted = answers["adapted"]
+        adapted = own_labels["adapted"]
         _write_pseudo_labels(adapted_labels, images, zero_shot, adapted, numbers, progress)
         written.append(adapted_labels)
     _write_uncertain(folder.uncertain, used, images)
@@ -118,7 +93,7 @@ def evaluate(
     assert used_calibration is not None, "all models are calibrated"
     _write_predictions(workspace, images, zero_shot, classified[outcome.used], used_calibration)
     unsupported = _unsupported(used, images.class_names)
-    sure_labels = _sure_labels(classified[outcome.used], used_calibration, images)
+    sure_labels = classified[outcome.used].sure_labels(used_calibration, images.given)
     facts = EvaluateFacts(
         models=tuple(models),
         unsupported=unsupported,
@@ -235,43 +210,11 @@ def _classify(
     return classified
 
 
-def _answers(classified: Classified, calibration: Calibration, progress: Progress) -> _Answers:
-    own_images = classified.calibrated_posterior(calibration)
-    if own_images is not None:
-        tensors = (
-            own_images.posterior.labels,
-            own_images.posterior.probabilities,
-            own_images.confidences,
-        )
-        labels, probabilities, confidences = (tensor[:, :MOST_CLASSES] for tensor in tensors)
-        return _Answers(labels[:, 0], labels, probabilities, confidences)
-    columns: list[tuple[Tensor, ...]] = []
-    with long_task(progress, "label images", classified.training.images, "images") as task:
-        for block in classified.training:
-            shares = (block.float() * calibration.scale).softmax(dim=1)
-            best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
-            columns.append((block.argmax(dim=1), best.indices, best.values))
-            task.advance(len(block))
-    labels, likeliest, probabilities = (torch.cat(blocks) for blocks in zip(*columns, strict=True))
-    return _Answers(labels, likeliest, probabilities, probabilities)
-
-
-def _sure_labels(
-    classified: Classified, calibration: Calibration, images: Images
-) -> SureLabels | None:
-    """Return how many confident labels of own images are right, by left-out answers, or None."""
-    own_images = classified.calibrated_posterior(calibration)
-    if own_images is None or classified.left_out is None or calibration.own_exponent is None:
-        return None
-    confidences = own_images.confidences[:, 0][images.given < 0]
-    return classified.left_out.sure_labels(calibration.own_exponent, confidences)
-
-
 def _write_pseudo_labels(
     path: Path,
     images: Images,
     zero_shot: ZeroShot,
-    answers: _Answers,
+    own_labels: OwnLabels,
     series: Series,
     progress: Progress,
 ) -> None:
@@ -279,8 +222,8 @@ def _write_pseudo_labels(
     training = images.training.images
     tensors = (
         zero_shot.zero_shot_labels,
-        answers.labels,
-        answers.confidences[:, 0],
+        own_labels.labels,
+        own_labels.confidences[:, 0],
         series.numbers[: len(training)],
     )
     columns = [tensor.tolist() for tensor in tensors]
@@ -299,14 +242,14 @@ def _write_pseudo_labels(
             task.advance()
 
 
-def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
+def _write_uncertain(path: Path, own_labels: OwnLabels, images: Images) -> None:
     names = images.class_names
-    confidences = answers.confidences
+    confidences = own_labels.confidences
     order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN]
-    best = (tensor[order, :2].tolist() for tensor in (answers.likeliest, confidences))
+    best = (tensor[order, :2].tolist() for tensor in (own_labels.likeliest, confidences))
     rows = []
     for row, label, likeliest, scores in zip(
-        order.tolist(), answers.labels[order].tolist(), *best, strict=True
+        order.tolist(), own_labels.labels[order].tolist(), *best, strict=True
     ):
         classes = [
             ClassScore(names[index], min(1.0, score), index)
@@ -327,10 +270,10 @@ def as_data(model: RunModel, class_names: Sequence[str]) -> dict[str, Any]:
     return data
 
 
-def _unsupported(answers: _Answers, names: Sequence[str]) -> tuple[str, ...]:
+def _unsupported(own_labels: OwnLabels, names: Sequence[str]) -> tuple[str, ...]:
     # Rounding puts some probabilities above 1.
-    shares = answers.probabilities.clamp(max=1)
-    labels = unsupported_classes(answers.likeliest, shares, len(names))
+    shares = own_labels.probabilities.clamp(max=1)
+    labels = unsupported_classes(own_labels.likeliest, shares, len(names))
     return tuple(names[label] for label in labels)
 
 

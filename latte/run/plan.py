@@ -12,6 +12,7 @@ from latte.interfaces import RunResults, long_task
 from latte.interfaces.record import TrainFacts
 from latte.io.files import digest
 from latte.models.adapted import Adapted
+from latte.models.left_out import save_left_out
 from latte.models.posterior import of_first, save_posterior
 from latte.models.saved_model import load_model, save_adapted, save_prototypes
 from latte.models.zero_shot import ZeroShot, save_zero_shot
@@ -25,7 +26,6 @@ from latte.run.evaluating import evaluate
 from latte.run.identity import RunInputs, code_of
 from latte.run.images import write_images
 from latte.run.judging import Outcome, judge_model, load_outcome, trains_clip, zero_shot_model
-from latte.run.left_out import save_left_out
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.series import find_series

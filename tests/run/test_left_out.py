@@ -14,10 +14,10 @@ import latte
 from latte.interfaces import LatteError, Posterior
 from latte.interfaces.answer_facts import SureLabels
 from latte.io.tensor_files import save_tensors
+from latte.models.left_out import LeftOut, read_left_out
 from latte.report.summary import summary_table
 from latte.report.taught import sure_sentence
 from latte.results.run import open_run
-from latte.run.left_out import LeftOut, read_left_out
 from tests.helpers.records import recorded
 from tests.helpers.squares import RECIPE
 from tests.helpers.whole_runs import run

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from latte.evaluate.calibration import (
     calibration_error,
@@ -13,13 +15,9 @@ from latte.evaluate.calibration import (
     matching_scale,
     mean_confidence,
 )
-from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration
-from latte.models.posterior import OwnImages
+from latte.models.classified import Classified
 from latte.models.zero_shot import ZeroShot
-from latte.run.images import Images
-from latte.run.left_out import LeftOut
-from latte.run.workspace import Workspace
 
 _ENOUGH = 10_000
 """Number of training images that suffice for calibration; with more images it only takes longer."""
@@ -27,27 +25,12 @@ _MOST_NUMBERS = 2**25
 """Largest number of similarities (images times classes) that are used for calibration."""
 
 
-@dataclass(frozen=True)
-class Classified:
-    """Similarities of the training and the evaluation images to the classes, by one model."""
-
-    logit_scale: float
-    training: Similarities
-    evaluation: Similarities
-    posterior: OwnImages | None = None
-    """Posterior (class probabilities) of the training images; None if the model has none."""
-    left_out: LeftOut | None = None
-    """Answers that were left out in turn; None if the model was not taught, or by few answers."""
-
-    def calibrated_posterior(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior after calibration, or None if there is no posterior."""
-        if self.posterior is None:
-            return None
-        return replace(self.posterior, exponent=calibration.own_exponent)
-
-
 def calibrate(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, classified: Classified
+    classified: Classified,
+    zero_shot: ZeroShot,
+    frozen_scale: float,
+    given: Tensor,
+    true_labels: Sequence[int],
 ) -> Calibration:
     """Calibrate the scale of the classifier and the exponent of the posterior.
 
@@ -58,15 +41,18 @@ def calibrate(
 
     Left-out answers of a taught model move scale and exponent from there to those that make the
     answers likeliest; see `latte.evaluate.left_out`.
+
+    `frozen_scale` is the frozen CLIP's logit scale. `given` (N,) are the classes that a person gave
+    to the training images, or -1. The calibration error is measured if the evaluation images have
+    `true_labels`.
     """
     sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
     stride = -(-classified.training.images // sample_size)
     rows = slice(None, None, stride)
-    is_unanswered = images.given[rows] < 0
+    is_unanswered = given[rows] < 0
     is_selected = is_unanswered if bool(is_unanswered.any()) else ~is_unanswered
     training = classified.training.block(rows)[is_selected]
     frozen = zero_shot.clip.training[rows] @ zero_shot.class_features.T
-    frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
     zero_shot_probabilities = (frozen * frozen_scale).softmax(dim=1)[is_selected]
     expected = expected_accuracy(zero_shot_probabilities, training.argmax(dim=1))
     scale = matching_scale(training, expected, classified.logit_scale)
@@ -87,10 +73,10 @@ def calibrate(
         if left_out is not None:
             exponent = left_out.exponent(exponent)
         calibration = replace(calibration, own_exponent=exponent)
-    if not images.labels:
+    if not true_labels:
         return calibration
     similarities, errors = classified.evaluation, []
-    is_correct = similarities.labels() == torch.tensor(images.labels)
+    is_correct = similarities.labels() == torch.tensor(true_labels)
     for logit_scale in (scale, classified.logit_scale):
         confidence = [(block * logit_scale).softmax(dim=1).amax(dim=1) for block in similarities]
         errors.append(calibration_error(torch.cat(confidence), is_correct))
