@@ -24,7 +24,7 @@ from benchmarks.step import PRECISIONS
 from benchmarks.step_problem import Problem, make_problem
 from latte.interfaces import Batch, LatteError
 from latte.results.folder import RunFolder
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from latte.train.step import training_step
 
 Figures = dict[str, Any]

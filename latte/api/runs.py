@@ -1,5 +1,6 @@
 """Read finished runs, make runs, and label frozen features; importing this loads no torch."""
 
+from latte.models.run_posterior import read_posterior
 from latte.recipe.load import read_settings
 from latte.recipe.shipped import find_table
 from latte.results.oracle import ORACLE_STATEMENT, is_oracle
@@ -28,5 +29,6 @@ __all__ = [
     "open_run",
     "prepare_run",
     "read_evidence",
+    "read_posterior",
     "read_settings",
 ]

@@ -17,6 +17,7 @@ from latte.report.numbers import duration, mebibytes
 from latte.report.output import echo, results
 from latte.report.progress import make_progress, three_digits
 from latte.report.terminal import fitted, in_lines
+from latte.results.stages import STAGES
 
 if TYPE_CHECKING:
     from latte.run.runner import PlannedStage
@@ -27,9 +28,7 @@ def run(
     set_: shared.SetOption = None,
     until: Annotated[
         str,
-        typer.Option(
-            help="Stop after this stage: data, zero-shot, describe, train, judge, evaluate."
-        ),
+        typer.Option(help=f"Stop after this stage: {', '.join(STAGES[:-1])}."),
     ] = "report",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the stages and which are reused; run nothing.")

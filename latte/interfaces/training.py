@@ -75,6 +75,8 @@ class TrainingStart:
         encoder_features: Maps the name of each of the recipe's `encoders`, in the recipe's order,
             to unit features (N, E) of the training images from this image-only encoder. Encoders
             are never trained, and have no texts. Empty if the recipe has no encoder.
+        image_keys: Content key of each of the N training images, a hash of its bytes, by which
+            facts of an earlier run can be found; empty if the features come without images.
 
     Example:
         >>> import torch
@@ -100,6 +102,7 @@ class TrainingStart:
     questions: Questions | None = None
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
     encoder_features: Mapping[str, Tensor] = field(default_factory=dict)
+    image_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from latte import distributed
 from latte.interfaces import LatteError
 from latte.interfaces.record import Facts, RunRecord, Source, StageRecord
 from latte.io.files import write_json
+from latte.results.stages import STAGES
 from latte.results.stored import read_bounded, read_stored
 from latte.version import __version__
 
 RECORD = "results.json"
-STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report")
-"""Names of the stages of a run, in order."""
 _HINT = (
     "remove it and write it again: latte run RECIPE; finished stages are then done again, "
     "descriptions are kept"

@@ -18,8 +18,8 @@ from latte.interfaces.record import RunRecord
 from latte.io.paths import exists, is_folder, relative
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.metrics_log import read_metrics
-from latte.results.record import STAGES
 from latte.results.rows import Rows
+from latte.results.stages import STAGES
 
 _DEPTH_IN_RUN = 3
 """Depth of the folders in a run folder, as in `RUN/models/adapted/model`."""

@@ -109,6 +109,7 @@ def frozen_start(images: Images, zero_shot: ZeroShot, device: str) -> TrainingSt
         encoder_features={
             name: features.training.to(device) for name, features in zero_shot.encoders.items()
         },
+        image_keys=tuple(images.training.keys),
     )
 
 

@@ -231,4 +231,4 @@ REPORT = Stage[RunResults](
 )
 
 PLAN: tuple[Stage[Any], ...] = (DATA, ZERO_SHOT, DESCRIBE, TRAIN, JUDGE, EVALUATE, REPORT)
-"""The stages of a run in order; `STAGES` of `latte.results.record` has their names."""
+"""The stages of a run in order; `latte.results.stages` has their names."""

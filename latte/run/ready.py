@@ -13,7 +13,7 @@ from latte.recipe.places import DEFAULT, LEARNERS, MAIN, OVERRIDE
 from latte.recipe.shipped import is_shipped
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from latte.run.workspace import naming_encoder, run_folder, unloaded, unloaded_dataset
 
 

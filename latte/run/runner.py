@@ -22,7 +22,7 @@ from latte.recipe.dump import dump_yaml, with_placeholders
 from latte.recipe.model import BACKBONE, Recipe
 from latte.registry.registry import Registry
 from latte.registry.spec import USE
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from latte.run.images import Images, changed_inputs, find_all_images
 from latte.run.plan import DATA, EVALUATE, PLAN, REPORT, TRAIN
 from latte.run.process import (

@@ -17,7 +17,7 @@ from latte.interfaces.record import DataFacts, EvaluateFacts, Source, StageRecor
 from latte.models.adapted import Adapted, Member
 from latte.models.saved_model import save_adapted
 from latte.results.folder import RunFolder
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from tests.helpers.clip_models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")

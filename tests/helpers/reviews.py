@@ -23,8 +23,8 @@ from latte.models.similar_images import training_features
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.population import draw
-from latte.results.record import STAGES
 from latte.results.run import Run
+from latte.results.stages import STAGES
 from latte.review.session import Mark, Review
 from latte.review.tasks import Place
 from tests.helpers.records import RECORD, record

@@ -11,7 +11,7 @@ from latte.recipe.load import load_recipe
 from latte.registry import discovery
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec, Kind, Registered
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from latte.run import identity as identity_module
 from latte.run.identity import run_hash
 from latte.run.plan import PLAN

@@ -11,7 +11,7 @@ import pytest
 from latte.cli.main import run_command_line
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.results.record import STAGES
+from latte.results.stages import STAGES
 from latte.run.identity import RunInputs
 from latte.run.plan import JUDGE, PLAN, TRAIN
 from latte.run.result import StageResult
