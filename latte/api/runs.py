@@ -1,7 +1,7 @@
 """Read finished runs, make runs, and label frozen features; importing this loads no torch."""
 
 from latte.models.run_posterior import read_posterior
-from latte.recipe.load import read_settings
+from latte.recipe.settings import read_settings
 from latte.recipe.shipped import find_table
 from latte.results.oracle import ORACLE_STATEMENT, is_oracle
 from latte.results.run import Run, find_runs, open_run

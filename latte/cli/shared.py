@@ -20,8 +20,13 @@ from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, suggestion
 from latte.interfaces.measurements import UsedModel
 from latte.new.methods import NAMES
-from latte.recipe.load import refuse_absent_file
-from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
+from latte.recipe.shipped import (
+    SUFFIXES,
+    is_part,
+    refuse_absent_file,
+    shipped_names,
+    shipped_path,
+)
 from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS, Kind
 from latte.report.output import echo, naming

@@ -17,17 +17,15 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
-from latte.interfaces import LatteError, NoOptions, Options
+from latte.interfaces import LatteError, Options
 from latte.io.paths import is_label
-from latte.recipe.errors import Check
-from latte.recipe.fields import combined, validated
+from latte.recipe.fields import combined, model_of
 from latte.registry.registry import Registry
 from latte.registry.spec import (
     BUILTIN_DISTRIBUTION,
     BY,
     NAME,
     USE,
-    ComponentSpec,
     Kind,
     Registered,
     reserved_keys,
@@ -97,10 +95,6 @@ class Component:
             )
         return registered, model
 
-    def unreadable(self) -> Choice:
-        """Return a stand-in for a component with mistakes, for rules about the whole recipe."""
-        return Choice(ComponentSpec(self.kind, "", "", ""), "", "", "", NoOptions())
-
     def _choice(self, value: Any, info: ValidationInfo) -> Choice:
         if isinstance(value, Choice):
             return value
@@ -108,9 +102,9 @@ class Component:
             raise expected("the name of a component or a mapping with use: NAME")
         if not isinstance(value.get(USE, ""), str):
             raise combined([_at(USE, expected("the name of a component"))])
-        assert isinstance(info.context, Check), "a recipe is checked by load_recipe"
+        assert isinstance(info.context, Registry), "names of components depend on the registry"
         try:
-            registered, model = self.found(value, info.context.registry)
+            registered, model = self.found(value, info.context)
         except LatteError as error:
             raise combined([_at(USE, mistake(error.what, error.hint))]) from error
         errors: list[ErrorDetails] = []
@@ -192,7 +186,7 @@ def _checked(
 ) -> Any:
     """Return `values` as an object of the class `model`; None if errors were added to `errors`."""
     try:
-        return validated(model, values, None, other_keys)
+        return model_of(model, values, None, other_keys)
     except ValidationError as error:
         errors += error.errors(include_url=False)
     except LatteError as error:

@@ -1,9 +1,9 @@
-"""Read YAML as plain data beside a map of places, and write short forms of recipes in full."""
+"""Read YAML as plain data beside a map of places."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +14,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from latte.interfaces import LatteError
 from latte.io.paths import read_text
 from latte.recipe.errors import Mistakes
-from latte.recipe.fields import KeyPath
-from latte.recipe.model import component_at
-from latte.recipe.places import DESCRIBERS, LEARNERS, OVERRIDE, SHORT, Document, Place, full_path
+from latte.recipe.places import OVERRIDE, Document, KeyPath, Place
 from latte.recipe.syntax import LARGEST_FILE, compose, position, resolve
 from latte.recipe.variables import expand
-from latte.registry.spec import USE
 
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -158,67 +155,3 @@ class DocumentBuilder:
         if self.source == OVERRIDE:
             return Place(self.source)
         return Place(self.source, mark.line + 1, mark.column + 1)
-
-
-def spelled_out(document: Document, mistakes: Mistakes, path: KeyPath = ()) -> Document:
-    """Return the document with every short form written in full, so that others see one form.
-
-    `labels: [NAME]` becomes `labels: [{use: NAME}]`, and the keys in `SHORT` become items of the
-    lists `learners` and `describers`. `path` is the key path of the document in the recipe.
-    """
-    places = {full_path(key_path): place for key_path, place in document.places.items()}
-    data = _Speller(document.places, places, mistakes).full(document.data, path)
-    return Document(data, places)
-
-
-@dataclass
-class _Speller:
-    """Writes short forms in full; key paths of its methods are those of the short forms."""
-
-    written: Mapping[KeyPath, Place]
-    places: dict[KeyPath, Place]
-    """Places of the result, to which places of values that are not written are added."""
-    mistakes: Mistakes
-
-    def full(self, value: Any, path: KeyPath) -> Any:
-        """Return the value at `path` with every short form written in full."""
-        if isinstance(value, str) and component_at(full_path(path)):
-            self.places[(*full_path(path), USE)] = self.written[path]
-            return {USE: value}
-        if isinstance(value, list):
-            return [self.full(below, (*path, index)) for index, below in enumerate(value)]
-        if not isinstance(value, dict):
-            return value
-        entries = {key: self.full(below, (*path, key)) for key, below in value.items()}
-        is_control = len(path) == 2 and path[0] == "controls"
-        return self._lists(entries, path) if is_control or not path else entries
-
-    def _lists(self, entries: dict[str, Any], path: KeyPath) -> dict[str, Any]:
-        """Return the keys of a recipe or control, with lists in place of the keys in `SHORT`."""
-        result = {key: value for key, value in entries.items() if key not in SHORT}
-        for key, (name, *_) in SHORT.items():
-            if key not in entries:
-                continue
-            if name in entries:
-                self._refuse_both(key, str(name), entries, path)
-            elif name == DESCRIBERS:
-                result[name] = [] if entries[key] is None else [entries[key]]
-                self._add_list((*path, name), self.written[(*path, key)])
-            else:
-                (learner,) = result.setdefault(str(name), [{}])
-                learner[key] = entries[key]
-                self._add_list((*path, name), self.written[path])
-        return result
-
-    def _add_list(self, path: KeyPath, place: Place) -> None:
-        self.places[path] = self.places[(*path, 0)] = replace(place, text=None, is_short=True)
-
-    def _refuse_both(self, key: str, name: str, entries: Mapping[str, Any], path: KeyPath) -> None:
-        if name == LEARNERS:
-            what = f'"{key}" cannot stand beside "{name}": each learner has its own'
-            hint = f'Move "{key}" into the learners, or remove "{name}".'
-            self.mistakes.add(self.written[(*path, key)], (*path, key), what, hint)
-        elif entries[key] is not None:
-            what = f'"{name}" cannot stand beside "{key}"'
-            hint = f'Move the {key} into the list, or remove "{name}".'
-            self.mistakes.add(self.written[(*path, name)], (*path, name), what, hint)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from latte.io.variables import escape
-from latte.recipe.fields import KeyPath
+from latte.recipe.places import KeyPath
 from latte.recipe.variables import Written
 
 WIDTH = 80

@@ -15,8 +15,16 @@ from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
-from latte.recipe.fields import KeyPath, has, value_at
-from latte.recipe.places import OVERRIDE, Document, Place, dotted, shown_path
+from latte.recipe.places import (
+    OVERRIDE,
+    Document,
+    KeyPath,
+    Place,
+    dotted,
+    has,
+    shown_path,
+    value_at,
+)
 from latte.recipe.syntax import resolve
 from latte.registry.registry import Registry
 
@@ -83,14 +91,9 @@ class Mistakes:
         where = f"{place.position} {dotted(path if shown is None else shown)}".rstrip()
         self.found.append(Mistake(place, path, LatteError(what, where=where, hint=hint or None)))
 
-    def adopt(self, control_mistakes: Mistakes) -> None:
-        """Add the mistakes of a control (variant of the recipe), unless the recipe has them too."""
-        reported = {(mistake.path, mistake.error.what) for mistake in self.found}
-        self.found += [
-            mistake
-            for mistake in control_mistakes.found
-            if (mistake.path, mistake.error.what) not in reported
-        ]
+    def has(self, path: KeyPath, what: str) -> bool:
+        """Return True if this mistake at `path` was reported, for the recipe or for a control."""
+        return any((mistake.path, mistake.error.what) == (path, what) for mistake in self.found)
 
     def forget_replaced(self, document: Document) -> None:
         """Drop the mistakes in values that the merged recipe `document` does not contain."""
@@ -114,47 +117,33 @@ class Mistakes:
 
 @dataclass
 class Check:
-    """One check of a document by pydantic: a recipe, a control, or another YAML file."""
+    """One check of a document: of a recipe, of a control, or of another YAML file."""
 
     document: Document
     registry: Registry = field(default_factory=lambda: Registry([]))
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` for a control."""
     mistakes: Mistakes = field(default_factory=Mistakes)
-    find_homes: Callable[[], Mapping[str, Sequence[str]]] = dict
+    find_homes: Callable[[Check], Mapping[str, Sequence[str]]] = lambda _: {}
     """Returns the sections to which each key belongs, for hints about misplaced keys."""
-    wrong: set[KeyPath] = field(default_factory=set)
-    """Key paths of values that pydantic refuses."""
 
     @cached_property
     def _homes(self) -> Mapping[str, Sequence[str]]:
-        return self.find_homes()
-
-    @property
-    def is_control(self) -> bool:
-        """True if the document is a control of a recipe, merged over the recipe."""
-        return bool(self.prefix)
+        return self.find_homes(self)
 
     def add(self, path: KeyPath, what: str, hint: str | None = None) -> None:
         """Report a mistake at `path`, unless one was reported while the value was read.
 
-        If the document lacks `path`, the message has the line of the nearest existing ancestor.
+        If the document lacks `path`, the message has the line of the nearest existing ancestor. A
+        control's mistake that the recipe has, too, is reported once.
         """
         place = self.document.nearest(path)
-        if not place.is_broken:
-            shown = (*self.prefix, *shown_path(self.document, path))
-            self.mistakes.add(place, path, what, hint, shown)
-
-    def is_wrong(self, key: str) -> bool:
-        """Return True if pydantic refuses the value of a top-level `key`, or a value in it."""
-        return any(path[0] == key and len(path) <= 2 for path in self.wrong if path)
-
-    def has_mistakes(self) -> bool:
-        """Return True if any mistake was reported."""
-        return bool(self.mistakes.found)
+        if place.is_broken or (self.prefix and self.mistakes.has(path, what)):
+            return
+        self.mistakes.add(place, path, what, hint, (*self.prefix, *shown_path(self.document, path)))
 
     def report(self, error: ValidationError) -> None:
-        """Report the errors of `validated`, one mistake for all errors about the same value.
+        """Report the errors of `model_of`, one mistake for all errors about the same value.
 
         There is one error per member of a union. If one member refuses the type of a value, and
         another refuses a value inside it, only the second is reported.
@@ -162,7 +151,6 @@ class Check:
         groups: dict[KeyPath, list[ErrorDetails]] = {}
         for detail in error.errors(include_url=False):
             groups.setdefault(detail["loc"], []).append(detail)
-        self.wrong |= {*groups}
         collections = {path[:end] for path in groups for end in range(len(path))}
         for path, group in groups.items():
             is_wrong_type = all(detail["type"] in EXPECTED for detail in group)

@@ -1,51 +1,69 @@
-"""Validate values as written in YAML by pydantic models, and find a model's fields by key path."""
+"""Make pydantic models of values as written in YAML, and find a model's fields by key path."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from latte.interfaces.errors import nearest
+from latte.recipe.places import KeyPath, has
 
-KeyPath: TypeAlias = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MESSAGE = "message"
 """Key of the context of errors whose `loc` is a key path, without the names of union members."""
 
-_IN_DEFAULT = "in default"
-"""Key of the context of errors: True for an error in a default value."""
 
-
-def validated(
+def model_of(
     model: type[ModelT], values: Any, context: object = None, other_keys: Sequence[str] = ()
 ) -> ModelT:
     """Return `values` as an object of the class `model`; `other_keys` are allowed beside its own.
 
     Values are checked in pydantic's strict JSON mode, which accepts a list for a tuple and text for
-    a path, but not text for a number or `true` for 1. Errors in defaults are ignored there:
-    defaults are Python values, which this mode refuses.
+    a path, but not text for a number or `true` for 1. Defaults are filled in before as plain data,
+    because this mode refuses Python values such as a `Path`.
 
     Raises `ValidationError` with key paths of `values` as `loc`. The context of an error has the
     allowed keys as `keys` if the key is unknown, and the field as `field` if the key is missing.
     """
+    complete = with_defaults([model], values)
     try:
-        return model.model_validate_json(json.dumps(values), strict=True, context=context)
+        return model.model_validate_json(json.dumps(complete), strict=True, context=context)
     except ValidationError as error:
-        errors = _cleared(error, model, values, other_keys)
-        written = [detail for detail in errors if not detail["ctx"].get(_IN_DEFAULT)]
-        if written:
-            raise combined(written) from None
-    try:
-        return model.model_validate(values, context=context)
-    except ValidationError as error:
-        raise combined(_cleared(error, model, values, other_keys)) from None
+        raise combined(_cleared(error, model, complete, other_keys)) from None
+
+
+def with_defaults(types: Iterable[Any], values: Any) -> Any:
+    """Return plain data, of one of the `types`, in which each absent key has its default.
+
+    Keys stay absent if they are required, or if their model does not validate defaults. Of several
+    models, the one with most of the written keys is meant.
+    """
+    members = types_at(types, ())
+    if isinstance(values, list):
+        return [with_defaults(types_at(members, (0,)), value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    models = [member for member in members if is_model(member)]
+    if models:
+        model = max(models, key=lambda model: len({*values} & {*model.model_fields}))
+        values = {**_defaults(model), **values}
+    return {key: with_defaults(types_at(members, (key,)), value) for key, value in values.items()}
+
+
+@cache
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the defaults that a model validates as plain data, by key."""
+    if not model.model_config.get("validate_default"):
+        return {}
+    return model.model_construct().model_dump(mode="json", warnings=False)
 
 
 def combined(errors: Iterable[ErrorDetails]) -> ValidationError:
@@ -54,7 +72,7 @@ def combined(errors: Iterable[ErrorDetails]) -> ValidationError:
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:
-    context = {**error.get("ctx", {}), MESSAGE: error["msg"], _IN_DEFAULT: False}
+    context = {**error.get("ctx", {}), MESSAGE: error["msg"]}
     copy = PydanticCustomError(error["type"], "{message}", context)
     return InitErrorDetails(type=copy, loc=error["loc"], input=error["input"])
 
@@ -71,7 +89,6 @@ def _cleared(
             names = [*fields_at(model, path[:-1]), *(other_keys if len(path) == 1 else ())]
             context["keys"] = names
             context["field"] = fields_at(model, path[:-1]).get(str(path[-1])) if path else None
-            context[_IN_DEFAULT] = error["type"] != "missing" and not has(values, path)
             error["ctx"] = context
         cleared.append(error)
     unknown = [detail for detail in cleared if detail["type"] == "extra_forbidden"]
@@ -146,36 +163,3 @@ def _below(annotation: Any, key: str | int) -> Iterator[Any]:
     collections = (list, tuple, set, frozenset) if isinstance(key, int) else Mapping
     if isinstance(origin, type) and issubclass(origin, collections):
         yield from get_args(annotation)
-
-
-def has(values: Any, path: KeyPath) -> bool:
-    """Return True if plain data have a value at the key path `path`, which may be null."""
-    return not path or (_has_key(values, path[0]) and has(values[path[0]], path[1:]))
-
-
-def value_at(values: Any, path: KeyPath) -> Any:
-    """Return the value of plain data at the key path `path`; None if there is none."""
-    for key in path:
-        if not _has_key(values, key):
-            return None
-        values = values[key]
-    return values
-
-
-def with_value(values: Any, path: KeyPath, value: Any) -> Any:
-    """Return a copy of plain data in which the value at the key path `path` is `value`."""
-    if not path:
-        return value
-    key, below = path[0], path[1:]
-    if isinstance(values, list):
-        return [
-            with_value(item, below, value) if index == key else item
-            for index, item in enumerate(values)
-        ]
-    return {**(values or {}), key: with_value(value_at(values, (key,)), below, value)}
-
-
-def _has_key(values: Any, key: str | int) -> bool:
-    if isinstance(values, Mapping):
-        return key in values
-    return isinstance(values, list) and isinstance(key, int) and 0 <= key < len(values)

@@ -1,110 +1,241 @@
-"""Merge recipes with their changes: what they extend, controls, and `--set`.
+"""Step 3 of loading a recipe: merge its layers, and each control over the recipe.
 
-Plain data are merged; every value keeps its place. A control is a variant of a recipe that runs for
-comparison, and lists only the keys that differ.
+Comes in: layers in full form, each after those that it changes. Goes out: one document with the
+whole recipe, and the document of each of its variants: of the recipe itself, and of its controls
+(variants that run for comparison, which list only the keys that differ).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.io.paths import is_label
-from latte.recipe.component import unusable, written_name
-from latte.recipe.document import DocumentBuilder, spelled_out
+from latte.recipe.component import unusable
 from latte.recipe.errors import EXPECTED, Mistakes, wrong_type
-from latte.recipe.fields import KeyPath, value_at, with_value
-from latte.recipe.model import CONTROL_KEYS, SHARED, component_at
+from latte.recipe.model import CONTROL_KEYS, SHARED, component_at, component_name
 from latte.recipe.places import (
     DESCRIBERS,
     LEARNERS,
     MAIN,
-    OVERRIDE,
     Document,
+    KeyPath,
+    Layer,
     Place,
     dotted,
-    full_path,
     item_names,
+    paths,
 )
 from latte.registry.registry import Registry
-from latte.registry.spec import NAME, USE
+from latte.registry.spec import NAME
+
+ValueT = TypeVar("ValueT")
 
 _TAKEN = ("zero-shot", "adapted", "mixed")
 """Names that no control may have, because reports give them to the run's own models."""
-_COMMAND_LINE = Place(OVERRIDE)
 
 
-def merged(base: Document, change: Document, registry: Registry) -> Document:
-    """Return `base` with the values of `change` merged over it.
+@dataclass(frozen=True)
+class Merged:
+    """A recipe that is merged from its layers."""
 
-    Two mappings are merged key by key, unless they name different components or learners. All
-    other values of `change` replace the values of `base`, but lists of a single learner or
-    describer are merged like mappings. The package requirements of both are kept. `controls: {}`
-    in `change` removes all controls.
+    whole: Document
+    """The whole recipe; its controls are written as changes."""
+    variants: Mapping[KeyPath, Document]
+    """The recipe without controls (key path: empty), and each control merged over it."""
+    bases: tuple[Path, ...]
+    """Files that the recipe extends, directly or through another file."""
+
+
+def merged(layers: Sequence[Layer], registry: Registry, mistakes: Mistakes) -> Merged:
+    """Return the recipe of the last of the `layers`, merged over all layers that it changes."""
+    complete: dict[str, Document] = {}
+    for layer in layers:
+        document = Document({}, {})
+        for part in (*(Layer(base, complete[base]) for base in layer.bases), layer):
+            document = _Merge(document, part, registry, mistakes).document()
+        complete[layer.source] = document
+    whole = complete[layers[-1].source]
+    base = whole.without(["controls"])
+    variants: dict[KeyPath, Document] = {(): base}
+    for name, control in _controls(whole, mistakes).items():
+        merge = _Merge(base, Layer(name, control), registry, mistakes)
+        variants[("controls", name)] = merge.document()
+    files = [Path(layer.source) for layer in layers if not layer.key]
+    return Merged(whole, variants, tuple(files[:-1]))
+
+
+@dataclass
+class _Merge:
+    """One merge of a layer over a base.
+
+    Two mappings are merged key by key, unless they name different components. A mapping over a list
+    changes the items that its keys name, by name or by index. Lists of a single learner or
+    describer are merged like mappings. The package requirements of both are kept, and
+    `controls: {}` removes all controls. All other values of the layer replace those of the base,
+    and so does the value of a `--set`.
     """
-    data = _merged(base.data, change.data, (), registry)
-    requirements, inherited = change.data.get("requires"), base.data.get("requires")
-    if isinstance(requirements, list) and isinstance(inherited, list):
-        data["requires"] = [
-            *requirements,
-            *(requirement for requirement in inherited if requirement not in requirements),
-        ]
-    return base.changed(data, change.places)
 
+    base: Document
+    layer: Layer
+    registry: Registry
+    mistakes: Mistakes
+    places: dict[KeyPath, Place] = field(default_factory=dict)
+    """Places of the layer's values, by their key paths in the result."""
 
-def _merged(base: Any, change: Any, path: KeyPath, registry: Registry) -> Any:
-    if _single_item(base, path) and _single_item(change, path):
-        return [_merged(base[0], change[0], (*path, 0), registry)]
-    if not (isinstance(base, dict) and isinstance(change, dict)):
+    def document(self) -> Document:
+        """Return the merged document."""
+        data = self._value(self.base.data, self.layer.document.data, (), ())
+        return self.base.changed(data, self.places)
+
+    def _value(self, base: Any, change: Any, path: KeyPath, written: KeyPath) -> Any:
+        """Return `change` merged over `base`."""
+        is_value = written == self.layer.value or not isinstance(change, dict | list)
+        if is_value or self._is_other(base, change, path):
+            return self._replaced(change, path, written)
+        if isinstance(change, list):
+            return self._list(base, change, path, written)
+        if isinstance(base, list) or self._lacks_list(base, change, path):
+            return self._with_items(base, change, path, written)
+        if isinstance(base, dict) or (base is None and self.layer.key):
+            self._keep_place(path, written)
+            return self._mapping(base or {}, change, path, written)
+        if self.layer.key:
+            what = f"{dotted(path)} holds a single value, and nothing can be set below it"
+            return self._refused(base, path, written, LatteError(what))
+        return self._replaced(change, path, written)
+
+    def _mapping(
+        self, base: Mapping[str, Any], change: Mapping[str, Any], path: KeyPath, written: KeyPath
+    ) -> dict[str, Any]:
+        return {
+            **base,
+            **{
+                key: self._value(base.get(key), value, (*path, key), (*written, key))
+                for key, value in change.items()
+            },
+        }
+
+    def _list(self, base: Any, change: list[Any], path: KeyPath, written: KeyPath) -> list[Any]:
+        if path == ("requires",) and isinstance(base, list):
+            inherited = [requirement for requirement in base if requirement not in change]
+            return [*self._replaced(change, path, written), *inherited]
+        if _are_single(base, change, path):
+            self._keep_place(path, written)
+            return [self._value(base[0], change[0], (*path, 0), (*written, 0))]
+        return self._replaced(change, path, written)
+
+    def _with_items(
+        self, base: Any, change: Mapping[str, Any], path: KeyPath, written: KeyPath
+    ) -> Any:
+        """Return the list `base` with the changes of its items, which `change` names."""
+        items = [*(base or [])]
+        for key, value in change.items():
+            try:
+                index = self._index(base, path, (*written, key))
+            except LatteError as error:
+                items = self._refused(items, path, (*written, key), error)
+                continue
+            if index == len(items):
+                self._keep_place(path, written)
+                items.append({})
+            items[index] = self._value(items[index], value, (*path, index), (*written, key))
+        return items
+
+    def _index(self, items: Any, path: KeyPath, written: KeyPath) -> int:
+        """Return the index of the list item that the last key of `written` names.
+
+        Raises `LatteError` if there is no such item, or no list.
+        """
+        key = str(written[-1])
+        if self.layer.document.nearest(written).is_short:
+            return self._only_item(items or [], path, written)
+        if items is None:
+            what = f"the recipe has no list {dotted(path)}, so it has no item {key}"
+            raise LatteError(what, hint=f"Set all of it: --set '{dotted(path)}=[...]'")
+        return item_index(items, path, key)
+
+    def _only_item(self, items: Sequence[Any], path: KeyPath, written: KeyPath) -> int:
+        """Return the index of the item for which a short form such as `loss` stands."""
+        if len(items) > 1:
+            what = f"the recipe has {len(items)} {path[-1]}, and this does not name one of them"
+            below = (self.layer.value or ())[len(written) :]
+            raise LatteError(what, hint=f"Write {dotted((*path, 'NAME', *below))}.")
+        return 0
+
+    def _lacks_list(self, base: Any, change: Mapping[str, Any], path: KeyPath) -> bool:
+        """Return True if a `--set` changes an item of a list that the recipe does not have."""
+        is_list = path[-1:] == (LEARNERS,) or component_at((*path, 0)) is not None
+        return (
+            base is None and self.layer.key != () and (is_list or all(map(str.isdecimal, change)))
+        )
+
+    def _is_other(self, base: Any, change: Any, path: KeyPath) -> bool:
+        """Return True if two mappings name different components, or `change` has no controls."""
+        if not (isinstance(base, dict) and isinstance(change, dict)):
+            return False
+        name = component_name(change, path, self.registry)
+        is_other = name is not None and name != component_name(base, path, self.registry)
+        return is_other or (path == ("controls",) and not change)
+
+    def _replaced(self, change: ValueT, path: KeyPath, written: KeyPath) -> ValueT:
+        """Return `change`, whose values keep their places."""
+        for below in paths(change):
+            self.places[(*path, *below)] = self.layer.document.nearest((*written, *below))
         return change
-    if path == ("controls",) and not change:
-        return change
-    name = _identity(change, path, registry)
-    if name and name != _identity(base, path, registry):
-        return change
-    new = {
-        key: _merged(base[key], value, (*path, key), registry) if key in base else value
-        for key, value in change.items()
-    }
-    return {**base, **new}
+
+    def _keep_place(self, path: KeyPath, written: KeyPath) -> None:
+        """Keep the place of a value of which parts are changed; a `--set` has no better one."""
+        if not (self.layer.key and path in self.base.places):
+            self.places[path] = self.layer.document.nearest(written)
+
+    def _refused(self, base: ValueT, path: KeyPath, written: KeyPath, error: LatteError) -> ValueT:
+        """Report the mistake at `written`, and return `base`, of which nothing else is reported."""
+        place = self.layer.document.nearest(written)
+        self.mistakes.add(place, written, error.what, error.hint, self.layer.key or written)
+        self.places[path] = replace(place, is_broken=True)
+        return base
 
 
-def _single_item(value: Any, path: KeyPath) -> bool:
-    """Return True for a list of one learner or describer, which may be written as one."""
-    return path[-1:] in ((LEARNERS,), (DESCRIBERS,)) and isinstance(value, list) and len(value) == 1
+def _are_single(base: Any, change: Any, path: KeyPath) -> bool:
+    """Return True for lists of one describer, or of one learner with the same name."""
+    if not (isinstance(base, list) and isinstance(change, list) and len(base) == len(change) == 1):
+        return False
+    names = [item.get(NAME, MAIN) if isinstance(item, dict) else None for item in (*base, *change)]
+    return path[-1:] == (DESCRIBERS,) or (path[-1:] == (LEARNERS,) and names[0] == names[1])
 
 
-def _identity(value: Mapping[str, Any], path: KeyPath, registry: Registry) -> str | None:
-    """Return the name of a learner, or the unique name of a component; None if it has none."""
-    if path[-2:-1] == (LEARNERS,):
-        return str(value.get(NAME, MAIN))
-    component, use = component_at(path), value.get(USE)
-    if component is None or not isinstance(use, str):
-        return None
-    for registered in registry.all(component.kind):
-        if use in (registered.spec.name, registered.full_name):
-            return written_name(registry, registered)
-    return use
+def item_index(items: Sequence[Any], path: KeyPath, key: str) -> int:
+    """Return the index of the item of the list at `path` that `key` names by index or by name.
+
+    Raises `LatteError` if there is none, or several.
+    """
+    names = item_names(items)
+    indices = [index for index, name in enumerate(names) if name == key]
+    if key.isdecimal():
+        indices = [int(key)]
+    if len(indices) > 1:
+        places = " or ".join(dotted((*path, index)) for index in indices)
+        raise LatteError(
+            f'{dotted(path)} has {len(indices)} items "{key}"', hint=f"Write {places}."
+        )
+    if indices and indices[0] < len(names):
+        return indices[0]
+    items_in_words = f"its items are 0 to {len(names) - 1}" if names else "it is empty"
+    known_names = [name for name in names if name]
+    by_name = f" {suggestion(key, known_names, 'By name')}" if known_names else ""
+    raise LatteError(
+        f"{dotted(path)} is a list without an item {key}",
+        hint=f"Items are counted from 0; {items_in_words}.{by_name}",
+    )
 
 
-def with_written_names(value: Any, registry: Registry, path: KeyPath = ()) -> Any:
-    """Return a copy of plain data in which components have their unique names."""
-    if isinstance(value, list):
-        return [
-            with_written_names(item, registry, (*path, index)) for index, item in enumerate(value)
-        ]
-    if not isinstance(value, dict):
-        return value
-    below = {key: with_written_names(item, registry, (*path, key)) for key, item in value.items()}
-    name = _identity(value, path, registry) if component_at(path) else None
-    return {**below, USE: name} if name else below
-
-
-def controls_of(document: Document, mistakes: Mistakes) -> dict[str, Document]:
-    """Return a recipe's valid controls (variants for comparison) by name, without null controls."""
+def _controls(document: Document, mistakes: Mistakes) -> dict[str, Document]:
+    """Return the changes of each valid control by name; null controls are left out."""
     controls, path = document.data.get("controls"), ("controls",)
     if controls is None:
         return {}
@@ -142,104 +273,3 @@ def _without_shared_keys(document: Document, name: str, mistakes: Mistakes) -> D
         hint = f"A control can set: {', '.join(CONTROL_KEYS)}."
         mistakes.add(control.places[(key,)], ("controls", name, key), what, hint)
     return control.without(shared_keys)
-
-
-def apply_overrides(
-    document: Document, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
-) -> Document:
-    """Return the recipe changed by `overrides`: texts such as `train.max_steps=100`.
-
-    The key of a list item is its index or its name, for example `descriptions.image.prompt=...`. If
-    `.use=` names another component, the options of the previous component are dropped.
-    """
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
-        if not equals or "" in path:
-            what, example = "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
-            mistakes.add(_COMMAND_LINE, (text,), what, example)
-        elif path[0] == "extends":
-            what = "--set cannot change what a recipe extends"
-            mistakes.add(_COMMAND_LINE, path, what, "Write a recipe of your own that extends both.")
-        else:
-            try:
-                builder = DocumentBuilder(OVERRIDE, environment, mistakes)
-                document = _put(document, path, value, builder)
-            except LatteError as error:
-                mistakes.add(_COMMAND_LINE, path, error.what, error.hint)
-    return document
-
-
-def _put(document: Document, path: KeyPath, value: str, builder: DocumentBuilder) -> Document:
-    """Return the recipe in which the value at the key path `path` is the text `value` of a --set.
-
-    Raises `LatteError` if there is no place for it.
-    """
-    document = _with_list(document, path)
-    full = _existing(document.data, full_path(path))
-    new = spelled_out(builder.build_text(value.strip(), full), builder.mistakes, full)
-    data = new.data
-    if path[-1:] == ("describer",):  # null removes the only describer
-        full, data = full[:-1], [] if data is None else [data]
-    elif full[-1] == USE and component_at(full[:-1]) and value_at(document.data, full) != data:
-        full, data = full[:-1], {USE: data}
-    above = dict.fromkeys((full[:end] for end in range(len(full))), _COMMAND_LINE)
-    new_places = {**above, **document.places, **new.places}
-    return document.changed(with_value(document.data, full, data), new_places)
-
-
-def _with_list(document: Document, path: KeyPath) -> Document:
-    """Return the recipe with the list of one item that a short form such as `loss` stands for."""
-    full = full_path(path)
-    if full == path:
-        return document
-    end = full.index(0)
-    items = value_at(document.data, full[:end])
-    if isinstance(items, list) and len(items) > 1 and end + 1 < len(full):
-        name, key = full[end - 1], full[end + 1 :]
-        what = f"the recipe has {len(items)} {name}, and this does not name one of them"
-        raise LatteError(what, hint=f"Write {dotted((*full[:end], 'NAME', *key))}.")
-    if items:
-        return document
-    places = dict.fromkeys((full[:end], full[: end + 1]), replace(_COMMAND_LINE, is_short=True))
-    return document.changed(with_value(document.data, full[:end], [{}]), places)
-
-
-def _existing(data: Any, path: KeyPath) -> KeyPath:
-    """Return `path` with an index in place of each name of a list item.
-
-    Raises `LatteError` if a list or one of its items does not exist.
-    """
-    full: KeyPath = ()
-    for key, below in zip(path, (*path[1:], None), strict=True):
-        value = value_at(data, full)
-        if isinstance(value, list):
-            full = (*full, _index(value, full, key))
-            continue
-        if not isinstance(value, dict | None):
-            what = f"{dotted(full)} holds a single value, and nothing can be set below it"
-            raise LatteError(what)
-        full = (*full, str(key))
-        is_list = isinstance(below, int) or key == LEARNERS or component_at((*full, 0))
-        if below is not None and is_list and value_at(data, full) is None:
-            what = f"the recipe has no list {dotted(full)}, so it has no item {below}"
-            raise LatteError(what, hint=f"Set all of it: --set '{dotted(full)}=[...]'")
-    return full
-
-
-def _index(items: Sequence[Any], path: KeyPath, key: str | int) -> int:
-    """Return the index of the list item that `key` names by index or by name."""
-    names = item_names(items)
-    indices = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
-    if len(indices) > 1:
-        paths = " or ".join(dotted((*path, index)) for index in indices)
-        raise LatteError(f'{dotted(path)} has {len(indices)} items "{key}"', hint=f"Write {paths}.")
-    if indices and indices[0] < len(names):
-        return indices[0]
-    items_in_words = f"its items are 0 to {len(names) - 1}" if names else "it is empty"
-    known_names = [name for name in names if name]
-    by_name = f" {suggestion(str(key), known_names, 'By name')}" if known_names else ""
-    raise LatteError(
-        f"{dotted(path)} is a list without an item {key}",
-        hint=f"Items are counted from 0; {items_in_words}.{by_name}",
-    )

@@ -1,4 +1,4 @@
-"""A recipe as pydantic models: every key, and every rule about several keys.
+"""A recipe as pydantic models: every key, with its type, default and description.
 
 A new key is a new field here. A file may also have the key `extends` and the short forms in
 `SHORT`, which are replaced before a recipe is checked.
@@ -7,37 +7,29 @@ A new key is a new field here. A file may also have the key `extends` and the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field
 
 from latte.interfaces import LatteError, Options
-from latte.interfaces.errors import suggestion
-from latte.interfaces.measurements import ZERO_SHOT
 from latte.interfaces.settings import (
-    BackboneSettings,
     EvaluateSettings,
     OptimizerSettings,
     SeriesSettings,
     TrainSettings,
 )
-from latte.recipe.component import Choice, Component, Label, find_component, mistake
-from latte.recipe.errors import Check
-from latte.recipe.fields import KeyPath, types_at, value_at
-from latte.recipe.oracle import check_oracle
-from latte.recipe.places import DESCRIBERS, ENCODERS, LEARNERS, MAIN, SHORT, paths
+from latte.recipe.component import Choice, Component, Label, mistake, written_name
+from latte.recipe.fields import types_at
+from latte.recipe.places import LEARNERS, MAIN, SHORT, KeyPath, paths, value_at
 from latte.recipe.requirements import check_requirement
 from latte.registry.registry import Registry
-from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, DEFAULT_BACKBONE, USE
+from latte.registry.spec import BUILTIN_DISTRIBUTION, DEFAULT_BACKBONE, USE
 
 BACKBONE = "backbone"
 DEFAULT_AUGMENTATION = f"{BUILTIN_DISTRIBUTION}/random-crops"
 """Augmentation of a recipe whose section `augmentation` has no key `use`."""
-_PLUGIN_MODEL = "plugin:"
 
 
 def _required(requirement: str) -> str:
@@ -113,11 +105,7 @@ class SharedKeys(Options):
 
 
 class RecipeKeys(SharedKeys):
-    """All keys of a complete recipe, and the rules about several keys.
-
-    Rules are `model_validator`s that report mistakes to `info.context`. They also run on a recipe
-    with other mistakes: `Component.unreadable` stands for its wrong parts.
-    """
+    """All keys of a complete recipe; `latte.recipe.rules` has the rules about several keys."""
 
     oracle: bool = Field(
         default=False,
@@ -167,170 +155,6 @@ class RecipeKeys(SharedKeys):
     reporters: tuple[Annotated[Choice, Component("reporter")], ...] = _default(
         [{USE: "html"}, {USE: "model-card"}], "what is written about a finished run"
     )
-
-    @model_validator(mode="after")
-    def _models_of_plugins_are_installed(self, info: ValidationInfo) -> Self:
-        check, options = _check(info), self.backbone.options
-        if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
-            try:
-                name = options.model.removeprefix(_PLUGIN_MODEL)
-                find_component(check.registry, "model", name)
-            except LatteError as error:
-                check.add((BACKBONE, "model"), error.what, error.hint)
-        return self
-
-    @model_validator(mode="after")
-    def _items_of_a_list_have_different_names(self, info: ValidationInfo) -> Self:
-        """Refuse a name that occurs twice: results and files are named after components."""
-        lists = {
-            key: [choice.label for choice in getattr(self, key)]
-            for key in type(self).model_fields
-            if component_at((key, 0))
-        }
-        lists[LEARNERS] = [learner.name for learner in self.learners]
-        for key, names in lists.items():
-            first_index = {name: index for index, name in reversed([*enumerate(names)])}
-            for index, name in enumerate(names):
-                if name and first_index[name] < index:
-                    _check(info).add(
-                        (key, index),
-                        f'a second item of this list is called "{name}"',
-                        "Give it a name of its own, as in: name: second",
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _encoders_and_learners_have_different_names(self, info: ValidationInfo) -> Self:
-        """Refuse an encoder with a learner's name: classifiers have the names of both."""
-        taken = {learner.name for learner in self.learners} | {ZERO_SHOT}
-        for index, encoder in enumerate(self.encoders):
-            if encoder.label in taken:
-                _check(info).add(
-                    (ENCODERS, index),
-                    f'a learner is called "{encoder.label}", too',
-                    "Give the encoder another name, as in: name: eyes",
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _training_needs_learners_labels_and_a_loss(self, info: ValidationInfo) -> Self:
-        check = _check(info)
-        if not self.learners:
-            check.add((LEARNERS,), "needs at least one learner")
-        if check.is_wrong("train") or not self.train.takes_steps:
-            return self
-        if not self.labels and not check.is_wrong("labels"):
-            check.add(
-                ("labels",),
-                "training needs pseudo-labels, and there are none",
-                "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
-            )
-        for index, learner in enumerate(self.learners):
-            if learner.loss is None and not check.is_wrong(LEARNERS):
-                check.add(
-                    (LEARNERS, index, "loss"),
-                    'training needs a loss, and the key "loss" is missing',
-                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _descriptions_have_a_describer(self, info: ValidationInfo) -> Self:
-        """Refuse descriptions that ask an unknown describer, or one where there is none.
-
-        Without a describer, one mistake is reported: for the first description that needs one.
-        """
-        check, names = _check(info), self._describer_names
-        lacks_describer = not (self.describers or check.is_wrong(DESCRIBERS))
-        for index, choice in enumerate(self.descriptions):
-            path = ("descriptions", index)
-            if choice.by is not None and choice.scope == "class":
-                what = f'"{choice.label}" is about classes, and asks no describer'
-                check.add((*path, BY), what, f'Remove "{BY}".')
-            elif lacks_describer and choice.scope in ("image", "group"):
-                check.add(
-                    path,
-                    f'"{choice.label}" is about images, and there is no describer to look at them',
-                    "Add describer: phrases, or another: latte components describer",
-                )
-                break
-            elif choice.by is not None and names and choice.by not in names:
-                what = f'no describer of this recipe is called "{choice.by}"'
-                check.add((*path, BY), what, suggestion(choice.by, names, "Its describers"))
-        return self
-
-    @model_validator(mode="after")
-    def _questions_have_a_describer_and_a_budget(self, info: ValidationInfo) -> Self:
-        check, names = _check(info), self._describer_names
-        asking = [
-            index
-            for index, labeler in enumerate(self.labels)
-            if labeler.options.questions_to is not None
-        ]
-        if not asking:
-            return self
-        path, choice = ("labels", asking[0]), self.labels[asking[0]]
-        name = choice.options.questions_to
-        if len(asking) > 1:
-            what = "only one labeler of a recipe may ask questions, as there is one budget"
-            check.add(("labels", asking[1]), what, "Remove one of them.")
-        if not self.describers and not check.is_wrong(DESCRIBERS):
-            what = f'"{choice.label}" asks questions about images, and there is no describer'
-            check.add(path, what, "Add one that answers: latte components describer")
-        elif name and names and name not in names:
-            what = f'no describer of this recipe is called "{name}"'
-            check.add((*path, "describer"), what, suggestion(name, names, "Its describers"))
-        if self.budget is None and not check.is_wrong("budget"):
-            what = f'"{choice.label}" asks questions, and the key "budget" is missing'
-            hint = "Add the largest number of questions, as in budget: 300."
-            check.add(path, what, hint)
-        return self
-
-    @model_validator(mode="after")
-    def _oracle_is_set_if_true_labels_are_used(self, info: ValidationInfo) -> Self:
-        check_oracle(_check(info), self.descriptions, oracle=self.oracle)
-        return self
-
-    @model_validator(mode="after")
-    def _budget_has_a_labeler_that_obeys_it(self, info: ValidationInfo) -> Self:
-        """Refuse a budget if no labeler asks questions: a budget does not limit descriptions.
-
-        Controls are not checked, because they inherit the recipe's budget. If the recipe has other
-        mistakes, nothing is reported, because a labeler with mistakes may ask questions.
-        """
-        check = _check(info)
-        described = [
-            description.label for description in self.descriptions if description.scope != "class"
-        ]
-        obeys = any(labeler.options.questions_to is not None for labeler in self.labels)
-        is_set = self.budget is not None and not check.is_control
-        if obeys or not (is_set and described and self.describers) or check.has_mistakes():
-            return self
-        askers = ", ".join(_askers(check.registry)) or "none is installed"
-        check.add(
-            ("budget",),
-            '"budget" limits the questions of a labeler, and no labeler here asks any: requests '
-            f'for the description "{described[0]}" have no limit',
-            "Write budget: null, and count the requests with latte describe RECIPE --dry-run; or "
-            f"add a labeler that obeys a budget: {askers}",
-        )
-        return self
-
-    @model_validator(mode="after")
-    def _first_describer_is_the_default(self) -> Self:
-        """Leave out `by` where it names the first describer: both mean the same run."""
-        default = self.describers[0].label if self.describers else None
-        descriptions = [
-            replace(description, by=None) if description.by == default else description
-            for description in self.descriptions
-        ]
-        return self.model_copy(update={"descriptions": tuple(descriptions)})
-
-    @property
-    def _describer_names(self) -> list[str]:
-        """Names of the describers; empty if the name of one is not known."""
-        names = [describer.label for describer in self.describers]
-        return names if all(names) else []
 
 
 class Recipe(RecipeKeys):
@@ -391,8 +215,13 @@ TOP_KEYS = (*RecipeKeys.model_fields, *SHORT, "controls", "extends")
 
 
 def component_at(path: KeyPath) -> Component | None:
-    """Return the component that belongs at the key path `path`; None if none does."""
+    """Return the component that belongs at the key path `path`; None if none does.
+
+    An item of a list may be named in place of its index, as in `labels.frozen`.
+    """
     below = path[2:] if path[:1] == ("controls",) else path
+    if len(below) > 1 and below[0] in LISTS:
+        below = (below[0], 0, *below[2:])
     return _component_at(tuple(0 if isinstance(key, int) else key for key in below))
 
 
@@ -400,6 +229,21 @@ def component_at(path: KeyPath) -> Component | None:
 def _component_at(path: KeyPath) -> Component | None:
     types = types_at([RecipeKeys], path)
     return next((mark for mark in types if isinstance(mark, Component)), None)
+
+
+LISTS = (LEARNERS, *(key for key in RecipeKeys.model_fields if _component_at((key, 0))))
+"""Keys of lists of components and learners, whose items have names."""
+
+
+def component_name(value: Mapping[str, Any], path: KeyPath, registry: Registry) -> str | None:
+    """Return the unique name of the component that `value` at `path` names; None for none."""
+    component, use = component_at(path), value.get(USE)
+    if component is None or not isinstance(use, str):
+        return None
+    for registered in registry.all(component.kind):
+        if use in (registered.spec.name, registered.full_name):
+            return written_name(registry, registered)
+    return use
 
 
 def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
@@ -417,11 +261,6 @@ def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
             yield path, component
 
 
-def _check(info: ValidationInfo) -> Check:
-    assert isinstance(info.context, Check), "a recipe is checked by load_recipe"
-    return info.context
-
-
 def _choices(values: Iterable[object]) -> Iterator[Choice]:
     for value in values:
         if isinstance(value, Choice):
@@ -430,12 +269,3 @@ def _choices(values: Iterable[object]) -> Iterator[Choice]:
             yield from _choices((value.trainable, value.prototypes, value.loss))
         elif isinstance(value, tuple):
             yield from _choices(value)
-
-
-def _askers(registry: Registry) -> Iterator[str]:
-    """Yield the names of installed labelers that ask questions; skip broken plugins."""
-    for registered in registry.all("labeler"):
-        with suppress(LatteError):
-            model = registry.options_model(registered)
-            if model.questions_to is not Options.questions_to:
-                yield registered.spec.name

@@ -1,13 +1,14 @@
-"""Plain data of a recipe beside a map from each key path to the place where it is written."""
+"""Plain data of a recipe with the place of each value, and what a key path means in them."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from latte.recipe.fields import KeyPath, value_at
 from latte.registry.spec import NAME, USE
+
+KeyPath: TypeAlias = tuple[str | int, ...]
 
 OVERRIDE = "--set"
 """`Place.source` of values that come from the command line."""
@@ -90,6 +91,21 @@ class Document:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Part of a recipe that is written in one place: a file, or a `--set`."""
+
+    source: str
+    """The path of the file, or the text of the `--set`."""
+    document: Document
+    bases: tuple[str, ...] = ()
+    """Sources of the layers that this one changes; the last of them takes precedence."""
+    key: KeyPath = ()
+    """Key path of a `--set` as it is typed, for messages; empty for a file."""
+    value: KeyPath | None = None
+    """Key path of the value of a `--set`, which replaces what was there; None for a file."""
+
+
 def paths(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the key path of every value of plain data, mappings, lists and the root included."""
     yield path
@@ -140,3 +156,36 @@ def shown_path(document: Document, path: KeyPath) -> KeyPath:
         if path[: len(full)] == full and (item is None or item.is_short):
             return (key, *keys[len(full) :])
     return tuple(keys)
+
+
+def has(values: Any, path: KeyPath) -> bool:
+    """Return True if plain data have a value at the key path `path`, which may be null."""
+    return not path or (_has_key(values, path[0]) and has(values[path[0]], path[1:]))
+
+
+def value_at(values: Any, path: KeyPath) -> Any:
+    """Return the value of plain data at the key path `path`; None if there is none."""
+    for key in path:
+        if not _has_key(values, key):
+            return None
+        values = values[key]
+    return values
+
+
+def with_value(values: Any, path: KeyPath, value: Any) -> Any:
+    """Return a copy of plain data in which the value at the key path `path` is `value`."""
+    if not path:
+        return value
+    key, below = path[0], path[1:]
+    if isinstance(values, list):
+        return [
+            with_value(item, below, value) if index == key else item
+            for index, item in enumerate(values)
+        ]
+    return {**(values or {}), key: with_value(value_at(values, (key,)), below, value)}
+
+
+def _has_key(values: Any, key: str | int) -> bool:
+    if isinstance(values, Mapping):
+        return key in values
+    return isinstance(values, list) and isinstance(key, int) and 0 <= key < len(values)

@@ -19,6 +19,7 @@ from latte.recipe.component import KIND
 from latte.recipe.model import (
     CONTROL_KEYS,
     DEFAULT_AUGMENTATION,
+    LISTS,
     RecipeKeys,
     component_at,
 )
@@ -59,6 +60,7 @@ def recipe_schema(registry: Registry) -> Schema:
     )
     schemas = _adapted(generated["$defs"])
     keys = {**schemas.pop(RecipeKeys.__name__)["properties"], **_short_keys()}
+    keys |= {key: _with_named_items(keys[key]) for key in LISTS}
     names = {model: str(references[(model, "validation")]["$ref"]) for model in models}
     for kind in KINDS:
         schemas[kind] = _component(
@@ -88,7 +90,10 @@ def recipe_schema(registry: Registry) -> Schema:
         "description": "How CLIP is adapted to unlabelled images.",
         **body,
         "if": {"not": {"required": ["extends"]}},
-        "then": {"required": ["backbone", "dataset"]},
+        "then": {
+            "required": ["backbone", "dataset"],
+            "properties": {key: {"type": "array"} for key in LISTS},
+        },
         "$defs": _referred_to(body, schemas),
     }
 
@@ -104,6 +109,13 @@ def _adapted(schema: Any) -> Any:
         return schema
     about = {key: _adapted(value) for key, value in schema.items() if key not in ("required", KIND)}
     return {**about, **_refer(schema[KIND])} if KIND in schema else about
+
+
+def _with_named_items(schema: Schema) -> Schema:
+    """Return the schema of a list, or of a mapping that changes items of an inherited list."""
+    about = {key: schema[key] for key in ("description", "default") if key in schema}
+    named = {"type": "object", "additionalProperties": schema["items"]}
+    return {**about, "anyOf": [schema, named]}
 
 
 def _short_keys() -> dict[str, Schema]:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean, suggestion
+from latte.interfaces.errors import did_you_mean, nearest, suggestion
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
@@ -111,3 +111,22 @@ def find_table(path: Path) -> Path:
         hint = suggestion(path.name, sorted(shipped), "Tables of latte")
         raise LatteError("there is no such file", where=str(path), hint=hint)
     return shipped[name]
+
+
+def refuse_absent_file(path: Path) -> None:
+    """Raise `LatteError` with the most similar name if the file `path` does not exist."""
+    if path.exists():
+        return
+    if not path.parent.is_dir():
+        raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
+    recipes = [file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES]
+    runnable = [name for name in shipped_names() if not is_part(name)]
+    hint = None
+    without_suffix = [name for name in recipes if Path(name).stem == path.name]
+    if near := next(iter(without_suffix), None) or nearest(path.name, recipes):
+        hint = f'Did you mean "{path.parent / near}"?'
+    elif near := nearest(path.with_suffix("").as_posix(), runnable):
+        hint = f'Did you mean "{near}", which comes with latte? All recipes: latte recipes ls'
+    elif not path.suffix:
+        hint = "All recipes that come with latte: latte recipes ls"
+    raise LatteError("there is no such file", where=str(path), hint=hint)

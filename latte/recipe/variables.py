@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import IsPath, LatteError
-from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.variables import expand_variables
-from latte.recipe.errors import Check
-from latte.recipe.fields import KeyPath, has, types_at, value_at, with_value
-from latte.recipe.model import BACKBONE, component_above
-from latte.recipe.places import Document, Place
+from latte.recipe.fields import types_at
+from latte.recipe.model import component_above
+from latte.recipe.places import Document, KeyPath, Place, has, value_at, with_value
 from latte.registry.registry import Registry
 
 
@@ -49,34 +47,6 @@ def expand(text: str, environment: Mapping[str, str], place: Place) -> tuple[str
     return expanded.text, place
 
 
-def refuse_in_prompts(check: Check) -> None:
-    """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
-    for path, place in check.document.places.items():
-        if not (place.variables and has(check.document.data, path)):
-            continue
-        head, component = component_above(path) or (path, None)
-        option = str(path[len(head)]) if len(path) > len(head) else ""
-        if component and component.kind in ("describer", "description") and "prompt" in option:
-            for name in place.variables:
-                what = f"a prompt cannot contain the variable {name}"
-                reason = "prompts are stored and exported with the texts"
-                check.add(path, f"{what}: {reason}", "Write the text itself.")
-
-
-def without_default_tag(document: Document) -> Document:
-    """Drop `pretrained` if it is only a default and the model brings its own weights.
-
-    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip's models. A tag that the user
-    set is kept, and an error reports it later.
-    """
-    tag = document.places.get((BACKBONE, "pretrained"))
-    model = value_at(document.data, (BACKBONE, "model"))
-    if not (tag and tag.variables and not tag.filled and str(model).startswith(BRING_WEIGHTS)):
-        return document
-    backbone = {key: value for key, value in document.data[BACKBONE].items() if key != "pretrained"}
-    return document.changed({**document.data, BACKBONE: backbone}, {})
-
-
 def with_shell_paths(document: Document, registry: Registry) -> Any:
     """Return the data of a recipe in which paths from environment variables are absolute.
 
@@ -85,30 +55,22 @@ def with_shell_paths(document: Document, registry: Registry) -> Any:
     and stay unchanged. An option is a path if its type is `Path`, or text marked with `IsPath`.
     """
     data = document.data
-    filled = [path for path, place in document.places.items() if place.filled and has(data, path)]
-    for head, component in dict.fromkeys(filter(None, map(component_above, filled))):
-        value = value_at(data, head)
-        with suppress(LatteError):
-            _, options = component.found(value, registry)
-            value = _with_absolute_paths(value, head, document.places, [options])
-            data = with_value(data, head, value)
+    for path, place in document.places.items():
+        if place.filled and has(data, path):
+            types = _option_types(data, path, registry)
+            text = with_absolute_path(value_at(data, path), place.filled, types)
+            data = with_value(data, path, text)
     return data
 
 
-def _with_absolute_paths(
-    value: Any, path: KeyPath, places: Mapping[KeyPath, Place], types: Sequence[Any]
-) -> Any:
-    """Return the value at `path`, which has one of the `types`, with absolute paths."""
-
-    def below(key: str | int, inner: Any) -> Any:
-        return _with_absolute_paths(inner, (*path, key), places, types_at(types, (key,)))
-
-    if isinstance(value, list):
-        return [below(index, item) for index, item in enumerate(value)]
-    if isinstance(value, dict):
-        return {key: below(key, inner) for key, inner in value.items()}
-    place = places.get(path)
-    return with_absolute_path(value, place.filled, types) if place and place.filled else value
+def _option_types(data: Any, path: KeyPath, registry: Registry) -> list[Any]:
+    """Return the types of the component's option at `path`; none if the component is unknown."""
+    head, component = component_above(path) or ((), None)
+    with suppress(LatteError):
+        if component:
+            _, options = component.found(value_at(data, head), registry)
+            return types_at([options], path[len(head) :])
+    return []
 
 
 def with_absolute_path(text: str, filled: Sequence[tuple[int, int]], types: Sequence[Any]) -> str:

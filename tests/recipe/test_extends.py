@@ -80,6 +80,54 @@ train: {optimizer: {learning_rate: 2.0}}
     assert other.resolved["learners"][0]["prototypes"] == {"use": "templates", "refresh": "start"}
 
 
+def test_one_item_of_a_list_is_changed_by_its_name(chain: Chain) -> None:
+    own = """\
+extends: base.yaml
+descriptions: {group: {size: 8}}
+labels: {frozen: {weight: 0.5}, "1": {use: frozen, name: again}}
+"""
+    recipe = chain(own, base=TRAINING)
+    names = [choice.label for choice in recipe.descriptions]
+    assert names == ["class", "image", "group"]
+    assert recipe.resolved["descriptions"][2]["size"] == 8
+    assert recipe.origins["descriptions.2.size"] == "r.yaml:2"
+    assert recipe.origins["descriptions.2.use"] == "base.yaml:4"
+    assert recipe.resolved["labels"][0] == {"use": "frozen", "weight": 0.5}
+    assert recipe.resolved["labels"][1] == {"use": "frozen", "name": "again", "weight": 1.0}
+
+
+def test_one_learner_and_one_item_of_a_control_are_changed_by_name(chain: Chain) -> None:
+    own = """\
+extends: several.yaml
+learners: {b: {prototypes: templates, name: c}}
+controls: {large: {descriptions: {group: {size: 16}}}}
+"""
+    several = LEARNERS.replace("}]", "}, {name: b, loss: latte-clip/contrastive}]")
+    recipe = chain(own, several=several, base=TRAINING)
+    assert [learner.name for learner in recipe.learners] == ["a", "c"]
+    assert recipe.learners[1].prototypes.spec.name == "templates"
+    assert recipe.learners[1].loss is not None
+    assert recipe.controls["large"].resolved["descriptions"][2]["size"] == 16
+    assert recipe.descriptions[2].options.model_dump()["size"] == 4
+
+
+def test_an_unknown_item_of_a_list_is_refused_with_its_line(chain: Chain) -> None:
+    own = "extends: base.yaml\nlabels:\n  forzen: {weight: 2}\n  curent: {weight: 2}\n"
+    with pytest.raises(RecipeErrors) as caught:
+        chain(own, base=TRAINING)
+    assert [str(error) for error in caught.value.errors] == [
+        f"r.yaml:{line} labels.{wrong}: labels is a list without an item {wrong}\n"
+        "  Items are counted from 0; its items are 0 to 1. "
+        f'Did you mean "{right}"? By name: frozen, current.'
+        for line, wrong, right in ((3, "forzen", "frozen"), (4, "curent", "current"))
+    ]
+
+
+def test_a_mapping_without_a_list_below_it_is_no_list(chain: Chain) -> None:
+    message = complaint(chain, "extends: base.yaml\nlabels: {use: frozen}\n", base=MINIMAL)
+    assert message.startswith("r.yaml:2 labels: expected a list, got a mapping")
+
+
 def test_later_bases_override_earlier_and_the_recipe_overrides_all(chain: Chain) -> None:
     files = {
         "base": MINIMAL + "seed: 1\ndevice: cpu\noutput: a\n",

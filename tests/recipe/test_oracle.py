@@ -37,13 +37,6 @@ def test_none_or_all_correct_images_need_oracle(value: str, complaints: Complain
     assert message.startswith("--set descriptions.group.correct: ")
 
 
-def test_labels_without_oracle_are_reported_after_wrong_descriptions(
-    complaints: Complaints,
-) -> None:
-    messages = complaints(TRAINING, "descriptions.0=nothing", "descriptions.2.correct=1")
-    assert any(message.startswith("--set descriptions.group.correct: ") for message in messages)
-
-
 def test_more_correct_images_than_images_are_refused(complaints: Complaints) -> None:
     assert complaints(ORACLE.replace("correct: 3", "correct: 5")) == [
         "r.yaml:5 descriptions.group.correct: must be at most 4, the size of the group, got 5"

@@ -7,19 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
+from latte.recipe.document import DocumentBuilder
 from latte.recipe.errors import Mistakes
-from latte.recipe.merge import apply_overrides
-from latte.recipe.places import Document, Place
-from tests.helpers.recipes import MINIMAL, TRAINING, Complaints, Load
+from latte.recipe.merge import merged
+from latte.recipe.overrides import read_override
+from latte.recipe.places import OVERRIDE, Document, Layer, Place
+from latte.recipe.spell import spelled_out
+from latte.registry.registry import Registry
+from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Complaints, Load
 
 
 def put(override: str) -> object:
     mistakes = Mistakes()
-    document = apply_overrides(
-        Document({}, {(): Place("r.yaml", 1)}), [override], {"A": "one"}, mistakes
-    )
+    file = Layer("r.yaml", Document({}, {(): Place("r.yaml", 1)}))
+    layer = read_override(override, "r.yaml", DocumentBuilder(OVERRIDE, {"A": "one"}, mistakes))
     mistakes.raise_if_any()
-    return document.data
+    assert layer is not None
+    recipe = merged([file, spelled_out(layer, mistakes)], Registry([]), mistakes).whole
+    mistakes.raise_if_any()
+    return recipe.data
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,25 @@ def test_a_name_of_two_items_lists_their_index_paths(complaints: Complaints) -> 
     assert messages[-1] == (
         '--set reporters.html.gallery: reporters has 2 items "html"\n'
         "  Write reporters.0 or reporters.1."
+    )
+
+
+def test_a_mapping_replaces_what_was_there(load: Load) -> None:
+    text = TRAINING.replace("momentum: 0.99", "momentum: 0.5")
+    options = load(text, "prototypes={use: momentum, mixer: mean}").resolved["learners"][0]
+    assert (options["prototypes"]["momentum"], options["prototypes"]["mixer"]) == (0.99, "mean")
+
+
+def test_a_short_form_changes_the_only_learner_whatever_its_name(
+    load: Load, complaints: Complaints
+) -> None:
+    one = MINIMAL + "learners: [{name: a, trainable: projections}]\n"
+    (learner,) = load(one, "prototypes.use=templates", "trainable=all").learners
+    assert (learner.name, learner.trainable.spec.name) == ("a", "all")
+    (message,) = complaints(MINIMAL + LEARNERS, "loss.temperature=1")
+    assert message == (
+        "--set loss.temperature: the recipe has 2 learners, and this does not name one of them\n"
+        "  Write learners.NAME.loss.temperature."
     )
 
 

@@ -239,23 +239,21 @@ def test_a_key_of_the_wrong_type_is_reported_once(complaints: Complaints, key: s
     assert f"{key}: expected a list, got the number 3" in message
 
 
-def test_wrong_keys_hide_no_rule_about_others(complaints: Complaints) -> None:
-    learners = "learners: [{nam: a}, {name: b, loss: latte-clip/contrastive, optimizer: 3}]\n"
-    messages = complaints(MINIMAL.replace("max_steps: 0", "max_steps: 1") + "seed: x\n" + learners)
-    assert [message.split(": ")[0] for message in messages] == [
-        "r.yaml:1 labels",
+def test_rules_about_several_keys_are_checked_once_each_value_is_valid(
+    complaints: Complaints,
+) -> None:
+    wrong = "[{nam: a}, {name: b, optimizer: 3}]"
+    text = MINIMAL.replace("max_steps: 0", "max_steps: 1") + "seed: x\nlearners: " + wrong
+    assert [message.split(": ")[0] for message in complaints(text)] == [
         "r.yaml:4 seed",
-        "r.yaml:5 learners.0.loss",
         "r.yaml:5 learners.0.nam",
         "r.yaml:5 learners.b.optimizer",
     ]
-
-
-def test_a_missing_dataset_hides_no_rule(complaints: Complaints) -> None:
-    messages = complaints("backbone: {model: ViT-B-32}\nloss: latte-clip/contrastive\n")
-    assert [message.split(": ")[0] for message in messages] == [
-        "r.yaml:1 dataset",
+    valid = text.replace("seed: x", "seed: 1").replace(wrong, "[{name: a}, {name: b}]")
+    assert [message.split(": ")[0] for message in complaints(valid)] == [
         "r.yaml:1 labels",
+        "r.yaml:5 learners.a.loss",
+        "r.yaml:5 learners.b.loss",
     ]
 
 

@@ -1,9 +1,13 @@
-"""Read a recipe and its bases: the files or shipped recipes that its key `extends` names."""
+"""Step 1 of loading a recipe: read its file, the recipes that it extends, and every `--set`.
+
+Comes in: the path of a file, and texts such as `train.max_steps=100`. Goes out: one layer for each
+file and each `--set`, as it is written; a layer is merged over the layers that it names.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,64 +16,81 @@ from yaml.nodes import Node
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import read_text
-from latte.recipe.document import DocumentBuilder, spelled_out
+from latte.recipe.document import DocumentBuilder
 from latte.recipe.errors import Mistakes, wrong_type
-from latte.recipe.fields import KeyPath
-from latte.recipe.merge import merged
 from latte.recipe.model import TOP_KEYS
-from latte.recipe.places import Document, dotted
+from latte.recipe.overrides import read_override
+from latte.recipe.places import OVERRIDE, Document, KeyPath, Layer, dotted
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.recipe.syntax import LARGEST_FILE, compose
-from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
 DEEPEST = 20
 """Maximum length of a chain of recipes that extend one another."""
 
 
+def read_layers(
+    path: Path, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
+) -> list[Layer]:
+    """Read a recipe; each layer comes after those that it changes, and the last one is complete.
+
+    `environment` holds the values of `${VAR}`. Raises `LatteError` for a file that cannot be read
+    or is not YAML, and for a wrong `extends`; other mistakes are added to `mistakes`.
+    """
+    files = _Files(environment, mistakes)
+    files.read(path, (), "")
+    layers = [*files.layers.values()]
+    for text in overrides:
+        builder = DocumentBuilder(OVERRIDE, environment, mistakes)
+        if layer := read_override(text, layers[-1].source, builder):
+            layers.append(layer)
+    return layers
+
+
 @dataclass
-class RecipeFiles:
+class _Files:
     """Reader of a recipe's file and of the recipes that it extends; each file is read once."""
 
-    registry: Registry
     environment: Mapping[str, str]
     mistakes: Mistakes
-    bases: dict[Path, Document] = field(default_factory=dict)
-    """Bases of the recipe, by file, each merged over its own bases."""
+    layers: dict[Path, Layer] = field(default_factory=dict)
 
-    def read(self, path: Path) -> Document:
-        """Return the recipe in the file `path`, merged over the recipes that it extends."""
-        document = self._document(compose(read_text(path, LARGEST_FILE), str(path)), path)
+    def read(self, path: Path, chain: tuple[Path, ...], where: str) -> None:
+        """Add the layers of the bases of the file `path`, then its own.
+
+        The files in `chain` lead to this one, by the `extends` at `where`.
+        """
+        document = self._base(path, where) if chain else self._recipe(path)
+        bases = []
+        for reference, place in _references(document):
+            base = _find(reference, path, place)
+            self._refuse_long((*chain, path), base, place)
+            if base not in self.layers:
+                self.read(base, (*chain, path), place)
+            bases.append(base)
+        own = document.without(["extends", NAME] if chain else ["extends"])
+        self.layers[path] = Layer(str(path), own, tuple(map(str, bases)))
+
+    def _refuse_long(self, chain: tuple[Path, ...], base: Path, where: str) -> None:
+        """Raise `LatteError` if the `chain` of files contains the file `base`, or is too long."""
+        real_chain = [link.resolve() for link in chain]
+        if base.resolve() in real_chain:
+            circle = [*chain[real_chain.index(base.resolve()) :], base]
+            raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
+        if len(chain) > DEEPEST:
+            raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
+
+    def _recipe(self, path: Path) -> Document:
+        """Return the content of the recipe's own file."""
+        root = compose(read_text(path, LARGEST_FILE), str(path))
+        document = self._document(root, path, self.mistakes)
         if not isinstance(document.data, dict):
             place = document.places[()]
             what, _ = wrong_type(["a mapping (key: value)"], document.data, place)
             raise LatteError(what, where=place.position)
-        return self._with_bases(document, path, (path,))
+        return document
 
-    def _with_bases(self, document: Document, path: Path, chain: tuple[Path, ...]) -> Document:
-        """Return the `document` in the file `path`, merged over the recipes that it extends."""
-        bases: Document | None = None
-        for reference, where in _references(document):
-            base = self._base(reference, path, chain, where)
-            bases = base if bases is None else merged(bases, base, self.registry)
-        changes = document.without(["extends"])
-        return changes if bases is None else merged(bases, changes, self.registry)
-
-    def _base(self, reference: str, path: Path, chain: tuple[Path, ...], where: str) -> Document:
-        """Return the recipe that `reference` in the file `path` names, without its key `name`."""
-        file = _find(reference, path, where)
-        real_chain = [link.resolve() for link in chain]
-        if file.resolve() in real_chain:
-            circle = [*chain[real_chain.index(file.resolve()) :], file]
-            raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
-        if len(chain) > DEEPEST:
-            raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
-        if file not in self.bases:
-            base = self._with_bases(self._base_document(file, where), file, (*chain, file))
-            self.bases[file] = base.without([NAME])
-        return self.bases[file]
-
-    def _base_document(self, path: Path, where: str) -> Document:
+    def _base(self, path: Path, where: str) -> Document:
         """Return the content of the file `path`, which another recipe extends.
 
         If the file is not a recipe, the error does not quote its content.
@@ -82,19 +103,15 @@ class RecipeFiles:
                 "is not valid YAML", where=error.where, hint=f"Details: latte check {path}"
             ) from error
         mistakes = Mistakes()
-        data = (document := self._document(root, path, mistakes)).data
-        if not (isinstance(data, dict) and {*TOP_KEYS} & {*data}):
+        document = self._document(root, path, mistakes)
+        if not (isinstance(document.data, dict) and {*TOP_KEYS} & {*document.data}):
             what = f"{path} is not a recipe: it has no key that recipes have"
             raise LatteError(what, where=where)
         self.mistakes.found += mistakes.found
         return document
 
-    def _document(
-        self, root: Node | None, path: Path, mistakes: Mistakes | None = None
-    ) -> Document:
-        mistakes = self.mistakes if mistakes is None else mistakes
-        builder = DocumentBuilder(str(path), self.environment, mistakes)
-        return spelled_out(builder.build(root), mistakes)
+    def _document(self, root: Node | None, path: Path, mistakes: Mistakes) -> Document:
+        return DocumentBuilder(str(path), self.environment, mistakes).build(root)
 
 
 def _references(document: Document) -> Iterator[tuple[str, str]]:
