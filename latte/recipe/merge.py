@@ -138,13 +138,13 @@ class _Merge:
             try:
                 index = self._index(base, path, (*written, key))
             except LatteError as error:
-                items = self._refused(items, path, (*written, key), error)
+                self._refused(base, path, (*written, key), error)
                 continue
             if index == len(items):
                 self._keep_place(path, written)
                 items.append({})
             items[index] = self._value(items[index], value, (*path, index), (*written, key))
-        return items
+        return items or base
 
     def _index(self, items: Any, path: KeyPath, written: KeyPath) -> int:
         """Return the index of the list item that the last key of `written` names.
@@ -194,10 +194,11 @@ class _Merge:
             self.places[path] = self.layer.document.nearest(written)
 
     def _refused(self, base: ValueT, path: KeyPath, written: KeyPath, error: LatteError) -> ValueT:
-        """Report the mistake at `written`, and return `base`, of which nothing else is reported."""
+        """Report the mistake at `written`, and return `base` unchanged."""
         place = self.layer.document.nearest(written)
         self.mistakes.add(place, written, error.what, error.hint, self.layer.key or written)
-        self.places[path] = replace(place, is_broken=True)
+        if path not in self.base.places:  # of a list that is absent, nothing else is reported
+            self.places[path] = replace(place, is_broken=True)
         return base
 
 
