@@ -81,8 +81,7 @@ def describe(
         hint = "latte describe RECIPE; to see stored texts: latte describe --stored"
         raise LatteError("names no recipe", where="RECIPE", hint=hint)
     from latte.describe.shards import Shard
-    from latte.run.ready import refuse_unready
-    from latte.run.workspace import load_recipe_or_saved
+    from latte.run.ready import load_recipe_or_saved, refuse_unready
 
     if shard is not None:
         hint = "leave --shard out: under torchrun each process takes its share"

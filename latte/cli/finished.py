@@ -106,7 +106,7 @@ def export(
 
 def _training_images(run: Path) -> Sequence[ImageReference]:
     from latte.results.run import open_finished
-    from latte.run.workspace import listed_images
+    from latte.run.ready import listed_images
 
     return listed_images(open_finished(run), load_registry())
 

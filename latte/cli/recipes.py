@@ -121,9 +121,8 @@ def check(
         hint = "latte check RECIPE; for a JSON Schema of all recipes: latte check --schema"
         raise LatteError("names no recipe", where="RECIPE", hint=hint)
     from latte.data.few_images import warn_of_few
-    from latte.run.ready import check_dataset, check_models
+    from latte.run.ready import check_dataset, check_models, load_recipe_or_saved
     from latte.run.sending import check_sending, sent_files
-    from latte.run.workspace import load_recipe_or_saved
 
     shared.require_recipe(recipe)
     registry = load_registry()

@@ -45,14 +45,13 @@ def run(
     If torchrun starts several processes, they share the work of one run.
     """
     from latte.results.record import check_stage
-    from latte.run.ready import refuse_unready
+    from latte.run.ready import load_recipe_or_saved, refuse_unready
+    from latte.run.workspace import run_folder
 
     with shared.together() as is_main:
         last_stage = check_stage(until)
         shared.require_recipe(recipe)
         registry = load_registry()
-        from latte.run.workspace import load_recipe_or_saved, run_folder
-
         loaded = load_recipe_or_saved(recipe, registry, set_ or ())
         refuse_unready(loaded, registry, until="data" if dry_run else last_stage, limit=limit)
         progress = make_progress(quiet or not is_main)

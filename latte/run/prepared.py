@@ -13,7 +13,8 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.recipe.shipped import shipped_path
 from latte.registry.registry import load_registry
-from latte.run.workspace import run_folder, unloaded_dataset
+from latte.run.ready import unloaded_dataset
+from latte.run.workspace import run_folder
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,53 @@
-"""Check before a run that the images and models of a recipe exist. Imports no torch."""
+"""Load a recipe for a run, and check that its images and models exist. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
-from latte.interfaces import Dataset, LatteError
-from latte.io.paths import exists, refuse_read_only
+from latte.interfaces import Dataset, ImageReference, LatteError
+from latte.io.paths import MissingPathError, exists, refuse_read_only
+from latte.recipe.component import Choice
+from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.recipe.places import DEFAULT, LEARNERS, MAIN, OVERRIDE
 from latte.recipe.shipped import is_shipped
+from latte.registry.context import no_clip
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
+from latte.results.run import Run
 from latte.results.stages import STAGES
-from latte.run.workspace import naming_encoder, run_folder, unloaded, unloaded_dataset
+from latte.run.workspace import component_context, naming_encoder, run_folder
+
+
+def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
+    """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
+
+    If it is, new runs are written beside this run folder, unless `overrides` set `output`.
+    """
+    folder = RunFolder(path.absolute().parent)
+    if path.name != folder.recipe.name or not folder.results.exists():
+        return load_recipe(path, registry, overrides)
+    beside = f"output={json.dumps(str(folder.path.parent), ensure_ascii=False)}"
+    return saved_recipe(Run(folder), registry, (beside, *overrides))
+
+
+def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+    """Load the recipe in a run folder; its relative paths start at the original recipe file."""
+    loaded, path = load_recipe(run.folder.recipe, registry, overrides), run.recipe_path
+    facts = {"path": path, "saved_in": run.folder.recipe}
+    controls = {name: control.model_copy(update=facts) for name, control in loaded.controls.items()}
+    return loaded.model_copy(update={**facts, "controls": controls})
+
+
+def listed_images(run: Run, registry: Registry) -> Sequence[ImageReference]:
+    """Return the training images that a run's dataset has now, without loading a model."""
+    with naming_repair():
+        dataset = unloaded_dataset(saved_recipe(run, registry), registry)
+    return dataset.training_images()
 
 
 def refuse_unready(
@@ -132,3 +165,27 @@ def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
         origin = recipe.origins.get(full) or recipe.origins.get(key, DEFAULT)
         where = error.where if origin == DEFAULT else f"{origin} {shown}"
         raise LatteError(error.what, where=where, hint=error.hint) from error
+
+
+def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
+    """Build a recipe's dataset without a model. Raises `LatteError` if its files are missing."""
+    return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
+
+
+def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+    """Build a component of a recipe without a run or a model."""
+    context = component_context(recipe, registry, "cpu", no_clip)
+    return registry.build(choice, choice.options, context)
+
+
+@contextmanager
+def naming_repair() -> Iterator[None]:
+    """Set the hint of errors about missing images: how to repair the finished run."""
+    try:
+        yield
+    except MissingPathError as error:
+        error.hint = (
+            "put it back, or repeat the command that made this run (latte adapt or latte run) "
+            "with the new place of the images"
+        )
+        raise

@@ -19,7 +19,8 @@ from latte.run.evaluation_copies import find_copies
 from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.member_features import encode_members
-from latte.run.workspace import Workspace, naming_repair, saved_recipe
+from latte.run.ready import naming_repair, saved_recipe
+from latte.run.workspace import Workspace
 from latte.run.zero_shot import compute_zero_shot
 
 

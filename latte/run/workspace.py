@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +18,6 @@ from latte.interfaces import (
     Dataset,
     Encoder,
     EncoderLoader,
-    ImageReference,
     LatteError,
     Progress,
 )
@@ -27,15 +25,11 @@ from latte.interfaces.progress import SilentProgress
 from latte.interfaces.provider import blaming, note_provider, provider_of
 from latte.io.device import find_device
 from latte.io.environment import cache_folder
-from latte.io.paths import MissingPathError
 from latte.recipe.component import Choice
-from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
-from latte.registry.context import no_clip
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
-from latte.results.run import Run
 from latte.run.identity import run_hash
 from latte.run.listeners import Listeners
 
@@ -92,7 +86,8 @@ class Workspace:
     @cached_property
     def context(self) -> Context:
         """The context that components receive when they are built."""
-        context = _context(self.recipe, self.registry, self.device, lambda: self.frozen_clip)
+        recipe, registry = self.recipe, self.registry
+        context = component_context(recipe, registry, self.device, lambda: self.frozen_clip)
         return replace(context, progress=self.progress)
 
     @cached_property
@@ -216,21 +211,6 @@ def _provided(loader: Component[Any], model: ModelT, kind: type[Any]) -> ModelT:
     return model
 
 
-def saved_recipe(run: Run, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe in a run folder; its relative paths start at the original recipe file."""
-    loaded, path = load_recipe(run.folder.recipe, registry, overrides), run.recipe_path
-    facts = {"path": path, "saved_in": run.folder.recipe}
-    controls = {name: control.model_copy(update=facts) for name, control in loaded.controls.items()}
-    return loaded.model_copy(update={**facts, "controls": controls})
-
-
-def listed_images(run: Run, registry: Registry) -> Sequence[ImageReference]:
-    """Return the training images that a run's dataset has now, without loading a model."""
-    with naming_repair():
-        dataset = unloaded_dataset(saved_recipe(run, registry), registry)
-    return dataset.training_images()
-
-
 @contextmanager
 def naming_encoder(name: str | None) -> Iterator[None]:
     """Name the encoder, if there is a name, in each `LatteError` of the block without a place."""
@@ -241,43 +221,9 @@ def naming_encoder(name: str | None) -> Iterator[None]:
         raise LatteError(error.what, where=where, hint=error.hint) from error
 
 
-@contextmanager
-def naming_repair() -> Iterator[None]:
-    """Set the hint of errors about missing images: how to repair the finished run."""
-    try:
-        yield
-    except MissingPathError as error:
-        error.hint = (
-            "put it back, or repeat the command that made this run (latte adapt or latte run) "
-            "with the new place of the images"
-        )
-        raise
-
-
-def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
-    """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
-
-    If it is, new runs are written beside this run folder, unless `overrides` set `output`.
-    """
-    folder = RunFolder(path.absolute().parent)
-    if path.name != folder.recipe.name or not folder.results.exists():
-        return load_recipe(path, registry, overrides)
-    beside = f"output={json.dumps(str(folder.path.parent), ensure_ascii=False)}"
-    return saved_recipe(Run(folder), registry, (beside, *overrides))
-
-
-def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without a model. Raises `LatteError` if its files are missing."""
-    return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
-
-
-def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
-    """Build a component of a recipe without a run or a model."""
-    return registry.build(choice, choice.options, _context(recipe, registry, "cpu", no_clip))
-
-
-def _context(
+def component_context(
     recipe: Recipe, registry: Registry, device: str, clip: Callable[[], Backbone]
 ) -> Context:
+    """Return the context in which components of a recipe are built, on `device`."""
     base, seed = recipe.base_dir.absolute(), recipe.seed
     return Context(base, cache_folder(), device, seed, clip, registry.model_folder)

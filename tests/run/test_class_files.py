@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
-from latte.run.workspace import load_recipe_or_saved, run_folder
+from latte.run.ready import load_recipe_or_saved
+from latte.run.workspace import run_folder
 from tests.helpers.command_line import Latte
 from tests.helpers.records import record
 from tests.helpers.scripted_describer import Noting
