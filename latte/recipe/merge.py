@@ -63,8 +63,9 @@ def merged(layers: Sequence[Layer], registry: Registry, mistakes: Mistakes) -> M
     base = whole.without(["controls"])
     variants: dict[KeyPath, Document] = {(): base}
     for name, control in _controls(whole, mistakes).items():
-        merge = _Merge(base, Layer(name, control), registry, mistakes)
-        variants[("controls", name)] = merge.document()
+        prefix: KeyPath = ("controls", name)
+        merge = _Merge(base, Layer(name, control), registry, mistakes, prefix)
+        variants[prefix] = merge.document()
     files = [Path(layer.source) for layer in layers if not layer.key]
     return Merged(whole, variants, tuple(files[:-1]))
 
@@ -84,6 +85,8 @@ class _Merge:
     layer: Layer
     registry: Registry
     mistakes: Mistakes
+    prefix: KeyPath = ()
+    """Prefix of key paths in messages: `("controls", NAME)` for a control."""
     places: dict[KeyPath, Place] = field(default_factory=dict)
     """Places of the layer's values, by their key paths in the result."""
 
@@ -196,7 +199,8 @@ class _Merge:
     def _refused(self, base: ValueT, path: KeyPath, written: KeyPath, error: LatteError) -> ValueT:
         """Report the mistake at `written`, and return `base` unchanged."""
         place = self.layer.document.nearest(written)
-        self.mistakes.add(place, written, error.what, error.hint, self.layer.key or written)
+        shown = self.layer.key or (*self.prefix, *written)
+        self.mistakes.add(place, written, error.what, error.hint, shown)
         if path not in self.base.places:  # of a list that is absent, nothing else is reported
             self.places[path] = replace(place, is_broken=True)
         return base

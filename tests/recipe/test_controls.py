@@ -60,6 +60,18 @@ def test_mistakes_point_into_the_controls(complaints: Complaints) -> None:
     ]
 
 
+def test_a_control_changes_one_item_of_a_list_by_its_name(
+    load: Load, complaints: Complaints
+) -> None:
+    changed = control(load, "{labels: {current: {weight: 0.5}}}")
+    assert changed.resolved["labels"] == [
+        {"use": "frozen", "weight": 1.0},
+        {"use": "current", "weight": 0.5},
+    ]
+    (message,) = complaints(TRAINING + "controls:\n  a: {labels: {curent: {weight: 0.5}}}\n")
+    assert message.startswith("r.yaml:9 controls.a.labels.curent: labels is a list without an item")
+
+
 def test_mistakes_of_the_recipe_are_not_repeated_for_each_control(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "sed: 1\ncontrols: {a: {}, b: {train: {max_epochs: 3}}}\n")
     assert message.startswith("r.yaml:4 sed")
