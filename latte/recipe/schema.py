@@ -113,7 +113,7 @@ def _adapted(schema: Any) -> Any:
 
 def _with_named_items(schema: Schema) -> Schema:
     """Return the schema of a list, or of a mapping that changes items of an inherited list."""
-    about = {key: schema[key] for key in ("description", "default") if key in schema}
+    about: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
     named = {"type": "object", "additionalProperties": schema["items"]}
     return {**about, "anyOf": [schema, named]}
 
