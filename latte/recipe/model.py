@@ -257,7 +257,9 @@ def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
 def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
     """Yield the key paths at which the plain data of a recipe name components."""
     for path in paths(data):
-        if (component := component_at(path)) and value_at(data, path) is not None:
+        is_named_item = len(path) > 1 and path[0] in LISTS and isinstance(path[1], str)
+        component = component_at(path)
+        if component and not is_named_item and value_at(data, path) is not None:
             yield path, component
 
 

@@ -36,6 +36,8 @@ _ADDED: tuple[tuple[str, Any], ...] = (
     ("learners", [{"name": "a"}, {"name": "a"}]),
     ("encoders", [{"use": "dinov2-small", "name": "main"}]),
     ("descriptions", ["class", "image", "image"]),
+    ("descriptions", {"image": {"prompt": "What?"}, "9": {}, "gruop": "class"}),
+    ("labels", {"frozen": {"weight": 2}, "current": "frozen", "use": "frozen"}),
     ("train", {"max_steps": 5}),
     ("controls", {"b": {"train": {"max_steps": 5}, "describer": None}}),
     ("controls", {"zero-shot": {}, "c": 3, "d": {"seed": 1}, "e": {"labels": ["frosen"]}}),

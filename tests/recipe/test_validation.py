@@ -75,6 +75,12 @@ def test_a_misplaced_key_is_reported_with_its_place(
     assert message.endswith(f"\n  It belongs to {home}.")
 
 
+def test_a_mapping_in_place_of_a_list_is_no_place_of_keys(complaints: Complaints) -> None:
+    text = MINIMAL + "descriptions: {imge: {use: image}}\nevaluate: {prompt: x}\n"
+    misplaced = complaints(text)[1]
+    assert misplaced.startswith('r.yaml:5 evaluate.prompt: unknown key "prompt"\n  All keys here')
+
+
 def test_an_unknown_top_level_key_suggests_the_nearest(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "lables: [frozen]\n")
     assert message.startswith(
