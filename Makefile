@@ -32,7 +32,7 @@ processes: install
 	$(BIN)/python -m pytest -m processes tests/run tests/train
 
 plugins: install
-	$(PYTEST) -m slow tests/plugin_kit
+	$(PYTEST) -m slow tests/author/kit
 
 slow: install
 	$(BIN)/python -m pytest -m slow

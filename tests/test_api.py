@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.helpers.api_surface import FILE, mark, surface
 
@@ -25,3 +28,8 @@ def test_changelog_names_the_recorded_interface() -> None:
 def test_importing_latte_api_does_not_load_torch() -> None:
     program = "import sys, latte.api; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_former_place_of_the_contracts_names_the_package_that_has_them() -> None:
+    with pytest.raises(ImportError, match=r"latte_author\.testing: pip install latte-author"):
+        importlib.import_module("latte.testing")

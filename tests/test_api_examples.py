@@ -10,14 +10,15 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import latte_author.testing
 import pytest
 import torch
 
 import latte.api
 import latte.api.output
+import latte.api.plugins
 import latte.api.runs
 import latte.api.sources
-import latte.testing
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = re.compile(r"^Example:\n((?:    .*\n|\n)+)", re.MULTILINE)
@@ -25,7 +26,14 @@ EXAMPLE = re.compile(r"^Example:\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 def public() -> dict[str, Any]:
     """Exported classes and functions by their full name."""
-    modules = (latte.api, latte.api.output, latte.api.runs, latte.api.sources, latte.testing)
+    modules = (
+        latte.api,
+        latte.api.output,
+        latte.api.plugins,
+        latte.api.runs,
+        latte.api.sources,
+        latte_author.testing,
+    )
     found = {
         f"{module.__name__}.{name}": getattr(module, name)
         for module in modules

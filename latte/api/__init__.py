@@ -13,6 +13,9 @@ from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.source import SourceOptions
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
+from latte.interfaces.descriptions import BUGS
+from latte.interfaces.errors import error_line
+from latte.interfaces.guard import check_verdict
 from latte.io.files import digest, write_text
 from latte.io.model_files import (
     check_model_file,
@@ -85,6 +88,7 @@ _AT_FIRST_USE = {
 __all__ = [
     *_interfaces,
     "API_VERSION",
+    "BUGS",
     "ClassDescription",
     "ClassLookup",
     "ClassOptions",
@@ -97,8 +101,10 @@ __all__ = [
     "Kind",
     "SourceOptions",
     "check_model_file",
+    "check_verdict",
     "check_weight_shards",
     "digest",
+    "error_line",
     "hookimpl",
     "json_numbers",
     "read_class_names",

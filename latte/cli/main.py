@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from latte.cli import errors
-from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
+from latte.cli.plugin_commands import OpenGroup, loaded_command
+from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
 from latte.interfaces import LatteError
-from latte.interfaces.errors import error_line
 from latte.io.machine import machine_error
-from latte.registry import discovery
-from latte.registry.spec import CommandSpec, Plugin
 from latte.report.output import echo
 from latte.version import __version__
 
@@ -42,27 +39,24 @@ COMMANDS = {
     for command in commands
 }
 
-COMMANDS_OF_PLUGINS = dict.fromkeys(
-    ("compare", "datasets", "reproduce", "sweep"), "latte-benchmarks"
-)
-"""Packages of commands that latte's own plugins add, for the error without the plugin."""
-
 STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate"))
 """Commands that start from the beginning after an interruption, because no partial work is kept."""
 
 
-class CommandGroup(SuggestingGroup):
+class CommandGroup(OpenGroup):
     """Group of all commands: latte's own ones in `COMMANDS`, and the commands of plugins."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands."""
-        return [*COMMANDS, *plugin_commands()]
+    def prefix(self) -> str:
+        """Return an empty text: the commands of no group have names of one word."""
+        return ""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command called `cmd_name`, or None."""
-        if cmd_name in COMMANDS:
-            return _command(cmd_name, COMMANDS[cmd_name])
-        return _plugin_command(cmd_name) if cmd_name in plugin_commands() else None
+    def own_commands(self) -> tuple[str, ...]:
+        """Return the names of latte's own commands."""
+        return tuple(COMMANDS)
+
+    def own_command(self, ctx: Any, name: str) -> Any:
+        """Import and return latte's own command called `name`."""
+        return loaded_command(name, COMMANDS[name])
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options; the help of --show-completion is shortened to one line."""
@@ -72,25 +66,14 @@ class CommandGroup(SuggestingGroup):
                 param.help = "Show completion for the current shell, to copy it."
         return params
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands in groups, with the first sentence of each command's help."""
-        groups = {
-            title: [
-                (name, self.get_command(ctx, name).get_short_help_str(limit=160))
-                for name in (command.partition(":")[2] for command in commands)
-            ]
-            for title, commands in GROUPS.items()
-        }
-        added = [(name, spec.summary) for name, spec in plugin_commands().items()]
-        for title, rows in {**groups, "Commands of plugins": added}.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+    def format_own_commands(self, ctx: Any, formatter: Any) -> None:
+        """List latte's own commands in groups."""
+        for title, commands in GROUPS.items():
+            names = tuple(command.partition(":")[2] for command in commands)
+            self.write_commands(ctx, formatter, title, names)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""
-        if args[0] in COMMANDS_OF_PLUGINS and args[0] not in plugin_commands():
-            raise _missing_plugin(args[0], COMMANDS_OF_PLUGINS[args[0]])
         command = super().resolve_command(ctx, args)
         refuse_several_processes(args[0])
         return command
@@ -105,63 +88,6 @@ class CommandGroup(SuggestingGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as stopped:
             raise typer.Abort from stopped
-
-
-@functools.cache
-def _command(name: str, target: str) -> Any:
-    loaded = discovery.import_target(target)
-    if isinstance(loaded, typer.Typer):
-        return typer.main.get_command(loaded)
-    single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(loaded)
-    return typer.main.get_command(single)
-
-
-def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands that plugins add, by name. They cannot replace latte's own commands."""
-    try:
-        declared = _declared_commands()
-    except LatteError:  # the help still works; a command that needs the plugins reports the error
-        return {}
-    return {name: providers[0][1] for name, providers in declared.items() if name not in COMMANDS}
-
-
-def _missing_plugin(command: str, distribution: str) -> LatteError:
-    """Return the error for a command whose plugin is not installed, or is not in use."""
-    for plugin in discovery.discover_plugins():
-        if plugin.distribution == distribution:
-            what = f'"latte {command}" needs {plugin.package}, which is {plugin.status}'
-            return LatteError(what, hint=plugin.error)
-    what = f'"latte {command}" is a command of the plugin {distribution}, which is not installed'
-    return LatteError(what, hint=f"pip install {distribution}")
-
-
-@functools.cache
-def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
-    providers: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
-    for plugin in discovery.discover_plugins():
-        for command in plugin.commands:
-            providers.setdefault(command.name, []).append((plugin, command))
-    return providers
-
-
-def _plugin_command(name: str) -> Any:
-    providers = _declared_commands()[name]
-    (plugin, spec), *rivals = providers
-    if rivals:
-        packages = " and ".join(provider.package for provider, _ in providers)
-        hint = f"switch one off: latte plugins disable {rivals[-1][0].distribution}"
-        raise LatteError(f'"latte {name}" is provided by {packages}', hint=hint)
-    try:
-        return _command(name, spec.target)
-    except Exception as error:
-        if discovery.is_strict():
-            discovery.raise_plugin_error(plugin.package, error)
-        raise LatteError(
-            f'"latte {name}" of {plugin.package} cannot be used: {error_line(error)}',
-            hint="the error is in that package: upgrade it, or report it to its authors\n  "
-            + discovery.STRICT_HINT,
-        ) from error
 
 
 app = typer.Typer(

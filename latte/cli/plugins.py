@@ -1,27 +1,25 @@
-"""`latte plugins`: list, write, check, disable and enable packages that provide components."""
+"""`latte plugins`: list, disable and enable packages that provide components."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli.shared import command_group, complete_from, known_kind
+from latte.cli.plugin_commands import OpenGroup
+from latte.cli.shared import command_group
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.registry import discovery
-from latte.registry.registry import load_registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Plugin
 from latte.report.output import echo, print_json, results
-from latte.report.progress import make_progress
 from latte.report.terminal import fitted
 
-plugins = command_group("plugins")
+plugins = command_group("plugins", cls=OpenGroup)
 
 NameArgument = Annotated[str, typer.Argument(help="The package, by its pip name.")]
 
@@ -31,7 +29,7 @@ def list_plugins(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with tracebacks.")] = False,
 ) -> None:
-    """List, write, check, disable and enable plugins."""
+    """List, disable and enable plugins; latte-author adds `new` and `check` for authors."""
     if context.invoked_subcommand is not None:
         return
     found_plugins = discovery.discover_plugins()
@@ -39,80 +37,6 @@ def list_plugins(
         print_json([asdict(plugin) for plugin in found_plugins])
     else:
         print_table(found_plugins)
-
-
-@plugins.command("new")
-def new_plugin(
-    name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
-    kind: Annotated[
-        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS))
-    ],
-    joint: Annotated[
-        bool, typer.Option("--joint", help="A labeler that labels all images together.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
-    ] = None,
-) -> None:
-    """Write a plugin package: a working component, its tests, and a recipe that uses it."""
-    from latte.plugin_kit.names import plugin_names, refuse_taken
-    from latte.plugin_kit.write import write_plugin
-
-    names, component_kind = plugin_names(name), known_kind(kind)
-    refuse_taken(names, component_kind, load_registry())
-    folder = output or Path(names.distribution)
-    for file in write_plugin(names, component_kind, folder, joint=joint):
-        echo(f"  {folder / file}")
-    build = f"  python {folder / 'build_model.py'}\n" if component_kind == "model" else ""
-    echo(
-        f"next:\n{build}  python -m pip install -e '{folder}[dev]'\n"
-        f"  python -m pytest {folder}\n  latte check {folder / 'recipe.yaml'}"
-    )
-
-
-@plugins.command("check")
-def check(
-    name: NameArgument,
-    tests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Run these tests instead of the contract tests with default options.",
-        ),
-    ] = None,
-    no_contract: Annotated[
-        bool, typer.Option("--no-contract", help="Run no tests, so that no model is loaded.")
-    ] = False,
-) -> None:
-    """Check a plugin: imports, interface version, options, dependencies, contract tests."""
-    from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
-    from latte.registry.registry import Registry
-
-    found_plugins = discovery.discover_plugins()
-    plugin = next(
-        candidate for candidate in found_plugins if candidate.distribution == _known(name)
-    )
-    registry = Registry(found_plugins)
-    progress = make_progress()
-    findings: list[Finding] = []
-
-    def show(finding: Finding) -> None:
-        findings.append(finding)
-        state = "FAILED" if finding.problem else "skipped" if finding.skipped else "ok"
-        echo(f"{state:<8} {finding.subject}: {finding.check}")
-        for line in (finding.problem or finding.skipped or "").splitlines():
-            echo(f"         {line}")
-
-    for finding in check_plugin(registry, plugin):
-        show(finding)
-    if tests is not None:
-        show(run_tests(plugin, tests, progress))
-    elif not no_contract:
-        for finding in run_contracts(registry, plugin, progress):
-            show(finding)
-    failed = sum(finding.problem is not None for finding in findings)
-    if failed:
-        raise LatteError(f"{failed} of {len(findings)} checks failed", where=plugin.package)
 
 
 @plugins.command("disable")

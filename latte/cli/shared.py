@@ -49,11 +49,13 @@ class SuggestingGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def command_group(name: str, summary: str = "") -> typer.Typer:
+def command_group(
+    name: str, summary: str = "", cls: type[SuggestingGroup] = SuggestingGroup
+) -> typer.Typer:
     """Return an empty group of commands; `latte NAME` without a command prints the help."""
     group = typer.Typer(
         name=name,
-        cls=SuggestingGroup,
+        cls=cls,
         invoke_without_command=True,
         add_completion=False,
         rich_markup_mode=None,

@@ -87,7 +87,7 @@ class Backbone(Encoder):
             opens.
 
     Example:
-        >>> from latte.testing import StubClip  # a small Backbone for tests
+        >>> from latte_author.testing import StubClip  # a small Backbone for tests
         >>> StubClip().encode_texts(["a cat", "a dog"]).shape
         torch.Size([2, 16])
     """

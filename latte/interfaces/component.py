@@ -114,7 +114,7 @@ class Context:
     Example:
         >>> from pathlib import Path
         >>> from latte.api import Context
-        >>> from latte.testing import StubClip
+        >>> from latte_author.testing import StubClip
         >>> context = Context(Path("/recipes"), Path("/cache"), "cpu", 0, StubClip)
         >>> str(context.path("photos"))
         '/recipes/photos'

@@ -52,7 +52,7 @@ class Encoder(ABC):
 
     Example:
         >>> import torch
-        >>> from latte.testing import StubEncoder  # a small Encoder for tests
+        >>> from latte_author.testing import StubEncoder  # a small Encoder for tests
         >>> StubEncoder().encode_images(torch.rand(2, 3, 12, 12)).shape
         torch.Size([2, 6])
     """

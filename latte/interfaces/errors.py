@@ -50,7 +50,12 @@ def error_line(error: BaseException, *, with_type: bool = True) -> str:
     """Return an error's type and message, such as `ImportError: no module named x`.
 
     The result is one line of at most 200 characters. If the error has no message, the result is the
-    type.
+    type. Without `with_type`, it is the message alone.
+
+    Example:
+        >>> from latte.api import error_line
+        >>> error_line(ValueError("no such margin"))
+        'ValueError: no such margin'
     """
     name, message = type(error).__name__, " ".join(str(error).split())
     line = f"{name}: {message}" if message and with_type else message or name

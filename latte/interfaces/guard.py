@@ -144,6 +144,10 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
     """Raise `ValueError` if `verdict` is invalid.
 
     If `divisible` is False (classifiers cannot be mixed), the strength must be 0 or 1.
+
+    Example:
+        >>> from latte.api import Verdict, check_verdict
+        >>> check_verdict(Verdict(1.0, "the class names fit"))
     """
     if not isinstance(verdict, Verdict):
         raise ValueError(f"it is of type {type(verdict).__name__}, not Verdict")

@@ -34,6 +34,7 @@ from latte.registry.spec import (
     BUILTIN_DISTRIBUTION,
     ENTRY_POINT_GROUP,
     KINDS,
+    OPEN_GROUPS,
     CommandSpec,
     ComponentSpec,
     Hooks,
@@ -72,6 +73,11 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     built-in components. If it is not set, all plugins except disabled ones are loaded. With
     `LATTE_STRICT_PLUGINS=1`, errors of broken plugins are raised. Errors in latte's own components
     are always raised.
+
+    Example:
+        >>> from latte.api.plugins import discover_plugins
+        >>> discover_plugins({"LATTE_PLUGINS": ""})[0].distribution
+        'latte-clip'
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
@@ -239,7 +245,7 @@ def check_declarations(
     specs = [_component(spec) for spec in declarations if not isinstance(spec, CommandSpec)]
     for command in commands:
         _check_version(command)
-        _check_words("command", command.name, command.target, command.summary)
+        _check_words("command", _in_group(command), command.target, command.summary)
     descriptions = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
     descriptions += [f'commands named "{command.name}"' for command in commands]
     for name, count in Counter(descriptions).items():
@@ -260,6 +266,17 @@ def _component(spec: object) -> ComponentSpec:
         raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {hint}')
     _check_words("component", spec.name, spec.target, spec.summary)
     return spec
+
+
+def _in_group(command: CommandSpec) -> str:
+    """Return the command's name in its group. Raises `LatteError` if plugins cannot add to it."""
+    group, space, name = command.name.partition(" ")
+    if space and group not in OPEN_GROUPS:
+        raise LatteError(
+            f'command "{command.name}": plugins cannot add to "latte {group}". '
+            f"Groups: {', '.join(OPEN_GROUPS)}."
+        )
+    return name or group
 
 
 def _check_words(noun: str, name: str, target: str, summary: str) -> None:

@@ -46,7 +46,13 @@ INTERFACES: dict[Kind, type[Component[Any]]] = {
 
 @functools.cache
 def load_registry() -> Registry:
-    """Return the registry of this process; the first call logs a warning per broken plugin."""
+    """Return the registry of this process; the first call logs a warning per broken plugin.
+
+    Example:
+        >>> from latte.api.plugins import load_registry
+        >>> load_registry().get("loss", "contrastive").spec.kind
+        'loss'
+    """
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
@@ -56,7 +62,14 @@ def load_registry() -> Registry:
 
 
 class Registry:
-    """Installed components, by kind and name."""
+    """Installed components, by kind and name.
+
+    Example:
+        >>> from latte.api.plugins import Registry, discover_plugins
+        >>> registry = Registry(discover_plugins())
+        >>> registry.load(registry.get("loss", "contrastive")).__name__
+        'ContrastiveLoss'
+    """
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self.plugins = tuple(plugins)

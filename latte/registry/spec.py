@@ -79,7 +79,8 @@ class CommandSpec:
 
     `target` has the form `"package.module:name"` and names a function whose annotations typer
     reads, or a `typer.Typer` with subcommands. latte imports the target when the command is called,
-    but not to show the list of commands.
+    but not to show the list of commands. A name of two words adds a command to a group of latte, as
+    `plugins new` does; `OPEN_GROUPS` are the groups that plugins can add to.
 
     Example:
         >>> from latte.api import CommandSpec, hookimpl
@@ -93,6 +94,10 @@ class CommandSpec:
     summary: str
     api_version: int = API_VERSION
     """Version of the plugin interface that the command was written for; see `ComponentSpec`."""
+
+
+OPEN_GROUPS = ("plugins",)
+"""Groups of commands, such as `latte plugins`, to which plugins can add commands."""
 
 
 class Hooks:
@@ -110,7 +115,13 @@ class Hooks:
 
 
 def reserved_keys(kind: Kind) -> tuple[str, ...]:
-    """Return keys such as `use`, which a component has in a recipe beside its options."""
+    """Return keys such as `use`, which a component has in a recipe beside its options.
+
+    Example:
+        >>> from latte.api.plugins import reserved_keys
+        >>> reserved_keys("loss")
+        ('use', 'name')
+    """
     if kind == "backbone":
         return (USE,)
     return (USE, NAME, BY) if kind == "description" else (USE, NAME)
@@ -126,7 +137,13 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package of components or commands, whether it was loaded or not."""
+    """An installed package of components or commands, whether it was loaded or not.
+
+    Example:
+        >>> from latte.api.plugins import Plugin
+        >>> Plugin("latte_echo", "latte-echo", "0.1.0", "ok").package
+        'latte-echo 0.1.0'
+    """
 
     key: str
     """Name of the package's entry point, which is also the name of its import package."""
@@ -157,7 +174,13 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Registered:
-    """A component that recipes can name, and the package that provides it."""
+    """A component that recipes can name, and the package that provides it.
+
+    Example:
+        >>> from latte.api.plugins import load_registry
+        >>> load_registry().get("loss", "contrastive").full_name
+        'latte-clip/contrastive'
+    """
 
     spec: ComponentSpec
     distribution: str

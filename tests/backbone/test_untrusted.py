@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy
 import pytest
+from latte_author.testing.fixtures import make_context
 
 from latte.backbone.component import OpenClip
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
-from latte.testing.fixtures import make_context
 from tests.helpers.clip_models import open_model
 
 pytestmark = pytest.mark.thorough

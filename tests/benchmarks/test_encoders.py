@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubEncoder
 from latte_benchmarks.folder_cells import CELL, LabelledSet, draw
 from latte_tiny.dataset import IMAGES
 from safetensors.torch import save_file
@@ -18,7 +19,6 @@ from benchmarks.encoded_sets import ALONE, file_pairs, joined
 from benchmarks.encoders import fitted, gains, with_answers
 from benchmarks.folder_sets import read_plans
 from latte.interfaces import LatteError
-from latte.testing import StubEncoder
 from tests.benchmarks.test_answers import labelled_set
 from tests.helpers.labelled_sets import split_of
 

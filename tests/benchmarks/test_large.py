@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing.fixtures import unit_rows
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from benchmarks import large
 from benchmarks.scale_features import drawn_features
-from latte.testing.fixtures import unit_rows
 from latte.toolkit import neighbours
 
 WIDTH = 64

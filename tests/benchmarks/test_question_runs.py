@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 from latte_benchmarks.folder_cells import CELLS
 from latte_tiny.dataset import IMAGES
 from PIL import Image
@@ -23,7 +24,6 @@ from benchmarks.question_runs import (
     run_accuracy,
 )
 from latte.interfaces import Context, DescribedImage, DescribeRequest
-from latte.testing import StubClip
 from tests.helpers.labelled_sets import split_of
 
 CLASSES, IMAGES_PER_CLASS = 6, 10

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing.fixtures import unit_rows
 from latte_benchmarks.comparison import compare_folders
 from latte_benchmarks.page import as_page
 
@@ -26,7 +27,6 @@ from latte.interfaces import (
 )
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
-from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import NEEDS_BROWSER, Page, chromium
 from tests.helpers.made_up_runs import run_folder, write
 from tests.helpers.report_examples import changed, run_model, run_results

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from latte import __version__
-from latte.cli import main
+from latte.cli import plugin_commands
 from latte.cli.main import COMMANDS, GROUPS, run_command_line
 from latte.interfaces import LatteError, RecipeErrors
 
@@ -238,7 +238,7 @@ def test_help_of_the_core_has_at_most_32_lines_of_80_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(main, "plugin_commands", dict)
+    monkeypatch.setattr(plugin_commands, "plugin_commands", dict)
     assert run_command_line(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 32

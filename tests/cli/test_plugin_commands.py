@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from latte.cli import main
+from latte.cli import main, plugin_commands
 from latte.registry import discovery
 from latte.registry.spec import ENTRY_POINT_GROUP
 from tests.helpers.command_line import LatteProcess
@@ -23,6 +23,15 @@ def test_a_plugin_adds_a_command_with_options(latte_in_zoo: LatteProcess) -> Non
 
 def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: LatteProcess) -> None:
     assert latte_in_zoo("words", "count", "a b c").stdout == "3\n"
+
+
+def test_a_plugin_adds_a_command_to_the_group_of_plugins(latte_in_zoo: LatteProcess) -> None:
+    assert latte_in_zoo("plugins", "shout", "hallo").stdout == "HALLO\n"
+    own, _, added = latte_in_zoo("plugins", "--help").stdout.partition("Commands of plugins:")
+    assert "disable" in own
+    assert "says plugins shout" in added
+    assert "disable" not in added, "a plugin replaces no command of latte"
+    assert latte_in_zoo("shout", "hallo").stdout == "HALLO\n", "the other name is another command"
 
 
 def test_help_lists_plugin_commands_separately_without_importing_them(
@@ -67,27 +76,31 @@ def called(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str], str]:
     """Run a command in this process, which must end with code 2; returns the error."""
-    monkeypatch.setattr(main, "_declared_commands", main._declared_commands.__wrapped__)
+    uncached = plugin_commands._declared_commands.__wrapped__
+    monkeypatch.setattr(plugin_commands, "_declared_commands", uncached)
 
     def call(command: str) -> str:
-        assert main.run_command_line([command, "--any", "arguments"]) == 2
+        assert main.run_command_line([*command.split(), "--any", "arguments"]) == 2
         return capsys.readouterr().err
 
     return call
 
 
-COMMANDS = ("compare", "datasets", "reproduce", "sweep")
+COMMANDS = {
+    **dict.fromkeys(("compare", "datasets", "reproduce", "sweep"), "latte-benchmarks"),
+    **dict.fromkeys(("plugins new", "plugins check"), "latte-author"),
+}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "package"), COMMANDS.items())
 def test_command_of_a_plugin_that_is_not_installed_names_the_package(
-    command: str, called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    command: str, package: str, called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = [one for one in entry_points(group=ENTRY_POINT_GROUP) if one.name == "latte"]
     monkeypatch.setattr(discovery, "entry_points", lambda group: others)
     assert called(command) == (
-        f'error: "latte {command}" is a command of the plugin latte-benchmarks, which is not '
-        "installed\n  pip install latte-benchmarks\n"
+        f'error: "latte {command}" is a command of the plugin {package}, which is not installed\n'
+        f"  pip install {package}\n"
     )
 
 

@@ -6,13 +6,13 @@ from random import Random
 
 import numpy
 import torch
+from latte_author.testing import ImageAugmentationContract
 from PIL import Image
 
 from latte.data.augmentation import RandomCrops
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
-from latte.testing import ImageAugmentationContract
 from latte.toolkit.seeds import seed_from
 from tests.helpers.training_driver import CONTEXT
 

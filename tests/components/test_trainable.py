@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 
 from latte.components.trainable import (
     LastBlocks,
@@ -16,7 +17,6 @@ from latte.components.trainable import (
     PromptsOptions,
 )
 from latte.interfaces import LatteError
-from latte.testing import StubClip
 from tests.helpers.clip_models import (
     SIGLIP_LIKE,
     TIMM_CLASSIFIER,

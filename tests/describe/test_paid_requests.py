@@ -39,7 +39,7 @@ from latte_openai.options import OpenAIOptions
 import openai.resources.chat
 from latte.describe.generate import generate
 from latte.describe.store import DescriptionStore
-from latte.testing.fixtures import described_images, make_context
+from latte_author.testing.fixtures import described_images, make_context
 from tests.helpers.describe_doubles import descriptions, training_set
 from tests.helpers.recorded import RecordedProgress
 from latte.describe.plan import plan_requests

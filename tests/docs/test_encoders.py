@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from latte.testing.fixtures import make_context
+from latte_author.testing.fixtures import make_context
 
 timm = pytest.importorskip("timm")
 encoders = pytest.importorskip("latte_encoders.timm_models")

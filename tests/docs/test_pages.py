@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from latte_author.kit.names import plugin_names
+from latte_author.kit.write import write_plugin
 
 import latte.api
 import latte.api.output
 import latte.api.runs
 import latte.api.sources
-from latte.plugin_kit.names import plugin_names
-from latte.plugin_kit.write import write_plugin
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
@@ -173,7 +173,7 @@ import torch
 from latte_field.base import Problem, shares
 from latte_field.zlap import ZlapLabeler, ZlapOptions
 from latte_spread.component import SpreadOptions, links, spread
-from latte.testing.fixtures import make_context, unit_rows
+from latte_author.testing.fixtures import make_context, unit_rows
 
 
 def test_equal(tmp_path):

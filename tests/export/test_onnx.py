@@ -11,6 +11,8 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from latte_author.testing import StubEncoder
+from latte_author.testing.fixtures import unit_rows
 from numpy.typing import NDArray
 from packaging.version import Version
 
@@ -21,8 +23,6 @@ from latte.export.run import export_run
 from latte.interfaces import Classifier, LatteError
 from latte.models.adapted import Member
 from latte.predict.stream import encode_stream, named_images
-from latte.testing import StubEncoder
-from latte.testing.fixtures import unit_rows
 from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
 from tests.helpers.exported_runs import (
     NAMES,

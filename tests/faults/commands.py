@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from latte.testing.tiny_runs import TinyRuns
+from latte_author.testing.tiny_runs import TinyRuns
+
 from tests.faults.place import Ended
 from tests.helpers.squares import RECIPE
 from tests.helpers.whole_runs import environment

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from latte.testing.tiny_runs import results
+from latte_author.testing.tiny_runs import results
+
 from tests.helpers.whole_runs import environment
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from latte.cli.main import COMMANDS as NAMES
-from latte.cli.main import plugin_commands
+from latte.cli.plugin_commands import plugin_commands
 from tests.faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
 from tests.faults.commands import COMMANDS
 from tests.faults.outcome import NotPermittedError

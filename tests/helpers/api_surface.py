@@ -13,23 +13,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import latte_author.testing
 from pydantic import BaseModel
 
 import latte.api
 import latte.api.output
+import latte.api.plugins
 import latte.api.runs
 import latte.api.sources
-import latte.testing
 
 FILE = Path(__file__).parents[2] / "docs" / "plugin-interface.txt"
 PAGE = FILE.with_name("api.md")
-_MODULES = (latte.api, latte.api.sources, latte.api.runs, latte.api.output, latte.testing)
+_MODULES = (
+    latte.api,
+    latte.api.sources,
+    latte.api.runs,
+    latte.api.output,
+    latte.api.plugins,
+    latte_author.testing,
+)
 _TABLES = re.compile(r"(?<=api_surface` -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def surface() -> str:
     """Return every public name with its signature, fields and methods, one per line."""
-    modules = ((latte.api, latte.api.__all__), (latte.testing, latte.testing.__all__))
+    modules = ((latte.api, latte.api.__all__), (latte_author.testing, latte_author.testing.__all__))
     lines = [
         line
         for module, names in modules

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from latte_author.testing import StubClip
 from torch import Tensor
 
 from latte.describe.plan import TrainingSet
@@ -32,7 +33,6 @@ from latte.interfaces import (
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
 from latte.run.questions import StoredQuestions
-from latte.testing import StubClip
 from tests.helpers.describe_doubles import training_set
 from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress

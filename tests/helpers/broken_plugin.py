@@ -14,8 +14,8 @@ from latte.api import (
     Classifier, ComponentSpec, Describer, EncoderLoader, Gate, ImageAugmentation,
     LabelStream, Loss, Options, Posterior, PseudoLabeler, Supervision, hookimpl,
 )
-from latte.testing import StubEncoder
-from latte.testing.doubles import FixedPrototypes
+from latte_author.testing import StubEncoder
+from latte_author.testing.doubles import FixedPrototypes
 
 NAN = float("nan")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing.tiny_runs import CONFIG
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
 from open_clip.tokenizer import SimpleTokenizer
@@ -17,7 +18,6 @@ from open_clip.transform import PreprocessCfg
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import BackboneSettings
-from latte.testing.tiny_runs import CONFIG
 
 TINY_CLIP = CONFIG
 """A `model_cfg` of open_clip's own towers, small enough to build in milliseconds."""

@@ -136,7 +136,7 @@ def recipe_keys() -> list[str]:
 def commands() -> list[str]:
     """Return the package of each command in `latte --help`."""
     from latte.cli.main import COMMANDS as CORE
-    from latte.cli.main import plugin_commands
+    from latte.cli.plugin_commands import plugin_commands
 
     targets = (spec.target for spec in plugin_commands().values())
     modules = [target.replace(":", ".").partition(".")[0] for target in targets]

@@ -15,7 +15,7 @@ from latte.api import (
     ModuleEncoder, Options,
     PixelFormat, PseudoLabeler, full_stream, hookimpl,
 )
-from latte.testing import StubEncoder
+from latte_author.testing import StubEncoder
 
 class ColoursOptions(Options):
     width: int = 6

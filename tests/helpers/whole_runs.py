@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from latte_author.testing.tiny_runs import assert_same, results
+
 from latte.interfaces import RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
-from latte.testing.tiny_runs import assert_same, results
 from tests.helpers.recorded import RecordedProgress
 
 

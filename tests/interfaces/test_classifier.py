@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_author.testing.fixtures import unit_rows
 
 from latte.interfaces import Classifier
-from latte.testing.fixtures import unit_rows
 
 ONE_EACH = torch.tensor([2, 0, 3, 1])
 UNEVEN = torch.tensor([1, 0, 2, 2, 1, 3])

@@ -105,14 +105,18 @@ def test_each_component_of_a_plugin_names_the_version_of_the_interface(name: str
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != CORE])
-def test_plugin_tests_import_only_latte_api_and_testing(name: str) -> None:
+def test_plugin_tests_import_only_the_public_interface(name: str) -> None:
     beyond = {
         path.name: module
         for path in (SOURCES[name] / "tests").glob("*.py")
         for module in modules(path)
-        if module.startswith("latte.") and not module.startswith(("latte.api", "latte.testing"))
+        if module.startswith("latte.") and not module.startswith("latte.api")
     }
     assert beyond == {}
+
+
+def test_a_pytest_session_of_a_user_loads_nothing_of_the_core() -> None:
+    assert {*project(CORE)["entry-points"]} == {"latte.plugins"}
 
 
 def test_make_install_installs_the_packages_of_all_extras() -> None:

@@ -98,6 +98,7 @@ def test_entry_point_has_the_name_of_the_module(name: str, wheels: dict[str, Pat
     assert dict(points[group]).keys() == {module}
     if name == CORE:
         assert points["console_scripts"]["latte"] == "latte.__main__:main"
+        assert "pytest11" not in points, "it would load in the tests of everybody who uses latte"
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,13 @@ def test_the_core_wheel_alone_lists_checks_and_runs(
     assert "demo" in run(latte, "recipes", "ls", cwd=tmp_path)
     run(latte, "check", recipe, cwd=tmp_path, **settings)
     assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
+
+
+def test_the_core_alone_adds_nothing_to_a_pytest_session(python: Path, tmp_path: Path) -> None:
+    """Fixtures for authors of plugins come with latte-author."""
+    shown = run(python, "-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert "tmp_path" in shown
+    assert "latte" not in shown.replace(str(tmp_path), "")
 
 
 def test_each_plugin_can_be_uninstalled_without_effect_on_others(

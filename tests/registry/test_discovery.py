@@ -44,6 +44,7 @@ def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: 
         ("latte-doubled", "broken", 'declares 2 components of kind loss named "double"'),
         ("latte-bad-kind", "broken", 'unknown kind "lose". Did you mean "loss"?'),
         ("latte-bad-name", "broken", '"Big Thing" is no component name'),
+        ("latte-intrudes", "broken", 'plugins cannot add to "latte recipes". Groups: plugins.'),
         ("latte-bad-target", "broken", 'not "package.module:Name"'),
         ("latte-bad-key", "broken", 'must be called "latte_bad_key"'),
         ("latte-two-keys", "broken", "more than one entry point in latte.plugins"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from latte_author.testing.fixtures import unit_rows
 
 from latte.interfaces import Classifier, LearnerPrototypes
 from latte.report.page.labels import moved_prototypes
-from latte.testing.fixtures import unit_rows
 from tests.helpers.report_examples import PROTOTYPES, run_results
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from latte_author.testing import TinyRuns
 from safetensors.torch import load_file, save_file
-
-from latte.testing import TinyRuns
 
 RECIPE = "prototypes: templates\ntrain: {max_steps: 0}"
 

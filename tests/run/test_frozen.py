@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import StubClip
+from latte_author.testing.fixtures import separated_start
 from torch import Tensor
 
 from latte.api.runs import FrozenMethod, frozen_method
@@ -27,8 +29,6 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.registry.spec import ComponentSpec
-from latte.testing import StubClip
-from latte.testing.fixtures import separated_start
 from tests.helpers.recipes import registry_with
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubClip
+from latte_author.testing.fixtures import separated_start
 from PIL import Image
 
 from latte.api.output import make_progress
 from latte.api.runs import frozen_method, frozen_method_of, labelled_features
 from latte.interfaces import Context, LatteError
-from latte.testing import StubClip
-from latte.testing.fixtures import separated_start
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from latte_author.testing import TinyRuns
+from latte_author.testing.tiny_runs import assert_same, results
 
 from latte.describe.store import DescriptionStore, StoredText
-from latte.testing import TinyRuns
-from latte.testing.tiny_runs import assert_same, results
 from tests.helpers.power_loss import Disk
 
 pytestmark = pytest.mark.thorough

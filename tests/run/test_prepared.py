@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from latte_author.testing.tiny_runs import results
 
 from latte.api import LatteError, RecipeErrors
 from latte.api.runs import open_run, prepare_run
-from latte.testing.tiny_runs import results
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import run
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import TinyRuns
 from safetensors.torch import load_file
 
 from latte.interfaces import LatteError
 from latte.registry import discovery
-from latte.testing import TinyRuns
 from tests.helpers.records import accuracies, record, recorded
 from tests.helpers.reversed_labeler import SETTINGS, reversed_labeler
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latte_author.testing import TinyRuns
+from latte_author.testing.tiny_runs import SQUARES
 from PIL import ExifTags, Image
 
 from latte.registry.registry import load_registry
 from latte.results.folder import RunFolder
 from latte.results.run import open_run
 from latte.run.reopen import evaluate_run
-from latte.testing import TinyRuns
-from latte.testing.tiny_runs import SQUARES
 from tests.data.test_near_copies import detailed
 from tests.helpers.recorded import RecordedProgress
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from latte_author.testing.fixtures import unit_rows
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.testing.fixtures import unit_rows
 from latte.toolkit.asking import asking_order
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_author.testing.fixtures import unit_rows
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.testing.fixtures import unit_rows
 from latte.toolkit import neighbours
 from latte.toolkit.cells import Cells
 from latte.toolkit.neighbours import nearest_neighbours

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from latte_author.testing import PseudoLabelerContract
+from latte_author.testing.doubles import FixedPrototypes
 from torch import Tensor
 
 from latte.interfaces import (
@@ -18,8 +20,6 @@ from latte.interfaces import (
     Posterior,
     PrototypeAggregator,
 )
-from latte.testing import PseudoLabelerContract
-from latte.testing.doubles import FixedPrototypes
 from latte.toolkit.labelers import JointLabeler, JointLabels
 from tests.helpers.training_driver import CONTEXT, training_start, unit_rows
 

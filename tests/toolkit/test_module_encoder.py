@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import StubEncoder
 from torch import nn
 
 from latte.api import LatteError, ModuleEncoder, PixelFormat
-from latte.testing import StubEncoder
 
 GREY = (0.5, 0.5, 0.5)
 

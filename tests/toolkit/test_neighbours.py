@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from latte_author.testing.fixtures import unit_rows
 from torch import Tensor
 
-from latte.testing.fixtures import unit_rows
 from latte.toolkit.neighbours import nearest_neighbours, nearest_rows
 from tests.helpers.property_inputs import QUICKLY
 

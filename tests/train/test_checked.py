@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from latte_author.testing.doubles import FixedPrototypes
 from torch import nn
 
 from latte.interfaces import Classifier, EpochInfo, LabelStream, LatteError, NoOptions, Supervision
-from latte.testing.doubles import FixedPrototypes
 from latte.train import step as step_module
 from latte.train.checked import (
     check_epoch_info,

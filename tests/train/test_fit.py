@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import StubClip
+from latte_author.testing.fixtures import separated_start
 from torch import Tensor
 
 from latte.interfaces import (
@@ -27,8 +29,6 @@ from latte.interfaces import (
 )
 from latte.interfaces.labels import Refresh
 from latte.interfaces.provider import Provider, note_provider
-from latte.testing import StubClip
-from latte.testing.fixtures import separated_start
 from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train.fit import Fit, Method, conflict, fit, judge, without_conflict
 from tests.helpers.training_driver import CONTEXT

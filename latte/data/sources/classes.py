@@ -60,7 +60,7 @@ def read_classes(
         >>> from pathlib import Path
         >>> from latte.api import Context
         >>> from latte.api.sources import read_classes
-        >>> from latte.testing import StubClip
+        >>> from latte_author.testing import StubClip
         >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
         >>> read_classes(("couch | sofa", "table"), Path(), context)
         (('couch', 'sofa'), ('table',))
@@ -82,7 +82,7 @@ def read_class_names(
     Example:
         >>> from pathlib import Path
         >>> from latte.api import Context, read_class_names
-        >>> from latte.testing import StubClip
+        >>> from latte_author.testing import StubClip
         >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
         >>> read_class_names(("couch | sofa", "table"), Path(), context)
         ('couch', 'table')
@@ -104,7 +104,7 @@ def class_notes(
         >>> from pathlib import Path
         >>> from latte.api import Context
         >>> from latte.api.sources import class_notes
-        >>> from latte.testing import StubClip
+        >>> from latte_author.testing import StubClip
         >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
         >>> [*class_notes(("cat", "dog"), ("cat", "dog"), context)]
         []

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 from benchmark_server import Server, serving
+from latte_author.testing import TinyRuns
 from latte_benchmarks.commands import datasets
 from latte_benchmarks.field import field
 from latte_benchmarks.research import compare, reproduce, sweep
 from typer.testing import CliRunner
 
 from latte.api import LatteError
-from latte.testing import TinyRuns
 
 
 @dataclass(frozen=True)

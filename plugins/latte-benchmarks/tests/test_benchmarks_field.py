@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 from latte_benchmarks.feature_files import read_sets
 from latte_benchmarks.field_methods import About, all_methods, chosen_methods
 from latte_benchmarks.field_page import HTML_START, signed
@@ -22,7 +23,6 @@ from torch.nn.functional import normalize
 
 from latte.api import LatteError
 from latte.api.output import make_progress
-from latte.testing import StubClip
 
 QUIET = make_progress(quiet=True)
 ROW = FieldRow("birds", "all names", 0, "mine", 0, 100, 100, 50.0, 0.0, 0.0, 1.0, 3.0)

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import benchmark_trees as trees
 import pytest
+from latte_author.testing import DatasetContract
 from latte_benchmarks import dataset as datasets
 from latte_benchmarks.dataset import PublishedOptions
 from latte_benchmarks.facts import all_facts
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError
-from latte.testing import DatasetContract
 
 NAMES = [*all_facts()]
 

@@ -19,6 +19,8 @@ from encoder_checkpoints import (
     write_timm,
     write_timm_vit,
 )
+from latte_author.testing import EncoderContract
+from latte_author.testing.fixtures import make_context
 from latte_encoders.files import EncoderOptions
 from latte_encoders.timm_models import TimmEncoder
 from latte_encoders.transformers_models import DinoV2Small, DinoV2SmallOptions, TransformersEncoder
@@ -30,8 +32,6 @@ from torch.nn.functional import normalize
 from torchvision.transforms import functional as vision
 
 from latte.api import Encoder, EncoderLoader, LatteError
-from latte.testing import EncoderContract
-from latte.testing.fixtures import make_context
 
 onnxruntime = pytest.importorskip("onnxruntime")
 PIPES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.testing import LossContract, PseudoLabelerContract
+from latte_author.testing import LossContract, PseudoLabelerContract
 
 
 class TestZlap(PseudoLabelerContract):

@@ -10,6 +10,7 @@ import numpy
 import pytest
 import slow_methods
 import torch
+from latte_author.testing import StubClip
 from latte_field.base import FieldLabeler, Fit, Problem
 from latte_field.class_means import ClassMeansLabeler
 from latte_field.ecalp import EcalpLabeler
@@ -24,7 +25,6 @@ from latte_field.zlap import ZlapLabeler
 from torch.nn.functional import normalize
 
 from latte.api import Context
-from latte.testing import StubClip
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 LABELERS: dict[str, type[FieldLabeler[Any]]] = {

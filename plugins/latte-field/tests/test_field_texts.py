@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from latte_author.testing import StubClip
+from latte_author.testing.fixtures import training_start
 from latte_field.base import FieldLabeler
 from latte_field.lmm_texts import AskedOptions, CuplLabeler, DclipLabeler
 from latte_field.templates import TemplatesLabeler
@@ -25,8 +27,6 @@ from latte.api import (
     Questions,
     TrainingStart,
 )
-from latte.testing import StubClip
-from latte.testing.fixtures import training_start
 
 CLIP = StubClip()
 CONTEXT = Context(Path(), Path(), "cpu", 0, lambda: CLIP)

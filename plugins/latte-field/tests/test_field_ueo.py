@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import RunContract, StubClip
 from latte_field.ueo import UniversalEntropy
 from torch.nn.functional import normalize
 
 from latte.api import Classifier, Context, LabelStream, NoOptions, Posterior, Supervision
-from latte.testing import RunContract, StubClip
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from latte_author.testing import PrototypeAggregatorContract
+from latte_author.testing.fixtures import make_context, training_start, unit_rows
 from latte_flyp.flyp import FlypOptions, FlypPrototypes
 from torch import Tensor
 
 from latte.api import LabelStream, LatteError
-from latte.testing import PrototypeAggregatorContract
-from latte.testing.fixtures import make_context, training_start, unit_rows
 
 NAMES = ("photo", "blurry", "small")
 

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 datasets = pytest.importorskip("datasets")
 
 import hf_tables as tables  # noqa: E402
+from latte_author.testing import DatasetContract, StubClip  # noqa: E402
 from latte_hf_datasets.dataset import HuggingFaceDataset  # noqa: E402
 from latte_hf_datasets.images import references  # noqa: E402
 from latte_hf_datasets.splits import HuggingFaceOptions  # noqa: E402
 
 from latte.api import Context, LatteError  # noqa: E402
-from latte.testing import DatasetContract, StubClip  # noqa: E402
 
 pytestmark = pytest.mark.thorough
 

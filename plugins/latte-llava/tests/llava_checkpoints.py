@@ -11,11 +11,10 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from latte_author.testing.fixtures import make_context
 from latte_llava.describer import LlavaDescriber
 from latte_llava.options import LlavaOptions
 from llava_shapes import SHAPES
-
-from latte.testing.fixtures import make_context
 
 FAMILIES = tuple(SHAPES)
 

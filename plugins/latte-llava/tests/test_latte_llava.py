@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from latte_author.testing import DescriberContract
+from latte_author.testing.fixtures import described_images
 from latte_llava.describer import LlavaDescriber
 from llava_checkpoints import FAMILIES, checkpoint, describer
 
 from latte.api import DescribeRequest
-from latte.testing import DescriberContract
-from latte.testing.fixtures import described_images
 
 pytestmark = pytest.mark.thorough
 

@@ -15,6 +15,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from latte_author.testing.fixtures import described_images
 from latte_llava import checkpoint as checkpoints
 from latte_llava import loading
 from latte_llava.checkpoint import find_checkpoint
@@ -24,7 +25,6 @@ from llava_checkpoints import FAMILIES, checkpoint, describer
 from safetensors.torch import load_file, save_file
 
 from latte.api import DescribeRequest, LatteError
-from latte.testing.fixtures import described_images
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

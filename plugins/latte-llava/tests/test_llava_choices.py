@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing.fixtures import described_images
 from latte_llava.describer import LlavaDescriber
 from llava_checkpoints import FAMILIES, checkpoint, describer
 
 from latte.api import Choice, ChoiceRequest, LatteError
-from latte.testing.fixtures import described_images
 
 pytestmark = pytest.mark.thorough
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latte_author.testing.fixtures import described_images
 from latte_llava.model import ImageTextModel, Question
 from latte_llava.schedule import answer_all
 from llava_checkpoints import checkpoint, describer
 
 from latte.api import DescribeRequest
-from latte.testing.fixtures import described_images
 
 FAILURES: list[Callable[[], Exception]] = [
     lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),

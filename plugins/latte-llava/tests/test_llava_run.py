@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from latte_author.testing import TinyRuns
 from latte_llava.model import ImageTextModel
 from llava_checkpoints import checkpoint
-
-from latte.testing import TinyRuns
 
 pytestmark = pytest.mark.thorough
 

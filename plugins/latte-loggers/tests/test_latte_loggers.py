@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from latte_author.testing import ReporterContract
+from latte_author.testing.reporter import call_hooks
+from latte_author.testing.results import run_results
 from latte_loggers import latte_components
 
 from latte.api import ComponentSpec, Figures, LatteError, RunResults, RunStart
-from latte.testing import ReporterContract
-from latte.testing.reporter import call_hooks
-from latte.testing.results import run_results
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 

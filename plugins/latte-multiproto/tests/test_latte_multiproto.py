@@ -12,6 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latte_author.testing import PrototypeAggregatorContract, ReporterContract
+from latte_author.testing.fixtures import make_context, training_start, unit_rows
 from latte_multiproto.clusters import cluster_centres, parted_prototypes
 from latte_multiproto.prototypes import MultiMomentumOptions, MultiMomentumPrototypes
 from latte_multiproto.report import thumbnail
@@ -21,8 +23,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import EpochInfo, LabelStream, LatteError, TrainingStart
-from latte.testing import PrototypeAggregatorContract, ReporterContract
-from latte.testing.fixtures import make_context, training_start, unit_rows
 
 LEARNER = "main"
 

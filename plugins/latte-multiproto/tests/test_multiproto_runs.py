@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import RunContract, TinyRuns
+from latte_author.testing.tiny_runs import results
 from safetensors.torch import load_file
-
-from latte.testing import RunContract, TinyRuns
-from latte.testing.tiny_runs import results
 
 pytestmark = pytest.mark.thorough
 

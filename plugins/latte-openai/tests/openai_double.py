@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from latte_author.testing.fixtures import described_images, make_context
 from latte_openai.describer import OpenAIDescriber
 from latte_openai.errors import RequestError
 from latte_openai.options import OpenAIOptions
 
 from latte.api import ChoiceRequest, DescribeRequest, LatteError
-from latte.testing.fixtures import described_images, make_context
 
 
 @dataclass(frozen=True)

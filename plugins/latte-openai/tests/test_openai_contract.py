@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import pytest
+from latte_author.testing import DescriberContract
 from openai_double import chat_server, seen
-
-from latte.testing import DescriberContract
 
 pytestmark = pytest.mark.thorough
 

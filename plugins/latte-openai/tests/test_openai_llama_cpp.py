@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latte_author.testing.fixtures import described_images
 from latte_openai.answer import Answer
 from latte_openai.choice import question_forms, read_choice
 from latte_openai.client import ChatClient
@@ -23,7 +24,6 @@ from latte_openai.question import chat_fields
 from openai_double import describer
 
 from latte.api import Choice, ChoiceRequest, DescribeRequest
-from latte.testing.fixtures import described_images
 
 NEEDED = ("gguf", "numpy", "xllamacpp")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]

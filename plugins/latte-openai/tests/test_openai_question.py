@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing.fixtures import described_images
 from latte_openai.options import OpenAIOptions
 from latte_openai.question import chat_fields, data_url
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from latte.api import DescribedImage, DescribeRequest
-from latte.testing.fixtures import described_images
 
 
 def sent(image: Image.Image, **options: Any) -> Image.Image:

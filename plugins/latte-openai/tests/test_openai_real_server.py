@@ -14,13 +14,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from latte_author.testing.fixtures import described_images
 from latte_openai.errors import RequestError
 from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
 from test_openai_contract import OnServer
 
 from latte.api import ChoiceRequest, DescribeRequest
-from latte.testing.fixtures import described_images
 
 NEEDED = ("transformers", "fastapi", "uvicorn", "accelerate")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latte_author.testing import TinyRuns
 from openai_double import Asked, Reply, chat_server, echo, said, wrong
-
-from latte.testing import TinyRuns
 
 pytestmark = pytest.mark.thorough
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from latte_author.testing import StubClip
 from latte_questions.interview import MIXED, ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
 from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
@@ -26,7 +27,6 @@ from latte.api import (
     NoOptions,
     TrainingStart,
 )
-from latte.testing import StubClip
 
 CLASSES, EACH = 8, 12
 NAMES = tuple(f"class {label}" for label in range(CLASSES))

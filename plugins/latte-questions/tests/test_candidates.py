@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import LossContract, RunContract, StubClip
 from latte_questions.candidates import PartialLabelLoss, PartialLabelOptions
 from torch import Tensor
 
 from latte.api import Classifier, Context, LabelStream, Posterior, Supervision
-from latte.testing import LossContract, RunContract, StubClip
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_author.testing import PseudoLabelerContract
 from latte_questions.belief import Answer, Record, evidence
 from latte_questions.interview import MIXED
 from latte_questions.order import choose_images
@@ -38,7 +39,6 @@ from latte.api import (
     NoOptions,
     TrainingStart,
 )
-from latte.testing import PseudoLabelerContract
 
 
 class TestChoices(PseudoLabelerContract):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from latte_author.testing import LossContract, PseudoLabelerContract, StubClip
 from latte_reclip.reclip import (
     LabelPropagationLabeler,
     LabelPropagationOptions,
@@ -33,7 +34,6 @@ from latte.api import (
     Supervision,
     TrainingStart,
 )
-from latte.testing import LossContract, PseudoLabelerContract, StubClip
 
 
 class TestLabelPropagation(PseudoLabelerContract):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import RunContract, TinyRuns
 from safetensors.torch import load_file
-
-from latte.testing import RunContract, TinyRuns
 
 pytestmark = pytest.mark.thorough
 

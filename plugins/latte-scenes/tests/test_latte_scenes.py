@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latte_author.testing import DescriptionTypeContract
+from latte_author.testing.fixtures import make_context
 from latte_scenes.types import (
     AttributesDescription,
     AttributesOptions,
@@ -16,8 +18,6 @@ from latte_scenes.types import (
 )
 
 from latte.api import DescriptionType, Options
-from latte.testing import DescriptionTypeContract
-from latte.testing.fixtures import make_context
 
 TYPES: list[tuple[type[DescriptionType[Any]], type[Options], str, str]] = [
     (SceneDescription, SceneOptions, "image", "scene"),

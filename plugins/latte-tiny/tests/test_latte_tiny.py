@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latte.testing import DatasetContract, ModelContract
+from latte_author.testing import DatasetContract, ModelContract
 
 
 class TestTinyCaltech(DatasetContract):

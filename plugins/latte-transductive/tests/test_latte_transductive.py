@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from latte_author.testing import PseudoLabelerContract, StubClip
 from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.mixture import fit_mixture
 from torch import Tensor
@@ -24,7 +25,6 @@ from latte.api import (
     PrototypeAggregator,
     TrainingStart,
 )
-from latte.testing import PseudoLabelerContract, StubClip
 
 
 class TestTransductive(PseudoLabelerContract):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import GuardContract, StubClip
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
 from latte_transductive.guard import MIN_LEAD, EvidenceGuard
 from latte_transductive.known_names import LEAST_AGREEMENT, name_agreement
@@ -17,7 +18,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import Candidate, Classifier, Context, Evidence
-from latte.testing import GuardContract, StubClip
 
 pytestmark = pytest.mark.thorough
 

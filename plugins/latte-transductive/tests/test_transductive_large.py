@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 from latte_transductive import large
 from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.large import LargeMixture, fit_large_among_other_names, updates
@@ -16,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import Context, FeatureBank, LabelerPrototypes, NoOptions, TrainingStart
-from latte.testing import StubClip
 
 SCALE, CLASSES, IMAGES, NAMES_PER_FIT, BALANCE = 20.0, 30, 600, 5, 0.25
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)

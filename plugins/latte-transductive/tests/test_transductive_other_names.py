@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import MixtureOptions
@@ -20,7 +21,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import Context, TrainingStart
-from latte.testing import StubClip
 
 SCALE = 25.0
 OPTIONS = MixtureOptions()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from latte_author.testing import StubClip
 from latte_transductive.encoder_weights import members, weighted_encoders
 from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from latte_transductive.mixture import Mixture, fit_mixture
@@ -22,7 +23,6 @@ from latte.api import (
     NoOptions,
     TrainingStart,
 )
-from latte.testing import StubClip
 
 SCALE = 10.0
 LABELS = torch.arange(120) % 3

@@ -13,6 +13,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError
+from latte_author.testing import BackboneContract
+from latte_author.testing.fixtures import make_context
 from latte_transformers.backbone import TransformersBackbone
 from latte_transformers.loader import TransformersLoader, TransformersOptions
 from PIL import Image
@@ -27,8 +29,6 @@ from transformers_checkpoints import (
 )
 
 from latte.api import LatteError
-from latte.testing import BackboneContract
-from latte.testing.fixtures import make_context
 
 pytestmark = pytest.mark.thorough
 

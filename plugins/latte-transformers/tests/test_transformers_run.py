@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import TinyRuns
 from PIL import Image
 from torch.nn.functional import normalize
 from transformers_checkpoints import SIDE, transformers, write_clip, write_siglip
 
 import latte
-from latte.testing import TinyRuns
 
 pytestmark = pytest.mark.thorough
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import webdataset_shards as shards
+from latte_author.testing import DatasetContract, StubClip
 from latte_webdataset.dataset import WebDataset, WebDatasetOptions
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError
-from latte.testing import DatasetContract, StubClip
 
 
 def opened(root: Path, **options: Any) -> WebDataset:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import webdataset_shards as shards
-
-from latte.testing import TinyRuns
+from latte_author.testing import TinyRuns
 
 _RECIPE = """
 dataset: {use: webdataset, root: data}

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from latte_author.testing import StubClip
+from latte_author.testing.fixtures import make_context
 from torch.nn.functional import normalize
 
 from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.components.datasets.local import FolderOptions, ImageFolderDataset
 from latte.data.sources.sentences import read_sentences
 from latte.interfaces import LatteError
-from latte.testing import StubClip
-from latte.testing.fixtures import make_context
 
 NAMES = (("cat", "house cat"), ("dog",))
 

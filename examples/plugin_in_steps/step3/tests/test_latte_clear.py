@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from latte.api import Batch, NoOptions
-from latte.testing import PseudoLabelerContract, RunContract
-from latte.testing.doubles import FixedPrototypes
-from latte.testing.fixtures import make_context, training_start
+from latte_author.testing import PseudoLabelerContract, RunContract
+from latte_author.testing.doubles import FixedPrototypes
+from latte_author.testing.fixtures import make_context, training_start
 from latte_clear.labeler import ClearLabeler, ClearOptions
 
 

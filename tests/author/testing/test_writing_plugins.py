@@ -1,0 +1,107 @@
+"""The plugin in docs/writing-plugins.md can be installed, listed, tested and used."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from latte_author.testing import ComponentContract, DescriptionTypeContract, PseudoLabelerContract
+
+from latte.interfaces import Component, NoOptions, Options
+from tests.helpers.plugin_packages import run_python, write_package
+
+pytestmark = pytest.mark.thorough
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs/writing-plugins.md").read_text(encoding="utf-8").split("## Commands")[0]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
+FILES = {
+    found[1]: text
+    for _, text in BLOCKS
+    if (found := re.match(r"# (\S+\.(?:py|toml|yaml))\n", text))
+}
+PLUGIN = {"pyproject.toml", "latte_colours.py", "tests/test_colours.py", "colours.yaml"}
+LATTE = ("-c", "from latte.cli.main import main; main()")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the page's describer is installed."""
+    folder = tmp_path_factory.mktemp("site")
+    project = tomllib.loads(FILES["pyproject.toml"])["project"]
+    files = {name: FILES[name] for name in PLUGIN}
+    write_package(folder, project["name"], project["entry-points"]["latte.plugins"], files)
+    return folder
+
+
+def test_every_code_block_is_tested() -> None:
+    named = [text for kind, text in BLOCKS if kind != "console"]
+    assert len(named) == len(FILES)
+    tested = {one.module for one in ExampleContract.__subclasses__()}
+    assert {name.removesuffix(".py") for name in FILES.keys() - PLUGIN} == tested
+
+
+def test_make_knows_the_targets_that_are_named() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = {*re.findall(r"`make ([\w-]+)", contributing)}
+    assert {"install", "test", "check"} <= targets
+    assert targets <= {*re.findall(r"^([\w-]+):", makefile, flags=re.MULTILINE)}
+
+
+def test_the_describer_is_listed(site: Path) -> None:
+    plugins = run_python(site, *LATTE, "plugins")
+    assert re.search(r"latte-colours +0\.1\.0 +ok +describer: colours", plugins.stdout)
+    page = run_python(site, *LATTE, "components", "describer", "colours").stdout
+    assert "count" in page
+    assert "colours that a sentence names" in page
+    assert "defined  latte_colours:ColourDescriber" in page
+
+
+def test_the_describer_passes_its_contract(site: Path) -> None:
+    tested = run_python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    assert tested.returncode == 0, tested.stdout
+    assert re.search(r"^\d+ passed in", tested.stdout, flags=re.MULTILINE), tested.stdout
+
+
+def test_the_recipe_uses_the_describer(site: Path) -> None:
+    checked = run_python(site, *LATTE, "check", "colours.yaml")
+    assert checked.returncode == 0, checked.stderr
+    assert re.search(r"use: latte-colours/colours .*\n +count: 3 ", checked.stdout)
+
+
+class ExampleContract(ComponentContract):
+    """Contract of a component of the page, with its default options."""
+
+    module: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _importable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / f"{self.module}.py").write_text(FILES[f"{self.module}.py"], encoding="utf-8")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, self.module, raising=False)
+
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        own = [one for one in vars(import_module(self.module)).values() if inspect.isclass(one)]
+        own = [one for one in own if one.__module__ == self.module]
+        models = [one for one in own if issubclass(one, Options)]
+        (component,) = (one for one in own if issubclass(one, Component))
+        return component, models[0]() if models else NoOptions()
+
+
+class TestScene(ExampleContract, DescriptionTypeContract):
+    module = "latte_scene"
+
+
+class TestClear(ExampleContract, PseudoLabelerContract):
+    module = "latte_clear"
+
+
+class TestMeans(ExampleContract, PseudoLabelerContract):
+    module = "latte_means"
