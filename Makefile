@@ -4,11 +4,13 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # One process per core, each with one thread: more threads than cores only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
-EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What recipes/demo.yaml needs beside the core.
+DEMO := plugins/latte-tiny
 
 .PHONY: demo test thorough lint check slow pages browser dist release release-check versions faults docs plugins processes install format clean
 
-demo: install
+demo: .venv/demo
 	$(BIN)/latte run recipes/demo.yaml
 
 test: install
@@ -66,10 +68,14 @@ format: install
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/*/*.c)
+.venv/demo: pyproject.toml $(DEMO)/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latte needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
+	$(INSTALL) -e . -e $(DEMO)
+	touch $@
+
+.venv/installed: .venv/demo $(wildcard plugins/*/pyproject.toml plugins/*/*/*.c)
+	$(INSTALL) -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 	touch $@
 
 clean:
