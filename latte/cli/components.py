@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from latte.cli.shared import complete_component, complete_kind, known_kind
+from latte.cli.shared import PluginOption, complete_component, complete_kind, known_kind
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.fields import models_in
@@ -36,6 +36,7 @@ def components(
         str | None,
         typer.Argument(help="Show this component's options.", autocompletion=complete_component),
     ] = None,
+    plugin: PluginOption = None,
 ) -> None:
     """List the components that recipes can name, with their options."""
     if kind is not None and name is not None:

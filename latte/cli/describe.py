@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def describe(
     recipe: shared.OptionalRecipeArgument = None,
     set_: shared.SetOption = None,
+    plugin: shared.PluginOption = None,
     shard: Annotated[
         str | None,
         typer.Option(

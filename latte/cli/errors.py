@@ -18,7 +18,8 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.provider import report_address
 from latte.io.redaction import on_terminal, redact
 from latte.registry.discovery import plugin_packages
-from latte.registry.spec import BUILTIN_DISTRIBUTION
+from latte.registry.registry import plugin_file
+from latte.registry.spec import BUILTIN_DISTRIBUTION, FILE_ENDING
 from latte.report.terminal import SafeConsole, in_lines
 
 UNEXPECTED = 1
@@ -78,8 +79,12 @@ def print_unexpected(error: BaseException) -> None:
     with suppress(OSError):
         sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
     plugin = _failed_plugin(error)
+    name = plugin.partition(" ")[0] if plugin else ""
+    if name.endswith(FILE_ENDING):
+        _print("error: ", f"this is a bug in {name}; the lines above show where.")
+        return
     culprit = f"the plugin {plugin}" if plugin else "latte"
-    address = report_address(plugin.partition(" ")[0]) if plugin else None
+    address = report_address(name) if plugin else None
     report = f"please report it with the lines above{f' to {address}' if address else '.'}"
     _print("error: ", f"this is a bug in {culprit}; {report}")
 
@@ -91,7 +96,8 @@ def _failed_plugin(error: BaseException) -> str | None:
             plugin = note.removeprefix(_NOTE).removesuffix(".")
             return None if plugin.partition(" ")[0] == BUILTIN_DISTRIBUTION else plugin
     # Code that plugins call is skipped: most of its errors come from wrong arguments.
-    packages = plugin_packages()
+    file = plugin_file()
+    packages = plugin_packages() | ({file.key: file.package} if file else {})
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
         module = str(frame.f_globals.get("__name__", ""))

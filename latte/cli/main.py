@@ -13,6 +13,7 @@ from latte.cli.plugin_commands import OpenGroup, loaded_command
 from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.io.machine import machine_error
+from latte.registry.plugin_file import forgetting_plugin_file
 from latte.report.output import echo
 from latte.version import __version__
 
@@ -129,7 +130,11 @@ def main() -> None:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; return the exit code. Errors are printed, not raised."""
-    with errors.ended_by_signals() as received, errors.warnings_shown():
+    with (
+        forgetting_plugin_file(),
+        errors.ended_by_signals() as received,
+        errors.warnings_shown(),
+    ):
         stopped: BaseException | None = None
         try:
             code = _run_command_line(arguments)

@@ -88,6 +88,7 @@ def print_reasons(findings: Findings, choices: Choices) -> None:
 def check(
     recipe: shared.OptionalRecipeArgument = None,
     set_: shared.SetOption = None,
+    plugin: shared.PluginOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,

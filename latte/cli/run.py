@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def run(
     recipe: shared.RecipeArgument,
     set_: shared.SetOption = None,
+    plugin: shared.PluginOption = None,
     until: Annotated[
         str,
         typer.Option(help=f"Stop after this stage: {', '.join(STAGES[:-1])}."),

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from latte.api.plugins import PluginOption as PluginOption
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, suggestion

@@ -35,6 +35,8 @@ class Provider:
         """Advice on where to report a fault of the component."""
         if self.distribution is None:
             return "report it to the author of the plugin"
+        if self.distribution.endswith(".py"):  # a file that a person named on the command line
+            return f"correct {self.distribution}"
         address = report_address(self.distribution)
         authors = f"report it to the authors of {self.distribution}"
         return f"{authors}: {address}" if address else authors

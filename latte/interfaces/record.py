@@ -67,6 +67,8 @@ class Source(Checked):
         limit: Largest number of training images and of evaluation images; None means all.
         backbone: Identity of the original CLIP weights; see `BackboneLoader.identity`.
         loader: Component that loads these weights; None in a run of an earlier version.
+        plugin: Absolute path of the file with components of this run that `--plugin` named; a
+            digest of its content is in the environment, as the version of the plugin.
         values: The resolved recipe; environment variables in its values are not replaced.
         origins: Place of each value of the recipe, by the value's key path.
     """
@@ -76,6 +78,7 @@ class Source(Checked):
     limit: Positive | None = None
     backbone: str = ""
     loader: StoredLoader | None = None
+    plugin: _Path | None = None
     values: Mapping[str, Any] = {}
     origins: Mapping[str, str] = {}
 

@@ -24,6 +24,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import (
     BUILTIN_DISTRIBUTION,
     BY,
+    FILE_ENDING,
     NAME,
     USE,
     Kind,
@@ -134,9 +135,11 @@ def expected(what: str) -> PydanticCustomError:
 def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
     """Return the installed component that a recipe calls `name`.
 
-    Raises `LatteError` if there is none, or if `name` is a path to code.
+    Raises `LatteError` if there is none, or if `name` is a path to code. The name of a package may
+    be that of a file which a person named on the command line, as in `my_loss.py/cosine`.
     """
-    if ":" in name or "." in name:
+    package, _, component = name.rpartition("/")
+    if any(mark in package.removesuffix(FILE_ENDING) + component for mark in ":."):
         raise LatteError(
             f'"{name}" is a path to code, and a recipe can name registered components only',
             hint=f"All names: latte components {kind}",

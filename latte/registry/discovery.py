@@ -33,6 +33,7 @@ from latte.registry.spec import (
     API_VERSION,
     BUILTIN_DISTRIBUTION,
     ENTRY_POINT_GROUP,
+    FILE_ENDING,
     KINDS,
     OPEN_GROUPS,
     CommandSpec,
@@ -149,7 +150,7 @@ def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool)
     try:
         _check_entry_point(package, installed)
         with contextlib.redirect_stdout(sys.stderr):
-            declarations = _declarations(package.entry_point.load())
+            declarations = declared_by(package.entry_point.load())
         specs, commands = check_declarations(declarations)
     except KeyboardInterrupt:
         raise
@@ -209,7 +210,8 @@ def _check_entry_point(package: _Installed, installed: Sequence[_Installed]) -> 
         )
 
 
-def _declarations(plugin: ModuleType) -> tuple[object, ...]:
+def declared_by(plugin: ModuleType) -> tuple[object, ...]:
+    """Return what the hooks of a module declare. Raises `LatteError` if it has no hook."""
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     hook_names = [hook for hook in vars(Hooks) if not hook.startswith("_")]
@@ -312,10 +314,13 @@ def plugin_code(registered: Registered) -> str | None:
     """Return a digest of a plugin's Python files; None if the plugin is in site-packages.
 
     A plugin in editable mode or on PYTHONPATH can change without a new version. The files are read
-    once per process, because their code is imported only once.
+    once per process, because their code is imported only once. The version of a plugin that is one
+    file is such a digest.
     """
     if registered.distribution == BUILTIN_DISTRIBUTION:
         return None
+    if registered.distribution.endswith(FILE_ENDING):
+        return registered.version
     try:
         module_spec = importlib.util.find_spec(
             registered.spec.target.partition(":")[0].partition(".")[0]

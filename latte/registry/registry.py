@@ -22,7 +22,14 @@ from latte.registry.discovery import (
     is_strict,
     raise_plugin_error,
 )
-from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Kind, Plugin, Registered
+from latte.registry.spec import (
+    BUILTIN_DISTRIBUTION,
+    FILE_ENDING,
+    KINDS,
+    Kind,
+    Plugin,
+    Registered,
+)
 
 _log = logging.getLogger("latte.plugins")
 
@@ -44,6 +51,24 @@ INTERFACES: dict[Kind, type[Component[Any]]] = {
 """Base class of the components of each kind; those of kind `model` are functions."""
 
 
+_files: list[Plugin] = []
+"""The plugin file of this process, if there is one."""
+
+
+def set_plugin_file(plugin: Plugin | None) -> Plugin | None:
+    """Make `plugin` the plugin file of this process, or none; return the earlier one."""
+    earlier = plugin_file()
+    if plugin is not None or earlier is not None:
+        _files[:] = [plugin] if plugin else []
+        load_registry.cache_clear()
+    return earlier
+
+
+def plugin_file() -> Plugin | None:
+    """Return the plugin file of this process; None if there is none."""
+    return next(iter(_files), None)
+
+
 @functools.cache
 def load_registry() -> Registry:
     """Return the registry of this process; the first call logs a warning per broken plugin.
@@ -53,7 +78,7 @@ def load_registry() -> Registry:
         >>> load_registry().get("loss", "contrastive").spec.kind
         'loss'
     """
-    registry = Registry(discover_plugins())
+    registry = Registry((*discover_plugins(), *_files))
     for plugin in registry.plugins:
         if plugin.failed:
             hint = f". {STRICT_HINT}" if plugin.detail else ""
@@ -83,6 +108,11 @@ class Registry:
             components, key=lambda component: KINDS.index(component.spec.kind)
         )
 
+    @property
+    def plugin_file(self) -> Plugin | None:
+        """The plugin that is one file, which a person named on the command line."""
+        return next((plugin for plugin in self.plugins if plugin.file), None)
+
     def all(self, kind: Kind | None = None) -> list[Registered]:
         """Return the components (of one `kind`, if given), sorted by kind, built-in ones first."""
         return [component for component in self._components if kind in (None, component.spec.kind)]
@@ -99,7 +129,7 @@ class Registry:
             providers = [
                 component
                 for component in providers
-                if component.distribution == canonicalize_name(distribution)
+                if component.distribution in (distribution, canonicalize_name(distribution))
             ]
         if len(providers) == 1:
             return providers[0]
@@ -116,10 +146,7 @@ class Registry:
             match = nearest(name, by_name)
             hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
             hints += _absent(kind, name, self.plugins)
-            package = canonicalize_name(distribution)
-            installed = {plugin.distribution for plugin in self.plugins}
-            if package not in installed and is_normalized_name(package):
-                hints.append(f'The package {package} is not installed: pip install "{package}"')
+            hints += _not_installed(distribution, self.plugins)
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -195,11 +222,11 @@ def _import(registered: Registered, target: str) -> Any:
 
 def broken_component(registered: Registered, cause: str) -> LatteError:
     """Return the error for a declared component that cannot be used."""
-    spec = registered.spec
-    return LatteError(
-        f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
-        hint=f"Upgrade the package {registered.distribution}, or report it to its authors.",
-    )
+    spec, name = registered.spec, registered.distribution
+    what = f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}'
+    of_package = f"Upgrade the package {name}, or report it to its authors."
+    hint = f"Correct the file {name}." if name.endswith(FILE_ENDING) else of_package
+    return LatteError(what, hint=hint)
 
 
 def failed_component(registered: Registered, cause: str, error: BaseException) -> LatteError:
@@ -208,6 +235,19 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
         raise_plugin_error(registered.package, error)
     broken_error = broken_component(registered, cause)
     return LatteError(broken_error.what, hint=f"{broken_error.hint}\n  {STRICT_HINT}")
+
+
+def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
+    """Return a hint on how to get the package, or the file, of a component."""
+    if distribution.endswith(FILE_ENDING):
+        return [
+            f"It is in the file {distribution}, which `latte run`, `check` and `describe` load: "
+            f"--plugin {distribution}"
+        ]
+    package = canonicalize_name(distribution)
+    if package in {plugin.distribution for plugin in plugins} or not is_normalized_name(package):
+        return []
+    return [f'The package {package} is not installed: pip install "{package}"']
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:

@@ -129,6 +129,9 @@ def reserved_keys(kind: Kind) -> tuple[str, ...]:
 
 BUILTIN_DISTRIBUTION = "latte-clip"
 
+FILE_ENDING = ".py"
+"""Ending of the name of a plugin that is one file; names of pip packages have no dot."""
+
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone component of a recipe whose section `backbone` has no key `use`."""
 
@@ -160,6 +163,9 @@ class Plugin:
     specs: tuple[ComponentSpec, ...] = ()
     """Declared components, including those that the plugin declared before it failed."""
     commands: tuple[CommandSpec, ...] = ()
+    file: str | None = None
+    """Absolute path of a plugin that is one file, which `--plugin` named. Its `distribution` is the
+    name of the file, and its `version` a digest of the content."""
 
     @property
     def package(self) -> str:

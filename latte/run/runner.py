@@ -160,6 +160,7 @@ class _Runner:
                 limit=limit,
                 backbone=self.workspace.backbone.identity(),
                 loader=_stored_loader(recipe),
+                plugin=_plugin_file(recipe, self.workspace.registry),
                 values=recipe.resolved,
                 origins=origins,
             )
@@ -289,6 +290,15 @@ class _Runner:
                 records[name] = folder.results.read()
         if distributed.is_main_process():
             self.folder.results.note_controls(records)
+
+
+def _plugin_file(recipe: Recipe, registry: Registry) -> str | None:
+    """Return the path of the file with components of the recipe; None if it uses none."""
+    plugin = registry.plugin_file
+    uses = plugin is not None and any(
+        choice.distribution == plugin.distribution for choice in recipe.choices
+    )
+    return plugin.file if plugin is not None and uses else None
 
 
 def _stored_loader(recipe: Recipe) -> StoredLoader:

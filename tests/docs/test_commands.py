@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from latte.cli.main import app
-from tests.helpers.doc_pages import Command, commands
+from latte.registry.plugin_file import forgetting_plugin_file
+from tests.helpers.doc_pages import Command, commands, plugin_files
 
 SHOWN = list(commands())
 
@@ -18,9 +20,15 @@ def test_pages_have_commands() -> None:
 
 
 @pytest.mark.parametrize("command", SHOWN, ids=lambda one: f"{one.page}: {one.line}"[:90])
-def test_command_is_parsed(command: Command) -> None:
+def test_command_is_parsed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The real command line parses it to the end, without running it."""
-    parse(typer.main.get_command(app), "latte", command.arguments)
+    monkeypatch.chdir(tmp_path)
+    for name, text in plugin_files().items():
+        (tmp_path / name).write_text(text)
+    with forgetting_plugin_file():
+        parse(typer.main.get_command(app), "latte", command.arguments)
 
 
 def parse(group: Any, name: str, arguments: list[str]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from latte_tiny.dataset import IMAGES
 
 from tests.helpers.clip_models import TINY_CLIP, build_clip
-from tests.helpers.doc_pages import ROOT, Command, blocks, commands
+from tests.helpers.doc_pages import ROOT, Command, blocks, commands, plugin_files
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +78,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(photo, folder / name)
     shutil.copytree(folder / "photos/cup", folder / "more-photos")
     (folder / "classes.txt").write_text("cup\nchair\n")
+    for name, text in plugin_files().items():
+        (folder / name).write_text(text)
     known = f"cup/{photos[0].name},cup\nchair/{photos[12].name},chair\n"
     (folder / "known.csv").write_text(f"path,class\n{known}")
     birds = next(iter(blocks(ROOT / "docs/quickstart.md", "yaml")))

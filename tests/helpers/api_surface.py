@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import latte_author.testing
 from pydantic import BaseModel
@@ -63,6 +63,8 @@ def _summary(module: Any, name: str) -> str:
     if inspect.isclass(value) or inspect.isfunction(value):
         paragraph = (inspect.getdoc(value) or "").split("\n\n")[0]
         return " ".join(paragraph.replace("|", "\\|").split())
+    if get_origin(value) is Annotated:
+        return "an option of commands; see `latte run --help`"
     if get_args(value):
         return f"one of {', '.join(f'`{argument}`' for argument in get_args(value))}"
     return f"`{value}`" if isinstance(value, int | str) else "a value"

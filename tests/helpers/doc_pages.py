@@ -45,6 +45,12 @@ def blocks(page: Path, language: str) -> Iterator[str]:
             yield found[2]
 
 
+def plugin_files() -> dict[str, str]:
+    """Return the files that the page on plugins loads with `--plugin`, by name."""
+    texts = blocks(ROOT / "docs/writing-plugins.md", "python")
+    return {text.split()[1]: text for text in texts if text.startswith("# my_")}
+
+
 def commands() -> Iterator[Command]:
     """Yield every line of every console block that calls latte."""
     for page in PAGES:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from latte.api.output import echo, make_progress, refuse_other_kind, table, write_file
+from latte.api.plugins import PluginOption
 from latte.api.runs import load_clip
 
 
@@ -36,6 +37,7 @@ def field(
             metavar="NAME=RECIPE", help="One more method: a recipe without training steps."
         ),
     ] = None,
+    plugin: PluginOption = None,
     draws: Annotated[
         int, typer.Option(min=1, help="Folders of each kind that are drawn from each set.")
     ] = 2,

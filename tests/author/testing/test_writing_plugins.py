@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from latte_author.testing import ComponentContract, DescriptionTypeContract, PseudoLabelerContract
+from latte_author.testing import (
+    ComponentContract,
+    DescriptionTypeContract,
+    LossContract,
+    PseudoLabelerContract,
+)
 
 from latte.interfaces import Component, NoOptions, Options
 from tests.helpers.plugin_packages import run_python, write_package
@@ -93,6 +98,10 @@ class ExampleContract(ComponentContract):
         models = [one for one in own if issubclass(one, Options)]
         (component,) = (one for one in own if issubclass(one, Component))
         return component, models[0]() if models else NoOptions()
+
+
+class TestCosine(ExampleContract, LossContract):
+    module = "my_loss"
 
 
 class TestScene(ExampleContract, DescriptionTypeContract):

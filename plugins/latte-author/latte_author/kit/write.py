@@ -82,6 +82,16 @@ def contract_of(kind: Kind) -> str:
     return f"{name.removesuffix('Loader')}Contract"
 
 
+def class_name_of(kind: Kind, camel: str) -> str:
+    """Return the name of a component's class, such as `WarmColoursLoss` for `WarmColours`."""
+    return f"{camel}{_CLASS_ENDINGS.get(kind, kind.capitalize())}"
+
+
+def recipe_keys(kind: Kind, name: str) -> dict[str, str]:
+    """Return the keys of a recipe that uses the component `name`, with values as YAML text."""
+    return {**_RECIPE, **{key: value.replace("NAME", name) for key, value in _USES[kind].items()}}
+
+
 def write_plugin(names: Names, kind: Kind, folder: Path, *, joint: bool = False) -> list[Path]:
     """Write a package with one component to `folder`; return its files, relative to `folder`.
 
@@ -116,11 +126,8 @@ def _files(names: Names, kind: Kind, *, joint: bool) -> Iterator[tuple[str, str]
         autoescape=False,
     )
     major, minor, *_ = __version__.split(".")
-    class_name = f"{names.camel}{_CLASS_ENDINGS.get(kind, kind.capitalize())}"
-    component_keys = {
-        key: value.replace("NAME", names.component) for key, value in _USES[kind].items()
-    }
-    recipe = {**_RECIPE, **component_keys}
+    class_name = class_name_of(kind, names.camel)
+    recipe = recipe_keys(kind, names.component)
     run_recipe = recipe
     if joint:
         joint_keys = {key: value.replace("NAME", names.component) for key, value in _JOINT.items()}
