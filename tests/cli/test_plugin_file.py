@@ -23,10 +23,8 @@ from latte.api import Loss, NoOptions
 class WideMarginLoss(Loss[NoOptions]):
     """One minus the cosine."""
 
-    need_targets = True
-
     def __call__(self, image_features, supervision, logit_scale):
-        return FACTOR * (1 - (image_features * supervision.targets).sum(dim=1)).mean()
+        return FACTOR * (1 - (image_features * supervision.need_targets()).sum(dim=1)).mean()
 
 class _HelperLoss(WideMarginLoss):
     pass
