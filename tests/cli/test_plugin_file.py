@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from latte_author.kit.write import example_module
 from latte_author.testing import TinyRuns
-from latte_author.testing.tiny_runs import SQUARES
+from latte_author.testing.tiny_runs import DATASET, SQUARES
 
 from latte.cli.main import run_command_line
 from latte.registry.registry import load_registry
@@ -183,3 +184,17 @@ def test_a_recipe_cannot_name_a_file(file: Path, capsys: pytest.CaptureFixture[s
     assert run_command_line(["check", "recipe.yaml"]) == 2
     assert 'no loss named "my_loss.py/wide-margin" is installed' in capsys.readouterr().err
     assert "my_loss" not in sys.modules
+
+
+def test_a_command_on_a_run_names_the_file_of_its_backbone(latte_runs: TinyRuns) -> None:
+    file = latte_runs.folder / "my_clip.py"
+    file.write_text(example_module("backbone", "MineLoader"))
+    recipe = DATASET + RECIPE.replace("wide-margin", "contrastive") + "output: runs\n"
+    (latte_runs.folder / "recipe.yaml").write_text(recipe + "backbone: {use: mine}\n")
+    said = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_clip.py")
+    assert said.code == 0, said.err
+    (folder,) = (latte_runs.folder / "runs").iterdir()
+    predicted = latte_runs.latte("predict", str(folder), "images")
+    assert predicted.code == 2
+    assert 'no backbone named "my_clip.py/mine" is installed' in predicted.err
+    assert "It is in the file my_clip.py" in predicted.err
