@@ -51,11 +51,11 @@ class CommandGroup(OpenGroup):
         """Return an empty text: the commands of no group have names of one word."""
         return ""
 
-    def own_commands(self) -> tuple[str, ...]:
+    def core_commands(self) -> tuple[str, ...]:
         """Return the names of latte's own commands."""
         return tuple(COMMANDS)
 
-    def own_command(self, ctx: Any, name: str) -> Any:
+    def core_command(self, ctx: Any, name: str) -> Any:
         """Import and return latte's own command called `name`."""
         return loaded_command(name, COMMANDS[name])
 
@@ -67,7 +67,7 @@ class CommandGroup(OpenGroup):
                 param.help = "Show completion for the current shell, to copy it."
         return params
 
-    def format_own_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_core_commands(self, ctx: Any, formatter: Any) -> None:
         """List latte's own commands in groups."""
         for title, commands in GROUPS.items():
             names = tuple(command.partition(":")[2] for command in commands)

@@ -28,32 +28,32 @@ class OpenGroup(SuggestingGroup):
         """Return `GROUP `, with which the names of commands that plugins add here begin."""
         return f"{self.name} "
 
-    def own_commands(self) -> tuple[str, ...]:
+    def core_commands(self) -> tuple[str, ...]:
         """Return the names of latte's own commands in this group."""
         return tuple(self.commands)
 
-    def own_command(self, ctx: Any, name: str) -> Any:
+    def core_command(self, ctx: Any, name: str) -> Any:
         """Return latte's own command called `name`."""
         return super().get_command(ctx, name)
 
     def added_commands(self) -> Mapping[str, CommandSpec]:
         """Return the commands that plugins add to this group, by their name in the group."""
-        prefix, own = self.prefix(), self.own_commands()
+        prefix, core_names = self.prefix(), self.core_commands()
         in_group = {
             name.removeprefix(prefix): spec
             for name, spec in plugin_commands().items()
             if name.startswith(prefix) and " " not in name.removeprefix(prefix)
         }
-        return {name: spec for name, spec in in_group.items() if name not in own}
+        return {name: spec for name, spec in in_group.items() if name not in core_names}
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
-        return [*self.own_commands(), *self.added_commands()]
+        return [*self.core_commands(), *self.added_commands()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command called `cmd_name`, or None."""
-        if cmd_name in self.own_commands():
-            return self.own_command(ctx, cmd_name)
+        if cmd_name in self.core_commands():
+            return self.core_command(ctx, cmd_name)
         is_added = cmd_name in self.added_commands()
         return _plugin_command(self.prefix() + cmd_name) if is_added else None
 
@@ -66,19 +66,21 @@ class OpenGroup(SuggestingGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List latte's own commands, then those of plugins without importing them."""
-        self.format_own_commands(ctx, formatter)
+        self.format_core_commands(ctx, formatter)
         added = [(name, spec.summary) for name, spec in self.added_commands().items()]
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(added)
 
-    def format_own_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_core_commands(self, ctx: Any, formatter: Any) -> None:
         """List latte's own commands, with the first sentence of each command's help."""
-        self.write_commands(ctx, formatter, "Commands", self.own_commands())
+        self.write_commands(ctx, formatter, "Commands", self.core_commands())
 
     def write_commands(self, ctx: Any, formatter: Any, title: str, names: tuple[str, ...]) -> None:
         """Write a section of the help with the first sentence of each command's help."""
-        rows = [(name, self.own_command(ctx, name).get_short_help_str(limit=160)) for name in names]
+        rows = [
+            (name, self.core_command(ctx, name).get_short_help_str(limit=160)) for name in names
+        ]
         with formatter.section(title):
             formatter.write_dl(rows)
 

@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -96,14 +97,19 @@ def _source(path: Path) -> bytes:
 def _refuse_taken_module(path: Path) -> None:
     """Raise `LatteError` if another module has the name of the file."""
     name = path.stem
-    found = None if name in sys.builtin_module_names else importlib.util.find_spec(name)
-    is_other = found is None or found.origin is None or Path(found.origin) != path.absolute()
-    if name in sys.builtin_module_names or (found is not None and is_other):
+    if name in sys.modules or not _is_module_of(path, importlib.util.find_spec(name)):
         raise LatteError(
             f'there is an installed module called "{name}"',
             where=str(path),
             hint=f"rename the file, as in my_{name}{FILE_ENDING}",
         )
+
+
+def _is_module_of(path: Path, spec: ModuleSpec | None) -> bool:
+    """Return True if Python would import the file itself, or nothing, by its name."""
+    if spec is None:
+        return True
+    return spec.has_location and Path(spec.origin or "").resolve() == path.resolve()
 
 
 def _imported(path: Path, source: bytes) -> ModuleType:

@@ -27,8 +27,8 @@ def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: LatteProcess) -> No
 
 def test_a_plugin_adds_a_command_to_the_group_of_plugins(latte_in_zoo: LatteProcess) -> None:
     assert latte_in_zoo("plugins", "shout", "hallo").stdout == "HALLO\n"
-    own, _, added = latte_in_zoo("plugins", "--help").stdout.partition("Commands of plugins:")
-    assert "disable" in own
+    core, _, added = latte_in_zoo("plugins", "--help").stdout.partition("Commands of plugins:")
+    assert "disable" in core
     assert "says plugins shout" in added
     assert "disable" not in added, "a plugin replaces no command of latte"
     assert latte_in_zoo("shout", "hallo").stdout == "HALLO\n", "the other name is another command"
