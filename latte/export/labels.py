@@ -31,6 +31,8 @@ ListImages: TypeAlias = Callable[[], Sequence[ImageReference]]
 Label: TypeAlias = tuple[str, str, float, int]
 """ID of an image, name of the image's class, confidence of this class, and series of the image."""
 _COLUMNS = ("image", "label", "confidence", "series")
+_METADATA = "metadata.csv"
+"""File with a row per image, which `datasets.load_dataset("imagefolder")` reads."""
 _IMAGE, _CHOICES = "image", "label"
 
 
@@ -74,11 +76,7 @@ def export_labels(
     _refuse_existing(output, force)
     if format_ == "parquet":
         require("pyarrow", "parquet")
-    names = run.class_names
-    labels = [
-        (answer.image, names[answer.labels[0]], answer.confidences[0], number)
-        for answer, number in zip(_answers(run), run.rows.series, strict=True)
-    ]
+    labels = _labels(run)
     with write_atomically(output) as temporary:
         _write(temporary, format_, labels)
     return ExportedLabels(len(labels), (output,))
@@ -96,11 +94,16 @@ def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
         schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
         parquet.write_table(pyarrow.Table.from_pylist([*rows], schema=schema), path)
         return
-    with path.open("w", encoding="utf-8", newline="" if format_ == "csv" else None) as file:
-        if format_ == "csv":
-            csv.writer(file).writerows([_COLUMNS, *labels])
-        else:
-            file.writelines(f"{_json(row)}\n" for row in rows)
+    if format_ == "csv":
+        _write_csv(path, [_COLUMNS, *labels])
+        return
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{_json(row)}\n" for row in rows)
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
 
 
 def _export_tasks(
@@ -150,31 +153,61 @@ def _export_folder(
     with whole_folder(output, replace=False) as folder:
         answers = _answers(run)
         images = _images(training_images, answers)
-        stems = distinct_names(PurePosixPath(image.id).stem for image in images)
-        if format_ == "imagefolder":
-            names = distinct_names(run.class_names)
-            places = [folder / names[answer.labels[0]] for answer in answers]
-        else:
-            places = [folder / "data"] * len(answers)
+        files = _files(run, format_, answers, images)
         with progress.task("copy", len(images), "images") as task:
-            image_copies = zip(images, run.rows.training_keys, stems, places, strict=True)
-            for image, key, stem, place in image_copies:
-                place.mkdir(exist_ok=True)
-                suffix = PurePosixPath(image.id).suffix or image.path.suffix
-                (place / f"{stem}{suffix}").write_bytes(_content(image, key))
+            for image, key, file in zip(images, run.rows.training_keys, files, strict=True):
+                (folder / file).parent.mkdir(exist_ok=True)
+                (folder / file).write_bytes(_content(image, key))
                 task.advance()
-        if format_ == "fiftyone":
-            labels = {
-                stem: {
-                    "label": answer.labels[0],
-                    "confidence": answer.confidences[0],
-                    "series": number,
-                }
-                for stem, answer, number in zip(stems, answers, run.rows.series, strict=True)
-            }
-            content = {"classes": run.class_names, "labels": labels}
-            (folder / "labels.json").write_text(_json(content), encoding="utf-8")
+        if format_ == "imagefolder":
+            rows = [
+                (str(file), *label[1:]) for file, label in zip(files, _labels(run), strict=True)
+            ]
+            _write_csv(folder / _METADATA, [("file_name", *_COLUMNS[1:]), *rows])
+        else:
+            _write_fiftyone(folder / "labels.json", run, answers, files)
     return ExportedLabels(len(answers), (output,))
+
+
+def _files(
+    run: Run,
+    format_: LabelFormat,
+    answers: Sequence[RankedClasses],
+    images: Sequence[ImageReference],
+) -> list[PurePosixPath]:
+    """Return the path of each image's copy, below the folder of the export."""
+    names = ["data"] * len(run.class_names)
+    if format_ == "imagefolder":
+        names = distinct_names(run.class_names, reserved=[_METADATA])
+    stems = distinct_names(PurePosixPath(image.id).stem for image in images)
+    return [
+        PurePosixPath(
+            names[answer.labels[0]], stem + (PurePosixPath(image.id).suffix or image.path.suffix)
+        )
+        for answer, image, stem in zip(answers, images, stems, strict=True)
+    ]
+
+
+def _write_fiftyone(
+    path: Path, run: Run, answers: Sequence[RankedClasses], files: Sequence[PurePosixPath]
+) -> None:
+    labels = {
+        file.stem: {
+            "label": answer.labels[0],
+            "confidence": answer.confidences[0],
+            "series": number,
+        }
+        for file, answer, number in zip(files, answers, run.rows.series, strict=True)
+    }
+    path.write_text(_json({"classes": run.class_names, "labels": labels}), encoding="utf-8")
+
+
+def _labels(run: Run) -> list[Label]:
+    names = run.class_names
+    return [
+        (answer.image, names[answer.labels[0]], answer.confidences[0], number)
+        for answer, number in zip(_answers(run), run.rows.series, strict=True)
+    ]
 
 
 def _answers(run: Run) -> list[RankedClasses]:

@@ -177,6 +177,21 @@ def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Row
     assert {Path(path).read_bytes(): found.classes[label] for path, label in found.imgs} == contents
 
 
+def test_imagefolder_lists_label_confidence_and_series_of_every_copy(
+    run: Path, images: Path, labels: Rows
+) -> None:
+    assert export(run, "imagefolder", "out") == 0
+    with Path("out/metadata.csv").open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [*rows[0]] == ["file_name", "label", "confidence", "series"]
+    copies = [Path("out", row["file_name"]).read_bytes() for row in rows]
+    assert copies == [(images / image).read_bytes() for image, _, _ in labels]
+    assert [(row["label"], float(row["confidence"])) for row in rows] == [
+        (label, share) for _, label, share in labels
+    ]
+    assert [int(row["series"]) for row in rows] == [*open_run(run).rows.series]
+
+
 @pytest.mark.skipif(find_spec("datasets") is None, reason="the package datasets is not installed")
 def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path) -> None:
     from datasets import load_dataset
@@ -184,10 +199,8 @@ def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path
     assert export(run, "imagefolder", "out") == 0
     cache = str(tmp_path / "datasets")
     found = load_dataset("imagefolder", data_dir="out", split="train", cache_dir=cache)
-    names = found.features["label"].names
-    assert Counter(names[label] for label in found["label"]) == Counter(
-        label for _, label, _ in labels
-    )
+    assert Counter(found["label"]) == Counter(label for _, label, _ in labels)
+    assert sorted(found["series"]) == sorted(open_run(run).rows.series)
 
 
 def test_label_studio_tasks_follow_its_schema_and_interface(
