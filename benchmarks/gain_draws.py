@@ -13,7 +13,8 @@ from torch.nn.functional import normalize
 from benchmarks.answer_plans import with_mistakes
 from benchmarks.answer_rivals import AnsweredSet
 from latte.api import asking_order
-from latte.evaluate.answered_gain import Answered
+from latte.evaluate.answered_gain import Answered, Others, expected_gains
+from latte.interfaces import Posterior
 from latte.run.cross_fit import FOLDS, folds
 
 RANDOM, IN_ORDER = "random", "in order"
@@ -66,6 +67,8 @@ class Draw:
     """(N,): labels by the fit to all answers."""
     left_out: Tensor
     """(5, N): labels by the fits without each fold."""
+    expected: Tensor
+    """(5, N): gains that these fits expect."""
 
     @property
     def is_other(self) -> Tensor:
@@ -82,16 +85,22 @@ class Draw:
         return float((is_right - was_right).mean())
 
     @property
-    def changed(self) -> float:
-        """Share of the labels of these images that the left-out fits change."""
-        return float((self.left_out != self.zero_shot)[:, self.is_other].double().mean())
+    def others(self) -> Others:
+        """The images that the gain is about, by the fits without each fold."""
+        is_other = self.is_other
+        is_changed = (self.left_out != self.zero_shot)[:, is_other]
+        return Others.of(is_changed, self.expected[:, is_other], self.series[is_other])
 
     @property
     def answered(self) -> Answered:
         """The left-out answers."""
         rows = (self.given >= 0).nonzero().squeeze(1)
-        left_out = self.left_out[self.fold[rows], rows]
-        return Answered(self.given[rows], self.zero_shot[rows], left_out, self.series[rows])
+        left_out, expected = (
+            values[self.fold[rows], rows] for values in (self.left_out, self.expected)
+        )
+        return Answered(
+            self.given[rows], self.zero_shot[rows], left_out, expected, self.series[rows]
+        )
 
 
 def made_folder(labelled: LabelledSet, most: int, seed: int, *, in_series: bool) -> Folder:
@@ -132,7 +141,7 @@ def draws(
 def draw_of(folder: Folder, given: Tensor) -> Draw:
     """Return the labels by fits with and without the answers of each fold."""
     fold = _folds(folder, given)
-    left_out = [_labels(folder, given.masked_fill(fold == number, -1)) for number in range(FOLDS)]
+    left_out = [_fit(folder, given.masked_fill(fold == number, -1)) for number in range(FOLDS)]
     return Draw(
         folder.answered.classes,
         folder.series,
@@ -140,13 +149,15 @@ def draw_of(folder: Folder, given: Tensor) -> Draw:
         given,
         fold,
         folder.zero_shot_labels,
-        _labels(folder, given),
-        torch.stack(left_out),
+        _fit(folder, given).labels[:, 0],
+        torch.stack([fitted.labels[:, 0] for fitted in left_out]),
+        torch.stack([expected_gains(fitted, folder.zero_shot_labels) for fitted in left_out]),
     )
 
 
-def _labels(folder: Folder, given: Tensor) -> Tensor:
-    return folder.answered.taught(given).posteriors.argmax(dim=1)
+def _fit(folder: Folder, given: Tensor) -> Posterior:
+    probabilities, labels = folder.answered.taught(given).posteriors.sort(dim=1, descending=True)
+    return Posterior(labels, probabilities)
 
 
 def _folds(folder: Folder, given: Tensor) -> Tensor:

@@ -187,8 +187,7 @@ def estimate_before(draw: Draw) -> Interval | None:
 
 def estimate(draw: Draw, widening: float = WIDENING) -> Interval:
     """Return the gain on images of series without an answer."""
-    series = len(draw.series[draw.is_other].unique())  # type: ignore[no-untyped-call]
-    return answered_gain(draw.answered, draw.changed, series, widening)
+    return answered_gain(draw.answered, draw.others, widening)
 
 
 def errors(

@@ -13,7 +13,7 @@ left-out answers also calibrates the model's confidence; see `latte.models.left_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -22,7 +22,13 @@ from torch import Tensor
 
 from latte.data.series import Series
 from latte.describe.bank import DescriptionBank
-from latte.evaluate.answered_gain import Answered, answered_gain, zero_shot_accuracy
+from latte.evaluate.answered_gain import (
+    Answered,
+    Others,
+    answered_gain,
+    expected_gains,
+    zero_shot_accuracy,
+)
 from latte.evaluate.doubtful import doubtful_answers
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
@@ -78,50 +84,63 @@ def answer_facts(
         return facts, None
     fold_of = folds(labels, series)
     keys = sorted(labels, key=lambda key: fold_of[key])
-    left_out_folds, is_changed = [], []
+    left_out_folds, changes = [], []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
             left_out_keys = [key for key in keys if fold_of[key] == fold]
             fold_labels = [labels[key] for key in left_out_keys]
             sample = (left_out_keys, fold_labels, workspace, images, zero_shot, bank)
-            fold_left_out, fold_is_changed = _fit_without(*sample)
+            fold_left_out, fold_changes = _fit_without(*sample)
             left_out_folds.append(fold_left_out)
-            is_changed.append(fold_is_changed)
+            changes.append(fold_changes)
             task.advance()
     left_out = joined(left_out_folds)
-    answered_rows, changes = torch.tensor([rows[key] for key in keys]), torch.stack(is_changed)
+    answered_rows = torch.tensor([rows[key] for key in keys])
     measured = _measured(left_out, answered_rows, numbers, changes, images, zero_shot)
     return facts.model_copy(update={"measured": measured, "left_out": len(keys)}), left_out
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Labels of the N training images that a fit changes."""
+
+    is_changed: Tensor
+    """(N,): True where the fit changes the zero-shot label."""
+    expected: Tensor
+    """(N,): gains that the fit expects."""
 
 
 def _measured(
     left_out: LeftOut,
     answered_rows: Tensor,
     series: Tensor,
-    is_changed: Tensor,
+    changes: Sequence[_Changes],
     images: Images,
     zero_shot: ZeroShot,
 ) -> LeftOutAnswers:
     """Return the gain by left-out answers, which are about the images `answered_rows`.
 
     `series` (N,) are the series of all images; the gain is that on images of series without an
-    answer. `is_changed` (folds, N) is True where a fit changes the zero-shot label. If all series
-    have an answer, the left-out answers stand for others.
+    answer. `changes` are those of each fit. If all series have an answer, the left-out answers
+    stand for others.
     """
     assert images.corrections is not None
     zero_shot_labels, taught = zero_shot.zero_shot_labels[answered_rows], left_out.own.labels[:, 0]
     answered_series = series[answered_rows]
-    answered = Answered(left_out.answers, zero_shot_labels, taught, answered_series)
+    expected = expected_gains(left_out.own, zero_shot_labels)
+    answered = Answered(left_out.answers, zero_shot_labels, taught, expected, answered_series)
     is_other = ~torch.isin(series, series[images.corrections.given >= 0])
-    other_series = series[is_other] if bool(is_other.any()) else answered_series
-    others = is_changed[:, is_other] if bool(is_other.any()) else answered.is_changed
-    changed = float(others.double().mean())
-    gain = answered_gain(answered, changed, _count(other_series))
-    accuracy = zero_shot_accuracy(answered, changed)
+    others = Others.of(answered.is_changed, answered.expected, answered_series)
+    if bool(is_other.any()):
+        is_changed = torch.stack([fit.is_changed[is_other] for fit in changes])
+        gains = torch.stack([fit.expected[is_other] for fit in changes])
+        others = Others.of(is_changed, gains, series[is_other])
+    gain = answered_gain(answered, others)
+    accuracy = zero_shot_accuracy(answered, others.changed)
     doubtful = answered_rows[doubtful_answers(left_out.own, left_out.answers)]
     return LeftOutAnswers(
         answers=len(left_out.answers),
-        series=_count(answered_series),
+        series=len(answered_series.unique()),  # type: ignore[no-untyped-call]
         folds=FOLDS,
         zero_shot=accuracy,
         adapted=min(1.0, max(0.0, accuracy + gain.value)),
@@ -134,10 +153,6 @@ def measured_verdict(facts: TrainFacts) -> tuple[str, Verdict] | None:
     """Return the verdict that stage `train` measured, and what measured it; None if nothing did."""
     verdict = verdict_of(facts.answers)
     return None if verdict is None else ("answers", verdict)
-
-
-def _count(series: Tensor) -> int:
-    return len(series.unique())  # type: ignore[no-untyped-call]
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:
@@ -183,11 +198,8 @@ def _fit_without(
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> tuple[LeftOut, Tensor]:
-    """Return what a fit without the `answers` about the images `left_out` says about them.
-
-    The second tensor (N,) is True for training images whose zero-shot label the fit changes.
-    """
+) -> tuple[LeftOut, _Changes]:
+    """Return what a fit without the `answers` says about their images `left_out`, and changes."""
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
@@ -196,10 +208,13 @@ def _fit_without(
     without = replace(images, corrections=corrections)
     fitted = fit_again(workspace, without, zero_shot, bank)
     adapted, posterior = adapted_of(workspace, fitted, images.class_names), fitted.posterior
+    is_changed, expected = fitted.labels != zero_shot.zero_shot_labels, torch.ones(len(kept))
+    if posterior is not None:
+        expected = expected_gains(posterior, zero_shot.zero_shot_labels)
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}
     rows = torch.tensor([row_of[key] for key in left_out], dtype=torch.int64)
     features = [zero_shot.of(name).training[rows] for name in adapted.names]
     if posterior is not None:
         posterior = Posterior(posterior.labels[rows], posterior.probabilities[rows])
     fold_left_out = LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)
-    return fold_left_out, fitted.labels != zero_shot.zero_shot_labels
+    return fold_left_out, _Changes(is_changed, expected)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latte.evaluate.answered_gain import Answered, answered_gain, zero_shot_accuracy
+from latte.evaluate.answered_gain import (
+    Answered,
+    Others,
+    answered_gain,
+    expected_gains,
+    zero_shot_accuracy,
+)
 from latte.evaluate.metrics import paired_gain_interval
-from latte.interfaces import Interval
+from latte.interfaces import Interval, Posterior
 
 MANY = 10**9
 """So many series that their number adds no variance."""
@@ -21,12 +29,20 @@ def answered(won: int, lost: int, neither: int, kept: int = 0, kept_right: int =
     kinds = [(1, 0, won), (0, 1, lost), (1, 2, neither), (1, 1, kept), (0, 0, kept_right)]
     labels = [(zero_shot, taught) for zero_shot, taught, number in kinds for _ in range(number)]
     zero_shot, taught = torch.tensor(labels).T
-    return Answered(torch.zeros_like(zero_shot), zero_shot, taught, torch.arange(len(labels)))
+    expected = (zero_shot != taught).double()
+    return Answered(
+        torch.zeros_like(zero_shot), zero_shot, taught, expected, torch.arange(len(labels))
+    )
+
+
+def others(changed: float, series: int, expected: float = 1.0) -> Others:
+    """Return images whose changed labels gain, by the fits, what those of `answered` do."""
+    return Others(changed, expected, series)
 
 
 def repeated(single: Answered, copies: int) -> Answered:
     """Return the answers with so many copies of each, which are a series."""
-    parts = (single.answers, single.zero_shot, single.taught, single.series)
+    parts = (single.answers, single.zero_shot, single.taught, single.expected, single.series)
     return Answered(*(part.repeat_interleave(copies) for part in parts))
 
 
@@ -35,7 +51,7 @@ def width(interval: Interval) -> float:
 
 
 def test_gain_is_that_of_changed_labels_times_their_share() -> None:
-    found = answered_gain(answered(6, 1, 1, kept=4, kept_right=3), 0.4, MANY, widening=1.0)
+    found = answered_gain(answered(6, 1, 1, kept=4, kept_right=3), others(0.4, MANY), widening=1.0)
     paired = paired_gain_interval(6, 1, 8)
     expected = [0.4 * end for end in (paired.value, paired.low, paired.high)]
     assert [found.value, found.low, found.high] == pytest.approx(expected, abs=1e-6)
@@ -43,19 +59,23 @@ def test_gain_is_that_of_changed_labels_times_their_share() -> None:
 
 def test_answers_about_kept_labels_change_nothing() -> None:
     few, many = answered(3, 2, 1, kept=1), answered(3, 2, 1, kept=9, kept_right=30)
-    assert answered_gain(few, 0.3, 50) == answered_gain(many, 0.3, 50)
+    assert answered_gain(few, others(0.3, 50)) == answered_gain(many, others(0.3, 50))
 
 
 def test_models_that_label_alike_have_no_gain() -> None:
-    assert answered_gain(answered(0, 0, 0, kept_right=9), 0.0, 50) == Interval(0.0, 0.0, 0.0)
+    assert answered_gain(answered(0, 0, 0, kept_right=9), others(0.0, 50)) == Interval(
+        0.0, 0.0, 0.0
+    )
 
 
 def test_without_an_answer_about_a_changed_label_each_gain_is_possible() -> None:
-    assert answered_gain(answered(0, 0, 0, kept_right=9), 0.2, 50) == Interval(0.0, -0.2, 0.2)
+    assert answered_gain(answered(0, 0, 0, kept_right=9), others(0.2, 50)) == Interval(
+        0.0, -0.2, 0.2
+    )
 
 
 def test_equally_good_models_have_a_gain_of_zero_in_the_interval() -> None:
-    found = answered_gain(answered(5, 5, 2), 0.5, 50)
+    found = answered_gain(answered(5, 5, 2), others(0.5, 50))
     assert found.value == 0
     assert found.low == pytest.approx(-found.high)
     assert found.high > 0
@@ -71,26 +91,30 @@ def test_equally_good_models_have_a_gain_of_zero_in_the_interval() -> None:
 def test_interval_holds_its_value_and_is_within_the_changed_share(
     won: int, lost: int, neither: int, changed: float, series: int
 ) -> None:
-    found = answered_gain(answered(won, lost, neither, kept=1), changed, series)
+    found = answered_gain(answered(won, lost, neither, kept=1), others(changed, series))
     assert -changed <= found.low <= found.value <= found.high <= changed
 
 
 def test_more_answers_make_the_interval_narrower() -> None:
-    widths = [width(answered_gain(answered(3 * n, n, n), 0.5, MANY)) for n in (1, 3, 10, 30)]
+    widths = [
+        width(answered_gain(answered(3 * n, n, n), others(0.5, MANY))) for n in (1, 3, 10, 30)
+    ]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < widths[0] / 3
 
 
 def test_few_images_without_an_answer_make_the_interval_wider() -> None:
     answers = answered(12, 4, 4)
-    widths = [width(answered_gain(answers, 0.5, series)) for series in (MANY, 100, 20)]
+    widths = [width(answered_gain(answers, others(0.5, series))) for series in (MANY, 100, 20)]
     assert widths == sorted(widths)
     assert widths[2] > 1.2 * widths[0]
 
 
 def test_copies_of_answers_in_a_series_make_the_interval_hardly_narrower() -> None:
     single = answered(20, 8, 12)
-    alone, thrice = (answered_gain(answers, 0.5, MANY) for answers in (single, repeated(single, 3)))
+    alone, thrice = (
+        answered_gain(answers, others(0.5, MANY)) for answers in (single, repeated(single, 3))
+    )
     assert thrice.value == pytest.approx(alone.value)
     assert 0.9 < width(thrice) / width(alone) < 1.1
 
@@ -123,7 +147,8 @@ def test_intervals_hold_though_answers_are_about_changed_labels_first() -> None:
         asked, was_changed = gains[rows], is_changed[rows]
         won, lost, neither = (int((asked[was_changed] == value).sum()) for value in (1, -1, 0))
         answers = answered(won, lost, neither, kept=int((~was_changed).sum()))
-        found = answered_gain(answers, float(share.double().mean()), int(is_other.sum()), 1.0)
+        unanswered = others(float(share.double().mean()), int(is_other.sum()))
+        found = answered_gain(answers, unanswered, 1.0)
         paired = paired_gain_interval(won, lost, 60)
         held += found.low <= truth <= found.high
         held_by_pairs += paired.low <= truth <= paired.high
@@ -131,3 +156,41 @@ def test_intervals_hold_though_answers_are_about_changed_labels_first() -> None:
     assert held >= 0.93 * 400
     assert held_by_pairs < 0.7 * 400
     assert abs(sum(errors) / 400) < 0.01
+
+
+def test_expected_gain_is_the_probability_minus_that_of_the_zero_shot_label() -> None:
+    labels, probabilities = torch.tensor([[2, 0], [2, 0], [1, 2]]), torch.tensor([[0.75, 0.25]] * 3)
+    found = expected_gains(Posterior(labels, probabilities), torch.tensor([0, 2, 0]))
+    assert found.tolist() == [0.5, 0.0, 0.75]  # the third row does not have the zero-shot label
+
+
+def test_others_are_described_by_their_changed_labels_alone() -> None:
+    is_changed = torch.tensor([[True, False], [True, True]])
+    expected = torch.tensor([[0.5, 0.0], [0.75, 1.0]])
+    assert Others.of(is_changed, expected, torch.tensor([4, 4])) == Others(0.75, 0.75, 1)
+    assert Others.of(is_changed[:1, 1:], expected[:1, 1:], torch.tensor([4])) == Others(0.0, 0.0, 1)
+
+
+def test_answers_about_harder_images_than_others_measure_the_gain_of_the_others() -> None:
+    """Changed labels are right as often as they are probable, and the doubtful ones are asked."""
+    generator = torch.Generator().manual_seed(0)
+    held, errors, errors_by_answers_alone = 0, [], []
+    for _ in range(300):
+        probability = 0.2 + 0.8 * torch.rand(300, generator=generator, dtype=torch.float64)
+        is_right = torch.rand(300, generator=generator) < probability
+        rows = (1.1 - probability).multinomial(50, generator=generator)
+        is_other = torch.ones(300, dtype=torch.bool).index_fill(0, rows, False)
+        answers = answered(int(is_right[rows].sum()), 0, int((~is_right[rows]).sum()))
+        order = is_right[rows].int().argsort(descending=True)  # answers that won come first
+        expected = replace(answers, expected=probability[rows][order])
+        unanswered = others(1.0, 250, float(probability[is_other].mean()))
+        found, truth = (
+            answered_gain(expected, unanswered, 1.0),
+            float(is_right[is_other].double().mean()),
+        )
+        held += found.low <= truth <= found.high
+        errors.append(found.value - truth)
+        errors_by_answers_alone.append(answered_gain(answers, others(1.0, 250)).value - truth)
+    assert held >= 0.93 * 300
+    assert abs(sum(errors) / 300) < 0.01
+    assert sum(errors_by_answers_alone) / 300 < -0.1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from latte.evaluate.answered_gain import Answered, answered_gain
+from latte.evaluate.answered_gain import Answered, Others, answered_gain
 from latte.interfaces import Interval
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
@@ -145,10 +145,16 @@ def test_gain_is_within_the_share_of_labels_that_change(
 ) -> None:
     changed: list[float] = []
 
-    def gain_of(answered: Answered, share: float, series: int) -> Interval:
-        changed.append(share)
-        assert 0 < series <= 12 - len(answered.answers)
-        return answered_gain(answered, share, series)
+    def gain_of(answered: Answered, others: Others) -> Interval:
+        changed.append(others.changed)
+        assert 0 < others.series <= 12 - len(answered.answers)
+        assert bool((answered.expected[answered.is_changed] > 0).all())
+        assert bool(
+            (answered.expected[answered.is_changed] < 1).any()
+        )  # the labeler's probabilities
+        assert bool((answered.expected[~answered.is_changed] == 0).all())
+        assert (0 < others.expected < 1) == (others.changed > 0)
+        return answered_gain(answered, others)
 
     monkeypatch.setattr("latte.run.cross_fit.answered_gain", gain_of)
     folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 3)}")
