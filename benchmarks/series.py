@@ -4,7 +4,7 @@ Of each folder of images, some are copied: cropped, brightened, saved at low qua
 the size, cropped and brightened as in a burst, all of these, or mirrored. A copy counts as found if
 it is joined with its original. Joined pairs of images of the folder itself are wrong unless the
 folder has copies already: `--pictures` writes a picture of these pairs, to look at. The smallest
-correlation is chosen on the folders `--choose`, and judged on the folders `--judge`.
+agreement is chosen on the folders `--choose`, and judged on the folders `--judge`.
 
 With `--images`, print time and memory of the search among so many random features and thumbnails.
 """
@@ -30,11 +30,11 @@ from benchmarks.scale_features import drawn_features, random_features
 from latte.data.capture_times import burst_pairs, least_alike
 from latte.data.images import Pixels, open_image
 from latte.data.near_copies import (
-    LEAST_CORRELATION,
+    LEAST_AGREEMENT,
     SIDE,
     Thumbnails,
+    agreements,
     candidate_pairs,
-    correlate,
     near_copy_pairs,
     plausible_pairs,
     thumbnail,
@@ -58,7 +58,7 @@ class Compared:
 
     pairs: Tensor
     """(P, 2): the compared pairs."""
-    correlations: Tensor
+    agreements: Tensor
     """(P,)"""
     total: int
     """Number of all pairs, most of which are not compared because their layouts differ."""
@@ -68,8 +68,8 @@ class Compared:
         return self.count(least) / self.total
 
     def count(self, least: float) -> int:
-        """Return the number of pairs that are joined if their correlation is at least `least`."""
-        return int((self.correlations >= least).sum())
+        """Return the number of pairs that are joined if their agreement is at least `least`."""
+        return int((self.agreements >= least).sum())
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ def main(arguments: Sequence[str]) -> None:
         print_cost(options.images, options.features)
         return
     clip = load_clip(options.model, load_registry())
-    least = LEAST_CORRELATION
+    least = LEAST_AGREEMENT
     chosen = [_copied(folder, clip, options) for folder in options.choose]
     if chosen:
         steps = [step / 100 for step in range(50, 91)]
         worst = {step: _worst(chosen, step) for step in steps}
         least = max((step for step in steps if worst[step] >= _RECALL), default=steps[0])
-        say(f"chosen on {len(chosen)} folders: {least}; latte uses {LEAST_CORRELATION}")
+        say(f"chosen on {len(chosen)} folders: {least}; latte uses {LEAST_AGREEMENT}")
     judged = [_copied(folder, clip, options) for folder in options.judge]
     for folder in (*chosen, *judged):
         print_folder(folder, least)
@@ -129,7 +129,7 @@ def print_folder(folder: CopiedFolder, least: float) -> None:
         f"  own images   {pairs} pairs joined: {100 * pairs / folder.own.total:.3f} % of "
         f"{folder.own.total:,} candidates, {100 * pairs / every:.5f} % of all"
     )
-    series = joined(count, {"near-copies": folder.own.pairs[folder.own.correlations >= least]})
+    series = joined(count, {"near-copies": folder.own.pairs[folder.own.agreements >= least]})
     say(f"  largest series of own images: {int(series.sizes.max())} images")
     say(f"  features of burst copies are alike: {100 * folder.alike:.1f} %")
 
@@ -177,8 +177,8 @@ def print_cost(images: int, files: Sequence[Path]) -> None:
 
 def write_picture(folder: CopiedFolder, least: float, path: Path) -> None:
     """Write a picture of the joined pairs of a folder, the least similar first."""
-    order = folder.own.correlations.argsort()
-    rows = [row for row in order.tolist() if folder.own.correlations[row] >= least][:60]
+    order = folder.own.agreements.argsort()
+    rows = [row for row in order.tolist() if folder.own.agreements[row] >= least][:60]
     if not rows:
         return
     sheet = Image.new("RGB", (6 * 250, 124 * (1 + (len(rows) - 1) // 6)), "white")
@@ -226,7 +226,7 @@ def _compare(
 ) -> Compared:
     candidates = pairs if is_near is None else pairs[is_near]
     compared = candidates[plausible_pairs(first, second, candidates)]
-    return Compared(compared, correlate(first, second, compared), len(pairs))
+    return Compared(compared, agreements(first, second, compared), len(pairs))
 
 
 def _together(first: Thumbnails, second: Thumbnails) -> Thumbnails:

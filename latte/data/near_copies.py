@@ -28,13 +28,15 @@ SIDE = 32
 NEIGHBOURS = 10
 """Number of nearest neighbours of each image, by features and by layouts each, that may be its
 near-copies."""
-LEAST_CORRELATION = 0.66
-"""Smallest correlation of the details of near-copies."""
+LEAST_AGREEMENT = 0.66
+"""Smallest agreement of near-copies; see `agreements`."""
 _LEAST_ROUGH = 0.2
 """Smallest correlation at half the size, without scales, of pairs that are aligned at all."""
-_MOST_APART = 0.42
-"""Largest distance of the layouts of near-copies. Regular patterns, such as stripes, and objects in
-the same pose agree in their details alone."""
+_MOST_APART, _HARDLY_APART = 0.42, 0.15
+"""Largest distance of the layouts of near-copies, and the one above which their details must agree
+the better. Regular patterns, and objects in the same pose, agree in their details alone."""
+_COST = 0.5
+"""Correlation that a distance of 1 between layouts costs."""
 _LAYOUT = 4
 """Number of rows and of columns of a layout."""
 _SCALES = (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06)
@@ -46,6 +48,10 @@ _WINDOW = 5
 """Side of the square whose mean is taken from each pixel, so that only details are compared."""
 _FAINT = 10.0
 """Contrast, in grey levels, below which details count less: it can be noise."""
+_PLAIN = 3.0
+"""Contrast of a picture's details, in grey levels, below which most of them can be noise."""
+_SMOOTH, _WIDE_WINDOW = 3, 9
+"""Side of the square whose mean smooths plain pictures, and the window for their details."""
 _ROUGH_PAIRS, _FINE_PAIRS = 2048, 256
 """Numbers of pairs that a thread compares at once, and of pictures that are converted at once."""
 
@@ -126,33 +132,35 @@ def candidate_pairs(
 def are_near_copies(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
     """Return which of the P pairs (row of `first`, row of `second`) show the same picture."""
     places = plausible_pairs(first, second, pairs)
-    correlations = correlate(first, second, pairs[places])
     is_copy = torch.zeros(len(pairs), dtype=torch.bool)
-    is_copy[places[correlations >= LEAST_CORRELATION]] = True
+    is_copy[places[agreements(first, second, pairs[places]) >= LEAST_AGREEMENT]] = True
     return is_copy
 
 
 def plausible_pairs(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
     """Return the places of pairs with about the same layout, whose details agree roughly."""
-    places = _alike(first, second, pairs).nonzero().flatten()
+    places = (_distances(first, second, pairs) <= _MOST_APART).nonzero().flatten()
     correlations = _compared(_rough, first, second, pairs[places], _ROUGH_PAIRS)
     return places[correlations >= _LEAST_ROUGH]
 
 
-def correlate(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
-    """Return the largest correlation (P,) of the details of pairs, over all scales and shifts."""
-    return _compared(_fine, first, second, pairs, _FINE_PAIRS)
+def agreements(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return how well pairs agree (P,): at most 1, for the same details and about the same layout.
+
+    This is the largest correlation of their details over all scales and shifts, less the cost of
+    layouts that differ more than those of most crops.
+    """
+    correlations = _compared(_fine, first, second, pairs, _FINE_PAIRS)
+    return correlations - _COST * (_distances(first, second, pairs) - _HARDLY_APART).clamp_min(0)
 
 
-def _alike(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
-    """Return which pairs (P,) have about the same layout, relative to its contrast."""
-    is_alike = torch.zeros(len(pairs), dtype=torch.bool)
+def _distances(first: Thumbnails, second: Thumbnails, pairs: Tensor) -> Tensor:
+    """Return the distance (P,) of the layouts of pairs; see `layout_distances`."""
+    distances = [torch.zeros(0)]
     for start in range(0, len(pairs), _ROUGH_PAIRS):
-        block = slice(start, start + _ROUGH_PAIRS)
-        first_rows, second_rows = pairs[block].unbind(dim=1)
-        distances = layout_distances(first.layout[first_rows], second.layout[second_rows])
-        is_alike[block] = distances <= _MOST_APART
-    return is_alike
+        first_rows, second_rows = pairs[start : start + _ROUGH_PAIRS].unbind(dim=1)
+        distances.append(layout_distances(first.layout[first_rows], second.layout[second_rows]))
+    return torch.cat(distances)
 
 
 def layout_distances(first: Tensor, second: Tensor) -> Tensor:
@@ -187,28 +195,41 @@ def _rough(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _fine(first: Tensor, second: Tensor) -> Tensor:
-    """Return the correlation (P,) over all scales, and over shifts in thirds of a pixel."""
-    first_details, second_details = (_details(grey.unsqueeze(1)) for grey in (first, second))
+    """Return the correlation (P,) over all scales, and over shifts in thirds of a pixel.
+
+    Pairs with a plain picture are also compared smoothed, with larger details.
+    """
+    pictures = [grey.unsqueeze(1) for grey in (first, second)]
+    correlations = _aligned(*(_details(grey) for grey in pictures))
+    contrasts = [(grey - _local_mean(grey)).std(dim=(1, 2, 3)) for grey in pictures]
+    plain = (torch.minimum(*contrasts) < _PLAIN).nonzero().flatten()
+    smooth = [_local_mean(grey[plain], _SMOOTH) for grey in pictures]
+    larger = _aligned(*(_details(grey, _WIDE_WINDOW) for grey in smooth))
+    return correlations.index_put((plain,), larger.maximum(correlations[plain]))
+
+
+def _aligned(first: Tensor, second: Tensor) -> Tensor:
+    """Return the largest correlation (P,) of details (P, 1, S, S) over scales and shifts."""
     side = SIDE - 2 * _SHIFT
     grid = _grid().expand(len(first), -1, -1, -1)
-    sampled = grid_sample(first_details, grid, padding_mode="border", align_corners=False)
-    templates = sampled.view(len(first), -1, side * side)
-    return _largest_correlation(templates, unfold(second_details, side).transpose(1, 2))
+    sampled = grid_sample(first, grid, padding_mode="border", align_corners=False)
+    templates = sampled.view(len(first), sampled.shape[2] // side, side * side)
+    return _largest_correlation(templates, unfold(second, side).transpose(1, 2))
 
 
-def _details(grey: Tensor) -> Tensor:
+def _details(grey: Tensor, window: int = _WINDOW) -> Tensor:
     """Return pictures (P, 1, S, S) without the mean around each pixel, relative to the contrast.
 
     So a few strong edges, such as those of a white frame, do not outweigh everything else.
     """
-    details = grey - _local_mean(grey)
-    return details / (_local_mean(details.square()).sqrt() + _FAINT)
+    details = grey - _local_mean(grey, window)
+    return details / (_local_mean(details.square(), window).sqrt() + _FAINT)
 
 
-def _local_mean(pictures: Tensor) -> Tensor:
-    """Return the mean (P, 1, S, S) around each pixel."""
-    margin = _WINDOW // 2
-    return avg_pool2d(pad(pictures, (margin,) * 4, mode="replicate"), _WINDOW, stride=1)
+def _local_mean(pictures: Tensor, window: int = _WINDOW) -> Tensor:
+    """Return the mean (P, 1, S, S) of the square around each pixel."""
+    margin = window // 2
+    return avg_pool2d(pad(pictures, (margin,) * 4, mode="replicate"), window, stride=1)
 
 
 def _largest_correlation(templates: Tensor, patches: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from latte.run.images import Images
 from latte.run.workspace import Workspace
 
 _IGNORED = "ignored dates"
-_SEARCH = 1
+_SEARCH = 2
 """Number of the way in which series are found; stored pairs of another way are not used."""
 
 

@@ -11,7 +11,14 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn.functional import normalize
 
-from latte.data.near_copies import Thumbnails, are_near_copies, near_copy_pairs, thumbnail
+from latte.data.near_copies import (
+    Thumbnails,
+    agreements,
+    are_near_copies,
+    layout_distances,
+    near_copy_pairs,
+    thumbnail,
+)
 
 
 def detailed(seed: int, side: int = 120) -> Image.Image:
@@ -73,6 +80,27 @@ def test_pictures_without_details_are_no_near_copies() -> None:
     for colour in ("black", "white", "red"):
         plain = Image.new("RGB", (40, 30), colour)
         assert not are_copies(plain, plain)
+
+
+def plain(seed: int) -> Image.Image:
+    """Return a picture whose details differ by about a grey level, such as water from above."""
+    return Image.blend(Image.new("RGB", (64, 64), (40, 60, 90)), detailed(seed, 64), 0.1)
+
+
+def test_poor_copies_of_plain_pictures_are_near_copies_and_other_plain_ones_are_not() -> None:
+    for seed in range(10):
+        image = plain(seed)
+        assert are_copies(image, poor(image.crop((0, 2, 62, 64)).resize((31, 31))))
+        assert not are_copies(image, plain(seed + 100))
+
+
+def test_details_must_agree_the_better_the_more_layouts_differ() -> None:
+    image, pair = thumbnails([detailed(0)]), torch.tensor([[0, 0]])
+    for change, cost in ((0.0, 0.0), (0.02, 0.0), (0.1, 0.5)):
+        other = Thumbnails(image.grey, image.layout + change * torch.tensor([1.0, -1.0]).repeat(24))
+        distance = layout_distances(image.layout, other.layout)
+        expected = 1 - cost * (float(distance) - 0.15)
+        assert float(agreements(image, other, pair)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_pairs_are_found_among_neighbours_only() -> None:
