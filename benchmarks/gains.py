@@ -9,7 +9,7 @@ with C classes, a true gain must then be measured as gain times 1 - share - shar
 
 *Before* is the paired interval of all left-out answers of classes with two answers or more; *now*
 is `latte.evaluate.answered_gain`. Its factor is the smallest whose intervals hold 95 % of the true
-gains of each plan; it is chosen on every second set and judged on the other sets, then the halves
+gains of each row; it is chosen on every second set and judged on the other sets, then the halves
 are exchanged. With `--wrong`, it is latte's. Biases are means over sets, with their standard error
 over sets.
 """
@@ -153,7 +153,7 @@ def print_samples(samples: Samples) -> None:
     factors = judged(samples)
     chosen_factors = ", ".join(f"{factor:.2f}" for factor in sorted({*factors.values()}))
     everything = [sample for cell in samples.values() for sample in cell]
-    everywhere = chosen(everything, [*factors])
+    everywhere = chosen(samples, [*factors])
     say(f"{len(everything)} draws of {len(factors)} sets; factors of the halves: {chosen_factors}")
     say(f"factor of all sets: {everywhere:.2f}; latte uses {WIDENING}", "")
     parts = [f"{part}, {when}" for when in ("before", "now") for part in _PARTS]
@@ -223,22 +223,19 @@ def judged(samples: Samples) -> dict[str, float]:
     if any(sample.wrong for sample in everything):
         return dict.fromkeys(names, WIDENING)
     if not halves[1]:
-        return dict.fromkeys(names, chosen(everything, names))
-    factors = chosen(everything, halves[1]), chosen(everything, halves[0])
+        return dict.fromkeys(names, chosen(samples, names))
+    factors = chosen(samples, halves[1]), chosen(samples, halves[0])
     return {name: factor for half, factor in zip(halves, factors, strict=True) for name in half}
 
 
-def chosen(samples: Sequence[Sample], names: Sequence[str]) -> float:
-    """Return the smallest factor that holds 95 % of the gains of each plan on the sets `names`."""
-    plans: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if sample.name in names:
-            plans.setdefault(sample.plan, []).append(sample)
+def chosen(samples: Samples, names: Sequence[str]) -> float:
+    """Return the smallest factor that holds 95 % of the gains of each cell on the sets `names`."""
+    cells = [[sample for sample in cell if sample.name in names] for cell in samples.values()]
 
-    def held(factor: float, part: Sequence[Sample]) -> float:
-        return mean(holds(estimate(sample.draw, factor), sample.due) for sample in part)
+    def held(factor: float, cell: Sequence[Sample]) -> float:
+        return mean(holds(estimate(sample.draw, factor), sample.due) for sample in cell)
 
     def is_enough(factor: float) -> bool:
-        return all(held(factor, part) >= _HELD for part in plans.values())
+        return all(held(factor, cell) >= _HELD for cell in cells if cell)
 
     return next(filter(is_enough, FACTORS), FACTORS[-1])

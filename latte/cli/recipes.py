@@ -107,8 +107,8 @@ def check(
     images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
     names, and of labelled images that an earlier run of the recipe found to be near-copies of
-    training images. Lists the files whose content a run sends to another machine, and the
-    machine's address.
+    training images; before a run, says how to count them. Lists the files whose content a run sends
+    to another machine, and the machine's address.
     """
     if schema:
         from latte.recipe.schema import recipe_schema
@@ -153,21 +153,31 @@ def check(
             echo(f"warning: {warning}", err=True)
     for line in sent_files(checked, dataset):
         echo(line, err=True)
-    if copies := _known_copies(checked):
-        echo(in_lines(f"warning: {copies}"), err=True)
+    has_labelled_images = dataset is not None and bool(dataset.evaluation_images())
+    line = _copies_line(checked, f"latte run {recipe}", has_labelled_images=has_labelled_images)
+    if line:
+        echo(in_lines(line), err=True)
 
 
-def _known_copies(recipe: Recipe) -> str | None:
-    """Return a sentence on test images that are near-copies, if a run of the recipe found some."""
+def _copies_line(recipe: Recipe, command: str, *, has_labelled_images: bool) -> str | None:
+    """Return a line on test images that are near-copies, as a run of the recipe has found them.
+
+    Before a run, the line names the `command` that counts them: this needs features and pixels of
+    all images.
+    """
     from latte.report.accuracy import copies_sentence
     from latte.run.workspace import run_folder
 
     try:
-        record = run_folder(recipe, None).results
-        copies = record.read().evaluate.near_copies if record.exists() else None
+        results = run_folder(recipe, None).results
+        if results.exists() and results.finished("evaluate") is not None:
+            copies = results.read().evaluate.near_copies
+            return f"warning: {copies_sentence(copies)}" if copies else None
     except LatteError:  # the run says what is damaged
         return None
-    return copies_sentence(copies) if copies else None
+    if not (has_labelled_images and recipe.series.near_copies):
+        return None
+    return f"labelled images that are near-copies of training images: `{command}` counts them"
 
 
 def annotated(recipe: Recipe) -> str:

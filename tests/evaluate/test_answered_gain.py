@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from latte.evaluate.answered_gain import (
+    TRUST,
     Answered,
     Others,
     answered_gain,
@@ -172,12 +173,12 @@ def test_others_are_described_by_their_changed_labels_alone() -> None:
 
 
 def test_answers_about_harder_images_than_others_measure_the_gain_of_the_others() -> None:
-    """Changed labels are right as often as they are probable, and the doubtful ones are asked."""
+    """The doubtful labels are asked about, and labels are right the less often for each doubt."""
     generator = torch.Generator().manual_seed(0)
     held, errors, errors_by_answers_alone = 0, [], []
     for _ in range(300):
-        probability = 0.2 + 0.8 * torch.rand(300, generator=generator, dtype=torch.float64)
-        is_right = torch.rand(300, generator=generator) < probability
+        probability = 0.4 + 0.6 * torch.rand(300, generator=generator, dtype=torch.float64)
+        is_right = torch.rand(300, generator=generator) < 1 - TRUST * (1 - probability)
         rows = (1.1 - probability).multinomial(50, generator=generator)
         is_other = torch.ones(300, dtype=torch.bool).index_fill(0, rows, False)
         answers = answered(int(is_right[rows].sum()), 0, int((~is_right[rows]).sum()))

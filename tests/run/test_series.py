@@ -115,6 +115,17 @@ def test_near_copies_among_test_images_are_named_and_can_be_left_out(runs: TinyR
     assert "near-copy of training images" in said.err
 
 
+def test_check_says_what_counts_near_copies_until_a_run_has_counted_them(runs: TinyRuns) -> None:
+    (runs.folder / "test/red/near.png").unlink()
+    path = runs.folder / "recipe.yaml"
+    path.write_text(RECIPE)
+    line = f"near-copies of training images: `latte run {path}` counts them"
+    assert line in " ".join(runs.latte("check", str(path)).err.split())
+    assert "near-cop" not in runs.latte("check", str(path), "--set", OFF).err
+    folder = runs.run(path.read_text())
+    assert "near-cop" not in runs.latte("check", str(folder / "recipe.yaml")).err
+
+
 def test_column_series_joins_images_and_empty_cells_do_not(runs: TinyRuns) -> None:
     table = runs.folder / "photos.csv"
     names = ("e.png", "f.png", "a.png", "burst0.jpg")
