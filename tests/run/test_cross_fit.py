@@ -59,6 +59,14 @@ def test_answers_about_a_series_are_in_one_fold_and_series_spread_over_all_folds
     assert Counter(fold for _, fold in fold_of_series) == dict.fromkeys(range(FOLDS), 6)
 
 
+def test_one_series_of_100_000_answers_is_in_one_fold_and_counts_as_one() -> None:
+    labels = {f"key {number}": number % 2 for number in range(100_000)}
+    assert len({*folds(labels, dict.fromkeys(labels, 7)).values()}) == 1
+    one_series = AnswerFacts(answers=100_000, series=1, classes=2)
+    expected = "100,000 answers about 1 series taught the model; its gain is not measured."
+    assert taught_sentence(one_series) == expected
+
+
 def test_the_taught_model_is_used_unless_its_interval_is_below_zero() -> None:
     for bounds, strength, outcome, tone in (
         ((0.1, 0.2, 0.3), 1.0, "better", "better"),
