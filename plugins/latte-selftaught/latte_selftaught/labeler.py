@@ -1,0 +1,141 @@
+"""Labeler `self-taught`: the method of `self_taught` as a component of latte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latte.api import (
+    Batch,
+    Classifier,
+    EpochInfo,
+    FeatureBank,
+    JointLabeler,
+    JointLabels,
+    LabelStream,
+    Options,
+    PrototypeAggregator,
+    TrainingStart,
+    long_task,
+)
+from latte_selftaught.self_taught import ROUNDS, self_taught, useful
+
+_HALF = 0.5
+
+
+class SelfTaughtOptions(Options):
+    """Options of the labeler `self-taught`."""
+
+    weight: float = Field(
+        default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
+    )
+
+
+class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
+    """Labeler that labels each learner's features of all images by self-taught ridge regression.
+
+    The answers are `TrainingStart.corrections`: class C, one more than the last name, is "none of
+    these". Encoders of the recipe whose neighbours are hardly ever those of the CLIP are left out:
+    labels and classifier are then those without them, to the bit.
+    """
+
+    stream = "self-taught"
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot classifier and the other inputs; choose the encoders."""
+        super().start(start)
+        self._encoder_rows: list[dict[str, Tensor]] = []
+        self.encoders = {
+            name: features.to(start.image_features)
+            for name, features in start.encoder_features.items()
+            if useful(start.image_features, features.to(start.image_features))
+        }
+
+    def on_epoch_start(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> EpochInfo:
+        """Label all images per learner; return classifiers of learners and of used encoders."""
+        self._encoder_rows = []
+        info = super().on_epoch_start(banks, aggregators, epoch)
+        return EpochInfo(members(info.classifiers, self._encoder_rows))
+
+    def label(
+        self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> JointLabels:
+        """Label the images, and return the regression as classifier."""
+        corrections = self.training.corrections
+        nobody = torch.full((len(features),), -1, device=features.device)
+        work = len(features) * (ROUNDS + 2)
+        with long_task(self.context.progress, "label images", work, "images") as task:
+            taught = self_taught(
+                features,
+                self.training.class_features.to(features),
+                nobody if corrections is None else corrections.to(features.device),
+                encoders=[*self.encoders.values()],
+                advance=task.advance,
+            )
+        # The classifier gives similarities: latte multiplies them by the logit scale.
+        scale = float(self.context.frozen_clip().logit_scale)
+        rows, *encoder_rows = (part / scale for part in taught.rows)
+        owners = torch.arange(len(rows), device=rows.device)
+        self._encoder_rows.append(dict(zip(self.encoders, encoder_rows, strict=True)))
+        posterior = taught.posterior
+        return JointLabels(
+            posterior.labels[:, 0],
+            torch.ones_like(posterior.probabilities[:, 0]),
+            Classifier(rows, owners, taught.bias / scale),
+            posterior,
+        )
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return one label stream, `self-taught`, with the labels of the epoch's start."""
+        if self.options.weight == 0:
+            return []
+        streams = super().assign(batch, image_features, aggregator)
+        return [replace(stream, scale=self.options.weight) for stream in streams]
+
+    def extras(self) -> dict[str, str | int | float]:
+        """Return the number of images in doubt, and the encoders that the labels use."""
+        likeliest = [
+            rows for name, rows in self.state().items() if name.startswith("probabilities.")
+        ]
+        facts: dict[str, str | int | float] = {}
+        if likeliest:
+            facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        for name in self.training.encoder_features:
+            facts[f"Labels use {name}"] = "yes" if name in self.encoders else "no"
+        return facts
+
+
+def members(
+    learners: Mapping[str, Classifier], encoder_rows: list[dict[str, Tensor]]
+) -> dict[str, Classifier]:
+    """Return the classifiers of learners and encoders whose mean similarities are the model's.
+
+    The similarities of a learner are those of its classifier, plus the products of an encoder's
+    features and its rows (C, E) in `encoder_rows`. latte averages the similarities of learners and
+    encoders, so all rows and biases are multiplied to give the mean over learners.
+    """
+    encoders = encoder_rows[0] if encoder_rows else {}
+    factor = (len(learners) + len(encoders)) / max(1, len(learners))
+    classifiers = {
+        name: Classifier(
+            factor * one.weights, one.owners, None if one.bias is None else factor * one.bias
+        )
+        for name, one in learners.items()
+    }
+    owners = [one.owners for one in learners.values()]
+    for name in encoders:
+        total = torch.stack([rows[name] for rows in encoder_rows]).sum(dim=0)
+        classifiers[name] = Classifier(factor * total, owners[0])
+    return classifiers

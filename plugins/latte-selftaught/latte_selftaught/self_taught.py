@@ -1,0 +1,314 @@
+"""Self-taught ridge regression: one method without answers and with them, on one page.
+
+Given are N unit image features, C unit class texts t_c, and M answers: image i shows class y_i with
+the reliability p_i (1 for a person's answer, 0 for an image without answer).
+
+    m, l     = mean feature, mean length of (feature - m)
+    x_i      = unit(feature_i - m)                                          centred images
+    c_c      = unit(t_c - mean t); 0 for a class without text               centred texts
+    b_c      = KEEP C / (C + M) (m . c_c - mean over classes) / l           what centring took
+    S        = D^-1/2 (G + G') D^-1/2, G_ij = x_i . x_j >= 0 if j is one of the nearest of i
+
+    f_i      = p_i (y_i - 1/C) + (1 - p_i) (R x_i + TEXT b)                 scores; y_i is one-hot
+    g        = f smoothed over S: SMOOTHINGS times  g <- (1 - SMOOTH) f + SMOOTH S g
+    R        = argmin  sum_i p_i |y_i - 1/C - R x_i - TEXT b|^2             the answers
+                     + sum_i w_i |q_i - 1/C - R x_i - TEXT b|^2             its own labels q
+                     + RIDGE |R - TEXT c|^2                                 the texts
+
+In the first of ROUNDS + 1 regressions, all w_i are 0. For each further one, q_i = argmax_c g_i, and
+
+    w_i      = TAUGHT (1 - p_i) min(1, mean size of a class / size of class q_i)
+
+for the share SURE of images with the largest margins in g; sizes count these images, and the mean
+leaves out classes with fewer than two. The probabilities are softmax(g / TEMPERATURE). New images
+have no neighbours: their scores are R (feature - m) / l + TEXT b.
+
+Further encoders: their centred unit features are appended to x_i, with zeros in c_c. "None of
+these" is one more class without text, once two answers say so. Every sum over images is added up
+in blocks, and columns of g do not depend on each other: so memory does not grow with N x C, and
+blocks do not depend on the number of threads.
+
+Self-training goes back to Scudder (1965) and Lee (2013, Pseudo-Label); ridge regression towards the
+texts is the linear form of ProKeR (Bendou et al., CVPR 2025); smoothing over neighbours is that of
+Zhou et al. (NIPS 2003). `python -m benchmarks self_taught` chose the constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, pad
+
+from latte.api import (
+    Posterior,
+    nearest_neighbours,
+    parallel_map,
+    row_blocks,
+    symmetric_graph,
+)
+
+TEXT, RIDGE, TAUGHT, SURE, KEEP = 0.75, 0.5, 0.3, 0.8, 0.2
+NEIGHBOURS, SMOOTH, SMOOTHINGS, ROUNDS = 8, 0.5, 6, 2
+TEMPERATURE = 0.1
+LEAST_NONE = 2
+"""With fewer answers "none of these", these answers teach nothing."""
+STORED = 5
+"""Number of the likeliest classes of an image whose probabilities are stored."""
+BLOCK_SCORES = 2**24
+"""Largest number of scores of a block of classes."""
+LEAST_SHARED = 2.0
+"""An encoder is used if its neighbours are those of the CLIP this many times as often as chance."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers about N images."""
+
+    classes: Tensor
+    """(N,) int64: the class, C for "none of these", or -1 for no answer."""
+    reliabilities: Tensor
+    """(N,) in [0, 1]: probability that the answer is right; 0 is no answer."""
+
+    @classmethod
+    def of(cls, classes: Tensor, reliabilities: Tensor | None, texts: Tensor) -> Answers:
+        """Return the answers that teach; see `LEAST_NONE`."""
+        given = (classes >= 0).to(texts)
+        given = given if reliabilities is None else given * reliabilities.to(texts)
+        is_none = (classes == len(texts)) & (given > 0)
+        if int(is_none.sum()) < LEAST_NONE:
+            given = given.masked_fill(is_none, 0.0)
+        return cls(classes.where(given > 0, -1), given)
+
+    @property
+    def count(self) -> float:
+        """Number of answers M."""
+        return float(self.reliabilities.sum())
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Features of all images by one model, minus their mean."""
+
+    directions: Tensor
+    """(N, D): unit vectors."""
+    mean: Tensor
+    """(D,)"""
+    length: float
+    """Mean length before scaling."""
+
+    @classmethod
+    def of(cls, features: Tensor) -> Centred:
+        """Return the centred unit features (N, D)."""
+        mean = features.mean(dim=0)
+        centred = features - mean
+        length = float(centred.norm(dim=1).mean()) or 1.0
+        return cls(normalize(centred, dim=1), mean, length)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Labels of all images, and a linear classifier of new images."""
+
+    posterior: Posterior
+    rows: tuple[Tensor, ...]
+    """(C, D) and (C, E) of each encoder: weights of the features; see `bias`."""
+    bias: Tensor
+    """(C,): softmax(features @ rows.T + ... + bias) are the probabilities of new images."""
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The best classes of each image after smoothing."""
+
+    values: Tensor
+    """(N, K): largest scores g, the largest first."""
+    classes: Tensor
+    """(N, K): their classes."""
+    total: Tensor
+    """(N,): log-sum-exp of g / TEMPERATURE over all classes."""
+    last: Tensor
+    """(N,): scores of the last class."""
+
+    def joined(self, other: _Scores) -> _Scores:
+        """Return the best classes of both blocks; `other` has the last class."""
+        values = torch.cat([self.values, other.values], dim=1)
+        best = values.topk(min(self.values.shape[1], values.shape[1]), dim=1)
+        classes = torch.cat([self.classes, other.classes], dim=1).gather(1, best.indices)
+        return _Scores(best.values, classes, self.total.logaddexp(other.total), other.last)
+
+
+def self_taught(
+    images: Tensor,
+    texts: Tensor,
+    answers: Tensor,
+    *,
+    reliabilities: Tensor | None = None,
+    encoders: Sequence[Tensor] = (),
+    advance: Callable[[int], object] = lambda images: None,
+) -> Taught:
+    """Label all images; see the equations of this module.
+
+    Args:
+        images: (N, D): unit features of N > 0 images.
+        texts: (C, D): unit features of the class texts.
+        answers: (N,) int64: given classes, C for "none of these", and -1 for no answer.
+        reliabilities: (N,) in [0, 1]: probability that each answer is right; None: 1.
+        encoders: (N, E): unit features of the images by each encoder, which `useful` has checked.
+        advance: called with the numbers of images whose neighbours are found, and then with N times
+            the share of the work that is done in each step, N for each regression.
+    """
+    given = Answers.of(answers, reliabilities, texts)
+    (spaces,) = parallel_map(lambda all_: [*map(Centred.of, all_)], [[images, *encoders]])
+    features = torch.cat([space.directions for space in spaces], dim=1)
+    names, has_none = len(texts), bool((given.classes == len(texts)).any())
+    classes = names + has_none
+    directions = normalize(texts - texts.mean(dim=0), dim=1)
+    taken = (directions @ spaces[0].mean) / spaces[0].length
+    kept = KEEP * names / (names + given.count)
+    bias = pad(TEXT * kept * (taken - taken.mean()), (0, int(has_none)))
+    text_rows = pad(TEXT * directions, (0, features.shape[1] - texts.shape[1], 0, int(has_none)))
+    graph = neighbour_graph(features, advance)
+    examples = [(given.classes, given.reliabilities)]
+    for round_ in range(ROUNDS + 1):
+        rows = _regressed(features, text_rows, bias, examples)
+        best = STORED + has_none if round_ == ROUNDS else 2
+        scores = _scores(features, rows, bias, given, graph, min(best, classes), advance)
+        if round_ < ROUNDS:
+            examples = [examples[0], _own_examples(scores, given, classes)]
+    parts = torch.split(rows[:names], [space.directions.shape[1] for space in spaces], dim=1)
+    return Taught(_posterior(scores, names, classes), *_of_new_images(parts, spaces, bias[:names]))
+
+
+def neighbour_graph(features: Tensor, advance: Callable[[int], object]) -> Tensor:
+    """Return the graph S (N, N) of rows (N, P) as a sparse matrix, normalised by its degrees."""
+    cosines, indices = nearest_neighbours(normalize(features, dim=1), NEIGHBOURS, advance=advance)
+    weights, edges = cosines.clamp_min(0), indices.flatten()
+    degrees = weights.sum(dim=1).index_add(0, edges, weights.flatten())
+    roots = degrees.clamp_min(torch.finfo(degrees.dtype).tiny).rsqrt()
+    roots = torch.where(degrees > 0, roots, 0.0)
+    return symmetric_graph(weights * roots.unsqueeze(1) * roots[indices], indices)
+
+
+def useful(images: Tensor, encoder: Tensor) -> bool:
+    """Return True if the neighbours of images by an encoder (N, E) are often those by CLIP (N, D).
+
+    Random features share as many neighbours with CLIP as chance: NEIGHBOURS / (N - 1) of them.
+    """
+    near, near_by_encoder = (
+        nearest_neighbours(Centred.of(features).directions, NEIGHBOURS)[1]
+        for features in (images, encoder)
+    )
+    count = near.shape[1]
+    shared = (near.unsqueeze(2) == near_by_encoder.unsqueeze(1)).sum() / max(1, near.numel())
+    return float(shared) > LEAST_SHARED * count / max(1, len(images) - 1)
+
+
+def _regressed(
+    features: Tensor, text_rows: Tensor, bias: Tensor, examples: Sequence[tuple[Tensor, Tensor]]
+) -> Tensor:
+    """Return the rows R (C, P) of the ridge regression; an example is a class and a weight."""
+    width, classes = features.shape[1], len(text_rows)
+    weights = torch.stack([weight for _, weight in examples]).sum(dim=0)
+    used = weights.nonzero().squeeze(1)
+
+    def sums(block: slice) -> tuple[Tensor, Tensor, Tensor]:
+        places = used[block]
+        rows, weight = features[places], weights[places].unsqueeze(1)
+        targets = rows.new_zeros(classes, width)
+        for labels, share in examples:
+            weighted = rows * share[places].unsqueeze(1)
+            targets.index_add_(0, labels[places].clamp_min(0), weighted)
+        return (weight * rows).T @ rows, targets, (weight * rows).sum(dim=0)
+
+    square = torch.eye(width, dtype=torch.float64, device=features.device).mul_(RIDGE)
+    targets, total = square.new_zeros(classes, width), square.new_zeros(width)
+    for block_square, block_targets, block_total in parallel_map(
+        sums, row_blocks(len(used), width)
+    ):
+        square += block_square
+        targets += block_targets
+        total += block_total
+    # With R = TEXT c + B, the square of B alone is penalised.
+    known = RIDGE * text_rows.double() + targets
+    known -= torch.outer(1 / classes + bias.double(), total)
+    (rows,) = parallel_map(
+        lambda right: torch.cholesky_solve(right, torch.linalg.cholesky(square)), [known.T]
+    )
+    return rows.T.to(features)
+
+
+def _scores(
+    features: Tensor,
+    rows: Tensor,
+    bias: Tensor,
+    given: Answers,
+    graph: Tensor,
+    best: int,
+    advance: Callable[[int], object],
+) -> _Scores:
+    """Return the `best` largest smoothed scores of each image, computed in blocks of classes."""
+    count, classes = len(features), len(rows)
+    answered = (given.reliabilities > 0).nonzero().squeeze(1)
+    reliabilities, labels = given.reliabilities[answered].unsqueeze(1), given.classes[answered]
+    size = max(1, BLOCK_SCORES // count)
+
+    def of_block(start: int) -> _Scores:
+        numbers = torch.arange(start, min(start + size, classes), device=features.device)
+        scores = torch.addmm(bias[numbers], features, rows[numbers].T)
+        targets = (labels.unsqueeze(1) == numbers).to(scores) - 1 / classes
+        scores[answered] = torch.lerp(scores[answered], targets, reliabilities)
+        smooth = scores
+        for _ in range(SMOOTHINGS if graph.values().numel() else 0):
+            smooth = torch.addmm(scores, graph, smooth, beta=1 - SMOOTH, alpha=SMOOTH)
+        top = smooth.topk(min(best, len(numbers)), dim=1)
+        total = (smooth / TEMPERATURE).logsumexp(dim=1)
+        return _Scores(top.values, top.indices + start, total, smooth[:, -1].clone())
+
+    joined: _Scores | None = None
+    starts = range(0, classes, size)
+    for block in parallel_map(of_block, starts):
+        joined = block if joined is None else joined.joined(block)
+        advance(count // len(starts))
+    assert joined is not None, "there is a class"
+    return joined
+
+
+def _own_examples(scores: _Scores, given: Answers, classes: int) -> tuple[Tensor, Tensor]:
+    """Return the label q (N,) and the weight w (N,) of each image."""
+    labels, values = scores.classes[:, 0], scores.values
+    margins = values[:, 0] - values[:, -1]
+    sure = margins.topk(max(1, int(SURE * len(margins)))).indices
+    sizes = labels[sure].bincount(minlength=classes).to(values)
+    several = sizes[sizes > 1]
+    mean = several.mean() if len(several) else values.new_tensor(1.0)
+    weights = TAUGHT * (mean / sizes[labels[sure]]).clamp_max(1) * (1 - given.reliabilities[sure])
+    return labels, torch.zeros_like(margins).index_copy(0, sure, weights)
+
+
+def _posterior(scores: _Scores, names: int, classes: int) -> Posterior:
+    """Return the probabilities of the likeliest names, and of "none of these" if it is a class."""
+    total = scores.total.unsqueeze(1)
+    if classes == names:
+        probabilities = (scores.values / TEMPERATURE - total).exp()
+        return Posterior(scores.classes.cpu(), probabilities.cpu())
+    values = scores.values.masked_fill(scores.classes == names, -torch.inf)
+    best = values.topk(min(STORED, names), dim=1)
+    labels = scores.classes.gather(1, best.indices)
+    none = (scores.last / TEMPERATURE - scores.total).exp()
+    return Posterior(labels.cpu(), (best.values / TEMPERATURE - total).exp().cpu(), none.cpu())
+
+
+def _of_new_images(
+    parts: Sequence[Tensor], spaces: Sequence[Centred], bias: Tensor
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Return the rows and the bias of a classifier of unit features, from rows for directions."""
+    rows = tuple(
+        part / (space.length * TEMPERATURE) for part, space in zip(parts, spaces, strict=True)
+    )
+    middle = torch.stack([row @ space.mean for row, space in zip(rows, spaces, strict=True)]).sum(
+        dim=0
+    )
+    return rows, bias / TEMPERATURE - middle
