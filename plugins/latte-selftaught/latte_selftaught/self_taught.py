@@ -132,10 +132,10 @@ class _Scores:
     last: Tensor
     """(N,): scores of the last class."""
 
-    def joined(self, other: _Scores) -> _Scores:
-        """Return the best classes of both blocks; `other` has the last class."""
+    def joined(self, other: _Scores, count: int) -> _Scores:
+        """Return the `count` best classes of both blocks; `other` has the last class."""
         values = torch.cat([self.values, other.values], dim=1)
-        best = values.topk(min(self.values.shape[1], values.shape[1]), dim=1)
+        best = values.topk(min(count, values.shape[1]), dim=1)
         classes = torch.cat([self.classes, other.classes], dim=1).gather(1, best.indices)
         return _Scores(best.values, classes, self.total.logaddexp(other.total), other.last)
 
@@ -270,7 +270,7 @@ def _scores(
     joined: _Scores | None = None
     starts = range(0, classes, size)
     for block in parallel_map(of_block, starts):
-        joined = block if joined is None else joined.joined(block)
+        joined = block if joined is None else joined.joined(block, best)
         advance(count // len(starts))
     assert joined is not None, "there is a class"
     return joined
