@@ -40,8 +40,8 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
     """Labeler that labels each learner's features of all images by self-taught ridge regression.
 
     The answers are `TrainingStart.corrections`: class C, one more than the last name, is "none of
-    these". Encoders of the recipe whose neighbours are hardly ever those of the CLIP are left out:
-    labels and classifier are then those without them, to the bit.
+    these". Encoders of the recipe that `useful` does not accept are left out: labels and
+    classifier are then those without them, to the bit.
     """
 
     stream = "self-taught"

@@ -35,6 +35,7 @@ Zhou et al. (NIPS 2003). `python -m benchmarks self_taught` chose the constants.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,25 +43,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from latte.api import (
-    Posterior,
-    nearest_neighbours,
-    parallel_map,
-    row_blocks,
-    symmetric_graph,
-)
+from latte.api import Posterior, nearest_neighbours, parallel_map, row_blocks, symmetric_graph
 
 TEXT, RIDGE, TAUGHT, SURE, KEEP = 0.75, 0.5, 0.3, 0.8, 0.2
 NEIGHBOURS, SMOOTH, SMOOTHINGS, ROUNDS = 8, 0.5, 6, 2
-TEMPERATURE = 0.1
+TEMPERATURE = 0.2
 LEAST_NONE = 2
 """With fewer answers "none of these", these answers teach nothing."""
 STORED = 5
 """Number of the likeliest classes of an image whose probabilities are stored."""
 BLOCK_SCORES = 2**24
 """Largest number of scores of a block of classes."""
-LEAST_SHARED = 2.0
-"""An encoder is used if its neighbours are those of the CLIP this many times as often as chance."""
+LEAST_SHARED, MOST_COMPARED = 0.2, 128
+"""An encoder is used if this share of neighbours, beyond chance, is the CLIP's; and the largest
+number of images among which neighbours are compared, because more images share fewer."""
 
 
 @dataclass(frozen=True)
@@ -82,30 +78,16 @@ class Answers:
             given = given.masked_fill(is_none, 0.0)
         return cls(classes.where(given > 0, -1), given)
 
-    @property
-    def count(self) -> float:
-        """Number of answers M."""
-        return float(self.reliabilities.sum())
-
 
 @dataclass(frozen=True)
-class Centred:
-    """Features of all images by one model, minus their mean."""
+class Space:
+    """Features of one model, before they are centred and scaled."""
 
-    directions: Tensor
-    """(N, D): unit vectors."""
+    width: int
     mean: Tensor
-    """(D,)"""
+    """(D,): mean over all images."""
     length: float
-    """Mean length before scaling."""
-
-    @classmethod
-    def of(cls, features: Tensor) -> Centred:
-        """Return the centred unit features (N, D)."""
-        mean = features.mean(dim=0)
-        centred = features - mean
-        length = float(centred.norm(dim=1).mean()) or 1.0
-        return cls(normalize(centred, dim=1), mean, length)
+    """Mean length of the centred features."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +143,12 @@ def self_taught(
             the share of the work that is done in each step, N for each regression.
     """
     given = Answers.of(answers, reliabilities, texts)
-    (spaces,) = parallel_map(lambda all_: [*map(Centred.of, all_)], [[images, *encoders]])
-    features = torch.cat([space.directions for space in spaces], dim=1)
+    features, spaces = centred([images, *encoders])
     names, has_none = len(texts), bool((given.classes == len(texts)).any())
     classes = names + has_none
     directions = normalize(texts - texts.mean(dim=0), dim=1)
     taken = (directions @ spaces[0].mean) / spaces[0].length
-    kept = KEEP * names / (names + given.count)
+    kept = KEEP * names / (names + float(given.reliabilities.sum()))
     bias = pad(TEXT * kept * (taken - taken.mean()), (0, int(has_none)))
     text_rows = pad(TEXT * directions, (0, features.shape[1] - texts.shape[1], 0, int(has_none)))
     graph = neighbour_graph(features, advance)
@@ -178,13 +159,28 @@ def self_taught(
         scores = _scores(features, rows, bias, given, graph, min(best, classes), advance)
         if round_ < ROUNDS:
             examples = [examples[0], _own_examples(scores, given, classes)]
-    parts = torch.split(rows[:names], [space.directions.shape[1] for space in spaces], dim=1)
+    parts = torch.split(rows[:names], [space.width for space in spaces], dim=1)
     return Taught(_posterior(scores, names, classes), *_of_new_images(parts, spaces, bias[:names]))
 
 
+def centred(models: Sequence[Tensor]) -> tuple[Tensor, list[Space]]:
+    """Return x (N, D + E + ...) of the features by each model, side by side, and their spaces."""
+    widths = [features.shape[1] for features in models]
+    rows = models[0].new_empty(len(models[0]), sum(widths))
+
+    def fill(place: int) -> Space:
+        part, features = torch.split(rows, widths, dim=1)[place], models[place]
+        mean = features.mean(dim=0)
+        lengths = torch.sub(features, mean, out=part).norm(dim=1, keepdim=True)
+        part /= lengths.clamp_min(torch.finfo(part.dtype).tiny)
+        return Space(widths[place], mean, float(lengths.mean()) or 1.0)
+
+    return rows, [*parallel_map(fill, range(len(models)))]
+
+
 def neighbour_graph(features: Tensor, advance: Callable[[int], object]) -> Tensor:
-    """Return the graph S (N, N) of rows (N, P) as a sparse matrix, normalised by its degrees."""
-    cosines, indices = nearest_neighbours(normalize(features, dim=1), NEIGHBOURS, advance=advance)
+    """Return the graph S (N, N) of rows (N, P) of equal length, as a sparse matrix."""
+    cosines, indices = nearest_neighbours(features, NEIGHBOURS, advance=advance)
     weights, edges = cosines.clamp_min(0), indices.flatten()
     degrees = weights.sum(dim=1).index_add(0, edges, weights.flatten())
     roots = degrees.clamp_min(torch.finfo(degrees.dtype).tiny).rsqrt()
@@ -193,17 +189,18 @@ def neighbour_graph(features: Tensor, advance: Callable[[int], object]) -> Tenso
 
 
 def useful(images: Tensor, encoder: Tensor) -> bool:
-    """Return True if the neighbours of images by an encoder (N, E) are often those by CLIP (N, D).
+    """Return True if neighbours by the CLIP (N, D) are often those by an encoder (N, E), too.
 
-    Random features share as many neighbours with CLIP as chance: NEIGHBOURS / (N - 1) of them.
+    Random features share as many neighbours as chance: NEIGHBOURS / (N - 1) of them.
     """
+    step = math.ceil(len(images) / MOST_COMPARED)
     near, near_by_encoder = (
-        nearest_neighbours(Centred.of(features).directions, NEIGHBOURS)[1]
+        nearest_neighbours(centred([features[::step]])[0], NEIGHBOURS)[1]
         for features in (images, encoder)
     )
-    count = near.shape[1]
+    chance = near.shape[1] / max(1, len(near) - 1)
     shared = (near.unsqueeze(2) == near_by_encoder.unsqueeze(1)).sum() / max(1, near.numel())
-    return float(shared) > LEAST_SHARED * count / max(1, len(images) - 1)
+    return float(shared) - chance > LEAST_SHARED * (1 - chance)
 
 
 def _regressed(
@@ -290,25 +287,19 @@ def _own_examples(scores: _Scores, given: Answers, classes: int) -> tuple[Tensor
 
 def _posterior(scores: _Scores, names: int, classes: int) -> Posterior:
     """Return the probabilities of the likeliest names, and of "none of these" if it is a class."""
-    total = scores.total.unsqueeze(1)
-    if classes == names:
-        probabilities = (scores.values / TEMPERATURE - total).exp()
-        return Posterior(scores.classes.cpu(), probabilities.cpu())
     values = scores.values.masked_fill(scores.classes == names, -torch.inf)
     best = values.topk(min(STORED, names), dim=1)
-    labels = scores.classes.gather(1, best.indices)
-    none = (scores.last / TEMPERATURE - scores.total).exp()
-    return Posterior(labels.cpu(), (best.values / TEMPERATURE - total).exp().cpu(), none.cpu())
+    probabilities = (best.values / TEMPERATURE - scores.total.unsqueeze(1)).exp()
+    none = (scores.last / TEMPERATURE - scores.total).exp().cpu() if classes > names else None
+    return Posterior(scores.classes.gather(1, best.indices).cpu(), probabilities.cpu(), none)
 
 
 def _of_new_images(
-    parts: Sequence[Tensor], spaces: Sequence[Centred], bias: Tensor
+    parts: Sequence[Tensor], spaces: Sequence[Space], bias: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the rows and the bias of a classifier of unit features, from rows for directions."""
-    rows = tuple(
-        part / (space.length * TEMPERATURE) for part, space in zip(parts, spaces, strict=True)
-    )
-    middle = torch.stack([row @ space.mean for row, space in zip(rows, spaces, strict=True)]).sum(
-        dim=0
-    )
-    return rows, bias / TEMPERATURE - middle
+    rows, bias = [], bias / TEMPERATURE
+    for part, space in zip(parts, spaces, strict=True):
+        rows.append(part / (space.length * TEMPERATURE))
+        bias = bias - rows[-1] @ space.mean
+    return (*rows,), bias

@@ -34,7 +34,8 @@ def noisy(centres: Tensor, seed: int, noise: float = 0.6) -> Tensor:
 
 TEXTS = torch.eye(3, 16)
 FEATURES = noisy(TEXTS, 0)
-CLEAR = {"clear": noisy(torch.eye(12)[:3], 1)}
+TURN = torch.randn(16, 12, generator=torch.Generator().manual_seed(3)) / 4
+CLEAR = {"clear": normalize(noisy(torch.eye(12)[:3], 1) + FEATURES @ TURN, dim=1)}
 BLIND = {
     "blind": normalize(torch.randn(IMAGES, 12, generator=torch.Generator().manual_seed(2)), dim=1)
 }
