@@ -45,13 +45,11 @@ from torch.nn.functional import normalize, pad
 
 from latte.api import Posterior, nearest_neighbours, parallel_map, row_blocks, symmetric_graph
 
-TEXT, RIDGE, TAUGHT, SURE, KEEP = 0.75, 0.5, 0.3, 0.8, 0.2
+TEXT, RIDGE, TAUGHT, SURE, KEEP = 0.75, 0.5, 0.25, 0.8, 0.25
 NEIGHBOURS, SMOOTH, SMOOTHINGS, ROUNDS = 8, 0.5, 6, 2
 TEMPERATURE = 0.2
-LEAST_NONE = 2
-"""With fewer answers "none of these", these answers teach nothing."""
-STORED = 5
-"""Number of the likeliest classes of an image whose probabilities are stored."""
+LEAST_NONE, STORED = 2, 5
+"""Least number of answers "none of these" that teach; number of classes per image in results."""
 BLOCK_SCORES = 2**24
 """Largest number of scores of a block of classes."""
 LEAST_SHARED, MOST_COMPARED = 0.2, 128
