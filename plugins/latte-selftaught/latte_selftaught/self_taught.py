@@ -50,8 +50,7 @@ NEIGHBOURS, SMOOTH, SMOOTHINGS, ROUNDS = 8, 0.5, 6, 2
 TEMPERATURE = 0.2
 LEAST_NONE, STORED = 2, 5
 """Least number of answers "none of these" that teach; number of classes per image in results."""
-BLOCK_SCORES = 2**24
-"""Largest number of scores of a block of classes."""
+BLOCK_SCORES = 2**24  # largest number of scores of a block of classes
 LEAST_SHARED, MOST_COMPARED = 0.2, 128
 """An encoder is used if this share of neighbours, beyond chance, is the CLIP's; and the largest
 number of images among which neighbours are compared, because more images share fewer."""
@@ -90,13 +89,12 @@ class Space:
 
 @dataclass(frozen=True)
 class Taught:
-    """Labels of all images, and a linear classifier of new images."""
+    """Labels of all images; softmax(features @ rows.T + ... + bias) classifies new images."""
 
     posterior: Posterior
     rows: tuple[Tensor, ...]
-    """(C, D) and (C, E) of each encoder: weights of the features; see `bias`."""
+    """(C, D) for the CLIP, and (C, E) for each encoder."""
     bias: Tensor
-    """(C,): softmax(features @ rows.T + ... + bias) are the probabilities of new images."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +135,7 @@ def self_taught(
         answers: (N,) int64: given classes, C for "none of these", and -1 for no answer.
         reliabilities: (N,) in [0, 1]: probability that each answer is right; None: 1.
         encoders: (N, E): unit features of the images by each encoder, which `useful` has checked.
-        advance: called with the numbers of images whose neighbours are found, and then with N times
-            the share of the work that is done in each step, N for each regression.
+        advance: called with numbers of images: N in all for the neighbours and each regression.
     """
     given = Answers.of(answers, reliabilities, texts)
     features, spaces = centred([images, *encoders])
