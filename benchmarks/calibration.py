@@ -96,9 +96,9 @@ class Taught:
             return exponent, scale
         growth, spread = prior
         sample = self.left_out
-        own = (sample.own.labels, sample.own.probabilities, sample.answers)
+        own_sample = (sample.own.labels, sample.own.probabilities, sample.answers)
         return (
-            answered_exponent(*own, exponent, growth=growth, spread=spread),
+            answered_exponent(*own_sample, exponent, growth=growth, spread=spread),
             answered_scale(
                 sample.similarities, sample.answers, scale, 1.0, growth=growth, spread=spread
             ),
@@ -120,23 +120,23 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--most", type=positive, default=500, help="images per part (%(default)s)")
     options = parser.parse_args(arguments)
     plans = options.plan or USUAL_PLANS
-    measured = {
+    excesses = {
         labelled.name: {
             plan: [_excesses(taught(labelled, plan, draw)) for draw in range(options.draws)]
             for plan in plans
         }
         for labelled in (_cut(labelled, options.most) for labelled in load_sets(options))
     }
-    say(f"{len(measured)} sets, {options.draws} draws; own / unseen images", "")
-    _say_tables(measured, plans)
+    say(f"{len(excesses)} sets, {options.draws} draws; own / unseen images", "")
+    _say_tables(excesses, plans)
 
 
 def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
     """Return the model that the answers of one draw teach."""
     answered = AnsweredSet(labelled)
     seed = crc32(f"{answered.name} {plan} {draw}".encode())
-    given = answers(answered, plan, torch.Generator().manual_seed(seed))
-    fitted, is_asked = answered.taught(given), given >= 0
+    given_classes = answers(answered, plan, torch.Generator().manual_seed(seed))
+    fitted, is_asked = answered.taught(given_classes), given_classes >= 0
     posterior = _posterior(fitted, ~is_asked)
     own_logits = _logits(answered, fitted, answered.own[~is_asked])
     zero_shot = (labelled.logit_scale * answered.own[~is_asked] @ labelled.texts.T).softmax(dim=1)
@@ -152,24 +152,24 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
         _logits(answered, fitted, answered.unseen),
         labelled.test.labels,
         label_free,
-        left_out(answered, given),
+        left_out(answered, given_classes),
     )
 
 
-def left_out(answered: AnsweredSet, given: Tensor) -> LeftOut | None:
+def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOut | None:
     """Return what fits say about answers that they do not know; None with too few answers."""
-    rows = (given >= 0).nonzero().squeeze(1).tolist()
+    rows = (given_classes >= 0).nonzero().squeeze(1).tolist()
     if len(rows) < LEAST_SERIES:
         return None
-    labels = {str(row): int(given[row]) for row in rows}
+    labels = {str(row): int(given_classes[row]) for row in rows}
     fold_of = folds(labels, {key: int(key) for key in labels})
-    parts = []
+    folds_left_out = []
     for fold in range(FOLDS):
         hidden = torch.tensor([row for row in rows if fold_of[str(row)] == fold])
-        fitted = answered.taught(given.index_fill(0, hidden, -1))
+        fitted = answered.taught(given_classes.index_fill(0, hidden, -1))
         logits = _logits(answered, fitted, answered.own[hidden])
-        parts.append(LeftOut(given[hidden], logits, _posterior(fitted, hidden)))
-    return joined(parts)
+        folds_left_out.append(LeftOut(given_classes[hidden], logits, _posterior(fitted, hidden)))
+    return joined(folds_left_out)
 
 
 def _posterior(fitted: Mixture, rows: Tensor) -> Posterior:
@@ -203,38 +203,40 @@ def _excesses(model: Taught) -> dict[Prior | None, Errors]:
     }
 
 
-def chosen(measured: Measured, names: Sequence[str]) -> Prior:
+def chosen(excesses: Measured, names: Sequence[str]) -> Prior:
     """Return the prior with the lowest mean excess on the sets `names`."""
     return min(
         product(GROWTHS, SPREADS),
         key=lambda prior: mean(
             sum(draw[prior])
             for name in names
-            for draws in measured[name].values()
+            for draws in excesses[name].values()
             for draw in draws
         ),
     )
 
 
-def judged(measured: Measured) -> dict[str, Prior]:
+def judged(excesses: Measured) -> dict[str, Prior]:
     """Return, for each set, the prior that the other half of the sets chose."""
-    names = [*measured]
+    names = [*excesses]
     halves = names[::2], names[1::2]
     if not halves[1]:
-        return {name: chosen(measured, names) for name in names}
-    priors = chosen(measured, halves[1]), chosen(measured, halves[0])
+        return {name: chosen(excesses, names) for name in names}
+    priors = chosen(excesses, halves[1]), chosen(excesses, halves[0])
     return {name: prior for half, prior in zip(halves, priors, strict=True) for name in half}
 
 
-def excess_of(measured: Measured, name: str, plan: str, prior: Prior | None) -> Errors:
+def excess_of(excesses: Measured, name: str, plan: str, prior: Prior | None) -> Errors:
     """Return the mean excess over draws."""
-    own, unseen = zip(*(draw[prior] for draw in measured[name][plan]), strict=True)
-    return mean(own), mean(unseen)
+    own_excesses, unseen_excesses = zip(
+        *(draw[prior] for draw in excesses[name][plan]), strict=True
+    )
+    return mean(own_excesses), mean(unseen_excesses)
 
 
-def _say_tables(measured: Measured, plans: Sequence[str]) -> None:
-    priors = judged(measured)
-    all_sets = chosen(measured, [*measured])
+def _say_tables(excesses: Measured, plans: Sequence[str]) -> None:
+    priors = judged(excesses)
+    all_sets = chosen(excesses, [*excesses])
     say("growth and spread: " + ", ".join(map(str, sorted({*priors.values()}))), "")
     say(f"all sets would choose {all_sets}", "")
     columns: dict[str, Callable[[str], Prior | None]] = {
@@ -245,13 +247,16 @@ def _say_tables(measured: Measured, plans: Sequence[str]) -> None:
     def cells(names: Sequence[str], prior_of: Callable[[str], Prior | None]) -> list[str]:
         results = []
         for plan in plans:
-            pairs = [excess_of(measured, name, plan, prior_of(name)) for name in names]
-            own, unseen = (mean(part) for part in zip(*pairs, strict=True))
-            results.append(f"{own:+.3f} / {unseen:+.3f}")
+            pairs = [excess_of(excesses, name, plan, prior_of(name)) for name in names]
+            own_excess, unseen_excess = (mean(part) for part in zip(*pairs, strict=True))
+            results.append(f"{own_excess:+.3f} / {unseen_excess:+.3f}")
         return results
 
     say(
-        table(["mean", *plans], [[title, *cells([*measured], of)] for title, of in columns.items()])
+        table(
+            ["mean", *plans],
+            [[title, *cells([*excesses], column_prior)] for title, column_prior in columns.items()],
+        )
     )
-    for title, of in columns.items():
-        say("", table([title, *plans], [[name, *cells([name], of)] for name in measured]))
+    for title, column_prior in columns.items():
+        say("", table([title, *plans], [[name, *cells([name], column_prior)] for name in excesses]))

@@ -83,10 +83,10 @@ def load_encoder(text: str, registry: Registry) -> Encoder:
 
 def image_pair(sets: Sets, plan: SetPlan, encoder: Encoder, progress: Progress) -> Pair:
     """Return an encoder's features of all readable training images and test images of a set."""
-    _, *parts = sets.read(plan)
+    _, *image_lists = sets.read(plan)
     training, test = (
         encode_references(encoder, [image.image for image in part], progress, plan.name)[1]
-        for part in parts
+        for part in image_lists
     )
     return training, test
 

@@ -129,11 +129,11 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
         encoder_features={} if encoder is None else {encoder: own_parts[encoder]},
     )
     method = built(frozen_method({"transductive": {}}), context_of(folder))
-    found = fit(method, start)
-    features = [unseen_parts[ALONE if name == LEARNER else name] for name in found.classifiers]
-    similarities = mean_similarities([*found.classifiers.values()], features)
+    outcome = fit(method, start)
+    features = [unseen_parts[ALONE if name == LEARNER else name] for name in outcome.classifiers]
+    similarities = mean_similarities([*outcome.classifiers.values()], features)
     labeler = cast("TransductiveLabeler[Any]", method.labelers["transductive"])
-    return Labels(found.labels, similarities.argmax(dim=1), labeler.encoder_weights)
+    return Labels(outcome.labels, similarities.argmax(dim=1), labeler.encoder_weights)
 
 
 def gain(folder: Folder, labels: Labels, weight: float) -> Gain:

@@ -97,8 +97,8 @@ class Latte(Timed[None]):
 
     def epochs(self, rounds: int, between: Callable[[], None]) -> None:
         """Warm up for an epoch, then time `rounds`; call `between` after each."""
-        first = ExitStack()
-        first.enter_context(self.counted())
+        counting = ExitStack()
+        counting.enter_context(self.counted())
         marks: list[tuple[float, float]] = []
 
         def after_an_epoch(learners: Sequence[Learner]) -> Mapping[str, float]:
@@ -106,7 +106,7 @@ class Latte(Timed[None]):
             if marks:
                 self.wall.append(now[0] - marks[-1][0])
                 self.cpu.append(now[1] - marks[-1][1])
-            first.close()
+            counting.close()
             between()
             if len(self.wall) == rounds:
                 raise Finished
@@ -174,19 +174,19 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
 
 def _run(sides: Sequence[Any], options: argparse.Namespace) -> None:
     """Run epochs in turns: the textbook's between those of latte's loop."""
-    *textbook, last = sides
-    if isinstance(last, Textbook):
+    *textbook, latte_side = sides
+    if isinstance(latte_side, Textbook):
         take_turns(sides, options.rounds)
         return
 
     def between() -> None:
         for side in textbook:
             side.measure() if side.flops else side.begin()
-            difference = prototype_difference(side.step, last.step)
+            difference = prototype_difference(side.step, latte_side.step)
             if options.precision == "fp32" and difference > TOLERANCE:
                 sys.exit(f"the two epochs differ: prototypes by {difference:.1e}")
 
-    last.epochs(options.rounds, between)
+    latte_side.epochs(options.rounds, between)
 
 
 def _parser() -> argparse.ArgumentParser:

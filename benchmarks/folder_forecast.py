@@ -91,16 +91,16 @@ class Outcomes:
         low, high = numpy.quantile(finite, [0.025, 0.975])
         return float(low), float(high)
 
-    def share(self, flags: Flags, chosen: Flags) -> str:
-        """Return the share of the `chosen` folders (F,) with a flag (F,), and its interval."""
+    def share(self, flags: Flags, is_chosen: Flags) -> str:
+        """Return the share of the folders `is_chosen` (F,) with a flag (F,), and its interval."""
 
         def of_rows(rows: Places) -> float:
-            of_chosen = flags[rows][chosen[rows]]
+            of_chosen = flags[rows][is_chosen[rows]]
             return float(of_chosen.mean()) if len(of_chosen) else math.nan
 
         low, high = self.interval(of_rows)
         ends = "" if math.isnan(low) else f" ({low:.0%} to {high:.0%})"
-        return f"{flags[chosen].mean():.0%}{ends}"
+        return f"{flags[is_chosen].mean():.0%}{ends}"
 
 
 @dataclass(frozen=True)
@@ -131,21 +131,23 @@ def forecast_parts(outcomes: Outcomes) -> Iterator[str]:
         "other sets' share of folders that gain."
     )
     alone = [[name] for name in outcomes.signals]
-    chosen = left_out(outcomes, [*alone, *map(list, combinations(outcomes.signals, 2))])
+    chosen_forecasts = left_out(outcomes, [*alone, *map(list, combinations(outcomes.signals, 2))])
     lines = [_judged(name, outcomes, left_out(outcomes, [[name]])) for name in outcomes.signals]
-    lines.append(_judged("one or two of them, chosen on the other sets", outcomes, chosen))
+    lines.append(
+        _judged("one or two of them, chosen on the other sets", outcomes, chosen_forecasts)
+    )
     yield table(["signal", "AUC", "Brier score minus that of the base rate", ""], lines)
     yield "Reliability of the forecast by chosen signals:"
-    yield reliability_table(outcomes, chosen)
+    yield reliability_table(outcomes, chosen_forecasts)
 
 
 def words_table(outcomes: Outcomes) -> str:
     """Return a row per verdict in words: how many folders gained, and how many lost."""
     lines = []
     for words in dict.fromkeys(outcomes.words):
-        chosen = numpy.array([words == outcome for outcome in outcomes.words])
-        shares = [outcomes.share(flags, chosen) for flags in (outcomes.gained, outcomes.lost)]
-        lines.append([words, str(chosen.sum()), *shares])
+        has_words = numpy.array([words == outcome for outcome in outcomes.words])
+        shares = [outcomes.share(flags, has_words) for flags in (outcomes.gained, outcomes.lost)]
+        lines.append([words, str(has_words.sum()), *shares])
     return table(["verdict", "folders", "gained", "lost"], lines)
 
 
@@ -166,9 +168,9 @@ def left_out_likely(outcomes: Outcomes) -> Flags:
         reached = [
             called
             for called in rules
-            if (kept := called & ~hidden).sum() >= _FEWEST
-            and outcomes.gained[kept].mean() >= _STRICT_GAINED
-            and outcomes.lost[kept].mean() <= _STRICT_LOST
+            if (is_called := called & ~hidden).sum() >= _FEWEST
+            and outcomes.gained[is_called].mean() >= _STRICT_GAINED
+            and outcomes.lost[is_called].mean() <= _STRICT_LOST
         ]
         if reached:
             likely |= hidden & max(reached, key=lambda called: int((called & ~hidden).sum()))
@@ -211,20 +213,20 @@ def reliability_table(outcomes: Outcomes, forecasts: Forecasts) -> str:
     bins = numpy.digitize(forecasts.gained, _EDGES[1:-1])
     lines = []
     for place, (low, high) in enumerate(pairwise(_EDGES)):
-        chosen = bins == place
-        if not chosen.any():
+        is_in_bin = bins == place
+        if not is_in_bin.any():
             continue
-        forecast, share = forecasts.gained[chosen].mean(), outcomes.gained[chosen].mean()
+        forecast, share = forecasts.gained[is_in_bin].mean(), outcomes.gained[is_in_bin].mean()
         length = round(_BAR * share)
         distance = abs(forecast - share)
         lines.append(
             [
                 f"{low:.1f} to {high:.1f}",
-                str(chosen.sum()),
+                str(is_in_bin.sum()),
                 f"{forecast:.0%}",
                 f"{'█' * length}{'░' * (_BAR - length)}",
-                outcomes.share(outcomes.gained, chosen),
-                outcomes.share(outcomes.lost, chosen),
+                outcomes.share(outcomes.gained, is_in_bin),
+                outcomes.share(outcomes.lost, is_in_bin),
                 "" if distance <= CALIBRATED else f"{distance:.0%} off",
             ]
         )
@@ -250,16 +252,16 @@ def _judged(name: str, outcomes: Outcomes, forecasts: Forecasts) -> list[str]:
     ]
 
 
-def _inner_brier(outcomes: Outcomes, signals: Sequence[str], kept: Flags) -> float:
+def _inner_brier(outcomes: Outcomes, signals: Sequence[str], is_kept: Flags) -> float:
     """Return the Brier score of forecasts about each of the kept sets by the other kept sets."""
     values, total = outcomes.columns(signals), 0.0
     for name in outcomes.set_names:
-        hidden = outcomes.of_set(name) & kept
+        hidden = outcomes.of_set(name) & is_kept
         if hidden.any():
-            seen = kept & ~hidden
+            seen = is_kept & ~hidden
             forecasts = _fitted(values[seen], outcomes.gained[seen])(values[hidden])
             total += float(((forecasts - outcomes.gained[hidden]) ** 2).sum())
-    return total / float(kept.sum())
+    return total / float(is_kept.sum())
 
 
 def _fitted(values: Numbers, gained: Flags) -> Callable[[Numbers], Numbers]:

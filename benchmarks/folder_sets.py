@@ -45,7 +45,7 @@ class SubsetPlan:
     """Random classes of a set."""
 
     name: str
-    whole: str
+    set_name: str
     count: int
     seed: int
 
@@ -81,7 +81,7 @@ class Sets:
         sets_by_name = {labelled.name: labelled for labelled in wholes}
         for plan in self.subsets:
             sets_by_name[plan.name] = subset(
-                sets_by_name[plan.whole], plan.count, plan.seed, plan.name
+                sets_by_name[plan.set_name], plan.count, plan.seed, plan.name
             )
         return [*sets_by_name.values()]
 
@@ -276,7 +276,7 @@ def settings(sets: Sets) -> Mapping[str, object]:
             [plan.name, str(plan.split.absolute()), str(plan.root.absolute()), plan.template]
             for plan in sets.wholes
         ],
-        "subsets": [[plan.name, plan.whole, plan.count, plan.seed] for plan in sets.subsets],
+        "subsets": [[plan.name, plan.set_name, plan.count, plan.seed] for plan in sets.subsets],
         "images_per_class": sets.images_per_class,
         "files": [str(path.absolute()) for path in sets.files],
     }

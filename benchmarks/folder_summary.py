@@ -163,13 +163,15 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
     yield table(["method", "mean", "lowest cell", "large losses"], lines)
     lines = []
     for method, method_rows in rows_of.items():
-        parts = [
+        columns = [
             [row.foreign for row in method_rows if row.foreign is not None],
             [row.none for row in method_rows if row.none is not None],
             [row.called_none for row in method_rows if row.called_none is not None],
         ]
-        if parts[0]:
-            lines.append([method, *(f"{numpy.mean(part):.2f}" if part else "–" for part in parts)])
+        if columns[0]:
+            lines.append(
+                [method, *(f"{numpy.mean(column):.2f}" if column else "–" for column in columns)]
+            )
     if lines:
         yield (
             "Do the confidence and the probability of none tell images of no class from others "

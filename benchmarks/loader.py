@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     with TemporaryDirectory(prefix="latte-benchmark-") as name:
         images = write_images(Path(name) / "images", options.images)
         cache, filling = filled_cache(images, Path(name) / "pixels")
-        first = first_pass(cache)
+        mapping_seconds = first_pass(cache)
         loads = {
             "plain": plain_side(images),
             "published": published_side(images),
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
         cache_bytes = sum(path.stat().st_size for path in (Path(name) / "pixels").iterdir())
     say("medians          ms/image  images/s  of the processor  latte is faster by")
     say(*(_line(side, sides[2], share) for side in sides))
-    filling, mapping = (1000 * part / options.images for part in (filling, first))
+    filling, mapping = (1000 * part / options.images for part in (filling, mapping_seconds))
     say(
         f"cache: {cache_bytes / 2**20:.0f} MiB for {options.images} images; {filling:.2f} ms an "
         f"image to fill it, {mapping:.2f} ms to map and check it in a later run",
@@ -85,9 +85,9 @@ def _loading(load: Load, share: int, images: int) -> Callable[[], None]:
     turns = count(-1)
 
     def turn() -> None:
-        batch, first = torch.empty(share, 3, SIZE, SIZE), next(turns) * share
+        batch, first_image = torch.empty(share, 3, SIZE, SIZE), next(turns) * share
         for place, out in enumerate(batch):
-            load((first + place) % images, out)
+            load((first_image + place) % images, out)
 
     return turn
 
@@ -95,8 +95,8 @@ def _loading(load: Load, share: int, images: int) -> Callable[[], None]:
 def _line(side: Timed[None], latte: Timed[None], share: int) -> str:
     wall, processor = (1000 * median(times) / share for times in (side.wall, side.cpu))
     by_clock, by_processor = (
-        median(a / b for a, b in zip(ours, others, strict=True))
-        for ours, others in ((side.wall, latte.wall), (side.cpu, latte.cpu))
+        median(a / b for a, b in zip(side_times, latte_times, strict=True))
+        for side_times, latte_times in ((side.wall, latte.wall), (side.cpu, latte.cpu))
     )
     return (
         f"{side.name:15} {wall:9.3f} {1000 / wall:9.0f} {processor:17.3f} "
@@ -180,15 +180,19 @@ def published_side(images: Sequence[ImageReference]) -> Load:
 
 def plain_transform() -> Callable[[Image.Image], Tensor]:
     """Return LatteCLIP's published training transform."""
-    made: Any = transforms  # torchvision has only partial annotations
+    untyped: Any = transforms  # torchvision has only partial annotations
     brightness, contrast, saturation, hue = AugmentSettings().jitter
-    transform: Callable[[Image.Image], Tensor] = made.Compose(
+    transform: Callable[[Image.Image], Tensor] = untyped.Compose(
         [
-            made.RandomResizedCrop(SIZE, (0.9, 1.0), interpolation=made.InterpolationMode.BICUBIC),
-            made.RandomApply([made.ColorJitter(brightness, contrast, saturation, hue)], p=0.8),
-            made.RandomGrayscale(p=0.2),
-            made.ToTensor(),
-            made.Normalize(OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
+            untyped.RandomResizedCrop(
+                SIZE, (0.9, 1.0), interpolation=untyped.InterpolationMode.BICUBIC
+            ),
+            untyped.RandomApply(
+                [untyped.ColorJitter(brightness, contrast, saturation, hue)], p=0.8
+            ),
+            untyped.RandomGrayscale(p=0.2),
+            untyped.ToTensor(),
+            untyped.Normalize(OPENAI_DATASET_MEAN, OPENAI_DATASET_STD),
         ]
     )
     return transform

@@ -151,7 +151,7 @@ def report(
     images: int,
     peak: float,
     equality: str,
-    *more: str,
+    *more_lines: str,
 ) -> dict[str, float]:
     """Print a comparison; return the last side's measurements for tables.
 
@@ -163,15 +163,15 @@ def report(
         f"a large matrix product: {peak / 1e9:.0f} GFLOP a second of {place}",
         *(side.line(images, peak) for side in sides),
         *([ratio_line(*sides), equality] if len(sides) == 2 else ()),
-        *more,
+        *more_lines,
         memory_line(options.device),
     )
-    last, seconds = sides[-1], median(sides[-1].wall)
+    latte_side, seconds = sides[-1], median(sides[-1].wall)
     figures = {
         "seconds": seconds,
         "images per second": images / seconds,
-        "share of product": last.share(peak),
-        "peak GiB": peak_memory(last.device),
+        "share of product": latte_side.share(peak),
+        "peak GiB": peak_memory(latte_side.device),
     }
     return figures if len(sides) == 1 else figures | {"ratio": median(sides[0].wall) / seconds}
 

@@ -48,10 +48,10 @@ class MeasuredSet:
 
 Signal = Callable[[MeasuredSet], float]
 SIGNALS: Mapping[str, Signal] = {
-    "lead": lambda measured: measured.lead,
-    "agreement of similar images": lambda measured: measured.agreement,
-    f"agreement, if the lead is below {MIN_LEAD}": lambda measured: (
-        measured.agreement if measured.lead < MIN_LEAD else math.inf
+    "lead": lambda measured_set: measured_set.lead,
+    "agreement of similar images": lambda measured_set: measured_set.agreement,
+    f"agreement, if the lead is below {MIN_LEAD}": lambda measured_set: (
+        measured_set.agreement if measured_set.lead < MIN_LEAD else math.inf
     ),
 }
 
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     loaded = sets_of(options).load(options.model, load_registry(), make_progress())
-    measured_sets = sorted(map(measure, loaded), key=lambda measured: measured.lead)
+    measured_sets = sorted(map(measure, loaded), key=lambda measured_set: measured_set.lead)
     say(set_table(measured_sets), "", *judgements(measured_sets))
 
 
@@ -89,22 +89,26 @@ def set_table(measured_sets: Sequence[MeasuredSet]) -> str:
         head,
         (
             [
-                *(measured.name, str(measured.names), str(measured.images)),
-                *(f"{measured.lead:.2f}", f"{measured.agreement:.2f}", f"{measured.way:.0%}"),
+                *(measured_set.name, str(measured_set.names), str(measured_set.images)),
+                *(
+                    f"{measured_set.lead:.2f}",
+                    f"{measured_set.agreement:.2f}",
+                    f"{measured_set.way:.0%}",
+                ),
             ]
-            for measured in measured_sets
+            for measured_set in measured_sets
         ),
     )
 
 
 def judgements(measured_sets: Sequence[MeasuredSet]) -> Iterator[str]:
     """Yield a table with a row per signal and way of choosing its limit, and the AUCs."""
-    total = sum(measured.way <= NEAR for measured in measured_sets)
+    total = sum(measured_set.way <= NEAR for measured_set in measured_sets)
     rows = []
     for name, signal in SIGNALS.items():
         limit = chosen_limit(measured_sets, signal)
         called = left_out(measured_sets, signal)
-        near = sum(measured.way <= NEAR for measured in called)
+        near = sum(measured_set.way <= NEAR for measured_set in called)
         halves_near, halves_missed = halves(measured_sets, signal)
         rows.append(
             [
@@ -123,8 +127,8 @@ def judgements(measured_sets: Sequence[MeasuredSet]) -> Iterator[str]:
     yield table(head, rows)
     yield ""
     for limit in (1.0, MIN_LEAD):
-        below = [measured for measured in measured_sets if measured.lead < limit]
-        near = sum(measured.way <= NEAR for measured in below)
+        below = [measured_set for measured_set in measured_sets if measured_set.lead < limit]
+        near = sum(measured_set.way <= NEAR for measured_set in below)
         yield f"A lead below {limit}: {share(near, len(below))} near chance."
 
 
@@ -133,7 +137,9 @@ def chosen_limit(measured_sets: Sequence[MeasuredSet], signal: Signal) -> float 
 
     Limits are in the middle between the signals of two sets.
     """
-    ordered = sorted(filter(lambda one: math.isfinite(signal(one)), measured_sets), key=signal)
+    ordered = sorted(
+        filter(lambda measured_set: math.isfinite(signal(measured_set)), measured_sets), key=signal
+    )
     limit, near = None, 0
     for count, (below, above) in enumerate(pairwise(ordered), 1):
         near += below.way <= NEAR
@@ -143,20 +149,24 @@ def chosen_limit(measured_sets: Sequence[MeasuredSet], signal: Signal) -> float 
 
 
 def called_unknown(
-    measured_sets: Sequence[MeasuredSet], others: Sequence[MeasuredSet], signal: Signal
+    measured_sets: Sequence[MeasuredSet], choosing_sets: Sequence[MeasuredSet], signal: Signal
 ) -> list[MeasuredSet]:
-    """Return the sets that are below the limit that `others` choose."""
-    limit = chosen_limit(others, signal)
-    return [] if limit is None else [one for one in measured_sets if signal(one) < limit]
+    """Return the sets that are below the limit that `choosing_sets` choose."""
+    limit = chosen_limit(choosing_sets, signal)
+    return (
+        []
+        if limit is None
+        else [measured_set for measured_set in measured_sets if signal(measured_set) < limit]
+    )
 
 
 def left_out(measured_sets: Sequence[MeasuredSet], signal: Signal) -> list[MeasuredSet]:
     """Return the sets that are below the limit that all other sets choose."""
     return [
         called
-        for place, measured in enumerate(measured_sets)
+        for place, hidden_set in enumerate(measured_sets)
         for called in called_unknown(
-            [measured], [*measured_sets[:place], *measured_sets[place + 1 :]], signal
+            [hidden_set], [*measured_sets[:place], *measured_sets[place + 1 :]], signal
         )
     ]
 
@@ -170,21 +180,27 @@ def halves(measured_sets: Sequence[MeasuredSet], signal: Signal) -> tuple[float,
     called, total = list[MeasuredSet](), 0
     for _ in range(HALVINGS):
         order = torch.randperm(len(measured_sets), generator=generator).tolist()
-        parts = [[measured_sets[place] for place in order[start::2]] for start in (0, 1)]
-        for part, others in (parts, parts[::-1]):
-            called += called_unknown(part, others, signal)
-            total += sum(measured.way <= NEAR for measured in part)
-    near = sum(measured.way <= NEAR for measured in called)
+        half_sets = [[measured_sets[place] for place in order[start::2]] for start in (0, 1)]
+        for judged_half, choosing_half in (half_sets, half_sets[::-1]):
+            called += called_unknown(judged_half, choosing_half, signal)
+            total += sum(measured_set.way <= NEAR for measured_set in judged_half)
+    near = sum(measured_set.way <= NEAR for measured_set in called)
     return near / len(called) if called else math.nan, 1 - near / total if total else math.nan
 
 
 def auc(measured_sets: Sequence[MeasuredSet], signal: Signal, least: float) -> float:
     """Return how well the signal separates sets that go further than `least` from the others."""
-    parts = [
-        torch.tensor([signal(one) for one in measured_sets if (one.way > least) == is_above])
+    signals = [
+        torch.tensor(
+            [
+                signal(measured_set)
+                for measured_set in measured_sets
+                if (measured_set.way > least) == is_above
+            ]
+        )
         for is_above in (True, False)
     ]
-    return separation(*parts) if all(map(len, parts)) else math.nan
+    return separation(*signals) if all(map(len, signals)) else math.nan
 
 
 def share(hits: int, total: int) -> str:

@@ -64,9 +64,9 @@ def fitted(
     inputs = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
     prototypes = LabelerPrototypes(NoOptions(), context)
     method = Method({"choices": labeler}, {LEARNER: prototypes})
-    found = fit(method, TrainingStart(*inputs, **start))
-    test = classify(found.classifiers[LEARNER], folder.test.features)
-    return accuracy(folder, Answers(found.labels, test))
+    outcome = fit(method, TrainingStart(*inputs, **start))
+    test = classify(outcome.classifiers[LEARNER], folder.test.features)
+    return accuracy(folder, Answers(outcome.labels, test))
 
 
 def every_question(folder: Folder) -> int:

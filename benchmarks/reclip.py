@@ -109,6 +109,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _equal(first: Propagated, second: Propagated) -> float:
-    reached = first.reached & second.reached
-    return (first.labels == second.labels)[reached].double().mean().item()
+def _equal(published: Propagated, latte: Propagated) -> float:
+    reached = published.reached & latte.reached
+    return (published.labels == latte.labels)[reached].double().mean().item()

@@ -85,9 +85,9 @@ def simulate(case: Case, reviewers: int, errors: float, seed: int) -> list[str]:
     for _ in range(reviewers):
         values = case.values(_answers(case, errors, random))
         rows = random.permutation(np.flatnonzero(differs))
-        drawn, asked = values[rows], _asked(case.series[rows])
-        covered += _covers(drawn[asked <= _SITTING] if errors else drawn, size, centre)
-        when, sign = _decided(drawn, asked, size)
+        drawn, answer_counts = values[rows], _asked(case.series[rows])
+        covered += _covers(drawn[answer_counts <= _SITTING] if errors else drawn, size, centre)
+        when, sign = _decided(drawn, answer_counts, size)
         needed.append(when)
         wrong += sign * gain < 0
         if not errors:
@@ -120,9 +120,9 @@ def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
     """
     options = np.stack([case.zero_shot, case.adapted, np.full_like(case.truth, -2)])
     answers = int(case.series.max()) + 1
-    chosen = random.integers(0, 3, answers)[case.series]
+    chosen_options = random.integers(0, 3, answers)[case.series]
     errs = (random.random(answers) < errors)[case.series]
-    return np.where(errs, options[chosen, np.arange(len(case.truth))], case.truth)
+    return np.where(errs, options[chosen_options, np.arange(len(case.truth))], case.truth)
 
 
 def _asked(series: Rows) -> Rows:
@@ -141,10 +141,10 @@ def _covers(drawn: Numbers, size: int, mean: float) -> bool:
     )
 
 
-def _decided(drawn: Numbers, asked: Rows, size: int) -> tuple[float, int]:
+def _decided(drawn: Numbers, answer_counts: Rows, size: int) -> tuple[float, int]:
     """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign.
 
-    `asked` is the number of answers for each number of drawn images.
+    `answer_counts` is the number of answers for each number of drawn images.
     """
     deciding = [math.inf, math.inf]
     for side, values in enumerate((drawn, -drawn)):
@@ -154,7 +154,7 @@ def _decided(drawn: Numbers, asked: Rows, size: int) -> tuple[float, int]:
             deciding[side] = float(out.argmax() + 1)
     if math.isinf(min(deciding)):
         return math.inf, 0
-    return float(asked[int(min(deciding)) - 1]), 1 if deciding[0] < deciding[1] else -1
+    return float(answer_counts[int(min(deciding)) - 1]), 1 if deciding[0] < deciding[1] else -1
 
 
 def main(arguments: Sequence[str]) -> None:

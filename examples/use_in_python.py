@@ -37,7 +37,7 @@ def main() -> None:
     path = next(path for path in sorted(images.rglob("*")) if path.is_file())
     with Image.open(path) as photo:
         [prediction] = model.predict(photo.convert("RGB"), top_k=3)
-    print(", ".join(f"{one.name} {one.score:.2f}" for one in prediction.classes))
+    print(", ".join(f"{option.name} {option.score:.2f}" for option in prediction.classes))
 
     # 3. A folder, image by image; unreadable files are left out and reported.
     for prediction in model.predict_iter(images, on_unreadable=lambda image: print(image.reason)):
@@ -57,7 +57,7 @@ def small_run(output: Path) -> Path:
         "backbone={model: 'plugin:tiny'}",
         f"output={output / 'runs'}",
     ]
-    options = [part for one in settings for part in ("--set", one)]
+    options = [word for setting in settings for word in ("--set", setting)]
     subprocess.run([sys.executable, "-m", "latte", "run", "adapt", *options], check=True)
     return max((output / "runs").glob("adapt-*"), key=lambda path: path.stat().st_mtime)
 

@@ -60,19 +60,21 @@ def new_versions(repository: Path, version: str) -> list[str]:
         for path in sorted(repository.glob("plugins/*/pyproject.toml"))
     ]
     tags = _git(repository, "tag", "--merged", "HEAD", "--sort=-version:refname", "v*").split()
-    last = next((tag for tag in tags if tag != f"v{version}"), None)
-    if last is None:
+    last_tag = next((tag for tag in tags if tag != f"v{version}"), None)
+    if last_tag is None:
         return [".", *plugins]
-    kept = [
+    unraised = [
         plugin
         for plugin in plugins
-        if _version(repository, last, plugin) == _version(repository, "HEAD", plugin)
+        if _version(repository, last_tag, plugin) == _version(repository, "HEAD", plugin)
     ]
-    for folder in kept:
+    for folder in unraised:
         files = (folder, f":(exclude){folder}/tests")
-        if _git(repository, "diff", "--name-only", last, "HEAD", "--", *files):
-            _refuse(f"{folder} has changed since {last}: raise the version in its pyproject.toml")
-    return [".", *(plugin for plugin in plugins if plugin not in kept)]
+        if _git(repository, "diff", "--name-only", last_tag, "HEAD", "--", *files):
+            _refuse(
+                f"{folder} has changed since {last_tag}: raise the version in its pyproject.toml"
+            )
+    return [".", *(plugin for plugin in plugins if plugin not in unraised)]
 
 
 def _version(repository: Path, commit: str, folder: str) -> str | None:
@@ -85,8 +87,8 @@ def _version(repository: Path, commit: str, folder: str) -> str | None:
 
 def checked_address(text: str) -> str:
     """Return an address without a slash at its end. Exits with code 2 if it is no web address."""
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.netloc or len(parts.path) < 2:
+    url = urlsplit(text)
+    if url.scheme != "https" or not url.netloc or len(url.path) < 2:
         _refuse(f'"{text}" is no address of a repository, such as https://HOST/OWNER/latte')
     return text.rstrip("/")
 
@@ -94,9 +96,9 @@ def checked_address(text: str) -> str:
 def core_version(folder: Path) -> str:
     """Return the version of the core, from latte/version.py."""
     text = (folder / "latte/version.py").read_text(encoding="utf-8")
-    found = re.search(r'__version__ = "(?P<version>[^"]+)"', text)
-    assert found is not None, "latte/version.py names the version"
-    return found["version"]
+    version_line = re.search(r'__version__ = "(?P<version>[^"]+)"', text)
+    assert version_line is not None, "latte/version.py names the version"
+    return version_line["version"]
 
 
 def prepare(folder: Path, repository: str, version: str) -> None:
@@ -127,8 +129,10 @@ def with_absolute_links(text: str, place: str, repository: str, version: str) ->
         path = posixpath.normpath(posixpath.join(place, target))
         return f"{link['picture']}[{link['text']}]({repository}/{form}/v{version}/{path})"
 
-    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
-    return "".join(part if part.startswith("```") else _LINK.sub(absolute, part) for part in parts)
+    blocks = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(
+        block if block.startswith("```") else _LINK.sub(absolute, block) for block in blocks
+    )
 
 
 def with_urls(text: str, repository: str) -> str:

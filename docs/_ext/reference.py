@@ -54,12 +54,12 @@ def _components_page(registry: Registry) -> Iterator[str]:
     yield "yours."
     for kind in KINDS:
         yield from ("", f"## {kind}")
-        for one in registry.all(kind):
-            yield from ("", f"### {kind} `{one.spec.name}`", "")
-            yield f"{_cell(one.spec.summary)} ({one.distribution})"
+        for component in registry.all(kind):
+            yield from ("", f"### {kind} `{component.spec.name}`", "")
+            yield f"{_cell(component.spec.summary)} ({component.distribution})"
             yield ""
             if kind != "model":
-                yield from _table(registry.options_model(one), "")
+                yield from _table(registry.options_model(component), "")
 
 
 def _table(model: type[Options], prefix: str) -> Iterator[str]:

@@ -35,7 +35,9 @@ LOW = 0.5
 """Confidence below which the last line counts an image as doubtful."""
 STDIN = "-"
 _STARTS = {
-    "csv": tuple(f"image,{more}class_1," for more in ("", "source,", "match,", "source,match,")),
+    "csv": tuple(
+        f"image,{columns}class_1," for columns in ("", "source,", "match,", "source,match,")
+    ),
     "jsonl": ('{"image": ',),
     "xlsx": ("PK\x03\x04\x14\0\0\0\x08\0\0\0!\0",),
 }

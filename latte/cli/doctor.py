@@ -44,8 +44,8 @@ def examine() -> dict[str, Any]:
             packages[name] = version(name)
     try:
         plugins = [
-            ": ".join(filter(None, (f"{one.package} {one.status}", one.error)))
-            for one in discover_plugins()
+            ": ".join(filter(None, (f"{plugin.package} {plugin.status}", plugin.error)))
+            for plugin in discover_plugins()
         ]
     except LatteError as error:
         plugins = [str(error)]

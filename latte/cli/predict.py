@@ -149,8 +149,8 @@ def _cost(adapted: Adapted, images: int | None) -> str:
     from latte.predict.cost import encoding_seconds
 
     seconds = encoding_seconds(adapted)
-    parts = [f"{name} {1000 * time:.1f} ms" for name, time in seconds.items()]
-    line = f"each image is encoded by {len(parts)} models: {', '.join(parts)}"
+    model_times = [f"{name} {1000 * time:.1f} ms" for name, time in seconds.items()]
+    line = f"each image is encoded by {len(model_times)} models: {', '.join(model_times)}"
     if images is None:
         return line
     return f"{line}; {plural(images, 'image')}: about {duration(images * sum(seconds.values()))}"

@@ -190,8 +190,8 @@ def annotated(recipe: Recipe) -> str:
         origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
         for base in recipe.bases:
             origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
-        for own in (recipe.path.absolute(), recipe.path):
-            origin = origin.replace(f"{own}:", "line ", 1)
+        for recipe_path in (recipe.path.absolute(), recipe.path):
+            origin = origin.replace(f"{recipe_path}:", "line ", 1)
         beside = f"{line.text:<{column}}  # {origin}" if origin else line.text
         if origin and len(beside) > WIDTH:
             indent = len(line.text) - len(line.text.lstrip())

@@ -105,9 +105,9 @@ def least_alike(features: Tensor) -> float:
     if len(features) < 2:
         return _MOST_ALIKE
     generator = torch.Generator().manual_seed(0)
-    first = torch.randint(len(features), (_RANDOM_PAIRS,), generator=generator)
+    rows = torch.randint(len(features), (_RANDOM_PAIRS,), generator=generator)
     offsets = 1 + torch.randint(len(features) - 1, (_RANDOM_PAIRS,), generator=generator)
-    cosines = (features[first] * features[(first + offsets) % len(features)]).sum(dim=1)
+    cosines = (features[rows] * features[(rows + offsets) % len(features)]).sum(dim=1)
     return min(_MOST_ALIKE, float(cosines.quantile(_QUANTILE)))
 
 

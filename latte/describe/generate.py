@@ -351,10 +351,14 @@ def check_answers(describer: Describer[Any], requests: int, answers: object) -> 
     elif len(answers) != requests:
         wrong = f"{len(answers)} values"
     else:
-        others = [
+        wrong_answers = [
             answer for answer in answers if not isinstance(answer, str | Refusal | BaseException)
         ]
-        wrong = f"a value of type {type(others[0]).__name__} among them" if others else None
+        wrong = (
+            f"a value of type {type(wrong_answers[0]).__name__} among them"
+            if wrong_answers
+            else None
+        )
     if wrong is not None:
         raise LatteError(
             f"{type(describer).__name__} must return one answer for each of {requests} "

@@ -41,8 +41,8 @@ def confidence_sequence(
         ValueError: for a value outside the limits, or more values than images.
 
     Example:
-        >>> after = confidence_sequence([1, 1, 0, 1, 1, 1, 1, 1, 1], 100, low=-1, high=1)
-        >>> round(after.low, 2), round(after.value, 2), round(after.high, 2)
+        >>> top1 = confidence_sequence([1, 1, 0, 1, 1, 1, 1, 1, 1], 100, low=-1, high=1)
+        >>> round(top1.low, 2), round(top1.value, 2), round(top1.high, 2)
         (0.08, 0.89, 0.99)
     """
     samples = np.asarray(values, dtype=np.float64)

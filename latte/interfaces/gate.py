@@ -99,7 +99,7 @@ class Gate(Component[OptionsT]):
         ...     def judge(
         ...         self, texts: Sequence[GatedText], subject: GateSubject
         ...     ) -> list[str | None]:
-        ...         return ["it is a question" if "?" in one.text else None for one in texts]
+        ...         return ["it is a question" if "?" in gated.text else None for gated in texts]
     """
 
     @abstractmethod

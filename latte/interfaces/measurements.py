@@ -157,7 +157,8 @@ class RunModel:
     Example:
         >>> from latte.api import RunModel
         >>> def line(model: RunModel) -> str:
-        ...     return ", ".join(f"{name} {one.top1.value}" for name, one in model.accuracies())
+        ...     accuracies = model.accuracies()
+        ...     return ", ".join(f"{name} {accuracy.top1.value}" for name, accuracy in accuracies)
     """
 
     name: str

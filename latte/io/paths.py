@@ -183,9 +183,9 @@ def read_text(path: Path, most: int | None = None) -> str:
     return text
 
 
-def _no_text(what: str, path: Path, before: bytes) -> LatteError:
-    """Return an error for a file that is no text after the bytes `before`."""
-    line = before.count(b"\n") + 1
+def _no_text(what: str, path: Path, bytes_before: bytes) -> LatteError:
+    """Return an error for a file that is no text after `bytes_before`."""
+    line = bytes_before.count(b"\n") + 1
     is_table = path.suffix.lower() in (".csv", ".tsv", ".txt")
     hint = (
         "Save the file as UTF-8; in Excel, save it as the type “CSV UTF-8”."

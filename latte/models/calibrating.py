@@ -29,7 +29,7 @@ def calibrate(
     classified: Classified,
     zero_shot: ZeroShot,
     frozen_scale: float,
-    given: Tensor,
+    given_classes: Tensor,
     true_labels: Sequence[int],
 ) -> Calibration:
     """Calibrate the scale of the classifier and the exponent of the posterior.
@@ -42,14 +42,14 @@ def calibrate(
     Left-out answers of a taught model move scale and exponent from there to those that make the
     answers likeliest; see `latte.evaluate.left_out`.
 
-    `frozen_scale` is the frozen CLIP's logit scale. `given` (N,) are the classes that a person gave
-    to the training images, or -1. The calibration error is measured if the evaluation images have
-    `true_labels`.
+    `frozen_scale` is the frozen CLIP's logit scale. `given_classes` (N,) are the classes that a
+    person gave to the training images, or -1. The calibration error is measured if the evaluation
+    images have `true_labels`.
     """
     sample_size = min(_ENOUGH, max(1, _MOST_NUMBERS // classified.training.classes))
     stride = -(-classified.training.images // sample_size)
     rows = slice(None, None, stride)
-    is_unanswered = given[rows] < 0
+    is_unanswered = given_classes[rows] < 0
     is_selected = is_unanswered if bool(is_unanswered.any()) else ~is_unanswered
     training = classified.training.block(rows)[is_selected]
     frozen = zero_shot.clip.training[rows] @ zero_shot.class_features.T

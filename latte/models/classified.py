@@ -84,13 +84,13 @@ class Classified:
         )
         return OwnLabels(labels, likeliest, probabilities, probabilities)
 
-    def sure_labels(self, calibration: Calibration, given: Tensor) -> SureLabels | None:
+    def sure_labels(self, calibration: Calibration, given_classes: Tensor) -> SureLabels | None:
         """Return how many confident labels of own images are right, by left-out answers, or None.
 
-        `given` (N,) are the classes that a person gave to the training images, or -1.
+        `given_classes` (N,) are the classes that a person gave to the training images, or -1.
         """
         own_images = self.calibrated_posterior(calibration)
         if own_images is None or self.left_out is None or calibration.own_exponent is None:
             return None
-        confidences = own_images.confidences[:, 0][given < 0]
+        confidences = own_images.confidences[:, 0][given_classes < 0]
         return self.left_out.sure_labels(calibration.own_exponent, confidences)

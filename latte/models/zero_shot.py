@@ -96,8 +96,8 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
         "zero_shot_labels": zero_shot.zero_shot_labels,
     }
     for name, features in zero_shot.table.items():
-        parts = {part: rows for part, rows in vars(features).items() if rows is not None}
-        tensors |= {f"{_prefix(name)}{part}": rows for part, rows in parts.items()}
+        rows_of_part = {part: rows for part, rows in vars(features).items() if rows is not None}
+        tensors |= {f"{_prefix(name)}{part}": rows for part, rows in rows_of_part.items()}
     with write_atomically(path) as temporary:
         save_tensors(temporary, tensors)
 

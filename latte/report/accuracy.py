@@ -221,11 +221,13 @@ def _stronger_control(
     With a `verdict`, controls that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
     """
-    kept = None if verdict is None or models.zero_shot is None else models.zero_shot.classes
+    zero_shot_classes = (
+        None if verdict is None or models.zero_shot is None else models.zero_shot.classes
+    )
     rivals = {
         name: control
         for name, control in models.controls.items()
-        if control.top1.value >= model.top1.value and control.classes != kept
+        if control.top1.value >= model.top1.value and control.classes != zero_shot_classes
     }
     if not rivals:
         return []

@@ -130,11 +130,11 @@ def _series(results: RunResults) -> list[Fact]:
 def _encoder_fact(encoder: EncoderFacts) -> Fact:
     """Return the model, size and licence of an encoder, and whether the classifier uses it."""
     licence = f"licence {one_line(encoder.licence)}" if encoder.licence else "unknown licence"
-    use = f"the adapted classifier {'uses it' if encoder.classifies else 'does not use it'}"
+    usage = f"the adapted classifier {'uses it' if encoder.classifies else 'does not use it'}"
     weights = f"{encoder.parameters:,} parameters, {size(encoder.bytes)}"
     return (
         f"Encoder {one_line(encoder.name)}",
-        f"{one_line(encoder.model)}; {weights}; {licence}; {use}",
+        f"{one_line(encoder.model)}; {weights}; {licence}; {usage}",
     )
 
 

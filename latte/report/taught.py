@@ -30,7 +30,7 @@ def taught_sentence(facts: AnswerFacts) -> str:
     interval = points_range(estimate.gain, images)
     gain = f"{points(estimate.gain.value, images)} points (95 %: {interval}"
     doubtful = len(estimate.doubtful)
-    again = (
+    contradictions = (
         f" {plural(doubtful, 'answer')} contradict{'s' if doubtful == 1 else ''} all others; "
         "`latte review` shows such images again."
         if doubtful
@@ -39,7 +39,7 @@ def taught_sentence(facts: AnswerFacts) -> str:
     left_out = "answers" if images == facts.answers else _answers(estimate)
     return (
         f"{answers}: {change} {gain}; accuracy {zero_shot} before, {adapted} after), estimated by "
-        f"leaving {left_out} out in turn ({estimate.folds} folds). {_ABOUT}{again}"
+        f"leaving {left_out} out in turn ({estimate.folds} folds). {_ABOUT}{contradictions}"
     )
 
 
@@ -49,8 +49,8 @@ def _answers(facts: AnswerFacts | LeftOutAnswers) -> str:
     Example: `43 answers about 31 series`.
     """
     answers = plural(facts.answers, "answer")
-    several = facts.series is not None and facts.series < facts.answers
-    return f"{answers} about {facts.series:,} series" if several else answers
+    shares_series = facts.series is not None and facts.series < facts.answers
+    return f"{answers} about {facts.series:,} series" if shares_series else answers
 
 
 def sure_sentence(sure: SureLabels) -> str:

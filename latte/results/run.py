@@ -173,7 +173,7 @@ def _near_runs(path: Path) -> str | None:
     inside = sorted(recipes, key=lambda recipe: recipe.stat().st_mtime, reverse=True)
     if inside:
         shown = ", ".join(str(recipe.parent) for recipe in inside[:_SHOWN_RUNS])
-        more = f" and {len(inside) - _SHOWN_RUNS} more" if len(inside) > _SHOWN_RUNS else ""
-        return f"name a run folder in it, the newest first: {shown}{more}"
+        further_runs = f" and {len(inside) - _SHOWN_RUNS} more" if len(inside) > _SHOWN_RUNS else ""
+        return f"name a run folder in it, the newest first: {shown}{further_runs}"
     beside = sorted(recipe.parent.name for recipe in place.parent.glob("*/recipe.yaml"))
     return f"run folders beside it: {', '.join(beside)}" if beside else None

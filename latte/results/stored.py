@@ -147,7 +147,7 @@ def read_bounded(path: Path) -> bytes:
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    what = str(first.get("ctx", {}).get("error", first["msg"]))
+    first_error = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first_error["loc"]))
+    what = str(first_error.get("ctx", {}).get("error", first_error["msg"]))
     return f"{place}: {what}" if place else what

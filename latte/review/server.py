@@ -189,12 +189,13 @@ class _Server:
         comparison = self._teaching.comparison
         if comparison is None:
             return None
-        before, after = comparison.old, comparison.new
+        old_counts, new_counts = comparison.old, comparison.new
         return {
             "lines": comparison.lines,
-            "images": before.total(),
+            "images": old_counts.total(),
             "classes": [
-                [label, before[label], after[label]] for label in sorted({*before, *after})
+                [label, old_counts[label], new_counts[label]]
+                for label in sorted({*old_counts, *new_counts})
             ],
             "changes": len(comparison.changed),
             "changed": [

@@ -103,11 +103,11 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
     below the median. Images of a series that has an answer, or of which an earlier image is
     yielded, are left out: they share its answer.
     """
-    asked = {image.series for image in population.images if image.key in answers}
+    asked_series = {image.series for image in population.images if image.key in answers}
     strata = [deque(images) for images in (population.disagreements, *population.agreements)]
     for number in count(len(answers)):
         for stratum in strata:
-            while stratum and stratum[0].series in asked:
+            while stratum and stratum[0].series in asked_series:
                 stratum.popleft()
         differs, unsure, sure = strata
         agreed = (sure or unsure) if number // _AGREED_EVERY % 3 == 2 else (unsure or sure)
@@ -115,7 +115,7 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
         stratum = (agreed or differs) if is_about_agreement else (differs or agreed)
         if not stratum:
             return
-        asked.add(stratum[0].series)
+        asked_series.add(stratum[0].series)
         yield stratum.popleft()
 
 

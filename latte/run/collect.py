@@ -155,9 +155,9 @@ def _near_copies(run: Run, images: Images) -> tuple[tuple[str, str], ...]:
         [image.id for image in images.training.images]
     ):
         if {"copies", "near-copies"} & {*origins}:
-            first = first_of.setdefault(number, image)
-            if first != image:
-                pairs.setdefault(number, (first, image))
+            first_image = first_of.setdefault(number, image)
+            if first_image != image:
+                pairs.setdefault(number, (first_image, image))
     return tuple([*pairs.values()][:_MOST_PAIRS])
 
 

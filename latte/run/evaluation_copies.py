@@ -48,13 +48,13 @@ def find_copies(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Fo
     """
     training, evaluation = images.joined.training, images.evaluation
     keys = {*training.keys}
-    others = [row for row, key in enumerate(evaluation.keys) if key not in keys]
-    if not others or not workspace.recipe.series.near_copies:
+    candidate_rows = [row for row, key in enumerate(evaluation.keys) if key not in keys]
+    if not candidate_rows or not workspace.recipe.series.near_copies:
         return None
-    rows = torch.tensor(others)
+    rows = torch.tensor(candidate_rows)
     progress, training_rows = workspace.progress, range(len(training.images))
     title = "make thumbnails of test images"
-    thumbnails = read_thumbnails(evaluation.cache, others, progress, title)
+    thumbnails = read_thumbnails(evaluation.cache, candidate_rows, progress, title)
     training_thumbnails = read_thumbnails(training.cache, training_rows, progress, "thumbnails")
     neighbours = torch.cat(
         [
@@ -72,8 +72,8 @@ def find_copies(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Fo
     copied = is_copy.any(dim=1)
     if not bool(copied.any()):
         return None
-    first = is_copy.int().argmax(dim=1, keepdim=True)  # the most similar one
-    test_rows, copied_rows = rows[copied], neighbours.gather(1, first)[copied, 0]
+    most_similar = is_copy.int().argmax(dim=1, keepdim=True)  # the most similar one
+    test_rows, copied_rows = rows[copied], neighbours.gather(1, most_similar)[copied, 0]
     leaves_out = workspace.recipe.evaluate.near_copies == "leave-out"
     if leaves_out and len(test_rows) == len(evaluation.images):
         raise LatteError(

@@ -93,10 +93,10 @@ class Images:
     @property
     def series_names(self) -> list[str | None]:
         """The series that labels or the dataset give to each training image, then each example."""
-        given = self.corrections.series if self.corrections else {}
+        given_series = self.corrections.series if self.corrections else {}
         training = self.joined.training
         return [
-            given.get(key, image.series)
+            given_series.get(key, image.series)
             for image, key in zip(training.images, training.keys, strict=True)
         ]
 

@@ -104,9 +104,9 @@ def _facts(
     extras: dict[str, Mapping[str, str | int | float]] = {}
 
     def judged() -> tuple[str, dict[str, Any]]:
-        measured = measured_verdict(Run(workspace.folder).record.train)
-        if measured is not None:
-            name, verdict = measured
+        named_verdict = measured_verdict(Run(workspace.folder).record.train)
+        if named_verdict is not None:
+            name, verdict = named_verdict
             return name, asdict(without_conflict(verdict, conflict(fitted(), start)))
         guard = workspace.build(choice)
         verdict = judge(fitted(), start, guard, choice.label, trained_scales)

@@ -111,7 +111,7 @@ class Job:
 
     def forget_after(self, stage: str) -> None:
         """Delete the records of all stages after `stage`."""
-        names = [other.name for other in self.plan]
+        names = [planned_stage.name for planned_stage in self.plan]
         self.workspace.folder.results.forget(*names[names.index(stage) + 1 :])
 
     def keep(self, stage: Stage[ResultT], result: ResultT) -> None:

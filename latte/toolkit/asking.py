@@ -92,9 +92,9 @@ def asking_order(
         row = int(added.masked_fill(~is_open, -1).argmax())
         rows.append(row)
         is_open[row] = False
-        before = float(wrong @ covered)
+        covered_before = float(wrong @ covered)
         _cover(covered, row, near, reach)
-        gains.append(_OVERCONFIDENCE * (float(wrong @ covered) - before) / len(wrong))
+        gains.append(_OVERCONFIDENCE * (float(wrong @ covered) - covered_before) / len(wrong))
     device = features.device
     return AskingOrder(
         torch.tensor(rows, dtype=torch.int64, device=device), doubt.new_tensor(gains)

@@ -102,13 +102,13 @@ class Cells:
         places = torch.zeros_like(cosines, dtype=torch.int64)
         for cell, pairs_of_cell in zip(cells.tolist(), pairs_of_cells, strict=True):
             start, stop = self.ends[cell], self.ends[cell + 1]
-            candidates, kept = self.sorted_rows[start:stop], min(count + 1, stop - start)
+            candidates, nearest_count = self.sorted_rows[start:stop], min(count + 1, stop - start)
             row_bytes = len(candidates) * candidates.element_size()
             for pairs in torch.split(pairs_of_cell, max(1, block_bytes // row_bytes)):
                 similarities = queries[pairs // searched] @ candidates.T
-                best = similarities.topk(kept, dim=1, sorted=False)
-                cosines[pairs, :kept] = best.values
-                places[pairs, :kept] = best.indices + start
+                best = similarities.topk(nearest_count, dim=1, sorted=False)
+                cosines[pairs, :nearest_count] = best.values
+                places[pairs, :nearest_count] = best.indices + start
         cosines, places = cosines.view(len(queries), -1), places.view(len(queries), -1)
         own_places = torch.arange(block.start, block.stop, device=places.device).unsqueeze(1)
         nearest = cosines.masked_fill_(places == own_places, -torch.inf).topk(count, dim=1)

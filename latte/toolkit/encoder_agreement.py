@@ -90,12 +90,16 @@ def joined_features(
         >>> joined_features(torch.eye(4), {"dinov2": torch.eye(4)}, {"dinov2": 0.5}).shape
         torch.Size([4, 8])
     """
-    parts = [
+    weighted_features = [
         math.sqrt(weights[name]) * centred_directions(features)
         for name, features in encoder_features.items()
         if weights[name] > 0
     ]
-    return normalize(torch.cat([centred_directions(images), *parts], dim=1)) if parts else images
+    return (
+        normalize(torch.cat([centred_directions(images), *weighted_features], dim=1))
+        if weighted_features
+        else images
+    )
 
 
 def centred_directions(features: Tensor) -> Tensor:

@@ -98,12 +98,14 @@ def check_ranges(
 
 
 def _check_bounds(bounds: Sequence[float], classes: int) -> None:
-    first, last, lowest, highest = bounds
-    if first < 0 or last >= classes:
-        wrong_label = first if first < 0 else last
+    lowest_label, highest_label, lowest_weight, highest_weight = bounds
+    if lowest_label < 0 or highest_label >= classes:
+        wrong_label = lowest_label if lowest_label < 0 else highest_label
         raise ValueError(f"the label {wrong_label:.0f} is none of {classes} classes, from 0 on")
-    if not -_ROUNDING <= lowest <= highest <= 1 + _ROUNDING:
-        raise ValueError(f"weights are from {lowest:g} to {highest:g}, not between 0 and 1")
+    if not -_ROUNDING <= lowest_weight <= highest_weight <= 1 + _ROUNDING:
+        raise ValueError(
+            f"weights are from {lowest_weight:g} to {highest_weight:g}, not between 0 and 1"
+        )
 
 
 def check_supervision(

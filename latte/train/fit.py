@@ -152,8 +152,8 @@ def frozen_features(start: TrainingStart, names: Collection[str]) -> dict[str, T
 
     The names are those of learners, whose CLIP is frozen, and of encoders.
     """
-    own, encoders = start.image_features.cpu(), start.encoder_features
-    return {name: encoders[name].cpu() if name in encoders else own for name in names}
+    clip_features, encoders = start.image_features.cpu(), start.encoder_features
+    return {name: encoders[name].cpu() if name in encoders else clip_features for name in names}
 
 
 def _posterior(method: Method, start: TrainingStart) -> Posterior | None:

@@ -164,7 +164,8 @@ def labelled_tree(
         >>> from latte.api.sources import labelled_tree
         >>> Path("test/cat").mkdir(parents=True)
         >>> Path("test/cat/1.jpg").touch()
-        >>> [one.label for one in labelled_tree(Path("test"), Path(), ClassLookup(["dog", "cat"]))]
+        >>> images = labelled_tree(Path("test"), Path(), ClassLookup(["dog", "cat"]))
+        >>> [image.label for image in images]
         [1]
     """
     paths = list_images(folder, str(folder), left_out)

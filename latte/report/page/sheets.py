@@ -65,13 +65,13 @@ def copies_sentence(results: RunResults) -> str | None:
     pairs = results.near_copies
     if not pairs:
         return None
-    first, second = map(one_line, pairs[0])
+    first_copy, second_copy = map(one_line, pairs[0])
     if len(pairs) == 1:
-        return f"1 series of near-copies, which answers count once: {first} and {second}"
+        return f"1 series of near-copies, which answers count once: {first_copy} and {second_copy}"
     number = f"{len(pairs)} or more" if len(pairs) == _MOST_SERIES else str(len(pairs))
     return (
-        f"{number} series of near-copies, each of which answers count once, such as {first} "
-        f"and {second}"
+        f"{number} series of near-copies, each of which answers count once, such as {first_copy} "
+        f"and {second_copy}"
     )
 
 

@@ -73,12 +73,12 @@ def _recorded(module_name: str, files: list[RemoteFile]) -> Iterator[None]:
         files.append(RemoteFile(url, name, md5))
 
     names = ("download_and_extract_archive", "download_url")
-    before = {name: vars(module)[name] for name in names if name in vars(module)}
+    original_functions = {name: vars(module)[name] for name in names if name in vars(module)}
     try:
-        vars(module).update(dict.fromkeys(before, record))
+        vars(module).update(dict.fromkeys(original_functions, record))
         yield
     finally:
-        vars(module).update(before)
+        vars(module).update(original_functions)
 
 
 def download(file: RemoteFile, folder: Path) -> Path:

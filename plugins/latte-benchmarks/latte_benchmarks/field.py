@@ -71,11 +71,11 @@ def field(
     refuse_other_kind(out / "field.html", HTML_START, force=force)
     progress = make_progress(quiet)
     names = [name.strip() for name in (methods or "").split(",") if name.strip()]
-    chosen = chosen_methods(names, recipe or (), progress)
+    compared_methods = chosen_methods(names, recipe or (), progress)
     clip = TextCache(load_clip(model))
     labelled_sets = read_sets(sets, clip.backbone, progress)
-    rows = tuple(measured_rows(labelled_sets, chosen, draws, clip, progress))
-    lines = tuple(lines_of(rows, [method.about for method in chosen]))
+    rows = tuple(measured_rows(labelled_sets, compared_methods, draws, clip, progress))
+    lines = tuple(lines_of(rows, [method.about for method in compared_methods]))
     result = Field(rows, lines, model, draws)
     texts = {
         "csv": as_csv(rows),

@@ -56,11 +56,11 @@ class Field:
         default = next((line for line in self.lines if line.about.name == DEFAULT), None)
         rivals = [line for line in self.lines if not line.about.name.startswith("latte")]
         for place, title in enumerate(CELLS.values()):
-            measured = [(line, gains) for line in rivals if (gains := line.cells[place])]
-            own = default and default.cells[place]
-            if measured and own:
-                best, gains = max(measured, key=lambda pair: pair[1].mean)
-                yield f"{title}, {best.about.title} {_gains(gains)} against {_gains(own)}"
+            gains_of_rivals = [(line, gains) for line in rivals if (gains := line.cells[place])]
+            default_gains = default and default.cells[place]
+            if gains_of_rivals and default_gains:
+                best, gains = max(gains_of_rivals, key=lambda pair: pair[1].mean)
+                yield f"{title}, {best.about.title} {_gains(gains)} against {_gains(default_gains)}"
 
     def notes(self) -> Iterator[str]:
         """Yield what a reader must know about the numbers."""
@@ -128,8 +128,8 @@ def as_markdown(field: Field) -> str:
     table += [_markdown_row(cells_of(line)) for line in field.lines]
     about = [_markdown_row(_ABOUT), _markdown_row(["---"] * len(_ABOUT))]
     about += [_markdown_row(_about(line)) for line in field.lines]
-    parts = ["\n".join(table), *field.notes(), "\n".join(about)]
-    return "\n\n".join(parts) + "\n"
+    sections = ["\n".join(table), *field.notes(), "\n".join(about)]
+    return "\n\n".join(sections) + "\n"
 
 
 _ABOUT = ("method", "what it may see", "who chose its constants", "published gain", "gain here")

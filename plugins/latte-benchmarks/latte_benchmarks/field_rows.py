@@ -137,15 +137,15 @@ def _rows(
             )
 
 
-def _row(folder: Folder, row: FieldRow, own: Tensor, unseen: Tensor) -> FieldRow:
+def _row(folder: Folder, row: FieldRow, own_labels: Tensor, unseen: Tensor) -> FieldRow:
     truth = folder.own.labels
     counted = truth >= 0
     if folder.corrections is not None:
         counted &= folder.corrections < 0
-    before = (folder.own.features @ folder.texts.T).argmax(dim=1)
+    zero_shot_labels = (folder.own.features @ folder.texts.T).argmax(dim=1)
     was, right = (
         100 * float((labels == truth)[counted].double().mean()) if bool(counted.any()) else 0.0
-        for labels in (before, own)
+        for labels in (zero_shot_labels, own_labels)
     )
     test = folder.test
     unseen_before = (test.features @ folder.texts.T).argmax(dim=1)
@@ -205,12 +205,14 @@ def _fit(
         return start.zero_shot_labels, classifier, 0.0, 0.0
     context = Context(Path.cwd(), Path.cwd(), "cpu", seed, lambda: clip.backbone)
     while True:
-        texts_before, before = clip.encoded, _memory(reset=True)
+        texts_before, memory_before = clip.encoded, _memory(reset=True)
         begun = time.perf_counter()
         result = method.components.label(start, context)
         seconds, peak = time.perf_counter() - begun, _memory(reset=False)
         if clip.encoded == texts_before:
-            memory = None if before is None or peak is None else max(0.0, peak - before)
+            memory = (
+                None if memory_before is None or peak is None else max(0.0, peak - memory_before)
+            )
             return result.labels, result.classifier, seconds, memory
 
 
@@ -227,6 +229,6 @@ def _memory(*, reset: bool) -> float | None:
             _return_freed_memory()
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        wanted = "VmRSS:" if reset else "VmHWM:"
-        return int(next(line for line in lines if line.startswith(wanted)).split()[1]) / 1024
+        field_name = "VmRSS:" if reset else "VmHWM:"
+        return int(next(line for line in lines if line.startswith(field_name)).split()[1]) / 1024
     return None

@@ -75,11 +75,11 @@ def lines_of(rows: Iterable[FieldRow], methods: Sequence[About]) -> list[Line]:
 
 def zero_shot_accuracies(rows: Sequence[FieldRow]) -> dict[str, float]:
     """Return the mean accuracy of zero-shot CLIP in percent, by cell."""
-    own = [row for row in rows if row.method == ZERO_SHOT and not row.answers]
+    zero_shot_rows = [row for row in rows if row.method == ZERO_SHOT and not row.answers]
     return {
-        cell: fmean(row.zero_shot for row in own if row.cell == cell)
+        cell: fmean(row.zero_shot for row in zero_shot_rows if row.cell == cell)
         for cell in CELLS
-        if any(row.cell == cell for row in own)
+        if any(row.cell == cell for row in zero_shot_rows)
     }
 
 
@@ -104,10 +104,10 @@ def _line(about: About, rows: Sequence[FieldRow]) -> Line:
 
 
 def _taught(rows: Sequence[FieldRow]) -> tuple[float, float] | None:
-    measured = [row for row in rows if row.counted]
-    if not measured:
+    counted_rows = [row for row in rows if row.counted]
+    if not counted_rows:
         return None
-    return fmean(row.own for row in measured), fmean(row.unseen for row in rows)
+    return fmean(row.own for row in counted_rows), fmean(row.unseen for row in rows)
 
 
 def _mean_of_cells(rows: Sequence[FieldRow]) -> float:

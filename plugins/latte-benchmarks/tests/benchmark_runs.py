@@ -60,25 +60,27 @@ def run_folder(
         for stage, seconds in zip(STAGES, SECONDS, strict=True)
         if stage in stages
     }
-    whole = {
+    record = {
         "source": {"recipe": "animals.yaml", "limit": limit, "values": resolved},
         "environment": {"latte": version, "plugins": {"latte-clip": version}},
         "stages": records,
         "data": {"class_names": ["animal"]},
         "evaluate": {"models": _models(*right, images, changed) if right else []},
     }
-    write(path / RECORD, json.dumps(whole))
+    write(path / RECORD, json.dumps(record))
     return path
 
 
-def _models(before: int, after: int, images: int, changed: int | None) -> list[dict[str, Any]]:
-    gain = (after - before) / images
-    differing = abs(after - before) if changed is None else changed
+def _models(
+    right_before: int, right_after: int, images: int, changed: int | None
+) -> list[dict[str, Any]]:
+    gain = (right_after - right_before) / images
+    differing = abs(right_after - right_before) if changed is None else changed
     reach = 1.96 * math.sqrt(max(differing / images - gain**2, 0) / images)
     interval = {"value": gain, "low": max(gain - reach, -1), "high": min(gain + reach, 1)}
     return [
-        _model("zero-shot", before, images, None),
-        _model("adapted", after, images, interval),
+        _model("zero-shot", right_before, images, None),
+        _model("adapted", right_after, images, interval),
     ]
 
 

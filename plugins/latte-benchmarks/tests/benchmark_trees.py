@@ -69,8 +69,8 @@ def entries(name: str, split: str) -> list[Entry]:
     """Return three images per class in train, one in val and two in test."""
     numbers = {"train": (1, 2, 3), "val": (4,), "test": (5, 6)}[split]
     return [
-        (pattern.format(number), label, named)
-        for label, (pattern, named) in enumerate(CLASSES[name])
+        (pattern.format(number), label, class_name)
+        for label, (pattern, class_name) in enumerate(CLASSES[name])
         for number in numbers
     ]
 
@@ -92,10 +92,10 @@ def write_splits(facts: Facts, root: Path, splits: dict[str, list[Entry]]) -> No
     if facts.split:
         (root / facts.split).write_text(json.dumps(splits))
         return
-    names = [named for _, named in CLASSES[facts.name]]
+    names = [class_name for _, class_name in CLASSES[facts.name]]
     (root / VARIANTS).write_text("\n".join(names) + "\n")
     for split, listed in splits.items():
-        lines = [f"{Path(path).stem} {named}" for path, _, named in listed]
+        lines = [f"{Path(path).stem} {class_name}" for path, _, class_name in listed]
         (root / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
 
 

@@ -57,18 +57,19 @@ def test_images_one_folder_too_deep_are_found(tmp_path: Path) -> None:
 
 def test_a_root_one_folder_too_high_is_answered_with_the_right_one(tmp_path: Path) -> None:
     facts = trees.write_tree("dtd", tmp_path / "dtd")
-    first, second = errors(check(facts, tmp_path))
-    assert f"there is dtd/images | Move the content of {tmp_path / 'dtd'}" in first
-    assert f"use {tmp_path / 'dtd'} as root" in first
-    assert f"Move {tmp_path / 'dtd' / facts.split} to {tmp_path}." in second
+    images_error, split_error = errors(check(facts, tmp_path))
+    assert f"there is dtd/images | Move the content of {tmp_path / 'dtd'}" in images_error
+    assert f"use {tmp_path / 'dtd'} as root" in images_error
+    assert f"Move {tmp_path / 'dtd' / facts.split} to {tmp_path}." in split_error
 
 
 def test_the_split_of_another_dataset_is_an_error(tmp_path: Path) -> None:
-    facts, other = trees.write_tree("caltech101", tmp_path), find_facts("oxford-pets")
-    counts = {"train": other.train, "val": other.val, "test": other.test}
+    facts, pets_facts = trees.write_tree("caltech101", tmp_path), find_facts("oxford-pets")
+    counts = {"train": pets_facts.train, "val": pets_facts.val, "test": pets_facts.test}
     split = {
         name: [
-            [f"{name}/{i}.jpg", i % other.classes, f"breed {i % other.classes}"] for i in range(n)
+            [f"{name}/{i}.jpg", i % pets_facts.classes, f"breed {i % pets_facts.classes}"]
+            for i in range(n)
         ]
         for name, n in counts.items()
     }

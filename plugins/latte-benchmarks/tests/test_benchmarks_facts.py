@@ -39,10 +39,12 @@ def test_each_is_a_component_under_its_name() -> None:
 def test_words_are_complete(facts: Facts) -> None:
     assert "{class}" in facts.released
     assert "{class}" in facts.coop
-    asked = {facts.image_prompt, facts.group_prompt}
-    assert all(prompt.endswith("concisely, less than 20 words.") for prompt in asked)
-    named = "{class}" in facts.image_prompt
-    assert named == (facts.name in ("flowers102", "food101")), "only these leak the pseudo-label"
+    prompts = {facts.image_prompt, facts.group_prompt}
+    assert all(prompt.endswith("concisely, less than 20 words.") for prompt in prompts)
+    names_class = "{class}" in facts.image_prompt
+    assert names_class == (facts.name in ("flowers102", "food101")), (
+        "only these leak the pseudo-label"
+    )
     assert "{class}" not in facts.group_prompt
     assert facts.torchvision or facts.by_hand, "there is a way to get it"
 

@@ -47,8 +47,10 @@ def feature_file(folder: Path, name: str, classes: int = 6, width: int = 16) -> 
 
 def rows_of(paths: Sequence[Path], methods: Sequence[str]) -> list[FieldRow]:
     clip = TextCache(StubClip())
-    chosen = chosen_methods(methods, (), QUIET)
-    return [*measured_rows(read_sets(paths, clip.backbone, QUIET), chosen, 1, clip, QUIET)]
+    compared_methods = chosen_methods(methods, (), QUIET)
+    return [
+        *measured_rows(read_sets(paths, clip.backbone, QUIET), compared_methods, 1, clip, QUIET)
+    ]
 
 
 def test_rows_have_all_cells_and_answers_only_for_methods_that_take_them(tmp_path: Path) -> None:

@@ -85,5 +85,5 @@ def test_real_images_are_read(
     assert len(dataset.class_names) == classes
     training, evaluation = dataset.training_images(), dataset.evaluation_images()
     assert min(len(training), len(evaluation)) >= 2000
-    assert {one.label for one in evaluation} == {*range(classes)}
+    assert {labelled.label for labelled in evaluation} == {*range(classes)}
     assert all(image.read_bytes() for image in training[::500])

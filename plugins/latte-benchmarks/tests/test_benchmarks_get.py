@@ -74,7 +74,11 @@ def test_an_archive_ends_in_coop_s_layout(name: str, server: Server, tmp_path: P
     for split in trees.splits(name).values():
         assert all((root / facts.images / path).is_file() for path, _, _ in split)
     left = sorted(path.name for path in root.iterdir())
-    assert not [one for one in left if one.startswith(".") or one.endswith((".gz", ".zip", ".tgz"))]
+    assert not [
+        name_left
+        for name_left in left
+        if name_left.startswith(".") or name_left.endswith((".gz", ".zip", ".tgz"))
+    ]
 
 
 def test_an_archive_in_an_archive_is_unpacked_too(server: Server, tmp_path: Path) -> None:
@@ -92,9 +96,9 @@ def test_an_archive_in_an_archive_is_unpacked_too(server: Server, tmp_path: Path
 
 def test_complete_dataset_is_not_downloaded(server: Server, tmp_path: Path) -> None:
     facts, source = trees.write_tree("dtd", tmp_path), Source(server)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    contents = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     get_images(facts, tmp_path, source)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == contents
     (tmp_path / facts.split).unlink()
     get_images(facts, tmp_path, source)
     assert source.asked == 0, "a split file is in no archive"
@@ -106,11 +110,11 @@ def test_existing_files_are_not_replaced(server: Server, tmp_path: Path) -> None
         trees.write_image(tmp_path / "made" / "dtd" / "labels" / "1.txt")
         archive.add(tmp_path / "made" / "dtd", "dtd")
     source = Source(server, **{"dtd.tar.gz": (tmp_path / "dtd.tar.gz").read_bytes()})
-    own = tmp_path / "data" / "labels" / "own.txt"
-    own.parent.mkdir(parents=True)
-    own.write_text("mine")
+    person_file = tmp_path / "data" / "labels" / "own.txt"
+    person_file.parent.mkdir(parents=True)
+    person_file.write_text("mine")
     get_images(facts, tmp_path / "data", source)
-    assert [path.name for path in own.parent.iterdir()] == ["own.txt"]
+    assert [path.name for path in person_file.parent.iterdir()] == ["own.txt"]
 
 
 def test_an_archive_that_the_user_put_there_is_used(server: Server, tmp_path: Path) -> None:

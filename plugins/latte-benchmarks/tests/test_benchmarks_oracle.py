@@ -15,9 +15,9 @@ from latte_benchmarks.page import as_page
 from latte_benchmarks.table import COMPARED, as_csv, as_latex, as_text
 
 
-def settings(correct: int | None, **more: Any) -> dict[str, Any]:
+def settings(correct: int | None, **more_settings: Any) -> dict[str, Any]:
     group = {"use": "group", "size": 4, "correct": correct}
-    return {"oracle": correct is not None, "descriptions": [group], **more}
+    return {"oracle": correct is not None, "descriptions": [group], **more_settings}
 
 
 @pytest.fixture

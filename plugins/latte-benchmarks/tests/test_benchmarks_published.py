@@ -137,10 +137,10 @@ def measured_rows(
 ) -> tuple[Row, ...]:
     """Return the rows of a method `a`, with a seed per number of right answers of 1,000."""
     for place, dataset in enumerate(datasets):
-        for seed, after in enumerate(right):
+        for seed, right_after in enumerate(right):
             settings = {"name": f"a-{dataset}", "seed": seed, "dataset": {"use": dataset}}
             path = folder / f"{dataset}-{seed}"
-            run_folder(path, right=(500, after + 100 * place), settings=settings)
+            run_folder(path, right=(500, right_after + 100 * place), settings=settings)
     return compare_folders([folder], numbers).rows
 
 

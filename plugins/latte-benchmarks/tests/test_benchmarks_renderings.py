@@ -205,8 +205,8 @@ def test_hostile_name_stays_in_its_cell_of_latex(text: str, comparison: Comparis
     assert {len(row) for row in cells} == {2}
     assert not [row for row in cells if row[0][0] in "[*"], "an argument of the row before"
     assert "\x1b" not in latex
-    others = [line for line in latex.splitlines() if not line.endswith(r"\\") and line[0] != "%"]
-    assert others == [
+    commands = [line for line in latex.splitlines() if not line.endswith(r"\\") and line[0] != "%"]
+    assert commands == [
         *(r"\begin{tabular}{lr}", r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"),
     ]
 

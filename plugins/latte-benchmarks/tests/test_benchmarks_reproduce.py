@@ -54,8 +54,8 @@ def test_the_paper_s_tables_are_valid_runs(name: str) -> None:
         cells = plan_dataset(table, "sun397", changes, [], None)
         assert [cell.row for cell in cells] == [*table.settings.rows]
         assert all(len(cell.runs) == 1 for cell in cells)
-    known = {*table.published.rows, "zero-shot", "flyp", "reclip"}
-    assert {*table.settings.rows} <= known
+    methods = {*table.published.rows, "zero-shot", "flyp", "reclip"}
+    assert {*table.settings.rows} <= methods
 
 
 def test_rows_of_the_paper_differ_in_what_they_are_about() -> None:
@@ -110,8 +110,8 @@ def test_a_table_is_run_and_compared_and_absent_datasets_are_named(table: Path, 
     assert "twice the standard deviation" in text
     assert max(map(len, lines)) <= 80
 
-    again = tiny(*options, "--set", "evaluate.batch_size=8", "-q")
-    assert again.out == printed.out
+    reprinted = tiny(*options, "--set", "evaluate.batch_size=8", "-q")
+    assert reprinted.out == printed.out
     changed = tiny(*options, "--set", "train.max_epochs=0", "-q")
     assert "nothing is judged" in " ".join(changed.out.split())
     judgements = {"agrees", "unclear", "differs"}

@@ -25,12 +25,12 @@ def control_rows(comparison: Comparison) -> dict[str, Row]:
     return {row.model: row for row in comparison.rows if row.model.startswith("control")}
 
 
-def seeds(folder: Path, *right: tuple[int, int], **changes: Any) -> None:
+def seeds(folder: Path, *right_counts: tuple[int, int], **changes: Any) -> None:
     """Write a run per seed, with these images right before and after."""
     settings = changes.pop("settings", {})
-    for seed, one in enumerate(right):
+    for seed, right in enumerate(right_counts):
         path = folder / f"{len(list(folder.glob('*')))}"
-        run_folder(path, right=one, settings={**settings, "seed": seed}, **changes)
+        run_folder(path, right=right, settings={**settings, "seed": seed}, **changes)
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_seeds_of_one_recipe_are_averaged(tmp_path: Path) -> None:
     assert row.result.top1.deviation == pytest.approx((0.0014 / 2) ** 0.5)
     over_seeds = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
     singles = [run.scores[0].gain for run in row.runs]
-    over_images = sum((one.high - one.value) ** 2 for one in singles) / 3
+    over_images = sum((gain.high - gain.value) ** 2 for gain in singles) / 3
     assert row.result.gain.value == pytest.approx(0.06)
     high = 0.06 + (over_seeds**2 + over_images) ** 0.5
     assert row.result.gain.high == pytest.approx(high, abs=1e-8)
@@ -137,8 +137,10 @@ def test_what_changes_no_result_keeps_no_runs_apart(change: dict[str, Any], tmp_
 
 def test_the_order_of_images_makes_no_difference(tmp_path: Path) -> None:
     run_folder(tmp_path / "one")
-    other = run_folder(tmp_path / "other", settings={"seed": 1}) / "data" / "evaluation.jsonl"
-    other.write_text("\n".join(reversed(other.read_text().splitlines())) + "\n")
+    evaluation_file = (
+        run_folder(tmp_path / "other", settings={"seed": 1}) / "data" / "evaluation.jsonl"
+    )
+    evaluation_file.write_text("\n".join(reversed(evaluation_file.read_text().splitlines())) + "\n")
     assert len(compared(tmp_path).rows) == 1
 
 
@@ -160,18 +162,20 @@ def test_rows_are_labelled_by_the_keys_in_which_they_differ(tmp_path: Path) -> N
 def test_a_label_has_as_much_of_its_key_as_it_needs(tmp_path: Path) -> None:
     run_folder(tmp_path / "0", settings={"a": {"size": 1}, "b": {"size": [1, 2]}})
     run_folder(tmp_path / "1", settings={"a": {"size": 2}, "b": {"size": None}, "c": "text"})
-    first, second = compared(tmp_path).rows
-    assert first.settings == ("a.size=1", "b.size=[1, 2]", "c=(none)")
-    assert second.settings == ("a.size=2", "b.size=null", "c=text")
+    square, text = compared(tmp_path).rows
+    assert square.settings == ("a.size=1", "b.size=[1, 2]", "c=(none)")
+    assert text.settings == ("a.size=2", "b.size=null", "c=text")
 
 
 def test_labels_of_long_lists_are_short_and_differ(tmp_path: Path) -> None:
     names = [f"name {number}" for number in range(30)]
-    for number, last in enumerate(("fox", "owl")):
-        run_folder(tmp_path / f"{number}", settings={"dataset.classes": [*names, last]})
-    first, second = (label for row in compared(tmp_path).rows for label in row.settings)
-    assert first != second
-    for label in (first, second):
+    for number, last_name in enumerate(("fox", "owl")):
+        run_folder(tmp_path / f"{number}", settings={"dataset.classes": [*names, last_name]})
+    label_of_fox, label_of_owl = (
+        label for row in compared(tmp_path).rows for label in row.settings
+    )
+    assert label_of_fox != label_of_owl
+    for label in (label_of_fox, label_of_owl):
         assert re.fullmatch(r"classes=\[name 0, …\] \(31 values, [0-9a-f]{6}\)", label)
 
 
@@ -207,7 +211,7 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     comparison = compare_folders([tmp_path, tmp_path / "one"])
     (row,) = comparison.rows
     assert row.seeds == (0,)
-    assert [(one.where, "the same recipe" in one.what) for one in comparison.skipped] == [
+    assert [(run.where, "the same recipe" in run.what) for run in comparison.skipped] == [
         (str(tmp_path / "two"), True)
     ]
 
@@ -306,24 +310,33 @@ def test_folders_are_searched_one_level_deep(tmp_path: Path) -> None:
 
 def test_of_many_differing_settings_rows_show_those_that_tell_them_apart(tmp_path: Path) -> None:
     many = {f"key{number}": number for number in range(20)}
-    for name, use, more in (("a", "plain", {}), ("b", "latte-x/mine", many), ("c", "other", many)):
-        settings = {"prototypes": {"use": use, **more}, "guard": {"use": f"guard {len(more)}"}}
+    for name, component, options in (
+        ("a", "plain", {}),
+        ("b", "latte-x/mine", many),
+        ("c", "other", many),
+    ):
+        settings = {
+            "prototypes": {"use": component, **options},
+            "guard": {"use": f"guard {len(options)}"},
+        }
         run_folder(tmp_path / f"animals-{name}", settings=settings)
-    found = compared(tmp_path)
-    assert [row.shown for row in found.rows] == [
+    comparison = compared(tmp_path)
+    assert [row.shown for row in comparison.rows] == [
         ("prototypes=mine",),
         ("prototypes=other",),
         ("prototypes=plain",),
     ]
-    assert [len(row.settings) for row in found.rows] == [22] * 3
-    assert any("21 more settings differ" in note for note in notes(found))
+    assert [len(row.settings) for row in comparison.rows] == [22] * 3
+    assert any("21 more settings differ" in note for note in notes(comparison))
 
 
 def test_two_settings_are_shown_if_no_single_one_tells_rows_apart(tmp_path: Path) -> None:
-    for one in range(2):
-        for other in range(2):
-            train = {"first": one, "second": other}
-            same = {f"copy{number}": one for number in range(3)}
-            run_folder(tmp_path / f"{one}{other}", settings={"train": {**train, **same}})
+    for first_value in range(2):
+        for second_value in range(2):
+            train = {"first": first_value, "second": second_value}
+            same = {f"copy{number}": first_value for number in range(3)}
+            run_folder(
+                tmp_path / f"{first_value}{second_value}", settings={"train": {**train, **same}}
+            )
     labels = {row.shown for row in compared(tmp_path).rows}
     assert labels == {(f"first={a}", f"second={b}") for a in (0, 1) for b in (0, 1)}

@@ -26,10 +26,10 @@ def test_t_quantiles_are_those_of_the_tables(degrees_of_freedom: int, printed: f
 
 
 def test_mean_and_sample_deviation() -> None:
-    found = spread([0.70, 0.72, 0.77])
-    assert found.mean == pytest.approx(0.73)
-    assert found.deviation == pytest.approx((0.0026 / 2) ** 0.5)
-    assert found.runs == 3
+    accuracies = spread([0.70, 0.72, 0.77])
+    assert accuracies.mean == pytest.approx(0.73)
+    assert accuracies.deviation == pytest.approx((0.0026 / 2) ** 0.5)
+    assert accuracies.runs == 3
 
 
 def test_a_single_run_has_no_deviation() -> None:

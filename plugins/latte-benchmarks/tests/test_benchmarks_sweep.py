@@ -74,9 +74,9 @@ def test_a_sweep_runs_every_combination_and_compares_them(squares: Path, tiny: C
     assert printed.out == tiny("compare", "runs").out
 
     times = {path: path.stat().st_mtime_ns for path in runs.rglob("prototypes.*")}
-    again = tiny("sweep", "squares.yaml", *SWEEP, "--quiet")
-    assert again.out == printed.out
-    assert "4 runs, 4 of them finished before and reused" in again.err
+    resumed = tiny("sweep", "squares.yaml", *SWEEP, "--quiet")
+    assert resumed.out == printed.out
+    assert "4 runs, 4 of them finished before and reused" in resumed.err
     assert times == {path: path.stat().st_mtime_ns for path in runs.rglob("prototypes.*")}
 
     planned = tiny("sweep", "squares.yaml", *SWEEP, "--seeds", "1,2", "--dry-run").out.splitlines()
@@ -87,11 +87,11 @@ def test_sweep_releases_the_models_of_each_run(squares: Path, tiny: Call) -> Non
     def models() -> int:
         return sum(type(value).__name__ == "OpenClipBackbone" for value in gc.get_objects())
 
-    before = models()
+    living_models = models()
     gc.disable()  # it would release models at some later time
     try:
         tiny("sweep", "squares.yaml", "--seeds", "0,1", "--quiet")
-        assert models() <= before
+        assert models() <= living_models
     finally:
         gc.enable()
 
@@ -99,9 +99,11 @@ def test_sweep_releases_the_models_of_each_run(squares: Path, tiny: Call) -> Non
 def test_runs_go_by_recipe_then_values_then_seed(
     squares: Path, latte: Call, ran: list[tuple[int, float]]
 ) -> None:
-    other = squares.with_name("other.yaml")
-    other.write_text(squares.read_text().replace("momentum: 0.9", "momentum: 0.1"))
-    latte("sweep", squares, other, "--seeds", "1,0", "--set", "train.max_epochs=1,2", "-q")
+    weaker_momentum = squares.with_name("other.yaml")
+    weaker_momentum.write_text(squares.read_text().replace("momentum: 0.9", "momentum: 0.1"))
+    latte(
+        "sweep", squares, weaker_momentum, "--seeds", "1,0", "--set", "train.max_epochs=1,2", "-q"
+    )
     assert ran == [(1, 0.9), (0, 0.9)] * 2 + [(1, 0.1), (0, 0.1)] * 2
 
 
@@ -248,10 +250,10 @@ def test_errors_of_one_recipe_keep_their_place(squares: Path) -> None:
 @pytest.fixture
 def two_methods(squares: Path) -> tuple[Path, Path]:
     """A recipe with prototypes that have a momentum, and a recipe without."""
-    other = squares.with_name("zero-shot.yaml")
+    zero_shot = squares.with_name("zero-shot.yaml")
     text = squares.read_text().replace("{use: momentum, momentum: 0.9}", "templates")
-    other.write_text(text)
-    return squares, other
+    zero_shot.write_text(text)
+    return squares, zero_shot
 
 
 def test_key_of_one_method_is_left_out_of_the_others(

@@ -73,9 +73,9 @@ def test_a_zip_cannot_write_outside(name: str, tmp_path: Path) -> None:
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
-    whole = tar(tmp_path / "a.tar.gz", *(tarfile.TarInfo(f"{i}.jpg") for i in range(500)))
+    archive = tar(tmp_path / "a.tar.gz", *(tarfile.TarInfo(f"{i}.jpg") for i in range(500)))
     cut = tmp_path / "cut.tar.gz"
-    cut.write_bytes(whole.read_bytes()[:800])
+    cut.write_bytes(archive.read_bytes()[:800])
     with pytest.raises(LatteError, match=r"cut.tar.gz: cannot be unpacked(.|\n)*get it again"):
         unpack(cut, tmp_path / "out")
     (tmp_path / "page.zip").write_text("<html>")

@@ -58,10 +58,10 @@ def test_verdicts_are_in_a_note_and_in_the_csv_but_in_no_table(runs: Path) -> No
 
 def test_a_rejected_model_stands_below_its_row(runs: Path) -> None:
     comparison = compare_folders([runs])
-    kept, rejected = comparison.rows[1:3]
-    assert (kept.model, rejected.model) == ("adapted", "adapted in full")
-    assert kept.result is not None and rejected.result is not None
-    assert (kept.result.top1.mean, rejected.result.top1.mean) == (0.6, 0.66)
+    adapted, rejected = comparison.rows[1:3]
+    assert (adapted.model, rejected.model) == ("adapted", "adapted in full")
+    assert adapted.result is not None and rejected.result is not None
+    assert (adapted.result.top1.mean, rejected.result.top1.mean) == (0.6, 0.66)
     (line,) = (
         line for line in as_text(comparison, COMPARED) if line.startswith("  adapted in full")
     )

@@ -45,8 +45,8 @@ class TestEachLayout:
         expected = [*trees.entries(name, "train"), *trees.entries(name, "val")]
         training = source.training_images()
         assert [image.id for image in training] == sorted(path for path, _, _ in expected)
-        labelled = {one.image.id: one.label for one in source.evaluation_images()}
-        assert labelled == {path: label for path, label, _ in trees.entries(name, "test")}
+        labels = {labelled.image.id: labelled.label for labelled in source.evaluation_images()}
+        assert labels == {path: label for path, label, _ in trees.entries(name, "test")}
         assert all(image.read_bytes() for image in training)
 
     def test_classes_are_spelled_as_latteclip_does(

@@ -41,8 +41,10 @@ def write_dinov2(folder: Path, **changes: Any) -> None:
 def write_dinov3(folder: Path) -> None:
     """Write a `DINOv3ViTModel` with its image processor, which changes the aspect ratio."""
     sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    more = {"intermediate_size": 48, "num_register_tokens": 4, "patch_size": 16}
-    _save(folder, transformers.DINOv3ViTModel, transformers.DINOv3ViTConfig(**sizes, **more))
+    vision_sizes = {"intermediate_size": 48, "num_register_tokens": 4, "patch_size": 16}
+    _save(
+        folder, transformers.DINOv3ViTModel, transformers.DINOv3ViTConfig(**sizes, **vision_sizes)
+    )
     square = {"height": 32, "width": 32}
     transformers.DINOv3ViTImageProcessor(size=square).save_pretrained(folder)
 

@@ -64,11 +64,11 @@ class EcalpLabeler(FieldLabeler[EcalpOptions]):
             _links(images, texts, options.text_neighbours, options.power, 0),
         ]
         if len(rows := problem.answered) > 1:
-            given = images[rows]
-            queries = normalize(images / given.var(dim=0).clamp_min(_TINY), dim=1)
-            edges, places = _links(queries, given, options.image_neighbours, options.power, 0)
+            answered = images[rows]
+            queries = normalize(images / answered.var(dim=0).clamp_min(_TINY), dim=1)
+            edges, places = _links(queries, answered, options.image_neighbours, options.power, 0)
             links.append((edges, rows[places] + len(texts)))
-        weights, nodes = (torch.cat(parts, dim=1) for parts in zip(*links, strict=True))
+        weights, nodes = (torch.cat(link_parts, dim=1) for link_parts in zip(*links, strict=True))
         return TextGraph.of(weights, nodes, len(texts))
 
 

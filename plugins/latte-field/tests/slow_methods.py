@@ -71,7 +71,7 @@ def zlap(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> N
 
 def ecalp(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> Numbers:
     classes, nodes = len(texts), len(texts) + len(images)
-    given = [row for row, answer in enumerate(answers) if answer >= 0]
+    answered = [row for row, answer in enumerate(answers) if answer >= 0]
     weights = numpy.zeros((nodes, nodes))
     for row, image in enumerate(images):
         query = unit(image * texts.var(axis=0, ddof=1))
@@ -79,11 +79,11 @@ def ecalp(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> 
             weights[classes + row, classes + near] += max(0.0, images[near] @ query) ** 10
         for near in nearest(texts @ image, 3):
             weights[classes + row, near] += max(0.0, texts[near] @ image) ** 10
-        if len(given) > 1:
-            query = unit(image / images[given].var(axis=0, ddof=1))
-            for place in nearest(images[given] @ query, 8):
-                cosine = images[given[place]] @ query
-                weights[classes + row, classes + given[place]] += max(0.0, cosine) ** 10
+        if len(answered) > 1:
+            query = unit(image / images[answered].var(axis=0, ddof=1))
+            for place in nearest(images[answered] @ query, 8):
+                cosine = images[answered[place]] @ query
+                weights[classes + row, classes + answered[place]] += max(0.0, cosine) ** 10
     graph = normalised(weights)
     scores = fixed(numpy.zeros((len(images), classes)), answers)
     for _ in range(3):
@@ -156,9 +156,9 @@ def em_dirichlet(images: Numbers, texts: Numbers, scale: float, answers: list[in
             weights = assigned[:, label] / assigned[:, label].sum()
             means = [sum(weights * numpy.log(points[:, place])) for place in range(classes)]
             for _ in range(30):
-                whole = digamma(sum(alphas[label]))
+                digamma_of_sum = digamma(sum(alphas[label]))
                 alphas[label] = [
-                    min(max(inverse_digamma(whole + mean), 1e-3), 1e4) for mean in means
+                    min(max(inverse_digamma(digamma_of_sum + mean), 1e-3), 1e4) for mean in means
                 ]
         logits = numpy.zeros((count, classes))
         for row, label in itertools.product(range(count), range(classes)):

@@ -59,10 +59,12 @@ def test_eighty_templates_are_averaged_and_normalised() -> None:
     start, rows = rows_of(TemplatesLabeler(NoOptions(), CONTEXT))
     name = start.class_names[1]
     sentences = [f"a bad photo of a {name}.", f"a photo of many {name}."]
-    first = CLIP.encode_texts(sentences)
+    text_features = CLIP.encode_texts(sentences)
     templates: Sequence[Callable[[str], str]] = OPENAI_IMAGENET_TEMPLATES
     assert [templates[0](name), templates[1](name)] == sentences
-    total = sum((CLIP.encode_texts([template(name)])[0] for template in templates), first[0] * 0)
+    total = sum(
+        (CLIP.encode_texts([template(name)])[0] for template in templates), text_features[0] * 0
+    )
     torch.testing.assert_close(rows[1], normalize(total, dim=0))
 
 
@@ -83,10 +85,12 @@ class Asked:
 
 def test_dclip_reads_a_list_of_features_and_keeps_texts_without_answer() -> None:
     answers = {"class 1": "1. a red beak; long legs.\n- webbed feet"}
-    asked = Asked(lambda prompt: next((a for name, a in answers.items() if name in prompt), None))
+    questions = Asked(
+        lambda prompt: next((a for name, a in answers.items() if name in prompt), None)
+    )
     labeler = DclipLabeler(AskedOptions(), CONTEXT)
-    start, rows = rows_of(labeler, cast("Any", asked))
-    assert len(asked.prompts) == 3
+    start, rows = rows_of(labeler, cast("Any", questions))
+    assert len(questions.prompts) == 3
     ends = ("a red beak", "long legs", "webbed feet")
     expected = encode([f"{start.class_names[1]}, which has {end}" for end in ends]).mean(dim=0)
     torch.testing.assert_close(rows[1], expected)
@@ -94,19 +98,19 @@ def test_dclip_reads_a_list_of_features_and_keeps_texts_without_answer() -> None
 
 
 def test_cupl_averages_sentences_and_asks_once_per_class() -> None:
-    asked = Asked(lambda prompt: f"Sentence on: {prompt}")
+    questions = Asked(lambda prompt: f"Sentence on: {prompt}")
     labeler = CuplLabeler(AskedOptions(), CONTEXT)
-    start, rows = rows_of(labeler, cast("Any", asked))
-    about = [prompt for prompt in asked.prompts if start.class_names[2] in prompt]
+    start, rows = rows_of(labeler, cast("Any", questions))
+    about = [prompt for prompt in questions.prompts if start.class_names[2] in prompt]
     sentences = [f"Sentence on: {prompt}" for prompt in about]
     assert len(sentences) == 3
     expected = normalize(CLIP.encode_texts(sentences).mean(dim=0), dim=0)
     torch.testing.assert_close(rows[2], expected)
     resumed = CuplLabeler(AskedOptions(), CONTEXT)
-    resumed.start(replace(start, questions=cast("Any", asked)))
+    resumed.start(replace(start, questions=cast("Any", questions)))
     resumed.load_state(labeler.state())
     resumed.on_epoch_start({"a": FeatureBank(start.image_features)}, {"a": prototypes(start)}, 1)
-    assert len(asked.prompts) == 9
+    assert len(questions.prompts) == 9
 
 
 def test_waffle_averages_sentences_with_the_same_random_ends_for_all_classes() -> None:
@@ -121,5 +125,5 @@ def test_waffle_averages_sentences_with_the_same_random_ends_for_all_classes() -
     assert [len(part) for part in ends[1].split(", ")] == [5, 5]
     of_second = CLIP.encode_texts([f"a photo of a {sentence}." for sentence in SEEN[6:12]])
     torch.testing.assert_close(rows[1], of_second.mean(dim=0))
-    other = Context(Path(), Path(), "cpu", 1, lambda: CLIP)
-    assert WaffleLabeler(WaffleOptions(pairs=3), other)._ends() != ends
+    other_context = Context(Path(), Path(), "cpu", 1, lambda: CLIP)
+    assert WaffleLabeler(WaffleOptions(pairs=3), other_context)._ends() != ends

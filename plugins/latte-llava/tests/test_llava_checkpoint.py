@@ -113,12 +113,12 @@ class TestFingerprint:
         self, folder: Path, tmp_path: Path
     ) -> None:
         fingerprint, weights = describer(folder, tmp_path).fingerprint, folder / "model.safetensors"
-        before, data = weights.stat(), bytearray(weights.read_bytes())
+        status, data = weights.stat(), bytearray(weights.read_bytes())
         data[-1] ^= 1
         time.sleep(0.02)  # the clock of a file system is coarse
         weights.write_bytes(data)
-        os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert weights.stat().st_mtime_ns == before.st_mtime_ns
+        os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert weights.stat().st_mtime_ns == status.st_mtime_ns
         assert describer(folder, tmp_path).fingerprint != fingerprint
 
     def test_weights_that_did_not_change_are_read_once(

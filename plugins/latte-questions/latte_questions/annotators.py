@@ -31,8 +31,8 @@ class Pair:
     """Answers to the two questions about one image, each a class or `NONE`."""
 
     row: int
-    first: int
-    second: int
+    first_answer: int
+    second_answer: int
     options: tuple[int, ...]
 
 
@@ -51,18 +51,18 @@ def reliabilities(
         classes: the number C of classes.
         right: probability that an answer is right, estimated from all answers.
     """
-    named_pairs = [pair for pair in pairs if max(pair.first, pair.second) != NONE]
+    named_pairs = [pair for pair in pairs if max(pair.first_answer, pair.second_answer) != NONE]
     if not named_pairs:
         return {}
     answers = _Answers.of(named_pairs, mixture, classes)
-    often = (answers.first + answers.second).sum(dim=0) / 2 >= FEWEST_ANSWERS
+    often = (answers.first_answers + answers.second_answers).sum(dim=0) / 2 >= FEWEST_ANSWERS
     if not bool(often.any()):
         return {}
     shares = answers.true_classes(right)
     return {
-        pair.row: within_limits(float(shares[place, pair.first]), len(pair.options))
+        pair.row: within_limits(float(shares[place, pair.first_answer]), len(pair.options))
         for place, pair in enumerate(named_pairs)
-        if pair.first == pair.second and bool(often[pair.first])
+        if pair.first_answer == pair.second_answer and bool(often[pair.first_answer])
     }
 
 
@@ -70,9 +70,9 @@ def reliabilities(
 class _Answers:
     """Answers of the describer about M images, and the mixture's labels of these images."""
 
-    first: Tensor
+    first_answers: Tensor
     """(M, C): 1 at the first answer of the describer."""
-    second: Tensor
+    second_answers: Tensor
     """(M, C): 1 at its second answer."""
     offered: Tensor
     """(M, C): 1 at the options."""
@@ -90,8 +90,8 @@ class _Answers:
         for place, pair in enumerate(pairs):
             offered[place, list(pair.options)] = 1
         return cls(
-            marked([pair.first for pair in pairs]),
-            marked([pair.second for pair in pairs]),
+            marked([pair.first_answer for pair in pairs]),
+            marked([pair.second_answer for pair in pairs]),
             offered,
             mixture[[pair.row for pair in pairs]].cpu(),
         )
@@ -102,7 +102,7 @@ class _Answers:
         The parameters of a class are the probability that the describer is right about it, and
         the probability of each label that the mixture gives to images of the class.
         """
-        same = ((self.first * self.second).sum(dim=1) > 0).unsqueeze(1)
+        same = ((self.first_answers * self.second_answers).sum(dim=1) > 0).unsqueeze(1)
         options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
         reliable = torch.full((classes,), right, dtype=torch.float64)
         # No other label is looked up; a matrix (C, C) would be slow for thousands of classes.
@@ -113,7 +113,7 @@ class _Answers:
             likelihood = self._likelihood(reliable, same, options)
             shares = likelihood * confusions[columns]
             shares = shares / shares.sum(dim=1, keepdim=True)
-            hits = (shares * self.first * same).sum(dim=0)
+            hits = (shares * self.first_answers * same).sum(dim=0)
             images = shares.sum(dim=0)
             reliable = (_PRIOR * right + hits) / (_PRIOR + images)
             counts = torch.zeros_like(confusions).index_add(0, columns, shares)
@@ -126,8 +126,8 @@ class _Answers:
         All wrong answers, including "none of these", are equally probable. A wrong answer changes
         with probability `CHANGES` if the options are reversed.
         """
-        wrong = (1 - reliable).expand_as(self.first)
-        agreeing = torch.where(self.first > 0, reliable, (1 - CHANGES) * wrong / options)
-        is_named = self.first + self.second > 0
+        wrong = (1 - reliable).expand_as(self.first_answers)
+        agreeing = torch.where(self.first_answers > 0, reliable, (1 - CHANGES) * wrong / options)
+        is_named = self.first_answers + self.second_answers > 0
         differing = CHANGES * wrong * torch.where(is_named, 0.5, 1 / options.square())
         return torch.where(same, agreeing, differing) * self.offered

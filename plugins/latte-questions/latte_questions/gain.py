@@ -18,16 +18,16 @@ LARGEST_SHARE = 0.2
 """Largest share of images that questions were about; with more, the raw gain is too small."""
 
 
-def raw_gain(before: Tensor, after: Tensor) -> float:
-    """Return the gain in accuracy if the probabilities `after` (N, C) were right.
+def raw_gain(start: Tensor, fitted: Tensor) -> float:
+    """Return the gain in accuracy if the probabilities `fitted` (N, C) were right.
 
-    An image whose label changes from `before` (N, C) gains the probability of its new label minus
-    the probability of its old label, both in `after`. These probabilities are from a Gaussian
+    An image whose label changes from `start` (N, C) gains the probability of its new label minus
+    the probability of its old label, both in `fitted`. These probabilities are from a Gaussian
     mixture fitted with the answers, and too confident: an answer about a cluster counts for all of
     its images, including images of other classes.
     """
-    old, new = (probabilities.argmax(dim=1, keepdim=True) for probabilities in (before, after))
-    return float((after.gather(1, new) - after.gather(1, old)).double().mean())
+    old, new = (probabilities.argmax(dim=1, keepdim=True) for probabilities in (start, fitted))
+    return float((fitted.gather(1, new) - fitted.gather(1, old)).double().mean())
 
 
 def calibrated(raw: float) -> ExpectedGain:

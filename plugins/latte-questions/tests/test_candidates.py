@@ -69,13 +69,13 @@ def test_a_stream_without_candidates_gives_the_cross_entropy() -> None:
 
 
 def test_images_count_by_their_weight() -> None:
-    one, none = stream(0.5), stream(0.0)
+    weighted, weightless = stream(0.5), stream(0.0)
     order = torch.tensor([PROBABILITIES, PROBABILITIES]).sort(descending=True)
-    both = LabelStream(
+    joined = LabelStream(
         "choices",
-        torch.cat([one.labels, none.labels]),
-        torch.cat([one.weights, none.weights]),
+        torch.cat([weighted.labels, weightless.labels]),
+        torch.cat([weighted.weights, weightless.weights]),
         posterior=Posterior(order.indices, order.values),
     )
     images = torch.cat([LOGITS, -LOGITS])
-    assert loss(both, 0.9, images) == pytest.approx(loss(one, 0.9), abs=1e-5)
+    assert loss(joined, 0.9, images) == pytest.approx(loss(weighted, 0.9), abs=1e-5)

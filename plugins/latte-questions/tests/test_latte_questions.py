@@ -199,8 +199,8 @@ def test_later_epochs_use_the_answers_without_asking_again(answer: Answering) ->
     aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     aggregator.start(start)
     banks = {"main": FeatureBank(start.image_features)}
-    for one in (labeler, resumed):
-        one.on_epoch_start(banks, {"main": aggregator}, 1)
+    for epoch_labeler in (labeler, resumed):
+        epoch_labeler.on_epoch_start(banks, {"main": aggregator}, 1)
     assert len(questions.requests) == count
     assert all(torch.equal(value, resumed.state()[name]) for name, value in labeler.state().items())
 

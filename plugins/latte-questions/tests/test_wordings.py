@@ -88,7 +88,7 @@ def useless(prompt: str) -> str:
 
 def encode(names: Sequence[str]) -> Tensor:
     base = torch.eye(16)[15]
-    return normalize(base + 0.06 * torch.stack([CENTRES[int(one[-1])] for one in names]), dim=1)
+    return normalize(base + 0.06 * torch.stack([CENTRES[int(name[-1])] for name in names]), dim=1)
 
 
 def worded(
@@ -133,8 +133,8 @@ def test_wordings_that_fit_the_answers_change_the_class_texts(
     assert float((image_labels == TRUTH).double().mean()) > 0.95
     texts, start = labeler.state()["texts"], misnamed()
     accuracies = [
-        float(((start.image_features @ one.T).argmax(dim=1) == TRUTH).double().mean())
-        for one in (start.class_features, texts)
+        float(((start.image_features @ class_texts.T).argmax(dim=1) == TRUTH).double().mean())
+        for class_texts in (start.class_features, texts)
     ]
     assert accuracies[1] > accuracies[0] + 0.2
     assert torch.allclose(texts.norm(dim=1), torch.ones(CLASSES))
