@@ -34,12 +34,14 @@ def stated(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> list
 
 def result(models: tuple[RunModel, ...], verdict: Verdict | None = None) -> Statement:
     """Return the statement on the result of a run with these models."""
-    (found,) = [one for one in stated(models, verdict) if one.kind == "result"]
-    return found
+    (statement,) = [
+        statement for statement in stated(models, verdict) if statement.kind == "result"
+    ]
+    return statement
 
 
 def cautions(*models: RunModel) -> list[str]:
-    return [one.text for one in stated(models) if one.kind == "caution"]
+    return [statement.text for statement in stated(models) if statement.kind == "caution"]
 
 
 def plain(text: str) -> str:
@@ -87,34 +89,36 @@ def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
 @pytest.mark.parametrize(("value", "change"), [(0.12, -0.06), (0.1, 0.0), (0.06, 0.06)])
 def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change: float) -> None:
     """With three classes chance is 33 %, far above all these accuracies."""
-    before = remeasured(ZERO_SHOT, top1=Interval(value, value - 0.05, value + 0.05))
-    after = value + change
+    poor_zero_shot = remeasured(ZERO_SHOT, top1=Interval(value, value - 0.05, value + 0.05))
+    adapted_top1 = value + change
     moved = Interval(change, change - 0.02, change + 0.02)
-    poor = remeasured(ADAPTED, top1=Interval(after, after - 0.05, after + 0.05), gain=moved)
+    poor = remeasured(
+        ADAPTED, top1=Interval(adapted_top1, adapted_top1 - 0.05, adapted_top1 + 0.05), gain=moved
+    )
     chance = "Neither is measurably better than chance (33.3 % for 3 classes)"
-    assert chance in plain(result((before, poor)).text)
-    kept = Verdict(0.0, "halves differ")
-    assert chance in plain(result((before, poor), kept).text)
-    for good in ((ZERO_SHOT, poor), (before, ADAPTED)):
+    assert chance in plain(result((poor_zero_shot, poor)).text)
+    differing_verdict = Verdict(0.0, "halves differ")
+    assert chance in plain(result((poor_zero_shot, poor), differing_verdict).text)
+    for good in ((ZERO_SHOT, poor), (poor_zero_shot, ADAPTED)):
         assert "chance" not in result(good).text
 
 
 def test_too_few_images_to_be_better_than_chance_give_no_warning() -> None:
     """With two classes, three correct images have an interval from 44 %, and four from 51 %."""
     for images, has_warning in ((3, False), (4, True)):
-        before = run_model("zero-shot", (1, 0), images=(images, 0))
-        after = run_model("adapted", (1, 0), Interval(0.0, 0.0, 0.0), images=(images, 0))
-        assert ("chance" in result((before, after)).text) == has_warning
+        zero_shot = run_model("zero-shot", (1, 0), images=(images, 0))
+        adapted = run_model("adapted", (1, 0), Interval(0.0, 0.0, 0.0), images=(images, 0))
+        assert ("chance" in result((zero_shot, adapted)).text) == has_warning
 
 
 def test_own_images_are_explained() -> None:
     zero_shot, adapted = (
-        replace(one, own_images=run_model(one.name, (9,) * 3, gain, (9,) * 3).classifier)
-        for one, gain in ((ZERO_SHOT, None), (ADAPTED, Interval(0.0, 0.0, 0.0)))
+        replace(model, own_images=run_model(model.name, (9,) * 3, gain, (9,) * 3).classifier)
+        for model, gain in ((ZERO_SHOT, None), (ADAPTED, Interval(0.0, 0.0, 0.0)))
     )
-    first, note, table = stated((zero_shot, adapted))
+    headline, note, table = stated((zero_shot, adapted))
     without = stated((ZERO_SHOT, ADAPTED))
-    assert [first] == without[:-1]
+    assert [headline] == without[:-1]
     roles = [(row["name"], row["role"]) for row in table.scores]
     assert roles == [
         ("zero-shot", "zero-shot"),
@@ -135,19 +139,22 @@ EXPECTED = (
 
 
 def test_the_reliability_of_the_describer_comes_before_the_expected_gain(tmp_path: Path) -> None:
-    found = run_results(tmp_path, expected_gain=GAIN, reliability="It is <right>.")
-    assert gain_sentence(found) == EXPECTED
-    assert [one.text for one in statements(found)][-2:] == ["It is <right>.", EXPECTED]
+    results = run_results(tmp_path, expected_gain=GAIN, reliability="It is <right>.")
+    assert gain_sentence(results) == EXPECTED
+    assert [statement.text for statement in statements(results)][-2:] == [
+        "It is <right>.",
+        EXPECTED,
+    ]
     assert gain_sentence(run_results(tmp_path)) is None
 
 
 def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None:
     control = remeasured(replace(CONTROL, name="no-questions"), top1=top1(ZERO_SHOT))
     models = (ZERO_SHOT, ADAPTED, control)
-    measured = run_results(tmp_path, expected_gain=GAIN, models=models)
-    assert gain_sentence(measured) == (
+    results = run_results(tmp_path, expected_gain=GAIN, models=models)
+    assert gain_sentence(results) == (
         f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
         "400 labelled images."
     )
-    mixed = changed(measured, verdict=Verdict(0.5, "halves agree"))
+    mixed = changed(results, verdict=Verdict(0.5, "halves agree"))
     assert gain_sentence(mixed) == EXPECTED

@@ -24,9 +24,9 @@ from tests.helpers.snapshots import assert_snapshot
 
 def header(text: str) -> dict[str, object]:
     assert text.startswith("---\n")
-    found = yaml.safe_load(text.split("\n---\n", 1)[0])
-    assert isinstance(found, dict)
-    return found
+    fields = yaml.safe_load(text.split("\n---\n", 1)[0])
+    assert isinstance(fields, dict)
+    return fields
 
 
 def test_the_card_is_written_beside_the_model(tmp_path: Path) -> None:
@@ -46,9 +46,9 @@ def test_the_card_is_written_beside_the_model(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_is_on_no_hub_has_no_base_model(backbone: object, tmp_path: Path) -> None:
-    found = header(model_card(run_results(tmp_path, recipe={"backbone": backbone})))
-    assert "base_model" not in found
-    assert found["license"] == "other"
+    fields = header(model_card(run_results(tmp_path, recipe={"backbone": backbone})))
+    assert "base_model" not in fields
+    assert fields["license"] == "other"
 
 
 def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> None:
@@ -111,23 +111,23 @@ def test_a_hostile_backbone_name_is_no_markup(tmp_path: Path) -> None:
 
 
 def test_calibration_of_a_posterior_is_described(tmp_path: Path) -> None:
-    found = Calibration(10.0, 25.0, 0.57, 1000)
-    assert "posterior" not in model_card(run_results(tmp_path, calibration=found))
-    card = model_card(run_results(tmp_path, calibration=replace(found, own_exponent=0.2506)))
+    calibration = Calibration(10.0, 25.0, 0.57, 1000)
+    assert "posterior" not in model_card(run_results(tmp_path, calibration=calibration))
+    card = model_card(run_results(tmp_path, calibration=replace(calibration, own_exponent=0.2506)))
     assert "raised to the power 0.251" in card
 
 
 def test_calibration_is_described_with_its_error(tmp_path: Path) -> None:
     assert "overconfident" in model_card(run_results(tmp_path))
-    found = Calibration(10.0, 25.0, 0.57, 1000)
-    unmeasured = model_card(run_results(tmp_path, calibration=found))
-    assert "(temperature 2.50)" in unmeasured
-    assert "57 %" in unmeasured
-    assert "was not measured" in unmeasured
-    measured = model_card(
-        run_results(tmp_path, calibration=replace(found, error=0.1, uncalibrated_error=0.32))
+    calibration = Calibration(10.0, 25.0, 0.57, 1000)
+    unmeasured_card = model_card(run_results(tmp_path, calibration=calibration))
+    assert "(temperature 2.50)" in unmeasured_card
+    assert "57 %" in unmeasured_card
+    assert "was not measured" in unmeasured_card
+    measured_card = model_card(
+        run_results(tmp_path, calibration=replace(calibration, error=0.1, uncalibrated_error=0.32))
     )
-    assert "is 0.100, and 0.320 with the model's own scale" in measured
+    assert "is 0.100, and 0.320 with the model's own scale" in measured_card
 
 
 def test_snapshot_of_the_card(tmp_path: Path) -> None:

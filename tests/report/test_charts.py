@@ -103,7 +103,7 @@ def test_snapshot_of_charts() -> None:
         "counts": count_bars(25, 100, 100),
         "no counts": count_bars(0, 0, 0),
     }
-    lines = [line for name, one in charts.items() for line in (name, *one.split("><"), "")]
+    lines = [line for name, svg in charts.items() for line in (name, *svg.split("><"), "")]
     assert_snapshot("charts.txt", "\n".join(lines))
 
 

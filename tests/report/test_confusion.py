@@ -36,8 +36,8 @@ def test_of_many_classes_the_most_confused_are_drawn_once(
         if true != predicted:
             errors[true] += images
             errors[predicted] += images
-    assert max(errors[one] for one in range(80) if one not in order) <= min(
-        errors[one] for one in order
+    assert max(errors[label] for label in range(80) if label not in order) <= min(
+        errors[label] for label in order
     )
 
 
@@ -54,13 +54,13 @@ def test_a_picture_of_a_thousand_classes_stays_small(tmp_path: Path) -> None:
         class_names=tuple(f"class {label}" for label in range(1000)),
         confusions={"zero-shot": rows, "adapted": rows},
     )
-    found = confusions(results)
-    assert found is not None
-    for _, picture, _ in found["pictures"]:
+    drawings = confusions(results)
+    assert drawings is not None
+    for _, picture, _ in drawings["pictures"]:
         assert len(picture) < 60_000
         assert "970 others" in picture
-    total = sum(one.images for one in rows)
-    drawn = parse(str(found["pictures"][0][1]))
+    total = sum(row.images for row in rows)
+    drawn = parse(str(drawings["pictures"][0][1]))
     tips = [title.words for title in drawn.all("title")]
     assert sum(int(tip.rpartition(": ")[2].split()[0]) for tip in tips) == total
 

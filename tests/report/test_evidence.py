@@ -43,16 +43,19 @@ def squashed(text: str) -> str:
 
 def text_of(results: RunResults, run: str | None = None) -> str:
     """Return the texts and commands of all statements."""
-    parts = ([one.text, *map(": ".join, one.commands)] for one in statements(results, run))
-    return " ".join(text for part in parts for text in part if text)
+    text_lists = (
+        [statement.text, *map(": ".join, statement.commands)]
+        for statement in statements(results, run)
+    )
+    return " ".join(text for part in text_lists for text in part if text)
 
 
 def test_without_answers_the_first_statement_asks_for_them(tmp_path: Path) -> None:
     results = unlabelled(tmp_path)
-    first = statements(results, "my runs/a")[0]
-    assert first.kind == "ask"
-    assert first.text.startswith("2 groups of images to name, about 1 minute: a new run learns")
-    assert [one.line for one in first.commands] == ["latte review 'my runs/a'"]
+    ask = statements(results, "my runs/a")[0]
+    assert ask.kind == "ask"
+    assert ask.text.startswith("2 groups of images to name, about 1 minute: a new run learns")
+    assert [command.line for command in ask.commands] == ["latte review 'my runs/a'"]
     assert text_of(results).count("latte review") == 1
 
 
@@ -90,10 +93,10 @@ def test_after_an_answer_only_the_command_that_measures_is_named(
 
 
 def test_a_gain_that_left_out_answers_measure_is_not_called_unknown(tmp_path: Path) -> None:
-    measured = LeftOutAnswers(
+    estimate = LeftOutAnswers(
         answers=40, folds=5, zero_shot=0.5, adapted=0.7, gain=Interval(0.2, 0.1, 0.3)
     )
-    answers = AnswerFacts(answers=50, classes=9, measured=measured)
+    answers = AnswerFacts(answers=50, classes=9, measured=estimate)
     recipe = {"corrections": "photos/review.jsonl"}
     taught = unlabelled(tmp_path, recipe=recipe, answers=answers)
     text = text_of(taught)
@@ -115,9 +118,9 @@ def test_measured_gain_is_the_headline_and_the_verdict_comes_below(
 ) -> None:
     answer_all(review, "adapted", 40)
     results = unlabelled(tmp_path, verdict)
-    first, text = statements(results)[0], text_of(results)
-    assert GAIN in first.text
-    assert (first.kind, first.tone) == ("verdict", "better")
+    headline, text = statements(results)[0], text_of(results)
+    assert GAIN in headline.text
+    assert (headline.kind, headline.tone) == ("verdict", "better")
     gain, _, below = text.partition("Accuracy (95 % intervals): zero-shot")
     assert "No verdict" not in gain
     assert ("The guard's verdict" in below) == (verdict is not None)

@@ -34,15 +34,15 @@ def test_a_method_with_steps_says_what_trains() -> None:
 
 
 def test_options_of_what_trains_are_shown() -> None:
-    found = dict(
+    facts = dict(
         method_facts(RECIPE | {"learners": [LEARNER | {"trainable": {"use": "lora", "rank": 4}}]})
     )
-    assert found["Trained parameters"] == "lora (rank 4)"
+    assert facts["Trained parameters"] == "lora (rank 4)"
 
 
 def test_the_augmentation_of_a_plugin_is_shown() -> None:
-    found = dict(method_facts(RECIPE | {"augmentation": {"use": "flips", "probability": 0.1}}))
-    assert found["Augmentation"] == "flips (probability 0.1)"
+    facts = dict(method_facts(RECIPE | {"augmentation": {"use": "flips", "probability": 0.1}}))
+    assert facts["Augmentation"] == "flips (probability 0.1)"
 
 
 @pytest.mark.parametrize("none", ["max_steps", "max_epochs"])

@@ -75,49 +75,52 @@ def test_two_pages_are_written_below_the_run_folder(tmp_path: Path) -> None:
     index, mistakes = (file.read_text(encoding="utf-8") for file in files)
     assert index == run_page(results, mistakes="mistakes.html")
     assert mistakes == mistakes_page(results)
-    for page, other in ((index, "mistakes.html"), (mistakes, "index.html")):
-        assert other in [one.attributes["href"] for one in parse(page).one("nav").all("a")]
+    for page, linked_page in ((index, "mistakes.html"), (mistakes, "index.html")):
+        assert linked_page in [link.attributes["href"] for link in parse(page).one("nav").all("a")]
 
 
 def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:
-    found = document(run_results(tmp_path))
+    page = document(run_results(tmp_path))
 
-    assert [one.attributes["id"] for one in found.all("section")] == list(SECTIONS)
-    assert all(section.one("h2").text for section in found.all("section"))
-    links = [link.attributes["href"] for link in found.one("nav").all("a")]
+    assert [section.attributes["id"] for section in page.all("section")] == list(SECTIONS)
+    assert all(section.one("h2").text for section in page.all("section"))
+    links = [link.attributes["href"] for link in page.one("nav").all("a")]
     assert links == [f"#{name}" for name in SECTIONS]
-    assert len(list(found.all("h1"))) == 1
+    assert len(list(page.all("h1"))) == 1
 
 
 def test_nothing_is_loaded_from_outside(tmp_path: Path) -> None:
-    found = document(run_results(tmp_path))
+    page = document(run_results(tmp_path))
 
     addresses = [
-        value for one in found.all() for name, value in one.attributes.items() if name in LOADING
+        value
+        for element in page.all()
+        for name, value in element.attributes.items()
+        if name in LOADING
     ]
     assert addresses
     assert all(address.startswith(("#", "data:image/jpeg;base64,")) for address in addresses)
-    assert not list(found.all("link"))
-    assert "url(" not in found.one("style").text
-    assert "@import" not in found.one("style").text
+    assert not list(page.all("link"))
+    assert "url(" not in page.one("style").text
+    assert "@import" not in page.one("style").text
 
 
 def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(tmp_path: Path) -> None:
-    found = document(run_results(tmp_path))
+    page = document(run_results(tmp_path))
     policy = next(
-        one.attributes["content"]
-        for one in found.all("meta")
-        if one.attributes.get("http-equiv") == "Content-Security-Policy"
+        meta.attributes["content"]
+        for meta in page.all("meta")
+        if meta.attributes.get("http-equiv") == "Content-Security-Policy"
     )
 
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy
     for tag in ("style", "script"):
-        (element,) = found.all(tag)
+        (element,) = page.all(tag)
         digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert not any("style" in one.attributes for one in found.all())
-    assert not any(name.startswith("on") for one in found.all() for name in one.attributes)
+    assert not any("style" in element.attributes for element in page.all())
+    assert not any(name.startswith("on") for element in page.all() for name in element.attributes)
 
 
 def test_snapshot_of_the_page(tmp_path: Path) -> None:
@@ -153,21 +156,25 @@ def test_the_result_has_the_colour_of_its_tone(tmp_path: Path) -> None:
 
 def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     results = run_results(tmp_path, models=(), metrics=tuple(steps(10, agreement=0.9)))
-    found = document(results)
+    page = document(results)
 
-    assert "accuracy is unknown" in found.one("div", "result").text
-    result = found.by_id("result")
+    assert "accuracy is unknown" in page.one("div", "result").text
+    result = page.by_id("result")
     assert not list(result.all("table"))
     assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
-    assert "Top-1" not in found.by_id("curves").text
-    assert "Label agreement" in found.by_id("curves").text
+    assert "Top-1" not in page.by_id("curves").text
+    assert "Label agreement" in page.by_id("curves").text
 
 
 def test_without_labels_the_page_has_no_empty_sections_and_no_cosines(tmp_path: Path) -> None:
     results = run_results(tmp_path, models=(), confusions={}, metrics=(), gallery=())
-    found = document(results, gallery_images=0)
-    assert [one.attributes["id"] for one in found.all("section")] == ["result", "labels", "recipe"]
-    links = [link.attributes["href"] for link in found.one("nav").all("a")]
+    page = document(results, gallery_images=0)
+    assert [section.attributes["id"] for section in page.all("section")] == [
+        "result",
+        "labels",
+        "recipe",
+    ]
+    links = [link.attributes["href"] for link in page.one("nav").all("a")]
     assert links == ["#result", "#labels", "#recipe"]
 
 
@@ -180,10 +187,10 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
     ]
     examples += [ClassifiedImage(pictures[0], (2,), (0.5,), 0, None)]
     results = run_results(tmp_path, models=(), examples=tuple(examples))
-    found = document(results)
-    assert next(iter(found.all("section"))).attributes["id"] == "images"
-    section = found.by_id("images")
-    assert [one.words for one in section.all("h3")] == [
+    page = document(results)
+    assert next(iter(page.all("section"))).attributes["id"] == "images"
+    section = page.by_id("images")
+    assert [heading.words for heading in section.all("h3")] == [
         "red fox 7,345 images",
         "barn owl 0 images",
     ]
@@ -210,9 +217,9 @@ def test_without_labels_and_texts_the_sheets_replace_the_gallery(tmp_path: Path)
         document(replace(results, examples=examples, gallery=gallery))
         for examples, gallery in (((shown,), results.gallery), ((shown,), textless), ((), textless))
     ]
-    sections = [{one.attributes["id"] for one in page.all("section")} for page in pages]
+    sections = [{section.attributes["id"] for section in page.all("section")} for page in pages]
     assert ["gallery" in ids for ids in sections] == [True, False, True]
-    copies = next(one for one in pages[1].all("details") if "near-copies" in one.words)
+    copies = next(section for section in pages[1].all("details") if "near-copies" in section.words)
     assert (
         "2 series of near-copies, each of which answers count once, such as a.jpg and <b>.jpg"
         in copies.words
@@ -256,16 +263,16 @@ def test_true_labels_of_training_images_are_marked_as_information(tmp_path: Path
 
 
 def test_without_known_labels_nothing_is_said_about_their_quality(tmp_path: Path) -> None:
-    unknown = tuple(replace(one, true_label=None) for one in run_results(tmp_path).gallery)
-    found = document(run_results(tmp_path, gallery=unknown))
+    unknown = tuple(replace(image, true_label=None) for image in run_results(tmp_path).gallery)
+    page = document(run_results(tmp_path, gallery=unknown))
 
-    assert not list(found.by_id("labels").all("p", "caution"))
-    assert not list(found.by_id("gallery").all(css_class="mark"))
+    assert not list(page.by_id("labels").all("p", "caution"))
+    assert not list(page.by_id("gallery").all(css_class="mark"))
 
 
 def test_a_card_has_the_pictures_of_image_and_group(tmp_path: Path) -> None:
-    first = next(document(run_results(tmp_path)).by_id("gallery").all("li", "card"))
-    assert [image.attributes["alt"] for image in first.all("img")] == [
+    card = next(document(run_results(tmp_path)).by_id("gallery").all("li", "card"))
+    assert [image.attributes["alt"] for image in card.all("img")] == [
         "Training image red.png",
         "Image of the group: red.png",
         "Image of the group: green.png",
@@ -274,8 +281,8 @@ def test_a_card_has_the_pictures_of_image_and_group(tmp_path: Path) -> None:
 
 def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    said = Described("a fox", (), ("an animal", "something <red>"))
-    entry = replace(results.gallery[0], descriptions={"image": said})
+    description = Described("a fox", (), ("an animal", "something <red>"))
+    entry = replace(results.gallery[0], descriptions={"image": description})
     html = run_page(changed(results, gallery=(entry,)))
     for text in ("a fox", "an animal", "something &lt;red&gt;"):
         assert f'<p dir="auto">{text}</p>' in html
@@ -285,7 +292,7 @@ def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
     section = document(run_results(tmp_path), gallery_images=1, thumbnail_size=40).by_id("gallery")
 
     (card,) = section.all("li", "card")
-    sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
+    sizes = [(image.attributes["width"], image.attributes["height"]) for image in card.all("img")]
     assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
     assert 'id="gallery"' not in run_page(run_results(tmp_path), gallery_images=0)
 
@@ -311,7 +318,9 @@ def test_an_image_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path) -> No
     )
     section = document(run_results(tmp_path, gallery=entries)).by_id("gallery")
 
-    assert [one.attributes["aria-label"] for one in section.all(css_class="placeholder")] == [
+    assert [
+        placeholder.attributes["aria-label"] for placeholder in section.all(css_class="placeholder")
+    ] == [
         "Training image broken.jpg, cannot be read",
         "Training image missing.jpg, cannot be read",
     ]
@@ -352,14 +361,14 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         gallery=(described, *results.gallery[1:]),
     )
     html = run_page(hostile)
-    found = parse(html)
+    page = parse(html)
 
-    assert [one.tag for one in found.all()] == [one.tag for one in calm.all()]
+    assert [element.tag for element in page.all()] == [element.tag for element in calm.all()]
     assert html.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", html)
     expected = re.sub(r"[\x00\x1b\ud800]", "\ufffd", text)
     names = [
-        th.text.strip() for th in found.by_id("labels").all("th") if th.attributes["scope"] == "row"
+        th.text.strip() for th in page.by_id("labels").all("th") if th.attributes["scope"] == "row"
     ]
     assert expected.strip() in names
 
@@ -372,11 +381,11 @@ def test_a_page_lists_at_most_so_many_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latte.report.page.page.MOST_CLASSES", 2)
-    found = document(run_results(tmp_path))
+    page = document(run_results(tmp_path))
     for section, file in (("classes", "results.json"), ("labels", "pseudo_labels.csv")):
-        tables = found.by_id(section).all("table")
+        tables = page.by_id(section).all("table")
         assert 2 in [len(rows(table)) for table in tables]
-        assert f"The first 2; {file} has all." in " ".join(found.by_id(section).text.split())
+        assert f"The first 2; {file} has all." in " ".join(page.by_id(section).text.split())
 
 
 def test_the_title_names_model_and_data(tmp_path: Path) -> None:

@@ -19,19 +19,19 @@ def test_only_changes_are_shown_the_largest_first(tmp_path: Path) -> None:
             LabelFlow(2, 2, 1),
         ),
     )
-    found = flows(results)
-    assert found is not None
-    assert [tuple(row.values()) for row in found["rows"]] == [
+    changes = flows(results)
+    assert changes is not None
+    assert [tuple(row.values()) for row in changes["rows"]] == [
         ("tabby cat", "red fox", 6, "40\u202f%"),
         ("barn owl", "tabby cat", 3, "75\u202f%"),
     ]
-    assert found["covered"] == "100\u202f%"
+    assert changes["covered"] == "100\u202f%"
 
 
 def test_a_run_without_changes_lists_none(tmp_path: Path) -> None:
-    found = flows(run_results(tmp_path, label_flows=(LabelFlow(0, 0, 5),)))
-    assert found is not None
-    assert found["rows"] == []
+    changes = flows(run_results(tmp_path, label_flows=(LabelFlow(0, 0, 5),)))
+    assert changes is not None
+    assert changes["rows"] == []
 
 
 def test_a_run_that_recorded_no_pairs_says_nothing(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_a_run_that_recorded_no_pairs_says_nothing(tmp_path: Path) -> None:
 def test_many_changes_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     many = tuple(LabelFlow(label, label + 1, 100 - label) for label in range(40))
     results = run_results(
-        tmp_path, class_names=tuple(f"c{one}" for one in range(41)), label_flows=many
+        tmp_path, class_names=tuple(f"c{number}" for number in range(41)), label_flows=many
     )
-    found = flows(results)
-    assert found is not None
-    assert (len(found["rows"]), found["pairs"]) == (MOST_FLOWS, 40)
-    assert found["rows"][0]["images"] == 100
+    changes = flows(results)
+    assert changes is not None
+    assert (len(changes["rows"]), changes["pairs"]) == (MOST_FLOWS, 40)
+    assert changes["rows"][0]["images"] == 100

@@ -62,7 +62,7 @@ def test_the_printed_code_classifies_a_photo(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run, several = tmp_path / "animals-1a2b", len(likeness) > 1
+    run, has_several = tmp_path / "animals-1a2b", len(likeness) > 1
     Image.new("RGB", (50, 40), "orange").save(tmp_path / "photo.jpg")
     feature = photo_feature(tiny_clip_folder, tmp_path / "photo.jpg")
     members = tuple(
@@ -74,7 +74,7 @@ def test_the_printed_code_classifies_a_photo(
         for name, alike in likeness.items()
     )
     save_adapted(RunFolder(run).adapted_model, Adapted(tuple(NAMES), members))
-    recipe = {"learners": [{"name": name} for name in likeness]} if several else {}
+    recipe = {"learners": [{"name": name} for name in likeness]} if has_several else {}
 
     monkeypatch.chdir(tmp_path)
     exec(compile(loading_code(run, recipe), "printed code", "exec"), {})

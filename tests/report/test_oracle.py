@@ -25,7 +25,7 @@ from tests.helpers.report_examples import run_results
     ],
 )
 def test_the_note_names_the_oracles_unless_all_are(recipe: dict[str, Any], start: str) -> None:
-    assert [one.text for one in label_use(recipe)] == [start + ORACLE_STATEMENT]
+    assert [statement.text for statement in label_use(recipe)] == [start + ORACLE_STATEMENT]
 
 
 @pytest.mark.parametrize("recipe", [{}, {"oracle": False, "controls": {"a": {}}}])
@@ -34,18 +34,20 @@ def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
 
 
 def test_an_oracle_is_the_first_statement(tmp_path: Path) -> None:
-    first = statements(run_results(tmp_path, recipe={"oracle": True}))[0]
-    assert (first.kind, first.text) == ("label-use", f"Oracle: {ORACLE_STATEMENT}")
-    assert not [one for one in statements(run_results(tmp_path)) if one.kind == "label-use"]
+    statement = statements(run_results(tmp_path, recipe={"oracle": True}))[0]
+    assert (statement.kind, statement.text) == ("label-use", f"Oracle: {ORACLE_STATEMENT}")
+    assert not [
+        stated for stated in statements(run_results(tmp_path)) if stated.kind == "label-use"
+    ]
 
 
 def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:
-    said = [
+    audits = [
         gallery(run_results(tmp_path, recipe={"oracle": oracle}), 3, 32)["audit"] or ""
         for oracle in (False, True)
     ]
-    assert "true labels reach no training: of" in said[0]
-    assert "true labels chose groups and nothing else here: of" in said[1]
+    assert "true labels reach no training: of" in audits[0]
+    assert "true labels chose groups and nothing else here: of" in audits[1]
 
 
 def test_corrections_do_not_hide_the_mark_of_an_oracle() -> None:

@@ -148,11 +148,11 @@ class TestRich:
             outer.advance()
         with progress.task("later", total=1, unit="files") as later:
             later.advance()
-        finished, _, after = stream.getvalue().partition("later")
+        finished, _, later_output = stream.getvalue().partition("later")
         assert " 1 rounds" in finished
         assert " 2 steps" in finished
-        assert " 1 files" in after
-        assert CURSOR_UP not in after, "a later bar overwrites earlier ones"
+        assert " 1 files" in later_output
+        assert CURSOR_UP not in later_output, "a later bar overwrites earlier ones"
 
 
 def shown(stream: io.StringIO) -> list[str]:

@@ -137,8 +137,16 @@ class TestNames:
         self, folder: Path, unsupported: tuple[str, ...] | None, **changes: object
     ) -> list[str]:
         results = run_results(folder, unsupported=unsupported, **changes)
-        kinds = [one for one in statements(results, "runs/my photos") if "class" in one.text]
-        return [one.text for one in kinds if one.kind == "names" or "Images were" in one.text]
+        kinds = [
+            statement
+            for statement in statements(results, "runs/my photos")
+            if "class" in statement.text
+        ]
+        return [
+            statement.text
+            for statement in kinds
+            if statement.kind == "names" or "Images were" in statement.text
+        ]
 
     def test_some_names_are_shown_and_the_others_counted(self, tmp_path: Path) -> None:
         names = tuple(f"name {number}" for number in range(93))
@@ -153,7 +161,9 @@ class TestNames:
     def test_the_task_that_corrects_groups_is_named(self, tmp_path: Path) -> None:
         results = run_results(tmp_path, unsupported=("fox",))
         task = TASKS["clusters"].title
-        (names,) = [one for one in statements(results, "my photos") if one.kind == "names"]
+        (names,) = [
+            statement for statement in statements(results, "my photos") if statement.kind == "names"
+        ]
         purpose = f"To correct whole groups of images, choose the task “{task}” of"
         assert names.commands == ((purpose, "latte review 'my photos'"),)
 
@@ -173,7 +183,7 @@ class TestNames:
 
 class TestChanges:
     def stated(self, folder: Path, **changes: object) -> list[str]:
-        texts = [one.text for one in statements(run_results(folder, **changes))]
+        texts = [statement.text for statement in statements(run_results(folder, **changes))]
         return [text for text in texts if "another label" in text]
 
     def test_the_share_of_changed_labels_is_stated(self, tmp_path: Path) -> None:

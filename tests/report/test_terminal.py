@@ -59,8 +59,8 @@ def test_paragraphs_and_tables_lose_no_character(text: str) -> None:
 
 
 def test_cost_line_has_what_is_known(tmp_path: Path) -> None:
-    known = run_results(tmp_path, peak_memory_mb={"describe": 900.4, "train": 1604.4})
-    assert cost_line(known, 6060) == "time: 1 h 41 min; peak memory: 1.6 GiB, in stage train"
+    results = run_results(tmp_path, peak_memory_mb={"describe": 900.4, "train": 1604.4})
+    assert cost_line(results, 6060) == "time: 1 h 41 min; peak memory: 1.6 GiB, in stage train"
     assert cost_line(run_results(tmp_path, peak_memory_mb={}), 6060) == "time: 1 h 41 min"
 
 
@@ -75,11 +75,11 @@ def test_narrow_terminals_break_no_word(
     prose = drawn(fitted(("kind", "name", "summary"), rows))
     lines = [*summary_table(run_results(tmp_path)).splitlines(), *prose]
     assert max(map(cell_len, lines)) <= columns
-    known = set(
+    allowed_lines = set(
         f"{wide} {rows} kind name summary".translate(str.maketrans("',()[]:", "       ")).split()
     )
     shown = " ".join(lines).translate(str.maketrans("',()[]:", "       ")).split()
-    assert set(shown) <= known
+    assert set(shown) <= allowed_lines
 
 
 def test_a_row_that_does_not_fit_becomes_a_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:

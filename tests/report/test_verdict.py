@@ -63,17 +63,17 @@ def squashed(text: str) -> str:
 class TestOutcome:
     def test_only_answers_show_that_the_adapted_model_is_better(self) -> None:
         outcomes = ["cannot tell", "kept zero-shot", "cannot tell"]
-        assert [one.outcome for one in (WHOLE, KEPT, PART)] == outcomes
+        assert [verdict.outcome for verdict in (WHOLE, KEPT, PART)] == outcomes
         assert Verdict(1.0, "measured with 40 answers", measured="better").outcome == "better"
         likely = Verdict(1.0, REASON, forecast="likely better")
         assert likely.outcome == "likely better"
         assert replace(likely, strength=0.0).outcome == "kept zero-shot"
         assert replace(likely, measured="better").outcome == "better"
         assert {*get_args(Outcome)} == {*outcomes, "better", "likely better"}
-        assert [one.adapt for one in (WHOLE, KEPT, PART)] == [True, False, True]
+        assert [verdict.adapt for verdict in (WHOLE, KEPT, PART)] == [True, False, True]
 
     def test_a_verdict_has_no_probability(self) -> None:
-        assert [one.name for one in fields(Verdict)] == [
+        assert [field.name for field in fields(Verdict)] == [
             "strength",
             "reason",
             "signals",
@@ -124,12 +124,12 @@ class TestWords:
         assert summary.isascii()
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
-        _, _, sentence, _, _, use, *_ = lines(unlabelled(tmp_path, PART))
+        _, _, sentence, _, _, command, *_ = lines(unlabelled(tmp_path, PART))
         assert sentence == (
             "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). "
             f"Whether this helps {NOT_KNOWN}"
         )
-        assert "latte predict runs/a IMAGES --use adapted" in use
+        assert "latte predict runs/a IMAGES --use adapted" in command
 
     @pytest.mark.parametrize("verdict", [WHOLE, PART, KEPT])
     def test_labelled_images_that_measure_the_gain_replace_the_doubt(
