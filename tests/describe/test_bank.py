@@ -62,12 +62,12 @@ def test_own_texts_of_a_class_are_about_frozen_or_given_labels() -> None:
 
 def test_distinct_rows_are_all_texts_of_a_description() -> None:
     bank = bank_of([0, 0, 0], refused=[1, 2])
-    said = {
+    texts = {
         name: sorted(bank.unique_texts[row] for row in bank.distinct_rows(name).tolist())
         for name in ("class", "image")
     }
-    assert said["class"] == ["this is a cat.", "this is a dog.", "this is a fish."]
-    assert said["image"] == ["a photo of a cat.", "image 0"]
+    assert texts["class"] == ["this is a cat.", "this is a dog.", "this is a fish."]
+    assert texts["image"] == ["a photo of a cat.", "image 0"]
 
 
 @given(labels_of, seed_of, st.integers(0, 50))
@@ -84,20 +84,20 @@ def test_draws_depend_on_seed_epoch_and_image_not_on_the_batch(
     labels: list[int], seed: int, epoch: int, random: object
 ) -> None:
     bank = bank_of(labels)
-    whole = bank.rows("group", everyone(bank), None, epoch, seed)
+    all_rows = bank.rows("group", everyone(bank), None, epoch, seed)
     some = torch.tensor(random.choices(range(len(labels)), k=7))  # type: ignore[attr-defined]
     fresh = bank_of(labels)
     fresh.rows("group", everyone(fresh), None, epoch + 1, seed)
-    assert torch.equal(fresh.rows("group", some, None, epoch, seed), whole[some])
+    assert torch.equal(fresh.rows("group", some, None, epoch, seed), all_rows[some])
 
 
 def test_epochs_seeds_and_descriptions_draw_differently() -> None:
     labels = torch.zeros(50, dtype=torch.int64)
     group = descriptions(redraw=True)["group"]
     column = Column([(f"group {i}",) for i in range(50)], torch.zeros(50, 2, dtype=torch.int64))
-    both = {"a": group, "b": group}
+    groups = {"a": group, "b": group}
     ids = [str(i) for i in range(50)]
-    bank = DescriptionBank(ids, labels, NAMES, TEMPLATE, both, {"a": column, "b": column})
+    bank = DescriptionBank(ids, labels, NAMES, TEMPLATE, groups, {"a": column, "b": column})
     draws = [
         bank.texts(label, everyone(bank), None, epoch, seed)
         for label, epoch, seed in [("a", 0, 0), ("a", 1, 0), ("a", 0, 1), ("b", 0, 0)]
@@ -198,9 +198,9 @@ def test_undecodable_file_names_are_saved_and_loaded(tmp_path: Path) -> None:
 def test_file_that_does_not_fit_the_recipe_is_named(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "descriptions.jsonl"
     bank_of([0, 1]).save(path)
-    before = path.read_text()
-    path.write_text(damage(before))  # type: ignore[operator]
-    assert path.read_text() != before
+    original_text = path.read_text()
+    path.write_text(damage(original_text))  # type: ignore[operator]
+    assert path.read_text() != original_text
     with pytest.raises(LatteError, match="fit this recipe") as caught:
         DescriptionBank.load(path, NAMES, TEMPLATE, descriptions())
     assert str(path) in str(caught.value.where)

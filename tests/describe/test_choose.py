@@ -58,8 +58,8 @@ class Sure(ScriptedDescriber):
     def choose(self, requests: Sequence[ChoiceRequest]) -> Chosen:
         self.batches.append(len(requests))
         self.chosen += requests
-        return [one.choice([4.0 if name == "dog" else 0.5 for name in one.options])
-                for one in requests]  # fmt: skip
+        return [request.choice([4.0 if name == "dog" else 0.5 for name in request.options])
+                for request in requests]  # fmt: skip
 
 
 class Broken(ScriptedDescriber):
@@ -88,18 +88,18 @@ def best(choice: Choice | None) -> int | None:
 
 def test_choices_are_asked_once_and_then_served(tmp_path: Path) -> None:
     requests = [request(number) for number in range(6)]
-    first, again, progress = Sure(), Sure(), RecordedProgress()
-    choices = ask(tmp_path, first, [*requests, requests[0]], progress)
+    asked_first, resumed, progress = Sure(), Sure(), RecordedProgress()
+    choices = ask(tmp_path, asked_first, [*requests, requests[0]], progress)
     assert choices[0] == Choice((0.1, 0.8, 0.1))
-    assert first.batches == [4, 2]
+    assert asked_first.batches == [4, 2]
     assert progress.lines[-1].startswith("6 choices: 0 reused, 6 written; spent 6 tokens")
-    assert ask(tmp_path, again, [*requests, requests[0]]) == choices
-    assert again.chosen == []
+    assert ask(tmp_path, resumed, [*requests, requests[0]]) == choices
+    assert resumed.chosen == []
 
 
 def test_options_and_their_order_are_part_of_the_question(tmp_path: Path) -> None:
     describer = Sure()
-    asked = [
+    questions = [
         request(),
         request(options=("dog", "cat", "fish")),
         request(options=("cat", "dog", "bird")),
@@ -107,22 +107,22 @@ def test_options_and_their_order_are_part_of_the_question(tmp_path: Path) -> Non
         replace(request(), prompt="What is it?"),
         request(1),
     ]
-    choices = ask(tmp_path, describer, asked[:3])
+    choices = ask(tmp_path, describer, questions[:3])
     assert [best(choice) for choice in choices] == [1, 0, 1]
     letters = ScriptedDescriber(lambda _: "D")
-    assert ask(tmp_path, letters, asked[3:4]) == [Choice((0.0, 0.0, 0.0), 1.0)]
-    ask(tmp_path, describer, asked)
+    assert ask(tmp_path, letters, questions[3:4]) == [Choice((0.0, 0.0, 0.0), 1.0)]
+    ask(tmp_path, describer, questions)
     assert len(describer.chosen) == 3 + 2
 
 
 def test_a_choice_is_stored_with_its_question_and_under_its_own_key(tmp_path: Path) -> None:
     ask(tmp_path, Sure(), [request()])
-    (record,) = [found.record for found in Archive(tmp_path).texts()]
+    (record,) = [stored.record for stored in Archive(tmp_path).texts()]
     assert record.describer == "choice-1 scripted-1"
     assert "B. dog" in record.prompt
     assert json.loads(record.text or "") == [0.1, 0.8, 0.1]
-    asked = request().question().prompt
-    assert record.key != request_key(record.images, asked, "scripted-1", "single")
+    prompt = request().question().prompt
+    assert record.key != request_key(record.images, prompt, "scripted-1", "single")
 
 
 def test_a_choice_is_stored_with_its_share_of_the_counted_tokens(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_choice_is_stored_with_its_share_of_the_counted_tokens(tmp_path: Path)
     requests = [request(number) for number in range(6)]
     choices = ask(tmp_path, Counted(), requests)
     assert choices == ask(tmp_path / "uncounted", Sure(), requests)
-    texts = [found.record.text for found in Archive(tmp_path).texts()]
+    texts = [stored.record.text for stored in Archive(tmp_path).texts()]
     assert [*map(stored_tokens, texts)] == [(10, 1)] * 6
 
 
@@ -153,17 +153,17 @@ def test_a_stored_text_without_valid_counts_has_no_tokens(text: str | None) -> N
 
 
 def test_texts_about_no_image_are_stored(tmp_path: Path) -> None:
-    asked = [DescribeRequest((), prompt) for prompt in ("What is a cat?", "And a dog?")]
+    requests = [DescribeRequest((), prompt) for prompt in ("What is a cat?", "And a dog?")]
 
     def texts(describer: ScriptedDescriber) -> list[str | None]:
         with DescriptionStore(tmp_path) as store:
-            return TextPlan(describer, asked).answers(store, RecordedProgress())
+            return TextPlan(describer, requests).answers(store, RecordedProgress())
 
-    found = texts(ScriptedDescriber(lambda one: f"It is\n{one.prompt}"))
-    assert found == [f"It is\n{one.prompt}" for one in asked]
-    again = ScriptedDescriber(lambda _: "other")
-    assert texts(again) == found
-    assert again.asked == []
+    answers = texts(ScriptedDescriber(lambda request: f"It is\n{request.prompt}"))
+    assert answers == [f"It is\n{request.prompt}" for request in requests]
+    resumed = ScriptedDescriber(lambda _: "other")
+    assert texts(resumed) == answers
+    assert resumed.asked == []
 
 
 @pytest.mark.parametrize("letter", ["a", "\n", '"', "\x01"])
@@ -174,10 +174,10 @@ def test_the_beginning_of_a_long_text_is_stored(tmp_path: Path, letter: str) -> 
     writer = Counted(lambda _: letter * 1000)
     with DescriptionStore(tmp_path) as store:
         plan = TextPlan(writer, [DescribeRequest((), "What is a cat?")])
-        (found,) = plan.answers(store, RecordedProgress())
+        (answer,) = plan.answers(store, RecordedProgress())
         assert stored_tokens(store.get(plan.keys[0])) == (0, 0)
-    assert found == letter * len(found or "")
-    assert len(found or "") > 80
+    assert answer == letter * len(answer or "")
+    assert len(answer or "") > 80
 
 
 @pytest.mark.parametrize("text", ["cat", "[1, 2]", "[]", "[0, 0, 0]", "[NaN, 1, 1]", '{"a": 1}',
@@ -193,14 +193,16 @@ def test_a_stored_text_that_is_no_choice_is_no_answer(tmp_path: Path, text: str)
 
 def test_an_answer_without_a_letter_is_no_answer_and_is_not_asked_again(tmp_path: Path) -> None:
     requests = [request(number) for number in range(3)]
-    vague = ScriptedDescriber(lambda one: "B" if one.images[0].key[-1] == "1" else "A dog, I think")
+    vague = ScriptedDescriber(
+        lambda asked_request: "B" if asked_request.images[0].key[-1] == "1" else "A dog, I think"
+    )
     assert ask(tmp_path, vague, requests) == [None, Choice((0.0, 1.0, 0.0)), None]
     with DescriptionStore(tmp_path) as store:
-        failures = [found.record.failure for found in Archive(store.folder).texts()]
+        failures = [stored.record.failure for stored in Archive(store.folder).texts()]
     assert "the answer is no letter from A to C: A dog, I think" in failures
-    again = ScriptedDescriber(lambda _: "A")
-    assert ask(tmp_path, again, requests)[0] is None
-    assert again.asked == []
+    resumed = ScriptedDescriber(lambda _: "A")
+    assert ask(tmp_path, resumed, requests)[0] is None
+    assert resumed.asked == []
 
 
 def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:
@@ -211,16 +213,16 @@ def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:
 
 
 def test_a_failed_batch_is_halved_and_failures_are_asked_in_the_next_run(tmp_path: Path) -> None:
-    def fail(asked: Sequence[ChoiceRequest]) -> Chosen:
-        if any(one.images[0].key[-1] == "1" for one in asked):
+    def fail(requests: Sequence[ChoiceRequest]) -> Chosen:
+        if any(request.images[0].key[-1] == "1" for request in requests):
             raise RuntimeError("down")
-        return [one.choice([1, 0, 0]) for one in asked]
+        return [request.choice([1, 0, 0]) for request in requests]
 
     requests = [request(number) for number in range(3)]
     assert ask(tmp_path, Broken(fail), requests) == [Choice((1, 0, 0)), None, Choice((1, 0, 0))]
-    again = Sure()
-    assert ask(tmp_path, again, requests)[1] == Choice((0.1, 0.8, 0.1))
-    assert again.chosen == [requests[1]]
+    resumed = Sure()
+    assert ask(tmp_path, resumed, requests)[1] == Choice((0.1, 0.8, 0.1))
+    assert resumed.chosen == [requests[1]]
     with pytest.raises(LatteError, match="answered none of 1 requests: RuntimeError: down"):
         ask(tmp_path / "other", Broken(fail), requests[1:2])
 
@@ -250,10 +252,10 @@ def test_no_request_asks_nothing(tmp_path: Path) -> None:
 
 
 def test_more_images_than_the_describer_takes_are_refused(tmp_path: Path) -> None:
-    several = replace(request(), images=(shown(1), shown(2)))
+    two_images = replace(request(), images=(shown(1), shown(2)))
     with pytest.raises(LatteError, match="2 images was asked of a describer that takes 1 to 1"):
-        ask(tmp_path, Sure(), [several])
-    assert ask(tmp_path, Sure(max_images=2), [several]) == [Choice((0.1, 0.8, 0.1))]
+        ask(tmp_path, Sure(), [two_images])
+    assert ask(tmp_path, Sure(max_images=2), [two_images]) == [Choice((0.1, 0.8, 0.1))]
 
 
 def test_a_secret_in_a_question_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,9 +284,9 @@ ask(Path(sys.argv[1]), Dying(), [request(number) for number in range(6)])
 
 @pytest.mark.thorough
 def test_resume_after_kill_asks_only_what_is_missing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    again, requests = Sure(), [request(number) for number in range(6)]
-    choices = ask(tmp_path, again, requests)
-    assert again.chosen == requests[4:]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    resumed, requests = Sure(), [request(number) for number in range(6)]
+    choices = ask(tmp_path, resumed, requests)
+    assert resumed.chosen == requests[4:]
     assert choices == ask(tmp_path / "whole", Sure(), requests)

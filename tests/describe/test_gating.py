@@ -29,12 +29,14 @@ class Scripted(Gate[NoOptions]):
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         self.seen[subject.description] = [*texts]
         self.subjects[subject.description] = subject
-        return [self.script(one) for one in texts]
+        return [self.script(judged) for judged in texts]
 
 
-def holding(*parts: str) -> Scripted:
-    """Return a gate that holds back texts with one of `parts`."""
-    return Scripted(lambda one: next((f"has {part}" for part in parts if part in one.text), None))
+def holding(*words: str) -> Scripted:
+    """Return a gate that holds back texts with one of `words`."""
+    return Scripted(
+        lambda judged: next((f"has {word}" for word in words if word in judged.text), None)
+    )
 
 
 @pytest.fixture
@@ -45,16 +47,16 @@ def plan() -> Plan:
 
 def answered(plan: Plan, *texts: str | None) -> GenerateResult:
     """Answer the first requests, about images, with `answers`, and the others with `text i`."""
-    rest = [f"text {row}" for row in range(len(texts), len(plan.requests))]
-    return GenerateResult((*texts, *rest), served=0, generated=0, refused=0)
+    texts_after = [f"text {row}" for row in range(len(texts), len(plan.requests))]
+    return GenerateResult((*texts, *texts_after), served=0, generated=0, refused=0)
 
 
 def gated(
     plan: Plan, result: GenerateResult, **gates: Gate[NoOptions]
 ) -> tuple[tuple[str | None, ...], list[HeldBack]]:
-    kept, records = apply_gates(gates, {"main": plan}, {"main": result}, KINDS)
-    assert replace(kept["main"], texts=result.texts) == result
-    return kept["main"].texts, records
+    results, records = apply_gates(gates, {"main": plan}, {"main": result}, KINDS)
+    assert replace(results["main"], texts=result.texts) == result
+    return results["main"].texts, records
 
 
 def test_texts_that_pass_stay_as_they_are_and_others_become_none(plan: Plan) -> None:
@@ -72,14 +74,14 @@ def test_a_gate_learns_class_question_scope_and_all_classes(plan: Plan) -> None:
     ]
     assert gate.subjects["image"] == GateSubject("image", "image", ("cat", "dog", "fish"))
     assert gate.subjects["group"].scope == "group"
-    assert {one.class_name for one in gate.seen["group"]} == {"cat", "dog", "fish"}
-    assert {one.prompt for one in gate.seen["group"]} == {"In common?"}
+    assert {judged.class_name for judged in gate.seen["group"]} == {"cat", "dog", "fish"}
+    assert {judged.prompt for judged in gate.seen["group"]} == {"In common?"}
 
 
 def test_a_gate_sees_what_earlier_ones_let_pass_and_nothing_that_was_refused(plan: Plan) -> None:
-    second = holding("worse")
-    gated(plan, answered(plan, "bad", None, "worse", "good"), one=holding("bad"), two=second)
-    assert [one.text for one in second.seen["image"]] == ["worse", "good"]
+    later_gate = holding("worse")
+    gated(plan, answered(plan, "bad", None, "worse", "good"), one=holding("bad"), two=later_gate)
+    assert [judged.text for judged in later_gate.seen["image"]] == ["worse", "good"]
 
 
 def test_counts_are_by_description_and_gate_in_the_recipe_s_order(plan: Plan) -> None:
@@ -95,7 +97,7 @@ def test_counts_are_by_description_and_gate_in_the_recipe_s_order(plan: Plan) ->
 
 
 def test_a_reason_is_one_printable_line(plan: Plan) -> None:
-    gate = Scripted(lambda one: "the class\n`\udcff\x00` is named")
+    gate = Scripted(lambda judged: "the class\n`\udcff\x00` is named")
     _, records = gated(plan, answered(plan), one=gate)
     assert records[0].reason == "the class `` is named"
 
@@ -106,7 +108,7 @@ def test_a_description_without_any_text_is_not_judged(plan: Plan) -> None:
     texts, records = gated(plan, result, one=gate)
     assert texts == result.texts
     assert gate.seen == {}
-    assert [(one.texts, one.held_back) for one in records] == [(0, 0), (0, 0)]
+    assert [(record.texts, record.held_back) for record in records] == [(0, 0), (0, 0)]
 
 
 def test_a_question_that_two_descriptions_share_is_judged_for_each() -> None:
@@ -116,13 +118,13 @@ def test_a_question_that_two_descriptions_share_is_judged_for_each() -> None:
 
     class NotForTheSecond(Gate[NoOptions]):
         def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-            unwanted = {"first": "a", "second": "b"}[subject.description]
-            return ["no" if one.text == unwanted else None for one in texts]
+            unwanted_text = {"first": "a", "second": "b"}[subject.description]
+            return ["no" if judged.text == unwanted_text else None for judged in texts]
 
     gates = {"one": NotForTheSecond(NoOptions(), context())}
-    kept, records = apply_gates(gates, {"main": plan}, {"main": result}, kinds)
-    assert kept["main"].texts == (None, None, "c", "d")
-    assert [one.example for one in records] == ["a", "b"]
+    results, records = apply_gates(gates, {"main": plan}, {"main": result}, kinds)
+    assert results["main"].texts == (None, None, "c", "d")
+    assert [record.example for record in records] == ["a", "b"]
 
 
 @pytest.mark.parametrize("verdicts", [[], [None, None], [False]])

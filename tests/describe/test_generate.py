@@ -32,11 +32,11 @@ def test_every_request_is_answered_in_order(tmp_path: Path) -> None:
 
 
 def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
-    first = run(tmp_path, ScriptedDescriber())
-    again, progress = ScriptedDescriber(batch_size=3), RecordedProgress()
-    second = run(tmp_path, again, progress=progress)
-    assert (second.texts, second.served, second.generated) == (first.texts, 10, 0)
-    assert again.batches == []
+    first_run = run(tmp_path, ScriptedDescriber())
+    resumed, progress = ScriptedDescriber(batch_size=3), RecordedProgress()
+    second_run = run(tmp_path, resumed, progress=progress)
+    assert (second_run.texts, second_run.served, second_run.generated) == (first_run.texts, 10, 0)
+    assert resumed.batches == []
     assert progress.tasks == []
     assert progress.lines == [f"10 descriptions: 10 reused, 0 written; see {tmp_path}"]
 
@@ -108,9 +108,9 @@ def test_returned_failure_is_neither_repeated_nor_waited_for(
     assert (result.generated, pauses) == (6, [])
     assert number_failed(tmp_path, describer, images=8) == 2
     assert describer.batches == [4, 4]
-    again = ScriptedDescriber(batch_size=4)
-    assert run(tmp_path, again, images=8).generated == 2
-    assert again.asked == ["What? hash1", "What? hash5"]
+    resumed = ScriptedDescriber(batch_size=4)
+    assert run(tmp_path, resumed, images=8).generated == 2
+    assert resumed.asked == ["What? hash1", "What? hash5"]
 
 
 @pytest.mark.parametrize("end", [LatteError("no credit"), KeyboardInterrupt()])
@@ -123,22 +123,22 @@ def test_answers_beside_a_returned_end_of_the_run_are_stored(
     with pytest.raises(type(end)):
         run(tmp_path, describer)
     assert describer.batches == [4]
-    again = ScriptedDescriber(batch_size=10)
-    assert run(tmp_path, again).served == 2
-    assert again.asked == [f"What? hash{i}" for i in range(10) if i not in (0, 2)]
+    resumed = ScriptedDescriber(batch_size=10)
+    assert run(tmp_path, resumed).served == 2
+    assert resumed.asked == [f"What? hash{i}" for i in range(10) if i not in (0, 2)]
 
 
 def test_pauses_outlast_a_short_outage_and_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 0.0
+    clock = 0.0
 
     def sleep(seconds: float) -> None:
-        nonlocal now
-        now += seconds
+        nonlocal clock
+        clock += seconds
 
     def script(request: DescribeRequest) -> str:
-        if len(describer.batches) > 2 and now < 30:
+        if len(describer.batches) > 2 and clock < 30:
             raise OSError("503")
         return echo(request)
 
@@ -147,16 +147,16 @@ def test_pauses_outlast_a_short_outage_and_are_shown(
     describer, progress = ScriptedDescriber(script, batch_size=1), RecordedProgress()
     result = run(tmp_path, describer, progress=progress)
     assert (result.generated, number_failed(tmp_path, describer)) == (9, 1)
-    assert 30 <= now <= 32
+    assert 30 <= clock <= 32
     assert {"retry_in": "4 s"} in progress.tasks[0].figures
     assert progress.tasks[0].done == 10
 
-    now = -1000.0
+    clock = -1000.0
     dead = ScriptedDescriber(script, batch_size=1)
     dead.batches, describer = [0] * 3, dead
     with pytest.raises(LatteError, match="in a row"):
         run(tmp_path / "dead", dead, images=100)
-    assert now == -1000 + MOST_WAITING
+    assert clock == -1000 + MOST_WAITING
 
 
 def test_every_failure_of_a_large_batch_is_recorded(tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_failed_requests_are_sent_last_and_do_not_end_a_later_run(tmp_path: Path
     """A set with many permanent failures, and failures of an outage, must stay usable."""
     images = 4 * GIVE_UP_AFTER
     failing = [f"hash{i}" for i in range(0, images, 2)]
-    first = ScriptedDescriber(failing_on(*failing))
-    run(tmp_path, first, images=images)
-    assert number_failed(tmp_path, first, images) == len(failing)
+    flaky = ScriptedDescriber(failing_on(*failing))
+    run(tmp_path, flaky, images=images)
+    assert number_failed(tmp_path, flaky, images) == len(failing)
     describer = ScriptedDescriber(failing_on(*failing[:-1]))
     run(tmp_path, describer, images=images + 1)
     assert describer.asked == [f"What? hash{images}", f"What? {failing[-1]}"]
@@ -254,10 +254,10 @@ def test_error_of_the_describer_ends_only_requests_that_failed_before(tmp_path: 
     def no_server(request: DescribeRequest) -> str:
         raise LatteError("no server answers")
 
-    first = run(tmp_path, ScriptedDescriber(failing_on("hash1")), images=3)
+    first_run = run(tmp_path, ScriptedDescriber(failing_on("hash1")), images=3)
     describer, progress = ScriptedDescriber(no_server), RecordedProgress()
-    again = run(tmp_path, describer, images=3, progress=progress)
-    assert (again.texts, number_failed(tmp_path, describer, images=3)) == (first.texts, 1)
+    second_run = run(tmp_path, describer, images=3, progress=progress)
+    assert (second_run.texts, number_failed(tmp_path, describer, images=3)) == (first_run.texts, 1)
     assert "warning: no server answers" in progress.lines
     with pytest.raises(LatteError, match="no server answers"):
         run(tmp_path, describer, images=4)
@@ -326,13 +326,15 @@ def test_progress_starts_at_the_stored_texts(tmp_path: Path) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.sets(st.integers(0, 11), max_size=6))
-def test_texts_do_not_depend_on_the_batch_size(one: int, other: int, broken: set[int]) -> None:
+def test_texts_do_not_depend_on_the_batch_size(
+    batch_size: int, other_size: int, broken: set[int]
+) -> None:
     script = failing_on(*(f"hash{i}" for i in broken))
     with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
-        first = run(Path(a), ScriptedDescriber(script, batch_size=one), images=12)
-        second = run(Path(b), ScriptedDescriber(script, batch_size=other), images=12)
-    assert first == second
-    assert {i for i, text in enumerate(first.texts) if text is None} == broken
+        texts = run(Path(a), ScriptedDescriber(script, batch_size=batch_size), images=12)
+        other_texts = run(Path(b), ScriptedDescriber(script, batch_size=other_size), images=12)
+    assert texts == other_texts
+    assert {i for i, text in enumerate(texts.texts) if text is None} == broken
 
 
 @given(st.text(max_size=2 * MAX_CHARACTERS))

@@ -48,17 +48,17 @@ def test_refused_requests_are_not_asked_again(
     tmp_path: Path, script: Callable[[DescribeRequest], str]
 ) -> None:
     run(tmp_path, ScriptedDescriber(script), images=3)
-    again = ScriptedDescriber()
-    result = run(tmp_path, again, images=3)
-    assert again.asked == []
+    resumed = ScriptedDescriber()
+    result = run(tmp_path, resumed, images=3)
+    assert resumed.asked == []
     assert (result.served, result.generated, result.refused) == (2, 0, 1)
 
 
 def test_ask_again_asks_refused_requests_only(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(refusing("hash1", "hash2")), images=4)
-    again = ScriptedDescriber(refusing("hash2"))
-    result = run(tmp_path, again, images=4, ask_again=True)
-    assert again.asked == ["What? hash1", "What? hash2"]
+    resumed = ScriptedDescriber(refusing("hash2"))
+    result = run(tmp_path, resumed, images=4, ask_again=True)
+    assert resumed.asked == ["What? hash1", "What? hash2"]
     assert (result.served, result.generated, result.refused) == (2, 1, 1)
     assert run(tmp_path, ScriptedDescriber(), images=4).texts == result.texts
     assert len(records(tmp_path)) == 5, "the same refusal is not written twice"

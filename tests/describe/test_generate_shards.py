@@ -17,26 +17,26 @@ IMAGES = 30
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_all_shards_together_ask_every_request_once(tmp_path: Path, count: int) -> None:
-    asked: list[str] = []
+    prompts: list[str] = []
     requests = 0
     for index in range(1, count + 1):
         worker = ScriptedDescriber()
         result = run(tmp_path, worker, IMAGES, shard=Shard(index, count))
         requests += result.served + result.generated
-        asked += worker.asked
-    assert sorted(asked) == sorted(f"What? hash{i}" for i in range(IMAGES))
+        prompts += worker.asked
+    assert sorted(prompts) == sorted(f"What? hash{i}" for i in range(IMAGES))
     assert requests == IMAGES
-    whole = ScriptedDescriber()
-    assert run(tmp_path, whole, IMAGES).served == IMAGES
-    assert whole.asked == []
+    resumed = ScriptedDescriber()
+    assert run(tmp_path, resumed, IMAGES).served == IMAGES
+    assert resumed.asked == []
 
 
 def test_texts_are_reused_with_another_number_of_shards(tmp_path: Path) -> None:
-    first = run(tmp_path, ScriptedDescriber(), IMAGES, shard=Shard(1, 2))
-    rest = [ScriptedDescriber() for _ in range(3)]
-    results = [run(tmp_path, rest[i], IMAGES, shard=Shard(i + 1, 3)) for i in range(3)]
-    assert sum(len(worker.asked) for worker in rest) == IMAGES - first.generated
-    assert sum(result.served for result in results) == first.generated > 0
+    one_of_two = run(tmp_path, ScriptedDescriber(), IMAGES, shard=Shard(1, 2))
+    three_workers = [ScriptedDescriber() for _ in range(3)]
+    results = [run(tmp_path, three_workers[i], IMAGES, shard=Shard(i + 1, 3)) for i in range(3)]
+    assert sum(len(worker.asked) for worker in three_workers) == IMAGES - one_of_two.generated
+    assert sum(result.served for result in results) == one_of_two.generated > 0
 
 
 def test_texts_stored_by_another_process_during_the_run_are_not_asked(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_texts_stored_by_another_process_during_the_run_are_not_asked(tmp_path: 
 
     def script(request: DescribeRequest) -> str:
         if request.images[0].key == "hash0":
-            with DescriptionStore(tmp_path) as other:
+            with DescriptionStore(tmp_path) as elsewhere:
                 refusal = StoredText(plan.requests[5].key, None, "filter", refused=True)
-                other.put_many([StoredText(plan.requests[4].key, "from elsewhere"), refusal])
+                elsewhere.put_many([StoredText(plan.requests[4].key, "from elsewhere"), refusal])
         return echo(request)
 
     describer = ScriptedDescriber(script, batch_size=4)

@@ -174,17 +174,17 @@ def test_stored_answers_are_never_paid_for_again(tmp_path: Path) -> None:
         assert process.stdout is not None
         for _ in range(KILLS):
             child = start(process)
-            kept, paid = stored(tmp_path / "texts"), Counter(server.paid)
+            stored_keys, paid = stored(tmp_path / "texts"), Counter(server.paid)
             server.kill = Kill(child, random.randint(1, 2 * BATCH), random.uniform(0, 0.02))
             status = int(process.stdout.readline())
             assert os.WIFSIGNALED(status), f"the server asked for too little: exit {status}"
             paid_now = server.paid - paid
-            assert not kept & paid_now.keys()
+            assert not stored_keys & paid_now.keys()
         server.kill = None
-        kept, paid = stored(tmp_path / "texts"), Counter(server.paid)
+        stored_keys, paid = stored(tmp_path / "texts"), Counter(server.paid)
         start(process)
         assert int(process.stdout.readline()) == 0
-    assert not kept & (server.paid - paid).keys()
+    assert not stored_keys & (server.paid - paid).keys()
     server.close()
     assert stored(tmp_path / "texts") == server.paid.keys()
     assert len(server.paid) == REQUESTS

@@ -49,22 +49,22 @@ def test_groups_in_the_plan_are_those_that_are_asked_about(labels: list[int]) ->
     plan = plan_of(training_set(labels))
     planned = plan.descriptions["group"]
     assert planned.groups is not None
-    asked = [plan.requests[row].members for (row,) in planned.rows]
-    assert asked == [tuple(group) for group in planned.groups.tolist()]
+    asked_groups = [plan.requests[row].members for (row,) in planned.rows]
+    assert asked_groups == [tuple(group) for group in planned.groups.tolist()]
 
 
 def test_equal_files_are_asked_about_once() -> None:
     plan = plan_of(training_set([0, 0, 1], keys=["same", "same", "other"]))
-    (first,), (second,), (third,) = plan.descriptions["image"].rows
-    assert first == second != third
+    (row,), (same_file,), (other_file,) = plan.descriptions["image"].rows
+    assert row == same_file != other_file
     assert len({request.key for request in plan.requests}) == len(plan.requests)
 
 
 def test_equal_files_with_another_prompt_are_asked_about_again() -> None:
     training = training_set([0, 1], keys=["same", "same"])
     plan = plan_of(training, image_prompt="What does the {class} do?")
-    (first,), (second,) = plan.descriptions["image"].rows
-    assert [plan.requests[row].prompt for row in (first, second)] == [
+    (cat_row,), (dog_row,) = plan.descriptions["image"].rows
+    assert [plan.requests[row].prompt for row in (cat_row, dog_row)] == [
         "What does the cat do?",
         "What does the dog do?",
     ]
@@ -73,8 +73,10 @@ def test_equal_files_with_another_prompt_are_asked_about_again() -> None:
 def test_the_same_seed_plans_the_same_requests() -> None:
     training = training_set([0, 1, 0, 1, 0, 0, 0, 2] * 5)
     assert [*plan_of(training).requests] == [*plan_of(training).requests]
-    other = only(plan_requests(training, descriptions(2), {"main": ScriptedDescriber()}, seed=1))
-    assert [*other.requests] != [*plan_of(training).requests]
+    other_seed = only(
+        plan_requests(training, descriptions(2), {"main": ScriptedDescriber()}, seed=1)
+    )
+    assert [*other_seed.requests] != [*plan_of(training).requests]
 
 
 def test_two_group_descriptions_draw_different_groups() -> None:

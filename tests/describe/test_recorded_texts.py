@@ -55,11 +55,11 @@ def test_explicit_defaults_keep_the_run_hash_and_other_values_change_it(
         stages = fingerprints_of(recipe)
         return run_hash(recipe, None), stages["describe"]
 
-    before = identity("size: 4")
-    assert identity("size: 4, weight: 1.0, samples: 1, groups_per_class: null") == before
+    default_identity = identity("size: 4")
+    assert identity("size: 4, weight: 1.0, samples: 1, groups_per_class: null") == default_identity
     changed = [
         identity(options)
         for options in ("weight: 2.0", "samples: 2", "groups_per_class: 3", "prompt: [a, b]")
     ]
-    assert len({*changed, before}) == 5
-    assert len({stage for _, stage in [*changed, before]}) == 5
+    assert len({*changed, default_identity}) == 5
+    assert len({stage for _, stage in [*changed, default_identity]}) == 5

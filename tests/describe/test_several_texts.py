@@ -77,7 +77,7 @@ def shared_bank(
     keys = {training.keys[index] for index in refused if index < len(training.keys)}
 
     def script(request: DescribeRequest) -> str:
-        return "" if keys & {one.key for one in request.images} else echo(request)
+        return "" if keys & {image.key for image in request.images} else echo(request)
 
     describer = ScriptedDescriber(script, max_images=4)
     plans = plan_requests(training, kinds, {"main": describer}, seed=0)
@@ -92,14 +92,14 @@ class TestPlan:
         plans = plan_requests(training_set([0, 1]), kinds, {"main": VaryingDescriber()}, seed=0)
         plan = plans["main"]
         assert len({request.key for request in plan.requests}) == len(plan.requests) == 8
-        first = [plan.request(row) for row in plan.descriptions["image"].rows[0]]
-        assert [(one.prompt, one.sample) for one in first] == [
+        requests = [plan.request(row) for row in plan.descriptions["image"].rows[0]]
+        assert [(request.prompt, request.sample) for request in requests] == [
             ("What?", 0),
             ("What?", 1),
             ("Where?", 0),
             ("Where?", 1),
         ]
-        assert {one.images[0].key for one in first} == {"hash0"}
+        assert {request.images[0].key for request in requests} == {"hash0"}
 
     def test_more_prompts_and_samples_keep_what_was_asked_before(self) -> None:
         def keys(**options: Any) -> set[str]:
@@ -144,12 +144,12 @@ class TestPlan:
 
     @given(labels_of, st.integers(1, 4), seed_of)
     def test_number_of_requests_for_groups_per_class(
-        self, labels: list[int], wanted: int, seed: int
+        self, labels: list[int], groups_per_class: int, seed: int
     ) -> None:
         training = training_set(labels)
-        kinds = {"group": group(groups_per_class=wanted)}
+        kinds = {"group": group(groups_per_class=groups_per_class)}
         plan = plan_requests(training, kinds, {"main": ScriptedDescriber()}, seed)["main"]
-        most = sum(min(wanted, count) for count in Counter(labels).values())
+        most = sum(min(groups_per_class, count) for count in Counter(labels).values())
         planned = plan.descriptions["group"]
         assert len(planned.rows) == most >= len(plan.requests)
         for request, class_ in plan.classes("group").items():
@@ -181,31 +181,31 @@ class TestDraws:
         ]
         bank = bank_of(texts, [label for label, _ in images])
         drawn = bank.texts("image", torch.arange(len(images)), None, epoch, seed)
-        for text, own, (label, _) in zip(drawn, texts, images, strict=True):
-            said = [one for one in own if one is not None]
-            assert text in (said or [f"a photo of a {NAMES[label]}."])
+        for text, own_texts, (label, _) in zip(drawn, texts, images, strict=True):
+            answers = [answer for answer in own_texts if answer is not None]
+            assert text in (answers or [f"a photo of a {NAMES[label]}."])
         some = random.choices(range(len(images)), k=5)
-        again = bank_of(texts, [label for label, _ in images])
-        again.rows("image", torch.tensor(some), None, epoch + 1, seed)
-        assert again.texts("image", torch.tensor(some), None, epoch, seed) == [
+        fewer = bank_of(texts, [label for label, _ in images])
+        fewer.rows("image", torch.tensor(some), None, epoch + 1, seed)
+        assert fewer.texts("image", torch.tensor(some), None, epoch, seed) == [
             drawn[i] for i in some
         ]
 
     def test_texts_are_drawn_uniformly_among_those_that_were_not_refused(self) -> None:
         bank = bank_of([("a", None, "b", "c"), ("d", None, None, None)], [0, 1])
         drawn = [bank.texts("image", torch.arange(2), None, epoch, 0) for epoch in range(1500)]
-        counts = Counter(first for first, _ in drawn)
+        counts = Counter(cat_text for cat_text, _ in drawn)
         assert {*counts} == {"a", "b", "c"}
         assert all(420 < count < 580 for count in counts.values())
-        assert {second for _, second in drawn} == {"d"}
+        assert {dog_text for _, dog_text in drawn} == {"d"}
 
     def test_own_rows_are_all_texts_of_an_image(self) -> None:
         bank = bank_of([("a", None, "b"), ("c", None, None), (None, "a", "a")], [0, 1, 2])
-        said = [
+        texts = [
             ["" if row == ABSENT else bank.unique_texts[row] for row in rows]
             for rows in bank.own_rows("image").tolist()
         ]
-        assert said == [["a", "b"], ["c", ""], ["a", "a"]]
+        assert texts == [["a", "b"], ["c", ""], ["a", "a"]]
         distinct = [bank.unique_texts[row] for row in bank.distinct_rows("image").tolist()]
         assert distinct == ["a", "b", "c"]
 
@@ -228,10 +228,10 @@ class TestSharedGroups:
         kinds = {"group": group(groups_per_class=2, redraw=False)}
         bank, _ = shared_bank(training_set(self.LABELS), kinds, tmp_path)
         everyone = torch.arange(len(self.LABELS))
-        first = bank.texts("group", everyone, None, 0, 0)
-        assert bank.texts("group", everyone, None, 3, 9) == first
-        assert {*first[:5]}.isdisjoint(first[5:])
-        assert len({*first[:5]}) == 2
+        first_texts = bank.texts("group", everyone, None, 0, 0)
+        assert bank.texts("group", everyone, None, 3, 9) == first_texts
+        assert {*first_texts[:5]}.isdisjoint(first_texts[5:])
+        assert len({*first_texts[:5]}) == 2
 
     @given(
         labels_of,
@@ -244,32 +244,32 @@ class TestSharedGroups:
         self,
         tmp_path_factory: pytest.TempPathFactory,
         labels: list[int],
-        wanted: int | None,
+        groups_per_class: int | None,
         prompts: int,
         redraw: bool,
         refused: set[int],
     ) -> None:
         folder = tmp_path_factory.mktemp("bank")
-        asked = tuple(f"What {i}?" for i in range(prompts))
+        questions = tuple(f"What {i}?" for i in range(prompts))
         training = training_set(labels)
         kinds = {
-            "group": group(groups_per_class=wanted, prompt=asked, redraw=redraw),
-            "image": image(prompt=asked),
+            "group": group(groups_per_class=groups_per_class, prompt=questions, redraw=redraw),
+            "image": image(prompt=questions),
             "class": descriptions()["class"],
         }
         bank, _ = shared_bank(training, kinds, folder, refused)
         bank.save(folder / "d.jsonl")
-        again = DescriptionBank.load(folder / "d.jsonl", NAMES, TEMPLATE, kinds)
-        assert (again.ids, again.unique_texts) == (bank.ids, bank.unique_texts)
-        assert torch.equal(again.zero_shot_labels, bank.zero_shot_labels)
+        loaded = DescriptionBank.load(folder / "d.jsonl", NAMES, TEMPLATE, kinds)
+        assert (loaded.ids, loaded.unique_texts) == (bank.ids, bank.unique_texts)
+        assert torch.equal(loaded.zero_shot_labels, bank.zero_shot_labels)
         everyone, frozen = torch.arange(len(labels)), bank.zero_shot_labels
         for label in kinds:
             for epoch in range(3):
                 texts = bank.texts(label, everyone, frozen, epoch, 7)
-                assert again.texts(label, everyone, frozen, epoch, 7) == texts
-        of = training.images.__getitem__
-        assert again.described(0, of) == bank.described(0, of)
-        again.save(folder / "again.jsonl")
+                assert loaded.texts(label, everyone, frozen, epoch, 7) == texts
+        image_at = training.images.__getitem__
+        assert loaded.described(0, image_at) == bank.described(0, image_at)
+        loaded.save(folder / "again.jsonl")
         assert (folder / "again.jsonl").read_bytes() == (folder / "d.jsonl").read_bytes()
 
     def test_a_file_of_another_recipe_is_refused(self, tmp_path: Path) -> None:

@@ -26,13 +26,13 @@ def test_stored_texts_are_there_after_reopening(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([text("k1", "eins"), text("k2", "zwei „\N{SNOWMAN}“")])
         assert store.get("k1") == "eins"
-    again = DescriptionStore(tmp_path)
-    assert (again.get("k1"), again.get("k2"), again.get("k3")) == (
+    reopened = DescriptionStore(tmp_path)
+    assert (reopened.get("k1"), reopened.get("k2"), reopened.get("k3")) == (
         "eins",
         "zwei „\N{SNOWMAN}“",
         None,
     )
-    assert (len(again), again.skipped_lines) == (2, 0)
+    assert (len(reopened), reopened.skipped_lines) == (2, 0)
 
 
 def test_opening_and_reading_writes_nothing(tmp_path: Path) -> None:
@@ -100,10 +100,10 @@ def refusal(key: str, reason: str = "filter") -> StoredText:
 def test_refusals_and_failures_are_distinct(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([refusal("k1"), StoredText("k2", None, "timeout")])
-    again = DescriptionStore(tmp_path)
-    assert (again.refusal("k1"), again.refusal("k2")) == ("filter", None)
-    assert (again.failure("k1"), again.failure("k2")) == ("filter", "timeout")
-    assert (again.get("k1"), len(again)) == (None, 0)
+    reopened = DescriptionStore(tmp_path)
+    assert (reopened.refusal("k1"), reopened.refusal("k2")) == ("filter", None)
+    assert (reopened.failure("k1"), reopened.failure("k2")) == ("filter", "timeout")
+    assert (reopened.get("k1"), len(reopened)) == (None, 0)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
@@ -113,8 +113,8 @@ def test_text_precedes_refusal_and_refusal_precedes_failure(
     """In one file or two, and in every order."""
     records = [text("k1"), refusal("k1"), StoredText("k1", None, "down")]
     records += [refusal("k2"), StoredText("k2", None, "down"), StoredText("k3", None, "down")]
-    for number, one in enumerate(order):
-        lines = b"".join(record.line() for record in records[one::3])
+    for number, place in enumerate(order):
+        lines = b"".join(record.line() for record in records[place::3])
         (tmp_path / f"part-{number}.jsonl").write_bytes(lines)
     (tmp_path / "part-z.jsonl").write_bytes(records[4].line() + records[3].line())
     store = DescriptionStore(tmp_path)
@@ -133,16 +133,16 @@ def test_refresh_reads_only_new_bytes_of_other_processes(
         read.append(line)
         return real(line)
 
-    with DescriptionStore(tmp_path) as one, DescriptionStore(tmp_path) as two:
-        two.put_many([text("k1")])
-        one.put_many([text("k2")])
-        one.refresh()
+    with DescriptionStore(tmp_path) as store, DescriptionStore(tmp_path) as other_store:
+        other_store.put_many([text("k1")])
+        store.put_many([text("k2")])
+        store.refresh()
         monkeypatch.setattr(store_module, "parse_line", parse)
-        assert one.get("k1") == "a text"
-        two.put_many([text("k3"), refusal("k4")])
-        one.refresh()
-        one.refresh()
-        assert (one.get("k3"), one.refusal("k4")) == ("a text", "filter")
+        assert store.get("k1") == "a text"
+        other_store.put_many([text("k3"), refusal("k4")])
+        store.refresh()
+        store.refresh()
+        assert (store.get("k3"), store.refusal("k4")) == ("a text", "filter")
         assert read == [text("k3").line(), refusal("k4").line()]
 
 
@@ -163,9 +163,9 @@ def test_a_torn_last_line_is_dropped_and_never_appended_to(tmp_path: Path) -> No
     torn.write_bytes(text("k1").line() + text("k2").line()[:-20])
     with DescriptionStore(tmp_path) as store:
         assert (len(store), store.get("k2"), store.skipped_lines) == (1, None, 0)
-        before = torn.read_bytes()
+        torn_bytes = torn.read_bytes()
         store.put_many([text("k2")])
-    assert torn.read_bytes() == before
+    assert torn.read_bytes() == torn_bytes
     assert len(DescriptionStore(tmp_path)) == 2
 
 
@@ -244,9 +244,9 @@ request = {
 
 @given(st.fixed_dictionaries(request), st.fixed_dictionaries(request))
 def test_keys_are_equal_exactly_for_equal_requests(
-    one: dict[str, object], two: dict[str, object]
+    left: dict[str, object], right: dict[str, object]
 ) -> None:
-    assert (request_key(**one) == request_key(**two)) == (one == two)  # type: ignore[arg-type]
+    assert (request_key(**left) == request_key(**right)) == (left == right)  # type: ignore[arg-type]
 
 
 def test_keys_separate_their_fields() -> None:

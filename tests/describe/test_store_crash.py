@@ -75,9 +75,9 @@ def test_stored_texts_survive_kill(tmp_path: Path) -> None:
         assert store.skipped_lines == 0
     assert len(acknowledged) >= 6 * 3 * 7
 
-    rest = start(tmp_path, "k", len(acknowledged) + 50)
-    rest.communicate()
-    assert rest.returncode == 0
+    restarted = start(tmp_path, "k", len(acknowledged) + 50)
+    restarted.communicate()
+    assert restarted.returncode == 0
     assert set(Counter(written(tmp_path)).values()) == {1}, "a text was written twice"
     assert len(DescriptionStore(tmp_path)) >= len(acknowledged) + 50
 
@@ -108,11 +108,11 @@ def test_file_size_limit_error_keeps_stored_texts(tmp_path: Path) -> None:
     assert all(store.get(key) == f"text of {key}." * 9 for key in acknowledged)
     assert store.skipped_lines == 0
 
-    before = part.read_bytes()
-    rest = start(tmp_path, "k", 200)
-    printed = rest.communicate()[0]
-    assert rest.returncode == 0
-    assert part.read_bytes() == before, "a torn file was appended to"
+    torn_bytes = part.read_bytes()
+    restarted = start(tmp_path, "k", 200)
+    printed = restarted.communicate()[0]
+    assert restarted.returncode == 0
+    assert part.read_bytes() == torn_bytes, "a torn file was appended to"
     assert not set(printed.split()) & set(acknowledged)
     assert len(DescriptionStore(tmp_path)) == 200
 
@@ -150,18 +150,18 @@ def test_after_killing_a_shard_only_its_open_batch_is_asked_again(
     begun = [victim.stdout.readline().split() for _ in range(4)]
     victim.kill()
     begun += [line.split() for line in victim.communicate()[0].splitlines()]
-    asked = Counter(key for batch in begun for key in batch)
-    asked.update(survivor.communicate()[0].split())
+    ask_counts = Counter(key for batch in begun for key in batch)
+    ask_counts.update(survivor.communicate()[0].split())
     assert survivor.returncode == 0
-    assert max(asked.values()) == 1
-    assert len(asked) < total, "the worker was killed too late"
+    assert max(ask_counts.values()) == 1
+    assert len(ask_counts) < total, "the worker was killed too late"
 
-    rest = [start_worker(tmp_path, Shard(i, 3), total) for i in (1, 2, 3)]
-    for worker in rest:
-        asked.update(worker.communicate()[0].split())
+    workers = [start_worker(tmp_path, Shard(i, 3), total) for i in (1, 2, 3)]
+    for worker in workers:
+        ask_counts.update(worker.communicate()[0].split())
         assert worker.returncode == 0
-    assert {key for key, times in asked.items() if times > 1} <= set(begun[-1])
-    assert len(asked) == total
+    assert {key for key, times in ask_counts.items() if times > 1} <= set(begun[-1])
+    assert len(ask_counts) == total
     store = DescriptionStore(tmp_path)
-    assert all(store.get(key) == f"text of {key}." * 9 for key in asked)
+    assert all(store.get(key) == f"text of {key}." * 9 for key in ask_counts)
     assert store.skipped_lines == 0
