@@ -21,12 +21,14 @@ from benchmarks.answer_rivals import AnsweredSet, Labels
 def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
     generator = torch.Generator().manual_seed(1)
     texts = normalize(torch.randn(classes, 8, generator=generator), dim=1)
-    parts = []
+    image_sets = []
     for _ in range(2):
         labels = torch.arange(images) % classes
         noise = torch.randn(images, 8, generator=generator)
-        parts.append(Images(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
-    return LabelledSet("toy", "toy", ("a", "b", "c"), texts, 25.0, *parts, encode_names=_random)
+        image_sets.append(Images(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
+    return LabelledSet(
+        "toy", "toy", ("a", "b", "c"), texts, 25.0, *image_sets, encode_names=_random
+    )
 
 
 def _random(names: Sequence[str]) -> Tensor:
@@ -44,71 +46,71 @@ def asked(plan: str) -> Tensor:
     [("0 per class", 0), ("2 per class", 6), ("10 random", 10), ("15 in order", 15)],
 )
 def test_plan_asks_for_true_classes(plan: str, count: int) -> None:
-    given = asked(plan)
+    given_classes = asked(plan)
     truth = labelled_set().train.labels
-    assert int((given >= 0).sum()) == count
-    assert torch.equal(given[given >= 0], truth[given >= 0])
+    assert int((given_classes >= 0).sum()) == count
+    assert torch.equal(given_classes[given_classes >= 0], truth[given_classes >= 0])
     if plan.endswith("class"):
-        assert given[given >= 0].bincount(minlength=3).tolist() == [count // 3] * 3
+        assert given_classes[given_classes >= 0].bincount(minlength=3).tolist() == [count // 3] * 3
 
 
 def test_groups_are_asked_about_at_their_centres() -> None:
-    given = asked("1 per group")
-    assert 1 <= int((given >= 0).sum()) <= 3
+    given_classes = asked("1 per group")
+    assert 1 <= int((given_classes >= 0).sum()) <= 3
 
 
 def test_a_sheet_names_the_images_of_its_commonest_class() -> None:
     answered = AnsweredSet(labelled_set())
-    given, groups = asked("1 sheet per group"), answered.without_answers.argmax(dim=1)
+    given_classes, groups = asked("1 sheet per group"), answered.without_answers.argmax(dim=1)
     for label in groups.unique().tolist():
-        named = given[(groups == label) & (given >= 0)]
-        assert 1 <= len(named) <= 12
-        assert len(named.unique()) == 1
+        named_classes = given_classes[(groups == label) & (given_classes >= 0)]
+        assert 1 <= len(named_classes) <= 12
+        assert len(named_classes.unique()) == 1
 
 
 def test_asking_in_order_ends_while_some_images_have_no_answer() -> None:
-    given = asked(answer_plans.WORTH_ASKING)
-    assert 1 <= int((given >= 0).sum()) < len(given)
+    given_classes = asked(answer_plans.WORTH_ASKING)
+    assert 1 <= int((given_classes >= 0).sum()) < len(given_classes)
 
 
 def test_mistakes_are_other_classes_of_the_wanted_share() -> None:
     true = torch.arange(1000) % 3
     generator = torch.Generator().manual_seed(0)
-    given = answer_plans.with_mistakes(true, 0.2, 3, generator)
-    assert 150 < int((given != true).sum()) < 250
-    assert {*given.tolist()} == {0, 1, 2}
+    given_classes = answer_plans.with_mistakes(true, 0.2, 3, generator)
+    assert 150 < int((given_classes != true).sum()) < 250
+    assert {*given_classes.tolist()} == {0, 1, 2}
     assert torch.equal(answer_plans.with_mistakes(true, 0.0, 3, generator), true)
 
 
 def test_own_accuracy_leaves_answered_images_out() -> None:
     answered = AnsweredSet(labelled_set())
     truth = answered.labelled.train.labels
-    given = torch.where(torch.arange(60) < 30, truth, -1)
-    wrong_where_asked = torch.where(given >= 0, (truth + 1) % 3, truth)
+    given_classes = torch.where(torch.arange(60) < 30, truth, -1)
+    wrong_where_asked = torch.where(given_classes >= 0, (truth + 1) % 3, truth)
     labels = Labels(wrong_where_asked, answered.labelled.test.labels)
-    assert answers.accuracy(answered, given, labels) == answers.Accuracy(100.0, 100.0, 30)
+    assert answers.accuracy(answered, given_classes, labels) == answers.Accuracy(100.0, 100.0, 30)
 
 
 @pytest.mark.parametrize("method", answers.METHODS)
 def test_each_method_learns_from_answers_that_contradict_the_texts(method: str) -> None:
-    whole = labelled_set()
+    original = labelled_set()
     swapped = LabelledSet(
         "toy",
         "toy",
-        whole.names,
-        whole.texts[[1, 0, 2]],
+        original.names,
+        original.texts[[1, 0, 2]],
         5.0,
-        whole.train,
-        whole.test,
+        original.train,
+        original.test,
         encode_names=_random,
     )
     answered = AnsweredSet(swapped)
-    truth = whole.train.labels
-    given = torch.where(torch.arange(60) < 30, truth, -1)
-    labels = answers.METHODS[method](answered, given)
+    truth = original.train.labels
+    given_classes = torch.where(torch.arange(60) < 30, truth, -1)
+    labels = answers.METHODS[method](answered, given_classes)
     without = (swapped.test.features @ swapped.texts.T).argmax(dim=1)
-    before = float((without == whole.test.labels).float().mean())
-    assert float((labels.unseen == whole.test.labels).float().mean()) > before
+    accuracy_without = float((without == original.test.labels).float().mean())
+    assert float((labels.unseen == original.test.labels).float().mean()) > accuracy_without
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 
 
 @given(SCORES, SCORES)
-def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
-    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
-    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
-    assert found == pytest.approx(wins / len(known) / len(unknown))
+def test_separation_counts_pairs(known_scores: list[int], unknown_scores: list[int]) -> None:
+    wins = sum((a > b) + (a == b) / 2 for a in known_scores for b in unknown_scores)
+    auroc = separation(torch.tensor(known_scores).float(), torch.tensor(unknown_scores).float())
+    assert auroc == pytest.approx(wins / len(known_scores) / len(unknown_scores))

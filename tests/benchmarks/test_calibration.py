@@ -14,22 +14,22 @@ def test_left_out_answers_are_all_answers_and_their_fits_do_not_know_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answered = AnsweredSet(labelled_set())
-    given = torch.full((60,), -1)
-    given[:10] = answered.labelled.train.labels[:10]
-    known: list[list[int]] = []
+    given_classes = torch.full((60,), -1)
+    given_classes[:10] = answered.labelled.train.labels[:10]
+    rows_of_folds: list[list[int]] = []
     fit = AnsweredSet.taught
 
     def noted(self: AnsweredSet, corrections: torch.Tensor) -> object:
-        known.append((corrections >= 0).nonzero().squeeze(1).tolist())
+        rows_of_folds.append((corrections >= 0).nonzero().squeeze(1).tolist())
         return fit(self, corrections)
 
     monkeypatch.setattr(AnsweredSet, "taught", noted)
-    sample = calibration.left_out(answered, given)
+    sample = calibration.left_out(answered, given_classes)
     assert sample is not None
-    assert sorted(sample.answers.tolist()) == sorted(given[:10].tolist())
-    hidden = [row for fold in known for row in range(10) if row not in fold]
+    assert sorted(sample.answers.tolist()) == sorted(given_classes[:10].tolist())
+    hidden = [row for fold in rows_of_folds for row in range(10) if row not in fold]
     assert sorted(hidden) == [*range(10)]
-    assert calibration.left_out(answered, given.where(torch.arange(60) < 5, -1)) is None
+    assert calibration.left_out(answered, given_classes.where(torch.arange(60) < 5, -1)) is None
 
 
 def test_excess_is_above_that_of_a_fitted_temperature() -> None:
@@ -47,11 +47,11 @@ def test_excess_is_above_that_of_a_fitted_temperature() -> None:
 def test_each_half_is_judged_by_the_prior_of_the_other() -> None:
     priors = [*calibration.product(calibration.GROWTHS, calibration.SPREADS)]
     best = {"a": priors[3], "b": priors[8], "c": priors[3], "d": priors[8]}
-    measured = {
-        name: {"10 random": [{prior: (float(prior != own),) * 2 for prior in priors}]}
-        for name, own in best.items()
+    excesses = {
+        name: {"10 random": [{prior: (float(prior != best_prior),) * 2 for prior in priors}]}
+        for name, best_prior in best.items()
     }
-    assert calibration.judged(measured) == {
+    assert calibration.judged(excesses) == {
         "a": priors[8],
         "b": priors[3],
         "c": priors[8],

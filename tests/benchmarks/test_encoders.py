@@ -80,9 +80,9 @@ def test_sets_of_images_are_encoded_by_the_clip_and_by_the_encoder(
     plan = f"birds={split_of(tmp_path, 'birds', (0, 1))}:{IMAGES}"
     sets = encoded_sets.encoded_sets(read_plans([plan], [], 3), ["stub"], "plugin:tiny")
     (birds,) = sets
-    parts = birds.parts(birds.labelled.train.features)
-    assert parts["stub"].shape == (6, StubEncoder().embedding_width)
+    features_of_parts = birds.parts(birds.labelled.train.features)
+    assert features_of_parts["stub"].shape == (6, StubEncoder().embedding_width)
     zero_shot = birds.labelled.train.features @ birds.labelled.texts.T
     assert torch.allclose(
-        zero_shot, parts[ALONE] @ birds.labelled.texts[:, : birds.widths[ALONE]].T
+        zero_shot, features_of_parts[ALONE] @ birds.labelled.texts[:, : birds.widths[ALONE]].T
     )

@@ -27,25 +27,33 @@ WHOLE = labelled_set("birds")
 OTHER = labelled_set("cars", classes=120, train=20)
 
 
-def same(one: Folder, other: Folder) -> bool:
+def same(folder: Folder, other_folder: Folder) -> bool:
     tensors = (
-        (part.own.features, part.own.labels, part.test.labels, part.texts, part.mix)
-        for part in (one, other)
+        (
+            each_folder.own.features,
+            each_folder.own.labels,
+            each_folder.test.labels,
+            each_folder.texts,
+            each_folder.mix,
+        )
+        for each_folder in (folder, other_folder)
     )
-    return one.names == other.names and all(map(torch.equal, *tensors))
+    return folder.names == other_folder.names and all(map(torch.equal, *tensors))
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_equal_arguments_give_an_equal_folder_and_another_seed_another(cell: Cell) -> None:
-    first = draw(WHOLE, cell, 3, [WHOLE, OTHER])
-    assert same(first, draw(WHOLE, cell, 3, [WHOLE, OTHER]))
-    assert not same(first, draw(WHOLE, cell, 4, [WHOLE, OTHER]))
+    folder = draw(WHOLE, cell, 3, [WHOLE, OTHER])
+    assert same(folder, draw(WHOLE, cell, 3, [WHOLE, OTHER]))
+    assert not same(folder, draw(WHOLE, cell, 4, [WHOLE, OTHER]))
 
 
 def test_images_drawn_do_not_depend_on_the_clip() -> None:
     turned = replace(WHOLE, texts=WHOLE.texts.flip(1), logit_scale=20.0)
     for cell in CELLS:
-        ours, theirs = (draw(one, cell, 0, [one, OTHER]) for one in (WHOLE, turned))
+        ours, theirs = (
+            draw(labelled_set, cell, 0, [labelled_set, OTHER]) for labelled_set in (WHOLE, turned)
+        )
         assert torch.equal(ours.own.labels, theirs.own.labels)
 
 
@@ -59,11 +67,11 @@ def test_mix_is_that_of_the_own_images_and_unseen_images_cover_it(cell: Cell) ->
 
 
 def test_unseen_images_are_of_the_test_part_and_bounded_per_class() -> None:
-    whole = labelled_set("birds", test=TEST_IMAGES_PER_CLASS + 5)
-    folder = draw(whole, CELL["all names"], 0, [])
+    birds = labelled_set("birds", test=TEST_IMAGES_PER_CLASS + 5)
+    folder = draw(birds, CELL["all names"], 0, [])
     assert folder.test.labels.bincount().tolist() == [TEST_IMAGES_PER_CLASS] * 10
-    known = {tuple(row) for row in whole.test.features.tolist()}
-    assert all(tuple(row) in known for row in folder.test.features.tolist())
+    test_rows = {tuple(row) for row in birds.test.features.tolist()}
+    assert all(tuple(row) in test_rows for row in folder.test.features.tolist())
 
 
 @pytest.mark.parametrize(
@@ -101,8 +109,8 @@ def test_images_of_no_class_have_label_minus_one_and_come_from_other_sets(share:
     folder = draw(WHOLE, CELL[f"{100 * share:.0f} % of no class"], 0, [WHOLE, OTHER])
     foreign = folder.own.labels == NO_CLASS
     assert float(foreign.double().mean()) == pytest.approx(share, abs=0.01)
-    known = {tuple(row) for row in OTHER.train.features.tolist()}
-    assert all(tuple(row) in known for row in folder.own.features[foreign].tolist())
+    foreign_rows = {tuple(row) for row in OTHER.train.features.tolist()}
+    assert all(tuple(row) in foreign_rows for row in folder.own.features[foreign].tolist())
     assert folder.names == WHOLE.names
 
 
@@ -118,17 +126,17 @@ def test_folders_of_few_images_have_just_so_many(count: int) -> None:
 
 
 def test_a_class_that_runs_short_gives_fewer_images_and_none_twice() -> None:
-    whole = labelled_set("birds", train=[2] + [40] * 9)
-    folder = draw(whole, CELL["200 images"], 0, [])
+    birds = labelled_set("birds", train=[2] + [40] * 9)
+    folder = draw(birds, CELL["200 images"], 0, [])
     assert folder.own.labels.bincount().tolist()[0] == 2
     assert 180 <= len(folder.own) < 200
     assert len({tuple(row) for row in folder.own.features.tolist()}) == len(folder.own)
 
 
 def test_classes_without_training_images_are_never_drawn() -> None:
-    whole = labelled_set("birds", train=[0] + [40] * 9)
+    birds = labelled_set("birds", train=[0] + [40] * 9)
     for cell in CELLS:
-        assert 0 not in draw(whole, cell, 0, [OTHER]).own.labels
+        assert 0 not in draw(birds, cell, 0, [OTHER]).own.labels
 
 
 def test_zipf_shares_fall_with_the_rank() -> None:
@@ -143,10 +151,10 @@ def test_dominant_class_has_half_of_the_images() -> None:
 
 
 def test_each_image_twice() -> None:
-    own = draw(WHOLE, CELL["each image twice"], 0, []).own
-    half = len(own) // 2
-    assert torch.equal(own.features[:half], own.features[half:])
-    assert torch.equal(own.labels[:half], own.labels[half:])
+    own_images = draw(WHOLE, CELL["each image twice"], 0, []).own
+    half = len(own_images) // 2
+    assert torch.equal(own_images.features[:half], own_images.features[half:])
+    assert torch.equal(own_images.labels[:half], own_images.labels[half:])
 
 
 def test_shuffled_names_keep_all_texts_at_other_places() -> None:

@@ -37,9 +37,9 @@ def informative(reversed_sets: Sequence[str] = ()) -> Outcomes:
 def test_left_out_set_does_not_change_its_own_forecasts() -> None:
     plain, changed = informative(), informative(reversed_sets=["a"])
     of_first = plain.of_set("a")
-    before, after = (left_out(each, [["lead"]]).gained for each in (plain, changed))
-    assert numpy.allclose(before[of_first], after[of_first])
-    assert not numpy.allclose(before[~of_first], after[~of_first])
+    forecasts, changed_forecasts = (left_out(each, [["lead"]]).gained for each in (plain, changed))
+    assert numpy.allclose(forecasts[of_first], changed_forecasts[of_first])
+    assert not numpy.allclose(forecasts[~of_first], changed_forecasts[~of_first])
     assert (left_out_likely(plain) == left_out_likely(changed))[of_first].all()
 
 

@@ -60,13 +60,15 @@ def component_method(name: str) -> RecipeMethod:
 @pytest.mark.parametrize("folder", [FOLDER, SINGLE], ids=["many", "one class"])
 @pytest.mark.parametrize("name", ["zero-shot", "re-estimated", "transductive", *RIVALS])
 def test_each_method_answers_all_images_and_changes_no_input(name: str, folder: Folder) -> None:
-    before = [one.clone() for one in (folder.texts, folder.own.features, folder.test.features)]
+    inputs_before = [
+        tensor.clone() for tensor in (folder.texts, folder.own.features, folder.test.features)
+    ]
     answers = method_called(name)(folder)
     for labels, images in ((answers.own, folder.own), (answers.test, folder.test)):
         assert labels.shape == images.labels.shape
         assert bool(((labels >= 0) & (labels < len(folder.names))).all())
-    after = (folder.texts, folder.own.features, folder.test.features)
-    assert all(map(torch.equal, before, after))
+    inputs_after = (folder.texts, folder.own.features, folder.test.features)
+    assert all(map(torch.equal, inputs_before, inputs_after))
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -78,8 +80,8 @@ def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) 
     for which in ("own", "test"):
         truth = getattr(folder, which).labels
         right, was = (
-            float((getattr(one(folder), which) == truth).double().mean())
-            for one in (method_called(name), zero_shot)
+            float((getattr(method(folder), which) == truth).double().mean())
+            for method in (method_called(name), zero_shot)
         )
         assert was < 0.9
         assert right > was
@@ -88,13 +90,13 @@ def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) 
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
     plain = component_method("transductive")
-    whole, before = plain(FOLDER), zero_shot(FOLDER)
+    full_candidate, zero_shot_answers = plain(FOLDER), zero_shot(FOLDER)
     answers = guarded(plain, strength)(FOLDER)
     assert answers.verdict == Verdict(strength, "the test says so", {"weather": 1.5})
     assert answers.full is not None
-    assert torch.equal(answers.full, whole.own)
+    assert torch.equal(answers.full, full_candidate.own)
     if strength in (0, 1):
-        expected = whole if strength else before
+        expected = full_candidate if strength else zero_shot_answers
         assert torch.equal(answers.own, expected.own)
         assert torch.equal(answers.test, expected.test)
 
@@ -116,13 +118,13 @@ def test_blended_logits_are_the_blend_of_both_logits() -> None:
     generator = torch.Generator().manual_seed(0)
     rows, bias = torch.randn(10, 16, generator=generator), torch.randn(10, generator=generator)
     owners = torch.randperm(10, generator=generator)
-    whole = Classifier(rows, owners, bias)
+    classifier = Classifier(rows, owners, bias)
     images = FOLDER.own.features
     zero = images @ FOLDER.texts.T
     for strength in (0.0, 0.3, 1.0):
-        found = mixed_classifier(FOLDER.texts, whole, strength).similarities(images)
-        expected = (1 - strength) * zero + strength * whole.similarities(images)
-        torch.testing.assert_close(found, expected)
+        similarities = mixed_classifier(FOLDER.texts, classifier, strength).similarities(images)
+        expected = (1 - strength) * zero + strength * classifier.similarities(images)
+        torch.testing.assert_close(similarities, expected)
 
 
 def recipe_file(folder: Path, **changes: str) -> Path:

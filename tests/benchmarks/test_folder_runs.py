@@ -20,28 +20,28 @@ pytestmark = pytest.mark.thorough
 @pytest.fixture
 def numbered(tmp_path: Path) -> NumberedSets:
     sets = {"three": (3, 8, 21), "two": (4, 9)}
-    plans = [f"{name}={split_of(tmp_path, name, one)}:{IMAGES}" for name, one in sets.items()]
+    plans = [f"{name}={split_of(tmp_path, name, labels)}:{IMAGES}" for name, labels in sets.items()]
     return number(read_plans(plans, [], None))
 
 
 def test_a_draw_has_its_own_and_unseen_images_apart(numbered: NumberedSets) -> None:
     drawn = draw_files(numbered, "three", CELL["Zipf 1"], 0)
-    own, unseen = ({path for path, _ in some} for some in (drawn.own, drawn.unseen))
-    assert len(own) == len(drawn.own)
-    assert 0 < len(unseen) == len(drawn.unseen)
-    assert not own & unseen
-    assert all(path.is_file() for path in own | unseen)
-    again = draw_files(numbered, "three", CELL["Zipf 1"], 0)
-    assert (again.own, again.unseen) == (drawn.own, drawn.unseen)
+    own_paths, unseen_paths = ({path for path, _ in some} for some in (drawn.own, drawn.unseen))
+    assert len(own_paths) == len(drawn.own)
+    assert 0 < len(unseen_paths) == len(drawn.unseen)
+    assert not own_paths & unseen_paths
+    assert all(path.is_file() for path in own_paths | unseen_paths)
+    redrawn = draw_files(numbered, "three", CELL["Zipf 1"], 0)
+    assert (redrawn.own, redrawn.unseen) == (drawn.own, drawn.unseen)
 
 
 def test_images_of_no_class_come_from_the_other_set(numbered: NumberedSets) -> None:
     drawn = draw_files(numbered, "three", CELL["30 % of no class"], 0)
     lent = {path for path, label in drawn.own if label == NO_CLASS}
-    own = {*numbered.files[: len(numbered.sets["three"].train)]}
+    own_set_files = {*numbered.files[: len(numbered.sets["three"].train)]}
     assert lent
-    assert not lent & own
-    assert {path for path, label in drawn.own if label != NO_CLASS} <= own
+    assert not lent & own_set_files
+    assert {path for path, label in drawn.own if label != NO_CLASS} <= own_set_files
 
 
 def test_class_names_that_do_not_occur_are_written_too(

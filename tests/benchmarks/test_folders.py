@@ -47,13 +47,13 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
 def test_a_row_that_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
     file = RowFile(tmp_path, {})
     file.add([ROW])
-    whole = file.path.read_bytes()
+    full_text = file.path.read_bytes()
     file.add([JUDGED])
     file.path.write_bytes(file.path.read_bytes()[:-20])
-    again = RowFile(tmp_path, {})
-    assert again.rows == [ROW]
-    assert file.path.read_bytes() == whole
-    again.add([JUDGED])
+    reopened = RowFile(tmp_path, {})
+    assert reopened.rows == [ROW]
+    assert file.path.read_bytes() == full_text
+    reopened.add([JUDGED])
     assert RowFile(tmp_path, {}).rows == [ROW, JUDGED]
 
 
@@ -71,19 +71,21 @@ def test_a_file_that_is_not_of_rows_is_refused_with_its_line(tmp_path: Path) -> 
 
 
 def answers_of(
-    own: Sequence[int], test: Sequence[int], full: Sequence[int] | None = None
+    own_labels: Sequence[int], test: Sequence[int], full: Sequence[int] | None = None
 ) -> Answers:
     verdict = Verdict(0.5, "why", {"lead": 2.0}) if full else None
-    whole = torch.tensor(full) if full else None
-    return Answers(torch.tensor(own), torch.tensor(test), verdict, whole, torch.tensor(own))
+    full_labels = torch.tensor(full) if full else None
+    return Answers(
+        torch.tensor(own_labels), torch.tensor(test), verdict, full_labels, torch.tensor(own_labels)
+    )
 
 
 def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() -> None:
     texts = torch.eye(2)
-    own = Images(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
+    own_images = Images(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
     test = Images(texts[[0, 0, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 0, 1]))
     folder = Folder(
-        ("a", "b"), texts, 10.0, own, test, torch.tensor([0.75, 0.25]), lambda names: -texts
+        ("a", "b"), texts, 10.0, own_images, test, torch.tensor([0.75, 0.25]), lambda names: -texts
     )
     method = answers_of([0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0], full=[0, 0, 0, 1, 0])
     (row,) = folders.rows_of(
@@ -101,7 +103,7 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
 
 def test_a_large_loss_is_more_than_five_points_and_more_than_three_images() -> None:
     losses = [(100, -6.0), (50, -6.0), (1000, -4.0), (20, -25.0), (20, -15.0)]
-    rows = [replace(ROW, counted=counted, own=own) for counted, own in losses]
+    rows = [replace(ROW, counted=counted, own=own_gain) for counted, own_gain in losses]
     assert [large_losses([row]) for row in rows] == [1, 0, 0, 1, 0]
 
 
@@ -123,15 +125,15 @@ def test_verdicts_are_judged_by_losses_of_adapted_and_by_missed_gains() -> None:
 def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
     good = [replace(JUDGED, set="good", draw=draw, own=5.0) for draw in range(50)]
     bad = [replace(JUDGED, set="bad", draw=draw, own=-5.0) for draw in range(50)]
-    found = losses_of_adapted([*good, *bad])
-    assert (found.hits, found.folders) == (50, 100)
-    assert (found.low, found.high) == (0.0, 1.0)
+    losses = losses_of_adapted([*good, *bad])
+    assert (losses.hits, losses.folders) == (50, 100)
+    assert (losses.low, losses.high) == (0.0, 1.0)
 
 
 def test_differences_pair_the_folders_of_a_method_and_a_rival() -> None:
     rows = [
-        replace(ROW, set=name, method=method, own=own)
-        for name, method, own in (
+        replace(ROW, set=name, method=method, own=own_gain)
+        for name, method, own_gain in (
             *(("birds", "m", 5.0), ("birds", "rival", 2.0)),
             *(("cats", "m", 1.0), ("cats", "rival", 0.0)),
         )
@@ -143,7 +145,9 @@ def test_differences_pair_the_folders_of_a_method_and_a_rival() -> None:
 
 
 def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
-    rows = [replace(ROW, draw=draw, own=own) for draw, own in enumerate([4.0, -2.0, 1.0, 1.0])]
+    rows = [
+        replace(ROW, draw=draw, own=own_gain) for draw, own_gain in enumerate([4.0, -2.0, 1.0, 1.0])
+    ]
     assert gains_table(rows, ["re-estimated", "stata"], "own").splitlines()[2:] == [
         "| all names | +1.0 (-2.0, 25%) | – |"
     ]
@@ -156,7 +160,9 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
         replace(ROW, cell="shuffled names", own=-40.0),
     ]
     (line,) = [
-        one for one in summary(rows, ["re-estimated"]).splitlines() if one.startswith("| re-est")
+        text_line
+        for text_line in summary(rows, ["re-estimated"]).splitlines()
+        if text_line.startswith("| re-est")
     ]
     assert line == "| re-estimated | +2.0 | +2.0 (all names) | 2 of 3 |"
 
@@ -208,11 +214,13 @@ def test_images_are_capped_class_by_class_in_their_order() -> None:
         LabelledImage(ImageReference(f"{row:03}.jpg", Path(f"{row:03}.jpg")), row % 3)
         for row in range(60)
     ]
-    kept = capped(images, 4)
-    assert [one.label for one in kept].count(1) == 4
-    assert len(kept) == 12
-    assert [one.image.id for one in kept] == sorted(one.image.id for one in kept)
-    assert kept == capped(images, 4)
+    capped_images = capped(images, 4)
+    assert [image.label for image in capped_images].count(1) == 4
+    assert len(capped_images) == 12
+    assert [labelled.image.id for labelled in capped_images] == sorted(
+        labelled.image.id for labelled in capped_images
+    )
+    assert capped_images == capped(images, 4)
     assert capped(images, None) == images
 
 
@@ -224,10 +232,10 @@ def test_command_draws_what_is_missing_and_writes_rows_and_summary(
     common += ["--cells", "25 images,Zipf 1", "--methods", "zero-shot,re-estimated"]
     common += ["--out", str(out)]
     benchmark([*common, "--draws", "1"])
-    first = (out / "rows.csv").read_text(encoding="utf-8")
+    rows_of_first_run = (out / "rows.csv").read_text(encoding="utf-8")
     benchmark([*common, "--draws", "2"])
     text = (out / "rows.csv").read_text(encoding="utf-8")
-    assert text.startswith(first)
+    assert text.startswith(rows_of_first_run)
     rows = [*csv.DictReader(text.splitlines())]
     assert len({(row["cell"], row["draw"], row["method"]) for row in rows}) == len(rows) == 8
     assert {float(row["own"]) for row in rows if row["method"] == "zero-shot"} == {0.0}

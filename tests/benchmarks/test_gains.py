@@ -22,11 +22,11 @@ def some_draws(plan: str, *, in_series: bool, wrong: float = 0.0) -> list[Draw]:
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("in_series", [False, True])
 def test_draws_keep_the_answers_of_the_one_before(plan: str, in_series: bool) -> None:
-    few, more = some_draws(plan, in_series=in_series)
-    assert [int((draw.given >= 0).sum()) for draw in (few, more)] == [6, 12]
+    few, many = some_draws(plan, in_series=in_series)
+    assert [int((draw.given >= 0).sum()) for draw in (few, many)] == [6, 12]
     is_given = few.given >= 0
-    assert torch.equal(few.given[is_given], more.given[is_given])
-    assert torch.equal(more.given[more.given >= 0], more.truth[more.given >= 0])
+    assert torch.equal(few.given[is_given], many.given[is_given])
+    assert torch.equal(many.given[many.given >= 0], many.truth[many.given >= 0])
 
 
 def test_no_series_has_answers_in_two_folds_or_on_both_sides() -> None:

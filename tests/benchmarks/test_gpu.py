@@ -34,21 +34,21 @@ def test_finished_parts_are_skipped_and_failed_parts_are_run_again(
 ) -> None:
     parts = {"no such part": PARTS["waits"], "step bf16": PARTS["step bf16"]}
     monkeypatch.setattr(gpu, "PARTS", parts)
-    given = ["gpu", "--device", "cpu", "--out", str(tmp_path)]
-    main(given)
-    first = capsys.readouterr().out
-    found = json.loads((tmp_path / "gpu.json").read_text())
-    assert found["machine"]["torch"] == torch.__version__
-    assert found["parts"]["step bf16"]["figures"]["images per second"] > 0
-    assert found["parts"]["no such part"].keys() == {"error"}
+    arguments = ["gpu", "--device", "cpu", "--out", str(tmp_path)]
+    main(arguments)
+    first_output = capsys.readouterr().out
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["machine"]["torch"] == torch.__version__
+    assert record["parts"]["step bf16"]["figures"]["images per second"] > 0
+    assert record["parts"]["no such part"].keys() == {"error"}
     assert "invalid choice: 'no such part'" in (tmp_path / "no-such-part.log").read_text()
-    assert "FAILED" in first
-    main(given)
-    again = capsys.readouterr().out
-    assert "step bf16 ..." not in again
-    assert "no such part ..." in again
+    assert "FAILED" in first_output
+    main(arguments)
+    second_output = capsys.readouterr().out
+    assert "step bf16 ..." not in second_output
+    assert "no such part ..." in second_output
     repeated = json.loads((tmp_path / "gpu.json").read_text())
-    assert repeated["parts"]["step bf16"] == found["parts"]["step bf16"]
+    assert repeated["parts"]["step bf16"] == record["parts"]["step bf16"]
 
 
 def test_part_that_takes_too_long_is_stopped(
@@ -87,6 +87,6 @@ def test_runs_with_other_prototypes_are_found(
 ) -> None:
     runs = iter([{"weights": torch.zeros(2, 3)}, {"weights": torch.full((2, 3), 1e-7)}])
     monkeypatch.setattr(gpu_parts, "load_file", lambda path: next(runs))
-    monkeypatch.setattr(gpu_parts, "_run", lambda *given: gpu_parts.RunFolder(tmp_path))
+    monkeypatch.setattr(gpu_parts, "_run", lambda *arguments: gpu_parts.RunFolder(tmp_path))
     with pytest.raises(gpu_parts.LatteError, match=r"differ by up to 1.0e-07"):
         PARTS["same bits twice"](Place("cpu", tmp_path))

@@ -30,8 +30,8 @@ def sets(*pairs: tuple[float, float]) -> list[MeasuredSet]:
     ]
 
 
-def lead(measured: MeasuredSet) -> float:
-    return measured.lead
+def lead(measured_set: MeasuredSet) -> float:
+    return measured_set.lead
 
 
 def test_a_set_is_measured_on_its_training_images() -> None:
@@ -41,10 +41,10 @@ def test_a_set_is_measured_on_its_training_images() -> None:
     noise = 0.01 * torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
     features = normalize(texts[wrong] + noise, dim=1)
     train, test = Images(features, labels), Images(texts, torch.arange(4))
-    measured = measure(LabelledSet("a", "a", tuple("abcd"), texts, 1.0, train, test, no_names))
-    assert measured.way == pytest.approx((0.7 - 0.25) / 0.75)
-    assert (measured.names, measured.images) == (4, 200)
-    assert measured.lead > 1.5 and measured.agreement > 0.9
+    measured_set = measure(LabelledSet("a", "a", tuple("abcd"), texts, 1.0, train, test, no_names))
+    assert measured_set.way == pytest.approx((0.7 - 0.25) / 0.75)
+    assert (measured_set.names, measured_set.images) == (4, 200)
+    assert measured_set.lead > 1.5 and measured_set.agreement > 0.9
 
 
 def test_the_limit_is_the_highest_with_enough_sets_near_chance() -> None:
@@ -58,9 +58,9 @@ def test_a_set_does_not_choose_its_own_limit() -> None:
     """By all sets the limit is 0.65; without a set near chance, none is reached."""
     odd = sets((0.3, NEAR), (0.6, FAR), (0.7, FAR))
     assert chosen_limit(odd, lead) == pytest.approx(0.45)
-    assert not [one for one in left_out(odd, lead) if one.way <= NEAR]
+    assert not [measured_set for measured_set in left_out(odd, lead) if measured_set.way <= NEAR]
     clear = sets(*[(0.1, NEAR)] * 4, *[(2.0, FAR)] * 4)
-    assert [one.lead for one in left_out(clear, lead)] == [0.1] * 4
+    assert [measured_set.lead for measured_set in left_out(clear, lead)] == [0.1] * 4
     assert halves(clear, lead)[0] > 0.85
 
 

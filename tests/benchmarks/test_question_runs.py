@@ -46,10 +46,10 @@ def captions(folder: Path, right: float, groups: Sequence[Sequence[int]]) -> lis
 
 
 def test_captions_name_the_right_class_as_often_as_the_describer_is_right(tmp_path: Path) -> None:
-    found = captions(tmp_path, 0.8, [[row] for row in range(300)])
-    right = sum(text == f"a photo of a {NAMES[row % 3]}." for row, text in enumerate(found))
+    texts = captions(tmp_path, 0.8, [[row] for row in range(300)])
+    right = sum(text == f"a photo of a {NAMES[row % 3]}." for row, text in enumerate(texts))
     assert 220 <= right <= 260
-    assert {*found} == {f"a photo of a {name}." for name in NAMES}
+    assert {*texts} == {f"a photo of a {name}." for name in NAMES}
 
 
 def test_a_group_is_described_by_its_most_frequent_class(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_runs_find_two_exchanged_names(tmp_path: Path, monkeypatch: pytest.Monke
     split = split_of(tmp_path, "few", range(CLASSES))
     numbered = number(read_plans([f"few={split}:{IMAGES}"], [], IMAGES_PER_CLASS))
     drawn = draw_files(numbered, "few", CELLS[0], seed=0)
-    first, second, *others = drawn.names
-    drawn = replace(drawn, names=(second, first, *others))
+    first_name, second_name, *other_names = drawn.names
+    drawn = replace(drawn, names=(second_name, first_name, *other_names))
     for place, recipe in enumerate((choices_recipe(80), captions_recipe(len(drawn.own)))):
-        own, _ = run_accuracy(tmp_path / str(place), drawn, recipe, 0.99, 0)
-        assert own > 85  # zero-shot: at most 67
+        own_accuracy, _ = run_accuracy(tmp_path / str(place), drawn, recipe, 0.99, 0)
+        assert own_accuracy > 85  # zero-shot: at most 67

@@ -44,33 +44,33 @@ def test_images_are_recognised_on_sheets() -> None:
 def test_good_answers_help_and_chance_changes_nothing(
     right: float | None, least: float, most: float
 ) -> None:
-    found = answered(folder(), simulated(right), 60)
-    assert least <= found.own <= most
-    assert found.questions <= 60
+    accuracy = answered(folder(), simulated(right), 60)
+    assert least <= accuracy.own <= most
+    assert accuracy.questions <= 60
 
 
 def test_a_confused_describer_errs_on_a_third_of_the_pairs_and_keeps_the_mean() -> None:
     describer = ConfusedDescriber(folder(), 0.8, seed=0)
     assert len(describer.bad) == CLASSES * (CLASSES - 1) / 6
     assert 0.5 <= describer.right_if_bad < 0.8 < describer.right_elsewhere <= 0.99
-    found = answered(folder(), describer, 60)
-    assert found.own > fitted(folder()).own + 10
+    accuracy = answered(folder(), describer, 60)
+    assert accuracy.own > fitted(folder()).own + 10
     with pytest.raises(LatteError, match="needs a number p"):
         ConfusedDescriber(folder(), None, seed=0)
 
 
 def test_only_one_arm_has_a_reliability_per_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Interview] = []
+    interviews: list[Interview] = []
 
     def of_images(interview: Interview) -> dict[int, float]:
-        asked.append(interview)
+        interviews.append(interview)
         return {}
 
     monkeypatch.setattr(Interview, "of_images", of_images)
     answered(folder(), simulated(0.8), 60, interview=OverallInterview)
-    assert asked == []
+    assert interviews == []
     answered(folder(), simulated(0.8), 60)
-    assert asked
+    assert interviews
 
 
 def test_reliabilities_are_compared_for_each_share(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,24 +83,26 @@ def test_reliabilities_are_compared_for_each_share(capsys: pytest.CaptureFixture
 
 
 def whole(name: str = "squares") -> LabelledSet:
-    own = folder()
-    return LabelledSet(name, name, own.names, own.texts, own.logit_scale, own.own, own.test)
+    squares = folder()
+    return LabelledSet(
+        name, name, squares.names, squares.texts, squares.logit_scale, squares.own, squares.test
+    )
 
 
 def test_a_case_has_the_measured_gain_and_a_useless_describer_changes_no_label() -> None:
     good, useless = cases_of(whole(), folder(), [0.99, None], [0.25], seed=0)
     assert useless is None
     assert good is not None
-    measured = answered(folder(), simulated(0.99), 60).own - fitted(folder()).own
-    assert good.gain == pytest.approx(measured)
-    assert measured > 10
+    measured_gain = answered(folder(), simulated(0.99), 60).own - fitted(folder()).own
+    assert good.gain == pytest.approx(measured_gain)
+    assert measured_gain > 10
     assert 0 < good.raw <= 100
 
 
 def test_budgets_for_which_no_gain_is_expected_are_cases_too() -> None:
-    (every,) = cases_of(whole(), folder(), [0.99], [1.0], seed=0)
-    assert every is not None
-    assert every.gain > 10
+    (only_case,) = cases_of(whole(), folder(), [0.99], [1.0], seed=0)
+    assert only_case is not None
+    assert only_case.gain > 10
 
 
 def test_budgets_that_the_labeler_refuses_are_left_out() -> None:
@@ -110,21 +112,21 @@ def test_budgets_that_the_labeler_refuses_are_left_out() -> None:
 def test_constants_give_each_source_the_same_weight() -> None:
     many = [GainCase("many", 10.0, 10.0)] * 30
     few = [GainCase("few", 20.0, 0.0), GainCase("few", 20.0, 4.0)]
-    found = Constants.of([*many, *few])
-    assert found.share == pytest.approx((10 + 2) / (10 + 20))
-    assert (found.low, found.high) == pytest.approx((0.0, 1.0))
-    assert found.contain(GainCase("other", 7.0, 7.0))
-    assert not found.contain(GainCase("other", 7.0, 7.1))
-    assert not found.contain(GainCase("other", 7.0, -0.1))
+    constants = Constants.of([*many, *few])
+    assert constants.share == pytest.approx((10 + 2) / (10 + 20))
+    assert (constants.low, constants.high) == pytest.approx((0.0, 1.0))
+    assert constants.contain(GainCase("other", 7.0, 7.0))
+    assert not constants.contain(GainCase("other", 7.0, 7.1))
+    assert not constants.contain(GainCase("other", 7.0, -0.1))
 
 
 def test_each_set_is_judged_by_constants_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     sets = [whole("first"), whole("second")]
     say_calibration(sets, cells_called(["all names"]), [0.99, None], [0.25], seeds=1)
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
-    first, second, every = rows[2:5]
-    assert [first[0], second[0], every[0]] == ["| first", "| second", "| all"]
-    assert [int(row[1]) for row in (first, second, every)] == [1, 1, 2]
-    ratio = f"{float(second[3]) / float(second[2]):.2f}"
-    assert first[4].startswith(ratio)
+    first_row, second_row, all_row = rows[2:5]
+    assert [first_row[0], second_row[0], all_row[0]] == ["| first", "| second", "| all"]
+    assert [int(row[1]) for row in (first_row, second_row, all_row)] == [1, 1, 2]
+    ratio = f"{float(second_row[3]) / float(second_row[2]):.2f}"
+    assert first_row[4].startswith(ratio)
     assert rows[-1] == ["2 of 4 runs changed no label"]

@@ -33,16 +33,16 @@ def measured(folder: Path, images: int, classes: int) -> tuple[dict[str, int], d
     """Bytes kept after each stage, and at its peak."""
     folder.mkdir()
     world = World(folder, images, classes, images // 10, width=4)
-    kept, peaks = {}, {}
+    sizes, peaks = {}, {}
     tracemalloc.start()
     try:
         for stage in STAGES:
             tracemalloc.reset_peak()
             stage(world)
-            kept[stage.__name__], peaks[stage.__name__] = tracemalloc.get_traced_memory()
+            sizes[stage.__name__], peaks[stage.__name__] = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    return kept, peaks
+    return sizes, peaks
 
 
 def enlarge_interned() -> None:
@@ -51,11 +51,11 @@ def enlarge_interned() -> None:
     Paths intern their parts. An enlargement in a measured stage would count as bytes per image.
     """
     tracemalloc.start()
-    before, kept = 0, []
+    size_before, strings = 0, []
     try:
-        while tracemalloc.get_traced_memory()[0] < before + 2**20:
-            before = tracemalloc.get_traced_memory()[0]
-            kept.append(sys.intern(f"string {len(kept)} to enlarge the table"))
+        while tracemalloc.get_traced_memory()[0] < size_before + 2**20:
+            size_before = tracemalloc.get_traced_memory()[0]
+            strings.append(sys.intern(f"string {len(strings)} to enlarge the table"))
     finally:
         tracemalloc.stop()
 
@@ -69,17 +69,18 @@ def slopes() -> tuple[dict[str, float], dict[str, float]]:
     an image.
     """
     enlarge_interned()
-    kept: list[dict[str, float]] = []
+    kept_bytes: list[dict[str, float]] = []
     peaks: list[dict[str, float]] = []
     with TemporaryDirectory() as folder:
         for turn in range(2):
             few, many = (
                 measured(Path(folder, f"{count}-{turn}"), count, 20) for count in (1_000, 3_000)
             )
-            for sizes, small, large in zip((kept, peaks), few, many, strict=True):
+            for sizes, small, large in zip((kept_bytes, peaks), few, many, strict=True):
                 sizes.append({name: (large[name] - small[name]) / 2_000 for name in large})
     least = [
-        {name: min(one[name] for one in sizes) for name in sizes[0]} for sizes in (kept, peaks)
+        {name: min(run_sizes[name] for run_sizes in sizes) for name in sizes[0]}
+        for sizes in (kept_bytes, peaks)
     ]
     return least[0], least[1]
 
@@ -87,8 +88,8 @@ def slopes() -> tuple[dict[str, float], dict[str, float]]:
 def test_kept_bytes_an_image_are_bounded(
     slopes: tuple[dict[str, float], dict[str, float]],
 ) -> None:
-    kept, _ = slopes
-    assert {name: size for name, size in kept.items() if size > MOST_KEPT} == {}
+    kept_bytes, _ = slopes
+    assert {name: size for name, size in kept_bytes.items() if size > MOST_KEPT} == {}
 
 
 def test_needed_bytes_an_image_are_bounded(

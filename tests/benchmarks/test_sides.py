@@ -46,8 +46,8 @@ def test_both_sides_are_measured(
 ) -> None:
     main(arguments)
     printed = capsys.readouterr().out
-    for one in ("ratio: ", *words):
-        assert one in printed, one
+    for word in ("ratio: ", *words):
+        assert word in printed, word
 
 
 @pytest.mark.slow
