@@ -63,12 +63,15 @@ def class_texts_in_every_step() -> Part:
 def test_micro_batches_give_gradients_labels_and_prototypes_of_the_batch(
     make: Callable[..., Training], size: int, part: Callable[[], Part]
 ) -> None:
-    whole, parts = run(make(None, parts=[part()])), run(make(size, parts=[part()]))
-    assert_same_gradients(parts, whole)
-    one, other = metrics(parts)[0], metrics(whole)[0]
-    assert one["agreement"] == other["agreement"]
-    assert one["loss"] == pytest.approx(other["loss"], rel=1e-6, abs=1e-6)
-    weights = [each.learners[0].aggregator.classifier().weights for each in (parts, whole)]
+    whole_batch, micro_batches = run(make(None, parts=[part()])), run(make(size, parts=[part()]))
+    assert_same_gradients(micro_batches, whole_batch)
+    micro_row, whole_row = metrics(micro_batches)[0], metrics(whole_batch)[0]
+    assert micro_row["agreement"] == whole_row["agreement"]
+    assert micro_row["loss"] == pytest.approx(whole_row["loss"], rel=1e-6, abs=1e-6)
+    weights = [
+        training.learners[0].aggregator.classifier().weights
+        for training in (micro_batches, whole_batch)
+    ]
     torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
 
 
@@ -97,8 +100,8 @@ def test_micro_batch_size_limits_images_and_texts_per_pass(
 
 
 def test_autograd_stores_one_micro_batch_at_a_time(make: Callable[..., Training]) -> None:
-    whole = peak_of_saved_tensors(make(None))
-    assert peak_of_saved_tensors(make(3)) < whole / 3
+    whole_peak = peak_of_saved_tensors(make(None))
+    assert peak_of_saved_tensors(make(3)) < whole_peak / 3
 
 
 @pytest.mark.parametrize("augmented", [True, False])
@@ -107,23 +110,25 @@ def test_both_passes_have_the_same_dropout(
 ) -> None:
     settings = ONE_STEP if augmented else with_settings(ONE_STEP, augment=None)
     backbone = build_clip(DROPOUT)
-    whole, parts = (run(make(size, backbone, settings=settings)) for size in (None, 15))
-    assert_same_gradients(parts, whole, tolerance=1e-5)
+    whole_batch, micro_batches = (
+        run(make(size, backbone, settings=settings)) for size in (None, 15)
+    )
+    assert_same_gradients(micro_batches, whole_batch, tolerance=1e-5)
     monkeypatch.setattr(RandomState, "again", lambda self: torch.random.fork_rng())
-    other = run(make(15, backbone, settings=settings))
+    other_dropout = run(make(15, backbone, settings=settings))
     with pytest.raises(AssertionError):
-        assert_same_gradients(other, whole, tolerance=1e-5)
+        assert_same_gradients(other_dropout, whole_batch, tolerance=1e-5)
 
 
 def test_random_state_is_restored_after_a_replay() -> None:
     torch.manual_seed(3)
     state = RandomState(torch.device("cpu"))
-    first = torch.rand(2)
+    first_numbers = torch.rand(2)
     with state.again():
-        assert torch.equal(torch.rand(2), first)
-    after = torch.rand(2)
+        assert torch.equal(torch.rand(2), first_numbers)
+    numbers_after = torch.rand(2)
     torch.manual_seed(3)
-    assert torch.equal(torch.rand(4), torch.cat([first, after]))
+    assert torch.equal(torch.rand(4), torch.cat([first_numbers, numbers_after]))
 
 
 def test_frozen_tower_runs_once_per_micro_batch(
@@ -148,7 +153,7 @@ def test_frozen_tower_runs_once_per_micro_batch(
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_micro_batches_in_half_precision(make: Callable[..., Training], precision: str) -> None:
     settings = with_settings(SETTINGS, precision=precision, batch_size=6)
-    found = [run(make(4, settings=settings)) for _ in range(2)]
-    assert_same_bits(outcome(found[0]), outcome(found[1]))
-    whole = metrics(run(make(None, settings=settings)))
-    assert metrics(found[0])[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-2)
+    trainings = [run(make(4, settings=settings)) for _ in range(2)]
+    assert_same_bits(outcome(trainings[0]), outcome(trainings[1]))
+    whole_row = metrics(run(make(None, settings=settings)))
+    assert metrics(trainings[0])[0]["loss"] == pytest.approx(whole_row[0]["loss"], rel=1e-2)

@@ -85,7 +85,7 @@ def test_prototypes_are_checked_once_per_epoch(
 ) -> None:
     calls: list[int] = []
     monkeypatch.setattr(
-        step_module, "checked_classifier", lambda *given, reads: calls.append(given[1])
+        step_module, "checked_classifier", lambda *arguments, reads: calls.append(arguments[1])
     )
     training = make("run")
     train(training, silent_progress)

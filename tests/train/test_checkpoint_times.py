@@ -49,13 +49,13 @@ def interrupt_after(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, steps: int, learners: int = 1
 ) -> None:
     """Let each step take 50 seconds of `clock`, and interrupt the training after `steps` steps."""
-    take, taken = loop.training_step, 0
+    take, steps_taken = loop.training_step, 0
 
     def step(*arguments: Any) -> Any:
-        nonlocal taken
-        if taken == steps * learners:
+        nonlocal steps_taken
+        if steps_taken == steps * learners:
             raise KeyboardInterrupt
-        taken += 1
+        steps_taken += 1
         clock.now += 50.0 / learners
         return take(*arguments)
 
@@ -81,21 +81,21 @@ def test_resume_from_a_checkpoint_by_time_gives_identical_bits_and_metrics(
         labelers = [AgreementLabeler(NoOptions(), CONTEXT)]
         return make(name, parts=reclip_parts(), labelers=labelers, described=False)
 
-    whole = run(build("whole")[0])
+    uninterrupted = run(build("whole")[0])
     stopped, clock = build("stopped")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_after(patch, clock, steps, len(stopped.learners))
         run(stopped)
-    assert saved(stopped) == [f"step-{one:06d}" for one in checkpoints]
+    assert saved(stopped) == [f"step-{step:06d}" for step in checkpoints]
     logged = [row["step"] for row in metrics(stopped) if row["event"] == "step"]
     assert logged == list(range(1, max([*checkpoints[-1:], 4 * (steps >= 4)]) + 1))
 
     resumed, progress = build("stopped")[0], RecordedProgress()
     train(resumed, progress)
-    continuing = [f"train: continuing after step {one} of 7" for one in checkpoints[-1:]]
+    continuing = [f"train: continuing after step {step} of 7" for step in checkpoints[-1:]]
     assert [line for line in progress.lines if "continuing" in line] == continuing
-    assert_same_bits(outcome(whole), outcome(resumed))
-    assert metrics(whole) == metrics(resumed)
+    assert_same_bits(outcome(uninterrupted), outcome(resumed))
+    assert metrics(uninterrupted) == metrics(resumed)
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ def test_a_checkpoint_is_as_large_as_what_trains_with_its_two_moments(
     training = train(group)
     (learner,) = training.learners
     trained = sum(value.nbytes for value in learner.parameters.values())
-    whole = sum(value.nbytes for value in learner.backbone.state().values())
+    model_bytes = sum(value.nbytes for value in learner.backbone.state().values())
     prototypes = learner.aggregator.classifier().weights.nbytes
-    assert trained < whole / 100
+    assert trained < model_bytes / 100
     assert max(sizes(training)) <= 3 * trained + prototypes + HEADER
 
 
@@ -103,7 +103,7 @@ def test_failed_write_leaves_no_partial_checkpoint(
 ) -> None:
     training = train("projections", max_steps=3)
     folder = training.folder / "checkpoints"
-    before = sorted(folder.rglob("*"))
+    files_before = sorted(folder.rglob("*"))
 
     def full(path: Path, tensors: Any) -> None:
         path.write_bytes(b"half")
@@ -112,4 +112,4 @@ def test_failed_write_leaves_no_partial_checkpoint(
     monkeypatch.setattr("latte.train.checkpoint.save_tensors", full)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(folder, 4, training.learners, training.labelers)
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(folder.rglob("*")) == files_before

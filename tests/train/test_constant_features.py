@@ -88,7 +88,7 @@ def test_cached_texts_equal_encoded_ones_up_to_rounding(
     assert isinstance(looked_up.learners[0].texts, Constant)
     for name, value in outcome(encoded).items():
         torch.testing.assert_close(outcome(looked_up)[name], value, rtol=0, atol=1e-5)
-    losses = [[row["loss"] for row in metrics(one)[:3]] for one in (looked_up, encoded)]
+    losses = [[row["loss"] for row in metrics(training)[:3]] for training in (looked_up, encoded)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 

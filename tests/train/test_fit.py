@@ -142,13 +142,13 @@ def test_later_epochs_call_labelers_that_refresh_and_encode_only_for_them() -> N
 
 def test_fit_has_the_classifiers_of_encoders_and_averages_all() -> None:
     start = start_with_encoder()
-    found = fit(Method({"one": Noting([])}, {"main": NotingPrototypes([])}), start)
-    assert [*found.classifiers] == [*found.features] == ["main", "shapes"]
-    assert torch.equal(found.classifiers["main"].weights, start.class_features)
-    (block,) = found.similarities
+    fitted = fit(Method({"one": Noting([])}, {"main": NotingPrototypes([])}), start)
+    assert [*fitted.classifiers] == [*fitted.features] == ["main", "shapes"]
+    assert torch.equal(fitted.classifiers["main"].weights, start.class_features)
+    (block,) = fitted.similarities
     texts = start.image_features @ start.class_features.T
     assert torch.allclose(block, (texts + start.encoder_features["shapes"]) / 2)
-    assert torch.equal(found.labels, start.zero_shot_labels)
+    assert torch.equal(fitted.labels, start.zero_shot_labels)
 
 
 def test_labels_are_those_of_the_last_posterior() -> None:
@@ -156,8 +156,8 @@ def test_labels_are_those_of_the_last_posterior() -> None:
     rows = torch.arange(len(start.image_features)) % 4
     labelers["one"].own_posterior = Posterior(torch.zeros(200, 1).long(), torch.ones(200, 1))
     labelers["two"].own_posterior = Posterior(rows.unsqueeze(1), torch.ones(200, 1))
-    found = fit(Method(labelers, {"main": NotingPrototypes([])}), start)
-    assert torch.equal(found.labels, rows)
+    fitted = fit(Method(labelers, {"main": NotingPrototypes([])}), start)
+    assert torch.equal(fitted.labels, rows)
 
 
 @pytest.mark.parametrize(
@@ -190,19 +190,19 @@ def test_classifier_of_another_width_names_its_encoder() -> None:
 
 def test_guard_sees_the_frozen_features_or_those_of_trained_learners() -> None:
     start = start_with_encoder()
-    found = fit(Method({"one": Noting([])}, {"main": NotingPrototypes([])}), start)
+    fitted = fit(Method({"one": Noting([])}, {"main": NotingPrototypes([])}), start)
     guard = Strength(0.5)
-    assert judge(found, start, guard, "mine") == Verdict(0.5, "it is so", {"images": 200.0})
+    assert judge(fitted, start, guard, "mine") == Verdict(0.5, "it is so", {"images": 200.0})
     assert guard.seen.divisible and not guard.seen.trained
     assert guard.seen.corrections is None
     assert [*guard.seen.candidates] == ["main", "shapes"]
     clip_scale = float(StubClip().logit_scale.detach())
     assert {candidate.logit_scale for candidate in guard.seen.candidates.values()} == {clip_scale}
     moved = start.image_features.roll(1, 0)
-    trained = Fit({"main": found.classifiers["main"]}, {"main": moved})
-    given = replace(start, corrections=torch.full((200,), -1))
+    trained = Fit({"main": fitted.classifiers["main"]}, {"main": moved})
+    start_with_answers = replace(start, corrections=torch.full((200,), -1))
     with pytest.raises(LatteError, match=r"^guard mine: its verdict .* 0\.5 is neither 0 nor 1"):
-        judge(trained, given, guard, "mine", {"main": 7.0})
+        judge(trained, start_with_answers, guard, "mine", {"main": 7.0})
     assert guard.seen.trained and guard.seen.corrections is not None
     (candidate,) = guard.seen.candidates.values()
     assert candidate.logit_scale == 7.0 and candidate.image_features is moved
@@ -213,11 +213,11 @@ def test_conflict_of_classifier_and_posterior_keeps_zero_shot() -> None:
     start, labeler = separated_start(), Noting([])
     labels = start.zero_shot_labels.unsqueeze(1)
     labeler.own_posterior = Posterior(labels, torch.ones(labels.shape))
-    found = fit(Method({"one": labeler}, {"main": NotingPrototypes([])}), start)
-    assert conflict(found, start) is None
-    texts = found.classifiers["main"].weights
+    fitted = fit(Method({"one": labeler}, {"main": NotingPrototypes([])}), start)
+    assert conflict(fitted, start) is None
+    texts = fitted.classifiers["main"].weights
     turned = {"main": Classifier(texts.roll(1, 0), torch.arange(4))}
-    wrong = replace(found, classifiers=turned)
+    wrong = replace(fitted, classifiers=turned)
     reason = conflict(wrong, start)
     assert reason is not None and "0% of them" in reason and "zero-shot CLIP: 100%" in reason
     verdict = judge(wrong, start, Strength(1.0), "mine")
@@ -231,10 +231,10 @@ def test_fit_needs_neither_a_clip_nor_gradients_and_leaves_its_input() -> None:
         raise AssertionError("nothing is encoded")
 
     start = separated_start()
-    before = start.image_features.clone()
+    features_before = start.image_features.clone()
     context = Context(CONTEXT.base_dir, CONTEXT.cache_dir, "cpu", 0, no_clip)
     prototypes = LabelerPrototypes(NoOptions(), context)
-    found = fit(Method({"one": Noting([])}, {"main": prototypes}), start)
-    assert torch.equal(start.image_features, before)
-    found.classifiers["main"].weights.zero_()
+    fitted = fit(Method({"one": Noting([])}, {"main": prototypes}), start)
+    assert torch.equal(start.image_features, features_before)
+    fitted.classifiers["main"].weights.zero_()
     assert torch.equal(prototypes.classifier().weights, start.class_features)

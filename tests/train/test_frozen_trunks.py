@@ -74,41 +74,41 @@ def make(
 def test_steps_with_cached_states_give_the_weights_of_whole_towers(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_whole_towers(make("whole"))
+    whole_towers = run_whole_towers(make("whole"))
     training = make("states")
     in_steps = count_texts_in_steps(monkeypatch)
     assert training.learners[0].images.trains
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     assert in_steps == []
-    assert_close(training, whole)
+    assert_close(training, whole_towers)
 
 
 @pytest.mark.parametrize("size", [None, 3])
 def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
-    whole = run_whole_towers(make("whole", LAST_BLOCK, micro_batch_size=size))
+    whole_towers = run_whole_towers(make("whole", LAST_BLOCK, micro_batch_size=size))
     training = make("states", LAST_BLOCK, micro_batch_size=size)
     assert training.learners[0].images.trains
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
-    parts = images_of_passes(monkeypatch)
+    image_counts = images_of_passes(monkeypatch)
     run(training)
-    assert {*parts} == ({4} if size is None else {3, 1})
-    assert_close(training, whole)
+    assert {*image_counts} == ({4} if size is None else {3, 1})
+    assert_close(training, whole_towers)
 
 
 def images_of_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets the number of images of each look-up of states from now on."""
-    found: list[int] = []
+    image_counts: list[int] = []
     look_up = ImagesFromStates.encode
 
     def counted(self: ImagesFromStates, images: StepImages) -> Tensor:
-        found.append(len(images))
+        image_counts.append(len(images))
         return look_up(self, images)
 
     monkeypatch.setattr(ImagesFromStates, "encode", counted)
-    return found
+    return image_counts
 
 
 @pytest.mark.parametrize("fits", [True, False])
@@ -131,18 +131,18 @@ def test_features_of_many_images_are_computed_in_parts(
     assert isinstance(cached, ImagesFromStates)
     expected, plain = cached.all_features(), cached.trunk
     monkeypatch.setattr(encoding, "rows_per_block", lambda width: 5)
-    parts = []
+    block_sizes = []
 
     def features(states: Tensor) -> Tensor:
-        parts.append(len(states))
+        block_sizes.append(len(states))
         return plain.features(states)
 
     cached.trunk = replace(plain, features=features)
-    found = cached.all_features()
-    assert parts == [5, 5, 2]
+    all_features = cached.all_features()
+    assert block_sizes == [5, 5, 2]
     cached.all_features(8)
-    assert parts[3:] == [8, 4]
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert block_sizes[3:] == [8, 4]
+    torch.testing.assert_close(all_features, expected, rtol=0, atol=1e-6)
 
 
 def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:

@@ -87,7 +87,7 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
     results = []
     for step in range(len(recorded["loss"])):
         inputs = Inputs(recorded, step)
-        taken = take_step(
+        taken_step = take_step(
             [frozen, current],
             aggregator,
             contrastive,
@@ -96,7 +96,7 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
             inputs.class_texts,
             inputs.sample_texts,
         )
-        results.append((taken.loss, taken.supervisions[1].stream.labels, inputs))
+        results.append((taken_step.loss, taken_step.supervisions[1].stream.labels, inputs))
         prototypes.append(aggregator.classifier().weights)
     return stack(results, prototypes)
 
@@ -107,22 +107,22 @@ def run_reference(single_precision: dict[str, Tensor]) -> dict[str, Tensor]:
         name: tensor.double() if tensor.is_floating_point() else tensor
         for name, tensor in single_precision.items()
     }
-    first = list(recorded["class_text_features"])
-    prototypes = [first]
+    zero_shot_prototypes = list(recorded["class_text_features"])
+    prototypes = [zero_shot_prototypes]
     results = []
     for step in range(len(recorded["loss"])):
         inputs = Inputs(recorded, step)
-        taken = latteclip_step(
+        taken_step = latteclip_step(
             inputs.images,
             inputs.class_texts,
             inputs.sample_texts,
             recorded["frozen_labels"][inputs.rows].tolist(),
             prototypes[-1],
-            first,
+            zero_shot_prototypes,
         )
-        torch.autograd.backward(taken.loss)
-        results.append((taken.loss, torch.tensor(taken.current_labels), inputs))
-        prototypes.append(taken.prototypes)
+        torch.autograd.backward(taken_step.loss)
+        results.append((taken_step.loss, torch.tensor(taken_step.current_labels), inputs))
+        prototypes.append(taken_step.prototypes)
     return stack(results, [torch.stack(each) for each in prototypes])
 
 

@@ -132,17 +132,17 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
     )
     prototypes = margin_prototypes = list(class_features)
 
-    for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+    for number, (batch, reference_batch) in enumerate(zip(ours, theirs, strict=True)):
         if setting.margins == "current" or number % setting.steps_per_epoch == 0:
             margin_prototypes = prototypes
-        if number and tied(other.images.detach(), prototypes):
+        if number and tied(reference_batch.images.detach(), prototypes):
             return  # Rounding decides about the label, so the implementations may differ now.
-        loss = engine.step(number, mine)
+        loss = engine.step(number, batch)
         reference = latteclip_step(
-            other.images,
-            other.class_texts,
-            other.sample_texts,
-            other.zero_shot_labels.tolist(),
+            reference_batch.images,
+            reference_batch.class_texts,
+            reference_batch.sample_texts,
+            reference_batch.zero_shot_labels.tolist(),
             prototypes,
             margin_prototypes,
             alpha=1 - setting.momentum,
@@ -155,7 +155,7 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
         assert relative_error(loss, reference.loss.detach()) < tolerance
         weights = engine.aggregator.classifier().weights
         assert relative_error(weights, torch.stack(prototypes)) < tolerance
-        for left, right in zip(mine.gradients(), other.gradients(), strict=True):
+        for left, right in zip(batch.gradients(), reference_batch.gradients(), strict=True):
             assert relative_error(left, right) < tolerance
 
 

@@ -44,10 +44,14 @@ Make = Callable[..., Training]
 
 def test_training_changes_weights_and_prototypes_and_logs_steps(make: Make) -> None:
     training = make()
-    before = {name: value.clone() for name, value in outcome_before(training).items()}
+    tensors_before = {name: value.clone() for name, value in outcome_before(training).items()}
     run(training)
-    after = outcome(training)
-    moved = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    tensors_after = outcome(training)
+    moved = [
+        name
+        for name, value in tensors_before.items()
+        if not torch.equal(value, tensors_after[name])
+    ]
     assert any("visual" in name for name in moved)
     rows = metrics(training)
     steps = [row for row in rows if row["event"] == "step"]
@@ -97,12 +101,12 @@ def test_checkpoints_contain_only_trained_tensors(make: Make) -> None:
 
 
 def test_resume_from_a_damaged_checkpoint_gives_identical_bits(make: Make) -> None:
-    whole = run(make("whole"))
+    uninterrupted = run(make("whole"))
     training = run(make("damaged"))
     newest = sorted((training.folder / "checkpoints").iterdir())[-1] / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:100])
-    again = run(make("damaged"))
-    assert_same_bits(outcome(whole), outcome(again))
+    resumed = run(make("damaged"))
+    assert_same_bits(outcome(uninterrupted), outcome(resumed))
 
 
 def test_two_learners_share_a_labeler_that_sees_both_feature_banks(make: Make) -> None:

@@ -66,7 +66,7 @@ def test_other_errors_of_a_step_stay_as_they_are(
 def test_recomputed_activations_give_equal_gradients_with_less_memory(
     make: Callable[..., Training],
 ) -> None:
-    again = with_settings(WHOLE, gradient_checkpointing=True)
-    assert_same_gradients(run(make("a", settings=again)), run(make("b", settings=WHOLE)))
-    less = peak_of_saved_tensors(make("c", settings=again))
+    recomputing = with_settings(WHOLE, gradient_checkpointing=True)
+    assert_same_gradients(run(make("a", settings=recomputing)), run(make("b", settings=WHOLE)))
+    less = peak_of_saved_tensors(make("c", settings=recomputing))
     assert less < peak_of_saved_tensors(make("d", settings=WHOLE))

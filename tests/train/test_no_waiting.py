@@ -55,9 +55,9 @@ def test_no_number_is_read_during_a_step(
     counts: list[int] = []
     plain = loop._step
 
-    def watched(*given: Any) -> Any:
+    def watched(*arguments: Any) -> Any:
         with Reads() as reads:
-            figures = plain(*given)
+            figures = plain(*arguments)
         counts.append(reads.count)
         return figures
 
@@ -71,12 +71,12 @@ def test_no_number_is_read_during_a_step(
 
 
 def test_displayed_loss_is_read_at_most_once_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    seconds = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: seconds[0])
     shown = loop._ShownLoss()
     assert shown.of({"a.loss": torch.tensor(1.0), "b.loss": torch.tensor(2.0)}) == "3.000"
     assert shown.of({"loss": torch.tensor(9.0)}) == "3.000"
-    now[0] = 1.0
+    seconds[0] = 1.0
     assert shown.of({"loss": torch.tensor(9.0), "loss.weight_of_loss": 3.0}) == "9.000"
 
 

@@ -34,15 +34,15 @@ PUBLISHED_RATE = 1e-7
 
 @pytest.fixture
 def make(make: Callable[..., Training]) -> Callable[..., Training]:
-    def build(name: str, wanted: Wanted, **changes: Any) -> Training:
-        return make(name, settings=with_settings(SETTINGS, precision=wanted, **changes))
+    def build(name: str, precision: Wanted, **changes: Any) -> Training:
+        return make(name, settings=with_settings(SETTINGS, precision=precision, **changes))
 
     return build
 
 
-@pytest.mark.parametrize("wanted", ["auto", "tf32", "fp32"])
-def test_a_cpu_computes_in_fp32_unless_fewer_bits_are_asked_for(wanted: Wanted) -> None:
-    assert choose_arithmetic(wanted, CPU) == "fp32"
+@pytest.mark.parametrize("precision", ["auto", "tf32", "fp32"])
+def test_a_cpu_computes_in_fp32_unless_fewer_bits_are_asked_for(precision: Wanted) -> None:
+    assert choose_arithmetic(precision, CPU) == "fp32"
     assert choose_arithmetic("bf16", CPU) == "bf16"
 
 
@@ -114,14 +114,14 @@ def test_modes_of_fp32_products_in_older_torch(monkeypatch: pytest.MonkeyPatch) 
     assert old.cudnn.allow_tf32
 
 
-@pytest.mark.parametrize("wanted", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_weights_prototypes_and_optimiser_state_are_fp32_in_any_arithmetic(
-    make: Callable[..., Training], wanted: Wanted
+    make: Callable[..., Training], precision: Wanted
 ) -> None:
-    training = run(make("run", wanted))
+    training = run(make("run", precision))
     assert {value.dtype for value in outcome(training).values()} == {torch.float32}
     plain = run(make("plain", "fp32"))
-    rounded, exact = (metrics(one)[0]["loss"] for one in (training, plain))
+    rounded, exact = (metrics(each)[0]["loss"] for each in (training, plain))
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=0.01)
 
@@ -129,10 +129,12 @@ def test_weights_prototypes_and_optimiser_state_are_fp32_in_any_arithmetic(
 def moved(training: Training, steps: int = 8) -> dict[str, Tensor]:
     """Change of each weight matrix in a training."""
     (learner,) = training.learners
-    before = {name: value.detach().clone() for name, value in learner.parameters.items()}
+    weights_before = {name: value.detach().clone() for name, value in learner.parameters.items()}
     run(training)
     assert training.total_steps == steps
-    return {name: learner.parameters[name].detach() - value for name, value in before.items()}
+    return {
+        name: learner.parameters[name].detach() - value for name, value in weights_before.items()
+    }
 
 
 SMALL: dict[str, Any] = {
@@ -145,20 +147,22 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("wanted", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_autocast_updates_at_published_learning_rate_equal_fp32_updates(
-    make: Callable[..., Training], wanted: Wanted
+    make: Callable[..., Training], precision: Wanted
 ) -> None:
-    training = make("rounded", wanted, **SMALL)
+    training = make("rounded", precision, **SMALL)
     exact, rounded = moved(make("fp32", "fp32", **SMALL)), moved(training)
-    taken = 1 - training.learners[0].scaler.skipped / 8
-    assert taken > 0.8
+    share_taken = 1 - training.learners[0].scaler.skipped / 8
+    assert share_taken > 0.8
     for tower in ("visual.transformer.resblocks.0.mlp.c_fc.weight", "visual.proj"):
         cosine = torch.cosine_similarity(
             exact[tower].flatten().double(), rounded[tower].flatten().double(), dim=0
         )
         assert cosine > 0.9
-        assert rounded[tower].norm() == pytest.approx(taken * exact[tower].norm().item(), rel=0.1)
+        assert rounded[tower].norm() == pytest.approx(
+            share_taken * exact[tower].norm().item(), rel=0.1
+        )
 
 
 def test_bf16_weights_would_not_change() -> None:
@@ -183,9 +187,9 @@ class TestScaledLosses:
         for factor in (float("inf"), 1.0):
             optimizer.zero_grad()
             scaler.scale((weight * factor).sum()).backward()  # type: ignore[no-untyped-call]
-            before = weight.detach().clone()
+            weight_before = weight.detach().clone()
             scaler.take_step(optimizer)
-            assert torch.equal(weight, before) == (factor != 1.0)
+            assert torch.equal(weight, weight_before) == (factor != 1.0)
         assert scaler.figures() == {"loss_scale": 32768.0, "skipped_steps": 1}
 
     def test_gradient_clipping_is_independent_of_loss_scale(
@@ -219,6 +223,6 @@ class TestScaledLosses:
         self, make: Callable[..., Training], stop_after: int
     ) -> None:
         resumed = assert_resumes(lambda name: make(name, "fp16"), stop_after)
-        last = [row for row in metrics(resumed) if row["event"] == "step"][-1]
-        assert last["skipped_steps"] > 0, "a scale that never changes proves nothing"
-        assert last["loss_scale"] == 65536 / 2 ** last["skipped_steps"]
+        last_step = [row for row in metrics(resumed) if row["event"] == "step"][-1]
+        assert last_step["skipped_steps"] > 0, "a scale that never changes proves nothing"
+        assert last_step["loss_scale"] == 65536 / 2 ** last_step["skipped_steps"]

@@ -80,21 +80,21 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 
 def assert_close(
-    found: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
+    tensors: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
 ) -> None:
     """Compare tensors; Adam amplifies rounding errors of small gradients."""
     for name, value in expected.items():
         tolerance = TOLERANCE if exact or name.endswith("prototypes") else 20 * TOLERANCE
-        difference = float((found[name] - value).abs().max())
+        difference = float((tensors[name] - value).abs().max())
         assert difference <= tolerance, name
 
 
-def assert_same_rows(found: Path, expected: Path) -> None:
-    one, other = rows(found), rows(expected)
-    assert len(one) == len(other)
-    for mine, its in zip(one, other, strict=True):
-        assert mine.pop("event") == its.pop("event")
-        assert mine == pytest.approx(its, abs=TOLERANCE, rel=TOLERANCE)
+def assert_same_rows(log: Path, expected: Path) -> None:
+    log_rows, expected_rows = rows(log), rows(expected)
+    assert len(log_rows) == len(expected_rows)
+    for row, expected_row in zip(log_rows, expected_rows, strict=True):
+        assert row.pop("event") == expected_row.pop("event")
+        assert row == pytest.approx(expected_row, abs=TOLERANCE, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -102,16 +102,18 @@ def test_several_processes_equal_one_process(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]], name: str
 ) -> None:
     assert_same_rows(together / name, folder / "1" / name)
-    found = load_file(together / name / "of-0.safetensors")
-    assert_close(found, alone[name], exact=name in ("sgd", "clipped"))
+    tensors = load_file(together / name / "of-0.safetensors")
+    assert_close(tensors, alone[name], exact=name in ("sgd", "clipped"))
 
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_all_processes_end_with_identical_bits(together: Path, name: str) -> None:
-    first, *others = [load_file(path) for path in sorted((together / name).glob("of-*"))]
-    assert len(others) == int(together.name) - 1
-    for other in others:
-        assert_same_bits(other, first)
+    first_tensors, *other_tensors = [
+        load_file(path) for path in sorted((together / name).glob("of-*"))
+    ]
+    assert len(other_tensors) == int(together.name) - 1
+    for process_tensors in other_tensors:
+        assert_same_bits(process_tensors, first_tensors)
 
 
 def test_same_number_of_processes_gives_identical_bits(together: Path) -> None:
@@ -133,6 +135,6 @@ def test_one_process_resumes_a_run_of_several(
 ) -> None:
     run = together / "stopped-for-one"
     assert len(rows(run)) < len(rows(folder / "1/latteclip"))
-    found = trained(folder, "latteclip", str(run.relative_to(folder)))
-    assert_close(found, alone["latteclip"])
+    tensors = trained(folder, "latteclip", str(run.relative_to(folder)))
+    assert_close(tensors, alone["latteclip"])
     assert_same_rows(run, folder / "1/latteclip")

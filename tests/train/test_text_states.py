@@ -53,8 +53,8 @@ def make_last(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(
         name: str, group: TrainableGroup | Trainable[Any] = LAST_BLOCK, **settings: Any
     ) -> Training:
-        parts = [latteclip_part(trainable=group)]
-        return make(name, parts=parts, settings=changed(SETTINGS, **settings))
+        learner_parts = [latteclip_part(trainable=group)]
+        return make(name, parts=learner_parts, settings=changed(SETTINGS, **settings))
 
     return build
 
@@ -79,29 +79,29 @@ def with_variants(training: Training) -> Training:
 @pytest.mark.parametrize(
     "settings",
     [{}, {"augment": None}, {"micro_batch_size": 3}],
-    ids=lambda one: ", ".join(map(str, one)) or "random views",
+    ids=lambda settings: ", ".join(map(str, settings)) or "random views",
 )
 def test_steps_give_the_weights_of_whole_towers(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    whole = run_whole_towers(make_last("whole", **settings))
+    whole_towers = run_whole_towers(make_last("whole", **settings))
     in_steps = count_texts_in_steps(monkeypatch)
     training = run(make_last("cached", **settings))
     assert in_steps == []
-    assert_close(training, whole)
+    assert_close(training, whole_towers)
 
 
 def test_projections_with_random_views_read_one_row_per_text(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_whole_towers(make_last("whole", "projections"))
+    whole_towers = run_whole_towers(make_last("whole", "projections"))
     in_steps = count_texts_in_steps(monkeypatch)
     training = run(make_last("cached", "projections"))
     assert in_steps == []
     cached = training.learners[0].texts
     assert isinstance(cached, TextsFromStates)
     assert cached.lengths.tolist() == [1] * len(cached.states)
-    assert_close(training, whole)
+    assert_close(training, whole_towers)
 
 
 def test_class_texts_in_every_step_give_the_weights_of_whole_towers(
@@ -112,22 +112,22 @@ def test_class_texts_in_every_step_give_the_weights_of_whole_towers(
         loss = MaskedCrossEntropy(NoOptions(), CONTEXT)
         return make(name, parts=[Part("main", LAST_BLOCK, aggregator, loss)], described=False)
 
-    whole = run_whole_towers(build("whole"))
+    whole_towers = run_whole_towers(build("whole"))
     in_steps = count_texts_in_steps(monkeypatch)
     training = run(build("cached"))
     assert in_steps == []
-    assert_close(training, whole)
+    assert_close(training, whole_towers)
 
 
 def test_several_texts_per_image_give_the_weights_of_whole_towers(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"max_steps": VARIANTS * 4, "batch_size": 4}
-    whole = run_whole_towers(with_variants(make_last("whole", **settings)))
+    whole_towers = run_whole_towers(with_variants(make_last("whole", **settings)))
     in_steps = count_texts_in_steps(monkeypatch)
     training = run(with_variants(make_last("cached", **settings)))
     assert in_steps == []
-    assert_close(training, whole)
+    assert_close(training, whole_towers)
 
 
 def test_texts_that_no_step_encodes_are_not_cached(
@@ -172,7 +172,7 @@ def test_resume_gives_identical_bits(
 def test_outputs_over_the_limit_are_reported_and_not_cached(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
 ) -> None:
-    whole = run_whole_towers(make_last("whole"))
+    whole_towers = run_whole_towers(make_last("whole"))
     cached = run(make_last("cached")).learners[0].texts
     assert isinstance(cached, TextsFromStates)
     limit = cached.states.nbytes - (not fits)
@@ -186,24 +186,24 @@ def test_outputs_over_the_limit_are_reported_and_not_cached(
         "and are computed once" if fits else "too much to cache: every step computes them"
     )
     if not fits:
-        assert_same_bits(outcome(training), outcome(whole))
+        assert_same_bits(outcome(training), outcome(whole_towers))
 
 
 def test_exchanged_rows_of_one_token_change_the_weights(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_whole_towers(make_last("whole"))
+    whole_towers = run_whole_towers(make_last("whole"))
     rows_of = encoding.rows_of
 
     def exchanged(starts: Tensor, lengths: Tensor) -> Tensor:
         rows = rows_of(starts, lengths)
-        second = int(lengths[0])
-        rows[[1, second + 1]] = rows[[second + 1, 1]]
+        second_text = int(lengths[0])
+        rows[[1, second_text + 1]] = rows[[second_text + 1, 1]]
         return rows
 
     monkeypatch.setattr(encoding, "rows_of", exchanged)
     with pytest.raises(AssertionError, match="not close"):
-        assert_close(run(make_last("exchanged")), whole)
+        assert_close(run(make_last("exchanged")), whole_towers)
 
 
 def test_first_rows_of_texts_are_computed_once_per_training(
@@ -226,15 +226,15 @@ def test_first_rows_of_texts_are_computed_once_per_training(
 def test_each_step_reads_its_distinct_texts_once(
     make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
-    found: list[Sequence[str]] = []
+    text_batches: list[Sequence[str]] = []
     look_up = TextsFromStates.encode
 
     def counted(self: TextsFromStates, texts: Sequence[str]) -> Tensor:
-        found.append(texts)
+        text_batches.append(texts)
         return look_up(self, texts)
 
     monkeypatch.setattr(TextsFromStates, "encode", counted)
     run(make_last("run", max_steps=4, micro_batch_size=size))
-    assert found
-    assert all(len({*texts}) == len(texts) for texts in found)
-    assert size is None or max(map(len, found)) == size
+    assert text_batches
+    assert all(len({*texts}) == len(texts) for texts in text_batches)
+    assert size is None or max(map(len, text_batches)) == size

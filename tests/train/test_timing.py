@@ -115,9 +115,9 @@ def test_measured_training_gives_identical_bits(
     plain = run(make("plain"))
     watch = Stopwatch("cpu", tmp_path / "trace.json.gz")
     with measuring(watch):
-        measured = run(make("measured"))
-    assert_same_bits(outcome(plain), outcome(measured))
-    assert metrics(plain) == metrics(measured)
+        watched = run(make("measured"))
+    assert_same_bits(outcome(plain), outcome(watched))
+    assert metrics(plain) == metrics(watched)
     assert (watch.looked_into.steps, watch.measured.steps) == (3, 4)
     assert set(watch.measured.seconds) == set(PARTS)
     assert all(watch.flops[part] for part in (IMAGES, TEXTS, BACKWARD))
@@ -168,9 +168,9 @@ def test_trace_is_written_if_training_ends_early(tmp_path: Path) -> None:
 
 def counted(groups: int, *, input_too: bool) -> int:
     convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
-    given = torch.ones(2, 8, 5, 5, requires_grad=input_too)
+    images = torch.ones(2, 8, 5, 5, requires_grad=input_too)
     with count_flops() as counter:
-        convolution(given).sum().backward()
+        convolution(images).sum().backward()
     return counter.get_total_flops()
 
 

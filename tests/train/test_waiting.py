@@ -44,9 +44,9 @@ def advice(clock: Clock, making: float, using: float, epochs: int, augment: Any)
     for _ in range(epochs):
         for _ in waits.measured(batches()):
             clock.now += using
-    found = waits.advice()
+    sentence = waits.advice()
     assert waits.advice() is None, "the advice is given once"
-    return found
+    return sentence
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_training_reports_the_wait_for_its_views(
 ) -> None:
     training_batches = loop.training_batches
 
-    def slow(*given: Any) -> Generator[Any, None, None]:
-        for batch in training_batches(*given):
+    def slow(*arguments: Any) -> Generator[Any, None, None]:
+        for batch in training_batches(*arguments):
             time.sleep(0.2)
             yield batch
 
