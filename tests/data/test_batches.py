@@ -60,11 +60,11 @@ def order(n: int, seed: int, epoch: int) -> list[int]:
 
 def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:
     torch.manual_seed(1)
-    first = order(50, 0, 0)
+    epoch_order = order(50, 0, 0)
     torch.manual_seed(2)
-    assert order(50, 0, 0) == first
+    assert order(50, 0, 0) == epoch_order
     assert len({tuple(order(50, seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
-    assert first != list(range(50))
+    assert epoch_order != list(range(50))
 
 
 def test_evaluation_batches_hold_every_image_once_in_order(cache: ImageCache) -> None:
@@ -95,10 +95,12 @@ def test_training_batches_hold_the_views_of_the_epoch(cache: ImageCache) -> None
 
 def test_training_batches_are_the_same_after_resuming(cache: ImageCache) -> None:
     batches = epoch_batches(11, 3, seed=0, epoch=1)
-    whole = list(training_batches(cache, VIEW, batches, epoch=1))
-    rest = list(training_batches(cache, VIEW, batches[2:], epoch=1))
-    assert len(rest) == 2
-    assert all(torch.equal(a[1], b[1]) for a, b in zip(whole[2:], rest, strict=True))
+    batches_of_epoch = list(training_batches(cache, VIEW, batches, epoch=1))
+    batches_resumed = list(training_batches(cache, VIEW, batches[2:], epoch=1))
+    assert len(batches_resumed) == 2
+    assert all(
+        torch.equal(a[1], b[1]) for a, b in zip(batches_of_epoch[2:], batches_resumed, strict=True)
+    )
 
 
 def test_unreadable_image_raises_in_its_batch(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ BYTES = 40 * 30 * 3
 def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
     images = references(tmp_path, 2)
     cache = ImageCache(images, PixelStore(BYTES))
-    first = cache.get(0).tobytes()
+    pixels = cache.get(0).tobytes()
     cache.get(1)
     for image in images:
         image.path.unlink()
-    assert cache.get(0).tobytes() == first
+    assert cache.get(0).tobytes() == pixels
     with pytest.raises(UnreadableImageError, match=r"^001\.png: "):
         cache.get(1)
 
@@ -64,14 +64,14 @@ def test_cache_is_thread_safe(tmp_path: Path) -> None:
 def test_cache_uses_the_given_store_and_keys(tmp_path: Path) -> None:
     store = PixelStore(10**6)
     images = references(tmp_path, 2)
-    first, second = (digest(image.path.read_bytes()) for image in images)
-    cache = ImageCache(images, store=store, keys=[first, second])
+    key, other_key = (digest(image.path.read_bytes()) for image in images)
+    cache = ImageCache(images, store=store, keys=[key, other_key])
     cache.get(1)
-    assert second in store
-    assert first not in store
+    assert other_key in store
+    assert key not in store
     images[1].path.unlink()
-    other = ImageCache(images[::-1], store=store, keys=[second, first])
-    assert other.get(0).tobytes() == picture(1).tobytes()
+    reversed_cache = ImageCache(images[::-1], store=store, keys=[other_key, key])
+    assert reversed_cache.get(0).tobytes() == picture(1).tobytes()
 
 
 def test_content_without_its_key_is_not_cached(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_pixels_that_do_not_fit_on_the_disk_stay_in_memory(tmp_path: Path) -> No
     assert store.get("more") is None
     disk = DiskStore(tmp_path / "disk", 10**7, lambda line: None)
     assert PixelStore(0, disk).put("small", pixels)
-    found = PixelStore(0, disk).get("small")
-    assert found is not None
-    assert (found == pixels).all()
+    stored = PixelStore(0, disk).get("small")
+    assert stored is not None
+    assert (stored == pixels).all()
 
 
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
@@ -119,19 +119,19 @@ def test_evaluation_pixels_are_cached_per_pixel_format(tmp_path: Path) -> None:
 
 
 def test_decoded_keys_are_known_to_later_runs(tmp_path: Path) -> None:
-    first = DecodedImages(tmp_path / "decoded")
-    assert first.keys == frozenset()
-    first.note(["a", "b"])
-    second = DecodedImages(tmp_path / "decoded")
-    assert second.keys == {"a", "b"}
-    second.note(["b", "c"])
+    decoded = DecodedImages(tmp_path / "decoded")
+    assert decoded.keys == frozenset()
+    decoded.note(["a", "b"])
+    later_run = DecodedImages(tmp_path / "decoded")
+    assert later_run.keys == {"a", "b"}
+    later_run.note(["b", "c"])
     assert DecodedImages(tmp_path / "decoded").keys == {"a", "b", "c"}
 
 
 def test_concurrent_runs_keep_each_others_keys(tmp_path: Path) -> None:
-    one, other = DecodedImages(tmp_path), DecodedImages(tmp_path)
-    one.note(["a", "b"])
-    other.note(["b", "c"])
+    images, other_images = DecodedImages(tmp_path), DecodedImages(tmp_path)
+    images.note(["a", "b"])
+    other_images.note(["b", "c"])
     assert DecodedImages(tmp_path).keys == {"a", "b", "c"}
 
 

@@ -41,11 +41,11 @@ def test_times_are_read_with_fractions(tmp_path: Path) -> None:
         photo(tmp_path / "3.jpg", None),
     ]
     times = capture_times(images, NOW)
-    first, second, none = times.seconds
-    assert first is not None
-    assert second is not None
-    assert second - first == 0.75
-    assert none is None
+    seconds, seconds_later, no_time = times.seconds
+    assert seconds is not None
+    assert seconds_later is not None
+    assert seconds_later - seconds == 0.75
+    assert no_time is None
     assert times.ignored == 0
 
 
@@ -58,13 +58,16 @@ def test_dates_of_1970_and_of_the_future_are_ignored_and_counted(tmp_path: Path)
 
 
 def test_damaged_exif_data_gives_no_time(tmp_path: Path) -> None:
-    whole = photo(tmp_path / "whole.jpg", "2025:01:01 10:00:00").path.read_bytes()
-    start = whole.index(b"Exif")
+    exif_photo = photo(tmp_path / "whole.jpg", "2025:01:01 10:00:00").path.read_bytes()
+    start = exif_photo.index(b"Exif")
     contents = [
-        *(whole[:end] for end in range(0, start + 120, 3)),
-        *(whole[:at] + b"\xff" * 4 + whole[at + 4 :] for at in range(start + 4, start + 100)),
-        whole.replace(b"2025:01:01 10:00:00", b"0000:00:00 00:00:00"),
-        whole.replace(b"2025:01:01 10:00:00", b"2025:13:41 99:99:99"),
+        *(exif_photo[:end] for end in range(0, start + 120, 3)),
+        *(
+            exif_photo[:place] + b"\xff" * 4 + exif_photo[place + 4 :]
+            for place in range(start + 4, start + 100)
+        ),
+        exif_photo.replace(b"2025:01:01 10:00:00", b"0000:00:00 00:00:00"),
+        exif_photo.replace(b"2025:01:01 10:00:00", b"2025:13:41 99:99:99"),
         b"GIF89a",
     ]
     images = []

@@ -21,11 +21,17 @@ def cases(draw: st.DrawFn) -> tuple[Labels, Labels, int, int, int]:
     pairs = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=25))
     size = draw(st.integers(1, 6))
     correct, seed = draw(st.integers(0, size)), draw(st.integers(0, 2**31))
-    return [one for one, _ in pairs], [other for _, other in pairs], size, correct, seed
+    return (
+        [label for label, _ in pairs],
+        [true_label for _, true_label in pairs],
+        size,
+        correct,
+        seed,
+    )
 
 
 def drawn(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> torch.Tensor:
-    frozen, truth = (torch.tensor(one, dtype=torch.int64) for one in (labels, true))
+    frozen, truth = (torch.tensor(values, dtype=torch.int64) for values in (labels, true))
     return draw_checked_groups(frozen, truth, size, correct, seed)
 
 
@@ -34,8 +40,8 @@ def pools(labels: Labels, true: Labels, label: int) -> tuple[list[int], list[int
     rows = range(len(labels))
     right = [row for row in rows if true[row] == label]
     confused = [row for row in rows if true[row] != label and labels[row] == label]
-    others = [row for row in rows if true[row] != label and labels[row] != label]
-    return right, confused, others
+    other_images = [row for row in rows if true[row] != label and labels[row] != label]
+    return right, confused, other_images
 
 
 def reference(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> list[list[int]]:
@@ -44,23 +50,23 @@ def reference(labels: Labels, true: Labels, size: int, correct: int, seed: int) 
     uniform, places = torch.rand(2, len(labels), size, generator=generator, dtype=torch.float64)
     groups = []
     for row, label in enumerate(labels):
-        right, confused, others = pools(labels, true, label)
-        wanted = 0 if not right else size if not confused + others else correct
+        right, confused, other_images = pools(labels, true, label)
+        correct_here = 0 if not right else size if not confused + other_images else correct
         draws = uniform[row].tolist()
-        members = take(right, draws[:wanted])
-        if len(confused) >= size - wanted or not others:
-            members += take(confused, draws[wanted:])
+        members = take(right, draws[:correct_here])
+        if len(confused) >= size - correct_here or not other_images:
+            members += take(confused, draws[correct_here:])
         else:
-            members += confused + take(others, draws[wanted + len(confused) :])
+            members += confused + take(other_images, draws[correct_here + len(confused) :])
         groups.append([members[place] for place in places[row].argsort().tolist()])
     return groups
 
 
 def take(pool: list[int], draws: list[float]) -> list[int]:
     if len(pool) < len(draws):
-        return [pool[int(one * len(pool))] for one in draws]
+        return [pool[int(draw * len(pool))] for draw in draws]
     left = [*pool]
-    return [left.pop(int(one * len(left))) for one in draws]
+    return [left.pop(int(draw * len(left))) for draw in draws]
 
 
 @given(cases())
@@ -79,8 +85,8 @@ def test_number_of_correct_images_is_exact_if_both_kinds_exist(
     assert groups.shape == (len(labels), size)
     assert groups.dtype == torch.int64
     for label, group in zip(labels, groups.tolist(), strict=True):
-        right, confused, others = pools(labels, true, label)
-        expected = 0 if not right else size if not confused + others else correct
+        right, confused, other_images = pools(labels, true, label)
+        expected = 0 if not right else size if not confused + other_images else correct
         assert sum(true[member] == label for member in group) == expected
 
 
@@ -90,15 +96,15 @@ def test_wrong_images_are_confused_ones_and_repeat_only_if_too_few(
 ) -> None:
     labels, true = case[:2]
     for label, group in zip(labels, drawn(*case).tolist(), strict=True):
-        right, confused, others = pools(labels, true, label)
-        chosen = [member for member in group if true[member] == label]
+        right, confused, other_images = pools(labels, true, label)
+        members_right = [member for member in group if true[member] == label]
         wrong = [member for member in group if true[member] != label]
-        assert len({*chosen}) == len(chosen) or len(right) < len(chosen)
+        assert len({*members_right}) == len(members_right) or len(right) < len(members_right)
         if len(confused) >= len(wrong):
             assert {*wrong} <= {*confused}
-        elif others:
+        elif other_images:
             assert {*confused} <= {*wrong}
-        assert len({*wrong}) == len(wrong) or len(confused + others) < len(wrong)
+        assert len({*wrong}) == len(wrong) or len(confused + other_images) < len(wrong)
 
 
 def test_correct_images_have_random_positions() -> None:

@@ -45,9 +45,9 @@ def compiled() -> CompiledViews:
     """Views of the installed latte-views."""
     if not entry_points(group=ENTRY_POINT_GROUP):
         pytest.skip("latte-views is not installed")
-    found = compiled_views()
-    assert found is not None
-    return found
+    views = compiled_views()
+    assert views is not None
+    return views
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def install(monkeypatch: pytest.MonkeyPatch, nothing_cached: None) -> Callable[.
     """Return a function that installs `load` in place of latte-views; without it, nothing."""
 
     def installed(*load: Callable[[], Any]) -> None:
-        found = [SimpleNamespace(dist=SimpleNamespace(name="latte-views"), load=lambda: load[0])]
-        monkeypatch.setattr(module, "entry_points", lambda group: found if load else [])
+        entries = [SimpleNamespace(dist=SimpleNamespace(name="latte-views"), load=lambda: load[0])]
+        monkeypatch.setattr(module, "entry_points", lambda group: entries if load else [])
 
     return installed
 
@@ -241,6 +241,8 @@ def test_a_broken_library_gives_one_warning_and_pillows_views(
     install(load)
     with pytest.warns(UserWarning) as warned:
         views = [written_view() for _ in range(3)]
-    assert [str(one.message).partition(":")[0] for one in warned] == ["latte-views is not used"]
+    assert [str(warning.message).partition(":")[0] for warning in warned] == [
+        "latte-views is not used"
+    ]
     assert reason in str(warned[0].message)
     assert all(torch.equal(view, pillows_view()) for view in views)

@@ -105,16 +105,21 @@ def test_least_recently_used_files_are_removed_first(tmp_path: Path) -> None:
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 4000))
     assert opened(tmp_path).get("0") is not None
     opened(tmp_path, MEGABYTE).put("new", full_of(9, 200_000))
-    kept = opened(tmp_path)
-    assert ["0" in kept, "1" in kept, "2" in kept, "3" in kept] == [True, False, True, True]
+    reopened = opened(tmp_path)
+    assert ["0" in reopened, "1" in reopened, "2" in reopened, "3" in reopened] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_files_used_within_the_hour_are_not_removed(tmp_path: Path) -> None:
     store = opened(tmp_path, MEGABYTE)
     store.put("a", full_of(1, 800_000))
     store.flush()
-    other = opened(tmp_path, MEGABYTE)
-    assert not other.put("b", full_of(2, 800_000))
+    other_store = opened(tmp_path, MEGABYTE)
+    assert not other_store.put("b", full_of(2, 800_000))
     assert "a" in opened(tmp_path)
 
 
@@ -134,10 +139,10 @@ def test_reading_keeps_a_file_from_being_removed(
 
 def test_bound_holds_while_all_files_are_in_use(tmp_path: Path) -> None:
     store = opened(tmp_path, MEGABYTE)
-    taken = [store.put(str(i), full_of(i, 100_000)) for i in range(30)]
-    assert 5 < sum(taken) < 10
-    assert taken == sorted(taken, reverse=True)
-    for i in range(sum(taken)):
+    accepted = [store.put(str(i), full_of(i, 100_000)) for i in range(30)]
+    assert 5 < sum(accepted) < 10
+    assert accepted == sorted(accepted, reverse=True)
+    for i in range(sum(accepted)):
         assert numpy.array_equal(store.get(str(i)), full_of(i, 100_000))
 
 
@@ -160,9 +165,9 @@ def test_files_removed_by_another_process_are_missing_without_error(tmp_path: Pa
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_flush_frees_the_memory_of_pixels_that_were_read(tmp_path: Path) -> None:
     def mapped() -> int:
-        found = re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        assert found
-        return int(found[1]) * 1024
+        match = re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        assert match
+        return int(match[1]) * 1024
 
     store, images = opened(tmp_path), {f"image {i}": full_of(i, MEGABYTE) for i in range(20)}
     for key, array in images.items():
@@ -240,8 +245,8 @@ def test_kill_leaves_whole_images_only(tmp_path: Path, images: int) -> None:
         assert pixels is None or (pixels == i % 251).all()
     assert all(pixels is not None for pixels in served[: images // 7 * 7])
     assert store.put("after", full_of(1))
-    (own,) = tmp_path.glob("*.tmp")
-    assert f"-{process.pid}-" not in own.name
+    (temporary_file,) = tmp_path.glob("*.tmp")
+    assert f"-{process.pid}-" not in temporary_file.name
 
 
 def test_processes_write_to_one_folder_concurrently(tmp_path: Path) -> None:
@@ -259,10 +264,10 @@ def test_processes_write_to_one_folder_concurrently(tmp_path: Path) -> None:
 
 
 def test_threads_and_stores_write_to_one_folder_concurrently(tmp_path: Path) -> None:
-    others = [opened(tmp_path) for _ in range(3)]
+    stores = [opened(tmp_path) for _ in range(3)]
 
     def work(i: int) -> bool:
-        store = others[i % 3]
+        store = stores[i % 3]
         store.put(str(i % 50), full_of(i % 50))
         if i % 20 == 0:
             store.flush()
@@ -270,7 +275,7 @@ def test_threads_and_stores_write_to_one_folder_concurrently(tmp_path: Path) -> 
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(600)))
-    for store in others:
+    for store in stores:
         store.flush()
     final = opened(tmp_path)
     assert all(numpy.array_equal(final.get(str(i)), full_of(i)) for i in range(50))
@@ -278,20 +283,20 @@ def test_threads_and_stores_write_to_one_folder_concurrently(tmp_path: Path) -> 
 
 def test_unwritable_folder_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "pixels").write_text("a file where the folder should be")
-    said: list[str] = []
-    store = DiskStore(tmp_path / "pixels", MEGABYTE, said.append)
+    messages: list[str] = []
+    store = DiskStore(tmp_path / "pixels", MEGABYTE, messages.append)
     assert [store.put(str(i), full_of(i)) for i in range(3)] == [False] * 3
     assert store.get("0") is None
-    assert len(said) == 1
-    assert said[0].startswith("decoded images stay in memory: ")
-    assert "\n" not in said[0]
+    assert len(messages) == 1
+    assert messages[0].startswith("decoded images stay in memory: ")
+    assert "\n" not in messages[0]
 
 
 def test_full_disk_is_reported_once_and_keeps_stored_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    store = DiskStore(tmp_path, MEGABYTE, said.append)
+    messages: list[str] = []
+    store = DiskStore(tmp_path, MEGABYTE, messages.append)
     store.put("a", full_of(1))
     store.flush()
 
@@ -301,7 +306,7 @@ def test_full_disk_is_reported_once_and_keeps_stored_pixels(
     monkeypatch.setattr(disk_module._PixelFileWriter, "add", no_space)
     assert not store.put("b", full_of(2))
     assert not store.put("c", full_of(3))
-    assert said == [
+    assert messages == [
         f"decoded images stay in memory: {tmp_path} cannot be written: No space left on device"
     ]
     assert numpy.array_equal(store.get("a"), full_of(1))

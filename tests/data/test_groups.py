@@ -34,9 +34,9 @@ def test_groups_depend_on_labels_size_and_seed_alone(
     labels: torch.Tensor, size: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    first = draw_groups(labels, size, seed)
+    groups = draw_groups(labels, size, seed)
     torch.rand(3)
-    assert torch.equal(draw_groups(labels.clone(), size, seed), first)
+    assert torch.equal(draw_groups(labels.clone(), size, seed), groups)
 
 
 def test_groups_do_not_depend_on_the_numbers_of_classes() -> None:
@@ -75,22 +75,22 @@ def squares(count: int) -> list[Image.Image]:
 
 @given(labels_of, st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**31))
 def test_class_groups_are_at_most_the_images_of_the_class(
-    labels: torch.Tensor, size: int, wanted: int, seed: int
+    labels: torch.Tensor, size: int, groups_per_class: int, seed: int
 ) -> None:
-    groups, own = draw_class_groups(labels, size, wanted, seed)
+    groups, group_labels = draw_class_groups(labels, size, groups_per_class, seed)
     of_group = labels[groups[:, 0]]
     assert torch.equal(labels[groups], of_group[:, None].expand(-1, size))
-    assert torch.equal(of_group[own], labels)
+    assert torch.equal(of_group[group_labels], labels)
     for label in set(labels.tolist()):
         images = (labels == label).nonzero().squeeze(1)
-        shared = own[images].bincount(minlength=len(groups))[of_group == label]
-        assert len(shared) == min(wanted, len(images))
+        shared = group_labels[images].bincount(minlength=len(groups))[of_group == label]
+        assert len(shared) == min(groups_per_class, len(images))
         assert int(shared.max() - shared.min()) <= 1, "images are dealt out evenly"
         if len(images) >= size:
             assert all(len({*group}) == size for group in groups[of_group == label].tolist())
-    again = draw_class_groups(labels.clone(), size, wanted, seed)
-    assert torch.equal(again[0], groups)
-    assert torch.equal(again[1], own)
+    repeated = draw_class_groups(labels.clone(), size, groups_per_class, seed)
+    assert torch.equal(repeated[0], groups)
+    assert torch.equal(repeated[1], group_labels)
 
 
 def test_seeds_assign_images_to_class_groups_differently() -> None:

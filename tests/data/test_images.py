@@ -100,8 +100,8 @@ def test_damaged_exif_leaves_the_pixels_alone(exif: bytes) -> None:
 def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    said = reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    assert "pip install 'latte-clip[heif]'" in said
+    message = reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "pip install 'latte-clip[heif]'" in message
 
 
 def test_heic_is_decoded_with_its_package() -> None:
@@ -190,8 +190,8 @@ def test_float_grey_is_scaled_from_its_range(stored: list[float], expected: list
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
 def test_first_frame_of_an_animation_is_decoded(form: str) -> None:
-    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
-    data = encoded(first, form, save_all=True, append_images=[second], lossless=True)
+    red_frame, blue_frame = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    data = encoded(red_frame, form, save_all=True, append_images=[blue_frame], lossless=True)
     assert decode_image(data).getpixel((4, 4)) == (255, 0, 0)
 
 
@@ -242,9 +242,9 @@ def test_large_jpeg_is_decoded_at_half_its_size(
     monkeypatch: pytest.MonkeyPatch, at_least: int | None
 ) -> None:
     data = encoded(picture().resize((64, 48)), "JPEG")
-    whole = decode_image(data).size
+    full_size = decode_image(data).size
     monkeypatch.setattr(images, "MAX_PIXELS", 64 * 48 - 1)
-    assert (whole, decode_image(data, 60).size) == ((64, 48), (32, 24))
+    assert (full_size, decode_image(data, 60).size) == ((64, 48), (32, 24))
     assert decode_image(data, at_least).size == ((32, 24) if at_least is None else (16, 12))
     assert reason(encoded(picture().resize((64, 48)))).endswith("make it smaller")
     monkeypatch.setattr(images, "MAX_JPEG_PIXELS", 64 * 48 - 1)

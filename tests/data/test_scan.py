@@ -32,9 +32,9 @@ def test_scan_returns_images_in_order_with_content_hashes(tmp_path: Path) -> Non
 
 def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> None:
     images = references(tmp_path, 6)
-    whole = images[1].path.read_bytes()
+    image_bytes = images[1].path.read_bytes()
     spoil(images[0], b"")
-    spoil(images[2], whole[: len(whole) - 40])
+    spoil(images[2], image_bytes[: len(image_bytes) - 40])
     spoil(images[3], b"not an image")
     images[5].path.unlink()
     progress = RecordedProgress()
@@ -93,7 +93,7 @@ def test_folders_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> Non
     names = ("album.jpg", "pipe.jpg", "device.jpg", "huge.jpg")
     images = [ImageReference(name, tmp_path / name) for name in names]
     skipped = scan_images(images, RecordedProgress(), "reading").skipped
-    assert [one.reason for one in skipped] == [
+    assert [skipped_image.reason for skipped_image in skipped] == [
         "the file cannot be read: Is a directory",
         *["the file cannot be read: it is a pipe or a device"] * 2,
         "the file cannot be read: it has more than 1,073,741,824 bytes",

@@ -44,23 +44,23 @@ def test_scan_of_several_processes_equals_scan_of_one(
 ) -> None:
     expected = scan_images(images, silent_progress, "scan")
     assert (len(expected.images), len(expected.skipped)) == (5, 2)
-    others: list[Any] = []
+    other_parts: list[Any] = []
 
     def scan(rank: int, disk: DiskStore, gather: Callable[[Any], Any]) -> Scan:
         monkeypatch.setattr(distributed, "share", lambda items: items[rank::count])
         monkeypatch.setattr(distributed, "all_gather_object", gather)
         return scan_images(images, silent_progress, "scan", disk=disk)
 
-    def leave(own: Any) -> None:
-        others.append(json.loads(json.dumps(own)))
+    def leave(own_part: Any) -> None:
+        other_parts.append(json.loads(json.dumps(own_part)))
         raise GatheredError
 
-    first = kept(tmp_path / "pixels")
+    cache_before = kept(tmp_path / "pixels")
     for rank in range(1, count):
         with pytest.raises(GatheredError):
             scan(rank, kept(tmp_path / "pixels"), leave)
-    found = scan(0, first, lambda own: [own, *others])
-    assert found == expected
-    for index in range(len(found.images)):
-        assert found.keys[index] in first, "what another process kept is found"
-        numpy.testing.assert_array_equal(found.cache.pixels(index), expected.cache.pixels(index))
+    scanned = scan(0, cache_before, lambda own_part: [own_part, *other_parts])
+    assert scanned == expected
+    for index in range(len(scanned.images)):
+        assert scanned.keys[index] in cache_before, "what another process kept is found"
+        numpy.testing.assert_array_equal(scanned.cache.pixels(index), expected.cache.pixels(index))

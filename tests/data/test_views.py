@@ -76,7 +76,7 @@ def test_extreme_aspects_are_close_to_open_clips_views() -> None:
 
 def test_normalising_a_batch_equals_normalising_each() -> None:
     pixels = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
-    single = torch.stack([normalise(one[None], FORMAT)[0] for one in pixels])
+    single = torch.stack([normalise(image[None], FORMAT)[0] for image in pixels])
     assert torch.equal(normalise(pixels, FORMAT), single)
 
 
@@ -97,18 +97,18 @@ def test_training_view_depends_on_seed_epoch_and_index_alone() -> None:
         }
 
     torch.manual_seed(0)
-    first = views(places)
+    views_forwards = views(places)
     torch.manual_seed(1)
-    second = views(places[::-1])
-    assert all(torch.equal(first[place], second[place]) for place in places)
-    distinct = {first[place].numpy().tobytes() for place in places}
+    views_backwards = views(places[::-1])
+    assert all(torch.equal(views_forwards[place], views_backwards[place]) for place in places)
+    distinct = {views_forwards[place].numpy().tobytes() for place in places}
     assert len(distinct) == len(places)
 
 
 def test_training_view_keeps_the_global_random_state() -> None:
-    before = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     TrainingView(FORMAT, AugmentSettings(), 0)(picture(), 0, 0)
-    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
 def test_sampled_crop_is_the_recorded_one_so_that_old_runs_resume() -> None:

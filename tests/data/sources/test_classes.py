@@ -97,8 +97,8 @@ def test_class_lookup_finds_folder_names_of_sorted_images() -> None:
 def test_several_spaces_of_a_folder_are_one(context: Context) -> None:
     for name in ("polar  bear", "sea_horse"):
         (context.base_dir / name).mkdir()
-    found = read_class_names("folders", context.base_dir, context)
-    assert {"polar bear", "sea horse"} < {*found}
+    class_names = read_class_names("folders", context.base_dir, context)
+    assert {"polar bear", "sea horse"} < {*class_names}
 
 
 def test_class_lookup_prefers_exact_spelling_and_rejects_ambiguity() -> None:
@@ -128,8 +128,8 @@ def test_line_with_several_names_of_one_class(context: Context) -> None:
     classes = read_classes("classes.txt", context.base_dir, context)
     assert classes == (("couch", "sofa"), ("cat",), ("a|b",))
     (context.base_dir / "classes.txt").write_text("couch | sofa, table")
-    found = read_classes("classes.txt", context.base_dir, context)
-    assert found == (("couch", "sofa"), ("table",))
+    classes_again = read_classes("classes.txt", context.base_dir, context)
+    assert classes_again == (("couch", "sofa"), ("table",))
 
 
 def test_an_alias_finds_its_class_in_other_spellings() -> None:
@@ -168,9 +168,11 @@ def test_table_with_a_comma_outside_quotes_is_refused(context: Context) -> None:
 def test_first_line_of_a_table_without_header_is_named(context: Context) -> None:
     for content, notes in (("Kategorie\nChairs\n", 1), ("label\nChairs\nLamps\n", 0)):
         (context.base_dir / "names.csv").write_text(content)
-        found = [*class_notes("names.csv", ("Chairs", "Lamps"), context)]
-        assert len(found) == notes
-        assert all('names.csv:1: "Kategorie" is read as a class name' in one for one in found)
+        notes_given = [*class_notes("names.csv", ("Chairs", "Lamps"), context)]
+        assert len(notes_given) == notes
+        assert all(
+            'names.csv:1: "Kategorie" is read as a class name' in note for note in notes_given
+        )
 
 
 def test_quotes_around_a_line_are_dropped_and_a_semicolon_is_refused(context: Context) -> None:
@@ -202,6 +204,6 @@ def test_tabs_separate_the_cells_of_a_tsv_file_with_commas(context: Context) -> 
 
 @pytest.mark.parametrize("name", ["Sonstiges", "other", "Misc/Spare parts"])
 def test_names_for_all_the_rest_are_a_warning(context: Context, name: str) -> None:
-    given = ("cat", "brother", name)
-    (note,) = class_notes(given, given, context)
+    class_names = ("cat", "brother", name)
+    (note,) = class_notes(class_names, class_names, context)
     assert f"no image looks like: {name}. Leave them out" in note

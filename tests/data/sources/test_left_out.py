@@ -62,10 +62,10 @@ def test_an_empty_folder_is_not_explained_by_another_ones_files(tmp_path: Path) 
     (tmp_path / "one" / "raw.cr2").touch()
     (tmp_path / "two").mkdir()
     left_out = LeftOut()
-    with pytest.raises(LatteError) as first:
+    with pytest.raises(LatteError) as first_error:
         list_images(tmp_path / "one", "root", left_out)
     left_out.add(tmp_path / "one" / "raw.cr2")
-    with pytest.raises(LatteError) as second:
+    with pytest.raises(LatteError) as second_error:
         list_images(tmp_path / "two", "evaluation", left_out)
-    assert "raw.cr2" in str(first.value.hint)
-    assert "raw.cr2" not in str(second.value.hint)
+    assert "raw.cr2" in str(first_error.value.hint)
+    assert "raw.cr2" not in str(second_error.value.hint)

@@ -64,8 +64,8 @@ def test_series_may_be_a_number_or_missing(tmp_path: Path) -> None:
     file = tmp_path / "images.jsonl"
     values = ('"street 1"', "3", "3.0", "0.5", "null", '""', '"  "', "NaN")
     file.write_text("".join(f'{{"path": "a.jpg", "series": {value}}}\n' for value in values))
-    named = ["street 1", "3", "3", "0.5", None, None, None, None]
-    assert [row.series for row in iterate_rows(file)] == named
+    series = ["street 1", "3", "3", "0.5", None, None, None, None]
+    assert [row.series for row in iterate_rows(file)] == series
     (tmp_path / "images.csv").write_text("path\na.jpg\n")
     assert [row.series for row in iterate_rows(tmp_path / "images.csv")] == [None]
 

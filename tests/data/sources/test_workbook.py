@@ -39,7 +39,7 @@ def workbook(path: Path, **sheets: Iterable[Iterable[object]]) -> Path:
     return path
 
 
-def with_sheet(path: Path, parts: Iterable[bytes]) -> Path:
+def with_sheet(path: Path, chunks: Iterable[bytes]) -> Path:
     """Write a workbook whose sheet has this XML."""
     plain = path.with_suffix(".plain")
     write_workbook(plain, [["path", "class"]])
@@ -48,8 +48,8 @@ def with_sheet(path: Path, parts: Iterable[bytes]) -> Path:
             if name != SHEET:
                 target.writestr(name, source.read(name))
         with target.open(SHEET, "w", force_zip64=True) as sheet:
-            for part in parts:
-                sheet.write(part)
+            for chunk in chunks:
+                sheet.write(chunk)
     return path
 
 
@@ -91,12 +91,14 @@ def test_formula_has_its_computed_value(tmp_path: Path) -> None:
 
 def test_the_first_visible_sheet_is_read_and_named(tmp_path: Path) -> None:
     header, row = ["path", "class"], ["1.jpg", "cat"]
-    one = workbook(tmp_path / "one.xlsx", labels=[header, row])
-    several = workbook(tmp_path / "b.xlsx", hidden=[["x"]], mine=[header, row], third=[["y"]])
+    single = workbook(tmp_path / "one.xlsx", labels=[header, row])
+    visible_second = workbook(
+        tmp_path / "b.xlsx", hidden=[["x"]], mine=[header, row], third=[["y"]]
+    )
     hidden = workbook(tmp_path / "c.xlsx", hidden=[["x"]], mine=[header, row])
-    assert values(one) == values(several) == values(hidden) == [("1.jpg", "cat")]
-    assert sheet_note(one) is None
-    assert sheet_note(several) == f'{several}: the sheet "mine" is read, of 3 sheets'
+    assert values(single) == values(visible_second) == values(hidden) == [("1.jpg", "cat")]
+    assert sheet_note(single) is None
+    assert sheet_note(visible_second) == f'{visible_second}: the sheet "mine" is read, of 3 sheets'
     (tmp_path / "labels.csv").write_text("path,class\n")
     assert sheet_note(tmp_path / "labels.csv") is None
 
