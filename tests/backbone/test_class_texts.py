@@ -44,11 +44,11 @@ def test_class_with_several_sentences_has_their_normalised_mean(
 ) -> None:
     texts = ClassTexts.of(TEMPLATES, [("couch", "sofa"), ("cat",)])
     with torch.no_grad():
-        found = texts.features(tiny_backbone.encode_texts)
+        features = texts.features(tiny_backbone.encode_texts)
         couch = tiny_backbone.encode_texts(texts.sentences[:4]).mean(dim=0)
         cat = tiny_backbone.encode_texts(texts.sentences[4:]).mean(dim=0)
     expected = normalize(torch.stack([couch, cat]), dim=1)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
 
 
 def test_the_gradient_reaches_every_sentence_of_a_class() -> None:

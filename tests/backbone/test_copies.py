@@ -60,11 +60,13 @@ class TestSave:
         arguments = json.dumps([[str(tmp_path / name) for name in kinds], TEXTS])
         subprocess.run([sys.executable, "-c", PLAIN_OPEN_CLIP, arguments], check=True)
         for name, backbone in backbones.items():
-            found = load_file(tmp_path / name / "out.safetensors")
+            features = load_file(tmp_path / name / "out.safetensors")
             with torch.no_grad():
                 model, tokens = backbone.model.eval(), backbone.tokenizer(TEXTS)
-                assert torch.equal(found["images"], model.encode_image(pixels(backbone, 3))), name
-                assert torch.equal(found["texts"], model.encode_text(tokens)), name
+                assert torch.equal(features["images"], model.encode_image(pixels(backbone, 3))), (
+                    name
+                )
+                assert torch.equal(features["texts"], model.encode_text(tokens)), name
 
     def test_exported_preprocessing_is_the_same(self, tmp_path: Path) -> None:
         backbone = build_clip(clip_models.TINY_CLIP)
@@ -105,12 +107,12 @@ class TestFork:
     def test_training_a_fork_does_not_change_the_original(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
-        before = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
+        features_before = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
         fork = tiny_backbone.fork()
-        assert torch.equal(fork.encode_images(pixels(fork, 2)), before)
+        assert torch.equal(fork.encode_images(pixels(fork, 2)), features_before)
         perturb(fork)
-        assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), before)
-        assert not torch.allclose(fork.encode_images(pixels(fork, 2)), before)
+        assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), features_before)
+        assert not torch.allclose(fork.encode_images(pixels(fork, 2)), features_before)
 
     def test_a_fork_of_a_training_backbone_is_frozen(self, tiny_backbone: OpenClipBackbone) -> None:
         tiny_backbone.train_only("all")
@@ -126,12 +128,12 @@ class TestFork:
 
 class TestState:
     def test_restoring_a_state_restores_every_output(self, tiny_backbone: OpenClipBackbone) -> None:
-        kept = {name: value.clone() for name, value in tiny_backbone.state().items()}
-        before = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
+        state = {name: value.clone() for name, value in tiny_backbone.state().items()}
+        features_before = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
         perturb(tiny_backbone)
-        tiny_backbone.load_state(kept)
+        tiny_backbone.load_state(state)
         tiny_backbone.train_only("none")
-        assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), before)
+        assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), features_before)
 
     def test_state_contains_batch_statistics_without_gradient(self) -> None:
         backbone = build_clip(clip_models.TIMM_MLP)
@@ -151,9 +153,9 @@ class TestState:
     def test_state_of_another_architecture_raises_error(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
-        other = build_clip(clip_models.with_parts(embed_dim=8))
+        narrower = build_clip(clip_models.with_parts(embed_dim=8))
         with pytest.raises(LatteError, match="not of this backbone") as error:
-            tiny_backbone.load_state(other.state())
+            tiny_backbone.load_state(narrower.state())
         assert "size mismatch for visual.proj" in (error.value.hint or "")
 
 
@@ -164,9 +166,9 @@ class TestFingerprint:
         assert open_model(f"local-dir:{tmp_path}", tmp_path).fingerprint == backbone.fingerprint
 
     def test_other_weights_change_the_fingerprint(self) -> None:
-        backbone, other = build_clip(clip_models.TINY_CLIP), build_clip(clip_models.TINY_CLIP)
-        other.model.visual.proj.data[3, 5] += 1e-6
-        assert backbone.fingerprint != other.fingerprint
+        backbone, changed = build_clip(clip_models.TINY_CLIP), build_clip(clip_models.TINY_CLIP)
+        changed.model.visual.proj.data[3, 5] += 1e-6
+        assert backbone.fingerprint != changed.fingerprint
 
     def test_another_activation_changes_the_fingerprint(self) -> None:
         assert (

@@ -63,7 +63,7 @@ def token_embeddings_of(backbone: OpenClipBackbone) -> list[Tensor]:
     """Grows by the tokens of every pass through the text tower."""
     seen: list[Tensor] = []
     text = getattr(backbone.model, "text", backbone.model)
-    text.token_embedding.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    text.token_embedding.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     return seen
 
 
@@ -97,9 +97,11 @@ def test_towers_without_causal_mask_use_full_context(config: dict[str, object]) 
 
 
 def test_texts_whose_last_word_is_cut_are_counted(tiny_backbone: OpenClipBackbone) -> None:
-    texts = [[f"{'red ' * count}{last}" for count in range(25, 36)] for last in ("dog", "cat")]
-    features = [tiny_backbone.encode_texts(one) for one in texts]
-    same = sum(torch.equal(one, other) for one, other in zip(*features, strict=True))
+    texts = [
+        [f"{'red ' * count}{last_word}" for count in range(25, 36)] for last_word in ("dog", "cat")
+    ]
+    features = [tiny_backbone.encode_texts(variants) for variants in texts]
+    same = sum(torch.equal(dog, cat) for dog, cat in zip(*features, strict=True))
     assert 0 < same == tiny_backbone.count_cut(texts[0])
     assert tiny_backbone.count_cut([]) == 0
 
@@ -186,27 +188,27 @@ def test_autocast_gives_unit_fp32_features(
 
 class TestTokenCache:
     def test_each_text_is_tokenised_once(self) -> None:
-        asked: list[str] = []
-        cache = TokenCache(counting_tokenizer(asked))
-        first = cache(["a", "bb"])
-        second = cache(["bb", "ccc", "a"])
-        assert asked == ["a", "bb", "ccc"]
-        assert first.tolist() == [[1, 1], [2, 2]]
-        assert second.tolist() == [[2, 2], [3, 3], [1, 1]]
+        tokenised: list[str] = []
+        cache = TokenCache(counting_tokenizer(tokenised))
+        first_tokens = cache(["a", "bb"])
+        second_tokens = cache(["bb", "ccc", "a"])
+        assert tokenised == ["a", "bb", "ccc"]
+        assert first_tokens.tolist() == [[1, 1], [2, 2]]
+        assert second_tokens.tolist() == [[2, 2], [3, 3], [1, 1]]
 
     def test_cache_is_limited_to_its_capacity(self) -> None:
-        asked: list[str] = []
-        cache = TokenCache(counting_tokenizer(asked), capacity=2)
+        tokenised: list[str] = []
+        cache = TokenCache(counting_tokenizer(tokenised), capacity=2)
         assert len(cache(["a", "bb", "ccc"])) == 3
         cache(["ccc", "bb"])
-        assert asked == ["a", "bb", "ccc"]
+        assert tokenised == ["a", "bb", "ccc"]
         cache(["a"])
-        assert asked == ["a", "bb", "ccc", "a"]
+        assert tokenised == ["a", "bb", "ccc", "a"]
 
 
-def counting_tokenizer(asked: list[str]):  # type: ignore[no-untyped-def]
+def counting_tokenizer(tokenised: list[str]):  # type: ignore[no-untyped-def]
     def tokenize(texts: list[str]) -> Tensor:
-        asked.extend(texts)
+        tokenised.extend(texts)
         return torch.tensor([[len(text)] * 2 for text in texts])
 
     return tokenize
@@ -225,12 +227,12 @@ class TestModes:
 
     def test_batch_statistics_are_constant(self) -> None:
         backbone = build_clip(clip_models.TIMM_MLP)
-        before = {name: value.clone() for name, value in backbone.model.named_buffers()}
+        buffers_before = {name: value.clone() for name, value in backbone.model.named_buffers()}
         backbone.train_only("all")
         together = backbone.encode_images(pixels(backbone, 4))
         together.sum().backward()
         for name, value in backbone.model.named_buffers():
-            assert torch.equal(value, before[name]), name
+            assert torch.equal(value, buffers_before[name]), name
         alone = backbone.encode_images(pixels(backbone, 4)[:1])
         torch.testing.assert_close(together[:1], alone)
 
@@ -273,10 +275,12 @@ class TestLogitScale:
         build_clip(config).save(tmp_path / "one")
         loaded = clip_models.open_model(f"local-dir:{tmp_path / 'one'}", tmp_path)
         loaded.save(tmp_path / "two")
-        again = clip_models.open_model(f"local-dir:{tmp_path / 'two'}", tmp_path)
-        for backbone in (loaded, again):
-            one, other = backbone.encode_texts(["A photo, of a DOG!", "a photo of a dog"])
-            assert torch.equal(one, other)
+        reloaded = clip_models.open_model(f"local-dir:{tmp_path / 'two'}", tmp_path)
+        for backbone in (loaded, reloaded):
+            canonical, as_written = backbone.encode_texts(
+                ["A photo, of a DOG!", "a photo of a dog"]
+            )
+            assert torch.equal(canonical, as_written)
 
     def test_trained_sigmoid_model_keeps_its_loaded_scale(self, tmp_path: Path) -> None:
         config = {**clip_models.SIGLIP_LIKE, "init_logit_scale": 4.77}
@@ -286,9 +290,9 @@ class TestLogitScale:
         backbone.clamp_logit_scale()
         assert backbone.logit_scale.item() == pytest.approx(117.92, rel=1e-4)
         backbone.save(tmp_path / "saved")
-        again = clip_models.open_model("local-dir:saved", tmp_path)
-        assert again.logit_bias is not None
-        assert again.logit_bias.item() == -10
+        reloaded = clip_models.open_model("local-dir:saved", tmp_path)
+        assert reloaded.logit_bias is not None
+        assert reloaded.logit_bias.item() == -10
 
     def test_frozen_logit_scale_is_unchanged(self, tiny_backbone: OpenClipBackbone) -> None:
         tiny_backbone.model.logit_scale.data.fill_(4.8)  # as large as SigLIP's

@@ -72,10 +72,10 @@ def assert_equal_with_gradients(
     plain: Callable[[], Tensor],
     tolerance: float,
 ) -> None:
-    found, expected = short(), plain()
-    torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
+    exact, expected = short(), plain()
+    torch.testing.assert_close(exact, expected, atol=tolerance, rtol=0)
     found_gradients, expected_gradients = (
-        gradients(backbone, features) for features in (found, expected)
+        gradients(backbone, features) for features in (exact, expected)
     )
     assert found_gradients.keys() == expected_gradients.keys()
     for name, gradient in expected_gradients.items():
@@ -139,26 +139,26 @@ def saved_bytes(backbone: OpenClipBackbone, batch: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
-        kept = backbone.encode_images(batch), backbone.encode_texts(TEXTS)
-    assert all(features.requires_grad for features in kept)
+        outputs = backbone.encode_images(batch), backbone.encode_texts(TEXTS)
+    assert all(features.requires_grad for features in outputs)
     return sum(held.values())
 
 
 def test_recomputed_activations_give_the_same_gradients_with_less_memory() -> None:
-    plain, again = (build_clip(clip_models.TINY_CLIP) for _ in range(2))
-    assert again.recompute_activations()
-    assert (again.text_path, again.image_path) == ("packed", "class token")
-    batch, found = pixels(plain, 3), []
-    for backbone in (plain, again):
+    plain, recomputing = (build_clip(clip_models.TINY_CLIP) for _ in range(2))
+    assert recomputing.recompute_activations()
+    assert (recomputing.text_path, recomputing.image_path) == ("packed", "class token")
+    batch, gradients_of_both = pixels(plain, 3), []
+    for backbone in (plain, recomputing):
         weights = backbone.train_only("all")
         features = torch.cat([backbone.encode_images(batch), backbone.encode_texts(TEXTS)])
         (features @ features.T).square().sum().backward()
-        found.append({name: weight.grad for name, weight in weights.items()})
-    for name, gradient in found[0].items():
+        gradients_of_both.append({name: weight.grad for name, weight in weights.items()})
+    for name, gradient in gradients_of_both[0].items():
         if gradient is not None:
-            torch.testing.assert_close(found[1][name], gradient, atol=1e-6, rtol=1e-5)
-    assert any(gradient is not None for gradient in found[0].values())
-    assert saved_bytes(again, batch) < saved_bytes(plain, batch) / 2
+            torch.testing.assert_close(gradients_of_both[1][name], gradient, atol=1e-6, rtol=1e-5)
+    assert any(gradient is not None for gradient in gradients_of_both[0].values())
+    assert saved_bytes(recomputing, batch) < saved_bytes(plain, batch) / 2
 
 
 def test_full_path_towers_recompute_activations() -> None:
@@ -173,10 +173,10 @@ def test_patch_dropout_acts_on_the_class_token_path() -> None:
     backbone.train_only("all")
     batch = pixels(backbone, 2)
     torch.manual_seed(3)
-    found = backbone.encode_images(batch)
+    features = backbone.encode_images(batch)
     torch.manual_seed(3)
     expected = backbone.model.encode_image(batch, normalize=True)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -188,7 +188,9 @@ def test_attention_as_matrix_products_equals_fused_kernel(
     monkeypatch.setattr(
         attention,
         "_as_products",
-        lambda *given, **named: used.append(given[0].dtype) or as_products(*given, **named),
+        lambda *arguments, **keywords: (
+            used.append(arguments[0].dtype) or as_products(*arguments, **keywords)
+        ),
     )
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(3, 2, 4, 5, 8, generator=generator, dtype=torch.float64)
@@ -212,12 +214,12 @@ def test_attention_as_matrix_products_equals_fused_kernel(
 class NextAttention(nn.Module):
     """Attention with the interface of `nn.MultiheadAttention`, but of another class."""
 
-    def __init__(self, own: nn.Module) -> None:
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.own = own
+        self.module = module
 
     def forward(self, *inputs: Tensor, **options: Any) -> Any:
-        return self.own(*inputs, **options)
+        return self.module(*inputs, **options)
 
 
 class NextTransformer(nn.Module):
@@ -241,8 +243,8 @@ class NextTransformer(nn.Module):
 def test_towers_of_another_version_fall_back_and_say_so(
     monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], change: str
 ) -> None:
-    first = build_clip(config)
-    model = copy.deepcopy(first.model)
+    supported = build_clip(config)
+    model = copy.deepcopy(supported.model)
     for tower in (model.visual, getattr(model, "text", model)):
         for block in tower.transformer.resblocks:
             if change != "transformer":
@@ -251,11 +253,17 @@ def test_towers_of_another_version_fall_back_and_say_so(
             tower.transformer = NextTransformer(tower.transformer.resblocks)
     if change != "attention":  # the other version's class has the same name
         monkeypatch.setattr(attention, "Transformer", NextTransformer)
-    other = OpenClipBackbone(model, config, first.tokenizer)
-    assert (first.text_path, first.image_path, first.notes) == ("packed", "class token", ())
-    assert other.text_path == ("cut" if change == "attention" else "full")
-    assert other.image_path == "full"
-    assert len(other.notes) == 2
-    assert torch.allclose(other.encode_texts(TEXTS), first.encode_texts(TEXTS), atol=1e-6)
-    images = pixels(first, 2)
-    assert torch.allclose(other.encode_images(images), first.encode_images(images), atol=1e-6)
+    unsupported = OpenClipBackbone(model, config, supported.tokenizer)
+    assert (supported.text_path, supported.image_path, supported.notes) == (
+        "packed",
+        "class token",
+        (),
+    )
+    assert unsupported.text_path == ("cut" if change == "attention" else "full")
+    assert unsupported.image_path == "full"
+    assert len(unsupported.notes) == 2
+    assert torch.allclose(unsupported.encode_texts(TEXTS), supported.encode_texts(TEXTS), atol=1e-6)
+    images = pixels(supported, 2)
+    assert torch.allclose(
+        unsupported.encode_images(images), supported.encode_images(images), atol=1e-6
+    )

@@ -72,10 +72,10 @@ def test_layer_norms_are_all_of_one_tower() -> None:
 )
 def test_convolutional_towers_train_their_batch_norms_instead(config: dict[str, Any]) -> None:
     backbone = build_clip(config)
-    found = backbone.train_only("visual_layer_norms")
+    weights = backbone.train_only("visual_layer_norms")
     norms = [m for m in backbone.model.visual.modules() if isinstance(m, nn.BatchNorm2d)]
     expected = {id(weight) for module in norms for weight in (module.weight, module.bias)}
-    assert {id(weight) for weight in found.values()} == expected
+    assert {id(weight) for weight in weights.values()} == expected
 
 
 def test_group_of_norms_without_norms_raises_error() -> None:
@@ -103,7 +103,7 @@ def test_architecture_constants_do_not_train() -> None:
 )
 def test_only_the_group_gets_gradients_and_changes(group: TrainableGroup) -> None:
     backbone = build_clip(clip_models.TINY_CLIP)
-    before = {name: value.clone() for name, value in backbone.state().items()}
+    state_before = {name: value.clone() for name, value in backbone.state().items()}
     backbone.train_only("all")
     trained = backbone.train_only(group)
     for name, weight in backbone.model.named_parameters():
@@ -113,7 +113,9 @@ def test_only_the_group_gets_gradients_and_changes(group: TrainableGroup) -> Non
     images, texts = backbone.encode_images(pixels(backbone, 3)), backbone.encode_texts(["a", "b"])
     (backbone.logit_scale * images @ texts.T).square().sum().backward()
     torch.optim.SGD(trained.values(), lr=0.1).step()
-    moved = {name for name, value in backbone.state().items() if not value.equal(before[name])}
+    moved = {
+        name for name, value in backbone.state().items() if not value.equal(state_before[name])
+    }
     assert moved <= set(trained)
     assert len(moved) > len(trained) * 0.9
     assert ("logit_scale" in trained) == (group == "all")

@@ -43,7 +43,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def requested_urls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each request to the hub; every one fails like a machine without a network."""
     requests: list[str] = []
 
@@ -59,7 +59,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return requests
 
 
-def found(model: str, tag: str | None, cache: Path) -> ModelSource:
+def model_source(model: str, tag: str | None, cache: Path) -> ModelSource:
     return find_model(
         BackboneSettings(model=model, pretrained=tag),
         base_dir=cache.parent,
@@ -69,17 +69,21 @@ def found(model: str, tag: str | None, cache: Path) -> ModelSource:
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_absent_model_is_asked_for_once_and_ways_on_are_named(
-    cache: Path, tmp_path: Path, asked: list[str], offline: bool, monkeypatch: pytest.MonkeyPatch
+    cache: Path,
+    tmp_path: Path,
+    requested_urls: list[str],
+    offline: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     weights = tmp_path / "open_clip_pytorch_model.bin"
     weights.touch()
     add_to_cache(cache, "timm/vit_base_patch32_clip_224.openai", weights)
     with pytest.raises(LatteError) as error:
-        found("ViT-B-32", TAG, cache)
+        model_source("ViT-B-32", TAG, cache)
     assert f"ViT-B-32 {TAG} ({REPOSITORY}/)" in error.value.what
     if not offline:
-        (url,) = asked
+        (url,) = requested_urls
         assert REPOSITORY in url
         assert "Name or service not known" in error.value.what
     for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32:openai"):
@@ -87,50 +91,50 @@ def test_absent_model_is_asked_for_once_and_ways_on_are_named(
 
 
 def test_absent_repository_names_its_files(
-    cache: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    cache: Path, requested_urls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(LatteError) as error:
-        found("hf-hub:someone/clip", None, cache)
+        model_source("hf-hub:someone/clip", None, cache)
     files = "open_clip_config.json and open_clip_model.safetensors"
     assert f"{files} of someone/clip" in error.value.what
     assert "local-dir:FOLDER" in str(error.value.hint)
 
 
 def test_gated_model_names_its_page_and_the_login(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+    cache: Path, monkeypatch: pytest.MonkeyPatch, requested_urls: list[str]
 ) -> None:
     def refuse(url: str, **_: Any) -> None:
         raise GatedRepoError("401", response=Mock(headers={}))
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", refuse)
     with pytest.raises(LatteError, match=r"huggingface\.co/someone/clip, then run: hf auth"):
-        found("hf-hub:someone/clip", None, cache)
+        model_source("hf-hub:someone/clip", None, cache)
 
 
 def test_silent_hub_is_given_up(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+    cache: Path, monkeypatch: pytest.MonkeyPatch, requested_urls: list[str]
 ) -> None:
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "0.2")
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url, **_: time.sleep(30))
     began = time.monotonic()
     with pytest.raises(LatteError, match=r"no answer within 0\.2 s"):
-        found("hf-hub:someone/clip", None, cache)
+        model_source("hf-hub:someone/clip", None, cache)
     assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
 def test_cached_weights_need_no_network(
-    cache: Path, tiny_clip_folder: Path, asked: list[str], name: str
+    cache: Path, tiny_clip_folder: Path, requested_urls: list[str], name: str
 ) -> None:
     weights = tiny_clip_folder / "open_clip_model.safetensors"
     snapshot = add_to_cache(cache, REPOSITORY, weights, name=name)
-    assert found("ViT-B-32", TAG, cache).weights == snapshot / name
-    assert asked == []
+    assert model_source("ViT-B-32", TAG, cache).weights == snapshot / name
+    assert requested_urls == []
 
 
 def test_cached_repository_loads_without_network(
-    cache: Path, tiny_clip_folder: Path, asked: list[str]
+    cache: Path, tiny_clip_folder: Path, requested_urls: list[str]
 ) -> None:
     add_to_cache(cache, "someone/clip", *tiny_clip_folder.iterdir())
     backbone = load_backbone(
@@ -140,7 +144,7 @@ def test_cached_repository_loads_without_network(
         model_folder=lambda name: cache,
     )
     assert backbone.encode_texts(["a"]).shape[0] == 1
-    assert asked == []
+    assert requested_urls == []
     assert hub.cached_models() == ["hf-hub:someone/clip"]
 
 
@@ -173,11 +177,11 @@ def test_safetensors_are_preferred(place: str, files: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("name", ["a/b/c", "foo bar", "-x/y"])
 def test_impossible_repository_names_raise_one_clear_error(
-    cache: Path, asked: list[str], name: str
+    cache: Path, requested_urls: list[str], name: str
 ) -> None:
     with pytest.raises(LatteError, match=r"[Rr]epo id must"):
-        found(f"hf-hub:{name}", None, cache)
+        model_source(f"hf-hub:{name}", None, cache)
     with pytest.raises(OSError, match=r"[Rr]epo id must") as error:
         hub.fetch_repository(name, ["*.json"], lambda folder: True)
     assert "\n" not in str(error.value)
-    assert asked == []
+    assert requested_urls == []

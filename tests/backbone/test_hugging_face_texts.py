@@ -56,12 +56,12 @@ def test_cut_texts_equal_texts_at_full_context(kind: str, pooler: str) -> None:
     backbone = build(kind, pooler)
     assert backbone.text_path == "cut"
     seen: list[Tensor] = []
-    handle = backbone.model.text.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    handle = backbone.model.text.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     weights = torch.linspace(-1, 1, 4 * 16).reshape(4, 16)
     backbone.train_only("all")
 
-    found = backbone.encode_texts(TEXTS)
-    (found * weights).sum().backward()
+    features = backbone.encode_texts(TEXTS)
+    (features * weights).sum().backward()
     found_gradients = {
         name: weight.grad.clone()
         for name, weight in backbone.model.named_parameters()
@@ -73,7 +73,7 @@ def test_cut_texts_equal_texts_at_full_context(kind: str, pooler: str) -> None:
     backbone.model.zero_grad()
     expected = backbone.model.encode_text(tokenize(TEXTS), normalize=True)
     (expected * weights).sum().backward()
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
     for name, gradient in found_gradients.items():
         full = dict(backbone.model.named_parameters())[name].grad
         torch.testing.assert_close(gradient, full, atol=1e-6, rtol=1e-4, msg=name)
@@ -86,5 +86,5 @@ def test_other_poolers_use_full_context() -> None:
 def test_other_architectures_use_full_context() -> None:
     backbone = build("bert", "mean_pooler")
     backbone.model.text.config.model_type = "unheard-of"
-    other = OpenClipBackbone(backbone.model, clip_models.SEPARATE_TEXT, tokenize)
-    assert other.text_path == "full"
+    unknown_architecture = OpenClipBackbone(backbone.model, clip_models.SEPARATE_TEXT, tokenize)
+    assert unknown_architecture.text_path == "full"

@@ -35,8 +35,11 @@ def refusal(model: str, base_dir: Path, pretrained: str | None = None) -> LatteE
     return error.value
 
 
-def same_images(one: OpenClipBackbone, other: OpenClipBackbone) -> bool:
-    return torch.equal(one.encode_images(pixels(one, 2)), other.encode_images(pixels(other, 2)))
+def same_images(backbone: OpenClipBackbone, other_backbone: OpenClipBackbone) -> bool:
+    return torch.equal(
+        backbone.encode_images(pixels(backbone, 2)),
+        other_backbone.encode_images(pixels(other_backbone, 2)),
+    )
 
 
 @pytest.fixture
@@ -127,7 +130,9 @@ class TestFolders:
         halves = {k: v.half() for k, v in load_file(folder / WEIGHTS).items()}
         save_file(halves, folder / WEIGHTS)
         state = open_model("local-dir:my-clip", folder.parent).state()
-        assert {one.dtype for one in state.values() if one.is_floating_point()} == {torch.float32}
+        assert {weight.dtype for weight in state.values() if weight.is_floating_point()} == {
+            torch.float32
+        }
 
     def test_truncated_weights_raise_error(self, folder: Path) -> None:
         data = (folder / WEIGHTS).read_bytes()

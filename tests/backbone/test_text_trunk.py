@@ -43,15 +43,18 @@ def cached(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
 
 def features_and_gradients(backbone: OpenClipBackbone, features: Tensor) -> list[Tensor]:
     loss = features.cumsum(0).sin().sum()
-    weights = [one for one in backbone.model.parameters() if one.requires_grad]
-    found = torch.autograd.grad(loss, weights, allow_unused=True)
-    gradients = [one for one in found if one is not None]
+    weights = [weight for weight in backbone.model.parameters() if weight.requires_grad]
+    weight_gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    gradients = [gradient for gradient in weight_gradients if gradient is not None]
     assert len(gradients) > 5
     return [features.detach(), *gradients]
 
 
-def assert_same_bits(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
-    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+def assert_same_bits(tensors: Sequence[Tensor], other_tensors: Sequence[Tensor]) -> None:
+    assert all(
+        torch.equal(tensor, other_tensor)
+        for tensor, other_tensor in zip(tensors, other_tensors, strict=True)
+    )
 
 
 @pytest.mark.parametrize("recompute", [False, True], ids=["stored", "recomputed"])
@@ -71,19 +74,19 @@ def test_outputs_of_frozen_blocks_give_the_bits_of_the_tower(
     assert states.shape == (int(lengths.sum()), trunk.width)
     assert len({*lengths.tolist()}) > 3
     assert not states.requires_grad
-    found = features_and_gradients(backbone, trunk.features(states, lengths))
-    assert_same_bits(found, expected)
+    from_states = features_and_gradients(backbone, trunk.features(states, lengths))
+    assert_same_bits(from_states, expected)
 
 
 @pytest.mark.parametrize("config", TOWERS.values(), ids=TOWERS)
 def test_features_agree_with_open_clip_on_one_padded_text_at_a_time(config: dict[str, Any]) -> None:
     backbone = build_clip(config)
     LAST_BLOCK.select(backbone)
-    trunk, chosen = trunk_of(backbone), torch.tensor([5, 0, 4, 2])
+    trunk, rows_chosen = trunk_of(backbone), torch.tensor([5, 0, 4, 2])
     states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
-    rows = rows_of(starts_of(lengths)[chosen], lengths[chosen])
-    found = trunk.features(states[rows], lengths[chosen])
-    for features, index in zip(found, chosen.tolist(), strict=True):
+    rows = rows_of(starts_of(lengths)[rows_chosen], lengths[rows_chosen])
+    features_found = trunk.features(states[rows], lengths[rows_chosen])
+    for features, index in zip(features_found, rows_chosen.tolist(), strict=True):
         tokens = backbone.tokenizer([TEXTS[index]])
         expected = normalize(backbone.model.encode_text(tokens), dim=1)[0]
         torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
@@ -91,9 +94,9 @@ def test_features_agree_with_open_clip_on_one_padded_text_at_a_time(config: dict
 
 def test_rows_of_chosen_sequences_follow_each_other() -> None:
     lengths = torch.tensor([2, 3, 1, 4])
-    starts, chosen = starts_of(lengths), torch.tensor([3, 0, 3])
+    starts, sequences = starts_of(lengths), torch.tensor([3, 0, 3])
     assert starts.tolist() == [0, 2, 5, 6]
-    assert rows_of(starts[chosen], lengths[chosen]).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
+    assert rows_of(starts[sequences], lengths[sequences]).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
     assert rows_of(starts[:0], lengths[:0]).tolist() == []
 
 
@@ -122,8 +125,8 @@ def test_padded_texts_have_no_trunk(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("layer", ["token_embedding", "positional_embedding", "resblocks.0"])
 def test_texts_whose_first_layers_train_have_no_trunk(config: dict[str, Any], layer: str) -> None:
     backbone = build_clip(config)
-    last = [*LAST_BLOCK.select(backbone)]
+    last_weights = [*LAST_BLOCK.select(backbone)]
     names = [name for name, _ in backbone.model.named_parameters()]
-    first = [name for name in names if layer in name and not name.startswith("visual.")]
-    backbone.train_parameters([*last, *first])
+    first_weights = [name for name in names if layer in name and not name.startswith("visual.")]
+    backbone.train_parameters([*last_weights, *first_weights])
     assert backbone.text_trunk() is None

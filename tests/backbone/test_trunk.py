@@ -25,36 +25,38 @@ WITHOUT_TRUNK = (clip_models.RESNET, clip_models.TIMM_CLASSIFIER, DROPPING_TRUNK
 
 def sizes_of_parts(trunk: nn.Module) -> list[int]:
     """Return a list that gets the number of images of each pass through `trunk` from now on."""
-    found: list[int] = []
-    trunk.register_forward_pre_hook(lambda _, given: found.append(len(given[0])))
-    return found
+    image_counts: list[int] = []
+    trunk.register_forward_pre_hook(lambda _, inputs: image_counts.append(len(inputs[0])))
+    return image_counts
 
 
 @pytest.mark.parametrize(
-    ("group", "parts"), [("projections", [35, 35]), ("none", [35, 35]), ("all", [70])]
+    ("group", "part_sizes"), [("projections", [35, 35]), ("none", [35, 35]), ("all", [70])]
 )
-def test_a_frozen_trunk_processes_a_batch_in_parts(group: TrainableGroup, parts: list[int]) -> None:
+def test_a_frozen_trunk_processes_a_batch_in_parts(
+    group: TrainableGroup, part_sizes: list[int]
+) -> None:
     backbone = build_clip(clip_models.TIMM_MLP)
     backbone.train_only(group)
     batch = pixels(backbone, 70)
     expected = backbone.model.encode_image(batch, normalize=True)
-    found = sizes_of_parts(backbone.model.visual.trunk)
+    image_counts = sizes_of_parts(backbone.model.visual.trunk)
     features = backbone.encode_images(batch)
-    assert found == parts
+    assert image_counts == part_sizes
     assert features.requires_grad == (group != "none")
     torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
-    found.clear()
+    image_counts.clear()
     with torch.no_grad():
         backbone.encode_images(batch)
-    assert found == [35, 35]
+    assert image_counts == [35, 35]
 
 
 @pytest.mark.parametrize("images", [1, 31, 63])
 def test_no_part_has_fewer_than_32_images_of_a_larger_batch(images: int) -> None:
     backbone = build_clip(clip_models.TIMM_MLP)
-    found = sizes_of_parts(backbone.model.visual.trunk)
+    image_counts = sizes_of_parts(backbone.model.visual.trunk)
     backbone.encode_images(pixels(backbone, images))
-    assert found == [images]
+    assert image_counts == [images]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ def features_and_gradients(
 ) -> list[torch.Tensor]:
     joined = torch.cat(features)
     loss = joined.cumsum(0).sin().sum()
-    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    return [joined, *(one for one in found if one is not None)]
+    weight_gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    return [joined, *(gradient for gradient in weight_gradients if gradient is not None)]
 
 
 @pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.TIMM_MLP])
@@ -111,8 +113,8 @@ def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
     assert sentences is not None
     states = images.states(batch), sentences.states(texts)
     assert all(
-        torch.equal(one, other)
-        for one, other in zip(
+        torch.equal(tensor, other_tensor)
+        for tensor, other_tensor in zip(
             features_and_gradients(
                 weights, backbone.encode_images(batch), backbone.encode_texts(texts)
             ),
@@ -141,5 +143,8 @@ def test_outputs_of_frozen_blocks_give_the_bits_of_the_tower(
     expected = features_and_gradients(weights, backbone.encode_images(batch))
     if recompute:
         backbone.recompute_activations()
-    found = features_and_gradients(weights, trunk.features(states))
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    from_states = features_and_gradients(weights, trunk.features(states))
+    assert all(
+        torch.equal(tensor, other_tensor)
+        for tensor, other_tensor in zip(from_states, expected, strict=True)
+    )

@@ -34,15 +34,15 @@ def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Addresses that were looked up or connected to."""
-    found: list[Any] = []
+    addresses: list[Any] = []
 
     def look_up(*where: Any, **_: Any) -> Any:
-        found.append(where)
+        addresses.append(where)
         raise OSError("no network in tests")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setattr(socket.socket, "connect", lambda _, where: look_up(where))
-    return found
+    return addresses
 
 
 def change(folder: Path, part: str, **values: Any) -> None:
