@@ -39,9 +39,9 @@ def test_matching_scale_gives_the_wanted_mean_confidence(
 ) -> None:
     rows = similarities(20, classes, seed)
     lowest, highest = mean_confidence(rows, 0.2), mean_confidence(rows, 2000)
-    wanted = lowest + share * (highest - lowest)
-    scale = matching_scale(rows, wanted, start=20.0)
-    assert mean_confidence(rows, scale) == pytest.approx(wanted, abs=1e-4)
+    mean_wanted = lowest + share * (highest - lowest)
+    scale = matching_scale(rows, mean_wanted, start=20.0)
+    assert mean_confidence(rows, scale) == pytest.approx(mean_wanted, abs=1e-4)
 
 
 def test_matching_scale_is_limited_to_a_factor_of_100() -> None:
@@ -67,19 +67,23 @@ def test_matching_scale_calibrates_an_overconfident_classifier() -> None:
 def test_matching_exponent_gives_the_wanted_mean_confidence(
     classes: int, seed: int, share: float
 ) -> None:
-    found = (20 * similarities(20, classes, seed)).softmax(dim=1).sort(descending=True).values
-    confidence = [float(calibrated(found, power)[:, 0].mean()) for power in (0.02, 50)]
-    wanted = confidence[0] + share * (confidence[1] - confidence[0])
-    power = matching_exponent(found, wanted)
-    assert float(calibrated(found, power)[:, 0].mean()) == pytest.approx(wanted, abs=1e-4)
+    probabilities = (
+        (20 * similarities(20, classes, seed)).softmax(dim=1).sort(descending=True).values
+    )
+    confidence = [float(calibrated(probabilities, power)[:, 0].mean()) for power in (0.02, 50)]
+    mean_wanted = confidence[0] + share * (confidence[1] - confidence[0])
+    power = matching_exponent(probabilities, mean_wanted)
+    assert float(calibrated(probabilities, power)[:, 0].mean()) == pytest.approx(
+        mean_wanted, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("exponent", [0.01, 100])
 def test_small_probabilities_stay_numbers(exponent: float) -> None:
-    found = calibrated(torch.tensor([[0.2, 0.1], [2e-30, 1e-30], [0.0, 0.0]]), exponent)
-    assert found[0].tolist() == pytest.approx(found[1].tolist(), abs=1e-5)
-    assert found[0].sum() == pytest.approx(1)
-    assert found[2].tolist() == [0, 0]
+    probabilities = calibrated(torch.tensor([[0.2, 0.1], [2e-30, 1e-30], [0.0, 0.0]]), exponent)
+    assert probabilities[0].tolist() == pytest.approx(probabilities[1].tolist(), abs=1e-5)
+    assert probabilities[0].sum() == pytest.approx(1)
+    assert probabilities[2].tolist() == [0, 0]
 
 
 def test_certain_images_and_single_classes_stay_as_they_are() -> None:

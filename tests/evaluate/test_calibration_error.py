@@ -19,14 +19,16 @@ def test_it_equals_a_loop_over_bins(answers: list[tuple[float, bool]]) -> None:
     error = 0.0
     for number in range(BINS):
         inside = [
-            one for one in answers if max(1, math.ceil(one[0] * BINS)) - 1 == min(number, BINS - 1)
+            answer
+            for answer in answers
+            if max(1, math.ceil(answer[0] * BINS)) - 1 == min(number, BINS - 1)
         ]
         if inside:
-            confidence = sum(one[0] for one in inside) / len(inside)
-            accuracy = sum(one[1] for one in inside) / len(inside)
+            confidence = sum(answer[0] for answer in inside) / len(inside)
+            accuracy = sum(answer[1] for answer in inside) / len(inside)
             error += abs(confidence - accuracy) * len(inside) / len(answers)
-    found = calibration_error(
-        torch.tensor([one[0] for one in answers], dtype=torch.float64),
-        torch.tensor([one[1] for one in answers]),
+    calibration_error_ = calibration_error(
+        torch.tensor([answer[0] for answer in answers], dtype=torch.float64),
+        torch.tensor([answer[1] for answer in answers]),
     )
-    assert found == pytest.approx(error, abs=1e-9)
+    assert calibration_error_ == pytest.approx(error, abs=1e-9)

@@ -18,8 +18,10 @@ def test_95_percent_of_the_sequences_contain_the_mean_at_every_size() -> None:
     covered = 0
     for _ in range(80):
         drawn = random.permutation(population)
-        found = [confidence_sequence(drawn[:size], 120, -1, 1) for size in range(6, 119, 16)]
-        covered += all(one.low <= 0.25 + 1e-9 and one.high >= 0.25 - 1e-9 for one in found)
+        intervals = [confidence_sequence(drawn[:size], 120, -1, 1) for size in range(6, 119, 16)]
+        covered += all(
+            interval.low <= 0.25 + 1e-9 and interval.high >= 0.25 - 1e-9 for interval in intervals
+        )
     assert covered >= 76
 
 
@@ -27,30 +29,30 @@ def test_95_percent_of_the_sequences_contain_the_mean_at_every_size() -> None:
 def test_each_end_may_be_wrong_with_half_of_the_error_probability(level: float) -> None:
     """At an end, the gambler's capital is the reciprocal of this probability."""
     values = np.array([1.0, 1.0, 0.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0])
-    found = confidence_sequence([*values], 100, -1, 1, level)
-    at_low = log_wealth(values, 100, -1, 1, found.low).max()
-    at_high = log_wealth(-values, 100, -1, 1, -found.high).max()
+    interval = confidence_sequence([*values], 100, -1, 1, level)
+    at_low = log_wealth(values, 100, -1, 1, interval.low).max()
+    at_high = log_wealth(-values, 100, -1, 1, -interval.high).max()
     assert np.exp([at_low, at_high]) == pytest.approx(2 / (1 - level), rel=1e-4)
 
 
 @given(VALUES)
 def test_all_images_sampled_gives_the_exact_mean(values: list[float]) -> None:
-    found = confidence_sequence(values, len(values), -1, 1)
-    assert found.low == pytest.approx(found.value, abs=1e-9)
-    assert found.high == pytest.approx(found.value, abs=1e-9)
+    interval = confidence_sequence(values, len(values), -1, 1)
+    assert interval.low == pytest.approx(interval.value, abs=1e-9)
+    assert interval.high == pytest.approx(interval.value, abs=1e-9)
 
 
 @given(VALUES, st.integers(0, 200))
-def test_mirrored_values_mirror_the_interval(values: list[float], more: int) -> None:
-    one = confidence_sequence(values, len(values) + more, -1, 1)
-    other = confidence_sequence([-value for value in values], len(values) + more, -1, 1)
-    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
-    assert one.low <= one.value <= one.high
+def test_mirrored_values_mirror_the_interval(values: list[float], unsampled: int) -> None:
+    interval = confidence_sequence(values, len(values) + unsampled, -1, 1)
+    mirrored = confidence_sequence([-value for value in values], len(values) + unsampled, -1, 1)
+    assert (interval.low, interval.high) == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-9)
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_no_answer_gives_all_that_is_possible() -> None:
-    found = confidence_sequence([], 10, -1, 1)
-    assert (found.low, found.high) == (-1, 1)
+    interval = confidence_sequence([], 10, -1, 1)
+    assert (interval.low, interval.high) == (-1, 1)
 
 
 def test_impossible_values_are_errors() -> None:

@@ -15,14 +15,14 @@ def posterior(rows: list[list[float]]) -> Posterior:
 
 def test_answers_with_the_least_probable_class_come_first() -> None:
     rows = [[0.9, 0.08, 0.02]] * 18 + [[0.02, 0.97, 0.01], [0.01, 0.98, 0.01]]
-    given = torch.zeros(20, dtype=torch.int64)
-    assert doubtful_answers(posterior(rows), given).tolist() == [19, 18]
+    given_classes = torch.zeros(20, dtype=torch.int64)
+    assert doubtful_answers(posterior(rows), given_classes).tolist() == [19, 18]
 
 
 def test_among_classes_that_are_not_stored_the_surest_other_class_comes_first() -> None:
     rows = [[0.6, 0.39, 0.01], [0.9, 0.09, 0.01], *[[0.01, 0.01, 0.98]] * 18]
-    given = torch.full((20,), 2)
-    assert doubtful_answers(posterior(rows), given).tolist() == [1, 0]
+    given_classes = torch.full((20,), 2)
+    assert doubtful_answers(posterior(rows), given_classes).tolist() == [1, 0]
 
 
 def test_at_most_a_tenth_of_the_answers_is_doubted_and_never_a_likely_one() -> None:

@@ -32,22 +32,22 @@ class TestAccuracy:
     def test_known_wilson_intervals(
         self, correct: int, images: int, low: float, high: float
     ) -> None:
-        found = accuracy_interval(correct, images)
-        assert found.value == correct / images
-        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+        interval = accuracy_interval(correct, images)
+        assert interval.value == correct / images
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-6)
 
     @given(images=st.integers(1, 10**6), share=st.floats(0, 1))
     def test_interval_contains_its_value_within_0_and_1(self, images: int, share: float) -> None:
-        found = accuracy_interval(int(share * images), images)
-        assert 0 <= found.low <= found.value <= found.high <= 1
-        assert found.low < found.high
+        interval = accuracy_interval(int(share * images), images)
+        assert 0 <= interval.low <= interval.value <= interval.high <= 1
+        assert interval.low < interval.high
 
-    @given(correct=st.integers(0, 500), rest=st.integers(1, 500))
-    def test_wilson_ends_satisfy_the_score_equation(self, correct: int, rest: int) -> None:
+    @given(correct=st.integers(0, 500), wrong=st.integers(1, 500))
+    def test_wilson_ends_satisfy_the_score_equation(self, correct: int, wrong: int) -> None:
         """Wilson's interval is all p with |share - p| <= z sqrt(p (1 - p) / n)."""
-        images = correct + rest
-        found = accuracy_interval(correct, images)
-        for end in (found.low, found.high):
+        images = correct + wrong
+        interval = accuracy_interval(correct, images)
+        for end in (interval.low, interval.high):
             reach = 1.959963984540054 * math.sqrt(end * (1 - end) / images)
             assert abs(correct / images - end) == pytest.approx(reach, abs=1e-9)
 
@@ -56,27 +56,31 @@ class TestPairedGain:
     def test_paired_interval_of_a_hand_computed_case(self) -> None:
         """1 won and 7 lost of 21: shares 2/23 and 8/23, their difference -6/23, its variance
         (10/23 - 36/529) / 23."""
-        found = paired_gain_interval(1, 7, 21)
-        assert found.value == pytest.approx(-6 / 21)
-        assert (found.low, found.high) == pytest.approx((-0.5084, -0.0134), abs=1e-4)
+        interval = paired_gain_interval(1, 7, 21)
+        assert interval.value == pytest.approx(-6 / 21)
+        assert (interval.low, interval.high) == pytest.approx((-0.5084, -0.0134), abs=1e-4)
 
     @given(changes())
     def test_interval_contains_its_value(self, change: tuple[int, int, int]) -> None:
         won, lost, images = change
-        found = paired_gain_interval(won, lost, images)
-        assert found.value == (won - lost) / images
-        assert -1 <= found.low <= found.value <= found.high <= 1
+        interval = paired_gain_interval(won, lost, images)
+        assert interval.value == (won - lost) / images
+        assert -1 <= interval.low <= interval.value <= interval.high <= 1
 
     @given(changes())
     def test_interval_is_antisymmetric_in_the_classifiers(
         self, change: tuple[int, int, int]
     ) -> None:
         won, lost, images = change
-        there, back = (
+        gain, reverse_gain = (
             paired_gain_interval(won, lost, images),
             paired_gain_interval(lost, won, images),
         )
-        assert (there.low, there.value, there.high) == (-back.high, -back.value, -back.low)
+        assert (gain.low, gain.value, gain.high) == (
+            -reverse_gain.high,
+            -reverse_gain.value,
+            -reverse_gain.low,
+        )
 
     @given(images=st.integers(1, 10_000))
     def test_gain_of_equal_answers_is_zero(self, images: int) -> None:
@@ -97,8 +101,8 @@ class TestPairedGain:
                     low, high = interval(w, k)
                     if low <= won - lost <= high:
                         ways = math.comb(images, w) * math.comb(images - w, k)
-                        rest = (1 - won - lost) ** (images - w - k)
-                        total += ways * won**w * lost**k * rest
+                        unchanged_power = (1 - won - lost) ** (images - w - k)
+                        total += ways * won**w * lost**k * unchanged_power
             return total
 
         def plain(w: int, k: int) -> tuple[float, float]:
@@ -107,7 +111,7 @@ class TestPairedGain:
             return mean - reach, mean + reach
 
         def adjusted(w: int, k: int) -> tuple[float, float]:
-            found = paired_gain_interval(w, k, images)
-            return found.low, found.high
+            interval = paired_gain_interval(w, k, images)
+            return interval.low, interval.high
 
         assert coverage(adjusted) >= 0.95 > coverage(plain)

@@ -31,8 +31,8 @@ def posterior(similarities: Tensor, factor: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_many_answers_recover_the_scale_and_the_exponent(scale: float) -> None:
     similarities, answers = sample(4000, scale)
-    found = answered_scale(similarities, answers, 0.1, 1.0)
-    assert found == pytest.approx(scale, rel=0.1)
+    fitted_scale = answered_scale(similarities, answers, 0.1, 1.0)
+    assert fitted_scale == pytest.approx(scale, rel=0.1)
     labels, probabilities = posterior(similarities, 8.0)
     exponent = answered_exponent(labels, probabilities, answers, 0.1)
     assert 8 * exponent == pytest.approx(scale, rel=0.1)
@@ -91,8 +91,8 @@ def test_answers_of_one_kind_give_a_finite_factor_on_their_side(are_right: bool)
 def test_answers_of_one_class_calibrate_too() -> None:
     similarities, answers = sample(2000, 1.0)
     is_first = answers == 0
-    found = answered_scale(similarities[is_first], answers[is_first], 0.5, 1.0)
-    assert 0.5 < found < 2
+    fitted_scale = answered_scale(similarities[is_first], answers[is_first], 0.5, 1.0)
+    assert 0.5 < fitted_scale < 2
 
 
 def test_an_answer_that_is_not_stored_counts_as_a_wrong_label() -> None:
@@ -125,5 +125,5 @@ def test_labels_do_not_change(seed: int, images: int, label_free: float) -> None
     exponent = answered_exponent(
         probabilities.argsort(dim=1, descending=True), probabilities, answers, label_free
     )
-    after = calibrated(probabilities, exponent)
-    assert bool((after[:, :1] >= after).all())
+    rows = calibrated(probabilities, exponent)
+    assert bool((rows[:, :1] >= rows).all())

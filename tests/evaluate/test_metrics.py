@@ -47,33 +47,33 @@ LABELS = torch.tensor([0, 1, 1, 0])
 
 
 def test_evaluation_of_a_hand_computed_example() -> None:
-    found = evaluate_predictions("zero-shot", EXAMPLE, LABELS, None)
-    assert found.images == 4
-    assert found.top1 == accuracy_interval(2, 4)
-    assert found.top5 == 1.0
-    assert found.classes == (ClassAccuracy(1, 2), ClassAccuracy(1, 2), ClassAccuracy(0, 0))
-    assert found.mean_per_class == 0.5
-    assert found.gain is None
+    evaluation = evaluate_predictions("zero-shot", EXAMPLE, LABELS, None)
+    assert evaluation.images == 4
+    assert evaluation.top1 == accuracy_interval(2, 4)
+    assert evaluation.top5 == 1.0
+    assert evaluation.classes == (ClassAccuracy(1, 2), ClassAccuracy(1, 2), ClassAccuracy(0, 0))
+    assert evaluation.mean_per_class == 0.5
+    assert evaluation.gain is None
 
 
 @given(classified())
 def test_every_figure_equals_slow_counting(case: tuple[Tensor, Tensor]) -> None:
     similarities, labels = case
-    found = evaluate_predictions("adapted", similarities, labels, None)
+    evaluation = evaluate_predictions("adapted", similarities, labels, None)
     ranked = [order(row) for row in similarities]
-    first = [best[0] == label for best, label in zip(ranked, labels.tolist(), strict=True)]
+    is_top1 = [best[0] == label for best, label in zip(ranked, labels.tolist(), strict=True)]
     among_five = [label in best[:5] for best, label in zip(ranked, labels.tolist(), strict=True)]
-    assert found.top1 == accuracy_interval(sum(first), len(first))
-    assert found.top5 == pytest.approx(sum(among_five) / len(among_five))
+    assert evaluation.top1 == accuracy_interval(sum(is_top1), len(is_top1))
+    assert evaluation.top5 == pytest.approx(sum(among_five) / len(among_five))
     shares = []
-    for index, one in enumerate(found.classes):
-        right = [ok for ok, label in zip(first, labels.tolist(), strict=True) if label == index]
-        assert (one.correct, one.images) == (sum(right), len(right))
+    for index, class_accuracy in enumerate(evaluation.classes):
+        right = [ok for ok, label in zip(is_top1, labels.tolist(), strict=True) if label == index]
+        assert (class_accuracy.correct, class_accuracy.images) == (sum(right), len(right))
         if right:
             shares.append(sum(right) / len(right))
-    assert len(found.classes) == similarities.shape[1]
-    assert found.mean_per_class == pytest.approx(sum(shares) / len(shares))
-    assert is_correct(similarities, labels).tolist() == first
+    assert len(evaluation.classes) == similarities.shape[1]
+    assert evaluation.mean_per_class == pytest.approx(sum(shares) / len(shares))
+    assert is_correct(similarities, labels).tolist() == is_top1
     assert is_correct(similarities, labels).equal(similarities.argmax(dim=1) == labels)
 
 
@@ -96,11 +96,17 @@ class TestGain:
     @given(classified(), st.randoms(use_true_random=False))
     def test_gain_is_the_difference_of_top1(self, case: tuple[Tensor, Tensor], random) -> None:  # type: ignore[no-untyped-def]
         similarities, labels = case
-        other = similarities[:, random.sample(range(similarities.shape[1]), similarities.shape[1])]
-        before = evaluate_predictions("zero-shot", other, labels, None)
-        after = evaluate_predictions("adapted", similarities, labels, is_correct(other, labels))
-        assert after.gain is not None
-        assert after.gain.value == pytest.approx(after.top1.value - before.top1.value)
+        zero_shot = similarities[
+            :, random.sample(range(similarities.shape[1]), similarities.shape[1])
+        ]
+        zero_shot_evaluation = evaluate_predictions("zero-shot", zero_shot, labels, None)
+        adapted_evaluation = evaluate_predictions(
+            "adapted", similarities, labels, is_correct(zero_shot, labels)
+        )
+        assert adapted_evaluation.gain is not None
+        assert adapted_evaluation.gain.value == pytest.approx(
+            adapted_evaluation.top1.value - zero_shot_evaluation.top1.value
+        )
 
 
 class TestMistakes:

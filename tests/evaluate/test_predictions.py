@@ -40,17 +40,17 @@ def test_scores_are_softmax_probabilities_of_scaled_similarities() -> None:
     assert [row.image for row in rows] == ["a", "b"]
     assert (rows[0].label, rows[0].name) == (1, NAMES[1])
     assert rows[0].confidence == rows[0].classes[0].score
-    assert [one.name for one in rows[0].classes] == [NAMES[1], NAMES[2]]
+    assert [option.name for option in rows[0].classes] == [NAMES[1], NAMES[2]]
     total = math.exp(1) + math.exp(3) + math.exp(2)
     expected = [math.exp(3) / total, math.exp(2) / total]
-    assert [one.score for one in rows[0].classes] == pytest.approx(expected)
+    assert [option.score for option in rows[0].classes] == pytest.approx(expected)
     assert rows[1].classes[0] == ClassScore("cat", pytest.approx(1 / (1 + 2 * math.exp(-5))), 0)
 
 
 def test_top_k_above_the_number_of_classes_gives_all() -> None:
     rows = predict_rows(["a", "b"], SIMILARITIES, NAMES, logit_scale=10.0, top_k=9)
     assert [len(row.classes) for row in rows] == [3, 3]
-    assert sum(one.score for one in rows[0].classes) == pytest.approx(1)
+    assert sum(option.score for option in rows[0].classes) == pytest.approx(1)
 
 
 def test_csv_quotes_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_match_column_is_empty_for_rows_without_match() -> None:
     columns = Columns(classes=1, source=True, match=True)
     csv_rows, jsonl = io.StringIO(), io.StringIO()
     stream_predictions(csv_rows, rows, "csv", columns)
-    found = [*csv.DictReader(io.StringIO(csv_rows.getvalue()))]
-    assert [*found[0]][:4] == ["image", "source", "match", "class_1"]
-    assert [row["match"] for row in found] == ["0.123457", ""]
+    table = [*csv.DictReader(io.StringIO(csv_rows.getvalue()))]
+    assert [*table[0]][:4] == ["image", "source", "match", "class_1"]
+    assert [row["match"] for row in table] == ["0.123457", ""]
     stream_predictions(jsonl, rows, "jsonl", columns)
-    assert [json.loads(one)["match"] for one in jsonl.getvalue().splitlines()] == [0.123457, None]
+    assert [json.loads(line)["match"] for line in jsonl.getvalue().splitlines()] == [0.123457, None]
 
 
 def test_jsonl_has_one_object_per_line() -> None:

@@ -30,16 +30,16 @@ def estimated(posteriors: Tensor) -> Tensor:
 
 def test_estimate_recovers_the_priors_of_calibrated_posteriors() -> None:
     posteriors, _ = calibrated(20_000)
-    found = estimated(posteriors)
-    assert torch.allclose(found, TRUE, atol=0.015)
-    assert float(found.sum()) == pytest.approx(1)
+    priors = estimated(posteriors)
+    assert torch.allclose(priors, TRUE, atol=0.015)
+    assert float(priors.sum()) == pytest.approx(1)
 
 
 def test_the_estimate_is_a_fixed_point() -> None:
     posteriors, _ = calibrated(500)
-    found = estimated(posteriors)
-    again = reweighted(posteriors, found / 0.25).mean(dim=0)
-    assert torch.allclose(again, found, atol=1e-6)
+    priors = estimated(posteriors)
+    next_estimate = reweighted(posteriors, priors / 0.25).mean(dim=0)
+    assert torch.allclose(next_estimate, priors, atol=1e-6)
 
 
 def test_order_of_the_classes_of_an_image_does_not_matter() -> None:
@@ -55,9 +55,9 @@ def test_prior_of_a_single_class_is_one() -> None:
 
 def test_estimate_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     posteriors, _ = calibrated(300)
-    whole = estimated(posteriors)
+    priors_at_once = estimated(posteriors)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 40)
-    assert torch.allclose(estimated(posteriors), whole, atol=1e-12)
+    assert torch.allclose(estimated(posteriors), priors_at_once, atol=1e-12)
 
 
 def test_row_with_zero_products_is_unchanged() -> None:

@@ -16,11 +16,11 @@ ONE = Answer("k1", "class", "cat", "evidence", "demo", "2026-01-01T00:00:00+00:0
 
 
 def test_answers_are_read_back(tmp_path: Path) -> None:
-    odd = replace(ONE, key="k2", label='a "quoted"\nname \u2028')
-    append_answers(tmp_path / "review.jsonl", [ONE, odd])
+    odd_answer = replace(ONE, key="k2", label='a "quoted"\nname \u2028')
+    append_answers(tmp_path / "review.jsonl", [ONE, odd_answer])
     append_answers(tmp_path / "review.jsonl", [replace(ONE, key="k3")])
-    assert [one.key for one in read_answers(tmp_path / "review.jsonl")] == ["k1", "k2", "k3"]
-    assert read_answers(tmp_path / "review.jsonl")[1] == odd
+    assert [read.key for read in read_answers(tmp_path / "review.jsonl")] == ["k1", "k2", "k3"]
+    assert read_answers(tmp_path / "review.jsonl")[1] == odd_answer
     assert read_answers(tmp_path / "missing.jsonl") == []
 
 
@@ -30,7 +30,7 @@ def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
     for size in range(1, 60):
         path.write_bytes(path.read_bytes()[:-1])
         append_answers(path, [replace(ONE, key=f"after {size}")])
-        assert [one.key for one in read_answers(path)][-1] == f"after {size}"
+        assert [read.key for read in read_answers(path)][-1] == f"after {size}"
         path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0])
 
 
@@ -80,5 +80,5 @@ def test_processes_that_append_at_the_same_time_lose_nothing(tmp_path: Path) -> 
         for number in range(3)
     ]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    keys = [one.key for one in read_answers(path)]
+    keys = [read.key for read in read_answers(path)]
     assert sorted(keys) == sorted(f"{n}-{i}" for n in range(3) for i in range(100))

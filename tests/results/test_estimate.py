@@ -52,15 +52,16 @@ def compared(
     return population(keys, labels, labels, taught, series)
 
 
-def true_gain(found: Population) -> float:
+def true_gain(population: Population) -> float:
     right = [
-        (one.adapted == TRUTH[one.key]) - (one.zero_shot == TRUTH[one.key]) for one in found.images
+        (image.adapted == TRUTH[image.key]) - (image.zero_shot == TRUTH[image.key])
+        for image in population.images
     ]
     return sum(right) / len(right)
 
 
-def after(found: Population, answers: list[Answer]) -> Estimate:
-    return estimate(found, {one.key: one for one in answers}, NAMES)
+def after(population: Population, answers: list[Answer]) -> Estimate:
+    return estimate(population, {answer.key: answer for answer in answers}, NAMES)
 
 
 def test_images_of_a_series_share_its_answer_and_the_sentence_counts_answers() -> None:
@@ -68,43 +69,57 @@ def test_images_of_a_series_share_its_answer_and_the_sentence_counts_answers() -
     truth = {key: number // 30 % 3 for number, key in enumerate(KEYS)}
     zero_shot = [(truth[key] + number % 2) % 3 for number, key in enumerate(KEYS)]
     adapted = [(truth[key] + number % 5 // 4) % 3 for number, key in enumerate(KEYS)]
-    found = compared(KEYS, zero_shot, adapted, [0.5] * 300, series=series)
-    asked = dict[str, Answer]()
-    while image := next(measurements(found, asked), None):
-        asked[image.key] = answer(image.key, label=truth[image.key])
+    population = compared(KEYS, zero_shot, adapted, [0.5] * 300, series=series)
+    answer_by_key = dict[str, Answer]()
+    while image := next(measurements(population, answer_by_key), None):
+        answer_by_key[image.key] = answer(image.key, label=truth[image.key])
         every_answer = {
-            one.key: answer(one.key, label=truth[one.key])
-            for one in found.images
-            if one.series in {other.series for other in found.images if other.key in asked}
+            series_image.key: answer(series_image.key, label=truth[series_image.key])
+            for series_image in population.images
+            if series_image.series
+            in {shown.series for shown in population.images if shown.key in answer_by_key}
         }
-        now, full = estimate(found, asked, NAMES), estimate(found, every_answer, NAMES)
-        assert (now.gain, now.zero_shot, now.adapted) == (full.gain, full.zero_shot, full.adapted)
-        assert now.series <= len(asked)
-    assert sorted(image.series for image in found.images if image.key in asked) == [*range(10)]
-    assert now.answered == len(found.disagreements) == 150
-    assert now.gain.low == pytest.approx(0.3) == now.gain.high
-    first = found.disagreements[0]
-    once = estimate(found, {first.key: answer(first.key, label=truth[first.key])}, NAMES)
+        so_far, full = (
+            estimate(population, answer_by_key, NAMES),
+            estimate(population, every_answer, NAMES),
+        )
+        assert (so_far.gain, so_far.zero_shot, so_far.adapted) == (
+            full.gain,
+            full.zero_shot,
+            full.adapted,
+        )
+        assert so_far.series <= len(answer_by_key)
+    assert sorted(image.series for image in population.images if image.key in answer_by_key) == [
+        *range(10)
+    ]
+    assert so_far.answered == len(population.disagreements) == 150
+    assert so_far.gain.low == pytest.approx(0.3) == so_far.gain.high
+    image_first = population.disagreements[0]
+    once = estimate(
+        population, {image_first.key: answer(image_first.key, label=truth[image_first.key])}, NAMES
+    )
     assert once.series == 1
-    part = estimate(found, {key: asked[key] for key in [*asked][:6]}, NAMES)
+    part = estimate(population, {key: answer_by_key[key] for key in [*answer_by_key][:6]}, NAMES)
     assert f"After {part.series} answers about {part.answered} images: " in Evidence(part).sentence
 
 
 def test_the_rhythm_of_questions_counts_answers_and_not_images() -> None:
     series = [number // 4 for number in range(300)]
-    found = compared(KEYS, [0] * 300, [int(n % 8 < 4) for n in range(300)], [0.5] * 300, (), series)
-    asked, kinds = dict[str, Answer](), []
+    population = compared(
+        KEYS, [0] * 300, [int(n % 8 < 4) for n in range(300)], [0.5] * 300, (), series
+    )
+    answer_by_key, kinds = dict[str, Answer](), []
     for _ in range(12):
-        image = next(measurements(found, asked))
-        asked[image.key] = answer(image.key)
+        image = next(measurements(population, answer_by_key))
+        answer_by_key[image.key] = answer(image.key)
         kinds.append(image.disagrees)
     assert kinds == [True, True, True, False] * 3
 
 
 def test_images_alone_are_drawn_as_before() -> None:
-    found = models()
-    strata = [[*found.disagreements], *map(list, found.agreements)]
-    drawn = [*measurements(found, {})]
+    population = models()
+    strata = [[*population.disagreements], *map(list, population.agreements)]
+    drawn = [*measurements(population, {})]
     assert len(drawn) == 300
     assert [image for image in drawn if image.disagrees] == strata[0]
     assert [image for image in drawn if image in strata[1]] == strata[1]
@@ -112,89 +127,91 @@ def test_images_alone_are_drawn_as_before() -> None:
 
 
 def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
-    found = models()
-    full = after(found, [answer(key) for key in KEYS])
-    assert full.gain.low == pytest.approx(true_gain(found))
-    assert full.gain.high == pytest.approx(true_gain(found))
-    right = sum(one.adapted == TRUTH[one.key] for one in found.images) / len(KEYS)
+    population = models()
+    full = after(population, [answer(key) for key in KEYS])
+    assert full.gain.low == pytest.approx(true_gain(population))
+    assert full.gain.high == pytest.approx(true_gain(population))
+    right = sum(image.adapted == TRUTH[image.key] for image in population.images) / len(KEYS)
     assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
     assert full.better == "adapted"
-    points = f"{100 * true_gain(found):+.1f} points"
+    points = f"{100 * true_gain(population):+.1f} points"
     assert Evidence(full).sentence == (
-        f"All {len(found.disagreements)} disagreements are answered: the adapted model changes "
-        f"accuracy by {points} on the {len(KEYS)} images of this review."
+        f"All {len(population.disagreements)} disagreements are answered: the adapted model "
+        f"changes accuracy by {points} on the {len(KEYS)} images of this review."
     )
 
 
 def test_the_interval_shrinks_around_the_gain() -> None:
-    found, reach = models(), []
+    population, reach = models(), []
     for count in (0, 10, 30, 60):
-        now = after(found, [answer(one.key) for one in found.disagreements[:count]])
-        assert now.answered == count
-        assert now.gain.low - 1e-9 <= true_gain(found) <= now.gain.high + 1e-9
-        reach.append(now.gain.high - now.gain.low)
+        so_far = after(
+            population, [answer(image.key) for image in population.disagreements[:count]]
+        )
+        assert so_far.answered == count
+        assert so_far.gain.low - 1e-9 <= true_gain(population) <= so_far.gain.high + 1e-9
+        reach.append(so_far.gain.high - so_far.gain.low)
     assert reach == sorted(reach, reverse=True)
-    assert reach[0] == pytest.approx(2 * len(found.disagreements) / len(KEYS))
+    assert reach[0] == pytest.approx(2 * len(population.disagreements) / len(KEYS))
 
 
 def test_error_probabilities_of_the_strata_add_up_to_five_percent() -> None:
-    found = models()
-    strata = [found.disagreements, *found.agreements]
-    answered = [one for images in strata for one in images[:30]]
-    now = after(found, [answer(one.key) for one in answered])
+    population = models()
+    strata = [population.disagreements, *population.agreements]
+    answered = [image for images in strata for image in images[:30]]
+    so_far = after(population, [answer(image.key) for image in answered])
     expected = [0.0, 0.0]
     for images in strata:
-        right = [float(one.adapted == TRUTH[one.key]) for one in images[:30]]
+        right = [float(image.adapted == TRUTH[image.key]) for image in images[:30]]
         mean = confidence_sequence(right, len(images), 0, 1, level=1 - 0.05 / len(strata))
         expected[0] += mean.low * len(images) / len(KEYS)
         expected[1] += mean.high * len(images) / len(KEYS)
     assert len(strata) == 3
-    assert (now.adapted.low, now.adapted.high) == pytest.approx(expected)
+    assert (so_far.adapted.low, so_far.adapted.high) == pytest.approx(expected)
 
 
 def test_only_answers_before_the_first_gap_count() -> None:
-    found = models()
-    chosen = [one.key for one in found.disagreements[:20]]
-    gap = after(found, [answer(key) for key in chosen if key != chosen[5]])
+    population = models()
+    keys = [image.key for image in population.disagreements[:20]]
+    gap = after(population, [answer(key) for key in keys if key != keys[5]])
     assert gap.answered == 5
 
 
 def test_only_answers_before_the_first_unanswered_image_count() -> None:
-    found = models()
-    chosen = [image.key for image in found.disagreements[:20]]
-    mixed = after(found, [answer(key) for key in chosen if key != chosen[3]])
+    population = models()
+    keys = [image.key for image in population.disagreements[:20]]
+    mixed = after(population, [answer(key) for key in keys if key != keys[3]])
     assert (mixed.answered, mixed.waiting) == (3, 16)
 
 
 def test_none_of_these_is_wrong_for_both_and_unsure_is_bounded_both_ways() -> None:
-    found = models()
-    chosen = [one.key for one in found.disagreements[:40]]
-    none = after(found, [answer(key, "none") for key in chosen])
+    population = models()
+    keys = [image.key for image in population.disagreements[:40]]
+    none = after(population, [answer(key, "none") for key in keys])
     assert (none.neither, none.gain.value) == (40, 0)
-    known = after(found, [answer(key) for key in chosen])
+    classified = after(population, [answer(key) for key in keys])
     unsure = after(
-        found, [answer(key, "unsure" if key in chosen[:5] else "class") for key in chosen]
+        population, [answer(key, "unsure" if key in keys[:5] else "class") for key in keys]
     )
     assert unsure.unsure == 5
     for label in range(3):
-        other = after(
-            found, [answer(key, label=label if key in chosen[:5] else None) for key in chosen]
+        one_other = after(
+            population, [answer(key, label=label if key in keys[:5] else None) for key in keys]
         )
-        assert unsure.gain.low <= other.gain.low + 1e-9
-        assert other.gain.high - 1e-9 <= unsure.gain.high
-    assert unsure.gain.high - unsure.gain.low > known.gain.high - known.gain.low
+        assert unsure.gain.low <= one_other.gain.low + 1e-9
+        assert one_other.gain.high - 1e-9 <= unsure.gain.high
+    assert unsure.gain.high - unsure.gain.low > classified.gain.high - classified.gain.low
 
 
 def test_copies_are_one_image_and_the_order_belongs_to_the_content() -> None:
-    twice = compared(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600)
-    assert len(twice.images) == 300
-    other = compared(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300)
-    assert [one.key for one in other.images] == [one.key for one in twice.images]
+    duplicated = compared(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600)
+    assert len(duplicated.images) == 300
+    reordered = compared(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300)
+    assert [image.key for image in reordered.images] == [image.key for image in duplicated.images]
 
 
 def test_images_that_taught_the_model_do_not_measure_it() -> None:
-    found = compared(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
-    assert {image.key for image in found.images} == {*KEYS[40:]}
+    population = compared(KEYS, [0] * 300, [1] * 300, [0.5] * 300, KEYS[:40])
+    assert {image.key for image in population.images} == {*KEYS[40:]}
 
 
 @pytest.mark.thorough
@@ -208,25 +225,29 @@ def test_with_series_the_gain_is_unbiased_and_covered_after_every_answer() -> No
     series = [number for number, size in enumerate(sizes) for _ in range(size)]
     truth = [number % 3 for number in series]
     right = [size > 12 for size in sizes]
-    zero_shot = [(label + right[one]) % 3 for label, one in zip(truth, series, strict=True)]
-    adapted = [(label + (not right[one])) % 3 for label, one in zip(truth, series, strict=True)]
-    gain = sum(2 * right[one] - 1 for one in series) / len(series)
-    gain_of_series = sum(2 * one - 1 for one in right) / len(right)
+    zero_shot = [(label + right[number]) % 3 for label, number in zip(truth, series, strict=True)]
+    adapted = [
+        (label + (not right[number])) % 3 for label, number in zip(truth, series, strict=True)
+    ]
+    gain = sum(2 * right[number] - 1 for number in series) / len(series)
+    gain_of_series = sum(2 * number - 1 for number in right) / len(right)
     assert gain > gain_of_series + 0.2
     reviewers, covered, gains = 100, 0, list[float]()
     for _ in range(reviewers):
         keys = [f"{numbers.getrandbits(64):x}" for _ in series]
-        found = compared(keys, zero_shot, adapted, [0.5] * len(keys), series=series)
+        population = compared(keys, zero_shot, adapted, [0.5] * len(keys), series=series)
         label = dict(zip(keys, truth, strict=True))
-        asked, estimates = dict[str, Answer](), []
-        for image, _ in zip(measurements(found, {}), range(10), strict=False):
-            asked[image.key] = answer(image.key, label=label[image.key])
-            estimates.append(estimate(found, asked, NAMES))
-        assert [one.series for one in estimates] == [*range(1, 11)]
-        covered += all(one.gain.low - 1e-9 <= gain <= one.gain.high + 1e-9 for one in estimates)
-        first = estimates[0].answered
-        gains.append(2 * right[found.images[0].series] - 1)
-        assert first == 1 or found.images[1].series == found.images[0].series
+        answer_by_key, estimates = dict[str, Answer](), []
+        for image, _ in zip(measurements(population, {}), range(10), strict=False):
+            answer_by_key[image.key] = answer(image.key, label=label[image.key])
+            estimates.append(estimate(population, answer_by_key, NAMES))
+        assert [so_far.series for so_far in estimates] == [*range(1, 11)]
+        covered += all(
+            so_far.gain.low - 1e-9 <= gain <= so_far.gain.high + 1e-9 for so_far in estimates
+        )
+        answered_first = estimates[0].answered
+        gains.append(2 * right[population.images[0].series] - 1)
+        assert answered_first == 1 or population.images[1].series == population.images[0].series
     assert covered >= 0.95 * reviewers
     assert abs(mean(gains) - gain) < 3.5 * stdev(gains) / reviewers**0.5
 
@@ -241,33 +262,44 @@ def test_the_gain_is_unbiased_and_covered_at_every_stop() -> None:
     stops, reviewers = (8, 24), 150
     for right, changed in ((0.7, 0.4), (0.6, 0.3)):
         adapted = [
-            before if numbers.random() > changed else true if numbers.random() < right else 2
-            for before, true in zip(zero_shot, truth, strict=True)
+            zero_shot_label
+            if numbers.random() > changed
+            else true_label
+            if numbers.random() < right
+            else 2
+            for zero_shot_label, true_label in zip(zero_shot, truth, strict=True)
         ]
-        before, after = (
+        zero_shot_top1, adapted_top1 = (
             sum(map(int.__eq__, labels, truth)) / images for labels in (zero_shot, adapted)
         )
         gains, covered = list[float](), 0
         for _ in range(reviewers):
             keys = [f"{numbers.getrandbits(64):x}" for _ in range(images)]
-            found = compared(keys, zero_shot, adapted, truth)
+            population = compared(keys, zero_shot, adapted, truth)
             label = dict(zip(keys, truth, strict=True))
-            asked = [
-                answer(one.key, label=label[one.key]) for one in found.disagreements[: stops[-1]]
+            given_answers = [
+                answer(image.key, label=label[image.key])
+                for image in population.disagreements[: stops[-1]]
             ]
             estimates = [
-                estimate(found, {one.key: one for one in asked[:stop]}, NAMES) for stop in stops
+                estimate(population, {each.key: each for each in given_answers[:stop]}, NAMES)
+                for stop in stops
             ]
             covered += all(
-                one.gain.low - 1e-9 <= after - before <= one.gain.high + 1e-9 for one in estimates
+                estimated.gain.low - 1e-9
+                <= adapted_top1 - zero_shot_top1
+                <= estimated.gain.high + 1e-9
+                for estimated in estimates
             )
             gains.append(estimates[-1].gain.value)
         assert covered >= 0.94 * reviewers
-        assert abs(mean(gains) - (after - before)) < 3.5 * stdev(gains) / reviewers**0.5
+        assert (
+            abs(mean(gains) - (adapted_top1 - zero_shot_top1)) < 3.5 * stdev(gains) / reviewers**0.5
+        )
 
 
 def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
-        found = compared(KEYS[:count], [0] * count, adapted, [0.5] * count)
-        assert len(Evidence(after(found, [])).lines) == 1
+        population = compared(KEYS[:count], [0] * count, adapted, [0.5] * count)
+        assert len(Evidence(after(population, [])).lines) == 1

@@ -62,7 +62,7 @@ def task(image: str, *annotations: Sequence[str], **data: str) -> dict[str, Any]
 
 def labels(path: Path, images: NamedImages, names: Sequence[str] = NAMES) -> dict[str, int | None]:
     """Return the labels in a file by content key."""
-    return {key: given.label for key, given in read_labels(path, images, names).items()}
+    return {key: given_label.label for key, given_label in read_labels(path, images, names).items()}
 
 
 def test_every_format_gives_the_same_labels(images: NamedImages, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_images_are_found_by_paths_and_in_another_unicode_form(tmp_path: Path) -
         "photos/3.jpg;bird",
     )
     path = csv_file(tmp_path, *rows, header="path;class")
-    given = labels(path, images, ("K\u00e4fer", "dog", "bird"))
-    assert given == {"Müller.jpg": 0, "1.jpg": 1, "2.jpg": 2, "3.jpg": 2}
+    labels_found = labels(path, images, ("K\u00e4fer", "dog", "bird"))
+    assert labels_found == {"Müller.jpg": 0, "1.jpg": 1, "2.jpg": 2, "3.jpg": 2}
 
 
 def test_other_images_are_examples(
@@ -129,8 +129,8 @@ def test_other_images_are_examples(
         (tmp_path / folder / f"{folder}.jpg").write_bytes(folder.encode())
     monkeypatch.chdir(tmp_path / "here")
     rows = ("there/there.jpg,cat", "here.jpg,dog", "0.jpg,bird")
-    given = labels(csv_file(tmp_path, *rows), images)
-    assert given == {digest(b"there"): 0, digest(b"here"): 1, key(0): 2}
+    labels_found = labels(csv_file(tmp_path, *rows), images)
+    assert labels_found == {digest(b"there"): 0, digest(b"here"): 1, key(0): 2}
     assert [image.path.name for image in images.examples.values()] == ["there.jpg", "here.jpg"]
 
 
@@ -221,7 +221,7 @@ def test_an_image_beside_the_class_folders_is_refused(images: NamedImages, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("given", "what"),
+    ("given_labels", "what"),
     [
         ({}, "there is no label"),
         ({"a": 1}, 'the only label is of the class "dog"'),
@@ -229,9 +229,11 @@ def test_an_image_beside_the_class_folders_is_refused(images: NamedImages, tmp_p
         ({"a": 0, "b": 1}, "all 2 images have a label"),
     ],
 )
-def test_labels_that_leave_nothing_to_do_are_refused(given: dict[str, int], what: str) -> None:
+def test_labels_that_leave_nothing_to_do_are_refused(
+    given_labels: dict[str, int], what: str
+) -> None:
     with pytest.raises(LatteError, match=what):
-        refuse_useless(given, ["a", "b"], NAMES, "labels.csv")
+        refuse_useless(given_labels, ["a", "b"], NAMES, "labels.csv")
     refuse_useless({"a": 0, "x": 1}, ["a", "b"], NAMES, "labels.csv")
 
 
@@ -250,9 +252,9 @@ def test_a_file_name_without_its_folder_names_its_only_image(
     nested: NamedImages, tmp_path: Path
 ) -> None:
     rows = ("2.jpg,cat", "M\u00fcller.jpg,dog", "2.png,bird", "left-out.jpg,cat")
-    given = labels(csv_file(tmp_path, *rows), nested)
+    labels_found = labels(csv_file(tmp_path, *rows), nested)
     expected = {"a/2.jpg": 0, "b/Mu\u0308ller.jpg": 1, "2.png": 2, digest(b"left out"): 0}
-    assert given == expected
+    assert labels_found == expected
 
 
 def test_a_file_name_of_several_images_is_refused_with_two_of_them(

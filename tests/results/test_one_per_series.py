@@ -25,14 +25,14 @@ def test_the_most_confident_image_of_a_series_is_shown_in_its_place() -> None:
 
 
 def test_images_without_an_answer_share_the_newest_of_their_series() -> None:
-    given = [answer(0, "2", "old"), answer(4, "3", "new"), answer(3, "1")]
-    shared = shared_answers(IMAGES, {one.key: one for one in given})
-    labels = {key: one.label for key, one in shared.items()}
+    answers = [answer(0, "2", "old"), answer(4, "3", "new"), answer(3, "1")]
+    shared = shared_answers(IMAGES, {shared_answer.key: shared_answer for shared_answer in answers})
+    labels = {key: shared_answer.label for key, shared_answer in shared.items()}
     assert labels == {"key 0": "old", "key 2": "new", "key 4": "new", "key 3": "cat"}
 
 
 def test_images_alone_share_nothing() -> None:
     alone = [ReviewImage(f"key {number}", number, 0, 1, 0.5, 1, 0.5, number) for number in range(4)]
-    given = {one.key: one for one in (answer(2, "1"), answer(9, "2"))}
+    answers = {newest.key: newest for newest in (answer(2, "1"), answer(9, "2"))}
     assert one_per_series(alone) == alone
-    assert shared_answers(alone, given) == given
+    assert shared_answers(alone, answers) == answers

@@ -25,10 +25,10 @@ def test_reading_finished_runs_imports_no_torch() -> None:
 
 def test_each_file_is_read_once_at_its_first_use(tmp_path: Path) -> None:
     run = open_run(run_folder(tmp_path / "run"))
-    found = run.record
-    assert [one.name for one in found.evaluate.models] == ["zero-shot", "adapted"]
+    record = run.record
+    assert [model.name for model in record.evaluate.models] == ["zero-shot", "adapted"]
     run.folder.results.path.unlink()
-    assert run.record is found
+    assert run.record is record
 
 
 def test_a_missing_file_is_an_error_only_when_it_is_needed(tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ def test_facts_of_a_forgotten_stage_go_with_it(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     record(folder, ("train", "reliability"), "seven of eight")
     RunFolder(folder).results.forget("evaluate", "report")
-    found = open_run(folder).record
-    assert [*found.stages] == ["data", "zero-shot", "describe", "train", "judge"]
-    assert found.evaluate == EvaluateFacts()
-    assert found.train.reliability == "seven of eight"
+    run_record = open_run(folder).record
+    assert [*run_record.stages] == ["data", "zero-shot", "describe", "train", "judge"]
+    assert run_record.evaluate == EvaluateFacts()
+    assert run_record.train.reliability == "seven of eight"
 
 
 def test_the_recipe_of_a_moved_run_is_where_it_moved(tmp_path: Path) -> None:
@@ -154,10 +154,10 @@ def test_a_verdict_among_the_facts_of_training_is_read_as_a_stage_of_its_own(
     stages = recorded(folder, "stages")
     record(folder, ["stages"], {name: stages[name] for name in stages if name != "judge"})
     record(folder, ["train"], {"verdict": {"strength": 0.0, "reason": "so"}, "trains_clip": True})
-    found = open_finished(folder).record
-    assert [*found.stages] == [*stages]
-    assert found.judge.used == "zero-shot"
-    assert found.train == TrainFacts(trains_clip=True)
+    run_record = open_finished(folder).record
+    assert [*run_record.stages] == [*stages]
+    assert run_record.judge.used == "zero-shot"
+    assert run_record.train == TrainFacts(trains_clip=True)
     RunFolder(folder).results.forget("report")
     assert "verdict" not in recorded(folder, "train")
     assert recorded(folder, "judge", "verdict", "reason") == "so"
