@@ -31,9 +31,9 @@ def contrast(
 
 def loop(images: Tensor, targets: Tensor, weights: list[float]) -> float:
     """Definition of the loss in loops over pairs, at scale 10."""
-    kept = [i for i, weight in enumerate(weights) if weight > 0]
+    weighted = [i for i, weight in enumerate(weights) if weight > 0]
     total = 0.0
-    for i in kept:
+    for i in weighted:
         for direction in ("image picks target", "target picks image"):
             logit = {
                 j: 10.0
@@ -42,11 +42,11 @@ def loop(images: Tensor, targets: Tensor, weights: list[float]) -> float:
                     if direction == "image picks target"
                     else images[j] @ targets[i]
                 )
-                for j in kept
+                for j in weighted
             }
             everything = math.log(sum(math.exp(value) for value in logit.values()))
             total += weights[i] * (everything - logit[i]) / 2
-    return total / sum(weights) if kept else 0.0
+    return total / sum(weights) if weighted else 0.0
 
 
 @QUICKLY
@@ -74,16 +74,16 @@ def test_sample_of_weight_zero_equals_its_absence() -> None:
     images = unit_rows(5, 8, seed=3).requires_grad_()
     targets = unit_rows(5, 8, seed=4).requires_grad_()
     labels, weights = [0, 1, 0, 1, 0], [1.0, 0.0, 0.5, 1.0, 0.0]
-    there = [0, 2, 3]
+    weighted_rows = [0, 2, 3]
 
     loss = contrast(images, targets, labels, weights)
     gradients = torch.autograd.grad(loss, (images, targets))
 
     without = contrast(
-        images[there],
-        targets[there],
-        [labels[i] for i in there],
-        [weights[i] for i in there],
+        images[weighted_rows],
+        targets[weighted_rows],
+        [labels[i] for i in weighted_rows],
+        [weights[i] for i in weighted_rows],
     )
     expected = torch.autograd.grad(without, (images, targets))
     torch.testing.assert_close(loss, without)

@@ -14,12 +14,12 @@ DECLARED = [*latte_components()]
 
 
 def test_components_are_declared_in_the_order_of_kinds() -> None:
-    kinds = [KINDS.index(one.kind) for one in DECLARED]
+    kinds = [KINDS.index(spec.kind) for spec in DECLARED]
     assert kinds == sorted(kinds)
 
 
-@pytest.mark.parametrize("spec", DECLARED, ids=lambda one: f"{one.kind} {one.name}")
+@pytest.mark.parametrize("spec", DECLARED, ids=lambda spec: f"{spec.kind} {spec.name}")
 def test_component_class_has_the_name_of_its_target(spec: ComponentSpec) -> None:
-    found = import_target(spec.target)
-    assert found.__name__ == spec.target.rpartition(":")[2]
-    assert pickle.loads(pickle.dumps(found)) is found
+    component_class = import_target(spec.target)
+    assert component_class.__name__ == spec.target.rpartition(":")[2]
+    assert pickle.loads(pickle.dumps(component_class)) is component_class

@@ -205,13 +205,17 @@ def test_wordless_texts_are_compared_by_what_they_show() -> None:
     *[st.floats(0, 1) for _ in range(4)],
 )
 def test_larger_shares_hold_back_no_more(
-    texts: list[str], within: float, across: float, more: float, further: float
+    texts: list[str], within: float, across: float, added_within: float, added_across: float
 ) -> None:
     strict = RepetitionOptions(within=within, across=across)
-    lenient = RepetitionOptions(within=max(within, more), across=max(across, further))
+    lenient = RepetitionOptions(within=max(within, added_within), across=max(across, added_across))
     pairs = zip(
         reasons(RepetitionGate, strict, texts),
         reasons(RepetitionGate, lenient, texts),
         strict=True,
     )
-    assert not [1 for first, second in pairs if first is None and second is not None]
+    assert not [
+        1
+        for strict_reason, lenient_reason in pairs
+        if strict_reason is None and lenient_reason is not None
+    ]

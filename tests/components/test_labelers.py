@@ -44,13 +44,13 @@ def test_current_labels_are_the_nearest_prototypes_now() -> None:
     labeler = CurrentLabeler(StreamOptions(), CONTEXT)
     images = torch.eye(3)[[1, 2, 2]]
 
-    (before,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3)))
-    (after,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3).roll(1, 0)))
+    (labels_before,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3)))
+    (labels_after,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3).roll(1, 0)))
 
-    assert before.name == "current"
-    assert before.labels.tolist() == [1, 2, 2]
-    assert before.weights.tolist() == [1.0, 1.0, 1.0]
-    assert after.labels.tolist() == [2, 0, 0]
+    assert labels_before.name == "current"
+    assert labels_before.labels.tolist() == [1, 2, 2]
+    assert labels_before.weights.tolist() == [1.0, 1.0, 1.0]
+    assert labels_after.labels.tolist() == [2, 0, 0]
 
 
 def test_ties_go_to_the_lowest_class() -> None:

@@ -60,10 +60,10 @@ def test_with_a_single_class_all_texts_weigh_alike() -> None:
 
 def test_margins_in_blocks_equal_margins_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, classifier = unit_rows(7, 6, seed=2), one_each(unit_rows(5, 6, seed=9))
-    whole = margins(texts, classifier)
+    margins_at_once = margins(texts, classifier)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 10)
 
-    torch.testing.assert_close(margins(texts, classifier), whole)
+    torch.testing.assert_close(margins(texts, classifier), margins_at_once)
     assert margins(texts[:0], classifier).shape == (0,)
 
 

@@ -35,8 +35,8 @@ def weights_of(aggregator: MomentumPrototypes) -> Tensor:
 
 
 def teach(aggregator: MomentumPrototypes, given_stream: LabelStream, *texts: Tensor) -> Supervision:
-    named = {f"description {index}": text for index, text in enumerate(texts)}
-    return aggregator.supervise(given_stream, named, torch.empty(0))
+    texts_by_description = {f"description {index}": text for index, text in enumerate(texts)}
+    return aggregator.supervise(given_stream, texts_by_description, torch.empty(0))
 
 
 def targets_of(supervision: Supervision) -> Tensor:
@@ -106,16 +106,16 @@ class TestTargets:
 class TestUpdate:
     def test_samples_on_which_streams_agree_count_twice(self) -> None:
         aggregator = prototypes(momentum=0.0)
-        first, second = START[1:2], START[2:3]
-        text = torch.cat([first, second])
+        first_row, second_row = START[1:2], START[2:3]
+        text = torch.cat([first_row, second_row])
 
         agreeing = teach(aggregator, stream([0, 0]), text)
         differing = teach(aggregator, stream([0, 4]), text)
         aggregator.update([agreeing, differing])
 
-        expected = normalize(2 * first + second, dim=1)
+        expected = normalize(2 * first_row + second_row, dim=1)
         torch.testing.assert_close(weights_of(aggregator)[0:1], expected)
-        torch.testing.assert_close(weights_of(aggregator)[4:5], second)
+        torch.testing.assert_close(weights_of(aggregator)[4:5], second_row)
 
     def test_prototypes_of_absent_classes_stay_equal_to_the_bit(self) -> None:
         aggregator = prototypes(momentum=0.5)
@@ -269,8 +269,10 @@ def test_a_description_that_weighs_almost_all_is_almost_alone(mixer: str) -> Non
     start = replace(training_start(START), description_weights={"description 1": 1e9})
     aggregator = MomentumPrototypes(MomentumOptions(mixer=mixer), CONTEXT)
     aggregator.start(start)
-    first, second = unit_rows(2, WIDTH, seed=2), unit_rows(2, WIDTH, seed=3)
-    both = targets_of(teach(aggregator, stream([3, 0]), first, second))
-    alone = targets_of(teach(prototypes(mixer=mixer), stream([3, 0]), second))
-    torch.testing.assert_close(both, alone)
-    assert not torch.allclose(both, targets_of(teach(prototypes(), stream([3, 0]), first, second)))
+    light_texts, heavy_texts = unit_rows(2, WIDTH, seed=2), unit_rows(2, WIDTH, seed=3)
+    targets_of_both = targets_of(teach(aggregator, stream([3, 0]), light_texts, heavy_texts))
+    alone = targets_of(teach(prototypes(mixer=mixer), stream([3, 0]), heavy_texts))
+    torch.testing.assert_close(targets_of_both, alone)
+    assert not torch.allclose(
+        targets_of_both, targets_of(teach(prototypes(), stream([3, 0]), light_texts, heavy_texts))
+    )

@@ -63,9 +63,9 @@ class World:
 def world(seed: int, images: int = 15, noise: float = 0.8) -> World:
     """Return images and texts around classes; with much `noise`, labels change in each round."""
     classes = unit_rows(CLASSES, WIDTH, seed)
-    own = classes[torch.arange(images) % CLASSES]
+    image_prototypes = classes[torch.arange(images) % CLASSES]
     scattered = [
-        normalize(own + noise * unit_rows(images, WIDTH, seed + 1 + place), dim=1)
+        normalize(image_prototypes + noise * unit_rows(images, WIDTH, seed + 1 + place), dim=1)
         for place in range(3)
     ]
     return World(classes, *scattered, class_texts=unit_rows(CLASSES, WIDTH, seed + 9))
@@ -82,8 +82,8 @@ def without_texts(start: TrainingStart) -> TrainingStart:
 
 
 def margin_slowly(text: Tensor, weights: Tensor) -> float:
-    best, second = sorted((float(text @ row) for row in weights), reverse=True)[:2]
-    return best - second + MARGIN_FLOOR
+    best, second_best = sorted((float(text @ row) for row in weights), reverse=True)[:2]
+    return best - second_best + MARGIN_FLOOR
 
 
 def mix_slowly(texts: list[Tensor], weights: Tensor, mixer: str) -> Tensor:
@@ -93,17 +93,21 @@ def mix_slowly(texts: list[Tensor], weights: Tensor, mixer: str) -> Tensor:
     return total / sum(shares)
 
 
-def re_estimated_slowly(of: World, rounds: int, options: Mapping[str, Any]) -> Tensor:
+def re_estimated_slowly(sample: World, rounds: int, options: Mapping[str, Any]) -> Tensor:
     """Reference with loops over images, written from the description of the method."""
     keep, share = options["momentum"], options["image_weight"]
-    shift = of.classes.mean(dim=0) - of.images.mean(dim=0)
-    weights = of.classes
+    shift = sample.classes.mean(dim=0) - sample.images.mean(dim=0)
+    weights = sample.classes
     for _ in range(rounds):
         sums = torch.zeros_like(weights)
-        for row, image in enumerate(of.images):
+        for row, image in enumerate(sample.images):
             current = max(range(CLASSES), key=lambda label: float(image @ weights[label]))
-            for label in (int(of.frozen[row]), current):
-                texts = [of.class_texts[label], of.image_texts[row], of.group_texts[row]]
+            for label in (int(sample.frozen[row]), current):
+                texts = [
+                    sample.class_texts[label],
+                    sample.image_texts[row],
+                    sample.group_texts[row],
+                ]
                 mixed = mix_slowly(texts, weights, options["mixer"])
                 taught = (1 - share) * mixed + share * (image + shift)
                 sums[label] += keep * weights[label] + (1 - keep) * taught
@@ -129,17 +133,17 @@ class TestReference:
         self, seed: int, rounds: int, momentum: float, mixer: str, image_weight: float
     ) -> None:
         options = {"momentum": momentum, "mixer": mixer, "image_weight": image_weight}
-        of = world(seed)
-        found = prototypes(of.start(), rounds=rounds, **options)
-        torch.testing.assert_close(found, re_estimated_slowly(of, rounds, options))
+        sample = world(seed)
+        fitted = prototypes(sample.start(), rounds=rounds, **options)
+        torch.testing.assert_close(fitted, re_estimated_slowly(sample, rounds, options))
 
     def test_labels_do_change_on_the_way(self) -> None:
         """Otherwise the reference would not cover both label streams."""
         changed = 0
         for seed in range(10):
-            of = world(seed)
-            weights = prototypes(of.start(), image_weight=0.0)
-            changed += int(((of.images @ weights.T).argmax(dim=1) != of.frozen).sum())
+            sample = world(seed)
+            weights = prototypes(sample.start(), image_weight=0.0)
+            changed += int(((sample.images @ weights.T).argmax(dim=1) != sample.frozen).sum())
         assert changed > 5
 
 
@@ -161,15 +165,15 @@ class TestProperties:
     @QUICKLY
     @given(seed=st.integers(0, 10_000))
     def test_the_order_of_images_does_not_matter(self, seed: int) -> None:
-        of = world(seed)
-        order = torch.randperm(len(of.images), generator=torch.Generator().manual_seed(seed))
-        other = replace(
-            of,
-            images=of.images[order],
-            image_texts=of.image_texts[order],
-            group_texts=of.group_texts[order],
+        sample = world(seed)
+        order = torch.randperm(len(sample.images), generator=torch.Generator().manual_seed(seed))
+        shuffled = replace(
+            sample,
+            images=sample.images[order],
+            image_texts=sample.image_texts[order],
+            group_texts=sample.group_texts[order],
         )
-        torch.testing.assert_close(prototypes(other.start()), prototypes(of.start()))
+        torch.testing.assert_close(prototypes(shuffled.start()), prototypes(sample.start()))
 
     @QUICKLY
     @given(seed=st.integers(0, 10_000), momentum=st.floats(0, 0.9), image_weight=st.floats(0, 1))
@@ -177,62 +181,68 @@ class TestProperties:
         self, seed: int, momentum: float, image_weight: float
     ) -> None:
         """With certain labels, each prototype is the direction of its images' targets."""
-        of = replace(world(seed, noise=0.05), classes=torch.eye(CLASSES, WIDTH).double())
-        own = of.classes[torch.arange(15) % CLASSES]
-        of = replace(of, images=normalize(own + 0.05 * unit_rows(15, WIDTH, seed), dim=1))
-        of = replace(of, image_texts=of.images, group_texts=of.images, class_texts=of.classes)
-        found = prototypes(
-            of.start(),
+        sample = replace(world(seed, noise=0.05), classes=torch.eye(CLASSES, WIDTH).double())
+        image_classes = sample.classes[torch.arange(15) % CLASSES]
+        sample = replace(
+            sample, images=normalize(image_classes + 0.05 * unit_rows(15, WIDTH, seed), dim=1)
+        )
+        sample = replace(
+            sample, image_texts=sample.images, group_texts=sample.images, class_texts=sample.classes
+        )
+        fitted = prototypes(
+            sample.start(),
             rounds=SETTLED,
             mixer="mean",
             momentum=momentum,
             image_weight=image_weight,
         )
-        mixed = torch.stack([*of.texts(of.frozen).values()]).mean(dim=0)
-        taught = torch.lerp(mixed, of.images + shift_to_texts(of.images, of.classes), image_weight)
-        sums = torch.zeros_like(of.classes).index_add_(0, of.frozen, taught)
-        torch.testing.assert_close(found, normalize(sums, dim=1), atol=2e-5, rtol=0)
+        mixed = torch.stack([*sample.texts(sample.frozen).values()]).mean(dim=0)
+        taught = torch.lerp(
+            mixed, sample.images + shift_to_texts(sample.images, sample.classes), image_weight
+        )
+        sums = torch.zeros_like(sample.classes).index_add_(0, sample.frozen, taught)
+        torch.testing.assert_close(fitted, normalize(sums, dim=1), atol=2e-5, rtol=0)
 
     @QUICKLY
     @given(seed=st.integers(0, 10_000))
     def test_without_texts_or_images_nothing_moves(self, seed: int) -> None:
         start = without_texts(world(seed).start())
-        found = prototypes(start, image_weight=0.0)
-        torch.testing.assert_close(found, start.class_features, rtol=0, atol=1e-12)
+        fitted = prototypes(start, image_weight=0.0)
+        torch.testing.assert_close(fitted, start.class_features, rtol=0, atol=1e-12)
 
     def test_class_without_labels_keeps_its_prototype(self) -> None:
-        of = world(3)
-        seen = of.frozen != 1
-        of = replace(
-            of,
-            images=of.images[seen],
-            image_texts=of.image_texts[seen],
-            group_texts=of.group_texts[seen],
+        sample = world(3)
+        seen = sample.frozen != 1
+        sample = replace(
+            sample,
+            images=sample.images[seen],
+            image_texts=sample.image_texts[seen],
+            group_texts=sample.group_texts[seen],
         )
-        found = prototypes(of.start(), rounds=1)
-        assert torch.equal(found[1], of.classes[1])
-        assert not torch.allclose(found[0], of.classes[0])
+        fitted = prototypes(sample.start(), rounds=1)
+        assert torch.equal(fitted[1], sample.classes[1])
+        assert not torch.allclose(fitted[0], sample.classes[0])
 
 
 class TestRounds:
     def test_rounds_stop_at_the_fixed_point(self) -> None:
-        asked = 0
-        of = world(0, noise=0.1)
+        calls = 0
+        sample = world(0, noise=0.1)
 
         def texts(labels: Tensor) -> dict[str, Tensor]:
-            nonlocal asked
-            asked += 1
-            return of.texts(labels)
+            nonlocal calls
+            calls += 1
+            return sample.texts(labels)
 
-        found = prototypes(replace(of.start(), texts=texts), rounds=SETTLED)
-        assert 4 < asked < SETTLED
-        again = prototypes(of.start(), rounds=2 * SETTLED)
-        assert torch.equal(found, again)
+        fitted = prototypes(replace(sample.start(), texts=texts), rounds=SETTLED)
+        assert 4 < calls < SETTLED
+        fitted_longer = prototypes(sample.start(), rounds=2 * SETTLED)
+        assert torch.equal(fitted, fitted_longer)
 
     def test_each_goes_on_from_the_one_before(self) -> None:
-        of = world(0)
+        sample = world(0)
         distances = [
-            float((prototypes(of.start(), rounds=rounds) - of.classes).norm())
+            float((prototypes(sample.start(), rounds=rounds) - sample.classes).norm())
             for rounds in (1, 2, 3)
         ]
         assert distances == sorted(distances)
@@ -241,10 +251,10 @@ class TestRounds:
 
 class TestImages:
     def test_they_are_moved_to_where_texts_are(self) -> None:
-        of = world(0)
-        moved = of.images + shift_to_texts(of.images, of.classes)
-        torch.testing.assert_close(moved.mean(dim=0), of.classes.mean(dim=0))
-        torch.testing.assert_close(moved[3] - moved[5], of.images[3] - of.images[5])
+        sample = world(0)
+        moved = sample.images + shift_to_texts(sample.images, sample.classes)
+        torch.testing.assert_close(moved.mean(dim=0), sample.classes.mean(dim=0))
+        torch.testing.assert_close(moved[3] - moved[5], sample.images[3] - sample.images[5])
 
     def test_a_gap_between_the_modalities_does_not_drown_a_class_without_images(self) -> None:
         """All images share a direction that no text has, as in CLIP."""
@@ -259,8 +269,8 @@ class TestImages:
             torch.tensor([0, 1, 0, 1]),
             lambda name: images,
         )
-        found = prototypes(start, image_weight=0.3)
-        assert int((unseen @ found.T).argmax()) == 2
+        fitted = prototypes(start, image_weight=0.3)
+        assert int((unseen @ fitted.T).argmax()) == 2
 
     def test_images_alone_do_not_load_texts(self) -> None:
         start = replace(world(0).start(), texts=lambda labels: pytest.fail("texts have no weight"))
@@ -287,11 +297,14 @@ def test_steps_train_towards_prototypes_that_stay() -> None:
 
 @pytest.mark.parametrize("mixer", ["dynamic", "mean"])
 def test_a_description_of_weight_two_counts_as_if_it_stood_twice(mixer: str) -> None:
-    of = world(3)
+    sample = world(3)
     twice = replace(
-        of.start(), texts=lambda labels: {**of.texts(labels), "again": of.texts(labels)["image"]}
+        sample.start(),
+        texts=lambda labels: {**sample.texts(labels), "again": sample.texts(labels)["image"]},
     )
-    weighted = replace(of.start(), description_weights={"image": 2.0})
+    weighted = replace(sample.start(), description_weights={"image": 2.0})
     options = {"rounds": 3, "image_weight": 0.0, "mixer": mixer}
     torch.testing.assert_close(prototypes(weighted, **options), prototypes(twice, **options))
-    assert not torch.allclose(prototypes(weighted, **options), prototypes(of.start(), **options))
+    assert not torch.allclose(
+        prototypes(weighted, **options), prototypes(sample.start(), **options)
+    )

@@ -23,11 +23,11 @@ def loss(supervision: Supervision) -> float:
 @pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.5, 1.0]])
 def test_loss_equals_the_loop_over_pairs(weights: list[float]) -> None:
     total = 0.0
-    for i, one in enumerate(weights):
-        for j, other in enumerate(weights):
+    for i, row_weight in enumerate(weights):
+        for j, column_weight in enumerate(weights):
             sign = 1 if LABELS[i] == LABELS[j] else -1
             logit = 10.0 * float(IMAGES[i] @ TARGETS[j]) - 2.0
-            weight = (one + other) / 2 if one and other else 0.0
+            weight = (row_weight + column_weight) / 2 if row_weight and column_weight else 0.0
             total += weight * math.log1p(math.exp(-sign * logit))
     supervision = Supervision(stream(LABELS, weights), targets=TARGETS, logit_bias=BIAS)
     assert loss(supervision) == pytest.approx(total / sum(weights), rel=1e-5)

@@ -29,12 +29,12 @@ def test_the_engine_learns_from_the_instance_when_to_refresh() -> None:
 
 
 def test_targets_are_the_labels_rows_and_the_classifier_has_all_rows() -> None:
-    given = stream([3, 0, 3])
+    label_stream = stream([3, 0, 3])
 
-    supervision = templates().supervise(given, {}, unit_rows(3, 8, seed=3))
+    supervision = templates().supervise(label_stream, {}, unit_rows(3, 8, seed=3))
 
     rows = unit_rows(4, 8, seed=1)
-    assert supervision.stream is given
+    assert supervision.stream is label_stream
     assert supervision.targets is not None
     assert supervision.classifier is not None
     torch.testing.assert_close(supervision.targets, rows[[3, 0, 3]])

@@ -64,16 +64,16 @@ def test_backbone_without_module_is_refused() -> None:
 @needs_peft
 def test_lora_updates_both_towers_also_if_one_is_convolutional() -> None:
     backbone = build_clip(TIMM_MLP)
-    before = backbone.encode_images(pixels(backbone, 2))
+    features_before = backbone.encode_images(pixels(backbone, 2))
     lora = Lora(LoraOptions(rank=2), CONTEXT)
     added = lora.select(backbone)
     assert {name.partition(".")[0] for name in added} == {"visual", "transformer"}
     with torch.no_grad():
-        for one in added.values():
-            one.add_(0.1)
+        for added_weight in added.values():
+            added_weight.add_(0.1)
         trained = backbone.encode_images(pixels(backbone, 2))
     lora.merge(backbone)
-    assert not torch.allclose(trained, before, atol=1e-3)
+    assert not torch.allclose(trained, features_before, atol=1e-3)
     assert torch.allclose(backbone.encode_images(pixels(backbone, 2)), trained, atol=1e-6)
 
 
@@ -81,15 +81,15 @@ def test_lora_updates_both_towers_also_if_one_is_convolutional() -> None:
 def test_prompts_change_only_texts_with_their_words() -> None:
     backbone = build_clip(TINY_CLIP)
     texts = ["a photo of a cat", "red house"]
-    before = backbone.encode_texts(texts)
+    features_before = backbone.encode_texts(texts)
     prompts = Prompts(PromptsOptions(), CONTEXT)
     (trained,) = prompts.select(backbone).values()
     assert trained.shape == (3, TINY_CLIP["text_cfg"]["width"])
     with torch.no_grad():
         trained.add_(torch.randn_like(trained))
-        after = backbone.encode_texts(texts)
-    assert not torch.allclose(before[0], after[0], atol=1e-3)
-    assert torch.allclose(before[1], after[1], atol=1e-6)
+        features_after = backbone.encode_texts(texts)
+    assert not torch.allclose(features_before[0], features_after[0], atol=1e-3)
+    assert torch.allclose(features_before[1], features_after[1], atol=1e-6)
 
 
 @needs_peft

@@ -253,9 +253,11 @@ def test_list_may_label_own_images_below_either_folder(
 ) -> None:
     (tmp_path / "test.csv").write_text(f"image;label\n{start}a.png;cat\n{start}b.jpg;\n")
     source = dataset(context, evaluation="test.csv")
-    assert [(one.image.id, one.label) for one in source.evaluation_images()] == [("a.png", 0)]
-    own, without_class = source.warnings()
-    assert own.startswith("1 of 1 test images are training images too (own images)")
+    assert [(labelled.image.id, labelled.label) for labelled in source.evaluation_images()] == [
+        ("a.png", 0)
+    ]
+    own_images_warning, without_class = source.warnings()
+    assert own_images_warning.startswith("1 of 1 test images are training images too (own images)")
     assert without_class == "rows of test images without a class, which are left out: 1"
     assert source.audit_labels() == {}
 

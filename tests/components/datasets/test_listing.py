@@ -45,10 +45,10 @@ def test_images_are_listed_by_id_whatever_the_order_of_lines(
     context: Context, folder: Path
 ) -> None:
     write(folder, "path\n" + "\n".join(NAMES))
-    first = dataset(context).training_images()
-    assert [image.id for image in first] == ["a.png", "b.png", "d.png", "sub/c.png"]
+    images_in_order = dataset(context).training_images()
+    assert [image.id for image in images_in_order] == ["a.png", "b.png", "d.png", "sub/c.png"]
     write(folder, "path\n" + "\n".join(NAMES[::-1]))
-    assert dataset(context).training_images() == first
+    assert dataset(context).training_images() == images_in_order
 
 
 @pytest.mark.parametrize("labels", ["cat dog cat dog", "dog dog cat cat", "cat cat cat cat"])
@@ -62,8 +62,8 @@ def test_labels_change_nothing_but_the_audit(context: Context, folder: Path, lab
     labelled = dataset(context)
     assert labelled.training_images() == expected
     assert labelled.class_names == unlabelled.class_names
-    known = {n: ["cat", "dog"].index(c) for n, c in zip(NAMES, labels.split(), strict=True)}
-    assert labelled.audit_labels() == known
+    true_labels = {n: ["cat", "dog"].index(c) for n, c in zip(NAMES, labels.split(), strict=True)}
+    assert labelled.audit_labels() == true_labels
 
 
 def test_unlabelled_rows_are_left_out_of_the_audit(context: Context, folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_labels_may_be_of_own_images(context: Context, folder: Path) -> None:
     write(folder, "image,label\na.png,3\n")
     write(folder, "path\tclass\na.png\tcat\n", "test.tsv")
     source = dataset(context, evaluation="test.tsv")
-    assert [one.image.id for one in source.evaluation_images()] == ["a.png"]
+    assert [labelled.image.id for labelled in source.evaluation_images()] == ["a.png"]
     assert source.audit_labels() == {}, "only the column class_column may hold known classes"
     assert "1 of 1 test images are training images too" in source.warnings()[0]
 
@@ -209,5 +209,5 @@ def test_a_column_with_another_name_is_answered_with_the_option(
     write(folder, "file,name\na.png,cat\n", "own.csv")
     assert "as in: path_column: NAME" in refusal(context, images="own.csv")
     lists = {"images": "own.csv", "evaluation": "own.csv"}
-    said = refusal(context, **lists, path_column="file")
-    assert "no column 'class'" in said and "class_column: NAME" in said
+    message = refusal(context, **lists, path_column="file")
+    assert "no column 'class'" in message and "class_column: NAME" in message

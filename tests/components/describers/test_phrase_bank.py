@@ -63,13 +63,13 @@ def test_the_digest_follows_the_content() -> None:
     text = "[objects]\ncat\ndog\n[colours]\nred\n"
     digest = parse_bank(text, "a").digest
     assert parse_bank("# other comment\n" + text, "b").digest == digest
-    for other in (
+    for changed_text in (
         text.replace("red", "blue"),
         text.replace("cat\ndog", "dog\ncat"),
         text.replace("[colours]", "[textures]"),
         text + "blue\n",
     ):
-        assert parse_bank(other, "a").digest != digest
+        assert parse_bank(changed_text, "a").digest != digest
 
 
 def test_the_built_in_bank_is_broad_and_without_repetition() -> None:

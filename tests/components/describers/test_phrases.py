@@ -100,15 +100,15 @@ def test_what_does_not_stand_out_is_not_said(tmp_path: Path) -> None:
         tmp_path, Clip(), bank="[objects]\ncat\n[colours]\n" + "\n".join(colours), top=1
     )
     prompts = [f"a photo of a {colour} thing." for colour in colours]
-    asked = [asks_about(towards(prompts[3])), asks_about(towards(*prompts[:6]))]
-    assert phrases.describe(asked) == ["a colour3 cat.", "a cat."]
+    requests = [asks_about(towards(prompts[3])), asks_about(towards(*prompts[:6]))]
+    assert phrases.describe(requests) == ["a colour3 cat.", "a cat."]
 
 
 def test_a_phrase_that_is_like_all_texts_does_not_win_everywhere(tmp_path: Path) -> None:
-    common, shown, *others = torch.eye(8)
-    bland = normalize(common + 0.2 * others[0], dim=0)
+    common, shown, *other_axes = torch.eye(8)
+    bland = normalize(common + 0.2 * other_axes[0], dim=0)
     telling = normalize(common + 0.9 * shown, dim=0)
-    features = torch.stack([bland, telling, normalize(common + 0.9 * others[1], dim=0)])
+    features = torch.stack([bland, telling, normalize(common + 0.9 * other_axes[1], dim=0)])
     image = normalize(common + 0.3 * shown, dim=0)
     assert (features @ image).argmax() == 0, "the bland phrase is the nearest"
 
@@ -128,10 +128,10 @@ def test_phrases_are_encoded_once_and_only_when_needed(tmp_path: Path) -> None:
 
 
 def test_prompts_are_not_read(tmp_path: Path) -> None:
-    one, other = describer(tmp_path, Clip()).describe(
+    text, text_of_prompt = describer(tmp_path, Clip()).describe(
         [asks_about(CAT), asks_about(CAT, prompt="Name the colour.")]
     )
-    assert one == other
+    assert text == text_of_prompt
 
 
 def test_a_describer_without_work_does_not_load_the_clip(tmp_path: Path) -> None:
@@ -171,10 +171,10 @@ def test_a_text_does_not_depend_on_its_batch(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     features = normalize(torch.randn(requests, images, 512, generator=generator), dim=-1)
-    asked = [asks_about(*group) for group in features]
+    described = [asks_about(*group) for group in features]
     phrases = describer(tmp_path_factory.mktemp("bank"), Clip())
-    together = phrases.describe(asked)
-    assert together == [text for request in asked for text in phrases.describe([request])]
+    together = phrases.describe(described)
+    assert together == [text for request in described for text in phrases.describe([request])]
 
 
 def test_with_a_real_clip_texts_are_short_distinct_and_repeatable(
@@ -183,9 +183,9 @@ def test_with_a_real_clip_texts_are_short_distinct_and_repeatable(
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randn(40, 3, 32, 32, generator=generator)
     with torch.inference_mode():
-        asked = [asks_about(feature) for feature in tiny_backbone.encode_images(pixels)]
-    texts = describer(tmp_path, tiny_backbone, bank=None).describe(asked)
-    assert describer(tmp_path, tiny_backbone, bank=None).describe(asked[::-1]) == texts[::-1]
+        requests = [asks_about(feature) for feature in tiny_backbone.encode_images(pixels)]
+    texts = describer(tmp_path, tiny_backbone, bank=None).describe(requests)
+    assert describer(tmp_path, tiny_backbone, bank=None).describe(requests[::-1]) == texts[::-1]
     assert len(set(texts)) > 20
     assert max(len(text.split()) for text in texts) <= 20
 
