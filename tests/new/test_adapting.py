@@ -51,16 +51,18 @@ def test_one_command_writes_recipe_run_report_and_labels(
     labelled = colour_images(per_class=2, folder="labelled")
     command = ["adapt", str(photos), "--test", str(labelled), *MODEL, "--quiet"]
     assert run_command_line(command) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     recipe = Path("adapted", f"{photos.name}.yaml")
-    (folder,) = (one.parent for one in Path("adapted").glob("*/pseudo_labels.csv"))
+    (folder,) = (path.parent for path in Path("adapted").glob("*/pseudo_labels.csv"))
     with (folder / "pseudo_labels.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(list(photos.rglob("*.jpg")))
     for words in (str(recipe), str(folder / "report" / "index.html"), "zero-shot", "adapted"):
-        assert words in said, words
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+        assert words in printed, words
+    modification_times = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     assert run_command_line(command) == 0
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")
+    } == modification_times
 
 
 def test_error_about_an_earlier_run_folder_names_the_folder(photos: Path) -> None:
@@ -90,9 +92,9 @@ def test_a_model_folder_starts_at_the_current_folder(photos: Path, tiny_clip_fol
 
 
 def test_one_call_returns_what_load_returns(photos: Path) -> None:
-    names = sorted(one.name for one in photos.iterdir())
+    names = sorted(path.name for path in photos.iterdir())
     model = latte.adapt(photos, names, model="plugin:tiny")
-    (folder,) = (one.parent for one in Path("adapted").glob("*/pseudo_labels.csv"))
+    (folder,) = (path.parent for path in Path("adapted").glob("*/pseudo_labels.csv"))
     assert isinstance(model, Predictor)
     assert model.predict(photos) == latte.load(folder).predict(photos)
     assert model.folder == folder.absolute()
@@ -128,9 +130,9 @@ def test_progress_is_shown_on_standard_error(
     latte.adapt(photos, model="plugin:tiny", runs="silent", progress=False)
     assert capsys.readouterr() == ("", "")
     latte.adapt(photos, model="plugin:tiny", runs="shown")
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "encode images: " in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "encode images: " in printed.err
 
 
 def test_images_are_a_list_a_column_or_an_array_of_paths(
@@ -215,7 +217,7 @@ def test_command_in_the_written_recipe_reuses_the_run_beside_it(
     monkeypatch.chdir("my runs")
     assert run_command_line([*shlex.split(command), "--quiet"]) == 0
     assert f"{run.name}/report" in capsys.readouterr().out
-    assert [one for one in Path().iterdir() if one.is_dir()] == [Path(run.name)]
+    assert [path for path in Path().iterdir() if path.is_dir()] == [Path(run.name)]
 
 
 def test_zero_shot_is_a_method(photos: Path) -> None:
@@ -239,9 +241,9 @@ def test_offline_without_a_model_is_an_error_before_anything_else(
         monkeypatch.setattr(f"{module}.cached_models", list)
     monkeypatch.setattr("latte.backbone.hub.cached_file", lambda repository, files: None)
     assert run_command_line(["adapt", str(photos)]) == 2
-    said = capsys.readouterr()
-    assert (said.out, list(Path("adapted").glob("*"))) == ("", [])
-    assert "only to try latte, because its labels are poor: --model plugin:tiny" in said.err
+    printed = capsys.readouterr()
+    assert (printed.out, list(Path("adapted").glob("*"))) == ("", [])
+    assert "only to try latte, because its labels are poor: --model plugin:tiny" in printed.err
     with pytest.raises(LatteError, match='model="plugin:tiny"'):
         latte.adapt(photos)
     assert run_command_line(["adapt", str(photos), *MODEL, "--quiet"]) == 0
@@ -249,7 +251,7 @@ def test_offline_without_a_model_is_an_error_before_anything_else(
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "named"),
+    ("argument", "value", "argument_named"),
     [
         ("images", "gone", "images"),
         ("images", ["1.jpg"], "images"),
@@ -270,15 +272,23 @@ def test_offline_without_a_model_is_an_error_before_anything_else(
     ],
 )
 def test_errors_of_a_call_name_the_python_argument(
-    argument: str, value: object, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    argument: str,
+    value: object,
+    argument_named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     Image.new("RGB", (8, 8)).save("photos/1.jpg")
-    given: dict[str, Any] = {"images": "photos", "classes": ["cat", "dog"], "model": "plugin:tiny"}
+    arguments: dict[str, Any] = {
+        "images": "photos",
+        "classes": ["cat", "dog"],
+        "model": "plugin:tiny",
+    }
     with pytest.raises(LatteError) as error:
-        latte.adapt(**{**given, argument: value})
-    assert error.value.where == named
+        latte.adapt(**{**arguments, argument: value})
+    assert error.value.where == argument_named
     assert error.value.hint
     assert "--" not in str(error.value)
 
@@ -287,9 +297,9 @@ def test_single_class_name_is_an_error_that_says_how_to_give_several(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command_line(["adapt", str(photos), "--classes", "airplane", *MODEL]) == 2
-    said = capsys.readouterr().err
-    assert "no such file" in said
-    assert "at least 2 are needed, as in --classes cat,dog" in said
+    message = capsys.readouterr().err
+    assert "no such file" in message
+    assert "at least 2 are needed, as in --classes cat,dog" in message
     with pytest.raises(LatteError, match=r'as in classes=\["cat", "dog"\]'):
         latte.adapt(photos, "airplane", model="plugin:tiny")
     with pytest.raises(LatteError, match=r"^classes: 1 class name; at least 2 are needed"):
@@ -327,9 +337,9 @@ def test_missing_class_names_are_asked_for_with_the_option(
     (photos / folder).mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(photos / folder / "1.jpg")
     assert run_command_line([*command, str(photos)]) == 2
-    said = capsys.readouterr().err
-    assert "--classes classes.txt, or --classes cat,dog" in said
-    assert ("(summer 2026)" in said) == (folder != ".")
+    message = capsys.readouterr().err
+    assert "--classes classes.txt, or --classes cat,dog" in message
+    assert ("(summer 2026)" in message) == (folder != ".")
 
 
 def test_recipe_on_a_full_disk_is_an_error_with_a_fix(

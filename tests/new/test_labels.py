@@ -126,9 +126,9 @@ def test_labels_of_photos_and_of_other_images_teach(
         labels={photos / "part-0/000.jpg": "blue", "part-1/000.jpg": "red"},
         model=f"local-dir:{tiny_clip_folder}",
     )
-    given = dict(zip(["part-0/000.jpg", "part-1/000.jpg"], ["blue", "red"], strict=True))
+    given_labels = dict(zip(["part-0/000.jpg", "part-1/000.jpg"], ["blue", "red"], strict=True))
     predicted = {str(Path(row.image).relative_to(photos)): row for row in model.predict(photos)}
-    assert {name: predicted[name].name for name in given} == given
+    assert {name: predicted[name].name for name in given_labels} == given_labels
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,14 @@ def test_answers_to_the_questions_teach_a_new_model(model: Model) -> None:
     for question in questions:
         assert question.group[0] == question.path
         assert len({*question.group}) == len(question.group)
-    assert questions._repr_html_().count("<img") == sum(len(one.group) for one in questions)
+    assert questions._repr_html_().count("<img") == sum(
+        len(question.group) for question in questions
+    )
     assert str(questions[0].path) in repr(questions)
     model.answer({question.path: question.path.parent.name for question in questions})
-    assert not {one.path for one in model.ask(15)} & {one.path for one in questions}
+    assert not {question.path for question in model.ask(15)} & {
+        question.path for question in questions
+    }
     taught = model.refit()
     assert model.taught is None
     assert taught.taught is not None
@@ -52,9 +56,9 @@ def test_answers_to_the_questions_teach_a_new_model(model: Model) -> None:
     further = taught.ask(2)
     assert not {question.path for question in further} & {*answered}
     taught.answer({question.path: question.path.parent.name for question in further})
-    again = taught.refit().taught
-    assert again is not None
-    assert again.answers == 11
+    taught_again = taught.refit().taught
+    assert taught_again is not None
+    assert taught_again.answers == 11
 
 
 def test_one_image_of_a_series_is_asked_about(model: Model) -> None:
@@ -68,7 +72,9 @@ def test_one_image_of_a_series_is_asked_about(model: Model) -> None:
     assert all(line.endswith("%) + 4 more") for line in repr(questions).splitlines()[:3])
     assert "%) + 4 more<br>" in questions[0]._repr_html_()
     model.answer({questions[0].path: "red"})
-    assert {one.path for one in model.ask(len(ids))} == {one.path for one in questions[1:]}
+    assert {question.path for question in model.ask(len(ids))} == {
+        question.path for question in questions[1:]
+    }
 
 
 def test_wrong_answers_are_refused_and_nothing_is_saved(model: Model) -> None:

@@ -36,9 +36,9 @@ def proposed(images: int, machine: Machine, *, trains: bool = False) -> tuple[st
 
 
 def test_known_models_are_sorted_and_allow_commercial_use() -> None:
-    assert [*KNOWN] == sorted(KNOWN, key=lambda one: -one.imagenet)
-    assert [*KNOWN] == sorted(KNOWN, key=lambda one: -one.seconds)
-    assert {licence_of(one.repository) for one in KNOWN} <= {"mit", "apache-2.0"}
+    assert [*KNOWN] == sorted(KNOWN, key=lambda model: -model.imagenet)
+    assert [*KNOWN] == sorted(KNOWN, key=lambda model: -model.seconds)
+    assert {licence_of(model.repository) for model in KNOWN} <= {"mit", "apache-2.0"}
 
 
 @pytest.mark.usefixtures("hub")

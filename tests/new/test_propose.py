@@ -29,16 +29,16 @@ BARE = Registry([builtin_plugin()])
 
 
 @pytest.fixture
-def found(colour_images: Images) -> Findings:
+def findings(colour_images: Images) -> Findings:
     return look_at(colour_images(per_class=20), None, None)
 
 
 def written(
-    found: Findings, machine: Machine, registry: Registry, tmp_path: Path, method: str = "auto"
+    findings: Findings, machine: Machine, registry: Registry, tmp_path: Path, method: str = "auto"
 ) -> Recipe:
     """Write the proposed recipe, and load it."""
     file = tmp_path / "new.yaml"
-    file.write_text(recipe_text(found, choose(found, machine, registry, method), file))
+    file.write_text(recipe_text(findings, choose(findings, machine, registry, method), file))
     return load_recipe(file, registry)
 
 
@@ -54,10 +54,10 @@ def test_look_at_counts_images_classes_and_broken_files(
     (root / "notes.txt").touch()
     classes = tmp_path / "classes.txt"
     classes.write_text("red\nsea_green\n12\n34\nRed\n")
-    found = look_at(root, classes, None)
-    assert (found.images, found.opened, len(found.broken)) == (13, 13, 1)
-    assert found.size == (40, 36)
-    said = " ".join(found.warnings())
+    findings = look_at(root, classes, None)
+    assert (findings.images, findings.opened, len(findings.broken)) == (13, 13, 1)
+    assert findings.size == (40, 36)
+    warnings = " ".join(findings.warnings())
     for words in (
         "1 of 13 sampled images can't be read, e.g. red/broken.jpg (not an image",
         "images are small (40 x 36 pixels)",
@@ -66,7 +66,7 @@ def test_look_at_counts_images_classes_and_broken_files(
         "2 class names (12, 34) without a letter",
         "1 class name (red) in several spellings",
     ):
-        assert words in said, words
+        assert words in warnings, words
 
 
 def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
@@ -74,9 +74,10 @@ def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
     plain = ("2000 Ford F-150", "tench, Tinca tinca", "3.5 inch disk", "7-spot ladybird", "t-shirt")
     assert "quotation" not in " ".join(look_at(root, plain, None).warnings())
     marked = ("1. cat", "2) dog", "3,cow", "- pig", '"hen"', "ox;7")
-    said = " ".join(look_at(root, marked, None).warnings())
+    warnings = " ".join(look_at(root, marked, None).warnings())
     assert (
-        '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a list number' in said
+        '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a list number'
+        in warnings
     )
 
 
@@ -84,11 +85,11 @@ def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_p
     root = colour_images(per_class=4)
     assert "seem to be no class" not in " ".join(look_at(root, None, None).warnings())
     (root / "red").rename(root / "Unlabelled")
-    said = " ".join(look_at(root, None, None).warnings())
-    assert "1 class name (Unlabelled) from sub-folders that seem to be no class" in said
-    given = tmp_path / "classes.txt"
-    given.write_text("green\nblue\nother\n")
-    assert "seem to be no class" not in " ".join(look_at(root, given, None).warnings())
+    warnings = " ".join(look_at(root, None, None).warnings())
+    assert "1 class name (Unlabelled) from sub-folders that seem to be no class" in warnings
+    class_file = tmp_path / "classes.txt"
+    class_file.write_text("green\nblue\nother\n")
+    assert "seem to be no class" not in " ".join(look_at(root, class_file, None).warnings())
 
 
 def test_labelled_folder_names_the_classes_of_a_flat_folder(
@@ -100,13 +101,13 @@ def test_labelled_folder_names_the_classes_of_a_flat_folder(
     flat.mkdir()
     for number, image in enumerate(colour_images(per_class=5).rglob("*.jpg")):
         (flat / f"{number}.jpg").write_bytes(image.read_bytes())
-    found = look_at(flat, None, labelled)
-    assert set(found.class_names) == {"dark red", "green", "blue"}
-    assert found.named_by == labelled
-    assert set(written(found, CPU, BARE, tmp_path).dataset.options.classes) == {  # type: ignore[attr-defined]
-        *found.class_names
+    findings = look_at(flat, None, labelled)
+    assert set(findings.class_names) == {"dark red", "green", "blue"}
+    assert findings.named_by == labelled
+    assert set(written(findings, CPU, BARE, tmp_path).dataset.options.classes) == {  # type: ignore[attr-defined]
+        *findings.class_names
     }
-    reasons = " ".join(choose(found, CPU, BARE, "auto").reasons)
+    reasons = " ".join(choose(findings, CPU, BARE, "auto").reasons)
     assert f"class names: sub-folders of {labelled} (blue, dark red, green)" in reasons
     with pytest.raises(LatteError, match="0 class names"):
         look_at(flat, None, None)
@@ -146,23 +147,23 @@ def test_look_at_refuses_unusable_folders_and_classes(
 
 @pytest.mark.parametrize("machine", [CPU, SMALL_GPU, GPU], ids=["cpu", "small", "large"])
 def test_auto_trains_nothing_on_every_machine(
-    found: Findings, machine: Machine, tmp_path: Path
+    findings: Findings, machine: Machine, tmp_path: Path
 ) -> None:
-    recipe = written(found, machine, load_registry(), tmp_path)
+    recipe = written(findings, machine, load_registry(), tmp_path)
     assert (method_of(recipe), recipe.train.takes_steps) == ("from-labeler", False)
     assert (recipe.requires, recipe.descriptions) == (("latte-transductive>=0.1,<0.2",), ())
-    bare = written(found, machine, BARE, tmp_path)
+    bare = written(findings, machine, BARE, tmp_path)
     assert (method_of(bare), bare.train.max_steps, bare.requires) == ("re-estimated", 0, ())
-    reasons = " ".join(choose(found, machine, BARE, "auto").reasons)
+    reasons = " ".join(choose(findings, machine, BARE, "auto").reasons)
     assert "pip install latte-transductive" in reasons
 
 
-def test_latteclip_uses_the_lmm_that_the_gpu_holds(found: Findings, tmp_path: Path) -> None:
-    recipe = written(found, GPU, load_registry(), tmp_path, "latteclip")
+def test_latteclip_uses_the_lmm_that_the_gpu_holds(findings: Findings, tmp_path: Path) -> None:
+    recipe = written(findings, GPU, load_registry(), tmp_path, "latteclip")
     assert method_of(recipe) == "momentum"
     assert recipe.resolved["describers"][0]["load_in"] == "none"
     assert recipe.train.max_epochs == 50
-    small = written(found, SMALL_GPU, load_registry(), tmp_path, "latteclip")
+    small = written(findings, SMALL_GPU, load_registry(), tmp_path, "latteclip")
     assert small.resolved["describers"][0]["load_in"] == "4bit"
 
 
@@ -170,12 +171,12 @@ def test_latteclip_uses_the_lmm_that_the_gpu_holds(found: Findings, tmp_path: Pa
 @pytest.mark.parametrize("method", ["zero-shot", "mixture", "training-free", "latteclip"])
 @pytest.mark.parametrize("registry", [BARE, load_registry()], ids=["bare", "all"])
 def test_every_choice_is_a_valid_recipe_with_reasons(
-    found: Findings, machine: Machine, method: str, registry: Registry, tmp_path: Path
+    findings: Findings, machine: Machine, method: str, registry: Registry, tmp_path: Path
 ) -> None:
-    recipe = written(found, machine, registry, tmp_path, method)
+    recipe = written(findings, machine, registry, tmp_path, method)
     adapts = method != "zero-shot"
     assert (recipe.guard is not None) == (adapts and has(registry, "guard", "evidence"))
-    reasons = " ".join(choose(found, machine, registry, method).reasons)
+    reasons = " ".join(choose(findings, machine, registry, method).reasons)
     assert all(word in reasons for word in ("method: ", "gain: not measured"))
     assert ("guard: " in reasons) == adapts
     assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100
@@ -183,11 +184,11 @@ def test_every_choice_is_a_valid_recipe_with_reasons(
 
 @pytest.mark.parametrize(("images", "steps"), [(600, "19 steps"), (20, "1 step")])
 def test_latteclip_announces_its_steps_and_its_control(
-    found: Findings, images: int, steps: str
+    findings: Findings, images: int, steps: str
 ) -> None:
-    chosen = choose(replace(found, images=images), CPU, BARE, "latteclip")
-    assert any(one.endswith(f"an epoch has about {steps}") for one in chosen.reasons)
-    (control,) = (one for one in chosen.reasons if one.startswith("control: "))
+    choice = choose(replace(findings, images=images), CPU, BARE, "latteclip")
+    assert any(reason.endswith(f"an epoch has about {steps}") for reason in choice.reasons)
+    (control,) = (reason for reason in choice.reasons if reason.startswith("control: "))
     assert "without-descriptions" in control and "remove `controls`" in control
 
 
@@ -205,9 +206,9 @@ def test_paths_with_special_characters_are_unchanged(
     recipe = written(look_at(root, None, None), CPU, BARE, tmp_path)
     assert recipe.resolved["dataset"]["root"] == name
     file = tmp_path / "a" / "b" / "c" / "d.yaml"
-    found = look_at(root, None, None)
+    findings = look_at(root, None, None)
     assert str(root).replace('"', '\\"').replace("${", "$${") in recipe_text(
-        found, choose(found, CPU, BARE, "auto"), file
+        findings, choose(findings, CPU, BARE, "auto"), file
     )
 
 
@@ -222,10 +223,10 @@ def test_new_prints_reasons_and_never_overwrites(
     colour_images(folder="labelled", per_class=2, size=(50, 50))
     command = ["new", "--images", "images", "--evaluation", "labelled", "--output", "my.yaml"]
     assert run_command_line(command) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for words in ("images: 9, 40 x 36", "classes: 3", "labelled images: 6", "method: ", "my.yaml"):
-        assert words in said
-    assert max(map(len, said.splitlines())) <= 80
+        assert words in printed
+    assert max(map(len, printed.splitlines())) <= 80
     text = Path("my.yaml").read_text()
     assert "  evaluation: labelled\n" in text
     assert run_command_line(["check", "my.yaml"]) == 0
@@ -262,17 +263,17 @@ def test_the_written_recipe_runs(
     tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
     assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
     (run,) = Path("runs").iterdir()
-    said = capsys.readouterr().out
-    assert f"labels of your images: {run}/pseudo_labels.csv\n" in said
-    assert f"classify new images: latte predict {run} IMAGES\n" in said
+    printed = capsys.readouterr().out
+    assert f"labels of your images: {run}/pseudo_labels.csv\n" in printed
+    assert f"classify new images: latte predict {run} IMAGES\n" in printed
 
 
-def test_a_quick_look_is_proposed_only_if_it_is_smaller(found: Findings, tmp_path: Path) -> None:
+def test_a_quick_look_is_proposed_only_if_it_is_smaller(findings: Findings, tmp_path: Path) -> None:
     def text(images: int, names: int) -> str:
-        several = replace(
-            found, images=images, class_names=tuple(f"name {number}" for number in range(names))
+        scaled = replace(
+            findings, images=images, class_names=tuple(f"name {number}" for number in range(names))
         )
-        return recipe_text(several, choose(several, CPU, BARE, "auto"), tmp_path / "my.yaml")
+        return recipe_text(scaled, choose(scaled, CPU, BARE, "auto"), tmp_path / "my.yaml")
 
     assert "--limit 200 " in text(5_000, 20)
     assert "--limit 300 " in text(5_000, 100)

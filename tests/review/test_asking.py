@@ -51,8 +51,8 @@ def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confid
     keys = looked_through(review)
     assert tuple(keys[:240]) == review.asking.keys
     confidence = {image.key: image.used_confidence for image in review.images}
-    rest = [confidence[key] for key in keys[240:]]
-    assert rest == sorted(rest) and len(rest) == 60
+    confidences_after = [confidence[key] for key in keys[240:]]
+    assert confidences_after == sorted(confidences_after) and len(confidences_after) == 60
     of_class = [confidence[key] for key in looked_through(review, label=1)]
     assert of_class == sorted(of_class)
 
@@ -60,12 +60,12 @@ def test_images_whose_answers_cover_most_doubt_come_first_and_the_rest_by_confid
 def test_answered_images_are_left_out_and_the_end_is_said(review: Review) -> None:
     review.asking = asking_order_of(review)
     assert review.asking is not None and not review.asking.may_stop(review.answers())
-    first = review.asking.keys[:200]
-    review.save("images", [Mark(key, "class", "cat") for key in first])
-    assert not {*first} & {*looked_through(review)}
+    first_keys = review.asking.keys[:200]
+    review.save("images", [Mark(key, "class", "cat") for key in first_keys])
+    assert not {*first_keys} & {*looked_through(review)}
     assert review.asking.may_stop(review.answers())
-    again = asking_order_of(review)
-    assert again is not None and not {*first} & {*again.keys}
+    next_order = asking_order_of(review)
+    assert next_order is not None and not {*first_keys} & {*next_order.keys}
 
 
 def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
@@ -74,16 +74,16 @@ def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
     assert order is not None
     series = {image.key: image.series for image in review.images}
     assert sorted(series[key] for key in order.keys) == [*range(75)]
-    first = series[order.keys[0]]
+    first_series = series[order.keys[0]]
     answered = next(
         image.key
         for image in review.images
-        if image.series == first and image.key not in order.keys
+        if image.series == first_series and image.key not in order.keys
     )
     review.save("images", [Mark(answered, "class", "cat")])
-    again = asking_order_of(review)
-    assert again is not None
-    assert sorted(series[key] for key in again.keys) == [*({*range(75)} - {first})]
+    next_order = asking_order_of(review)
+    assert next_order is not None
+    assert sorted(series[key] for key in next_order.keys) == [*({*range(75)} - {first_series})]
 
 
 def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_one_image_of_a_series_is_shown_with_the_number_of_the_others(
     other_counts = {image.series: image.others for image in images}
     assert {other_counts.get(0, 3), other_counts.get(40, 11), other_counts.get(50, 0)} == {3, 11, 0}
     for image in images:
-        members = [other for other in series_review.images if other.series == image.series]
-        assert image.used_confidence == max(other.used_confidence for other in members)
+        members = [member for member in series_review.images if member.series == image.series]
+        assert image.used_confidence == max(member.used_confidence for member in members)
 
 
 def test_an_answer_settles_its_series_in_the_tasks_that_show_labels(series_review: Review) -> None:

@@ -79,7 +79,7 @@ def test_a_browser_gets_a_private_file_and_no_token(
     monkeypatch.setattr("uvicorn.Server.run", run)
     monkeypatch.setattr("latte.cli.review._picture", lambda opened: square)
     folder = made_up_review(tmp_path / "run", NAMES).run.folder.path
-    before = {*folder.iterdir()}
+    files_before = {*folder.iterdir()}
     assert run_command_line(["review", str(folder)]) == 0
     ((uri, mode, page),) = opened
     url = capsys.readouterr().out.splitlines()[0].removeprefix("review: ")
@@ -88,7 +88,7 @@ def test_a_browser_gets_a_private_file_and_no_token(
     assert token not in uri
     assert f'url={url}"' in page
     assert mode == 0o600
-    assert {*folder.iterdir()} == before
+    assert {*folder.iterdir()} == files_before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no advisory locks")
@@ -103,10 +103,10 @@ def test_pages_of_dead_servers_are_removed_and_others_stay(tmp_path: Path) -> No
     (dead,) = tmp_path.iterdir()
     (tmp_path / "review-my_notes.html").write_text("<p>mine")
     os.mkfifo(tmp_path / "review-00000000.html")
-    others = {*tmp_path.iterdir()} - {dead}
+    files_left = {*tmp_path.iterdir()} - {dead}
     with redirecting_file(tmp_path, "http://127.0.0.1/") as alive:
         remove_files_of_dead_servers(tmp_path)
-        assert {*tmp_path.iterdir()} == {*others, alive}
+        assert {*tmp_path.iterdir()} == {*files_left, alive}
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_option(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_option(tmp_p
 def test_a_damaged_file_of_answers_is_an_error_before_the_page_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("uvicorn.Server.run", lambda *given, **named: pytest.fail("it runs"))
+    monkeypatch.setattr("uvicorn.Server.run", lambda *arguments, **keywords: pytest.fail("it runs"))
     review = made_up_review(tmp_path, NAMES)
     review.file.write_text("{}\n")
     assert run_command_line(["review", str(tmp_path), "--no-open"]) == 2

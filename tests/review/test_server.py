@@ -36,8 +36,8 @@ class Client:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, bytes]:
         connection = HTTPConnection(self.host, timeout=20)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, named)
+        headers_sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, headers_sent)
         reply = connection.getresponse()
         self.headers = reply.headers
         return reply.status, reply.read()
@@ -135,9 +135,9 @@ def test_pages_forbid_frames_scripts_of_others_and_caching(client: Client) -> No
 def test_bodies_that_are_no_answers_are_refused(
     client: Client, review: Review, body: bytes
 ) -> None:
-    before = review.answers()
+    answers_before = review.answers()
     assert client("POST", f"/{TOKEN}/answers", body)[0] == 422
-    assert review.answers() == before
+    assert review.answers() == answers_before
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_places_that_do_not_exist_are_refused(client: Client, place: dict[str, A
 def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     client: Client, review: Review
 ) -> None:
-    before = review.answers()
+    answers_before = review.answers()
     assert client.answer([9999], "none", "evidence")[0] == 409
     assert client.answer([1], "class", "evidence", 3)[0] == 409
     assert client.answer([1], "class", "evidence", -1)[0] == 409
     assert client.answer([1], "class", "evidence")[0] == 409
     assert client.post("undo", time="")[0] == 409
     assert client("POST", f"/{TOKEN}/answers", b" " * 20_000)[0] == 413
-    assert review.answers() == before
+    assert review.answers() == answers_before
 
 
 def test_an_image_does_not_wait_until_an_answer_is_stored(
@@ -173,8 +173,8 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 
     monkeypatch.setattr(review, "save", save)
     with ThreadPoolExecutor() as threads:
-        other = Client(f"http://{client.host}")
-        replied = threads.submit(other.answer, [1], "none", "evidence")
+        second_client = Client(f"http://{client.host}")
+        replied = threads.submit(second_client.answer, [1], "none", "evidence")
         assert begun.wait(20)
         assert client("GET", f"/{TOKEN}/image/1")[0] == 200
         assert not replied.done()
@@ -185,14 +185,14 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
     drawn = review.questions(Place(task="evidence"))
-    first, second, third = (next(drawn)[0] for _ in range(3))
-    with served(review, without(first.row, second.row)) as url:
+    unreadable, other_unreadable, readable = (next(drawn)[0] for _ in range(3))
+    with served(review, without(unreadable.row, other_unreadable.row)) as url:
         state = Client(url).post("question", task="evidence")[1]
-    assert rows(state["question"]) == [third.row]
+    assert rows(state["question"]) == [readable.row]
     assert ": 2. In the estimate of the gain, such an image counts" in state["note"]
     assert {key: answer.kind for key, answer in review.answers().items()} == {
-        first.key: "unsure",
-        second.key: "unsure",
+        unreadable.key: "unsure",
+        other_unreadable.key: "unsure",
     }
 
 
@@ -209,26 +209,26 @@ def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path, images: 
 def test_the_answers_about_a_sheet_are_one_line_per_image(client: Client, review: Review) -> None:
     sheet = rows(client.question("clusters"))
     assert len(sheet) == 12
-    before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
+    lines_before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
     marks = [
         {"row": row, "kind": "class", "label": 2} if number > 1 else {"row": row, "kind": "unsure"}
         for number, row in enumerate(sheet)
     ]
     status, state = client.post("answers", task="clusters", marks=marks)
     assert status == 200
-    lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
+    lines = [json.loads(line) for line in review.file.read_text().splitlines()[lines_before:]]
     assert [line["label"] for line in lines] == [None] * 2 + ["bird"] * 10
     assert {line["time"] for line in lines} == {state["time"]}
     assert client.answer([*sheet, 9999], "unsure", "clusters")[0] == 409
 
 
 def test_undo_takes_back_a_sheet_and_asks_about_it_again(client: Client) -> None:
-    before = client.question("clusters")
-    state = client.answer(rows(before), "none", "clusters")[1]
-    assert client.question("clusters") != before
+    question = client.question("clusters")
+    state = client.answer(rows(question), "none", "clusters")[1]
+    assert client.question("clusters") != question
     status, undone = client.post("undo", time=state["time"])
     assert status == 200
-    assert (undone["task"], undone["question"]) == ("clusters", before)
+    assert (undone["task"], undone["question"]) == ("clusters", question)
 
 
 @pytest.mark.thorough
@@ -251,30 +251,30 @@ def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) ->
             assert process.stdout is not None
             client = Client(process.stdout.readline().strip())
             with contextlib.suppress(OSError, HTTPException):
-                for asked in range(100):
-                    if asked == 5:
+                for answered_count in range(100):
+                    if answered_count == 5:
                         threading.Timer(0.01 * number, process.kill).start()
                     (row,) = rows(client.question())
                     assert client.answer([row], "none", "evidence")[0] == 200
                     confirmed.append(row)
         assert process.returncode == -signal.SIGKILL
     assert len({*confirmed}) == len(confirmed) >= 15
-    found = {
+    stored_keys = {
         int(key.removeprefix("key ")) for key in latest(read_answers(tmp_path / "review.jsonl"))
     }
-    assert {*confirmed} <= found
+    assert {*confirmed} <= stored_keys
     # At most one answer for each kill was written and not confirmed.
-    assert len(found) <= len(confirmed) + 3
+    assert len(stored_keys) <= len(confirmed) + 3
 
 
 def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
     with (
         served(review) as url,
-        served(Review(review.run)) as other,
+        served(Review(review.run)) as second_url,
         ThreadPoolExecutor() as threads,
     ):
-        answered = [*threads.map(answer_twenty, (url, other), ("evidence", "clusters"))]
+        answered = [*threads.map(answer_twenty, (url, second_url), ("evidence", "clusters"))]
     assert {f"key {row}" for rows in answered for row in rows} == review.answers().keys()
 
 

@@ -33,14 +33,14 @@ def test_half_sent_requests_end(
         trickle = socket.create_connection(address, timeout=20)
         for connection, data in zip(connections, HALF_SENT, strict=True):
             connection.sendall(data.replace("HOST", host).encode())
-        whole = HALF_SENT[2].replace("HOST", host).encode() + b"\r\n"
+        request = HALF_SENT[2].replace("HOST", host).encode() + b"\r\n"
         for number in range(4):  # parts of a request do not prolong the time
-            trickle.sendall(whole[number : number + 1])
+            trickle.sendall(request[number : number + 1])
             time.sleep(0.1)
         assert [connection.recv(100) for connection in [*connections, trickle]] == [b""] * 6
         with socket.create_connection(address, timeout=20) as patient:
-            patient.sendall(whole[:9])
+            patient.sendall(request[:9])
             time.sleep(0.1)
-            patient.sendall(whole[9:])
+            patient.sendall(request[9:])
             assert patient.recv(100).startswith(b"HTTP/1.1 200")
     assert capfd.readouterr().err == ""

@@ -30,9 +30,9 @@ def review(tmp_path: Path) -> Review:
 
 
 def test_three_of_four_questions_are_about_disagreements(review: Review) -> None:
-    asked = answered(review, 24)
+    asked_keys = answered(review, 24)
     differ = {image.key for image in review.population.disagreements}
-    assert sum(key in differ for key in asked) == 18
+    assert sum(key in differ for key in asked_keys) == 18
     assert review.evidence().estimate.answered == 18
     assert review.evidence().estimate.gain.low < review.evidence().estimate.gain.high
 
@@ -85,16 +85,16 @@ def test_labels_of_a_refused_model_are_measured_and_not_shown(tmp_path: Path) ->
 
 
 def test_undo_asks_again(review: Review) -> None:
-    (first, second) = answered(review, 2)
-    review.undo(review.answers()[second].time)
-    assert [image.key for image in question(review, "evidence")] == [second]
-    assert [*review.answers()] == [first]
+    (first_key, second_key) = answered(review, 2)
+    review.undo(review.answers()[second_key].time)
+    assert [image.key for image in question(review, "evidence")] == [second_key]
+    assert [*review.answers()] == [first_key]
 
 
 def test_undo_gives_back_the_answer_before_and_leaves_later_answers(review: Review) -> None:
     images = question(review, "clusters")
     review.save("clusters", marks(images, "cat"))
-    before = review.answers()
+    answers_before = review.answers()
     time = review.save("images", marks(images[:3], "dog"))
     later = review.save("evidence", marks(images[:1], "bird"))
     assert review.undo(time) == "images"
@@ -102,9 +102,9 @@ def test_undo_gives_back_the_answer_before_and_leaves_later_answers(review: Revi
     assert review.undo(later) == "evidence"
     assert review.answers()[images[0].key].label == "dog"
     assert review.undo(time) == "images"
-    assert review.answers() == before
+    assert review.answers() == answers_before
     assert review.evidence().estimate.answered + review.evidence().estimate.agreeing == 0
-    assert review.undo(before[images[0].key].time) == "clusters"
+    assert review.undo(answers_before[images[0].key].time) == "clusters"
     assert review.answers() == {}
     with pytest.raises(LatteError, match="not in the file"):
         review.undo("2001-01-01")
@@ -197,10 +197,10 @@ def test_the_next_step_after_teaching_is_named(
 
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
-    before = review.evidence().estimate
+    estimate_before = review.evidence().estimate
     while images := question(review, "clusters"):
         review.save("clusters", marks(images, "cat"))
-    assert review.evidence().estimate == before
+    assert review.evidence().estimate == estimate_before
 
 
 @pytest.mark.parametrize(
@@ -222,15 +222,15 @@ def test_impossible_answers_are_refused(
 
 
 def test_a_taught_run_has_answers_of_its_own_about_other_images(tmp_path: Path) -> None:
-    first = made_up_review(tmp_path / "first", NAMES)
-    asked = answered(first, 5)
+    first_review = made_up_review(tmp_path / "first", NAMES)
+    asked_keys = answered(first_review, 5)
     taught = tmp_path / "taught"
     made_up_review(taught, NAMES, corrections="../first/review.jsonl")
-    (taught / "corrected.json").write_text(json.dumps(dict.fromkeys(asked, 0)))
+    (taught / "corrected.json").write_text(json.dumps(dict.fromkeys(asked_keys, 0)))
     review = Review(Run(RunFolder(taught)))
     assert review.file == taught / "review.jsonl"
-    assert len(review.population.images) == len(first.population.images) - 5
-    assert not {*answered(review, 20)} & {*asked}
+    assert len(review.population.images) == len(first_review.population.images) - 5
+    assert not {*answered(review, 20)} & {*asked_keys}
 
 
 def test_a_missing_file_of_corrections_does_not_hinder_a_review(tmp_path: Path) -> None:
@@ -271,12 +271,12 @@ def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Rev
 def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = answered(made_up_review(tmp_path, NAMES), 40)
-    before = made_up_review(tmp_path, NAMES).answers()
+    asked_keys = answered(made_up_review(tmp_path, NAMES), 40)
+    answers_before = made_up_review(tmp_path, NAMES).answers()
     renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
-    stale = [key for key in asked if before[key].label == "dog"]
+    stale = [key for key in asked_keys if answers_before[key].label == "dog"]
     assert 0 < len(stale) < 40
-    assert renamed.answers().keys() == set(asked) - set(stale)
+    assert renamed.answers().keys() == set(asked_keys) - set(stale)
     evidence = renamed.evidence()
     assert evidence.estimate.neither == 0
     assert question(renamed, "evidence")[0].key in stale
@@ -304,28 +304,28 @@ def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
 
 def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path) -> None:
     names = ("K\u00e4fer", "Katze", "Vogel")
-    first = made_up_review(tmp_path, names)
+    first_review = made_up_review(tmp_path, names)
     for _ in range(40):
-        (image,) = question(first, "evidence")
-        first.save("evidence", marks([image], names[image.zero_shot]))
-    again = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
-    before, after = first.evidence(), again.evidence()
-    assert before == after
-    assert {answer.label for answer in again.answers().values()} == {*again.run.class_names}
+        (image,) = question(first_review, "evidence")
+        first_review.save("evidence", marks([image], names[image.zero_shot]))
+    renamed = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
+    evidence_before, evidence_after = first_review.evidence(), renamed.evidence()
+    assert evidence_before == evidence_after
+    assert {answer.label for answer in renamed.answers().values()} == {*renamed.run.class_names}
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "tasks_named"),
     [
         (["--learn", "--show"], "--learn: does not go with --show"),
         (["--learn", "--json"], "--learn: does not go with --json"),
     ],
 )
 def test_two_tasks_in_one_command_are_refused(
-    review: Review, options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+    review: Review, options: list[str], tasks_named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command_line(["review", str(review.run.folder.path), *options]) == 2
-    assert named in capsys.readouterr().err
+    assert tasks_named in capsys.readouterr().err
 
 
 def test_no_answer_is_read_through_a_link(tmp_path: Path) -> None:

@@ -35,8 +35,18 @@ def test_of_many_classes_the_likeliest_are_offered_in_an_order_that_shows_no_mod
     assert likely.labels(images[:1]) == (1, 2, 3, 7, 11, 20, 30)
     swapped = labelled("swapped", 7, 30)
     assert likely.labels([swapped]) == likely.labels(images[:1])
-    more = [labelled(f"more {label}", label, label) for label in (21, 22, 22, 23, 23)]
-    assert Likely([*images, *more], 40).labels(images[:1]) == (2, 3, 7, 11, 20, 21, 22, 23, 30)
+    frequent_images = [labelled(f"more {label}", label, label) for label in (21, 22, 22, 23, 23)]
+    assert Likely([*images, *frequent_images], 40).labels(images[:1]) == (
+        2,
+        3,
+        7,
+        11,
+        20,
+        21,
+        22,
+        23,
+        30,
+    )
 
 
 def test_an_image_with_one_label_offers_it() -> None:

@@ -44,8 +44,8 @@ def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     """Return the processor time of all threads, and the result."""
     start = time.process_time()
-    found = work()
-    return time.process_time() - start, found
+    outcome = work()
+    return time.process_time() - start, outcome
 
 
 def request(url: str, method: str, path: str, body: object = None) -> bytes:
@@ -80,10 +80,12 @@ def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool
     if answered:
         answer_most(review)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
-    before, slowest = memory("VmRSS"), dict[str, float]()
+    memory_before, slowest = memory("VmRSS"), dict[str, float]()
     with served(review) as url:
         for task in TASKS:
-            taken, reply = seconds(partial(request, url, "POST", "question", {"task": task}))
+            reply_seconds, reply = seconds(
+                partial(request, url, "POST", "question", {"task": task})
+            )
             question = json.loads(reply)["question"]
             rows = [image["row"] for image in question["images"]] if question else []
             for row in rows:
@@ -91,9 +93,9 @@ def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool
             marks = [{"row": row, "kind": "none"} for row in rows]
             body = {"task": task, "marks": marks}
             saved, _ = seconds(partial(request, url, "POST", "answers", body))
-            slowest[task] = max(taken, saved)
-    grown = memory("VmHWM") - before
-    times = {task: f"{1000 * taken:.0f} ms" for task, taken in slowest.items()}
+            slowest[task] = max(reply_seconds, saved)
+    grown = memory("VmHWM") - memory_before
+    times = {task: f"{1000 * reply_seconds:.0f} ms" for task, reply_seconds in slowest.items()}
     sys.stdout.write(f"{times}, {grown:.0f} MiB\n")
     assert max(slowest.values()) < SECONDS
     assert grown < MEGABYTES
@@ -104,7 +106,7 @@ def test_a_large_photo_is_made_small_quickly(tmp_path: Path) -> None:
     Image.fromarray(noise).resize((4000, 3000)).save(tmp_path / "large.jpg", quality=90)
     key = digest((tmp_path / "large.jpg").read_bytes())
     picture = picture_of(["large"], [key], [ImageReference("large", tmp_path / "large.jpg")])
-    taken, found = seconds(lambda: [picture(0, 320) for _ in range(24)])
-    sys.stdout.write(f"24 photos of 12 megapixels: {1000 * taken:.0f} ms\n")
-    assert taken < 24 * 0.25
-    assert max(map(len, found)) < 100_000
+    processor_seconds, pictures = seconds(lambda: [picture(0, 320) for _ in range(24)])
+    sys.stdout.write(f"24 photos of 12 megapixels: {1000 * processor_seconds:.0f} ms\n")
+    assert processor_seconds < 24 * 0.25
+    assert max(map(len, pictures)) < 100_000
