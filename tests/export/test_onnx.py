@@ -76,16 +76,18 @@ def test_probabilities_and_features_equal_those_of_torch(
     scope: dict[str, object] = {}
     code = readme_code(folder).split("inputs = ")[0].replace(f"'{folder.name}'", f"{str(folder)!r}")
     exec(compile(code, "README", "exec"), scope)
-    (given,) = about["inputs"]
+    (pixels_input,) = about["inputs"]
     pixels: Any = scope["pixels"]
-    batch = numpy.stack([pixels(path, given["preprocessing"]) for path in paths])
+    batch = numpy.stack([pixels(path, pixels_input["preprocessing"]) for path in paths])
 
     probabilities, features = session(folder)(batch)
     assert probabilities.shape == (images, len(NAMES))
     assert numpy.allclose(features, model.features(paths).numpy(), atol=1e-5)
     for row, prediction in zip(probabilities, model.predict(paths, top_k=4), strict=True):
-        for one in prediction.classes:
-            assert row[about["class_names"].index(one.name)] == pytest.approx(one.score, abs=1e-5)
+        for option in prediction.classes:
+            assert row[about["class_names"].index(option.name)] == pytest.approx(
+                option.score, abs=1e-5
+            )
 
 
 def test_metadata_describes_classes_and_preprocessing(folder: Path) -> None:
@@ -93,9 +95,9 @@ def test_metadata_describes_classes_and_preprocessing(folder: Path) -> None:
     assert tuple(about["class_names"]) == NAMES
     assert about["learners"] == ["text", "visual"]
     assert (about["scale"], about["calibrated"]) == (7.5, True)
-    (given,) = about["inputs"]
-    assert (given["name"], given["shape"]) == ("pixels", ["batch", 3, 32, 32])
-    assert given["preprocessing"]["interpolation"] == "bicubic"
+    (pixels_input,) = about["inputs"]
+    assert (pixels_input["name"], pixels_input["shape"]) == ("pixels", ["batch", 3, 32, 32])
+    assert pixels_input["preprocessing"]["interpolation"] == "bicubic"
     assert (folder / "prototypes.safetensors").is_file()
 
 
@@ -138,15 +140,21 @@ def test_members_with_different_pixel_formats_have_an_input_each(tmp_path: Path)
     folder = export_onnx(Exported("run", model, None), tmp_path / "onnx", replace=False)
 
     opened = onnxruntime.InferenceSession(folder / "model.onnx")
-    assert [one.name for one in opened.get_inputs()] == ["pixels", "pixels_b", "pixels_eyes"]
+    assert [model_input.name for model_input in opened.get_inputs()] == [
+        "pixels",
+        "pixels_b",
+        "pixels_eyes",
+    ]
     paths = photos(tmp_path, SIZES)
     (encoded,) = encode_stream(model, named_images(paths), batch_size=len(paths))
     scope: dict[str, Any] = {}
     code = readme_code(folder).split("inputs = ")[0].replace("'onnx'", f"{str(folder)!r}")
     exec(compile(code, "README", "exec"), scope)
     batch = {
-        one["name"]: numpy.stack([scope["pixels"](path, one["preprocessing"]) for path in paths])
-        for one in scope["about"]["inputs"]
+        input_facts["name"]: numpy.stack(
+            [scope["pixels"](path, input_facts["preprocessing"]) for path in paths]
+        )
+        for input_facts in scope["about"]["inputs"]
     }
     probabilities, features = opened.run(None, batch)
     similarities = model.similarities(encoded.features)

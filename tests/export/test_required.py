@@ -17,7 +17,7 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize(
-    ("format_", "package", "found", "message"),
+    ("format_", "package", "transformers_spec", "message"),
     [
         ("onnx", "onnx", None, "needs the package onnx\n"),
         ("onnx", "onnxscript", None, "needs the package onnxscript 0.6.2 or newer"),
@@ -32,15 +32,15 @@ def test_missing_package_is_an_error_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch,
     format_: Format,
     package: str,
-    found: str | None,
+    transformers_spec: str | None,
     message: str,
 ) -> None:
     def installed(name: str) -> str:
         if name != package:
             return version(name)
-        if found is None:
+        if transformers_spec is None:
             raise PackageNotFoundError(name)
-        return found
+        return transformers_spec
 
     run = write_run(tmp_path / "run", adapted({"main": TINY_CLIP}))
     monkeypatch.setattr("latte.export.folder.version", installed)

@@ -40,8 +40,10 @@ TEXTS = ["a photo of a cat.", "It's  a_red <br/> Dog!!", "", "</s> a </s>", "the
 def vit_tiny_siglip_test(pretrained: bool = False, **arguments: Any) -> Any:
     """Build the architecture of timm's `vit_base_patch16_siglip_224` with small sizes."""
     sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 3}
-    known = {name: arguments[name] for name in arguments if name in ("num_classes", "init_values")}
-    return VisionTransformer(class_token=False, global_pool="map", **sizes, **known)
+    supported = {
+        name: arguments[name] for name in arguments if name in ("num_classes", "init_values")
+    }
+    return VisionTransformer(class_token=False, global_pool="map", **sizes, **supported)
 
 
 @register_model  # type: ignore[untyped-decorator]
@@ -73,7 +75,9 @@ def config(trunk: str = "vit_tiny_siglip_test", **text: Any) -> dict[str, Any]:
 def tokenizer(folder: Path) -> HFTokenizer:
     """Return open_clip's tokenizer around a saved tokenizer with a few words."""
     entries = ["<pad>", "</s>", "<unk>", *WORDS]
-    backend = Tokenizer(WordLevel({one: at for at, one in enumerate(entries)}, unk_token="<unk>"))
+    backend = Tokenizer(
+        WordLevel({word: number for number, word in enumerate(entries)}, unk_token="<unk>")
+    )
     backend.pre_tokenizer = Whitespace()
     backend.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     transformers.PreTrainedTokenizerFast(
@@ -85,8 +89,8 @@ def tokenizer(folder: Path) -> HFTokenizer:
 def siglip(folder: Path, built: dict[str, Any]) -> OpenClipBackbone:
     plain = build_clip(built)
     with torch.no_grad():
-        for one in plain.model.parameters():
-            one.add_(0.2 * torch.randn(one.shape, generator=torch.Generator().manual_seed(1)))
+        for weight in plain.model.parameters():
+            weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
         plain.model.logit_scale.fill_(4.8)
     return OpenClipBackbone(plain.model, plain.config, tokenizer(folder / "words"))
 
@@ -107,20 +111,22 @@ def test_exported_siglip_opens_with_equal_logits(tmp_path: Path, text: dict[str,
     assert torch.equal(theirs.logit_scale[0], ours.model.logit_scale)
     assert torch.equal(theirs.logit_bias[0], ours.model.logit_bias)
     processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
-    pictures = [decode_image(one.read_bytes()) for one in photos(tmp_path, [(32, 32), (90, 60)])]
-    views = torch.stack([evaluation_view(one, ours.pixel_format) for one in pictures])
+    pictures = [
+        decode_image(photo.read_bytes()) for photo in photos(tmp_path, [(32, 32), (90, 60)])
+    ]
+    views = torch.stack([evaluation_view(picture, ours.pixel_format) for picture in pictures])
     inputs = processor(
         text=TEXTS, images=pictures, return_tensors="pt", padding="max_length", truncation=True
     )
     assert torch.equal(inputs["input_ids"], ours.tokenizer(TEXTS))
     assert torch.allclose(inputs["pixel_values"], views, atol=1e-5)
     with torch.no_grad():
-        found = theirs(**inputs)
-        assert torch.allclose(found.image_embeds, ours.encode_images(views), atol=1e-5)
-        assert torch.allclose(found.text_embeds, ours.encode_texts(TEXTS), atol=1e-5)
+        outputs = theirs(**inputs)
+        assert torch.allclose(outputs.image_embeds, ours.encode_images(views), atol=1e-5)
+        assert torch.allclose(outputs.text_embeds, ours.encode_texts(TEXTS), atol=1e-5)
         cosines = ours.encode_images(views) @ ours.encode_texts(TEXTS).T
         expected = ours.logit_scale * cosines + ours.model.logit_bias
-    assert torch.allclose(found.logits_per_image, expected, atol=1e-3)
+    assert torch.allclose(outputs.logits_per_image, expected, atol=1e-3)
 
 
 def test_the_readme_runs(

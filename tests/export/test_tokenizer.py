@@ -51,10 +51,10 @@ def same_tokens(theirs: Any, text: str) -> bool:
     """Return the tokens up to the first end-of-text token; the others are padding."""
     end = OURS.eot_token_id
     ours = OURS([text])[0].tolist()
-    found = theirs([text], padding="max_length", truncation=True, max_length=LENGTH)
-    other = found["input_ids"][0]
-    assert len(other) == LENGTH
-    return bool(ours[: ours.index(end) + 1] == other[: other.index(end) + 1])
+    encoded = theirs([text], padding="max_length", truncation=True, max_length=LENGTH)
+    their_tokens = encoded["input_ids"][0]
+    assert len(their_tokens) == LENGTH
+    return bool(ours[: ours.index(end) + 1] == their_tokens[: their_tokens.index(end) + 1])
 
 
 @pytest.mark.parametrize("text", ODD)
@@ -75,7 +75,7 @@ def test_saved_tokenizer_keeps_its_length_and_padding(theirs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    "tokenizer",
     [
         SimpleTokenizer(clean="whitespace"),
         SimpleTokenizer(reduction_mask="simple"),
@@ -83,6 +83,6 @@ def test_saved_tokenizer_keeps_its_length_and_padding(theirs: Any) -> None:
         HFTokenizer.__new__(HFTokenizer),
     ],
 )
-def test_other_tokenizers_are_an_error(other: Any) -> None:
+def test_other_tokenizers_are_an_error(tokenizer: Any) -> None:
     with pytest.raises(LatteError, match="its tokenizer"):
-        clip_tokenizer(other, LENGTH)
+        clip_tokenizer(tokenizer, LENGTH)

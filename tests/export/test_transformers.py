@@ -111,7 +111,7 @@ def test_exported_folder_opens_in_transformers_with_equal_logits(tmp_path: Path)
     inputs = processor(
         text=TEXTS, images=pictures, return_tensors="pt", padding=True, truncation=True
     )
-    views = torch.stack([evaluation_view(one, ours.pixel_format) for one in pictures])
+    views = torch.stack([evaluation_view(picture, ours.pixel_format) for picture in pictures])
     assert torch.allclose(inputs["pixel_values"], views, atol=1e-5)
     with torch.no_grad():
         logits = theirs(**inputs).logits_per_image
@@ -120,20 +120,20 @@ def test_exported_folder_opens_in_transformers_with_equal_logits(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("several", "kind"),
+    ("has_several", "kind"),
     [
         *((False, kind) for kind in ("upright", *ODD_PHOTOS)),
         pytest.param(True, "upright", marks=pytest.mark.slow),
     ],
 )
 def test_the_readme_classifies_a_photo(
-    several: bool,
+    has_several: bool,
     kind: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, folder = exported(tmp_path, *([TINY_CLIP, QUICK_GELU] if several else [TINY_CLIP]))
+    _, folder = exported(tmp_path, *([TINY_CLIP, QUICK_GELU] if has_several else [TINY_CLIP]))
     monkeypatch.chdir(folder.parent)
     if kind == "upright":
         Image.effect_mandelbrot((64, 48), (-3, -2.5, 2, 2.5), 100).save("photo.jpg")
@@ -205,7 +205,7 @@ def test_image_processor_supports_square_and_shortest_side_only(
     processor = CLIPProcessor.from_pretrained(folder, backend="pil")
     (path,) = photos(tmp_path, [(90, 37)])
     picture = decode_image(path.read_bytes())
-    found = processor(images=picture, return_tensors="pt")["pixel_values"][0]
+    processed = processor(images=picture, return_tensors="pt")["pixel_values"][0]
     pixel_format = latte.load(run).adapted.backbones[0].pixel_format
     assert pixel_format.resize_mode == mode
-    assert torch.allclose(found, evaluation_view(picture, pixel_format), atol=1e-5)
+    assert torch.allclose(processed, evaluation_view(picture, pixel_format), atol=1e-5)

@@ -38,7 +38,7 @@ class TwoImages(ImageTower):
     """Encodes images one by one, so that the traced batch size is a constant."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.cat([super(TwoImages, self).forward(one.unsqueeze(0)) for one in pixels])
+        return torch.cat([super(TwoImages, self).forward(image.unsqueeze(0)) for image in pixels])
 
 
 class Branching(ImageTower):

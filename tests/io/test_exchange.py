@@ -30,7 +30,7 @@ def test_folders_are_exchanged(
     folders: tuple[Path, Path], in_one_step: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not in_one_step:
-        monkeypatch.setattr(_EXCHANGED, lambda folder, other: False)
+        monkeypatch.setattr(_EXCHANGED, lambda folder, other_folder: False)
     run, copy = folders
     exchange_folders(run, copy)
     assert (names(run), names(copy), names(copy.parent)) == (["copy"], ["run"], ["copy"])
@@ -50,7 +50,7 @@ def test_a_folder_that_a_killed_process_moved_comes_back(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, copy = folders
-    monkeypatch.setattr(_EXCHANGED, lambda folder, other: False)
+    monkeypatch.setattr(_EXCHANGED, lambda folder, other_folder: False)
     with monkeypatch.context() as killed:
         rename = Path.rename
 

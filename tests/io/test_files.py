@@ -47,8 +47,8 @@ def test_atomic_write_gives_default_permissions(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
-def test_digests_differ_where_the_parts_differ(first: list[str], second: list[str]) -> None:
-    assert (digest(*first) == digest(*second)) == (first == second)
+def test_digests_differ_where_the_parts_differ(texts: list[str], other_texts: list[str]) -> None:
+    assert (digest(*texts) == digest(*other_texts)) == (texts == other_texts)
 
 
 def temporary_of(process: int, path: Path) -> Path:
@@ -71,11 +71,15 @@ def test_leftovers_of_ended_processes_are_removed_by_the_next_write(
     file, folder = temporary_of(ended, tmp_path / "a\nb"), temporary_of(ended, tmp_path / "folder")
     file.touch()
     (folder / "inner").mkdir(parents=True)
-    kept = [temporary_of(1, tmp_path / "a"), tmp_path / ".other.1-ab.tmp", tmp_path / "own.tmp"]
-    for path in kept:
+    files_kept = [
+        temporary_of(1, tmp_path / "a"),
+        tmp_path / ".other.1-ab.tmp",
+        tmp_path / "own.tmp",
+    ]
+    for path in files_kept:
         path.touch()
     write_text(tmp_path / "new.txt", "new")
-    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "new.txt"}
+    assert set(tmp_path.iterdir()) == {*files_kept, tmp_path / "new.txt"}
 
 
 def test_leftovers_of_other_machines_are_removed_after_a_day(tmp_path: Path) -> None:
@@ -122,10 +126,10 @@ def test_larger_file_of_a_killed_write_is_rescued(tmp_path: Path, ended: int) ->
 
 def test_two_writers_of_one_path_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    with write_atomically(path) as first:
-        first.write_text("first" * 1000)
-        with write_atomically(path) as second:
-            second.write_text("second")
+    with write_atomically(path) as longer_file:
+        longer_file.write_text("first" * 1000)
+        with write_atomically(path) as shorter_file:
+            shorter_file.write_text("second")
         assert path.read_text() == "second"
     assert path.read_text() == "first" * 1000
     assert list(tmp_path.iterdir()) == [path]
@@ -158,9 +162,9 @@ def on_full_disk(number: int) -> OSError:
 def test_error_of_a_full_disk_names_the_file(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught, write_atomically(tmp_path / "model"):
         raise error
-    found = machine_error(caught.value)
-    assert found is not None
-    assert (found.what, found.where) == ("no space left on device", str(tmp_path))
+    latte_error = machine_error(caught.value)
+    assert latte_error is not None
+    assert (latte_error.what, latte_error.where) == ("no space left on device", str(tmp_path))
 
 
 def test_other_errors_name_no_file(tmp_path: Path) -> None:

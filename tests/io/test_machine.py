@@ -26,10 +26,10 @@ def full(path: str | None = "/data/file") -> OSError:
     ],
 )
 def test_system_errors_name_the_file_and_a_fix(error: OSError, what: str) -> None:
-    found = machine_error(error)
-    assert found is not None
-    assert (found.what, found.where) == (what, "/data/file")
-    assert found.hint
+    latte_error = machine_error(error)
+    assert latte_error is not None
+    assert (latte_error.what, latte_error.where) == (what, "/data/file")
+    assert latte_error.hint
 
 
 def test_the_cause_of_an_error_is_examined() -> None:
@@ -47,15 +47,15 @@ def test_the_cause_of_an_error_is_examined() -> None:
     ],
 )
 def test_out_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
-    found = machine_error(error)
-    assert found is not None
-    assert "evaluate.batch_size" in str(found)
+    latte_error = machine_error(error)
+    assert latte_error is not None
+    assert "evaluate.batch_size" in str(latte_error)
 
 
 def test_missing_torch_names_the_install_command() -> None:
-    found = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
-    assert found is not None
-    assert "pip install torch" in str(found)
+    latte_error = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert latte_error is not None
+    assert "pip install torch" in str(latte_error)
     assert machine_error(ModuleNotFoundError("No module", name="elsewhere")) is None
 
 
@@ -67,9 +67,9 @@ def test_other_errors_are_bugs(error: BaseException) -> None:
 
 
 def test_circular_causes_are_examined_once() -> None:
-    first, second = RuntimeError("one"), RuntimeError("two")
-    first.__cause__, second.__cause__ = second, first
-    assert machine_error(first) is None
+    error, cause = RuntimeError("one"), RuntimeError("two")
+    error.__cause__, cause.__cause__ = cause, error
+    assert machine_error(error) is None
 
 
 def test_python_calls_raise_readable_errors_of_the_machine_and_bugs_unchanged() -> None:

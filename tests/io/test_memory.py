@@ -39,10 +39,10 @@ print(resident() - start)
 
 
 def test_memory_that_threads_freed_is_returned() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 0, done.stderr
-    kept, returned = map(int, done.stdout.split())
-    assert kept > 45
-    assert returned < 15
+    assert process.returncode == 0, process.stderr
+    kept_mebibytes, returned_mebibytes = map(int, process.stdout.split())
+    assert kept_mebibytes > 45
+    assert returned_mebibytes < 15

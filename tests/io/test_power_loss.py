@@ -46,11 +46,14 @@ def test_atomic_write_leaves_the_old_or_the_new_text(root: Path, tmp_path: Path)
     seen = set()
     for image in disk.images(tmp_path / "left"):
         text = (image.path / "file.txt").read_text()
-        second = image.path / "below" / "second.txt"
+        second_file = image.path / "below" / "second.txt"
         seen.add(text)
         assert text in ({"new text"} if image.promised else {"old", "new text"}), image
-        assert not second.exists() or (text, second.read_text()) == ("new text", "second"), image
-        assert second.exists() or "second" not in image.promised, image
+        assert not second_file.exists() or (text, second_file.read_text()) == (
+            "new text",
+            "second",
+        ), image
+        assert second_file.exists() or "second" not in image.promised, image
     assert seen == {"old", "new text"}
 
 

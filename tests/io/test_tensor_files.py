@@ -28,17 +28,17 @@ def saved(folder: Path) -> Path:
 
 
 def test_tensors_are_read_back_to_the_bit(tmp_path: Path) -> None:
-    found = load_tensors(saved(tmp_path))
-    assert found.keys() == TENSORS.keys()
+    tensors = load_tensors(saved(tmp_path))
+    assert tensors.keys() == TENSORS.keys()
     for name, value in TENSORS.items():
-        assert found[name].dtype == value.dtype
-        assert torch.equal(found[name], value)
+        assert tensors[name].dtype == value.dtype
+        assert torch.equal(tensors[name], value)
 
 
 def test_loaded_tensors_are_aligned(tmp_path: Path) -> None:
     """Products of matrices with another alignment may have other last bits."""
-    found = load_tensors(saved(tmp_path))
-    assert all(value.data_ptr() % 64 == 0 for value in found.values() if value.numel())
+    tensors = load_tensors(saved(tmp_path))
+    assert all(value.data_ptr() % 64 == 0 for value in tensors.values() if value.numel())
 
 
 @given(place=st.floats(min_value=0, max_value=1, exclude_max=True), bit=st.integers(0, 7))
@@ -70,11 +70,11 @@ def test_file_without_digest_is_refused(tmp_path: Path) -> None:
 
 
 def test_tensor_digest_depends_on_names_types_and_shapes_not_order() -> None:
-    one = {"a": torch.zeros(4), "b": torch.ones(2)}
-    assert tensor_digest(one) == tensor_digest(dict(reversed(one.items())))
-    others = (
+    tensors = {"a": torch.zeros(4), "b": torch.ones(2)}
+    assert tensor_digest(tensors) == tensor_digest(dict(reversed(tensors.items())))
+    changed_tensors = (
         {"a": torch.zeros(4), "c": torch.ones(2)},
         {"a": torch.zeros(2, 2), "b": torch.ones(2)},
         {"a": torch.zeros(4, dtype=torch.int32), "b": torch.ones(2)},
     )
-    assert len({tensor_digest(value) for value in (one, *others)}) == 4
+    assert len({tensor_digest(value) for value in (tensors, *changed_tensors)}) == 4

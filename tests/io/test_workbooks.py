@@ -27,14 +27,14 @@ def test_formulas_and_umlauts_are_texts_and_scores_are_numbers(tmp_path: Path) -
     path = tmp_path / "labels.xlsx"
     texts = ["=1+1", "+1", "-1", "@a", "gr\u00fcn.jpg", " <b>&amp;", "\U0001f600"]
     write_workbook(path, [["image", "score"], *([text, 0.25] for text in texts), ["a", None]])
-    header, *rows, last = cells(path)
+    header, *rows, last_row = cells(path)
     assert header == [("inlineStr", "image"), ("inlineStr", "score")]
     assert rows == [[("inlineStr", text), (None, "0.25")] for text in texts]
-    assert last == [("inlineStr", "a"), (None, "")]
+    assert last_row == [("inlineStr", "a"), (None, "")]
     assert b"<f" not in ZipFile(path).read("xl/worksheets/sheet1.xml")
-    again = tmp_path / "again.xlsx"
-    write_workbook(again, [["image", "score"], *([text, 0.25] for text in texts), ["a", None]])
-    assert again.read_bytes() == path.read_bytes()
+    rewritten = tmp_path / "again.xlsx"
+    write_workbook(rewritten, [["image", "score"], *([text, 0.25] for text in texts), ["a", None]])
+    assert rewritten.read_bytes() == path.read_bytes()
 
 
 def test_characters_that_xml_cannot_hold_are_escaped(tmp_path: Path) -> None:

@@ -30,15 +30,19 @@ COMPANIONS = {
 
 def project(name: str) -> dict[str, Any]:
     text = (SOURCES[name] / "pyproject.toml").read_text(encoding="utf-8")
-    found: dict[str, Any] = tomllib.loads(text)["project"]
-    return found
+    fields: dict[str, Any] = tomllib.loads(text)["project"]
+    return fields
 
 
 def requirements(name: str) -> list[Requirement]:
     """Return the requirements of a package and of its extras."""
     about = project(name)
     extras = about.get("optional-dependencies", {}).values()
-    return [Requirement(one) for part in (about["dependencies"], *extras) for one in part]
+    return [
+        Requirement(requirement)
+        for group in (about["dependencies"], *extras)
+        for requirement in group
+    ]
 
 
 def normal(name: str) -> str:
@@ -49,7 +53,7 @@ def modules(path: Path) -> Iterator[str]:
     """Yield the modules that a file imports anywhere."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
 
@@ -64,7 +68,7 @@ def imported(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("name", SOURCES)
 def test_imported_packages_are_declared_dependencies(name: str) -> None:
     module = "latte" if name == CORE else name.replace("-", "_")
-    declared = {normal(one.name) for one in requirements(name)}
+    declared = {normal(requirement.name) for requirement in requirements(name)}
     undeclared = {
         top: path
         for top, path in imported(SOURCES[name] / module).items()
@@ -78,23 +82,23 @@ def test_imported_packages_are_declared_dependencies(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_dependency_has_a_lower_and_an_upper_bound(name: str) -> None:
     """The version of the plugin interface bounds the core, so a plugin gives no upper bound."""
-    for one in requirements(name):
-        if one.extras and not one.specifier:
+    for requirement in requirements(name):
+        if requirement.extras and not requirement.specifier:
             continue
-        signs = {bound.operator for bound in one.specifier}
-        assert ">=" in signs, str(one)
-        assert ("<" in signs) == (normal(one.name) != CORE), str(one)
+        signs = {bound.operator for bound in requirement.specifier}
+        assert ">=" in signs, str(requirement)
+        assert ("<" in signs) == (normal(requirement.name) != CORE), str(requirement)
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_plugin_bounds_of_shared_dependencies_equal_the_core(name: str) -> None:
     """The extras of the core may require newer versions than the core itself."""
     of_core: defaultdict[str, list[SpecifierSet]] = defaultdict(list)
-    for one in requirements(CORE):
-        of_core[normal(one.name)].append(one.specifier)
-    for one in requirements(name):
-        if normal(one.name) in of_core:
-            assert one.specifier in of_core[normal(one.name)], str(one)
+    for requirement in requirements(CORE):
+        of_core[normal(requirement.name)].append(requirement.specifier)
+    for requirement in requirements(name):
+        if normal(requirement.name) in of_core:
+            assert requirement.specifier in of_core[normal(requirement.name)], str(requirement)
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != CORE])
@@ -121,7 +125,11 @@ def test_a_pytest_session_of_a_user_loads_nothing_of_the_core() -> None:
 
 def test_make_install_installs_the_packages_of_all_extras() -> None:
     extras = project(CORE)["optional-dependencies"]
-    required = {name: {Requirement(one).name for one in extras[name]} for name in extras}
-    installed = required["dev"] | {Requirement(one).name for one in project(CORE)["dependencies"]}
+    required = {
+        name: {Requirement(requirement).name for requirement in extras[name]} for name in extras
+    }
+    installed = required["dev"] | {
+        Requirement(requirement).name for requirement in project(CORE)["dependencies"]
+    }
     missing = {name: required[name] - installed for name in required}
     assert not {name: packages for name, packages in missing.items() if packages}

@@ -25,12 +25,12 @@ def sdist_files(name: str, dist: Path) -> dict[str, str]:
     """Return the names of the files in an sdist, below its folder, and the text of PKG-INFO."""
     (path,) = dist.glob(f"{name.replace('-', '_')}-*.tar.gz")
     with tarfile.open(path) as file:
-        members = [one for one in file.getmembers() if one.isfile()]
-        found = {one.name.partition("/")[2]: "" for one in members}
+        members = [member for member in file.getmembers() if member.isfile()]
+        texts = {member.name.partition("/")[2]: "" for member in members}
         about = file.extractfile(f"{path.name.removesuffix('.tar.gz')}/PKG-INFO")
         assert about is not None
-        found["PKG-INFO"] = about.read().decode()
-    return found
+        texts["PKG-INFO"] = about.read().decode()
+    return texts
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -47,12 +47,12 @@ def test_metadata_of_wheel_and_sdist_are_valid_and_equal(
 def test_sdist_has_only_files_of_its_package(name: str, dist: Path) -> None:
     module = "latte" if name == CORE else name.replace("-", "_")
     folders = {module, "recipes", "tests", f"{module}.egg-info"}
-    found = sdist_files(name, dist)
-    tops = {path.partition("/")[0] for path in found if "/" in path}
+    files = sdist_files(name, dist)
+    tops = {path.partition("/")[0] for path in files if "/" in path}
     assert module in tops
     assert tops <= folders
-    assert {"LICENSE", "README.md", "pyproject.toml"} <= {*found}
-    assert not [path for path in found if "__pycache__" in path or path.endswith(".so")]
+    assert {"LICENSE", "README.md", "pyproject.toml"} <= {*files}
+    assert not [path for path in files if "__pycache__" in path or path.endswith(".so")]
 
 
 def entry_points(python: Path, folder: Path) -> set[str]:
@@ -89,5 +89,5 @@ def test_all_packages_install(dist: Path, tmp_path: Path) -> None:
     python = environment(tmp_path / "environment")
     install(python, [*SOURCES], "--find-links", dist, *FORMS["wheel"])
     listed = json.loads(run(python.with_name("latte"), "plugins", "--json", cwd=tmp_path))
-    found = {one["distribution"]: one["status"] for one in listed}
-    assert found == {name: "ok" for name in SOURCES if name != "latte-views"}
+    statuses = {plugin["distribution"]: plugin["status"] for plugin in listed}
+    assert statuses == {name: "ok" for name in SOURCES if name != "latte-views"}

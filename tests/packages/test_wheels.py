@@ -48,8 +48,8 @@ def module_of(name: str) -> str:
 def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
     name: str, wheels: dict[str, Path]
 ) -> None:
-    module, found = module_of(name), names(wheels[name])
-    about = [one for one in found if ".dist-info/" in one]
+    module, files = module_of(name), names(wheels[name])
+    about = [member for member in files if ".dist-info/" in member]
     source = SOURCES[name] / module
     expected = {
         f"{module}/{path.relative_to(source).as_posix()}"
@@ -64,17 +64,17 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
             f"latte/_recipes/{path.relative_to(recipes).as_posix()}"
             for path in recipes.rglob("*.yaml")
         }
-    assert {*found} - {*about} == expected
+    assert {*files} - {*about} == expected
     assert f"{module}/py.typed" in expected
-    assert any(one.endswith("licenses/LICENSE") for one in about)
-    assert not any("__pycache__" in one or one.startswith("tests/") for one in found)
+    assert any(member.endswith("licenses/LICENSE") for member in about)
+    assert not any("__pycache__" in member or member.startswith("tests/") for member in files)
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
 def test_a_wheel_without_a_compiler_has_no_library(compiler: str, tmp_path: Path) -> None:
-    found = names(build(SOURCES[VIEWS], tmp_path, CC=compiler))
-    assert "latte_views/__init__.py" in found
-    assert not any(name.endswith(".so") for name in found)
+    files = names(build(SOURCES[VIEWS], tmp_path, CC=compiler))
+    assert "latte_views/__init__.py" in files
+    assert not any(name.endswith(".so") for name in files)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -157,7 +157,7 @@ def test_each_plugin_can_be_uninstalled_without_effect_on_others(
         try:
             left = run(latte, "plugins", cwd=tmp_path)
             assert name not in left
-            assert all(other in left for other in PLUGINS if other != name)
+            assert all(plugin in left for plugin in PLUGINS if plugin != name)
             run(latte, "check", recipe, cwd=tmp_path)
         finally:
             install(python, [wheels[name]])

@@ -44,14 +44,18 @@ MATRIX = (
 def main(arguments: list[str]) -> int:
     """Run the combinations; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.packages.versions", description=__doc__)
-    names = [one.name for one in MATRIX]
+    names = [combination.name for combination in MATRIX]
     parser.add_argument("--only", choices=names, action="append", help="may be repeated")
     parser.add_argument("--folder", type=Path, help="of the environments (default: temporary)")
     options = parser.parse_args(arguments)
-    chosen = [one for one in MATRIX if one.name in (options.only or names)]
+    chosen_combinations = [
+        combination for combination in MATRIX if combination.name in (options.only or names)
+    ]
     with tempfile.TemporaryDirectory(prefix="latte-versions-") as temporary:
         folder = (options.folder or Path(temporary)).absolute()
-        return max(_try(one, folder / one.name) for one in chosen)
+        return max(
+            _try(combination, folder / combination.name) for combination in chosen_combinations
+        )
 
 
 def _try(combination: Combination, folder: Path) -> int:
@@ -77,9 +81,9 @@ def _try(combination: Combination, folder: Path) -> int:
     ]
     ended = subprocess.run(tests, cwd=ROOT, capture_output=True, text=True, check=False)
     (folder / "pytest.txt").write_text(ended.stdout + ended.stderr, encoding="utf-8")
-    last = (ended.stdout.strip().splitlines() or ["nothing was printed"])[-1]
+    last_line = (ended.stdout.strip().splitlines() or ["nothing was printed"])[-1]
     _say(f"{combination.name:<18} {_shown(listed)}")
-    _say(f"{'':<18} {last.strip('= ')}")
+    _say(f"{'':<18} {last_line.strip('= ')}")
     return min(1, ended.returncode)
 
 

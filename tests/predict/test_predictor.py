@@ -74,8 +74,8 @@ def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: P
     biased = adapted({"main": SIGLIP_LIKE}, biased=True)
     (member,) = biased.members
     long = replace(member, classifier=replace(member.classifier, bias=None))
-    for name, found in (("biased", biased), ("long", replace(biased, members=(long,)))):
-        model = latte.load(write_run(tmp_path / name, found))
+    for name, classifier in (("biased", biased), ("long", replace(biased, members=(long,)))):
+        model = latte.load(write_run(tmp_path / name, classifier))
         assert model.adapted.backbones[0].logit_bias is not None
         assert [row.match for row in model.predict(folder)] == [None] * len(SIZES)
         assert not model.columns(1).match
@@ -83,29 +83,31 @@ def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: P
 
 def test_predictions_equal_those_of_one_image_at_a_time(model: Predictor, folder: Path) -> None:
     assert (model.classes, model.device, model.scale) == (NAMES, "cpu", 7.5)
-    found = model.predict(folder, batch_size=3, top_k=2)
-    assert [one.image for one in found] == [str(path) for path in sorted(folder.iterdir())]
-    for one in found:
-        expected = one_at_a_time(model, Path(one.image), 7.5)
-        assert one.label == int(expected.argmax())
-        assert one.name == NAMES[one.label]
-        assert one.confidence == pytest.approx(float(expected.max()), abs=1e-5)
-        assert [each.score for each in one.classes] == sorted(
-            (each.score for each in one.classes), reverse=True
+    predictions = model.predict(folder, batch_size=3, top_k=2)
+    assert [prediction.image for prediction in predictions] == [
+        str(path) for path in sorted(folder.iterdir())
+    ]
+    for prediction in predictions:
+        expected = one_at_a_time(model, Path(prediction.image), 7.5)
+        assert prediction.label == int(expected.argmax())
+        assert prediction.name == NAMES[prediction.label]
+        assert prediction.confidence == pytest.approx(float(expected.max()), abs=1e-5)
+        assert [each.score for each in prediction.classes] == sorted(
+            (each.score for each in prediction.classes), reverse=True
         )
-        assert len(one.classes) == 2
+        assert len(prediction.classes) == 2
 
 
 def test_several_learners_and_prototypes_are_one_classifier(tmp_path: Path) -> None:
-    other = with_parts({"image_size": 48})
-    run = write_run(tmp_path / "run", adapted({"a": QUICK_GELU, "b": other}, UNEVEN))
+    larger = with_parts({"image_size": 48})
+    run = write_run(tmp_path / "run", adapted({"a": QUICK_GELU, "b": larger}, UNEVEN))
     model = latte.load(str(run), device="cpu")
     paths = photos(tmp_path / "photos", SIZES[:3])
     assert model.calibration is None
     assert model.scale == model.adapted.logit_scale
-    for one, path in zip(model.predict(paths, batch_size=2, top_k=4), paths, strict=True):
+    for prediction, path in zip(model.predict(paths, batch_size=2, top_k=4), paths, strict=True):
         expected = one_at_a_time(model, path, model.scale)
-        assert [each.score for each in one.classes] == pytest.approx(
+        assert [each.score for each in prediction.classes] == pytest.approx(
             expected.sort(descending=True).values.tolist(), abs=1e-5
         )
     features = model.features(paths)
@@ -118,11 +120,13 @@ def test_several_learners_and_prototypes_are_one_classifier(tmp_path: Path) -> N
 
 def test_images_may_be_paths_pillow_images_or_a_generator(model: Predictor, folder: Path) -> None:
     paths = sorted(folder.iterdir())
-    expected = [one.label for one in model.predict(folder)]
-    assert [one.label for one in model.predict(map(str, paths))] == expected
+    expected = [prediction.label for prediction in model.predict(folder)]
+    assert [prediction.label for prediction in model.predict(map(str, paths))] == expected
     opened = model.predict(Image.open(path) for path in paths)
-    assert [one.label for one in opened] == expected
-    assert [one.image for one in opened] == [str(number) for number in range(len(paths))]
+    assert [prediction.label for prediction in opened] == expected
+    assert [prediction.image for prediction in opened] == [
+        str(number) for number in range(len(paths))
+    ]
     (single,) = model.predict(paths[0])
     assert single.label == expected[0]
     assert model.predict([]) == []
@@ -130,11 +134,15 @@ def test_images_may_be_paths_pillow_images_or_a_generator(model: Predictor, fold
 
 def test_features_are_those_of_the_backbone(model: Predictor, folder: Path) -> None:
     paths = sorted(folder.iterdir())
-    own = model.adapted.backbones[0]
-    views = [evaluation_view(open_image(ImageReference("", p)), own.pixel_format) for p in paths]
+    backbone = model.adapted.backbones[0]
+    views = [
+        evaluation_view(open_image(ImageReference("", p)), backbone.pixel_format) for p in paths
+    ]
     with torch.no_grad():
         assert torch.allclose(
-            model.features(paths, batch_size=2), own.encode_images(torch.stack(views)), atol=1e-6
+            model.features(paths, batch_size=2),
+            backbone.encode_images(torch.stack(views)),
+            atol=1e-6,
         )
     assert model.features([]).shape == (0, 16)
 
@@ -162,27 +170,35 @@ def test_unreadable_image_is_an_error_or_reported(model: Predictor, folder: Path
     reported = Reported()
     cut_off = Image.open(folder / "000.png")
     cut_off.fp.close()  # type: ignore[union-attr]
-    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=reported)
-    assert len(found) == len(SIZES) - 1
-    assert [Path(one.id).name for one in reported] == ["001.png", "absent.jpg", str(len(SIZES) + 1)]
+    predictions = model.predict([folder, "absent.jpg", cut_off], on_unreadable=reported)
+    assert len(predictions) == len(SIZES) - 1
+    assert [Path(unreadable.id).name for unreadable in reported] == [
+        "001.png",
+        "absent.jpg",
+        str(len(SIZES) + 1),
+    ]
     assert "cannot be read" in reported[1].reason
 
 
 def test_predictions_are_yielded_before_all_images_are_read(model: Predictor) -> None:
-    taken = 0
+    yielded = 0
 
     def endless() -> Iterator[Image.Image]:
-        nonlocal taken
+        nonlocal yielded
         while True:
-            taken += 1
-            yield Image.new("RGB", (32, 32), (taken % 256, 0, 0))
+            yielded += 1
+            yield Image.new("RGB", (32, 32), (yielded % 256, 0, 0))
 
     rows = model.predict_iter(endless(), batch_size=4)
-    first: list[Prediction] = list(islice(rows, 10))
+    first_predictions: list[Prediction] = list(islice(rows, 10))
     rows.close()  # type: ignore[attr-defined]
-    assert [one.image for one in first] == [str(number) for number in range(10)]
-    assert taken <= 10 + 3 * 4
-    assert not [one for one in threading.enumerate() if one.name.startswith("latte-images")]
+    assert [prediction.image for prediction in first_predictions] == [
+        str(number) for number in range(10)
+    ]
+    assert yielded <= 10 + 3 * 4
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("latte-images")
+    ]
 
 
 def test_predict_does_not_change_the_gradient_mode(model: Predictor) -> None:
@@ -225,8 +241,10 @@ def test_hints_hold_in_python_and_on_the_command_line(run: Path) -> None:
 
 def test_importing_latte_imports_no_torch() -> None:
     code = "import latte, sys; latte.LatteError, dir(latte); print('torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "False"
     assert {"LatteError", "adapt", "load"} <= {*dir(latte)}
     assert latte.LatteError is LatteError
     with pytest.raises(AttributeError, match="lod"):
@@ -236,10 +254,10 @@ def test_importing_latte_imports_no_torch() -> None:
 @pytest.fixture
 def threads() -> Iterator[None]:
     """Let torch use two threads on any machine."""
-    before = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads_before)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

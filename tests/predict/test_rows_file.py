@@ -43,17 +43,17 @@ def test_rows_of_a_stopped_call_are_kept_and_taken_in_order(form: str, tmp_path:
     with file.unfinished.open("a") as torn:
         torn.write('{"image"')
     images[1].write_text("new")
-    asked: list[Path] = []
+    sought: list[Path] = []
 
     def predict(paths: Iterable[Path]) -> Iterator[Prediction]:
         for path in paths:
-            asked.append(path)
+            sought.append(path)
             yield row_of(path, (ClassScore("dog", 0.75, 1),))
 
     written = file.written(["cat", "dog"])
     rows = list(continued(images, written, predict))
     assert [row.name for row in rows] == ["cat", "dog", "cat", "dog"]
-    assert asked == [images[1], images[3]]
+    assert sought == [images[1], images[3]]
     assert written.changed == 1
     file.write(rows)
     assert path.read_bytes()[:2] == {"csv": b"im", "jsonl": b'{"', "xlsx": b"PK"}[form]

@@ -60,17 +60,17 @@ def rows(photos: Path) -> list[Prediction]:
 def test_every_class_has_a_folder_and_equal_names_stay_apart(
     rows: list[Prediction], photos: Path, tmp_path: Path
 ) -> None:
-    before = tree(photos)
+    photos_before = tree(photos)
     sorter = sort(Sorter(tmp_path / "out", CLASSES), *rows)
-    found = tree(tmp_path / "out")
-    (renamed,) = {name for name in found if name.startswith("cat/1-")}
-    assert found == {
+    sorted_files = tree(tmp_path / "out")
+    (renamed,) = {name for name in sorted_files if name.startswith("cat/1-")}
+    assert sorted_files == {
         "cat/1.jpg": "1.jpg",
         renamed: "sub/1.jpg",
         "a_b/2.jpg": "2.jpg",
         "unknown-2/3.jpg": "3.jpg",
     }
-    assert tree(photos) == before
+    assert tree(photos) == photos_before
     assert sorter.summary().endswith(": 5 by class, 0 unknown, 0 uncertain; 1 were there already")
 
 
@@ -81,9 +81,9 @@ def test_images_in_the_folder_of_another_class_are_counted(
     sort(Sorter(tmp_path / "out", CLASSES, link=link), *rows)
     lines: list[str] = []
     sorter = Sorter(tmp_path / "out", CLASSES, link=link, warn=lines.append)
-    other = [predicted(photos / "2.jpg", 0), predicted(photos / "sub/1.jpg", NO_LABEL)]
+    misplaced = [predicted(photos / "2.jpg", 0), predicted(photos / "sub/1.jpg", NO_LABEL)]
     equal_name_other_content = predicted(write(tmp_path / "new/2.jpg", "new"), 0)
-    sort(sorter, rows[0], *other, equal_name_other_content)
+    sort(sorter, rows[0], *misplaced, equal_name_other_content)
     assert sorter.elsewhere == 2
     assert sorter.summary().endswith("1 were there already; 2 are in another sub-folder, too")
     (line,) = lines
@@ -93,9 +93,9 @@ def test_images_in_the_folder_of_another_class_are_counted(
 
 def test_sorting_again_changes_nothing(rows: list[Prediction], tmp_path: Path) -> None:
     sort(Sorter(tmp_path / "out", CLASSES), *rows)
-    first = tree(tmp_path / "out")
+    first_sorting = tree(tmp_path / "out")
     assert sort(Sorter(tmp_path / "out", CLASSES), *rows).present == 5
-    assert tree(tmp_path / "out") == first
+    assert tree(tmp_path / "out") == first_sorting
 
 
 def test_interrupted_sorting_ends_with_the_same_files(
@@ -140,25 +140,25 @@ def test_two_sorters_at_once_keep_all_images(
     if not has_hard_links:
         monkeypatch.setattr(os, "link", refuse)
     pairs = {"1.jpg": ("of a", "of b"), "2.jpg": ("same", "same")}
-    mine, others = [
-        [predicted(write(tmp_path / who / name, both[place]), 0) for name, both in pairs.items()]
+    own_predictions, other_predictions = [
+        [predicted(write(tmp_path / who / name, names[place]), 0) for name, names in pairs.items()]
         for place, who in enumerate("ab")
     ]
-    first, second = (Sorter(tmp_path / "out", CLASSES, link=link) for _ in range(2))
+    sorter, other_sorter = (Sorter(tmp_path / "out", CLASSES, link=link) for _ in range(2))
     exists = os.path.lexists
 
     def other_sorter_comes_first(path: str) -> bool:
         """The other sorter places its images after the check, and before the first one writes."""
-        found = exists(path)
-        if others and Path(path).is_relative_to(tmp_path / "out"):
-            sort(second, others.pop(0))
-        return found
+        does_exist = exists(path)
+        if other_predictions and Path(path).is_relative_to(tmp_path / "out"):
+            sort(other_sorter, other_predictions.pop(0))
+        return does_exist
 
     monkeypatch.setattr(os.path, "lexists", other_sorter_comes_first)
-    sort(first, mine[0])
-    sort(first, mine[1])
+    sort(sorter, own_predictions[0])
+    sort(sorter, own_predictions[1])
     assert sorted(tree(tmp_path / "out").values()) == ["of a", "of b", "same"]
-    assert (first.present, second.present) == (1, 0)
+    assert (sorter.present, other_sorter.present) == (1, 0)
 
 
 def test_existing_files_are_never_overwritten(rows: list[Prediction], tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_existing_files_are_never_overwritten(rows: list[Prediction], tmp_path: 
     write(out / "cat" / "1.jpg", "mine")
     (out / "a_b" / "2.jpg").mkdir(parents=True)
     sort(Sorter(out, CLASSES), rows[0], rows[1])
-    found = tree(out)
-    assert found["cat/1.jpg"] == "mine"
-    assert sorted(found.values()) == ["1.jpg", "2.jpg", "mine"]
+    files = tree(out)
+    assert files["cat/1.jpg"] == "mine"
+    assert sorted(files.values()) == ["1.jpg", "2.jpg", "mine"]
 
 
 def test_unknown_and_uncertain_images_have_their_own_folders(photos: Path, tmp_path: Path) -> None:
@@ -210,10 +210,10 @@ def test_link_that_leads_out_of_the_folder_is_refused(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cat").symlink_to(photos)
-    before = tree(photos)
+    photos_before = tree(photos)
     with pytest.raises(LatteError, match="leads out of the folder"):
         sort(Sorter(tmp_path / "out", CLASSES), rows[0])
-    assert tree(photos) == before
+    assert tree(photos) == photos_before
 
 
 def test_folder_that_cannot_be_made_is_an_error(rows: list[Prediction], tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def names(images: Any) -> list[str]:
-    return [one.name for one in named_images(images)]
+    return [image.name for image in named_images(images)]
 
 
 def test_folder_yields_all_images_below_it_in_order(photos: Path) -> None:
@@ -56,9 +56,9 @@ def test_large_folders_are_listed_lazily(photos: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(walk, "_SORTED_AT_ONCE", 2)
     for number in range(5):
         (photos / "a" / f"x{number}.jpg").touch()
-    found = [Path(name).name for name in names(photos)]
+    file_names = [Path(name).name for name in names(photos)]
     expected = ["1.jpg", "2.PNG", "3.webp", "b.jpg", *(f"x{number}.jpg" for number in range(5))]
-    assert sorted(found) == expected
+    assert sorted(file_names) == expected
 
 
 def test_unlistable_folders_are_reported(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_unlistable_folders_are_reported(photos: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "scandir", refusing)
     reported: list[LatteError] = []
-    assert [Path(one.name).name for one in named_images(photos, reported.append)] == [
+    assert [Path(image.name).name for image in named_images(photos, reported.append)] == [
         "b.jpg",
         "3.webp",
     ]

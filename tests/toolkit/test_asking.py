@@ -61,10 +61,10 @@ def test_gains_equal_a_slow_sum_over_all_images() -> None:
             for i in range(11)
         ]
         best = max(range(11), key=lambda row: added[row])
-        after = [max(covered[j], float(reach[best, j])) for j in range(11)]
-        gain = 1.4 * sum(wrong[j] * (after[j] - covered[j]) for j in range(11)) / 11
+        covered_after = [max(covered[j], float(reach[best, j])) for j in range(11)]
+        gain = 1.4 * sum(wrong[j] * (covered_after[j] - covered[j]) for j in range(11)) / 11
         expected.append((best, gain))
-        covered = after
+        covered = covered_after
     order = asking_order(features, confidence, differs, none(11), 4)
     assert order.rows.tolist() == [row for row, _ in expected]
     assert torch.allclose(order.gains, torch.tensor([gain for _, gain in expected]), atol=1e-5)
@@ -88,8 +88,8 @@ def test_asking_ends_when_ten_answers_change_less_than_a_point() -> None:
 
 
 def test_few_images_and_equal_images_are_sound() -> None:
-    one = asking_order(torch.eye(2)[:1], torch.tensor([0.5]), none(1), none(1), 10)
-    assert one.rows.tolist() == [0]
+    single = asking_order(torch.eye(2)[:1], torch.tensor([0.5]), none(1), none(1), 10)
+    assert single.rows.tolist() == [0]
     alike = asking_order(torch.eye(4)[[0] * 5], torch.full((5,), 0.5), none(5), none(5), 2)
     assert len(alike.rows) == 2
     assert not asking_order(torch.eye(2), torch.ones(2), none(2), ~none(2), 3).is_worth_asking

@@ -49,11 +49,11 @@ def test_cells_contain_most_nearest_neighbours_and_not_all_rows_are_compared() -
 @pytest.mark.usefixtures("searches_cells")
 def test_search_in_cells_repeats_to_the_bit_in_small_blocks() -> None:
     rows = grouped_rows()
-    first, second = nearest_neighbours(rows, COUNT), nearest_neighbours(rows, COUNT)
-    assert torch.equal(first[0], second[0])
-    assert torch.equal(first[1], second[1])
+    neighbours, neighbours_again = nearest_neighbours(rows, COUNT), nearest_neighbours(rows, COUNT)
+    assert torch.equal(neighbours[0], neighbours_again[0])
+    assert torch.equal(neighbours[1], neighbours_again[1])
     small = nearest_neighbours(rows, COUNT, block_bytes=10_000)
-    assert float((small[1] == first[1]).double().mean()) > 0.999
+    assert float((small[1] == neighbours[1]).double().mean()) > 0.999
 
 
 @pytest.mark.usefixtures("searches_cells")

@@ -28,9 +28,9 @@ def test_a_class_may_be_called_anything(name: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_filling_keeps_the_rest_of_the_sentence(before: str, name: str) -> None:
-    before = before.replace("{class}", "")
-    assert fill(f"{before}|{{class}}|", name) == f"{before}|{name}|"
+def test_filling_keeps_the_rest_of_the_sentence(beginning: str, name: str) -> None:
+    beginning = beginning.replace("{class}", "")
+    assert fill(f"{beginning}|{{class}}|", name) == f"{beginning}|{name}|"
 
 
 def test_a_class_description_is_its_filled_template() -> None:
@@ -150,6 +150,6 @@ def test_description_uses_the_options_of_its_subclass() -> None:
         def prompts(self, class_name: str) -> tuple[str, ...]:
             return (f"Is the {class_name} {self.options.colour}?",)
 
-    asked = ColourDescription(ColourOptions(colour="blue"), context())
-    assert asked.prompts("cup") == ("Is the cup blue?",)
-    assert asked.scope == "image"
+    colour_question = ColourDescription(ColourOptions(colour="blue"), context())
+    assert colour_question.prompts("cup") == ("Is the cup blue?",)
+    assert colour_question.scope == "image"

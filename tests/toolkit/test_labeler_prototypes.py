@@ -26,42 +26,49 @@ def random(biased: bool = True, owners: tuple[int, ...] = (1, 0, 2)) -> Classifi
     return Classifier(rows, torch.tensor(owners), bias)
 
 
-def same(one: Classifier, other: Classifier) -> bool:
+def same(classifier: Classifier, other_classifier: Classifier) -> bool:
     return (
-        torch.equal(one.weights, other.weights)
-        and torch.equal(one.owners, other.owners)
-        and (one.bias is None) == (other.bias is None)
-        and (one.bias is None or other.bias is None or torch.equal(one.bias, other.bias))
+        torch.equal(classifier.weights, other_classifier.weights)
+        and torch.equal(classifier.owners, other_classifier.owners)
+        and (classifier.bias is None) == (other_classifier.bias is None)
+        and (
+            classifier.bias is None
+            or other_classifier.bias is None
+            or torch.equal(classifier.bias, other_classifier.bias)
+        )
     )
 
 
 @pytest.mark.parametrize("biased", [False, True])
 def test_they_take_the_whole_classifier_of_their_own_learner(biased: bool) -> None:
     aggregator = centroids()
-    found = random(biased)
+    classifier = random(biased)
 
     aggregator.on_epoch_start(EpochInfo({"other": random()}), "mine")
     assert torch.equal(aggregator.classifier().weights, CLASSES)
 
-    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
-    assert same(aggregator.classifier(), found)
+    aggregator.on_epoch_start(EpochInfo({"mine": classifier}), "mine")
+    assert same(aggregator.classifier(), classifier)
 
 
 @pytest.mark.parametrize("owners", [(1, 0, 2), (0, 1, 0, 1, 2)])
 def test_targets_are_the_labels_rows_that_score_highest_at_unit_length(
     owners: tuple[int, ...],
 ) -> None:
-    aggregator, found = centroids(), random(owners=owners)
-    assert found.bias is not None
-    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
+    aggregator, classifier = centroids(), random(owners=owners)
+    assert classifier.bias is not None
+    aggregator.on_epoch_start(EpochInfo({"mine": classifier}), "mine")
     images, labels = unit_rows(6, 3, seed=5), [0, 1, 2, 1, 0, 0]
     supervision = aggregator.supervise(stream(labels), {}, images)
     assert supervision.targets is not None and supervision.classifier is not None
-    assert same(supervision.classifier, found)
+    assert same(supervision.classifier, classifier)
     for image, label, target in zip(images, labels, supervision.targets, strict=True):
-        own = [row for row, owner in enumerate(found.owners.tolist()) if owner == label]
-        best = max(own, key=lambda row: float(image @ found.weights[row] + found.bias[row]))
-        torch.testing.assert_close(target, found.weights[best] / 3)
+        class_rows = [row for row, owner in enumerate(classifier.owners.tolist()) if owner == label]
+        best = max(
+            class_rows,
+            key=lambda row: float(image @ classifier.weights[row] + classifier.bias[row]),
+        )
+        torch.testing.assert_close(target, classifier.weights[best] / 3)
 
 
 def test_they_give_targets_and_a_classifier_without_gradient() -> None:

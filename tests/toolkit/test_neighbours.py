@@ -15,8 +15,8 @@ from tests.helpers.property_inputs import QUICKLY
 
 def slow_cosines(rows: Tensor, query: int, count: int) -> list[float]:
     """The largest cosines of one row with the others, nearest first."""
-    others = [float(rows[query] @ rows[one]) for one in range(len(rows)) if one != query]
-    return sorted(others, reverse=True)[:count]
+    cosines = [float(rows[query] @ rows[row]) for row in range(len(rows)) if row != query]
+    return sorted(cosines, reverse=True)[:count]
 
 
 @QUICKLY
@@ -34,15 +34,15 @@ def test_neighbours_equal_a_slow_search(
     if repeated:
         rows = rows[torch.arange(count_rows) // 3]
     cosines, indices = nearest_neighbours(rows, count, block_bytes=block_bytes)
-    kept = min(count, count_rows - 1)
-    assert cosines.shape == indices.shape == (count_rows, kept)
+    neighbour_count = min(count, count_rows - 1)
+    assert cosines.shape == indices.shape == (count_rows, neighbour_count)
     for query in range(count_rows):
-        found = indices[query].tolist()
-        assert query not in found
-        assert len({*found}) == kept
+        neighbours = indices[query].tolist()
+        assert query not in neighbours
+        assert len({*neighbours}) == neighbour_count
         assert cosines[query].tolist() == pytest.approx(slow_cosines(rows, query, count))
         assert cosines[query].tolist() == pytest.approx(
-            [float(rows[query] @ rows[i]) for i in found]
+            [float(rows[query] @ rows[i]) for i in neighbours]
         )
 
 
@@ -59,10 +59,10 @@ def test_queries_select_rows_of_the_whole_search(rows: int, count: int, seed: in
 def test_search_repeats_to_the_bit_with_ties_and_keeps_the_dtype() -> None:
     for dtype in (torch.float32, torch.float64):
         rows = unit_rows(20, 8, 0).to(dtype)[torch.arange(60) % 20]
-        first, second = nearest_neighbours(rows, 7), nearest_neighbours(rows, 7)
-        assert first[0].dtype == dtype
-        assert torch.equal(first[0], second[0])
-        assert torch.equal(first[1], second[1])
+        neighbours, neighbours_again = nearest_neighbours(rows, 7), nearest_neighbours(rows, 7)
+        assert neighbours[0].dtype == dtype
+        assert torch.equal(neighbours[0], neighbours_again[0])
+        assert torch.equal(neighbours[1], neighbours_again[1])
 
 
 def test_progress_advances_by_the_queries_of_each_block() -> None:

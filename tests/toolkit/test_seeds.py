@@ -10,8 +10,8 @@ numbers = st.lists(st.integers(0, 2**40), max_size=4)
 
 @given(st.text(max_size=5), numbers, st.text(max_size=5), numbers)
 def test_seed_depends_on_purpose_and_parts(
-    purpose: str, parts: list[int], other: str, others: list[int]
+    purpose: str, numbers_: list[int], other_purpose: str, other_numbers: list[int]
 ) -> None:
-    same = (purpose, parts) == (other, others)
-    assert (seed_from(purpose, *parts) == seed_from(other, *others)) is same
-    assert 0 <= seed_from(purpose, *parts) < 2**63
+    same = (purpose, numbers_) == (other_purpose, other_numbers)
+    assert (seed_from(purpose, *numbers_) == seed_from(other_purpose, *other_numbers)) is same
+    assert 0 <= seed_from(purpose, *numbers_) < 2**63

@@ -16,10 +16,10 @@ from latte.toolkit.threads import parallel_map
 @pytest.fixture(params=[1, 2, 5], autouse=True)
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Set the number of torch's threads."""
-    before = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads_before)
 
 
 def threads_of_a_new_thread() -> int:
