@@ -59,7 +59,7 @@ def kinds(review: Review) -> list[str]:
     return [answer.kind for answer in review.answers().values()]
 
 
-def search(page: Page, wanted: str) -> None:
+def search(page: Page, class_name: str) -> None:
     page.press("/")
-    for letter in wanted:
+    for letter in class_name:
         page.press(letter)

@@ -76,7 +76,7 @@ class Person:
         for name in shown:
             if name not in self.read:
                 true = self.truth[name]
-                wrong = [other for other in self.names if other != true]
+                wrong = [other_name for other_name in self.names if other_name != true]
                 is_misread = self.random.random() < self.mistakes
                 self.misread += is_misread
                 self.read[name] = self.random.choice(wrong) if is_misread else true

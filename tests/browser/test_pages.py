@@ -92,8 +92,8 @@ def many_classes(folder: Path, classes: int) -> RunResults:
     results = run_results(folder)
     names = tuple(f"{HOSTILE[label % 6]} {label}" for label in range(classes))
     images = (20,) * classes
-    before = run_model("zero-shot", (10,) * classes, images=images)
-    after = run_model("adapted", (12,) * classes, Interval(0.1, 0.05, 0.15), images)
+    zero_shot = run_model("zero-shot", (10,) * classes, images=images)
+    adapted = run_model("adapted", (12,) * classes, Interval(0.1, 0.05, 0.15), images)
     rows = tuple(
         Confusion(label, (label + step) % classes, 10 - step)
         for label in range(classes)
@@ -107,7 +107,7 @@ def many_classes(folder: Path, classes: int) -> RunResults:
         results,
         name=HOSTILE[1],
         class_names=names,
-        models=(before, after),
+        models=(zero_shot, adapted),
         confusions={"zero-shot": rows, "adapted": rows},
         label_flows=tuple(
             LabelFlow(label, (label + 3) % classes, 9 - label % 7) for label in range(classes)
@@ -116,14 +116,14 @@ def many_classes(folder: Path, classes: int) -> RunResults:
             LearnerPrototypes("main", Classifier(weights, owners), Classifier(moved, owners)),
         ),
         pseudo_label_counts=((5, 6),) * classes,
-        gallery=tuple(replace(one, descriptions=described) for one in results.gallery),
+        gallery=tuple(replace(image, descriptions=described) for image in results.gallery),
     )
 
 
 def without_labels(folder: Path) -> RunResults:
     """Return a run without any true label."""
     results = run_results(folder)
-    gallery = tuple(replace(one, true_label=None) for one in results.gallery)
+    gallery = tuple(replace(image, true_label=None) for image in results.gallery)
     steps = tuple(row for row in results.metrics if row["event"] == "step")
     return changed(results, models=(), confusions={}, gallery=gallery, metrics=steps)
 
@@ -162,19 +162,19 @@ def mistakes(folder: Path) -> Path:
         )
         for label, name in enumerate(HOSTILE)
     ]
-    unknown = tuple(replace(one, true_label=None) for one in images)
-    found = changed(
+    unknown = tuple(replace(image, true_label=None) for image in images)
+    unlabelled = changed(
         results, name=HOSTILE[1], class_names=HOSTILE, mistakes=tuple(images), uncertain=unknown
     )
     path = folder / "mistakes.html"
-    path.write_text(mistakes_page(found), encoding="utf-8")
+    path.write_text(mistakes_page(unlabelled), encoding="utf-8")
     return path
 
 
 @pytest.fixture(params=["10", "100", "1000", "none", "comparison", "mistakes"])
 def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    other = {"comparison": comparison, "mistakes": mistakes}.get(request.param)
-    return other(tmp_path) if other else report(tmp_path, request.param)
+    write_page = {"comparison": comparison, "mistakes": mistakes}.get(request.param)
+    return write_page(tmp_path) if write_page else report(tmp_path, request.param)
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -231,10 +231,10 @@ def test_first_photo_of_a_run_without_labels_is_on_the_first_screen(
 def test_changes_of_a_hundred_points_are_not_clipped(
     browser: Page, tmp_path: Path, width: int
 ) -> None:
-    before = run_model("zero-shot", (0, 120, 80))
-    after = run_model("adapted", (200, 0, 80), Interval(0.2, 0.1, 0.3))
+    zero_shot = run_model("zero-shot", (0, 120, 80))
+    adapted = run_model("adapted", (200, 0, 80), Interval(0.2, 0.1, 0.3))
     path = tmp_path / "index.html"
-    results = run_results(tmp_path, models=(before, after), class_names=("W" * 90, "b", "c"))
+    results = run_results(tmp_path, models=(zero_shot, adapted), class_names=("W" * 90, "b", "c"))
     path.write_text(report_page(results), encoding="utf-8")
     browser.show(width)
     browser.open(path)

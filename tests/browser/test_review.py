@@ -90,9 +90,9 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
     review = made_up_review(tmp_path, MANY)
     save = review.save
 
-    def slow(*given: Any) -> str:
+    def slow(*arguments: Any) -> str:
         time.sleep(0.15)
-        return save(*given)
+        return save(*arguments)
 
     monkeypatch.setattr(review, "save", slow)
     upcoming = [images[0].key for images in review.questions(Place(task="evidence"))]
@@ -120,9 +120,9 @@ def test_clicks_while_an_answer_is_saved_wait_for_it(
 ) -> None:
     save = review.save
 
-    def slow(*given: Any) -> str:
+    def slow(*arguments: Any) -> str:
         time.sleep(0.15)
-        return save(*given)
+        return save(*arguments)
 
     monkeypatch.setattr(review, "save", slow)
     with served(review) as url:
@@ -180,7 +180,9 @@ def test_undo_goes_back_over_tasks_and_after_a_reload(page: Page, review: Review
         assert page.evaluate("state.task") == "clusters"
         assert len(review.answers()) == 12
         press(page, ["1"])
-        assert grid.items() <= {key: one.label for key, one in review.answers().items()}.items()
+        assert (
+            grid.items() <= {key: answer.label for key, answer in review.answers().items()}.items()
+        )
         press(page, ["u", "u"])
         assert review.answers() == {}
         assert page.evaluate("find('undo').disabled")
@@ -192,13 +194,13 @@ def test_undo_of_a_correction_gives_back_the_answer_before(page: Page, review: R
         open_task(page, url)
         for _ in NAMES:  # no group has a name
             press(page, ["-"])
-        before = review.answers()[image.key]
+        answer_before = review.answers()[image.key]
         page.press("o")
         page.wait_for("state.task === 'images' && !busy")
         press(page, ["a", "5"])
         assert review.answers()[image.key].label == "fish"
         press(page, ["u"])
-        assert review.answers()[image.key] == before
+        assert review.answers()[image.key] == answer_before
 
 
 def test_an_image_that_cannot_be_shown_gets_no_class(page: Page, review: Review) -> None:
@@ -257,10 +259,10 @@ def test_names_are_text_and_never_markup(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Review) -> None:
-    last = review.population.images[-1].key
+    last_key = review.population.images[-1].key
     with served(review) as url:
         open_task(page, url, "m")
-        review.save("evidence", [Mark(last, "none")])
+        review.save("evidence", [Mark(last_key, "none")])
         press(page, ["1"])
         open_task(page, url, "m")
         assert len(review.answers()) == 2
@@ -296,10 +298,10 @@ def test_a_browser_reaches_the_page_through_the_private_file(
 def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review: Review) -> None:
     with served(review) as url:
         open_task(page, url, "m")
-        before = rows(page)
+        rows_before = rows(page)
     press(page, ["1"])
     assert text(page, "error") == "Not saved: the server does not answer"
-    assert rows(page) == before
+    assert rows(page) == rows_before
 
 
 @pytest.mark.skipif(AXE is None, reason="axe-core-python is not installed")

@@ -37,11 +37,11 @@ def test_groups_are_named_by_keyboard(page: Page, review: Review, width: int) ->
     with served(review) as url:
         open_task(page, url)
         assert text(page, "progress") == "5 groups left. Answers: 0, not used yet: 0."
-        first = rows(page)
+        first_rows = rows(page)
         press(page, ["b", "c", "c", "1"])
         assert sorted(kinds(review)) == ["class"] * 11 + ["unsure"]
-        assert review.answers()[f"key {first[1]}"].kind == "unsure"
-        assert rows(page) != first
+        assert review.answers()[f"key {first_rows[1]}"].kind == "unsure"
+        assert rows(page) != first_rows
         press(page, ["-"])
         assert kinds(review).count("unsure") == 13
         third = rows(page)
@@ -90,20 +90,20 @@ def test_labels_are_looked_through_by_keyboard(page: Page, review: Review, width
     doubtful = [str(image.row) for image in sorted(review.images, key=lambda i: i.used_confidence)]
     with served(review) as url:
         open_task(page, url, "o")
-        first = rows(page)
-        assert first == doubtful[:12]
+        first_rows = rows(page)
+        assert first_rows == doubtful[:12]
         press(page, ["c", "d", "2"])  # two images at once, in place
         assert {key: answer.label for key, answer in review.answers().items()} == {
-            f"key {row}": "dog" for row in first[2:4]
+            f"key {row}": "dog" for row in first_rows[2:4]
         }
-        assert rows(page) == first
+        assert rows(page) == first_rows
         captions = page.evaluate("[...document.querySelectorAll('#sheet b')].map(b => b.innerText)")
-        assert captions[:4] == [labels[row] for row in first[:2]] + ["✓ dog"] * 2
+        assert captions[:4] == [labels[row] for row in first_rows[:2]] + ["✓ dog"] * 2
         press(page, ["a", "-", "y"])
         answers = review.answers()
-        assert answers[f"key {first[0]}"].kind == "unsure"
-        assert [answers[f"key {row}"].label for row in first[4:]] == [
-            labels[row] for row in first[4:]
+        assert answers[f"key {first_rows[0]}"].kind == "unsure"
+        assert [answers[f"key {row}"].label for row in first_rows[4:]] == [
+            labels[row] for row in first_rows[4:]
         ]
         assert rows(page) == doubtful[12:24]
         press(page, ["s"])
@@ -228,14 +228,14 @@ def test_a_fault_while_teaching_is_one_line_and_answers_go_on(
 def test_answers_that_cannot_be_saved_stay_on_the_page(page: Page, review: Review) -> None:
     with served(review) as url:
         open_task(page, url, "o")
-        first = rows(page)
+        first_rows = rows(page)
         with largest_file(100):
             press(page, ["c", "2"])
         assert text(page, "error").startswith(f"Not saved: {review.file}: cannot be written: file")
-        assert (rows(page), review.answers()) == (first, {})
+        assert (rows(page), review.answers()) == (first_rows, {})
         press(page, ["2"])  # the image is still selected
         assert not is_shown(page, "error")
-        assert [*review.answers()] == [f"key {first[2]}"]
+        assert [*review.answers()] == [f"key {first_rows[2]}"]
 
 
 def test_an_error_of_teaching_is_shown_and_the_question_stays(page: Page, review: Review) -> None:

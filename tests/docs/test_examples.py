@@ -108,10 +108,12 @@ def test_notebook_runs_offline_beside_an_older_run_and_shows_pictures(
     (tmp_path / "example-runs/notebook/adapted/photos-00000000").mkdir(parents=True)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
-    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
-    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 2
-    pages = [one["data"]["text/html"] for one in outputs if "text/html" in one.get("data", {})]
+    pages = [
+        output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})
+    ]
     assert "data:image/jpeg" in pages[-1]
     assert "photos are predicted correctly" in outputs[-1]["data"]["text/plain"]
 
@@ -130,14 +132,14 @@ def test_recipe_of_a_step_runs(step: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_contract_passes_in_the_last_step_and_fails_before(tmp_path: Path) -> None:
-    last = installed("step3", tmp_path / "last")
+    last_step = installed("step3", tmp_path / "last")
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
-    ended = run_example(*arguments, cwd=last, site=last)
+    ended = run_example(*arguments, cwd=last_step, site=last_step)
     assert ended.returncode == 0, ended.stdout
-    before = installed("step2", tmp_path / "before")
-    tests = (last / "tests/test_latte_clear.py").read_text(encoding="utf-8")
-    (before / "tests").mkdir()
-    (before / "tests/test_latte_clear.py").write_text(tests, encoding="utf-8")
-    ended = run_example(*arguments, "-k", "TestClear", cwd=before, site=before)
+    earlier_step = installed("step2", tmp_path / "before")
+    tests = (last_step / "tests/test_latte_clear.py").read_text(encoding="utf-8")
+    (earlier_step / "tests").mkdir()
+    (earlier_step / "tests/test_latte_clear.py").write_text(tests, encoding="utf-8")
+    ended = run_example(*arguments, "-k", "TestClear", cwd=earlier_step, site=earlier_step)
     assert ended.returncode == 1, ended.stdout
     assert "FAILED tests/test_latte_clear.py::TestClear" in ended.stdout

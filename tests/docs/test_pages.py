@@ -43,8 +43,8 @@ SOURCES = re.sub(r'"\s*\n\s*f?"', "", "\n".join(_TEXTS))
 
 def occurs(message: str) -> bool:
     """Return True if the sources contain `message`, with other text in place of each `…`."""
-    parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
-    return re.search(".{1,60}?".join(parts), SOURCES) is not None
+    patterns = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
+    return re.search(".{1,60}?".join(patterns), SOURCES) is not None
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -57,7 +57,7 @@ def seen_by_users() -> Iterator[str]:
     page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
     yield from re.findall(r"`([^`\n]+…)`", page)
     _, rule, *lines = page.split("```text\n")[1].split("```")[0].splitlines()
-    cells = [slice(*found.span()) for found in re.finditer("-+", rule)]
+    cells = [slice(*dashes.span()) for dashes in re.finditer("-+", rule)]
     # A row without a count continues the row above.
     rows = "".join(("\n" if line[cells[1]].strip() else " ") + line[cells[2]] for line in lines)
     system = {os.strerror(number).casefold() for number in errno.errorcode} | {"killed"}
@@ -107,16 +107,16 @@ def test_recipe_of_a_plugin_is_valid(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_of_code_on_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:latte|tests|benchmarks|examples|recipes)/[\w./-]+)`", text))
-    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+    paths_named = set(re.findall(r"`((?:latte|tests|benchmarks|examples|recipes)/[\w./-]+)`", text))
+    assert not [path for path in sorted(paths_named) if not (ROOT / path).exists()]
 
 
 def test_paths_of_the_drawings_of_the_architecture_exist() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?<![\w/])((?:\w+/)+\w+\.py)", text))
-    named = {path.removeprefix("latte/") for path in named}
-    assert len(named) > 20
-    assert not [path for path in sorted(named) if not (ROOT / "latte" / path).exists()]
+    paths_named = set(re.findall(r"(?<![\w/])((?:\w+/)+\w+\.py)", text))
+    paths_named = {path.removeprefix("latte/") for path in paths_named}
+    assert len(paths_named) > 20
+    assert not [path for path in sorted(paths_named) if not (ROOT / "latte" / path).exists()]
 
 
 def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
@@ -127,8 +127,8 @@ def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
     names = [re.findall(r"latte\.(\w+)", layer) for layer in layers]
     rows = [line[24:48] for line in drawing.splitlines()]
     shown = [[row for row, text in enumerate(rows) if name in text.split()] for [name, *_] in names]
-    found = [row[0] for row in shown[:-1]]  # the last layer is the version
-    assert found == sorted(found)
+    layer_names = [row[0] for row in shown[:-1]]  # the last layer is the version
+    assert layer_names == sorted(layer_names)
 
 
 def test_links_between_pages_exist() -> None:
@@ -140,8 +140,10 @@ def test_links_between_pages_exist() -> None:
 
 def test_no_page_has_an_absolute_path() -> None:
     for page in PAGES:
-        found = re.search(r"(?<![\w.])/(work|home|root|tmp)/\w", page.read_text(encoding="utf-8"))
-        assert not found, f"{page.name}: {found}"
+        absolute_path = re.search(
+            r"(?<![\w.])/(work|home|root|tmp)/\w", page.read_text(encoding="utf-8")
+        )
+        assert not absolute_path, f"{page.name}: {absolute_path}"
 
 
 def blocks_after_the_first_plugin() -> list[str]:
@@ -164,8 +166,8 @@ def test_method_of_the_page_keeps_its_contract_and_equals_zlap(tmp_path: Path) -
     folder = tmp_path / "latte-spread"
     write_plugin(plugin_names("latte-spread"), "labeler", folder, joint=True)
     python = blocks_after_the_first_plugin()
-    *parts, test = python[1:-1]
-    component = "\n\n".join(part.rstrip() + "\n" for part in parts)
+    *blocks, test = python[1:-1]
+    component = "\n\n".join(block.rstrip() + "\n" for block in blocks)
     (folder / "latte_spread" / "component.py").write_text(component, encoding="utf-8")
     (folder / "tests" / "test_formula.py").write_text(test, encoding="utf-8")
     equal = """

@@ -48,7 +48,7 @@ def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[
         f"photos/{name}.jpg" for name in ("cat", "dog", "owl")
     ]
     assert all(row[1] in NAMES for row in rows)
-    said = capsys.readouterr().out
-    assert "photos/broken.jpg the file is empty" in said
-    assert f"report: {folder / 'runs/animals-1a2b3c4d/report/index.html'}" in said
-    assert "torch.Size([3, 3]) 7.5 Calibration(scale=7.5" in said
+    printed = capsys.readouterr().out
+    assert "photos/broken.jpg the file is empty" in printed
+    assert f"report: {folder / 'runs/animals-1a2b3c4d/report/index.html'}" in printed
+    assert "torch.Size([3, 3]) 7.5 Calibration(scale=7.5" in printed

@@ -26,18 +26,18 @@ def main() -> int:
     parser.add_argument("--executions", type=int, default=1_000_000, help="how many at most")
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"), help="corpus and findings")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if find_spec("atheris") is None and not given.list:
+    options = parser.parse_args()
+    if find_spec("atheris") is None and not options.list:
         sys.stderr.write("fuzzing needs atheris: pip install atheris\n")
         return 2
-    if given.worker:
-        _work(given.target, given.seconds, given.executions, given.folder)
+    if options.worker:
+        _work(options.target, options.seconds, options.executions, options.folder)
     from tests.fuzz.targets import TARGETS
 
-    if given.list or given.target not in TARGETS:
+    if options.list or options.target not in TARGETS:
         sys.stdout.write("\n".join(TARGETS) + "\n")
-        return 0 if given.list else 2
-    return _watch(given.target, given.seconds, given.executions, given.folder)
+        return 0 if options.list else 2
+    return _watch(options.target, options.seconds, options.executions, options.folder)
 
 
 def _watch(target: str, seconds: int, executions: int, folder: Path) -> int:
@@ -47,8 +47,8 @@ def _watch(target: str, seconds: int, executions: int, folder: Path) -> int:
     started = time.monotonic()
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", ended.stderr)
-    kept = sorted((folder / target / "findings").glob("*"))
-    findings = [path for path in kept if path.suffix != ".input"]
+    findings_files = sorted((folder / target / "findings").glob("*"))
+    findings = [path for path in findings_files if path.suffix != ".input"]
     done = f"{int(runs[1]):,}" if runs else "an unknown number of"
     took = f"{time.monotonic() - started:.0f} s"
     sys.stdout.write(f"{target}: {done} executions, {took}, {len(findings)} findings\n")
@@ -90,8 +90,8 @@ def _work(name: str, seconds: int, executions: int, folder: Path) -> None:
 
 def _keep(findings: Path, data: bytes, error: BaseException) -> None:
     """Store the input and the traceback, once per kind of failure."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    name = f"{type(error).__name__}-{Path(last.filename).stem}-{last.lineno}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    name = f"{type(error).__name__}-{Path(frame.filename).stem}-{frame.lineno}"
     reported = findings / f"{name}.txt"
     if not reported.exists():
         (findings / f"{name}.input").write_bytes(data)

@@ -56,8 +56,8 @@ def _recipe(data: bytes, folder: Path) -> None:
     registry = load_registry()
     loaded = load_recipe(path, registry, environment=VARIABLES)
     path.write_text(dump_yaml(loaded.resolved), encoding="utf-8")
-    again = load_recipe(path, registry, environment={})
-    assert repr(again.resolved) == repr(loaded.resolved), "another recipe after writing"
+    reloaded = load_recipe(path, registry, environment={})
+    assert repr(reloaded.resolved) == repr(loaded.resolved), "another recipe after writing"
 
 
 def _overrides(data: bytes, folder: Path) -> None:
@@ -84,10 +84,10 @@ def _split(data: bytes, folder: Path) -> None:
 
 
 def _variants(data: bytes, folder: Path) -> None:
-    names, _, rest = data.partition(b"\0")
+    names, _, remaining = data.partition(b"\0")
     (folder / VARIANTS).write_bytes(names)
     for split in Splits.NAMES:
-        lines, _, rest = rest.partition(b"\0")
+        lines, _, remaining = remaining.partition(b"\0")
         (folder / f"images_variant_{split}.txt").write_bytes(lines)
     paths = ListedPaths(folder, absolute=False)
     for entries in read_variants(folder).values():
@@ -113,12 +113,15 @@ def _tar(data: bytes, folder: Path) -> None:
 
     path = folder / "shard.tar"
     path.write_bytes(data)
-    labels, named = LabelReader("cls", ["cat", "dog"]), LabelReader("json:label", ["cat", "dog"])
+    labels, named_labels = (
+        LabelReader("cls", ["cat", "dog"]),
+        LabelReader("json:label", ["cat", "dog"]),
+    )
     for sample in read_index(path):
-        found = sample.image(("jpg", "png"), path)
-        if found is not None:
-            assert len(read_span(path, found[1])) <= len(data)
-        for reader in (labels, named):
+        image_span = sample.image(("jpg", "png"), path)
+        if image_span is not None:
+            assert len(read_span(path, image_span[1])) <= len(data)
+        for reader in (labels, named_labels):
             try:
                 reader.read(sample, path)
             except LatteError:
@@ -130,8 +133,8 @@ def _store(data: bytes, folder: Path) -> None:
     with DescriptionStore(folder) as store:
         len(store)
     archive = Archive(folder)
-    for found in archive.texts():
-        found.record.line()
+    for stored in archive.texts():
+        stored.record.line()
     holdings(archive)
     statistics(archive)
 

@@ -68,16 +68,16 @@ def test_damaged_inputs_are_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds_are_inputs_that_are_taken(name: str, tmp_path: Path) -> None:
     """Fuzzing that begins with what is refused would get nowhere."""
-    taken = 0
+    accepted = 0
     for number, seed in enumerate(TARGETS[name].seeds()):
         folder = tmp_path / str(number)
         folder.mkdir()
         try:
             TARGETS[name].run(seed, folder)
-            taken += 1
+            accepted += 1
         except Exception:  # some seeds are there for the ways in which they are refused
             continue
-    assert taken >= 1
+    assert accepted >= 1
 
 
 @pytest.mark.parametrize("path", sorted(FOUND.glob("*")), ids=lambda path: path.name)
