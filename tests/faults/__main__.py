@@ -53,10 +53,10 @@ def main(arguments: list[str]) -> int:
         print(heads())  # noqa: T201 - what this command is for
         outcomes = []
         for name in options.only or FAULTS:
-            found = happen(name, site, options.times)
-            print(table(found), flush=True)  # noqa: T201 - seen even if what follows is killed
-            outcomes += found
-    return 0 if all(one.is_good for one in outcomes) else 1
+            outcomes_of_fault = happen(name, site, options.times)
+            print(table(outcomes_of_fault), flush=True)  # noqa: T201 - seen even if what follows is killed
+            outcomes += outcomes_of_fault
+    return 0 if all(outcome.is_good for outcome in outcomes) else 1
 
 
 def happen(name: str, site: Site, times: int) -> list[Outcome]:

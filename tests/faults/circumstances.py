@@ -184,9 +184,9 @@ class Matrix:
         """Return the outcomes of `commands`. Raises `NotPermittedError`."""
         if circumstance.mounts:
             own_mounts()
-        concerned = [one for one in commands if circumstance.concerns(one)]
+        concerned = [command for command in commands if circumstance.concerns(command)]
         with ThreadPoolExecutor(self._together) as pool:
-            return list(pool.map(lambda one: self._cell(circumstance, one), concerned))
+            return list(pool.map(lambda command: self._cell(circumstance, command), concerned))
 
     def _cell(self, circumstance: Circumstance, command: Command) -> Cell:
         folder = self._prepared.cell()
@@ -199,13 +199,13 @@ class Matrix:
             start(command, folder, script, circumstance.settings) for _ in range(circumstance.times)
         ]
         wait = 0.5 + len(command.line) % 7 / 2 if circumstance.hang_up else None
-        found = [end(process, wait) for process in processes]
+        endings = [end(process, wait) for process in processes]
         codes = circumstance.codes | (command.codes if 2 in circumstance.codes else frozenset())
-        complaints = [one for ended in found if (one := _complaint(ended, codes))]
+        complaints = [complaint for ended in endings if (complaint := _complaint(ended, codes))]
         left = leftovers(folder)
         complaints += [f"left: {', '.join(left)}"] if left else []
         shutil.rmtree(folder)
-        return Cell(command.line, tuple(one.code for one in found), "; ".join(complaints))
+        return Cell(command.line, tuple(ended.code for ended in endings), "; ".join(complaints))
 
 
 def _complaint(ended: Ended, codes: frozenset[int]) -> str:
@@ -240,9 +240,9 @@ def every_command(site: Site, times: int) -> list[Outcome]:
     """Run every command in every circumstance; `times` is not used."""
     matrix = Matrix(site.folder / "circumstances")
     rows = []
-    for one in CIRCUMSTANCES:
+    for circumstance in CIRCUMSTANCES:
         try:
-            rows.append(row(one, matrix.cells(one)))
+            rows.append(row(circumstance, matrix.cells(circumstance)))
         except NotPermittedError as error:
-            rows.append(skipped(one.name, str(error)))
+            rows.append(skipped(circumstance.name, str(error)))
     return rows

@@ -58,7 +58,7 @@ def _set(place: Place, offset: int) -> None:
 
 
 def _library() -> Path:
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
         raise NotPermittedError("needs libfaketime (Debian: apt-get install libfaketime)")
-    return found[0]
+    return libraries[0]

@@ -82,8 +82,8 @@ class Prepared:
         shutil.copy(self.folder / "images/00.png", self.folder / ODD)
         (self.folder / "classes.txt").write_text("red\ngreen\nblue\n")
         recipe = RECIPE.format(clip="clip").replace("max_epochs: 2", "max_epochs: 1")
-        made = tiny.run(recipe)
-        made.rename(self.folder / RUN)
+        run_folder = tiny.run(recipe)
+        run_folder.rename(self.folder / RUN)
         (self.folder / "tmp").mkdir()
         self._numbers = count()
 
@@ -143,5 +143,5 @@ def _send(process: subprocess.Popen[bytes], number: int) -> None:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporary files below `folder`: in the run folders, the cache, beside outputs, in TMPDIR."""
-    found = [*folder.rglob("*.tmp"), *(folder / "tmp").glob("*")]
-    return sorted({path.relative_to(folder).as_posix() for path in found})
+    temporary_files = [*folder.rglob("*.tmp"), *(folder / "tmp").glob("*")]
+    return sorted({path.relative_to(folder).as_posix() for path in temporary_files})

@@ -43,8 +43,8 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
         for count, which in ((1, "newest"), (2, "both")):
             place = site.place()
             place.kill_when(partial(place.has_trained, 7))
-            found = sorted(place.run_folder.glob("checkpoints/step-*/state.safetensors"))
-            for path in found[-count:]:
+            checkpoint_files = sorted(place.run_folder.glob("checkpoints/step-*/state.safetensors"))
+            for path in checkpoint_files[-count:]:
                 damage(path)
             ended = place.run()
             assert ended.code == 0, ended.output
@@ -70,8 +70,8 @@ def caches(site: Site, times: int) -> list[Outcome]:
         gone = len(texts - _lines(files))
         ended = place.run()
         assert ended.code == 0, ended.output
-        again = asked_in_vain(place, site.whole())
-        assert again <= gone, f"{again} texts were asked again, {gone} were gone"
+        asked_twice = asked_in_vain(place, site.whole())
+        assert asked_twice <= gone, f"{asked_twice} texts were asked again, {gone} were gone"
         place.interruptions += gone
         rows.append(outcome(f"cache: {name}", [place], site.whole(), len(files), SERVED))
     return rows
@@ -79,5 +79,5 @@ def caches(site: Site, times: int) -> list[Outcome]:
 
 def _lines(files: Iterable[Path]) -> set[bytes]:
     """Return the complete lines of the parts of a description store."""
-    parts = [path for path in files if path.suffix == ".jsonl"]
-    return {line for path in parts for line in path.read_bytes().splitlines(keepends=True)}
+    store_files = [path for path in files if path.suffix == ".jsonl"]
+    return {line for path in store_files for line in path.read_bytes().splitlines(keepends=True)}

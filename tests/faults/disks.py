@@ -20,8 +20,8 @@ _READ_ONLY = "read-only file system"
 def full(site: Site, times: int) -> list[Outcome]:
     """Run with run folder and cache on small disks, whose sizes end runs in various stages."""
     own_mounts()
-    whole = _size(site.whole().folder)
-    sizes = [int(whole * share) for share in (0.05, 0.4, 0.6, 0.7, 0.8, 0.9)]
+    bytes_of_run = _size(site.whole().folder)
+    sizes = [int(bytes_of_run * share) for share in (0.05, 0.4, 0.6, 0.7, 0.8, 0.9)]
     runs = [partial(_on_small_disk, size=size) for size in sizes]
     return [_failures(site, "disk full", _FULL, runs)]
 
@@ -37,7 +37,7 @@ def _failures(
     site: Site, fault: str, message: str, runs: Sequence[Callable[[Place], Ended]]
 ) -> Outcome:
     """Run each in a new place, then without the fault; those that failed must say `message`."""
-    places, last = [], Ended(0, "")
+    places, last_failure = [], Ended(0, "")
     for run in runs:
         place = site.place()
         ended = run(place)
@@ -45,10 +45,10 @@ def _failures(
             assert ended.code == 2, ended.output
             assert message in ended.output.lower(), ended.output
             places.append(place)
-            last = ended
+            last_failure = ended
         place.finish()
     assert places, "no run failed"
-    return outcome(fault, places, site.whole(), len(places), last)
+    return outcome(fault, places, site.whole(), len(places), last_failure)
 
 
 def read_only(site: Site, times: int) -> list[Outcome]:
@@ -73,11 +73,11 @@ def read_only(site: Site, times: int) -> list[Outcome]:
     assert _READ_ONLY in runs.output.lower(), runs.output
     stopped.finish()
 
-    whole = site.whole()
+    undisturbed = site.whole()
     return [
-        outcome("read-only cache, empty", [empty], whole, 1, refused),
-        outcome("read-only cache, filled", [filled], whole, 1, "nothing (exit 0)"),
-        outcome("read-only run folder", [stopped], whole, 1, runs),
+        outcome("read-only cache, empty", [empty], undisturbed, 1, refused),
+        outcome("read-only cache, filled", [filled], undisturbed, 1, "nothing (exit 0)"),
+        outcome("read-only run folder", [stopped], undisturbed, 1, runs),
     ]
 
 
@@ -96,17 +96,17 @@ def own_mounts() -> tuple[str, ...]:
 
 def _on_small_disk(place: Place, size: int) -> Ended:
     """Run on a disk of `size` bytes for run folder and cache; copy their content back."""
-    disk, kept = place.folder / "disk", place.folder / "kept"
+    disk, copy = place.folder / "disk", place.folder / "kept"
     disk.mkdir()
-    kept.mkdir()
+    copy.mkdir()
     script = (
         f"mount -t tmpfs -o size={size} tmpfs {disk} && cd {disk} "
         f"&& export LATTE_CACHE={disk}/cache"
-        f'; "$0" "$@"; code=$?; cp -a {disk}/. {kept}; exit $code'
+        f'; "$0" "$@"; code=$?; cp -a {disk}/. {copy}; exit $code'
     )
     ended = place.run(wrapped=[*own_mounts(), "bash", "-c", script])
-    for one in kept.iterdir():
-        one.rename(place.folder / one.name)
+    for entry in copy.iterdir():
+        entry.rename(place.folder / entry.name)
     return ended
 
 
@@ -119,5 +119,5 @@ def _for_reading(folder: Path) -> Sequence[str]:
 
 def _size(folder: Path) -> int:
     """Return the size of run folder and cache in bytes, in whole pages, as a disk counts it."""
-    files = [one for part in ("runs", "cache") for one in (folder / part).rglob("*")]
-    return sum(-(-one.stat().st_size // 4096) * 4096 for one in files if one.is_file())
+    files = [path for part in ("runs", "cache") for path in (folder / part).rglob("*")]
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in files if path.is_file())

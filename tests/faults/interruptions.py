@@ -29,9 +29,9 @@ def killed(site: Site, times: int) -> list[Outcome]:
                 done[stage] += 1
                 places.setdefault(stage, []).append(place)
         place.finish()
-    whole = site.whole()
+    undisturbed = site.whole()
     return [
-        outcome(f"kill -9: {stage}", places[stage], whole, done[stage], "Killed (exit -9)")
+        outcome(f"kill -9: {stage}", places[stage], undisturbed, done[stage], "Killed (exit -9)")
         for stage in (START, *STAGES)
         if done[stage]
     ]
@@ -69,16 +69,16 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
 def twice_at_once(site: Site, times: int) -> list[Outcome]:
     """Start a second run of a recipe while the first one runs."""
     place = site.place()
-    first = place.start(FAULTS_PAUSE="3")  # the first still runs when the second starts
-    assert place.wait_until(partial(place.has_begun, "describe"), first)
+    first_run = place.start(FAULTS_PAUSE="3")  # the first still runs when the second starts
+    assert place.wait_until(partial(place.has_begun, "describe"), first_run)
     stages = place.stages
-    kept = stages.read_text()
-    second = place.end(place.start())
-    stages.write_text(kept)
-    assert second.code == 2, second.output
-    ended = place.end(first)
+    stage_text = stages.read_text()
+    second_run = place.end(place.start())
+    stages.write_text(stage_text)
+    assert second_run.code == 2, second_run.output
+    ended = place.end(first_run)
     assert ended.code == 0, ended.output
-    return [outcome("two runs at once", [place], site.whole(), 1, second)]
+    return [outcome("two runs at once", [place], site.whole(), 1, second_run)]
 
 
 def export_killed(site: Site, times: int) -> list[Outcome]:
@@ -90,8 +90,8 @@ def export_killed(site: Site, times: int) -> list[Outcome]:
     process.kill()
     killed = place.end(process)
     assert place.leftovers(), "the export was killed before it wrote"
-    again = place.end(place.latte(*command))
-    assert again.code == 0, again.output
+    ended_again = place.end(place.latte(*command))
+    assert ended_again.code == 0, ended_again.output
     assert (place.folder / "exported" / "model.onnx").is_file()
     saw = f"Killed (exit {killed.code})"
     return [outcome("kill -9: export", [place], site.whole(), 1, saw)]
@@ -109,7 +109,7 @@ def _seconds(site: Site, stage: str) -> float:
     if stage == START:
         return 2.0
     began = site.whole().began()
-    following = [when for other, when in began.items() if when > began[stage]]
+    following = [when for other_stage, when in began.items() if when > began[stage]]
     return min(following, default=began[stage] + 0.3) - began[stage]
 
 

@@ -58,5 +58,5 @@ def sweep(site: Site, times: int) -> list[Outcome]:
 def _resident(process: int) -> int:
     """Return the resident memory of a process in MiB, as Linux reports it."""
     status = Path(f"/proc/{process}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) // 1024 if found else 0
+    match = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(match[1]) // 1024 if match else 0

@@ -46,9 +46,11 @@ def outcome(
     fault: str, places: Sequence[Place], expected: Place, times: int, ended: Ended | str
 ) -> Outcome:
     """Compare the final results in `places` with `expected`."""
-    different = sorted({one for place in places for one in differences(place, expected)})
+    different = sorted(
+        {difference for place in places for difference in differences(place, expected)}
+    )
     in_vain = sum(asked_in_vain(place, expected) for place in places)
-    left = [one for place in places for one in place.leftovers()]
+    left = [leftover for place in places for leftover in place.leftovers()]
     lost = [f"{in_vain} texts"] if in_vain else []
     lost += [f"left: {', '.join(left)}"] if left else []
     return Outcome(
@@ -74,10 +76,10 @@ def heads() -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return rows of at most 80 columns."""
     rows = []
-    for one in outcomes:
-        times = str(one.times) if one.times else "-"
-        tried = (one.lost, one.same) if one.times else ("-", "-")
-        rows.append(_row((one.fault, times, one.saw, *tried)))
+    for outcome in outcomes:
+        times = str(outcome.times) if outcome.times else "-"
+        tried = (outcome.lost, outcome.same) if outcome.times else ("-", "-")
+        rows.append(_row((outcome.fault, times, outcome.saw, *tried)))
     return "\n".join(rows)
 
 
@@ -86,7 +88,7 @@ def _row(cells: Sequence[str]) -> str:
         textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, _WIDTHS, strict=True)
     ]
     lines = [
-        " ".join(part.ljust(width) for part, width in zip(parts, _WIDTHS, strict=True)).rstrip()
-        for parts in zip_longest(*folded, fillvalue="")
+        " ".join(part.ljust(width) for part, width in zip(row_cells, _WIDTHS, strict=True)).rstrip()
+        for row_cells in zip_longest(*folded, fillvalue="")
     ]
     return "\n".join(lines)

@@ -43,8 +43,8 @@ class Ended:
     def said(self) -> str:
         """First line of the error message; paths are relative to the place."""
         complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
-        first = complaints[0].removeprefix("error: ") if complaints else ""
-        return re.sub(r"\S*/place-\d+/", "", first)
+        first_complaint = complaints[0].removeprefix("error: ") if complaints else ""
+        return re.sub(r"\S*/place-\d+/", "", first_complaint)
 
 
 class Place:
@@ -58,12 +58,12 @@ class Place:
         folder.mkdir(parents=True)
 
     def start(
-        self, *more: str, wrapped: Sequence[str] = (), **settings: str
+        self, *more_options: str, wrapped: Sequence[str] = (), **settings: str
     ) -> subprocess.Popen[str]:
         """Start `latte run`, optionally through a command, with more options and settings."""
         self.stages.unlink(missing_ok=True)
         recipe = ("run", str(self.recipe), "--quiet")
-        return self.latte(*recipe, *self.changes, *more, wrapped=wrapped, **settings)
+        return self.latte(*recipe, *self.changes, *more_options, wrapped=wrapped, **settings)
 
     def latte(
         self, *arguments: str, wrapped: Sequence[str] = (), **settings: str
@@ -92,13 +92,13 @@ class Place:
         output, _ = process.communicate(timeout=PATIENCE)
         return Ended(process.returncode, output)
 
-    def run(self, *more: str, wrapped: Sequence[str] = (), **settings: str) -> Ended:
+    def run(self, *more_options: str, wrapped: Sequence[str] = (), **settings: str) -> Ended:
         """Start a run and wait for its end."""
-        return self.end(self.start(*more, wrapped=wrapped, **settings))
+        return self.end(self.start(*more_options, wrapped=wrapped, **settings))
 
-    def finish(self, *more: str, **settings: str) -> Path:
+    def finish(self, *more_options: str, **settings: str) -> Path:
         """Run to the end and return the run folder."""
-        ended = self.run(*more, **settings)
+        ended = self.run(*more_options, **settings)
         assert ended.code == 0, ended.output
         return self.run_folder
 
@@ -134,8 +134,8 @@ class Place:
     @property
     def run_folder(self) -> Path:
         """The only run folder."""
-        (found,) = (self.folder / "runs").iterdir()
-        return found
+        (run_folder,) = (self.folder / "runs").iterdir()
+        return run_folder
 
     @property
     def cache(self) -> Path:
@@ -169,34 +169,36 @@ class Place:
 
     def steps(self) -> int:
         """Steps of the newest checkpoint of the run, without its controls."""
-        found = [path.name for path in self.folder.glob("runs/*/checkpoints/step-*")]
-        return max((int(name.removeprefix("step-")) for name in found), default=0)
+        checkpoint_names = [path.name for path in self.folder.glob("runs/*/checkpoints/step-*")]
+        return max((int(name.removeprefix("step-")) for name in checkpoint_names), default=0)
 
     def leftovers(self) -> list[str]:
         """Temporary files in run folders, in the cache, and in their parent folders."""
         return [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.tmp")]
 
 
-def differences(found: Place, expected: Place) -> list[str]:
+def differences(place: Place, expected: Place) -> list[str]:
     """Return the results of run and controls that are not bit-identical to the expected ones."""
-    pairs = [(found.run_folder, expected.run_folder)]
+    pairs = [(place.run_folder, expected.run_folder)]
     for control in sorted(expected.run_folder.glob("controls/*/*/")):
-        pairs.append((found.run_folder / control.relative_to(expected.run_folder), control))
+        pairs.append((place.run_folder / control.relative_to(expected.run_folder), control))
     different = []
-    for mine, its in pairs:
-        one, other = results(mine), results(its)
-        different += [f"{mine.name}/{name}" for name in one if one[name] != other[name]]
-    if not (found.run_folder / "report" / "index.html").is_file():
+    for folder, expected_folder in pairs:
+        run_files, expected_files = results(folder), results(expected_folder)
+        different += [
+            f"{folder.name}/{name}" for name in run_files if run_files[name] != expected_files[name]
+        ]
+    if not (place.run_folder / "report" / "index.html").is_file():
         different.append("report/index.html")
     return different
 
 
-def asked_in_vain(found: Place, expected: Place) -> int:
+def asked_in_vain(place: Place, expected: Place) -> int:
     """Return the number of requests that were asked again although their texts were stored.
 
     A kill between an answer and its storage is allowed to repeat one batch.
     """
-    times = Counter(found.asked())
+    times = Counter(place.asked())
     missing = {*expected.asked()} - times.keys()
-    again = sum(times.values()) - len(times)
-    return len(missing) + max(0, again - BATCH * found.interruptions)
+    asked_twice = sum(times.values()) - len(times)
+    return len(missing) + max(0, asked_twice - BATCH * place.interruptions)

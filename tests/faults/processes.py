@@ -14,7 +14,7 @@ _CHANGES = tuple(change.removeprefix("--set=") for change in ALL_STAGES)
 
 def one_of_two(site: Site, times: int) -> list[Outcome]:
     """Kill either process in training, and resume with the same number of processes."""
-    whole = _together(site.place(), site)
+    undisturbed = _together(site.place(), site)
     rows = []
     for rank in (0, 1):
         place = site.place()
@@ -26,7 +26,7 @@ def one_of_two(site: Site, times: int) -> list[Outcome]:
         place.interruptions += 2  # each of the two processes had a batch
         saw = f"{LOST.removeprefix('error: ')} (exit {code})"
         _together(place, site)
-        rows.append(outcome(f"torchrun: rank {rank} of 2", [place], whole, 1, saw))
+        rows.append(outcome(f"torchrun: rank {rank} of 2", [place], undisturbed, 1, saw))
     return rows
 
 

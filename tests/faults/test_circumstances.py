@@ -18,7 +18,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("circumstance", CIRCUMSTANCES, ids=lambda one: one.name)
+@pytest.mark.parametrize("circumstance", CIRCUMSTANCES, ids=lambda circumstance: circumstance.name)
 def test_every_command_is_done_or_ends_with_one_line(
     circumstance: Circumstance, matrix: Matrix
 ) -> None:

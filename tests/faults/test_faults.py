@@ -14,7 +14,7 @@ from tests.faults.site import Site
 
 def check(outcomes: list[Outcome]) -> None:
     assert outcomes
-    assert [one for one in outcomes if not one.is_good] == []
+    assert [outcome for outcome in outcomes if not outcome.is_good] == []
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ class Slow(Describer[NoOptions]):
         texts = ["pictures " + " ".join(i.key[:6] for i in r.images) for r in requests]
         with Path(os.environ["FAULTS_ASKED"]).open("a") as file:
             file.writelines(
-                f"{text}|{one.prompt}\n" for text, one in zip(texts, requests, strict=True)
+                f"{text}|{request.prompt}\n" for text, request in zip(texts, requests, strict=True)
             )
         return texts
 
