@@ -49,7 +49,7 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
     used = {component.distribution for component in components(recipe)} - {BUILTIN_DISTRIBUTION}
     if recipe.backbone.options.model.startswith("plugin:"):
         used.add("latte-tiny")
-    required = {re.split(r"[<>=]", one)[0] for one in recipe.requires}
+    required = {re.split(r"[<>=]", requirement)[0] for requirement in recipe.requires}
     assert used == required, "it names the plugins that it needs, and no others"
     commands = re.findall(r"latte run (?:recipes/)?([a-z0-9/-]+)", path.read_text())
     assert name_of(path) in commands
@@ -57,7 +57,7 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PARTS_OF_RECIPES, ids=name_of)
 def test_a_part_is_extended_and_says_what_it_is(path: Path) -> None:
-    used = [one for one in RECIPES if path in loaded(one).bases]
+    used = [recipe for recipe in RECIPES if path in loaded(recipe).bases]
     assert used
     assert path.read_text().startswith("# ")
 
@@ -93,10 +93,14 @@ def test_each_dataset_has_the_paper_s_method_and_its_baselines(dataset: str) -> 
 
 
 def components(recipe: Recipe) -> list[Choice]:
-    learners = [one for learner in recipe.learners for one in (learner.prototypes, learner.loss)]
+    learners = [
+        component for learner in recipe.learners for component in (learner.prototypes, learner.loss)
+    ]
     single = (recipe.dataset, recipe.guard, *recipe.describers, *learners)
     return [
-        one for one in (*single, *recipe.descriptions, *recipe.labels, *recipe.reporters) if one
+        component
+        for component in (*single, *recipe.descriptions, *recipe.labels, *recipe.reporters)
+        if component
     ]
 
 
@@ -127,7 +131,7 @@ def yaml_blocks(page: str) -> list[str]:
 
 def test_recipe_with_describers_in_the_documentation_is_valid(tmp_path: Path) -> None:
     (written,) = yaml_blocks("quickstart.md")
-    (part,) = [one for one in yaml_blocks("recipes.md") if one.startswith("describers:")]
+    (part,) = [block for block in yaml_blocks("recipes.md") if block.startswith("describers:")]
     path = tmp_path / "birds.yaml"
     control = textwrap.indent(part, "    ")
     path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
@@ -135,7 +139,7 @@ def test_recipe_with_describers_in_the_documentation_is_valid(tmp_path: Path) ->
 
 
 def test_recipe_that_extends_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    (example,) = [one for one in yaml_blocks("recipes.md") if one.startswith("# my.yaml")]
+    (example,) = [block for block in yaml_blocks("recipes.md") if block.startswith("# my.yaml")]
     path = tmp_path / "my.yaml"
     path.write_text(example)
     recipe = load_recipe(path, load_registry())

@@ -75,16 +75,16 @@ def test_only_the_first_process_to_fail_reports_its_error() -> None:
     store, mistake = Store(), LatteError("no such folder")
     assert error_to_report(store, 3, mistake) is mistake
     assert store.values == {ENDED: "3"}
-    for other in (LatteError("no such folder"), PeerLost("closed"), KeyboardInterrupt()):
-        assert isinstance(error_to_report(store, 0, other), EndedElsewhere)
+    for later_error in (LatteError("no such folder"), PeerLost("closed"), KeyboardInterrupt()):
+        assert isinstance(error_to_report(store, 0, later_error), EndedElsewhere)
 
 
 @pytest.mark.parametrize("store", [Store(), GoneStore()])
 def test_dead_peer_is_reported_by_the_first_process_to_notice(store: Store) -> None:
-    found = error_to_report(store, 0, PeerLost("Connection closed by peer"))
-    assert isinstance(found, LatteError)
-    assert "another of its processes has ended" in str(found)
-    assert "the same command goes on" in str(found)
+    reported = error_to_report(store, 0, PeerLost("Connection closed by peer"))
+    assert isinstance(reported, LatteError)
+    assert "another of its processes has ended" in str(reported)
+    assert "the same command goes on" in str(reported)
 
 
 def test_peer_lost_is_not_caught_by_except_exception() -> None:

@@ -23,13 +23,16 @@ def random(owners: torch.Tensor, biased: bool = True) -> Classifier:
 def test_scores_equal_a_slow_loop(owners: torch.Tensor) -> None:
     classifier, images = random(owners), unit_rows(5, 6, seed=1)
     assert classifier.bias is not None
-    found = classifier.similarities(images)
-    assert found.shape == (5, 4)
+    similarities = classifier.similarities(images)
+    assert similarities.shape == (5, 4)
     for row, image in enumerate(images):
         for label in range(4):
-            own = [number for number, owner in enumerate(owners.tolist()) if owner == label]
-            scores = [image @ classifier.weights[one] + classifier.bias[one] for one in own]
-            assert found[row, label] == pytest.approx(float(max(scores)), abs=1e-6)
+            class_rows = [number for number, owner in enumerate(owners.tolist()) if owner == label]
+            scores = [
+                image @ classifier.weights[row_of_class] + classifier.bias[row_of_class]
+                for row_of_class in class_rows
+            ]
+            assert similarities[row, label] == pytest.approx(float(max(scores)), abs=1e-6)
 
 
 @pytest.mark.parametrize("owners", [ONE_EACH, UNEVEN])

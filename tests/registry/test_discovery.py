@@ -15,9 +15,9 @@ def find(registry: Registry, distribution: str) -> Plugin:
 
 
 def test_built_in_components_come_first(registry: Registry) -> None:
-    first = registry.plugins[0]
-    assert (first.key, first.distribution, first.status) == ("latte", "latte-clip", "ok")
-    assert ("loss", "contrastive") in [(spec.kind, spec.name) for spec in first.specs]
+    built_in = registry.plugins[0]
+    assert (built_in.key, built_in.distribution, built_in.status) == ("latte", "latte-clip", "ok")
+    assert ("loss", "contrastive") in [(spec.kind, spec.name) for spec in built_in.specs]
 
 
 def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: Registry) -> None:
@@ -79,13 +79,15 @@ def test_output_of_plugin_imports_goes_to_stderr(
 @pytest.mark.usefixtures("zoo_on_path")
 class TestEnvironment:
     def test_an_empty_list_loads_only_built_in_components(self) -> None:
-        found = discover_plugins({"LATTE_PLUGINS": ""})
-        assert {plugin.distribution for plugin in found if plugin.status == "ok"} == {"latte-clip"}
-        assert {plugin.status for plugin in found[1:]} == {"blocked"}
+        plugins = discover_plugins({"LATTE_PLUGINS": ""})
+        assert {plugin.distribution for plugin in plugins if plugin.status == "ok"} == {
+            "latte-clip"
+        }
+        assert {plugin.status for plugin in plugins[1:]} == {"blocked"}
 
     def test_listed_packages_are_loaded_however_they_are_spelt(self) -> None:
-        found = discover_plugins({"LATTE_PLUGINS": "Latte_Good, latte-exits"})
-        loaded = {plugin.distribution: plugin.status for plugin in found}
+        plugins = discover_plugins({"LATTE_PLUGINS": "Latte_Good, latte-exits"})
+        loaded = {plugin.distribution: plugin.status for plugin in plugins}
         assert (loaded["latte-good"], loaded["latte-exits"]) == ("ok", "broken")
         assert loaded["latte-faulty"] == "blocked"
 

@@ -29,8 +29,8 @@ def failure(registry: Registry, name: str, where: str | None = None) -> str:
 
 class TestNames:
     def test_a_short_name_is_enough_where_it_is_unique(self, registry: Registry) -> None:
-        found = registry.get("loss", "hinge")
-        assert (found.full_name, found.package) == ("latte-good/hinge", "latte-good 1.2")
+        hinge = registry.get("loss", "hinge")
+        assert (hinge.full_name, hinge.package) == ("latte-good/hinge", "latte-good 1.2")
 
     @pytest.mark.parametrize("name", ["latte-good/hinge", "latte_good/hinge", "Latte.Good/hinge"])
     def test_a_full_name_always_works(self, registry: Registry, name: str) -> None:
