@@ -27,8 +27,8 @@ def test_it_equals_a_loop_over_bins(answers: list[tuple[float, bool]]) -> None:
             confidence = sum(answer[0] for answer in inside) / len(inside)
             accuracy = sum(answer[1] for answer in inside) / len(inside)
             error += abs(confidence - accuracy) * len(inside) / len(answers)
-    calibration_error_ = calibration_error(
+    measured_error = calibration_error(
         torch.tensor([answer[0] for answer in answers], dtype=torch.float64),
         torch.tensor([answer[1] for answer in answers]),
     )
-    assert calibration_error_ == pytest.approx(error, abs=1e-9)
+    assert measured_error == pytest.approx(error, abs=1e-9)
