@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scale_stages import STAGES, World
-from latte.run import calibrating
+from latte.models import calibrating
 from latte.toolkit import blocks
 
 pytestmark = pytest.mark.thorough
