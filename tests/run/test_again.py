@@ -70,12 +70,12 @@ def test_the_earlier_run_is_kept_if_its_images_have_changed(
     reviewed: Run, latte: Latte, recipe: Path
 ) -> None:
     taught = taught_folder(reviewed)
-    before = labels(taught.path)
+    earlier_labels = labels(taught.path)
     (taught.path / "notes.txt").write_text("mine")
     image = min((recipe.parent / "images").rglob("*.*g"))
     shutil.copyfile(image, image.with_name(f"new{image.suffix}"))
     answer(reviewed, "blue", 8)
     latte("review", reviewed.folder.path, "--learn")
-    assert len(labels(taught.path)) == len(before) + 1
-    assert labels(taught.previous) == before
+    assert len(labels(taught.path)) == len(earlier_labels) + 1
+    assert labels(taught.previous) == earlier_labels
     assert (taught.path / "notes.txt").read_text() == "mine"

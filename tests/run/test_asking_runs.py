@@ -101,14 +101,16 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
         QuestionCounts("images", 2, stored=0, unanswered=0, kept=2, contradictory=1),
     )
     assert results.record.train.questions == expected
-    said = " ".join(summary_table(results).split())
-    assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in said
+    printed = " ".join(summary_table(results).split())
+    assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in printed
     page = (results.folder / "report" / "index.html").read_text()
     assert "Questions about sheets 1" in page
-    again = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "others")
-    assert again is not None
+    repeated_results = run_recipe(
+        recipe, registry(), RecordedProgress(), output=tmp_path / "others"
+    )
+    assert repeated_results is not None
     assert len(First.sent) == 3
-    assert [one.stored for one in again.record.train.questions] == [1, 2]
+    assert [counts.stored for counts in repeated_results.record.train.questions] == [1, 2]
     assert results.record.train.expected_gain is None
 
 
@@ -127,9 +129,11 @@ def test_the_gain_that_a_labeler_expects_is_in_the_run_folder_and_the_report(
     assert results is not None
     assert results.record.train.expected_gain == ExpectedGain(0.25, 0.0, 0.5)
     assert any("expected gain of the answers: +25 points" in line for line in progress.lines)
-    said = " ".join(summary_table(results).split())
-    assert "+25 points on the training images (between 0 and +50 in nine of ten" in said
-    assert 'Measured gain over the control "no-questions": 0 points on 3 labelled images.' in said
+    printed = " ".join(summary_table(results).split())
+    assert "+25 points on the training images (between 0 and +50 in nine of ten" in printed
+    assert (
+        'Measured gain over the control "no-questions": 0 points on 3 labelled images.' in printed
+    )
 
 
 def test_a_dry_run_of_describe_lists_questions_and_asks_none(
@@ -141,12 +145,12 @@ def test_a_dry_run_of_describe_lists_questions_and_asks_none(
     recipe = recipe_of(text + "descriptions: [class, {use: group, size: 2}]\n", tmp_path)
     First.sent.clear()
     planned = plan_questions(recipe, registry(), RecordedProgress(), None)
-    assert [(one.purpose, one.stored) for one in planned] == [
+    assert [(questions.purpose, questions.stored) for questions in planned] == [
         ("group", 0),
         ("sheets", 0),
         ("images", 0),
     ]
-    assert [one.to_ask for one in planned[1:]] == [1, 2]
+    assert [questions.to_ask for questions in planned[1:]] == [1, 2]
     assert First.sent == []
     assert not (tmp_path / "runs").exists()
 
@@ -158,17 +162,18 @@ def test_a_dry_run_reports_the_mean_tokens_of_stored_answers(
     write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
     text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
     recipe = recipe_of(text + "descriptions: [image]\n", tmp_path, "budget=30")
-    assert {one.tokens for one in plan_questions(recipe, registry(), RecordedProgress(), None)} == {
-        None
-    }
+    assert {
+        questions.tokens
+        for questions in plan_questions(recipe, registry(), RecordedProgress(), None)
+    } == {None}
     for number, describer in enumerate(("choice-1 first-1", "text-1 first-1", "choice-1 other")):
         record = StoredText.unanswered(describer, "old?", [], "single", number)
         answer = f'{{"answer": [1, 0], "tokens": [{900 + 10 * number}, {6 + number}]}}'
         with DescriptionStore(description_folder()) as store:
             store.put_many([replace(record, text=answer)])
     planned = plan_questions(recipe, registry(), RecordedProgress(), None)
-    assert [one.purpose for one in planned] == ["image", "sheets", "images"]
-    assert {one.tokens for one in planned} == {MeanTokens(905.0, 6.5, answers=2)}
+    assert [questions.purpose for questions in planned] == ["image", "sheets", "images"]
+    assert {questions.tokens for questions in planned} == {MeanTokens(905.0, 6.5, answers=2)}
     cli_describe._print_questions(planned)
     lines = capsys.readouterr().out.splitlines()[-2:]
     assert lines == [
@@ -188,8 +193,8 @@ def test_the_command_prints_questions_by_purpose(
     plain = plain.replace("budget: 3\n", "")
     (tmp_path / "squares.yaml").write_text(plain + "descriptions: [image]\n")
     assert run_command_line(["describe", "squares.yaml", "--dry-run"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "phrases image 6 0 6 to ask in all: 6 questions" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "phrases image 6 0 6 to ask in all: 6 questions" in printed
     assert not (tmp_path / "runs").exists()
     unwritable = ["--set", "output=squares.yaml/below-a-file"]
     assert run_command_line(["describe", "squares.yaml", "--dry-run", *unwritable]) == 0

@@ -40,9 +40,9 @@ class Flips(ImageAugmentation[NoOptions]):
     """Mirrors images at random."""
 
     def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
-        whole = image.resize((size, size))
-        chosen = ImageOps.mirror(whole) if random.random() < 0.5 else whole
-        return torch.from_numpy(numpy.array(chosen)).permute(2, 0, 1)
+        resized = image.resize((size, size))
+        augmented = ImageOps.mirror(resized) if random.random() < 0.5 else resized
+        return torch.from_numpy(numpy.array(augmented)).permute(2, 0, 1)
 
 
 class Floats(Flips):
@@ -77,21 +77,25 @@ def test_views_of_another_format_are_refused() -> None:
 
 
 def test_a_recipe_names_the_component(recipe: Path) -> None:
-    plain, own = load(recipe), load(recipe, "augmentation=flips")
+    plain, with_flips = load(recipe), load(recipe, "augmentation=flips")
     assert plain.augmentation is not None
     assert plain.augmentation.spec.name == "random-crops"
-    assert own.augmentation is not None
-    assert own.resolved["augmentation"] == {"use": "latte-test/flips"}
-    assert run_hash(plain, None) != run_hash(own, None)
+    assert with_flips.augmentation is not None
+    assert with_flips.resolved["augmentation"] == {"use": "latte-test/flips"}
+    assert run_hash(plain, None) != run_hash(with_flips, None)
 
 
 def test_another_version_of_the_component_trains_again(recipe: Path) -> None:
-    own = load(recipe, "augmentation=flips")
-    assert own.augmentation is not None
-    newer = own.model_copy(update={"augmentation": replace(own.augmentation, version="2")})
-    before, after = (fingerprints_of(one) for one in (own, newer))
-    assert before["describe"] == after["describe"]
-    assert before["train"] != after["train"]
+    with_flips = load(recipe, "augmentation=flips")
+    assert with_flips.augmentation is not None
+    newer_version = with_flips.model_copy(
+        update={"augmentation": replace(with_flips.augmentation, version="2")}
+    )
+    fingerprints, newer_fingerprints = (
+        fingerprints_of(loaded) for loaded in (with_flips, newer_version)
+    )
+    assert fingerprints["describe"] == newer_fingerprints["describe"]
+    assert fingerprints["train"] != newer_fingerprints["train"]
 
 
 def extending(recipe: Path, name: str, text: str) -> Path:
@@ -102,9 +106,9 @@ def extending(recipe: Path, name: str, text: str) -> Path:
 
 def test_a_component_replaces_that_of_an_extended_recipe(recipe: Path) -> None:
     base = extending(recipe, "base.yaml", "augmentation: {crop_scale: [0.5, 1.0]}")
-    own = extending(base, "own.yaml", "augmentation: flips")
+    with_flips = extending(base, "own.yaml", "augmentation: flips")
     for path, *overrides in (
-        (own,),
+        (with_flips,),
         (base, "augmentation=flips"),
         (base, "augmentation.use=flips"),
     ):
@@ -125,8 +129,8 @@ def test_options_without_a_component_are_those_of_random_crops(recipe: Path) -> 
 
 def test_null_is_the_evaluation_view(recipe: Path) -> None:
     base = extending(recipe, "base.yaml", "augmentation: flips")
-    own = extending(base, "own.yaml", "augmentation: null")
-    assert load(own).augmentation is None
+    without_augmentation = extending(base, "own.yaml", "augmentation: null")
+    assert load(without_augmentation).augmentation is None
     assert load(base, "augmentation=null").augmentation is None
 
 
@@ -140,11 +144,11 @@ def test_a_run_trains_on_the_views_and_resumes_with_equal_bits(
         return run_folder(loaded, None, None).path
 
     folder = run("augmentation=flips")
-    whole = shutil.copytree(folder, tmp_path / "whole")
+    uninterrupted = shutil.copytree(folder, tmp_path / "whole")
     shutil.rmtree(folder / "models/adapted/model")
     newest = max(folder.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
     assert run("augmentation=flips") == folder
-    assert_same_results(folder, whole)
+    assert_same_results(folder, uninterrupted)
     name = "metrics.jsonl"
     assert (folder / name).read_bytes() != (run() / name).read_bytes()

@@ -24,40 +24,45 @@ def calibration(record: RunRecord) -> Calibration:
 
 def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
     folder, results, _ = run(recipe)
-    found = calibration(open_run(folder).record)
+    recorded_calibration = calibration(open_run(folder).record)
     assert results is not None
-    assert calibration(results.record) == found
-    assert found.images == 12
-    assert found.temperature == pytest.approx(found.logit_scale / found.scale)
-    assert found.error is not None
-    assert found.uncalibrated_error is not None
+    assert calibration(results.record) == recorded_calibration
+    assert recorded_calibration.images == 12
+    assert recorded_calibration.temperature == pytest.approx(
+        recorded_calibration.logit_scale / recorded_calibration.scale
+    )
+    assert recorded_calibration.error is not None
+    assert recorded_calibration.uncalibrated_error is not None
 
     model = latte.load(folder, device="cpu")
-    assert model.scale == found.scale
-    confidence = [one.confidence for one in model.predict("images")]
-    wanted = max(found.expected_accuracy, 1 / 3)  # the lowest confidence of three classes
-    assert sum(confidence) / len(confidence) == pytest.approx(wanted, abs=0.01)
+    assert model.scale == recorded_calibration.scale
+    confidence = [prediction.confidence for prediction in model.predict("images")]
+    lowest = 1 / 3  # the lowest confidence of three classes
+    expected_mean = max(recorded_calibration.expected_accuracy, lowest)
+    assert sum(confidence) / len(confidence) == pytest.approx(expected_mean, abs=0.01)
     rows = list(csv.DictReader((folder / "predictions.csv").open()))
-    scores = [one.confidence for one in model.predict("test")]
+    scores = [prediction.confidence for prediction in model.predict("test")]
     assert [float(row["score_1"]) for row in rows] == pytest.approx(scores, abs=1e-5)
 
 
 def test_labels_do_not_change_the_calibration_scale(recipe: Path) -> None:
-    one, _, _ = run(recipe)
+    original, _, _ = run(recipe)
     (Path("test") / "red").rename(Path("test") / "tmp")
     (Path("test") / "blue").rename(Path("test") / "red")
     (Path("test") / "tmp").rename(Path("test") / "blue")
-    other, _, _ = run(recipe, "name=other")
-    first, second = (calibration(open_run(folder).record) for folder in (one, other))
-    assert first.scale == second.scale
-    assert first.error != second.error
+    swapped, _, _ = run(recipe, "name=other")
+    original_calibration, swapped_calibration = (
+        calibration(open_run(folder).record) for folder in (original, swapped)
+    )
+    assert original_calibration.scale == swapped_calibration.scale
+    assert original_calibration.error != swapped_calibration.error
 
 
 def test_calibration_error_is_unknown_without_labels(recipe: Path) -> None:
     folder, _, _ = run(recipe, "dataset.evaluation=null")
-    kept = recorded(folder, "evaluate", "models", 1, "calibration")
-    assert kept["error"] is None
-    assert kept["scale"] > 0
+    stored_calibration = recorded(folder, "evaluate", "models", 1, "calibration")
+    assert stored_calibration["error"] is None
+    assert stored_calibration["scale"] > 0
 
 
 def test_a_run_that_was_not_evaluated_has_the_logit_scale(recipe: Path) -> None:

@@ -140,13 +140,13 @@ def is_told(text: str) -> bool:
 
 def found_in(folder: Path) -> list[str]:
     """Return the files below `folder` that contain a secret, also inside archives."""
-    found = []
+    leaking_files = []
     for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.is_file() else b""
         data = gzip.decompress(data) if path.suffix == ".gz" else data
         if is_told(data.decode("utf-8", errors="replace")):
-            found.append(str(path.relative_to(folder)))
-    return found
+            leaking_files.append(str(path.relative_to(folder)))
+    return leaking_files
 
 
 @pytest.mark.slow
@@ -157,8 +157,8 @@ def test_secret_is_in_no_file_and_no_message(
 
     def latte(*arguments: str, code: int = 0) -> None:
         ended = run_command_line([*arguments])
-        said = capfd.readouterr()
-        reported.append(said.out + said.err)
+        captured = capfd.readouterr()
+        reported.append(captured.out + captured.err)
         assert ended == code, reported[-1]
 
     latte("check", "canary.yaml")
@@ -195,10 +195,10 @@ def test_secret_is_nowhere_in_a_finished_run_that_opens_again(
     (folder,) = (tmp_path / "runs").iterdir()
     assert (folder / "heard.txt").is_file()
     assert found_in(tmp_path) == []
-    kept = (folder / "recipe.yaml").read_text()
-    assert 'api: "${SERVICE_TOKEN}"' in kept
-    assert 'mirror: "${MIRROR}"' in kept
-    assert '["${GITHUB_PAT}", "${DB_PASS}", "by ${SLACK_WEBHOOK}", "${NOTIFY}"]' in kept
+    stored_recipe = (folder / "recipe.yaml").read_text()
+    assert 'api: "${SERVICE_TOKEN}"' in stored_recipe
+    assert 'mirror: "${MIRROR}"' in stored_recipe
+    assert '["${GITHUB_PAT}", "${DB_PASS}", "by ${SLACK_WEBHOOK}", "${NOTIFY}"]' in stored_recipe
     monkeypatch.delenv("SERVICE_TOKEN")
     assert run_command_line(["report", str(folder)]) == 2
     assert "the environment variable SERVICE_TOKEN is not set" in capfd.readouterr().err
@@ -214,16 +214,18 @@ def test_secret_in_a_prompt_or_a_fingerprint_is_not_stored(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    whole = recipe.read_text()
-    asked = f'{{use: image, prompt: "What? ${{{name}}}"}}'
-    recipe.write_text(whole.replace("descriptions: [class, image]", f"descriptions: [{asked}]"))
+    recipe_text = recipe.read_text()
+    image_description = f'{{use: image, prompt: "What? ${{{name}}}"}}'
+    recipe.write_text(
+        recipe_text.replace("descriptions: [class, image]", f"descriptions: [{image_description}]")
+    )
     assert run_command_line(["run", "canary.yaml"]) == 2
-    said = capfd.readouterr()
-    assert f"a prompt cannot contain the variable {name}" in said.err
-    recipe.write_text(whole)
+    captured = capfd.readouterr()
+    assert f"a prompt cannot contain the variable {name}" in captured.err
+    recipe.write_text(recipe_text)
     monkeypatch.setenv("IN_FINGERPRINT", os.environ[name])
     assert run_command_line(["run", "canary.yaml"]) == 2
     stored = capfd.readouterr()
     assert "a secret would be stored with the texts" in stored.err
-    assert not is_told(said.out + said.err + stored.out + stored.err)
+    assert not is_told(captured.out + captured.err + stored.out + stored.err)
     assert found_in(tmp_path) == []

@@ -70,19 +70,19 @@ class Trial:
             "RECIPE": self.run.recipe,
             "output=RUNS": f"output={folder.parent}",
         }
-        arguments = [str(paths.get(one, one)) for one in COMMANDS[command]]
+        arguments = [str(paths.get(argument, argument)) for argument in COMMANDS[command]]
         self.capsys.readouterr()
         code = run_command_line([command, *arguments])
-        said = self.capsys.readouterr()
-        what = f"{what}: {said.err}"
-        assert "Traceback" not in said.err, what
+        captured = self.capsys.readouterr()
+        what = f"{what}: {captured.err}"
+        assert "Traceback" not in captured.err, what
         assert code in (0, 2), what
         if code:
-            assert str(folder) in said.err, what
+            assert str(folder) in captured.err, what
         elif "--json" in arguments:
-            json.loads(said.out, parse_constant=pytest.fail)
+            json.loads(captured.out, parse_constant=pytest.fail)
         elif command == "predict":
-            scores = [one["score"] for one in json.loads(said.out)["classes"]]
+            scores = [class_score["score"] for class_score in json.loads(captured.out)["classes"]]
             assert sum(scores) == pytest.approx(1, abs=1e-4), what
         if not code and command in ("report", "run", "compare"):
             page = folder / "report" / "index.html"
@@ -125,7 +125,8 @@ def try_json_changes(trial: Trial, examples: int) -> None:
     @given(st.data())
     def attempt(data: st.DataObject) -> None:
         file = data.draw(st.sampled_from(JSON_FILES))
-        field = data.draw(st.sampled_from([one for one in places if one[0] == file]))
+        fields = [(name, place) for name, place in places if name == file]
+        field = data.draw(st.sampled_from(fields))
         value = data.draw(st.sampled_from(places[field]))
         command = data.draw(st.sampled_from([*COMMANDS]))
         _, place = field

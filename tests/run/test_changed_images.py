@@ -30,22 +30,24 @@ def test_image_edited_after_the_scan_ends_the_run_and_no_feature_is_cached(
 ) -> None:
     run(recipe, until="data")  # later scans decode no image that this one has decoded
     photo = min((tmp_path / "images" / "part-0").iterdir())
-    before = photo.read_bytes()
+    original_bytes = photo.read_bytes()
     original = runner.find_all_images
 
     def find_and_edit(workspace: Any) -> Any:
-        found = original(workspace)
+        images = original(workspace)
         Image.new("RGB", (40, 36), "purple").save(photo, format="PNG")
-        return found
+        return images
 
     with monkeypatch.context() as patch:
         patch.setattr(runner, "find_all_images", find_and_edit)
         assert run_command_line(["run", str(recipe), "--quiet"]) == 2
-    said = capsys.readouterr().err
-    assert f"part-0/{photo.name}: this image was changed while the command was running" in said
-    assert "Run the same command again" in said
-    photo.write_bytes(before)
-    again, _, _ = run(recipe)
+    error_output = capsys.readouterr().err
+    assert (
+        f"part-0/{photo.name}: this image was changed while the command was running" in error_output
+    )
+    assert "Run the same command again" in error_output
+    photo.write_bytes(original_bytes)
+    repeated, _, _ = run(recipe)
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
     undisturbed, _, _ = run(recipe, output=tmp_path / "undisturbed")
-    assert_same_results(again, undisturbed)
+    assert_same_results(repeated, undisturbed)

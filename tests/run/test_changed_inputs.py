@@ -18,10 +18,10 @@ def add_image() -> None:
     source.with_name(f"added-{count}.jpg").write_bytes(source.read_bytes() + bytes(count))
 
 
-def files_of(folder: Path, *kept: str) -> dict[str, bytes]:
-    """Return the content of the files below `folder`, except those named `kept`."""
-    files = ((one.relative_to(folder), one) for one in folder.rglob("*") if one.is_file())
-    return {str(name): one.read_bytes() for name, one in files if name.parts[0] not in kept}
+def files_of(folder: Path, *left_out: str) -> dict[str, bytes]:
+    """Return the content of the files below `folder`, except those named `left_out`."""
+    files = ((path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file())
+    return {str(name): path.read_bytes() for name, path in files if name.parts[0] not in left_out}
 
 
 def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latte: Latte) -> None:
@@ -29,16 +29,17 @@ def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latt
     (folder,) = Path("runs").iterdir()
     previous = folder.with_name(f"{folder.name}.previous")
     (folder / "review.jsonl").touch()
-    kept = (".lock", "review.jsonl", "checkpoints")
+    not_moved = (".lock", "review.jsonl", "checkpoints")
     for _ in range(2):
-        before, answers = files_of(folder, *kept), latte("predict", folder, "test", "--quiet").out
+        earlier_files = files_of(folder, *not_moved)
+        answers = latte("predict", folder, "test", "--quiet").out
         add_image()
-        said = latte("run", recipe)
-        assert f"its results are moved to {previous}" in " ".join(said.err.split())
-        assert f"changed: latte predict {previous} IMAGES" in " ".join(said.out.split())
-        assert files_of(previous) == before
+        printed = latte("run", recipe)
+        assert f"its results are moved to {previous}" in " ".join(printed.err.split())
+        assert f"changed: latte predict {previous} IMAGES" in " ".join(printed.out.split())
+        assert files_of(previous) == earlier_files
         assert (folder / "review.jsonl").exists()
-        assert files_of(folder, *kept).keys() == before.keys()
+        assert files_of(folder, *not_moved).keys() == earlier_files.keys()
     assert latte("predict", previous, "test", "--quiet").out == answers
     latte("compare", previous, folder, "--csv", "table.csv")
     assert previous.name in Path("table.csv").read_text()
@@ -56,9 +57,11 @@ def test_changed_class_file_is_named_and_not_called_damage(
     latte("run", recipe, "--quiet", "--set", "dataset.classes=names.txt")
     (folder,) = Path("runs").iterdir()
     names.write_text("red\ngreen\nviolet\nblue\n")
-    said = latte(command, folder, "--quiet", code=2).err
-    assert said.startswith("error: names.txt: the class names have changed since this run\n")
-    assert f"make the run again: latte run {folder}/recipe.yaml" in " ".join(said.split())
+    error_output = latte(command, folder, "--quiet", code=2).err
+    assert error_output.startswith(
+        "error: names.txt: the class names have changed since this run\n"
+    )
+    assert f"make the run again: latte run {folder}/recipe.yaml" in " ".join(error_output.split())
     latte("run", folder / "recipe.yaml", "--quiet")
     latte(command, folder, "--quiet")
 
@@ -69,17 +72,19 @@ def test_report_names_added_images_and_does_not_call_them_damage(
     latte("run", recipe, "--quiet", "--limit", "12")
     (folder,) = Path("runs").iterdir()
     Path("images/part-0/000.jpg").unlink()
-    said = " ".join(latte("report", folder, "--quiet", code=2).err.split())
-    assert said.startswith(f"error: {folder.absolute()}: the images have changed since this run ")
-    assert said.endswith(f"make the run again: latte run {folder}/recipe.yaml --limit 12")
+    error_output = " ".join(latte("report", folder, "--quiet", code=2).err.split())
+    assert error_output.startswith(
+        f"error: {folder.absolute()}: the images have changed since this run "
+    )
+    assert error_output.endswith(f"make the run again: latte run {folder}/recipe.yaml --limit 12")
     latte("evaluate", folder, "--quiet")
 
 
 def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: Latte) -> None:
     latte("run", recipe, "--quiet")
     (folder,) = Path("runs").iterdir()
-    kept = (".lock", "checkpoints")
-    before, moves, rename = files_of(folder, *kept), count(1), Path.rename
+    not_moved = (".lock", "checkpoints")
+    earlier_files, moves, rename = files_of(folder, *not_moved), count(1), Path.rename
     add_image()
 
     def renamed(path: Path, to: Path) -> Path:
@@ -91,5 +96,5 @@ def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: La
         patch.setattr(Path, "rename", renamed)
         latte("run", recipe, "--quiet", code=130)
     latte("run", recipe, "--quiet")
-    assert files_of(folder.with_name(f"{folder.name}.previous")) == before
+    assert files_of(folder.with_name(f"{folder.name}.previous")) == earlier_files
     assert not folder.with_name(f"{folder.name}.moving").exists()

@@ -56,11 +56,11 @@ def test_lines_of_a_private_file_are_not_sent(
     (asking.parent / "link.txt").symlink_to(private)
     ways = {"absolute": str(private), "dots": "../private.txt", "link": "link.txt"}
     recipe = naming(asking, ways.get(way, "${CREDENTIALS}"))
-    said = latte(command, recipe, code=2)
+    printed = latte(command, recipe, code=2)
     assert not noting.log.exists()
-    assert f"{recipe}:4" in said.err and "dataset.classes" in said.err
-    assert "--set dataset.classes=" in said.err
-    assert "hunter2" not in said.out + said.err
+    assert f"{recipe}:4" in printed.err and "dataset.classes" in printed.err
+    assert "--set dataset.classes=" in printed.err
+    assert "hunter2" not in printed.out + printed.err
 
 
 def test_files_beside_the_recipe_below_root_or_on_the_command_line_are_read(
@@ -106,8 +106,8 @@ def test_check_lists_what_is_sent_and_where(
     assert "sends to" not in latte("check", recipe).err
     far = "describer={use: openai, base_url: 'https://192.0.2.1/v1', model: m}"
     logged = "reporters=[{use: wandb, mode: online}]"
-    said = latte("check", recipe, "--set", far, "--set", logged).err.splitlines()
-    assert said[-5:] == [
+    error_lines = latte("check", recipe, "--set", far, "--set", logged).err.splitlines()
+    assert error_lines[-5:] == [
         "the describer openai sends to https://192.0.2.1/v1:",
         f"  12 training images in {tmp_path / 'images'}",
         f"  the class names in {tmp_path / 'names.txt'}",

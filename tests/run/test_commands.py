@@ -33,29 +33,29 @@ def finished(recipe: Path, latte: Latte) -> Path:
 
 
 def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:
-    said = latte("run", recipe)
-    lines = said.out.splitlines()
+    printed = latte("run", recipe)
+    lines = printed.out.splitlines()
     assert lines[0].startswith("run folder: runs/squares-")
     assert any(line.startswith("zero-shot") for line in lines)
     assert any(line.startswith("adapted") for line in lines)
     assert any(line.startswith("report: runs/squares-") for line in lines)
     assert max(map(len, lines)) <= 80
-    assert "train" in said.err
+    assert "train" in printed.err
 
 
 @pytest.mark.parametrize(
-    ("every", "where"),
+    ("checkpoint_every", "where"),
     [
         (50, "training starts from its beginning, and finished stages are reused"),
         (1, "training continues after step 2 of 6"),
     ],
 )
 def test_interrupted_training_prints_where_it_continues(
-    recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch, every: int, where: str
+    recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch, checkpoint_every: int, where: str
 ) -> None:
     interrupt_step(monkeypatch, 3)
-    said = latte("run", recipe, f"--set=train.checkpoint_every={every}", code=130)
-    assert said.err.endswith(f"Interrupted. Start the same command again: {where}.\n")
+    printed = latte("run", recipe, f"--set=train.checkpoint_every={checkpoint_every}", code=130)
+    assert printed.err.endswith(f"Interrupted. Start the same command again: {where}.\n")
 
 
 def test_interrupted_control_prints_its_name(
@@ -63,9 +63,9 @@ def test_interrupted_control_prints_its_name(
 ) -> None:
     recipe.write_text(recipe.read_text() + "controls: {short: {train: {max_steps: 3}}}\n")
     interrupt_step(monkeypatch, 6 + 3)
-    said = latte("run", recipe, code=130)
+    printed = latte("run", recipe, code=130)
     end = "training continues after step 2 of 3; only control short was interrupted.\n"
-    assert said.err.endswith(f"Interrupted. Start the same command again: {end}")
+    assert printed.err.endswith(f"Interrupted. Start the same command again: {end}")
 
 
 def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -81,7 +81,7 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("interrupted", "missing", "given"),
+    ("interrupted", "missing", "options"),
     [
         ("latte.run.plan.write_images", "data", ()),
         ("latte.run.plan.adapt", "train", ("--limit", "12")),
@@ -89,9 +89,9 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     ],
 )
 def test_commands_refuse_a_run_whose_repetition_was_interrupted(
-    recipe: Path, latte: Latte, interrupted: str, missing: str, given: tuple[str, ...]
+    recipe: Path, latte: Latte, interrupted: str, missing: str, options: tuple[str, ...]
 ) -> None:
-    latte("run", recipe, "--quiet", *given)
+    latte("run", recipe, "--quiet", *options)
     (folder,) = Path("runs").iterdir()
     moved = folder.parent / "moved"
     shutil.copytree(folder, moved)
@@ -99,7 +99,7 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
     tested.write_bytes(tested.read_bytes() + b"\0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(interrupted, raise_interrupt)
-        latte("run", recipe, "--quiet", *given, code=130)
+        latte("run", recipe, "--quiet", *options, code=130)
     commands = (
         ("predict", "IT", "test", "--quiet"),
         ("export", "IT", "--format", "csv", "--output", "labels.csv", "--force"),
@@ -109,12 +109,12 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
         ("export", "IT", "--format", "onnx"),
     )
     for command in commands:
-        said = latte(*(str(folder) if part == "IT" else part for part in command), code=2)
-        assert f"this run is not finished (stage {missing} is missing)" in said.err
+        printed = latte(*(str(folder) if part == "IT" else part for part in command), code=2)
+        assert f"this run is not finished (stage {missing} is missing)" in printed.err
     for command in commands[:2]:
         latte(*(str(moved) if part == "IT" else part for part in command))
-    (_, again) = " ".join(said.err.split()).split("finish it: latte ")
-    latte(*shlex.split(again), "--quiet")
+    (_, finishing) = " ".join(printed.err.split()).split("finish it: latte ")
+    latte(*shlex.split(finishing), "--quiet")
     for command in commands[:2]:
         latte(*(str(folder) if part == "IT" else part for part in command))
 
@@ -126,8 +126,8 @@ def test_unfinished_run_with_overrides_names_the_command_that_finishes_it(
     settings = ("--set", "seed=5", "--set", "output=else where", "--set", control)
     latte("run", recipe, *settings, "--limit", "5", "--until", "zero-shot", "--quiet")
     (folder,) = Path("else where").iterdir()
-    said = latte("compare", folder, code=2)
-    (_, command) = said.err.split("finish it: latte ")
+    printed = latte("compare", folder, code=2)
+    (_, command) = printed.err.split("finish it: latte ")
     latte(*shlex.split(command.splitlines()[0]), "--quiet")
     assert [*Path("else where").iterdir()] == [folder]
     assert not Path("runs").exists()
@@ -139,18 +139,18 @@ def raise_interrupt(*_: Any) -> Any:
 
 
 def test_until_and_dry_run_list_finished_and_remaining_stages(recipe: Path, latte: Latte) -> None:
-    before = latte("run", recipe, "--dry-run").out
-    assert before.count("to do") == 7
+    planned_at_start = latte("run", recipe, "--dry-run").out
+    assert planned_at_start.count("to do") == 7
     assert not Path("runs").exists()
     assert "stopped after stage describe" in latte("run", recipe, "--until", "describe").out
-    after = latte("run", recipe, "--dry-run").out
-    assert (after.count("reused"), after.count("to do")) == (3, 4)
+    planned_after_describe = latte("run", recipe, "--dry-run").out
+    assert (planned_after_describe.count("reused"), planned_after_describe.count("to do")) == (3, 4)
 
 
 def test_unknown_stage_is_an_error_that_names_it(recipe: Path, latte: Latte) -> None:
-    said = latte("run", recipe, "--until", "trian", code=2)
-    assert "there is no stage `trian`" in said.err
-    assert "train" in said.err
+    printed = latte("run", recipe, "--until", "trian", code=2)
+    assert "there is no stage `trian`" in printed.err
+    assert "train" in printed.err
 
 
 def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte) -> None:
@@ -162,14 +162,18 @@ def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte)
 
 
 def test_evaluate_command_gives_the_accuracies_of_the_run(finished: Path, latte: Latte) -> None:
-    measured = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
-    assert [one.pop("class") for model in measured for one in model["classifier"]["classes"]] == [
+    evaluated = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
+    assert [
+        class_row.pop("class")
+        for model in evaluated
+        for class_row in model["classifier"]["classes"]
+    ] == [
         "red",
         "green",
         "blue",
     ] * 2
     models = recorded(finished, "evaluate", "models")
-    assert measured == [{**model, "calibration": None} for model in models]
+    assert evaluated == [{**model, "calibration": None} for model in models]
 
 
 def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latte) -> None:
@@ -183,7 +187,7 @@ def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latt
 def test_predict_writes_jsonl_and_names_unreadable_images(finished: Path, latte: Latte) -> None:
     Path("broken.jpg").write_bytes(b"")
     image = next(Path("test/red").iterdir())
-    said = latte(
+    printed = latte(
         "predict",
         finished,
         image,
@@ -197,16 +201,16 @@ def test_predict_writes_jsonl_and_names_unreadable_images(finished: Path, latte:
     (row,) = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert row["image"] == str(image)
     assert len(row["classes"]) == 2
-    assert "skipped broken.jpg: the file is empty" in said.err
-    assert "images left out: 1" in said.err
-    assert "images left out, with reasons: out.skipped.csv" in said.err
+    assert "skipped broken.jpg: the file is empty" in printed.err
+    assert "images left out: 1" in printed.err
+    assert "images left out, with reasons: out.skipped.csv" in printed.err
     skipped = Path("out.skipped.csv")
     assert skipped.read_text() == "image,reason\nbroken.jpg,the file is empty\n"
     latte("predict", finished, image, "-o", "out.jsonl")
     assert not skipped.exists(), "an older list is removed"
     skipped.write_text("mine")
-    said = latte("predict", finished, image, "-o", "out.jsonl", code=2)
-    assert "another kind of file" in said.err
+    printed = latte("predict", finished, image, "-o", "out.jsonl", code=2)
+    assert "another kind of file" in printed.err
     assert "no such image" in latte("predict", finished, "absent.jpg", code=2).err
 
 
@@ -220,9 +224,9 @@ def test_report_is_written_again(finished: Path, latte: Latte) -> None:
 def test_other_folder_is_refused_and_run_folders_beside_it_are_named(
     finished: Path, latte: Latte
 ) -> None:
-    said = latte("evaluate", "runs/squares", code=2)
-    assert "not a run folder" in said.err
-    assert finished.name in said.err
+    printed = latte("evaluate", "runs/squares", code=2)
+    assert "not a run folder" in printed.err
+    assert finished.name in printed.err
 
 
 def test_a_folder_of_run_folders_is_refused_and_the_newest_three_are_named(
@@ -231,9 +235,9 @@ def test_a_folder_of_run_folders_is_refused_and_the_newest_three_are_named(
     for number in range(1, 4):
         copy = Path(shutil.copytree(finished, f"runs/copy-{number}"))
         os.utime(copy / "recipe.yaml", (2**31 + number, 2**31 + number))
-    said = latte("predict", "runs", "test", code=2).err
-    assert "RUN runs: this is not a run folder" in said
-    assert "newest first: runs/copy-3, runs/copy-2, runs/copy-1 and 1 more" in said
+    error_output = latte("predict", "runs", "test", code=2).err
+    assert "RUN runs: this is not a run folder" in error_output
+    assert "newest first: runs/copy-3, runs/copy-2, runs/copy-1 and 1 more" in error_output
 
 
 def test_the_recipe_of_a_run_folder_continues_that_run(
@@ -245,9 +249,9 @@ def test_the_recipe_of_a_run_folder_continues_that_run(
     moved.write_text(text.replace("evaluation: test", "evaluation: ../test"))
     latte("run", moved, "--set", "output=own", "--set", "seed=3")
     (folder,) = Path("own").iterdir()
-    again = latte("run", folder / "recipe.yaml")
-    assert f"run folder: {folder}" in again.out
-    assert again.err.count("reused") == 7
+    repeated = latte("run", folder / "recipe.yaml")
+    assert f"run folder: {folder}" in repeated.out
+    assert repeated.err.count("reused") == 7
     checked = latte("check", folder / "recipe.yaml").out
     assert f"# {folder}/recipe.yaml is valid" in checked
     assert re.search("^seed: 3 +# line 2$", checked, re.MULTILINE)
@@ -260,14 +264,14 @@ def test_the_printed_command_adapts_without_the_guard(
     recipe: Path, latte: Latte, fixed_guard: Path, limit: tuple[str, ...]
 ) -> None:
     guard = ("--set", "guard={use: fixed, strength: 0}", "--set", "output=my runs")
-    said = latte("run", recipe, *guard, *limit)
-    (command,) = re.findall("without the guard:\n  latte (run .+)", said.out)
+    printed = latte("run", recipe, *guard, *limit)
+    (command,) = re.findall("without the guard:\n  latte (run .+)", printed.out)
     (folder,) = Path("my runs").iterdir()
     assert recorded(folder, "judge", "verdict") is not None
     images = (folder / "data" / "training.jsonl").read_text()
-    again = latte(*shlex.split(command))
+    repeated = latte(*shlex.split(command))
     assert [*Path("my runs").iterdir()] == [folder]
-    assert "train: reused" in again.err and recorded(folder, "judge", "verdict") is None
+    assert "train: reused" in repeated.err and recorded(folder, "judge", "verdict") is None
     assert (folder / "data" / "training.jsonl").read_text() == images
 
 

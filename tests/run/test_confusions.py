@@ -25,14 +25,16 @@ def finished(recipe: Path, *overrides: str) -> RunResults:
 
 def confusions_are_the_accuracies_in_detail(results: RunResults) -> None:
     assert set(results.confusions) == {"zero-shot", "adapted"}
-    for title, one in accuracies(results).items():
+    for title, evaluation in accuracies(results).items():
         rows = results.confusions[title]
-        own = {cell.true: cell.images for cell in rows if cell.true == cell.predicted}
+        correct = {cell.true: cell.images for cell in rows if cell.true == cell.predicted}
         totals: Counter[int] = Counter()
         for cell in rows:
             totals[cell.true] += cell.images
-        assert [own.get(label, 0) for label in range(3)] == [c.correct for c in one.classes]
-        assert [totals[label] for label in range(3)] == [c.images for c in one.classes]
+        assert [correct.get(label, 0) for label in range(3)] == [
+            c.correct for c in evaluation.classes
+        ]
+        assert [totals[label] for label in range(3)] == [c.images for c in evaluation.classes]
         assert [cell.images for cell in rows] == sorted((c.images for c in rows), reverse=True)
 
 
@@ -73,18 +75,18 @@ def mistakes_are_the_wrong_rows_of_predictions(results: RunResults) -> None:
     assert [row["true_class"] for row in rows] == [row["image"].split("/")[-2] for row in rows]
     wrong = {row["image"]: row for row in rows if row["class_1"] != row["true_class"]}
     assert wrong, "the random CLIP makes mistakes"
-    assert {one.image.id for one in results.mistakes} == set(wrong)
+    assert {mistake.image.id for mistake in results.mistakes} == set(wrong)
     names = results.record.data.class_names
-    for one in results.mistakes:
-        row = wrong[one.image.id]
-        assert [names[label] for label in one.labels] == [row["class_1"], row["class_2"]]
-        assert [str(share) for share in one.confidences] == [row["score_1"], row["score_2"]]
-        assert one.true_label is not None
-        assert names[one.true_label] == row["true_class"]
-    confidences = [one.confidences[0] for one in results.mistakes]
+    for mistake in results.mistakes:
+        row = wrong[mistake.image.id]
+        assert [names[label] for label in mistake.labels] == [row["class_1"], row["class_2"]]
+        assert [str(share) for share in mistake.confidences] == [row["score_1"], row["score_2"]]
+        assert mistake.true_label is not None
+        assert names[mistake.true_label] == row["true_class"]
+    confidences = [mistake.confidences[0] for mistake in results.mistakes]
     assert confidences == sorted(confidences, reverse=True)
     zero_shot = accuracies(results)["zero-shot"]
-    right = sum(one.zero_shot_label == one.true_label for one in results.mistakes)
+    right = sum(mistake.zero_shot_label == mistake.true_label for mistake in results.mistakes)
     gained = len(wrong) - (zero_shot.images - sum(c.correct for c in zero_shot.classes))
     assert gained <= right <= len(wrong)
 
@@ -94,14 +96,14 @@ def uncertain_images_have_the_lowest_confidence(results: RunResults) -> None:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert len(results.uncertain) == len(rows)
     names = results.record.data.class_names
-    for one in results.uncertain:
-        row = rows[one.image.id]
-        assert names[one.labels[0]] == row["adapted"]
-        assert names[one.zero_shot_label] == row["zero_shot"]
-        assert str(one.confidences[0]) == row["confidence"]
-        assert one.labels[1] != one.labels[0]
-        assert one.confidences[1] <= one.confidences[0]
-    confidences = [one.confidences[0] for one in results.uncertain]
+    for uncertain_image in results.uncertain:
+        row = rows[uncertain_image.image.id]
+        assert names[uncertain_image.labels[0]] == row["adapted"]
+        assert names[uncertain_image.zero_shot_label] == row["zero_shot"]
+        assert str(uncertain_image.confidences[0]) == row["confidence"]
+        assert uncertain_image.labels[1] != uncertain_image.labels[0]
+        assert uncertain_image.confidences[1] <= uncertain_image.confidences[0]
+    confidences = [uncertain_image.confidences[0] for uncertain_image in results.uncertain]
     assert confidences == sorted(confidences)
 
 
@@ -113,13 +115,17 @@ def examples_are_the_most_and_least_confident_of_each_class(results: RunResults)
             (float(row["confidence"]) for row in rows if row["adapted"] == name), reverse=True
         )
         expected = confidences[:8] + confidences[8:][-4:]
-        shown = [one.confidences[0] for one in results.examples if one.labels == (label,)]
+        shown = [
+            example.confidences[0] for example in results.examples if example.labels == (label,)
+        ]
         assert shown == expected
-    labels = [one.labels[0] for one in results.examples]
+    labels = [example.labels[0] for example in results.examples]
     assert labels == sorted(labels)
     zero_shot = {row["image"]: row["zero_shot"] for row in rows}
-    for one in results.examples:
-        assert results.record.data.class_names[one.zero_shot_label] == zero_shot[one.image.id]
+    for example in results.examples:
+        assert (
+            results.record.data.class_names[example.zero_shot_label] == zero_shot[example.image.id]
+        )
 
 
 def test_a_class_with_many_images_has_twelve_examples(
@@ -129,7 +135,7 @@ def test_a_class_with_many_images_has_twelve_examples(
     results = finished(recipe, "dataset.evaluation=null")
     examples_are_the_most_and_least_confident_of_each_class(results)
     assert max(adapted for _, adapted in results.pseudo_label_counts) > 12
-    assert 12 in Counter(one.labels for one in results.examples).values()
+    assert 12 in Counter(example.labels for example in results.examples).values()
 
 
 def test_confusions_and_flows_agree_with_accuracies_and_pseudo_labels(recipe: Path) -> None:

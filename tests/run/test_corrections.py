@@ -31,9 +31,9 @@ NAMES = ("red", "green", "blue")
 
 def test_given_labels_replace_those_of_a_stream_with_full_weight() -> None:
     stream = LabelStream("current", torch.tensor([0, 1, 2]), torch.tensor([0.5, 0.0, 0.2]))
-    found = _corrected(stream, torch.tensor([-1, 2, -1]))
-    assert found.labels.tolist() == [0, 2, 2]
-    assert found.weights.tolist() == pytest.approx([0.5, 1.0, 0.2])
+    corrected = _corrected(stream, torch.tensor([-1, 2, -1]))
+    assert corrected.labels.tolist() == [0, 2, 2]
+    assert corrected.weights.tolist() == pytest.approx([0.5, 1.0, 0.2])
 
 
 def test_given_labels_come_first_in_the_posterior_of_a_stream() -> None:
@@ -74,18 +74,18 @@ train: {{max_epochs: 0}}
     run = ["run", str(recipe), "--set", f"output={tmp_path / 'runs'}", "--quiet"]
     assert run_command_line(run) == 0
     (plain,) = (tmp_path / "runs").iterdir()
-    before = labels(plain)
-    first, second = open_run(plain).rows.training_keys[:2]
-    given = [NAMES[(NAMES.index(before[0]) + shift) % 3] for shift in (1, 2)]
+    plain_labels = labels(plain)
+    first_key, second_key = open_run(plain).rows.training_keys[:2]
+    given_names = [NAMES[(NAMES.index(plain_labels[0]) + shift) % 3] for shift in (1, 2)]
     answers = [
-        Answer(first, "class", given[0], "images", plain.name, ""),
-        Answer(second, "class", given[1], "evidence", plain.name, ""),
+        Answer(first_key, "class", given_names[0], "images", plain.name, ""),
+        Answer(second_key, "class", given_names[1], "evidence", plain.name, ""),
     ]
     append_answers(plain / "review.jsonl", answers)
     taught = [*run, "--set", f"corrections=runs/{plain.name}/review.jsonl"]
     assert run_command_line([option for option in taught if option != "--quiet"]) == 0
     (folder,) = set((tmp_path / "runs").iterdir()) - {plain}
-    assert labels(folder)[:2] == given
+    assert labels(folder)[:2] == given_names
     assert "Corrected: labels that a person gave" in " ".join(capsys.readouterr().out.split())
     # The review of the new run asks about images that did not teach.
     assert run_command_line(["review", str(folder), "--show", "--json"]) == 0
@@ -93,7 +93,7 @@ train: {{max_epochs: 0}}
     # The corrected image is certain, and has no second class.
     uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
     corrected = next(
-        one for one in uncertain if one["image"] == open_run(folder).rows.training_ids[0]
+        row for row in uncertain if row["image"] == open_run(folder).rows.training_ids[0]
     )
     assert len(corrected["classes"]) == 1
 
@@ -107,21 +107,27 @@ def test_predict_gives_the_class_that_a_person_gave(
     recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings, fixed(strength))
     plain, _, _ = run(recipe, *recipe_of)
     keys, name = open_run(plain).rows.training_keys, labels(plain)[0]
-    other, third = (NAMES[(NAMES.index(name) + shift) % 3] for shift in (1, 2))
+    second_name, third_name = (NAMES[(NAMES.index(name) + shift) % 3] for shift in (1, 2))
     answers = [
-        Answer(keys[0], "class", other, "images", plain.name, ""),
-        Answer(keys[1], "class", third, "images", plain.name, ""),
+        Answer(keys[0], "class", second_name, "images", plain.name, ""),
+        Answer(keys[1], "class", third_name, "images", plain.name, ""),
     ]
     append_answers(plain / "review.jsonl", answers)
     monkeypatch.setenv("JUDGED", str(recipe.parent / "judged.json"))
     taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
-    found = latte.load(taught).predict(recipe.parent / "images")
+    predictions = latte.load(taught).predict(recipe.parent / "images")
     row = open_run(taught).rows.training_ids.index(open_run(plain).rows.training_ids[0])
-    assert labels(taught)[row] == other
-    (own,) = (one for one in found if one.image.endswith(open_run(plain).rows.training_ids[0]))
-    assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
+    assert labels(taught)[row] == second_name
+    (corrected,) = (
+        prediction
+        for prediction in predictions
+        if prediction.image.endswith(open_run(plain).rows.training_ids[0])
+    )
+    assert corrected.classes[0].name == second_name
+    assert (corrected.confidence, corrected.source) == (1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
-    assert evidence["corrections"] == [NAMES.index(other), NAMES.index(third), *[-1] * 10]
+    corrected_labels = [NAMES.index(second_name), NAMES.index(third_name)]
+    assert evidence["corrections"] == [*corrected_labels, *[-1] * 10]
     calibration = recorded(taught, "evaluate", "models", 1, "calibration")
     assert calibration["images"] == 10, "images of known class are left out"
 
@@ -141,17 +147,17 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
     ]
     append_answers(plain / "review.jsonl", answers)
     assert run_command_line(command) == 0
-    said = capsys.readouterr().out
-    assert f"2 answers teach; next step: latte review {plain} --learn" in said
-    assert "with your answers" not in said
+    printed = capsys.readouterr().out
+    assert f"2 answers teach; next step: latte review {plain} --learn" in printed
+    assert "with your answers" not in printed
     assert run_command_line(["review", str(plain), "--learn"]) == 0
     (learned,) = set(Path("runs").iterdir()) - {plain}
     assert "teach; next step" not in capsys.readouterr().out
     assert run_command_line(command) == 0
     assert f"run with your answers: {learned}" in capsys.readouterr().out
     # Its recipe has corrections, which are found beside the original recipe.
-    again = ["run", str(learned / "recipe.yaml"), "--quiet"]
-    assert run_command_line(again) == 0
+    repeated_command = ["run", str(learned / "recipe.yaml"), "--quiet"]
+    assert run_command_line(repeated_command) == 0
     assert set(Path("runs").iterdir()) == {plain, learned}
 
 
@@ -217,9 +223,9 @@ def test_examples_beside_the_dataset_train_and_are_not_listed(
     capsys.readouterr()
     # Other examples are another training set.
     shutil.rmtree(examples / "red")
-    again, _, second = run(recipe, f"corrections={examples}")
-    assert again == folder
-    assert not any("reused" in line for line in second.lines if line.startswith("train"))
+    repeated, _, repeated_progress = run(recipe, f"corrections={examples}")
+    assert repeated == folder
+    assert not any("reused" in line for line in repeated_progress.lines if line.startswith("train"))
     # The dataset's images have not changed, so the earlier run is replaced, not moved.
     assert not folder.with_name(f"{folder.name}.previous").exists()
 

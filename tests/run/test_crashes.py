@@ -28,8 +28,8 @@ def test_resume_after_kill_while_describing_and_training_gives_identical_results
     recipe: Path, tmp_path: Path
 ) -> None:
     """A flipped bit in the newest checkpoint is reported, and the checkpoint before it is used."""
-    whole = Place(recipe, tmp_path / "whole", CHANGES)
-    whole.finish()
+    uninterrupted = Place(recipe, tmp_path / "whole", CHANGES)
+    uninterrupted.finish()
 
     killed = Place(recipe, tmp_path / "killed", CHANGES)
     killed.kill_when(lambda: len(killed.asked()) >= 6)
@@ -38,10 +38,10 @@ def test_resume_after_kill_while_describing_and_training_gives_identical_results
     ended = killed.run()
     assert ended.code == 0, ended.output
     assert "is damaged and not used: its bytes are not those that were written" in ended.output
-    assert differences(killed, whole) == []
+    assert differences(killed, uninterrupted) == []
     assert killed.leftovers() == []
 
     # A kill can fall between an answer and its record: at most that one batch is asked again.
     times = Counter(killed.asked())
-    assert times.keys() == set(whole.asked())
+    assert times.keys() == set(uninterrupted.asked())
     assert sum(times.values()) <= len(times) + BATCH

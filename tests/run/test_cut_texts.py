@@ -36,8 +36,8 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
     folder, results, progress = run(recipe)
     assert results is not None
     assert results.record.train.cut_texts[0] == CutTexts("image", texts=6, cut=4)
-    said = [line for line in progress.lines if "4 of 6 texts of image are longer" in line]
-    assert len(said) == 1
+    cut_lines = [line for line in progress.lines if "4 of 6 texts of image are longer" in line]
+    assert len(cut_lines) == 1
     for page in ("report/index.html", "models/adapted/model/README.md"):
         text = " ".join((folder / page).read_text(encoding="utf-8").split())
         assert "Cut texts of image" in text

@@ -100,8 +100,8 @@ class Commands:
         }.get(command, [folder])
         self.capsys.readouterr()
         code = run_command_line([command, *map(str, arguments)])
-        said = self.capsys.readouterr()
-        return Ended(code, said.out.replace(str(folder), "RUN"), said.err)
+        captured = self.capsys.readouterr()
+        return Ended(code, captured.out.replace(str(folder), "RUN"), captured.err)
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def unchanging(text: str) -> str:
 def test_report_of_a_damaged_folder_is_right_or_an_error(name: str, commands: Commands) -> None:
     """Each file is damaged in one of the ways, in turn; `report` reads most files."""
     turn = FILES.index(name) % 5
-    chosen = [damage.__name__ for damage in DAMAGES[:5]][turn]
-    assert_right_or_an_error(commands, "report", name, [chosen])
+    damage_name = [damage.__name__ for damage in DAMAGES[:5]][turn]
+    assert_right_or_an_error(commands, "report", name, [damage_name])
 
 
 @pytest.mark.slow
@@ -162,20 +162,22 @@ def test_report_of_a_damaged_folder_is_right_or_an_error(name: str, commands: Co
 def test_every_command_on_a_damaged_folder_is_right_or_an_error(
     name: str, command: str, commands: Commands
 ) -> None:
-    assert_right_or_an_error(commands, command, name, [one.__name__ for one in DAMAGES])
+    assert_right_or_an_error(commands, command, name, [damage.__name__ for damage in DAMAGES])
 
 
 def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRun) -> None:
     """`FILES` has every file that latte reads again; the others are only for people."""
-    there = {
+    written_files = {
         path.relative_to(finished_run.folder).as_posix()
         for path in finished_run.folder.rglob("*")
         if path.is_file()
     }
     unread = {".lock", "data/skipped.csv", "models/adapted/model/README.md"}
-    unread |= {one for one in there if one.startswith(("report/", "checkpoints/step-", "trace"))}
-    assert there - {*FILES} - unread == set()
-    assert {*FILES} <= there
+    unread |= {
+        name for name in written_files if name.startswith(("report/", "checkpoints/step-", "trace"))
+    }
+    assert written_files - {*FILES} - unread == set()
+    assert {*FILES} <= written_files
 
 
 def test_error_of_a_damaged_file_names_the_file_and_the_fix(commands: Commands) -> None:

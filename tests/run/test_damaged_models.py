@@ -17,7 +17,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
 
 
 @pytest.mark.parametrize(
-    ("weight", "factor", "said"),
+    ("weight", "factor", "message"),
     [
         ("visual.proj", float("nan"), "the image tower gives features that are zero or not finite"),
         ("visual.proj", 0.0, "the image tower gives features that are zero or not finite"),
@@ -27,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
     ],
 )
 def test_model_with_nan_or_zero_weights_is_refused(
-    runs: TinyRuns, tmp_path: Path, weight: str, factor: float, said: str
+    runs: TinyRuns, tmp_path: Path, weight: str, factor: float, message: str
 ) -> None:
     path = runs.folder / "clip" / "open_clip_model.safetensors"
     intact = path.read_bytes()
@@ -38,6 +38,6 @@ def test_model_with_nan_or_zero_weights_is_refused(
     path.write_bytes(intact)
     assert ended.code == 2, ended.err
     (error,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]
-    assert said in error
+    assert message in error
     assert "damaged" in ended.err.split(error)[1]
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -41,10 +41,10 @@ def test_changed_prompt_model_or_decoding_never_reuses_a_stored_text(
 
 def test_changed_batch_size_reuses_stored_texts(recipe: Path, noting: Noting) -> None:
     texts = described(recipe, describer(batch=2))
-    asked = noting.asked
+    first_questions = noting.asked
     for batch in (1, 5, 100):
         assert described(recipe, describer(batch=batch)) == texts
-    assert noting.asked == asked
+    assert noting.asked == first_questions
 
 
 def test_refusal_is_stored_until_ask_again(
@@ -53,19 +53,21 @@ def test_refusal_is_stored_until_ask_again(
     """Training without the text is repeated with it, as if the text had always been there."""
     monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
     refused, _, progress = run(recipe, describer())
-    asked = len(noting.asked)
+    question_count = len(noting.asked)
     assert any("refused" in line for line in progress.lines)
 
     monkeypatch.delenv("REFUSE")
     assert any("null" in text for text in described(recipe, describer(batch=3)))
-    assert len(noting.asked) == asked
+    assert len(noting.asked) == question_count
 
-    again = run_command_line(["describe", str(recipe), "--set", describer(), "--ask-again", "-q"])
-    assert again == 0
-    assert len(noting.asked) > asked
+    exit_code = run_command_line(
+        ["describe", str(recipe), "--set", describer(), "--ask-again", "-q"]
+    )
+    assert exit_code == 0
+    assert len(noting.asked) > question_count
     mended, _, _ = run(recipe, describer())
     assert mended == refused, "it is the same run"
 
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
-    whole, _, _ = run(recipe, describer(), output=tmp_path / "other")
-    assert_same_results(mended, whole)
+    never_refused, _, _ = run(recipe, describer(), output=tmp_path / "other")
+    assert_same_results(mended, never_refused)

@@ -65,12 +65,12 @@ def test_a_labeler_finds_the_labels_of_an_earlier_run_by_content(
     recipe: Path, tmp_path: Path
 ) -> None:
     earlier, _, _ = run(recipe, *SETTINGS)
-    chosen = [setting for setting in SETTINGS if not setting.startswith("labels=")]
+    other_settings = [setting for setting in SETTINGS if not setting.startswith("labels=")]
     labels = f"labels=[{{use: earlier, run: {earlier}}}]"
-    again, _, _ = run(recipe, *chosen, labels, f"output={tmp_path / 'again'}")
-    labels_of = {folder: rows(folder / "pseudo_labels.csv") for folder in (earlier, again)}
-    first, second = (
+    later, _, _ = run(recipe, *other_settings, labels, f"output={tmp_path / 'again'}")
+    labels_of = {folder: rows(folder / "pseudo_labels.csv") for folder in (earlier, later)}
+    earlier_labels, later_labels = (
         {row["image"]: row["adapted"] for row in labels} for labels in labels_of.values()
     )
-    assert first == second
-    assert second != {row["image"]: row["zero_shot"] for row in labels_of[again]}
+    assert earlier_labels == later_labels
+    assert later_labels != {row["image"]: row["zero_shot"] for row in labels_of[later]}

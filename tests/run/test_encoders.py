@@ -36,15 +36,15 @@ EYES = (*MEANS, "encoders=[colours]")
 def similarities(folder: Path, images: Path) -> tuple[Tensor, list[str]]:
     """Return the model's similarities, from its parts, and the names that it predicts."""
     model = latte.load(folder)
-    parts = torch.split(
+    member_features = torch.split(
         model.features(images) * len(model.adapted.members) ** 0.5,
         [member.encoder.embedding_width for member in model.adapted.members],
         dim=1,
     )
     mean = sum(
         member.classifier.similarities(rows)
-        for member, rows in zip(model.adapted.members, parts, strict=True)
-    ) / len(parts)
+        for member, rows in zip(model.adapted.members, member_features, strict=True)
+    ) / len(member_features)
     assert isinstance(mean, Tensor)
     return mean, [prediction.name for prediction in model.predict(images)]
 
@@ -93,10 +93,10 @@ def test_mix_averages_the_similarities_of_both_models(recipe: Path, fixed_guard:
     images = recipe.parent / "test"
     features = latte.load(mixed, use="zero-shot").features(images)
     frozen = features @ load_zero_shot(mixed / "zero_shot.safetensors").class_features.T
-    whole, _, _ = run(recipe, *EYES, output=recipe.parent / "whole")
-    adapted, _ = similarities(whole, images)
-    found, _ = similarities(mixed, images)
-    assert torch.allclose(found, 0.75 * frozen + 0.25 * adapted, atol=1e-5)
+    adapted_folder, _, _ = run(recipe, *EYES, output=recipe.parent / "whole")
+    adapted, _ = similarities(adapted_folder, images)
+    mixed_similarities, _ = similarities(mixed, images)
+    assert torch.allclose(mixed_similarities, 0.75 * frozen + 0.25 * adapted, atol=1e-5)
 
 
 def test_run_that_kept_zero_shot_needs_no_encoder(recipe: Path, fixed_guard: Path) -> None:
@@ -106,14 +106,16 @@ def test_run_that_kept_zero_shot_needs_no_encoder(recipe: Path, fixed_guard: Pat
     assert not any("colours" in statement.text for statement in statements(results))
     adapted, _ = run(recipe, *EYES)[1:]
     assert adapted is not None
-    assert "uses colours beside the CLIP" in " ".join(one.text for one in statements(adapted))
+    assert "uses colours beside the CLIP" in " ".join(
+        statement.text for statement in statements(adapted)
+    )
 
 
 def test_features_are_encoded_once_for_all_runs(recipe: Path) -> None:
-    _, _, first = run(recipe, *EYES)
-    assert "encode images with colours" in [task.name for task in first.tasks]
-    _, _, second = run(recipe, *EYES, "seed=1")
-    assert "encode images with colours" not in [task.name for task in second.tasks]
+    _, _, first_progress = run(recipe, *EYES)
+    assert "encode images with colours" in [task.name for task in first_progress.tasks]
+    _, _, second_progress = run(recipe, *EYES, "seed=1")
+    assert "encode images with colours" not in [task.name for task in second_progress.tasks]
 
 
 def test_finished_runs_are_measured_and_reported_again(recipe: Path) -> None:
@@ -121,8 +123,8 @@ def test_finished_runs_are_measured_and_reported_again(recipe: Path) -> None:
     registry = load_registry()
     models, _ = evaluate_run(folder, registry, RecordedProgress())
     assert results is not None
-    before = {model.role: model.classifier for model in results.record.evaluate.models}
-    assert {model.role: model.classifier for model in models} == before
+    run_classifiers = {model.role: model.classifier for model in results.record.evaluate.models}
+    assert {model.role: model.classifier for model in models} == run_classifiers
     report_run(folder, registry, RecordedProgress())
     assert "Encoder colours" in (folder / "report" / "index.html").read_text()
 
@@ -192,8 +194,11 @@ def test_predict_states_the_cost_of_both_models(
     folder, _, _ = run(recipe, *EYES)
     capsys.readouterr()
     assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 0
-    said = capsys.readouterr().err
-    assert "each image is encoded by 2 models: main" in said and "9 images: about" in said
+    error_output = capsys.readouterr().err
+    assert (
+        "each image is encoded by 2 models: main" in error_output
+        and "9 images: about" in error_output
+    )
 
 
 def test_transformers_cannot_hold_two_image_towers(recipe: Path) -> None:

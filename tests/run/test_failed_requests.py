@@ -57,7 +57,7 @@ def planned(recipe: Path) -> dict[str, tuple[bool, str | None]]:
     registry = load_registry()
     loaded = load_recipe(recipe, registry, (describer(),))
     stages = plan_run(loaded, registry, RecordedProgress(), None)[1]
-    return {one.name: (one.seconds is not None, one.repeats) for one in stages}
+    return {stage.name: (stage.seconds is not None, stage.repeats) for stage in stages}
 
 
 @pytest.mark.usefixtures("failed")
@@ -83,8 +83,8 @@ def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
     assert ("train" in reused(progress)) is (command == "run")
     assert len(noting.asked) == 24
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
-    whole, _, _ = run(recipe, describer(), output=tmp_path / "other")
-    assert_same_results(folder, whole)
+    never_failed, _, _ = run(recipe, describer(), output=tmp_path / "other")
+    assert_same_results(folder, never_failed)
 
 
 def test_requests_that_fail_again_leave_later_stages_reused(
@@ -106,17 +106,17 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
 ) -> None:
     _, results, progress = run(recipe, describer())
     assert results is not None
-    found = results.record.describe.failed
-    assert found is not None
-    assert 0 < found.count < found.requests == 24
-    assert found.reason.startswith("RuntimeError: 503")
+    failures = results.record.describe.failed
+    assert failures is not None
+    assert 0 < failures.count < failures.requests == 24
+    assert failures.reason.startswith("RuntimeError: 503")
     command = f"latte run {relative(failed / 'recipe.yaml')}"
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
-    assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
+    assert f"{failures.count} of 24 requests failed, most often with {failures.reason}" in warning
     assert warning.endswith(command)
     assert f"  {command}" in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"{found.count} of 24 requests for descriptions failed" in page
+    assert f"{failures.count} of 24 requests for descriptions failed" in page
     assert f"To send them again: <code>latte run {failed.name}/recipe.yaml</code></p>" in page
     card = (failed / "models/adapted/model" / "README.md").read_text(encoding="utf-8")
     assert FAILED in card
@@ -132,9 +132,9 @@ def test_refusals_in_place_of_failures_repeat_only_the_report(
     assert results is not None
     assert reused(progress) == ["data", "zero-shot", "train", "judge", "evaluate"]
     assert FAILED not in (failed / "report" / "index.html").read_text(encoding="utf-8")
-    asked = len(noting.asked)
+    question_count = len(noting.asked)
     assert "describe" in reused(run(recipe, describer())[2])
-    assert len(noting.asked) == asked, "refused requests are not sent again"
+    assert len(noting.asked) == question_count, "refused requests are not sent again"
 
 
 def test_run_that_is_killed_when_it_saves_added_texts_trains_with_them(

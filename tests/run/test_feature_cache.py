@@ -48,9 +48,11 @@ class Cache:
             return torch.stack([feature(keys[index]) for index in missing])
 
         identity = (clip, "images")
-        found = cached_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
-        assert torch.equal(found, torch.stack([feature(key) for key in keys]))
-        return found
+        features = cached_features(
+            self.folder, identity, keys, encode, WIDTH, self.progress, "encode"
+        )
+        assert torch.equal(features, torch.stack([feature(key) for key in keys]))
+        return features
 
     @property
     def files(self) -> list[Path]:
@@ -117,10 +119,10 @@ def test_damaged_features_are_encoded_and_cached_again(cache: Cache, damage: str
 def test_any_changed_byte_of_a_feature_file_is_noticed(cache: Cache) -> None:
     cache.get("a", "b")
     (path,) = cache.files
-    whole = path.read_bytes()
-    header = int.from_bytes(whole[:8], "little") + 8
-    for place in range(header, len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    intact = path.read_bytes()
+    header = int.from_bytes(intact[:8], "little") + 8
+    for place in range(header, len(intact)):
+        path.write_bytes(intact[:place] + bytes([intact[place] ^ 1]) + intact[place + 1 :])
         cache.get("a", "b")
         assert cache.encoded[-1], f"byte {place}"
 
@@ -167,9 +169,9 @@ def test_features_that_are_not_needed_are_not_read(
     read: list[str] = []
     original: Callable[..., Tensor | None] = feature_cache._read
 
-    def noted(path: Path, name: str, *rest: object) -> Tensor | None:
+    def noted(path: Path, name: str, *arguments: object) -> Tensor | None:
         read.append(name)
-        return original(path, name, *rest)
+        return original(path, name, *arguments)
 
     monkeypatch.setattr(feature_cache, "_read", noted)
     cache.get("image 3")
@@ -199,8 +201,8 @@ for number in range(int(sys.argv[2]), int(sys.argv[3])):
 """
 
 
-def writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(last)]
+def writer(folder: Path, start: int, stop: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), str(start), str(stop)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
@@ -209,13 +211,15 @@ def writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
 
 def rows_of(folder: Path, count: int) -> tuple[Tensor, Tensor]:
     out = torch.zeros(count, WIDTH)
-    known = FeatureBlocks(folder, WIDTH).read([f"image {number}" for number in range(count)], out)
-    return known, out
+    is_cached = FeatureBlocks(folder, WIDTH).read(
+        [f"image {number}" for number in range(count)], out
+    )
+    return is_cached, out
 
 
-def assert_known_rows_are_right(known: Tensor, out: Tensor) -> None:
+def assert_known_rows_are_right(is_cached: Tensor, out: Tensor) -> None:
     expected = torch.arange(len(out), dtype=torch.float32)[:, None].expand(-1, WIDTH)
-    assert torch.equal(out[known], expected[known])
+    assert torch.equal(out[is_cached], expected[is_cached])
 
 
 def test_a_killed_writer_leaves_whole_files(tmp_path: Path) -> None:
@@ -225,18 +229,18 @@ def test_a_killed_writer_leaves_whole_files(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     files = sorted(tmp_path.glob("[!.]*"))
-    known, out = rows_of(tmp_path, 10_000)
-    assert known.sum() > 20
-    assert_known_rows_are_right(known, out)
+    is_cached, out = rows_of(tmp_path, 10_000)
+    assert is_cached.sum() > 20
+    assert_known_rows_are_right(is_cached, out)
     assert sorted(tmp_path.glob("[!.]*")) == files, "a damaged file was found and removed"
 
 
 def test_two_concurrent_writers_leave_whole_files(tmp_path: Path) -> None:
-    both = [writer(tmp_path, 0, 40), writer(tmp_path, 40, 80)]
-    assert [process.wait() for process in both] == [0, 0]
-    known, out = rows_of(tmp_path, 80)
-    assert known.all()
-    assert_known_rows_are_right(known, out)
+    writers = [writer(tmp_path, 0, 40), writer(tmp_path, 40, 80)]
+    assert [process.wait() for process in writers] == [0, 0]
+    is_cached, out = rows_of(tmp_path, 80)
+    assert is_cached.all()
+    assert_known_rows_are_right(is_cached, out)
 
 
 def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
@@ -245,13 +249,13 @@ def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
 
     def identity(device: str, arithmetic: str) -> Any:
-        own: Any = SimpleNamespace(
+        workspace_stub: Any = SimpleNamespace(
             device=device,
             arithmetic=arithmetic,
             recipe=SimpleNamespace(encoders=(), backbone=None),
             frozen_model=lambda encoder: SimpleNamespace(fingerprint="clip"),
         )
-        return Workspace.feature_identity(own)
+        return Workspace.feature_identity(workspace_stub)
 
     monkeypatch.setattr(workspace, "plugin_code", lambda backbone: None)
 

@@ -87,23 +87,23 @@ def run_and_fit(recipe: Recipe) -> Fitted:
     return Fitted(recipe, workspace.folder.path, start, fitted, verdict, workspace)
 
 
-def assert_same_bits(found: Fitted) -> None:
+def assert_same_bits(fitted: Fitted) -> None:
     """Compare prototypes, posterior, verdict and labels with the files of the run."""
-    run = open_run(found.folder)
-    stored = load_file(found.folder / "models/adapted/prototypes.safetensors")
-    for name, classifier in found.fit.classifiers.items():
+    run = open_run(fitted.folder)
+    stored = load_file(fitted.folder / "models/adapted/prototypes.safetensors")
+    for name, classifier in fitted.fit.classifiers.items():
         assert torch.equal(stored[f"{name}.weights"], classifier.weights)
         assert torch.equal(stored[f"{name}.owners"], classifier.owners)
-    path, posterior = found.folder / "models/adapted/posterior.safetensors", found.fit.posterior
+    path, posterior = fitted.folder / "models/adapted/posterior.safetensors", fitted.fit.posterior
     assert path.exists() == (posterior is not None)
     if posterior is not None:
         tensors = load_file(path)
         assert torch.equal(tensors["labels"], posterior.labels)
         assert torch.equal(tensors["probabilities"], posterior.probabilities)
-    assert run.record.judge.verdict == found.verdict
-    adapted = found.folder / "models/adapted/pseudo_labels.csv"
-    rows = adapted if adapted.exists() else found.folder / "pseudo_labels.csv"
-    assert labels_in(rows) == corrected(found, found.fit.labels)
+    assert run.record.judge.verdict == fitted.verdict
+    adapted = fitted.folder / "models/adapted/pseudo_labels.csv"
+    rows = adapted if adapted.exists() else fitted.folder / "pseudo_labels.csv"
+    assert labels_in(rows) == corrected(fitted, fitted.fit.labels)
 
 
 def labels_in(path: Path) -> list[str]:
@@ -111,29 +111,34 @@ def labels_in(path: Path) -> list[str]:
         return [row["adapted"] for row in csv.DictReader(file)]
 
 
-def corrected(found: Fitted, labels: torch.Tensor) -> list[str]:
+def corrected(fitted: Fitted, labels: torch.Tensor) -> list[str]:
     """Return the names of the labels; a class that a person gave replaces the label."""
-    if (given := found.start.corrections) is not None:
-        labels = given.where(given >= 0, labels)
-    return [found.start.class_names[label] for label in labels.tolist()]
+    if (corrections := fitted.start.corrections) is not None:
+        labels = corrections.where(corrections >= 0, labels)
+    return [fitted.start.class_names[label] for label in labels.tolist()]
 
 
-def assert_frozen_method_is_as_good(found: Fitted) -> None:
+def assert_frozen_method_is_as_good(fitted: Fitted) -> None:
     """Compare the labels and the verdict of a `FrozenMethod` with those of the run."""
-    method = method_of(found.recipe, found.workspace.registry)
-    start = replace(found.start, questions=None)
-    labelled = method.label(start, found.workspace.context)
-    assert labelled.verdict == open_run(found.folder).record.judge.verdict
-    assert labels_in(found.folder / "pseudo_labels.csv") == corrected(found, labelled.labels)
-    assert torch.equal(labelled.candidate_labels, found.fit.labels)
+    method = method_of(fitted.recipe, fitted.workspace.registry)
+    start = replace(fitted.start, questions=None)
+    labelled = method.label(start, fitted.workspace.context)
+    assert labelled.verdict == open_run(fitted.folder).record.judge.verdict
+    assert labels_in(fitted.folder / "pseudo_labels.csv") == corrected(fitted, labelled.labels)
+    assert torch.equal(labelled.candidate_labels, fitted.fit.labels)
 
 
 def test_all_recipes_without_steps_are_compared() -> None:
     without_steps = set()
     for name in filter(lambda name: not is_part(name), shipped_names()):
         recipe = named(name)
-        controls = {f"{name}#{control}": one for control, one in recipe.controls.items()}
-        takes_none = {key for key, one in controls.items() if not one.train.takes_steps}
+        controls = {
+            f"{name}#{control}": control_recipe
+            for control, control_recipe in recipe.controls.items()
+        }
+        takes_none = {
+            key for key, control_recipe in controls.items() if not control_recipe.train.takes_steps
+        }
         without_steps |= takes_none | (set() if recipe.train.takes_steps else {name})
     assert without_steps == {*RECIPES}
 
@@ -146,10 +151,10 @@ def test_shipped_recipe(name: str, recipe: Path, tiny_clip_folder: Path) -> None
     settings += [f"output={squares / 'runs'}"]
     if name.partition("#")[0] in ("choices", "ablations/groups-per-class"):
         settings += ["describer=first" if name.startswith("choices") else "describer=phrases"]
-    found = run_and_fit(named(name, *settings))
-    assert_same_bits(found)
-    if not (found.recipe.descriptions or found.recipe.questioned):
-        assert_frozen_method_is_as_good(found)
+    fitted = run_and_fit(named(name, *settings))
+    assert_same_bits(fitted)
+    if not (fitted.recipe.descriptions or fitted.recipe.questioned):
+        assert_frozen_method_is_as_good(fitted)
 
 
 @pytest.mark.parametrize("answers", [0, 1])
@@ -168,7 +173,7 @@ def test_recipe_that_adapt_writes(
     model = ["--model", f"local-dir:{tiny_clip_folder}", "--classes", ",".join(CLASSES)]
     assert run_command_line(["adapt", str(images), *model, *labels, "--quiet"]) == 0
     (path,) = (tmp_path / "adapted").glob("*.yaml")
-    found = run_and_fit(load_recipe(path, registry()))
-    assert (found.start.corrections is not None) == bool(answers)
-    assert_same_bits(found)
-    assert_frozen_method_is_as_good(found)
+    fitted = run_and_fit(load_recipe(path, registry()))
+    assert (fitted.start.corrections is not None) == bool(answers)
+    assert_same_bits(fitted)
+    assert_frozen_method_is_as_good(fitted)

@@ -96,8 +96,8 @@ def test_classifier_that_contradicts_the_posterior_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start = separated_start()
-    found = method("nearest", "accepting", monkeypatch).label(start, CONTEXT)
-    assert found.verdict == Verdict(1.0, "it accepts everything")
+    accepted = method("nearest", "accepting", monkeypatch).label(start, CONTEXT)
+    assert accepted.verdict == Verdict(1.0, "it accepts everything")
     wrong = method("movedrows", "accepting", monkeypatch).label(start, CONTEXT)
     assert wrong.verdict is not None
     assert wrong.verdict.outcome == "kept zero-shot"

@@ -48,8 +48,8 @@ def test_method_labels_given_features_and_its_classifier_new_ones() -> None:
     result = frozen_method({}, "re-estimated").label(start, context)
     assert result.verdict is None
     assert torch.equal(result.labels, result.candidate_labels)
-    again = result.classifier.similarities(start.image_features).argmax(dim=1)
-    assert torch.equal(again, result.labels)
+    reclassified = result.classifier.similarities(start.image_features).argmax(dim=1)
+    assert torch.equal(reclassified, result.labels)
     assert bool(((result.confidences > 0) & (result.confidences <= 1)).all())
 
 

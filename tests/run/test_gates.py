@@ -24,7 +24,7 @@ GATES = "gates=[refusal, {use: length, at_least: 3, name: short}]"
 
 
 @pytest.fixture(autouse=True)
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def asked_prompts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace the describer: it refuses the first image and is brief about the second."""
     prompts: list[str] = []
 
@@ -61,7 +61,8 @@ def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
     assert results is not None
     assert bank(folder)[:3] == [None, None, "a square number 2 on a wall"]
     counted = [
-        (one.description, one.gate, one.held_back) for one in results.record.describe.held_back
+        (counts.description, counts.gate, counts.held_back)
+        for counts in results.record.describe.held_back
     ]
     assert counted == [
         ("image", "refusal", 1),
@@ -92,21 +93,21 @@ def test_report_and_card_show_counts_of_held_back_texts(recipe: Path) -> None:
 
 
 def test_held_back_texts_stay_stored_and_other_gates_ask_nothing_again(
-    recipe: Path, asked: list[str]
+    recipe: Path, asked_prompts: list[str]
 ) -> None:
-    first, _, _ = run(recipe, GATES)
-    so_far = len(asked)
+    first_folder, _, _ = run(recipe, GATES)
+    so_far = len(asked_prompts)
     with DescriptionStore(description_folder()) as store:
         assert len(store) == so_far
-    second, _, progress = run(recipe, "gates=[refusal]")
-    assert len(asked) == so_far
-    assert second != first
-    assert bank(second)[:2] == [None, "red"]
+    second_folder, _, progress = run(recipe, "gates=[refusal]")
+    assert len(asked_prompts) == so_far
+    assert second_folder != first_folder
+    assert bank(second_folder)[:2] == [None, "red"]
     assert "gates held back 1 of 12 texts of image (refusal 1)" in progress.lines
 
 
 def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
-    recipe: Path, asked: list[str]
+    recipe: Path, asked_prompts: list[str]
 ) -> None:
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
@@ -154,13 +155,13 @@ def test_description_without_any_text_left_is_a_warning(
 
 
 def test_reused_run_reports_the_same_counts(recipe: Path) -> None:
-    folder, first, _ = run(recipe, GATES)
-    before = {name: (folder / name).read_bytes() for name in RESULT_FILES}
-    _, second, progress = run(recipe, GATES)
-    assert first is not None
-    assert second is not None
-    assert first.record.describe == second.record.describe
-    assert {name: (folder / name).read_bytes() for name in before} == before
+    folder, first_results, _ = run(recipe, GATES)
+    first_files = {name: (folder / name).read_bytes() for name in RESULT_FILES}
+    _, repeated_results, progress = run(recipe, GATES)
+    assert first_results is not None
+    assert repeated_results is not None
+    assert first_results.record.describe == repeated_results.record.describe
+    assert {name: (folder / name).read_bytes() for name in first_files} == first_files
     assert any(line.startswith("describe: reused") for line in progress.lines)
 
 
@@ -174,15 +175,15 @@ def test_a_control_may_have_gates_of_its_own(recipe: Path) -> None:
 
 
 def test_an_error_of_a_gate_loses_no_text(
-    recipe: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    recipe: Path, asked_prompts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(LatteError, match="no such class"):
         patch.setattr(RefusalGate, "judge", _raise)
         run(recipe, "gates=[refusal]")
-    so_far = len(asked)
+    so_far = len(asked_prompts)
     assert so_far > 0
     run(recipe, "gates=[refusal]")
-    assert len(asked) == so_far
+    assert len(asked_prompts) == so_far
 
 
 def _raise(*_: object) -> None:

@@ -39,9 +39,9 @@ def labels(path: Path, column: str) -> list[str]:
 
 
 def judged(place: Path) -> dict[str, object]:
-    found = json.loads(place.read_text())
-    assert isinstance(found, dict)
-    return found
+    evidence = json.loads(place.read_text())
+    assert isinstance(evidence, dict)
+    return evidence
 
 
 @pytest.fixture
@@ -54,20 +54,20 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestEvidence:
     def test_a_trained_run_shows_features_of_its_own_tower(self, recipe: Path, shown: Path) -> None:
         folder, _, _ = run(recipe, fixed(1))
-        found = judged(shown)
-        assert (found["trained"], found["divisible"]) == (True, False)
-        assert isinstance(found["candidates"], dict)
-        assert found["candidates"]["main"] > 0
-        names = [("red", "green", "blue").index(one) for one in adapted_labels(folder)]
-        assert found["labels"] == names
+        evidence = judged(shown)
+        assert (evidence["trained"], evidence["divisible"]) == (True, False)
+        assert isinstance(evidence["candidates"], dict)
+        assert evidence["candidates"]["main"] > 0
+        names = [("red", "green", "blue").index(name) for name in adapted_labels(folder)]
+        assert evidence["labels"] == names
 
     def test_a_run_without_a_step_shows_the_frozen_features(
         self, recipe: Path, shown: Path
     ) -> None:
         run(recipe, *ESTIMATED, fixed(1))
-        found = judged(shown)
-        assert (found["trained"], found["divisible"]) == (False, True)
-        assert found["candidates"] == {"main": 0.0}
+        evidence = judged(shown)
+        assert (evidence["trained"], evidence["divisible"]) == (False, True)
+        assert evidence["candidates"] == {"main": 0.0}
 
     def test_a_trained_recipe_encodes_its_images_once(self, recipe: Path) -> None:
         _, _, progress = run(recipe, fixed(1))
@@ -100,8 +100,8 @@ class TestWhole:
             images
         )
         zero_shot = latte.load(folder, use="zero-shot").predict(images)
-        kept, _, _ = run(recipe, KEEPS)
-        assert zero_shot == latte.load(kept).predict(images)
+        kept_folder, _, _ = run(recipe, KEEPS)
+        assert zero_shot == latte.load(kept_folder).predict(images)
         capsys.readouterr()
         assert run_command_line(["predict", str(folder), str(images), "--use", "mixed"]) == 2
         assert "'mixed' is not one of 'adapted', 'zero-shot'" in capsys.readouterr().err
@@ -117,38 +117,40 @@ class TestKept:
         prototypes = load_file(folder / "models/zero-shot/prototypes.safetensors")
         assert sorted(prototypes) == ["zero-shot.owners", "zero-shot.weights"]
         assert torch.equal(prototypes["zero-shot.weights"], features.class_features)
-        assert [one.name for one in (folder / "models/zero-shot").iterdir()] == [
+        assert [path.name for path in (folder / "models/zero-shot").iterdir()] == [
             "prototypes.safetensors"
         ]
-        found = labels(folder / "pseudo_labels.csv", "zero_shot")
-        assert adapted_labels(folder) == found
+        zero_shot_labels = labels(folder / "pseudo_labels.csv", "zero_shot")
+        assert adapted_labels(folder) == zero_shot_labels
         assert "guard fixed: kept zero-shot" in progress.lines
 
     def test_the_adapted_model_is_the_one_of_a_run_without_a_guard(self, recipe: Path) -> None:
-        kept, results, _ = run(recipe, KEEPS)
-        plain, whole, _ = run(recipe, output=recipe.parent / "plain")
+        kept_folder, results, _ = run(recipe, KEEPS)
+        plain, plain_results, _ = run(recipe, output=recipe.parent / "plain")
         for name in ("prototypes.safetensors", "model/open_clip_model.safetensors"):
-            one, other = (place / "models/adapted" / name for place in (kept, plain))
-            assert one.read_bytes() == other.read_bytes(), name
-        apart = kept / "models/adapted/pseudo_labels.csv"
-        assert apart.read_bytes() == (plain / "pseudo_labels.csv").read_bytes()
-        assert results is not None and whole is not None
-        assert results.record.evaluate.models == whole.record.evaluate.models
-        assert len(results.metrics) == len(whole.metrics) > 0
+            kept_file, plain_file = (
+                place / "models/adapted" / name for place in (kept_folder, plain)
+            )
+            assert kept_file.read_bytes() == plain_file.read_bytes(), name
+        adapted_csv = kept_folder / "models/adapted/pseudo_labels.csv"
+        assert adapted_csv.read_bytes() == (plain / "pseudo_labels.csv").read_bytes()
+        assert results is not None and plain_results is not None
+        assert results.record.evaluate.models == plain_results.record.evaluate.models
+        assert len(results.metrics) == len(plain_results.metrics) > 0
 
     def test_predictions_come_from_plain_clip_or_from_the_adapted_model(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        kept, _, _ = run(recipe, KEEPS)
+        kept_folder, _, _ = run(recipe, KEEPS)
         plain, _, _ = run(recipe, output=recipe.parent / "plain")
         images = recipe.parent / "test"
-        by_adapted = latte.load(kept, use="adapted").predict(images)
+        by_adapted = latte.load(kept_folder, use="adapted").predict(images)
         assert by_adapted == latte.load(plain).predict(images)
-        assert by_adapted != latte.load(kept).predict(images)
+        assert by_adapted != latte.load(kept_folder).predict(images)
         capsys.readouterr()
         reported = []
-        for folder, more in ((kept, ["--use", "adapted"]), (plain, [])):
-            assert run_command_line(["predict", "-q", str(folder), str(images), *more]) == 0
+        for folder, options in ((kept_folder, ["--use", "adapted"]), (plain, [])):
+            assert run_command_line(["predict", "-q", str(folder), str(images), *options]) == 0
             reported.append(capsys.readouterr().out)
         assert reported[0] == reported[1]
 
@@ -165,13 +167,15 @@ class TestKept:
     def test_evaluate_measures_both_models(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, KEEPS)
         assert results is not None
-        found, _ = evaluate_run(folder, load_registry(), RecordedProgress())
-        measured = [replace(one, calibration=None) for one in results.record.evaluate.models]
-        assert found == measured
+        evaluated, _ = evaluate_run(folder, load_registry(), RecordedProgress())
+        evaluated_in_run = [
+            replace(model, calibration=None) for model in results.record.evaluate.models
+        ]
+        assert evaluated == evaluated_in_run
 
     def test_without_a_step_both_models_have_the_same_clip(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *ESTIMATED, fixed(0))
-        assert {one.name for one in (folder / "models/adapted").iterdir()} == {
+        assert {path.name for path in (folder / "models/adapted").iterdir()} == {
             *("prototypes.safetensors", "pseudo_labels.csv", "model")
         }
         plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
@@ -184,21 +188,21 @@ class TestKept:
     def test_several_learners_become_one_zero_shot_model(self, recipe: Path) -> None:
         two_learners(recipe)
         folder, _, _ = run(recipe, KEEPS)
-        assert [one.name for one in latte.load(folder).adapted.members] == ["zero-shot"]
-        assert {one.name for one in (folder / "models/adapted/model").iterdir()} >= {
+        assert [member.name for member in latte.load(folder).adapted.members] == ["zero-shot"]
+        assert {path.name for path in (folder / "models/adapted/model").iterdir()} >= {
             *("first", "second")
         }
         members = latte.load(folder, use="adapted").adapted.members
-        assert [one.name for one in members] == ["first", "second"]
+        assert [member.name for member in members] == ["first", "second"]
 
 
 def two_learners(recipe: Path) -> None:
     text = recipe.read_text()
-    one = "prototypes: {use: momentum, momentum: 0.9}\nloss: contrastive\n"
-    assert one in text
+    single_learner = "prototypes: {use: momentum, momentum: 0.9}\nloss: contrastive\n"
+    assert single_learner in text
     learner = "{name: NAME, prototypes: momentum, loss: contrastive}"
     two = ", ".join(learner.replace("NAME", name) for name in ("first", "second"))
-    recipe.write_text(text.replace(one, f"learners: [{two}]\n"))
+    recipe.write_text(text.replace(single_learner, f"learners: [{two}]\n"))
 
 
 class TestBetween:
@@ -207,26 +211,27 @@ class TestBetween:
         plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
         frozen = load_zero_shot(folder / "zero_shot.safetensors")
         (mixed,) = latte.load(folder).adapted.members
-        (whole,) = latte.load(plain).adapted.members
+        (adapted,) = latte.load(plain).adapted.members
         logits = [
-            (frozen.clip.training @ frozen.class_features.T) * float(whole.encoder.logit_scale),
-            whole.classifier.similarities(frozen.clip.training) * float(whole.encoder.logit_scale),
+            (frozen.clip.training @ frozen.class_features.T) * float(adapted.encoder.logit_scale),
+            adapted.classifier.similarities(frozen.clip.training)
+            * float(adapted.encoder.logit_scale),
             mixed.classifier.similarities(frozen.clip.training) * float(mixed.encoder.logit_scale),
         ]
         assert not torch.allclose(logits[0], logits[1], atol=0.1)
         expected = 0.75 * logits[0] + 0.25 * logits[1]
         assert torch.allclose(logits[2], expected, rtol=0, atol=1e-4)
         names = ("red", "green", "blue")
-        assert adapted_labels(folder) == [names[one] for one in logits[2].argmax(dim=1)]
+        assert adapted_labels(folder) == [names[label] for label in logits[2].argmax(dim=1)]
 
     def test_the_adapted_model_is_kept_whole_beside_the_mix(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, *ESTIMATED, fixed(0.25))
         plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
-        mixed, whole = (
+        mixed, unmixed = (
             (place / "models/adapted/prototypes.safetensors").read_bytes()
             for place in (folder, plain)
         )
-        assert mixed == whole
+        assert mixed == unmixed
         assert results is not None
         assert [*accuracies(results)] == ["zero-shot", "adapted", "mixed"]
         assert results.record.used_model == results.record.evaluate.models[-1]
@@ -247,20 +252,20 @@ class TestAgain:
     def test_stopped_and_reused_run_report_the_same_verdict(
         self, recipe: Path, tmp_path: Path, verdict: str
     ) -> None:
-        whole, _, _ = run(recipe, verdict, output=tmp_path / "whole")
+        uninterrupted, _, _ = run(recipe, verdict, output=tmp_path / "whole")
         for stage in ("train", "judge", "report"):
             folder, _, _ = run(recipe, verdict, until=stage)
         _, results, progress = run(recipe, verdict)
         names = [*RESULT_FILES]
         names += [
-            path.relative_to(whole).as_posix()
-            for path in (whole / "models").rglob("*")
+            path.relative_to(uninterrupted).as_posix()
+            for path in (uninterrupted / "models").rglob("*")
             if path.suffix in (".safetensors", ".csv", ".json")
         ]
         for name in names:
-            assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+            assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
         for stage in ("data", "train", "judge", "evaluate"):
-            assert recorded(folder, stage) == recorded(whole, stage)
+            assert recorded(folder, stage) == recorded(uninterrupted, stage)
         assert results is not None
         assert results.record.judge.verdict is not None
         assert any(line.startswith("train: reused") for line in progress.lines)
@@ -295,10 +300,10 @@ class TestAgain:
 
     def test_a_removed_model_repeats_the_stage(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
-        first = (folder / "models/adapted/prototypes.safetensors").read_bytes()
+        original_bytes = (folder / "models/adapted/prototypes.safetensors").read_bytes()
         shutil.rmtree(folder / "models/adapted")
         run(recipe, KEEPS)
-        assert (folder / "models/adapted/prototypes.safetensors").read_bytes() == first
+        assert (folder / "models/adapted/prototypes.safetensors").read_bytes() == original_bytes
 
 
 class TestControls:
@@ -306,8 +311,8 @@ class TestControls:
         recipe.write_text(recipe.read_text() + "controls: {unguarded: {guard: null}}\n")
         folder, results, _ = run(recipe, KEEPS)
         assert results is not None
-        found = accuracies(results)
-        assert found["unguarded"] == found["adapted"]
+        evaluations = accuracies(results)
+        assert evaluations["unguarded"] == evaluations["adapted"]
         (control,) = (folder / "controls" / "unguarded").iterdir()
         assert recorded(control, "judge", "verdict") is None
 
@@ -317,9 +322,9 @@ class TestWords:
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run_command_line(["run", str(recipe), "--quiet", "--set", KEEPS]) == 0
-        first, *said = capsys.readouterr().out.splitlines()
-        run_name = first.removeprefix("run folder: ")
-        text = " ".join(" ".join(said).split())
+        folder_line, *summary_lines = capsys.readouterr().out.splitlines()
+        run_name = folder_line.removeprefix("run folder: ")
+        text = " ".join(" ".join(summary_lines).split())
         assert text.startswith(
             "Kept zero-shot CLIP. The options say so. To use the adapted model, which "
             "the guard did not accept: latte predict"
@@ -333,8 +338,8 @@ class TestUnsupportedNames:
     def test_the_estimate_is_that_of_the_five_likeliest_classes(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, *ESTIMATED)
         predicted = latte.load(folder).predict(recipe.parent / "images", top_k=3)
-        order = [[one.label for one in row.classes] for row in predicted]
-        scores = [[one.score for one in row.classes] for row in predicted]
+        order = [[scored_class.label for scored_class in row.classes] for row in predicted]
+        scores = [[scored_class.score for scored_class in row.classes] for row in predicted]
         labels = unsupported_classes(torch.tensor(order), torch.tensor(scores), 3)
         names = ("red", "green", "blue")
         assert results is not None
@@ -349,13 +354,14 @@ class TestUnsupportedNames:
         names = ["red", *(f"thing {number}" for number in range(30))]
         change = f"dataset.classes=[{', '.join(names)}]"
         arguments = ["--set", change, "--set", "dataset.evaluation=null"]
-        arguments += [part for one in ESTIMATED for part in ("--set", one)]
+        arguments += [part for setting in ESTIMATED for part in ("--set", setting)]
         assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
-        said = " ".join(capsys.readouterr().out.split())
+        printed = " ".join(capsys.readouterr().out.split())
         (folder,) = Path("runs").iterdir()
         missing = recorded(folder, "evaluate", "unsupported")
         assert (
-            f"Names that no image clearly shows: {missing[0]}, {missing[1]}, {missing[2]}" in said
+            f"Names that no image clearly shows: {missing[0]}, {missing[1]}, {missing[2]}"
+            in printed
         )
         page = (folder / "report" / "index.html").read_text()
         assert all(f"<bdi>{name}</bdi>" in page for name in missing)

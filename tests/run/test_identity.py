@@ -52,32 +52,32 @@ def test_each_training_setting_changes_the_run_hash(recipe_path: Path) -> None:
     changes = [f"train.{name}=2" for name in OPTIONAL]
     changes += ["train.batch_size=2", "train.gradient_checkpointing=true"]
     changes += [f"train.precision={name}" for name in ("fp32", "tf32", "bf16", "fp16")]
-    found = {identity(recipe_path), *(identity(recipe_path, one) for one in changes)}
-    assert len({run for run, _ in found}) == len(changes) + 1
-    assert len({stage for _, stage in found}) == len(changes) + 1
+    hashes = {identity(recipe_path), *(identity(recipe_path, change) for change in changes)}
+    assert len({run for run, _ in hashes}) == len(changes) + 1
+    assert len({stage for _, stage in hashes}) == len(changes) + 1
 
 
 def test_version_of_a_backbone_of_a_plugin_changes_the_fingerprint(recipe_path: Path) -> None:
     recipe = load_recipe(recipe_path, load_registry())
-    found = set()
+    fingerprints = set()
     for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
         backbone = replace(recipe.backbone, distribution=package, version=version)
-        other = recipe.model_copy(update={"backbone": backbone})
-        found.add(fingerprints_of(other)["zero-shot"])
-    assert len(found) == 3
+        changed_recipe = recipe.model_copy(update={"backbone": backbone})
+        fingerprints.add(fingerprints_of(changed_recipe)["zero-shot"])
+    assert len(fingerprints) == 3
 
 
 def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: Path) -> None:
     recipe = load_recipe(recipe_path, load_registry())
     (learner,) = recipe.learners
-    found = set()
+    fingerprints = set()
     for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
         trainable = replace(learner.trainable, distribution=package, version=version)
-        other = recipe.model_copy(
+        changed_recipe = recipe.model_copy(
             update={"learners": (learner.model_copy(update={"trainable": trainable}),)}
         )
-        found.add(fingerprints_of(other)["train"])
-    assert len(found) == 3
+        fingerprints.add(fingerprints_of(changed_recipe)["train"])
+    assert len(fingerprints) == 3
 
 
 def component(kind: Kind, module: str) -> Registered:
@@ -90,7 +90,7 @@ def component(kind: Kind, module: str) -> Registered:
 def test_edited_code_of_a_plugin_changes_its_digest(
     files: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, found = Path(files[0]).parts[0].removesuffix(".py"), []
+    module, digests = Path(files[0]).parts[0].removesuffix(".py"), []
     monkeypatch.syspath_prepend(str(tmp_path))
     for text in ("", "x = 1"):
         for name in files:
@@ -98,9 +98,9 @@ def test_edited_code_of_a_plugin_changes_its_digest(
             (tmp_path / name).write_text(text if name == files[-1] else "")
         (tmp_path / "another.py").write_text(text)
         discovery._digest_of_code.cache_clear()
-        found += [discovery.plugin_code(component("loss", module)) for _ in range(2)]
-    assert None not in found
-    assert found[0] == found[1] != found[2] == found[3]
+        digests += [discovery.plugin_code(component("loss", module)) for _ in range(2)]
+    assert None not in digests
+    assert digests[0] == digests[1] != digests[2] == digests[3]
 
 
 def test_installed_plugins_have_no_digest_of_code(
@@ -115,26 +115,28 @@ def test_installed_plugins_have_no_digest_of_code(
 
 
 @pytest.mark.parametrize(
-    ("part", "first"), [("dataset", "data"), ("backbone", "zero-shot"), ("labels", "train")]
+    ("part", "first_stage"), [("dataset", "data"), ("backbone", "zero-shot"), ("labels", "train")]
 )
 def test_edited_code_changes_the_stages_that_use_it_and_not_the_folder(
-    part: str, first: str, recipe_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, first_stage: str, recipe_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe(recipe_path, load_registry())
     used = getattr(recipe, part)
-    one = replace(used[0] if part == "labels" else used, distribution="latte-a")
-    recipe = recipe.model_copy(update={part: (one,) if part == "labels" else one})
-    found = []
+    edited_component = replace(used[0] if part == "labels" else used, distribution="latte-a")
+    recipe = recipe.model_copy(
+        update={part: (edited_component,) if part == "labels" else edited_component}
+    )
+    identities = []
     for code in (None, "1", "2"):
         monkeypatch.setattr(
             identity_module,
             "plugin_code",
             lambda choice, code=code: code if choice.distribution == "latte-a" else None,
         )
-        found.append((run_hash(recipe, None), fingerprints_of(recipe)))
-        (stage,) = (stage for stage in PLAN if stage.name == first)
+        identities.append((run_hash(recipe, None), fingerprints_of(recipe)))
+        (stage,) = (stage for stage in PLAN if stage.name == first_stage)
         assert stage.code(recipe) == ({} if code is None else {"latte-a": code})
-    assert len({name for name, _ in found}) == 1
+    assert len({name for name, _ in identities}) == 1
     for stage in STAGES:
-        several = STAGES.index(stage) >= STAGES.index(first)
-        assert len({stages[stage] for _, stages in found}) == (3 if several else 1)
+        is_affected = STAGES.index(stage) >= STAGES.index(first_stage)
+        assert len({stages[stage] for _, stages in identities}) == (3 if is_affected else 1)

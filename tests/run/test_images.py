@@ -18,8 +18,8 @@ def lists_of_images(folder: Path) -> list[str]:
 def test_a_limit_draws_the_same_images_for_every_seed(recipe: Path) -> None:
     folders = [run(recipe, f"seed={seed}", limit=5, until="data")[0] for seed in (0, 1, 2)]
     assert len({*folders}) == 3
-    first, *others = map(lists_of_images, folders)
-    assert others == [first, first]
-    assert [len(images.splitlines()) for images in first] == [5, 5]
+    first_lists, *other_lists = map(lists_of_images, folders)
+    assert other_lists == [first_lists, first_lists]
+    assert [len(images.splitlines()) for images in first_lists] == [5, 5]
     other_limit, _, _ = run(recipe, limit=6, until="data")
-    assert first[0] not in lists_of_images(other_limit)[0]
+    assert first_lists[0] not in lists_of_images(other_limit)[0]

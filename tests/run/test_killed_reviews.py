@@ -122,7 +122,9 @@ def test_kills_while_a_model_is_taught_again_leave_the_earlier_or_the_new_one(
     (taught,) = (path for path in Path("runs").iterdir() if path != folder)
     (taught / "notes.txt").write_text("mine")
     append_answers(taught / "review.jsonl", [Answer("0", "none", None, "evidence", "", now())])
-    kept = {path: path.read_bytes() for path in (taught / "notes.txt", taught / "review.jsonl")}
+    untouched_files = {
+        path: path.read_bytes() for path in (taught / "notes.txt", taught / "review.jsonl")
+    }
     save_answers(run, "blue", [2, 3])
     moved = 0
     for renames in count(step=BETWEEN_KILLS):
@@ -133,7 +135,7 @@ def test_kills_while_a_model_is_taught_again_leave_the_earlier_or_the_new_one(
         latte("predict", taught, "images", "--output", "predicted.csv", "--force")
         labels = open_run(taught).rows.pseudo_labels.adapted
         assert labels[:2] == (NAMES.index("red"),) * 2
-        assert {path: path.read_bytes() for path in kept} == kept
+        assert {path: path.read_bytes() for path in untouched_files} == untouched_files
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr

@@ -67,7 +67,9 @@ def own_labels(folder: Path) -> Mapping[str, tuple[str, float]]:
 def confidence_and_accuracy(folder: Path) -> tuple[float, float]:
     """Return both for the training images whose label is not certain."""
     unanswered = {
-        image: found for image, found in own_labels(folder).items() if found[1] < 1 - 1e-6
+        image: label_and_confidence
+        for image, label_and_confidence in own_labels(folder).items()
+        if label_and_confidence[1] < 1 - 1e-6
     }
     right = [label == CLASS_OF[image[:6]] for image, (label, _) in unanswered.items()]
     confidences = [confidence for _, confidence in unanswered.values()]
@@ -87,23 +89,23 @@ def test_confidence_of_a_taught_model_is_near_its_accuracy(
     confidence, accuracy = confidence_and_accuracy(folder)
     assert confidence == pytest.approx(accuracy, abs=0.15)
     new = latte.load(folder, device="cpu").predict("test")
-    right = [one.name == Path(one.image).parent.name for one in new]
-    assert sum(one.confidence for one in new) / len(new) == pytest.approx(
+    right = [prediction.name == Path(prediction.image).parent.name for prediction in new]
+    assert sum(prediction.confidence for prediction in new) / len(new) == pytest.approx(
         sum(right) / len(right), abs=0.25
     )
     label_free(monkeypatch)
-    before, _, _ = run(squares, *settings, "name=before")
-    old_confidence, same_accuracy = confidence_and_accuracy(before)
+    label_free_folder, _, _ = run(squares, *settings, "name=before")
+    old_confidence, same_accuracy = confidence_and_accuracy(label_free_folder)
     assert same_accuracy == accuracy
     assert abs(old_confidence - accuracy) > 0.3
     assert {image: label for image, (label, _) in own_labels(folder).items()} == {
-        image: label for image, (label, _) in own_labels(before).items()
+        image: label for image, (label, _) in own_labels(label_free_folder).items()
     }
     sure = recorded(folder, "evaluate", "sure_labels")
     sentence = " ".join(sure_sentence(SureLabels(**sure)).split())
     assert results is not None
     assert sentence in " ".join(summary_table(results).split())
-    assert recorded(before, "evaluate", "sure_labels") is None
+    assert recorded(label_free_folder, "evaluate", "sure_labels") is None
     card = " ".join((folder / "models/adapted/model/README.md").read_text().split())
     assert "calibrated by 18 answers that were left out" in card
 
@@ -124,17 +126,17 @@ def test_all_files_and_predict_have_the_calibrated_confidence(squares: Path) -> 
 
 def test_stage_evaluate_reads_what_stage_train_wrote(squares: Path) -> None:
     settings = (*SETTINGS, answers(squares, 3))
-    whole, _, _ = run(squares, *settings)
+    uninterrupted, _, _ = run(squares, *settings)
     resumed, _, _ = run(squares, *settings, "name=resumed", until="train")
     run(squares, *settings, "name=resumed")
     for name in (FILE, "pseudo_labels.csv", "uncertain.jsonl"):
-        assert (whole / name).read_bytes() == (resumed / name).read_bytes()
-    calibrations = [recorded(folder, "evaluate", "models") for folder in (whole, resumed)]
+        assert (uninterrupted / name).read_bytes() == (resumed / name).read_bytes()
+    calibrations = [recorded(folder, "evaluate", "models") for folder in (uninterrupted, resumed)]
     assert calibrations[0] == calibrations[1]
-    left_out = read_left_out(open_run(whole))
+    left_out = read_left_out(open_run(uninterrupted))
     assert left_out is not None
     assert sorted(left_out.answers.tolist()) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert recorded(whole, "train", "answers", "left_out") == 9
+    assert recorded(uninterrupted, "train", "answers", "left_out") == 9
 
 
 def test_only_answers_of_their_class_calibrate_and_measure_the_gain(squares: Path) -> None:
@@ -154,16 +156,16 @@ def test_no_answers_and_few_answers_are_calibrated_without_labels(
     folder, _, _ = run(squares, *settings)
     assert not (folder / FILE).exists()
     label_free(monkeypatch)
-    other, _, _ = run(squares, *settings, "name=other")
-    assert own_labels(folder) == own_labels(other)
-    assert recorded(folder, "evaluate") == recorded(other, "evaluate")
+    label_free_folder, _, _ = run(squares, *settings, "name=other")
+    assert own_labels(folder) == own_labels(label_free_folder)
+    assert recorded(folder, "evaluate") == recorded(label_free_folder, "evaluate")
 
 
 def test_the_file_is_removed_with_the_answers(squares: Path) -> None:
     folder, _, _ = run(squares, *SETTINGS, answers(squares, 2))
     assert (folder / FILE).exists()
-    again, _, _ = run(squares, *SETTINGS, output=folder)
-    assert not (again / FILE).exists()
+    repeated, _, _ = run(squares, *SETTINGS, output=folder)
+    assert not (repeated / FILE).exists()
 
 
 @pytest.mark.parametrize(

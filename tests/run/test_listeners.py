@@ -117,8 +117,10 @@ def test_reporter_hooks_are_called_from_start_to_end(recipe: Path, diary: Diary)
     heard = diary.read()
     figures = ["agreement", "learning_rate", "logit_scale", "loss"]
     assert heard[0][:4] == ["run_start", "squares", str(folder), 0]
-    assert [one[1] for one in heard if one[0] == "stage_start"] == STAGES
-    assert [one[1:] for one in heard if one[0] == "stage_end"] == [[one, False] for one in STAGES]
+    assert [call[1] for call in heard if call[0] == "stage_start"] == STAGES
+    assert [call[1:] for call in heard if call[0] == "stage_end"] == [
+        [stage, False] for stage in STAGES
+    ]
     training = heard[heard.index(["stage_start", "train"]) + 1 :]
     assert training[:6] == [
         ["steps", [1, 2], figures],
@@ -141,7 +143,7 @@ def test_reused_stages_are_reported_as_reused(recipe: Path, diary: Diary) -> Non
     assert diary.read()[-1] == ["run_end"]
     run(recipe)
     heard = diary.read()[1:]
-    reused = [["stage_end", one, True] for one in STAGES[:-1]]
+    reused = [["stage_end", stage, True] for stage in STAGES[:-1]]
     assert heard[:6] == reused
     assert heard[6:] == [
         ["stage_start", "report"],
@@ -159,7 +161,7 @@ def test_failing_reporter_is_a_warning_and_the_run_goes_on(recipe: Path, diary: 
         "warning: reporter diary failed in on_steps (ValueError: two lines); "
         "the run goes on and calls no further hook of it"
     ]
-    heard = [one[0] for one in diary.read()]
+    heard = [call[0] for call in diary.read()]
     assert heard.count("steps") == 1
     assert heard[-1] == "report"
 
@@ -182,13 +184,13 @@ def test_controls_call_no_reporter_hooks(recipe: Path, diary: Diary) -> None:
     )
     run(recipe)
     heard = diary.read()
-    assert [one[1] for one in heard if one[0] == "stage_end"] == STAGES
-    assert sum(one[0] == "run_start" for one in heard) == 1
+    assert [call[1] for call in heard if call[0] == "stage_end"] == STAGES
+    assert sum(call[0] == "run_start" for call in heard) == 1
 
 
 def test_secrets_are_hidden_from_reporters(recipe: Path, diary: Diary) -> None:
     run(reporters(recipe, "{use: diary, api_key: s3cret}"), until="data")
-    (start,) = [one for one in diary.read() if one[0] == "run_start"]
+    (start,) = [call for call in diary.read() if call[0] == "run_start"]
     assert start[4][0]["api_key"] == "(hidden)"
 
 
@@ -206,10 +208,10 @@ def test_a_resumed_run_repeats_the_steps_after_its_checkpoint(
     monkeypatch.setattr(training, "diagnose", diagnose)
     with pytest.raises(LatteError, match="stopped"):
         run(reporters(recipe, "diary"))
-    before = [one[1] for one in diary.read() if one[0] == "steps"]
+    steps_before_stop = [call[1] for call in diary.read() if call[0] == "steps"]
     run(recipe)
-    after = [one[1] for one in diary.read() if one[0] == "steps"]
-    assert (before, after) == ([[1, 2], [3], [4], [5, 6]], [[5, 6]])
+    steps_after_resume = [call[1] for call in diary.read() if call[0] == "steps"]
+    assert (steps_before_stop, steps_after_resume) == ([[1, 2], [3], [4], [5, 6]], [[5, 6]])
 
 
 def test_metric_rows_are_reported_as_figures() -> None:
@@ -226,12 +228,12 @@ def test_metric_rows_are_reported_as_figures() -> None:
         def on_stage_end(self, stage: Any) -> None:
             self.heard.append(stage)
 
-    kept = Kept()
-    listeners = Listeners([("kept", kept)], RecordedProgress())  # type: ignore[list-item]
+    listener = Kept()
+    listeners = Listeners([("kept", listener)], RecordedProgress())  # type: ignore[list-item]
     listeners.rows([{"event": "step", "step": 1, "epoch": 0, "loss": 2}])
     listeners.rows([{"event": "epoch", "step": 1, "epoch": 0, "top1": 0.5}])
     listeners.call("on_stage_end", StageEnd("train", 2.0, reused=True))
-    assert kept.heard == [
+    assert listener.heard == [
         Figures(1, 0, {"loss": 2.0}),
         Figures(1, 0, {"top1": 0.5}),
         StageEnd("train", 2.0, reused=True),

@@ -27,7 +27,7 @@ def moved(recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(project)
     latte("run", f"recipes/{recipe.name}", "--quiet")
     monkeypatch.chdir(recipe.parent)
-    monkeypatch.setattr("uvicorn.Server.run", lambda *given, **named: None)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *arguments, **options: None)
     return project.rename(recipe.parent / "elsewhere")
 
 
@@ -57,7 +57,7 @@ def test_missing_images_are_an_error_that_names_the_repair(moved: Path, latte: L
     (moved / "image").mkdir()
     (run,) = (moved / "runs").iterdir()
     for command in commands(run):
-        said = latte(*command, code=2).err
-        assert "no such folder" in said
-        assert "repeat the command that made this run (latte adapt or latte run)" in said
-        assert "Did you mean" not in said
+        error_output = latte(*command, code=2).err
+        assert "no such folder" in error_output
+        assert "repeat the command that made this run (latte adapt or latte run)" in error_output
+        assert "Did you mean" not in error_output

@@ -27,10 +27,10 @@ def test_the_record_keeps_it_and_the_first_line_says_it(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (KEPT_UNKNOWN, "dataset.evaluation=null")
-    arguments = [part for one in settings for part in ("--set", one)]
+    arguments = [part for setting in settings for part in ("--set", setting)]
     assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
-    first, headline, *_ = capsys.readouterr().out.splitlines()
-    folder = Path(first.removeprefix("run folder: "))
+    folder_line, headline, *_ = capsys.readouterr().out.splitlines()
+    folder = Path(folder_line.removeprefix("run folder: "))
     assert headline.startswith("CLIP hardly knows these names here")
     assert recorded(folder, "judge", "verdict", "names_known") is False
     verdict = open_run(folder).record.judge.verdict

@@ -24,16 +24,16 @@ def zero_shot(folder: Path) -> ZeroShot:
 
 
 def test_several_templates_are_one_classifier_for_every_stage(recipe: Path) -> None:
-    one, _, _ = run(recipe, "dataset.template=a photo of a {class}.", until="zero-shot")
-    other, _, _ = run(recipe, "dataset.template=a {class} square.", until="zero-shot")
-    both, results, _ = run(recipe, TEMPLATES)
-    mean = zero_shot(one).class_features + zero_shot(other).class_features
-    found = zero_shot(both)
-    torch.testing.assert_close(found.class_features, normalize(mean, dim=1), atol=1e-6, rtol=0)
+    photo_folder, _, _ = run(recipe, "dataset.template=a photo of a {class}.", until="zero-shot")
+    square_folder, _, _ = run(recipe, "dataset.template=a {class} square.", until="zero-shot")
+    combined_folder, results, _ = run(recipe, TEMPLATES)
+    mean = zero_shot(photo_folder).class_features + zero_shot(square_folder).class_features
+    combined = zero_shot(combined_folder)
+    torch.testing.assert_close(combined.class_features, normalize(mean, dim=1), atol=1e-6, rtol=0)
     assert results is not None
     assert next(iter(accuracies(results))) == "zero-shot"
     # What is written where no text was wanted from a describer is the first template's.
-    assert '"a photo of a {class}."' in (both / "recipe.yaml").read_text()
+    assert '"a photo of a {class}."' in (combined_folder / "recipe.yaml").read_text()
 
 
 def test_an_alias_names_its_class_in_the_evaluation_folders(recipe: Path, tmp_path: Path) -> None:
@@ -41,7 +41,9 @@ def test_an_alias_names_its_class_in_the_evaluation_folders(recipe: Path, tmp_pa
     folder, results, _ = run(recipe, 'dataset.classes=["red | scarlet", "green", "blue"]')
     assert results is not None
     assert results.record.data.class_names == ("red", "green", "blue")
-    assert [one.images for one in accuracies(results)["zero-shot"].classes] == [3, 3, 3]
+    assert [
+        class_accuracy.images for class_accuracy in accuracies(results)["zero-shot"].classes
+    ] == [3, 3, 3]
     with (folder / "predictions.csv").open() as file:
         assert {row["class_1"] for row in csv.DictReader(file)} <= {"red", "green", "blue"}
 
@@ -51,7 +53,7 @@ def test_aliases_and_templates_change_what_the_images_stand_for(recipe: Path) ->
         recorded(run(recipe, *sets, until="data")[0], "stages", "data")
         for sets in ((), (TEMPLATES,), ('dataset.classes=["red | ruby", "green", "blue"]',))
     ]
-    assert len({one["fingerprint"] for one in prints}) == 3
+    assert len({stage_record["fingerprint"] for stage_record in prints}) == 3
 
 
 def test_classes_with_equal_text_features_are_a_warning(recipe: Path) -> None:
@@ -69,8 +71,10 @@ def test_classes_without_images_and_of_one_image_break_nothing(recipe: Path) -> 
     _, results, _ = run(recipe, classes, "descriptions.2.size=16")
     assert results is not None
     evaluated = accuracies(results)["adapted"]
-    assert [one.images for one in evaluated.classes] == [3, 3, 3] + [0] * 20
-    shares = [one.correct / one.images for one in evaluated.classes[:3]]
+    assert [class_accuracy.images for class_accuracy in evaluated.classes] == [3, 3, 3] + [0] * 20
+    shares = [
+        class_accuracy.correct / class_accuracy.images for class_accuracy in evaluated.classes[:3]
+    ]
     assert evaluated.mean_per_class == pytest.approx(sum(shares) / 3)
 
 
@@ -83,6 +87,6 @@ def test_labels_do_not_depend_on_how_many_images_a_block_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images, classes = torch.randn(50, 8), torch.randn(7, 8)
-    whole = zero_shot_labels(images, classes)
+    unblocked_labels = zero_shot_labels(images, classes)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 3 * 7)
-    assert torch.equal(zero_shot_labels(images, classes), whole)
+    assert torch.equal(zero_shot_labels(images, classes), unblocked_labels)

@@ -75,7 +75,7 @@ def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixt
     assert run_command_line(["evaluate", "--quiet", "--json", str(folder)]) == 0
     captured = capsys.readouterr()
     assert NOTE in " ".join(captured.err.split())
-    assert [one["name"] for one in json.loads(captured.out)] == ["zero-shot", "adapted"]
+    assert [model["name"] for model in json.loads(captured.out)] == ["zero-shot", "adapted"]
 
 
 def test_an_ordinary_run_is_not_marked(labelled: Path) -> None:
@@ -87,14 +87,14 @@ def test_an_ordinary_run_is_not_marked(labelled: Path) -> None:
 def test_other_labels_describe_again_and_encode_nothing_again(
     labelled: Path, tmp_path: Path
 ) -> None:
-    first, _, _ = run(labelled, *changes(1))
-    before = recorded(first, "stages")
+    first_folder, _, _ = run(labelled, *changes(1))
+    first_stages = recorded(first_folder, "stages")
     write_split(tmp_path, random.Random(0).sample(TRUE, 12))
-    second, _, progress = run(labelled, *changes(1))
-    after = recorded(second, "stages")
-    assert first == second
-    assert after["zero-shot"]["fingerprint"] == before["zero-shot"]["fingerprint"]
-    assert after["describe"]["fingerprint"] != before["describe"]["fingerprint"]
+    second_folder, _, progress = run(labelled, *changes(1))
+    second_stages = recorded(second_folder, "stages")
+    assert first_folder == second_folder
+    assert second_stages["zero-shot"]["fingerprint"] == first_stages["zero-shot"]["fingerprint"]
+    assert second_stages["describe"]["fingerprint"] != first_stages["describe"]["fingerprint"]
     assert "describe: its inputs have changed, so it is done again" in progress.lines
 
 
@@ -116,10 +116,10 @@ def test_a_dry_run_knows_of_other_labels(labelled: Path, tmp_path: Path) -> None
 
 
 def test_going_on_after_the_descriptions_equals_one_go(labelled: Path, tmp_path: Path) -> None:
-    whole, _, _ = run(labelled, *changes(1), output=tmp_path / "whole")
+    uninterrupted, _, _ = run(labelled, *changes(1), output=tmp_path / "whole")
     run(labelled, *changes(1), output=tmp_path / "part", until="describe")
     part, _, _ = run(labelled, *changes(1), output=tmp_path / "part")
-    assert_same_results(whole, part)
+    assert_same_results(uninterrupted, part)
 
 
 @pytest.mark.parametrize(

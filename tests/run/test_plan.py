@@ -49,7 +49,7 @@ class TestFingerprints:
         return RunInputs(load_recipe(path, load_registry()), "images", "backbone")
 
     @pytest.mark.parametrize(
-        ("change", "first"),
+        ("change", "first_stage"),
         [
             ({"images": "others"}, "data"),
             ({"backbone": "another"}, "zero-shot"),
@@ -59,18 +59,20 @@ class TestFingerprints:
         ],
     )
     def test_an_input_changes_the_stage_that_uses_it_and_all_later_ones(
-        self, inputs: RunInputs, change: dict[str, object], first: str
+        self, inputs: RunInputs, change: dict[str, object], first_stage: str
     ) -> None:
-        before = stage_fingerprints(PLAN, inputs)
-        after = stage_fingerprints(PLAN, replace(inputs, **change))  # type: ignore[arg-type]
-        changed = [name for name in STAGES if before[name] != after[name]]
-        assert changed == [*STAGES[STAGES.index(first) :]]
+        fingerprints = stage_fingerprints(PLAN, inputs)
+        changed_fingerprints = stage_fingerprints(PLAN, replace(inputs, **change))  # type: ignore[arg-type]
+        changed = [name for name in STAGES if fingerprints[name] != changed_fingerprints[name]]
+        assert changed == [*STAGES[STAGES.index(first_stage) :]]
 
     def test_a_stage_between_two_others_changes_the_later_ones(self, inputs: RunInputs) -> None:
-        before = stage_fingerprints(PLAN, inputs)
-        after = stage_fingerprints(with_extra(Stage[None]("extra", no_result)), inputs)
-        assert [*after] == ["data", "zero-shot", "describe", "train", "extra", *STAGES[4:]]
-        assert [name for name in STAGES if before[name] != after[name]] == [*STAGES[4:]]
+        fingerprints = stage_fingerprints(PLAN, inputs)
+        plan = with_extra(Stage[None]("extra", no_result))
+        extended = stage_fingerprints(plan, inputs)
+        assert [*extended] == ["data", "zero-shot", "describe", "train", "extra", *STAGES[4:]]
+        changed = [name for name in STAGES if fingerprints[name] != extended[name]]
+        assert changed == [*STAGES[4:]]
 
 
 def no_result(job: Job) -> StageResult:
@@ -117,16 +119,16 @@ class TestChanges:
         files = [path for path in folder.glob("checkpoints/**/*") if path.is_file()]
         assert files
         times = [path.stat().st_mtime_ns for path in files]
-        again, results, progress = run(recipe, fixed(0))
-        assert again == folder
+        repeated, results, progress = run(recipe, fixed(0))
+        assert repeated == folder
         assert reused(progress) == ["data", "zero-shot", "describe", "train"]
         assert not {name for name in worked_on(progress) if name.startswith(("encode", "train"))}
         assert [path.stat().st_mtime_ns for path in files] == times
         for stage in ("data", "zero-shot", "describe", "train"):
             assert recorded(folder, "stages", stage) == stages[stage]
         assert results is not None and results.record.judge.used == "zero-shot"
-        whole, _, _ = run(recipe, fixed(0), output=tmp_path / "whole")
-        assert_same_results(folder, whole)
+        fresh, _, _ = run(recipe, fixed(0), output=tmp_path / "whole")
+        assert_same_results(folder, fresh)
 
     def test_a_changed_reporter_does_not_judge_again(self, recipe: Path) -> None:
         run(recipe, fixed(1))
@@ -139,8 +141,8 @@ class TestChanges:
         folder, _, _ = run(recipe, fixed(0), until="train")
         arguments = ["predict", str(folder), str(recipe.parent / "test"), "--quiet"]
         assert run_command_line(arguments) == 2
-        said = capsys.readouterr().err
-        assert "this run is not finished (stage judge is missing)" in said
-        assert "finish it: latte run" in said
+        error_output = capsys.readouterr().err
+        assert "this run is not finished (stage judge is missing)" in error_output
+        assert "finish it: latte run" in error_output
         run(recipe, fixed(0), until=JUDGE.name)
         assert run_command_line(arguments) == 0

@@ -74,8 +74,8 @@ def test_faulty_posterior_is_a_fault_of_the_plugin(recipe: Path, latte: Latte, f
 
 def test_corrected_labels_are_checked_before_the_correction(recipe: Path, latte: Latte) -> None:
     folder, table = recipe.parent / "images", recipe.parent / "labels.csv"
-    first, *_, last = sorted(path.relative_to(folder) for path in folder.rglob("*.jpg"))
-    table.write_text(f"image,class\n{first.as_posix()},red\n{last.as_posix()},blue\n")
+    first_image, *_, last_image = sorted(path.relative_to(folder) for path in folder.rglob("*.jpg"))
+    table.write_text(f"image,class\n{first_image.as_posix()},red\n{last_image.as_posix()},blue\n")
     labeler = SETTINGS["labeler"].format(fault="matrix")
     err = fails(latte, recipe, labeler, f"corrections={table}")
     assert "error: labeler broken of latte-broken 0.1.0: its labels cannot be used: " in err

@@ -43,17 +43,18 @@ class TestClassifierThatContradictsThePosterior:
 
     @pytest.fixture(params=["rows in another order", "bias in logits"])
     def settings(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
-        name, kept = "wrong_labeler", PLUGIN.replace("argsort(dim=1)", "argsort(dim=1).flip(1)")
+        name = "wrong_labeler"
+        plugin_text = PLUGIN.replace("argsort(dim=1)", "argsort(dim=1).flip(1)")
         if request.param == "bias in logits":
-            kept = kept.replace("linspace(0, 0.01,", "linspace(-9, 9,")
+            plugin_text = plugin_text.replace("linspace(0, 0.01,", "linspace(-9, 9,")
         else:
-            kept = kept.replace("2 * self._texts", "2 * self._texts.roll(1, 0)")
-        files = {f"{name}.py": kept.replace("reversed", "wrong")}
+            plugin_text = plugin_text.replace("2 * self._texts", "2 * self._texts.roll(1, 0)")
+        files = {f"{name}.py": plugin_text.replace("reversed", "wrong")}
         write_package(tmp_path / name, "wrong-labeler", {name: name}, files)
         write_fixed_guard(tmp_path)
         sys.modules.pop(name, None)  # the module of the other parameter
         with installed(tmp_path / name), installed(tmp_path / "fixed-guard"):
-            yield [one.replace("[reversed]", "[wrong]") for one in SETTINGS]
+            yield [setting.replace("[reversed]", "[wrong]") for setting in SETTINGS]
 
     def test_guard_keeps_zero_shot_for_new_images(
         self, recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
@@ -62,15 +63,15 @@ class TestClassifierThatContradictsThePosterior:
         assert results is not None and results.record.judge.verdict is not None
         assert results.record.judge.verdict.outcome == "kept zero-shot"
         assert results.record.judge.verdict.names_known is False
-        said = "classifier for new images does not classify as the own images were labelled"
+        reason = "classifier for new images does not classify as the own images were labelled"
         page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-        assert said in results.record.judge.verdict.reason and said in page
-        assert said in " ".join(summary_table(results).split())
+        assert reason in results.record.judge.verdict.reason and reason in page
+        assert reason in " ".join(summary_table(results).split())
         assert (folder / "models/adapted/posterior.safetensors").exists()
 
     def test_run_without_guard_warns(self, recipe: Path, settings: list[str]) -> None:
         _, _, progress = run(recipe, *settings)
-        (line,) = [one for one in progress.lines if one.startswith("warning: the classifier")]
+        (line,) = [line for line in progress.lines if line.startswith("warning: the classifier")]
         assert "zero-shot CLIP: 100%" in line
 
     def test_fitted_mixture_is_judged_by_the_guard(self, recipe: Path, settings: list[str]) -> None:
@@ -123,7 +124,7 @@ class TestArtifacts:
         names = ("red", "green", "blue")
         labels = rows(folder / "pseudo_labels.csv")
         assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence", "series"]
-        assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
+        assert [row["adapted"] for row in labels] == [names[label] for label in expected[:, 0]]
         calibration = recorded(folder, "evaluate", "models", 1, "calibration")
         (confidence,) = {float(row["confidence"]) for row in labels}
         power = calibration["own_exponent"]
@@ -139,33 +140,36 @@ class TestArtifacts:
         add_own_images(recipe)
         monkeypatch.setattr("latte.run.evaluating.MOST_CLASSES", 1)
         folder, _, _ = run(recipe, *SETTINGS)
-        first = (folder / "predictions.csv").read_bytes()
+        first_predictions = (folder / "predictions.csv").read_bytes()
         predicted = [row for row in rows(folder / "predictions.csv") if row["source"] == "own"]
-        found = {float(row["score_1"]) for row in predicted}
-        found |= {float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")}
+        confidences = {float(row["score_1"]) for row in predicted}
+        confidences |= {float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")}
         uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
-        found |= {row["classes"][0]["score"] for row in uncertain}
-        found |= {one.confidence for one in latte.load(folder).predict(recipe.parent / "images")}
-        assert len(found) > 0
-        assert max(found) == pytest.approx(min(found), abs=1e-5)
-        assert max(found) < 0.55
+        confidences |= {row["classes"][0]["score"] for row in uncertain}
+        confidences |= {
+            prediction.confidence
+            for prediction in latte.load(folder).predict(recipe.parent / "images")
+        }
+        assert len(confidences) > 0
+        assert max(confidences) == pytest.approx(min(confidences), abs=1e-5)
+        assert max(confidences) < 0.55
         (folder / "predictions.csv").unlink()
         run(recipe, *SETTINGS)
-        assert (folder / "predictions.csv").read_bytes() == first
+        assert (folder / "predictions.csv").read_bytes() == first_predictions
 
     def test_posterior_with_one_class_per_image_keeps_its_probabilities(
         self, recipe: Path, tmp_path: Path
     ) -> None:
-        name, kept = "single_labeler", PLUGIN.replace("[:, :2]", "[:, :1]")
-        files = {f"{name}.py": kept.replace("0.6, 0.3", "0.6").replace("reversed", "single")}
+        name, plugin_text = "single_labeler", PLUGIN.replace("[:, :2]", "[:, :1]")
+        files = {f"{name}.py": plugin_text.replace("0.6, 0.3", "0.6").replace("reversed", "single")}
         write_package(tmp_path / name, "single-labeler", {name: name}, files)
         with installed(tmp_path / name):
-            settings = [one.replace("[reversed]", "[single]") for one in SETTINGS]
+            settings = [setting.replace("[reversed]", "[single]") for setting in SETTINGS]
             folder, _, _ = run(recipe, *settings)
         assert recorded(folder, "evaluate", "models", 1, "calibration", "own_exponent") is None
         assert {row["confidence"] for row in rows(folder / "pseudo_labels.csv")} == {"0.6"}
-        own = latte.load(folder).predict(recipe.parent / "images")
-        assert own[0].confidence == pytest.approx(0.6)
+        predictions = latte.load(folder).predict(recipe.parent / "images")
+        assert predictions[0].confidence == pytest.approx(0.6)
 
     @pytest.mark.parametrize("exponent", [0, -5, 1e300])
     def test_impossible_exponent_is_an_error(
@@ -174,15 +178,15 @@ class TestArtifacts:
         folder, _, _ = run(recipe, *SETTINGS)
         record(folder, ("evaluate", "models", 1, "calibration", "own_exponent"), exponent)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
-        said = capsys.readouterr().err
-        assert "results.json" in said and "exponent" in said
+        error_output = capsys.readouterr().err
+        assert "results.json" in error_output and "exponent" in error_output
 
     def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        found = load_file(folder / "models/adapted/prototypes.safetensors")
+        prototypes = load_file(folder / "models/adapted/prototypes.safetensors")
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
-        assert torch.equal(found["main.weights"], 2 * texts)
-        assert torch.allclose(found["main.bias"], torch.tensor([0, 0.005, 0.01]))
+        assert torch.equal(prototypes["main.weights"], 2 * texts)
+        assert torch.allclose(prototypes["main.bias"], torch.tensor([0, 0.005, 0.01]))
 
     def test_run_without_posterior_uses_confidence_of_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, "train.max_epochs=1")
@@ -191,20 +195,22 @@ class TestArtifacts:
         assert "main.bias" not in load_file(folder / "models/adapted/prototypes.safetensors")
         confidences = [float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")]
         predicted = latte.load(folder).predict(recipe.parent / "images")
-        assert confidences == pytest.approx([one.confidence for one in predicted], abs=1e-4)
+        assert confidences == pytest.approx(
+            [prediction.confidence for prediction in predicted], abs=1e-4
+        )
         assert scale > 0
         assert {row["source"] for row in rows(folder / "predictions.csv")} == {"classifier"}
 
     def test_a_killed_stage_is_done_again_and_gives_the_same(
         self, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole, _, _ = run(recipe, *SETTINGS, output=tmp_path / "whole")
+        uninterrupted, _, _ = run(recipe, *SETTINGS, output=tmp_path / "whole")
         with monkeypatch.context() as patch:
             patch.setattr("latte.run.plan.save_posterior", _stopped)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe, *SETTINGS, output=tmp_path / "killed")
         killed, _, _ = run(recipe, *SETTINGS, output=tmp_path / "killed")
-        assert_same_results(whole, killed)
+        assert_same_results(uninterrupted, killed)
         _, _, progress = run(recipe, *SETTINGS, output=tmp_path / "killed")
         assert any(line.startswith("train: reused") for line in progress.lines)
 
@@ -230,8 +236,8 @@ class TestArtifacts:
         path = folder / "models/adapted/posterior.safetensors"
         save_file(load_file(path) | {name: value}, path)
         assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 2
-        said = capsys.readouterr().err
-        assert "models/adapted/posterior.safetensors" in said and "damaged" in said
+        error_output = capsys.readouterr().err
+        assert "models/adapted/posterior.safetensors" in error_output and "damaged" in error_output
 
     def test_removed_posterior_is_an_error(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
@@ -249,48 +255,55 @@ class TestPredictions:
         folder, _, _ = run(recipe, *SETTINGS)
         model = latte.load(folder)
         posterior = load_file(folder / "models/adapted/posterior.safetensors")["labels"].tolist()
-        own = model.predict(recipe.parent / "images")
-        assert [[one.label for one in row.classes] for row in own] == posterior
-        assert {row.source for row in own} == {"own"}
+        own_predictions = model.predict(recipe.parent / "images")
+        assert [
+            [scored_class.label for scored_class in row.classes] for row in own_predictions
+        ] == posterior
+        assert {row.source for row in own_predictions} == {"own"}
         labels = rows(folder / "pseudo_labels.csv")
-        assert own[0].confidence == pytest.approx(float(labels[0]["confidence"]), abs=1e-5)
-        others = model.predict(recipe.parent / "test")
-        assert {row.source for row in others} == {"classifier"}
-        assert {len(row.classes) for row in others} == {3}
+        assert own_predictions[0].confidence == pytest.approx(
+            float(labels[0]["confidence"]), abs=1e-5
+        )
+        test_predictions = model.predict(recipe.parent / "test")
+        assert {row.source for row in test_predictions} == {"classifier"}
+        assert {len(row.classes) for row in test_predictions} == {3}
 
     def test_class_that_a_person_gave_replaces_that_of_the_posterior(self, recipe: Path) -> None:
         """Also if the labeler ignores corrections, and has given the class no probability."""
         plain, _, _ = run(recipe, *SETTINGS)
         names = ("red", "green", "blue")
-        before = load_file(plain / "models/adapted/posterior.safetensors")["labels"].tolist()
-        (absent,) = {0, 1, 2} - {*before[0]}
-        keys, given = open_run(plain).rows.training_keys, {0: absent, 1: before[1][1]}
+        posterior = load_file(plain / "models/adapted/posterior.safetensors")
+        own_labels = posterior["labels"].tolist()
+        (absent,) = {0, 1, 2} - {*own_labels[0]}
+        keys = open_run(plain).rows.training_keys
+        corrected_labels = {0: absent, 1: own_labels[1][1]}
         append_answers(
             plain / "review.jsonl",
             [
                 Answer(keys[row], "class", names[label], "images", plain.name, "")
-                for row, label in given.items()
+                for row, label in corrected_labels.items()
             ],
         )
         folder, _, _ = run(recipe, *SETTINGS, f"corrections={plain / 'review.jsonl'}")
-        found = latte.load(folder).predict(recipe.parent / "images")
-        for row, label in given.items():
-            others = [one for one in before[row] if one != label]
-            assert [one.label for one in found[row].classes] == [label, others[0]]
-            assert [one.score for one in found[row].classes] == [1, 0]
-        assert [one.label for one in found[2].classes] == before[2]
+        predictions = latte.load(folder).predict(recipe.parent / "images")
+        for row, label in corrected_labels.items():
+            second_label = next(own_label for own_label in own_labels[row] if own_label != label)
+            predicted_labels = [scored_class.label for scored_class in predictions[row].classes]
+            assert predicted_labels == [label, second_label]
+            assert [scored_class.score for scored_class in predictions[row].classes] == [1, 0]
+        assert [scored_class.label for scored_class in predictions[2].classes] == own_labels[2]
         adapted = [row["adapted"] for row in rows(folder / "pseudo_labels.csv")]
-        assert [one.classes[0].name for one in found] == adapted
+        assert [prediction.classes[0].name for prediction in predictions] == adapted
 
     def test_own_images_are_found_by_content_not_by_name(
         self, recipe: Path, tmp_path: Path
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
-        model, known = latte.load(folder), sorted((recipe.parent / "images").rglob("*.jpg"))[5]
-        copied = shutil.copy(known, tmp_path / "elsewhere.jpg")
-        changed = tmp_path / known.name
-        changed.write_bytes(known.read_bytes() + b"\0")
-        sources = [one.source for one in model.predict([copied, changed])]
+        model, own_image = latte.load(folder), sorted((recipe.parent / "images").rglob("*.jpg"))[5]
+        copied = shutil.copy(own_image, tmp_path / "elsewhere.jpg")
+        changed = tmp_path / own_image.name
+        changed.write_bytes(own_image.read_bytes() + b"\0")
+        sources = [prediction.source for prediction in model.predict([copied, changed])]
         assert sources == ["own", "classifier"]
 
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -305,10 +318,10 @@ class TestPredictions:
         if form == "jsonl":
             sources = [json.loads(line)["source"] for line in lines]
         else:
-            found = [*csv.reader(lines)]
-            assert found[0][:3] == ["image", "source", "class_1"]
-            assert {len(row) for row in found} == {8}
-            sources = [row[1] for row in found[1:]]
+            table_rows = [*csv.reader(lines)]
+            assert table_rows[0][:3] == ["image", "source", "class_1"]
+            assert {len(row) for row in table_rows} == {8}
+            sources = [row[1] for row in table_rows[1:]]
         assert sources == ["own"] * 12 + ["classifier"] * 9
 
     def test_unknown_goes_by_the_posterior_of_own_images(
@@ -328,9 +341,9 @@ class TestPredictions:
 class TestGuarded:
     def test_a_model_that_is_used_keeps_its_posterior(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(1))
-        assert {one.source for one in latte.load(folder).predict(recipe.parent / "images")} == {
-            "own"
-        }
+        assert {
+            prediction.source for prediction in latte.load(folder).predict(recipe.parent / "images")
+        } == {"own"}
 
     @pytest.mark.parametrize("strength", [0, 0.5])
     def test_a_rejected_model_predicts_with_its_posterior_if_named(
@@ -339,17 +352,19 @@ class TestGuarded:
         folder, _, _ = run(recipe, *SETTINGS, fixed(strength))
         images = recipe.parent / "images"
         model, adapted = latte.load(folder), latte.load(folder, use="adapted")
-        assert {one.source for one in model.predict(images)} == {"classifier"}
-        assert {one.source for one in adapted.predict(images)} == {"own"}
+        assert {prediction.source for prediction in model.predict(images)} == {"classifier"}
+        assert {prediction.source for prediction in adapted.predict(images)} == {"own"}
         by_adapted = rows(folder / "models/adapted/pseudo_labels.csv")
-        own = adapted.predict(images)
-        assert own[0].confidence == pytest.approx(float(by_adapted[0]["confidence"]), abs=1e-5)
+        predictions = adapted.predict(images)
+        assert predictions[0].confidence == pytest.approx(
+            float(by_adapted[0]["confidence"]), abs=1e-5
+        )
         (member,) = model.adapted.members
         zero_shot = load_file(folder / "zero_shot.safetensors")
-        found = member.classifier.similarities(zero_shot["training"]).argmax(dim=1)
+        mixed_labels = member.classifier.similarities(zero_shot["training"]).argmax(dim=1)
         names = ("red", "green", "blue")
         labels = [row["adapted"] for row in rows(folder / "pseudo_labels.csv")]
-        assert labels == [names[one] for one in found]
+        assert labels == [names[label] for label in mixed_labels]
 
     def test_partial_strength_scales_prototypes_and_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(0.5))

@@ -33,7 +33,7 @@ def plugin(tmp_path: Path) -> Iterator[None]:
 
 def evaluations(folder: Path) -> dict[str, Evaluation]:
     models, _ = evaluate_run(folder, load_registry(), RecordedProgress())
-    return {title: measured for model in models for title, measured in model.accuracies()}
+    return {title: evaluation for model in models for title, evaluation in model.accuracies()}
 
 
 def test_disjoint_test_images_are_measured_with_the_classifier_alone(recipe: Path) -> None:
@@ -44,49 +44,49 @@ def test_disjoint_test_images_are_measured_with_the_classifier_alone(recipe: Pat
 
 
 def test_own_images_are_measured_apart(recipe: Path) -> None:
-    own = add_own_images(recipe)
+    own_count = add_own_images(recipe)
     folder, results, _ = run(recipe, *SETTINGS)
     assert results is not None
     names = ["zero-shot", "zero-shot, own images", "adapted", "adapted, own images"]
-    found = accuracies(results)
-    assert [*found] == names
-    assert [one.images for one in found.values()] == [9, own, 9, own]
+    run_accuracies = accuracies(results)
+    assert [*run_accuracies] == names
+    assert [evaluation.images for evaluation in run_accuracies.values()] == [9, own_count] * 2
     predicted = rows(folder / "predictions.csv")
-    mine = [row for row in predicted if row["source"] == "own"]
-    assert len(mine) == own
+    own_rows = [row for row in predicted if row["source"] == "own"]
+    assert len(own_rows) == own_count
     assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
-    before = sum(row["zero_shot"] == row["true_class"] for row in predicted)
+    zero_shot_correct = sum(row["zero_shot"] == row["true_class"] for row in predicted)
     assert [*predicted[0]][-1] == "zero_shot"
     zero_shot = recorded(folder, "evaluate", "models", 0)
     classes = [*zero_shot["classifier"]["classes"], *zero_shot["own_images"]["classes"]]
-    assert before == sum(one["correct"] for one in classes)
+    assert zero_shot_correct == sum(class_row["correct"] for class_row in classes)
     assert results.mistakes
     wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
-    assert {one.image.id for one in results.mistakes} == wrong
-    right = sum(row["class_1"] == Path(row["image"]).parent.name for row in mine)
-    assert found["adapted, own images"].top1.value == pytest.approx(right / own)
-    gain = found["adapted, own images"].gain
+    assert {mistake.image.id for mistake in results.mistakes} == wrong
+    right = sum(row["class_1"] == Path(row["image"]).parent.name for row in own_rows)
+    assert run_accuracies["adapted, own images"].top1.value == pytest.approx(right / own_count)
+    gain = run_accuracies["adapted, own images"].gain
     assert gain is not None
-    before = found["zero-shot, own images"].top1.value
-    assert gain.value == pytest.approx(right / own - before)
+    zero_shot_accuracy = run_accuracies["zero-shot, own images"].top1.value
+    assert gain.value == pytest.approx(right / own_count - zero_shot_accuracy)
     for classifier in ("zero-shot", "adapted"):
-        assert sum(one.images for one in results.confusions[classifier]) == 9
+        assert sum(cell.images for cell in results.confusions[classifier]) == 9
         right_ones = sum(
-            one.images for one in results.confusions[classifier] if one.true == one.predicted
+            cell.images for cell in results.confusions[classifier] if cell.true == cell.predicted
         )
-        assert found[classifier].top1.value == pytest.approx(right_ones / 9)
-    assert evaluations(folder) == found
+        assert run_accuracies[classifier].top1.value == pytest.approx(right_ones / 9)
+    assert evaluations(folder) == run_accuracies
 
 
 def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path) -> None:
-    own = add_own_images(recipe)
+    own_count = add_own_images(recipe)
     for path in (recipe.parent / "test").rglob("*.jpg"):
         if not path.name.startswith("own-"):
             path.unlink()
     folder, results, _ = run(recipe, *SETTINGS)
     assert results is not None
-    assert [one.images for one in accuracies(results).values()] == [own] * 4
-    after = accuracies(results)["adapted"]
+    assert [evaluation.images for evaluation in accuracies(results).values()] == [own_count] * 4
+    adapted = accuracies(results)["adapted"]
     model = latte.load(folder)
     (member,) = model.adapted.members
     features = load_file(folder / "zero_shot.safetensors")["evaluation"]
@@ -95,27 +95,27 @@ def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path
         for line in (folder / "data" / "evaluation.jsonl").read_text().splitlines()
     ]
     right = member.classifier.similarities(features).argmax(dim=1) == torch.tensor(labels)
-    assert after.top1.value == pytest.approx(right.double().mean().item())
-    assert sum(one.images for one in results.confusions["adapted"]) == own
+    assert adapted.top1.value == pytest.approx(right.double().mean().item())
+    assert sum(cell.images for cell in results.confusions["adapted"]) == own_count
 
 
 def test_list_of_own_images_measures_them_and_changes_no_training(recipe: Path) -> None:
     images = sorted((recipe.parent / "images").rglob("*.jpg"))[:6]
-    names = [one.relative_to(recipe.parent / "images").as_posix() for one in images]
+    names = [image.relative_to(recipe.parent / "images").as_posix() for image in images]
     written, shares = set(), set()
     for label in ("red", "green", "blue"):
-        given = "".join(f"{name};{label}\n" for name in names)
-        (recipe.parent / "own.csv").write_text(f"image;label\n{given}")
+        listed_rows = "".join(f"{name};{label}\n" for name in names)
+        (recipe.parent / "own.csv").write_text(f"image;label\n{listed_rows}")
         changes = (*SETTINGS, "dataset.evaluation=own.csv", f"name={label}")
         folder, results, _ = run(recipe, *changes)
         assert results is not None
-        own = accuracies(results)["adapted, own images"]
-        assert own.images == len(names)
+        own_accuracy = accuracies(results)["adapted, own images"]
+        assert own_accuracy.images == len(names)
         assert {row["source"] for row in rows(folder / "predictions.csv")} == {"own"}
         files = (folder / "pseudo_labels.csv", *sorted(folder.rglob("*.safetensors")))
-        trained = (one for one in files if one.name != "zero_shot.safetensors")
-        written.add(tuple((one.name, one.read_bytes()) for one in trained))
-        shares.add(own.top1.value)
+        trained = (path for path in files if path.name != "zero_shot.safetensors")
+        written.add(tuple((path.name, path.read_bytes()) for path in trained))
+        shares.add(own_accuracy.top1.value)
     assert len(written) == 1, "labels changed what was trained"
     assert len(shares) > 1, "labels changed nothing that is measured"
 
@@ -124,13 +124,13 @@ def test_terminal_card_and_page_show_posterior_and_classifier_apart(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_own_images(recipe)
-    changes = [f"--set={one}" for one in SETTINGS]
+    changes = [f"--set={setting}" for setting in SETTINGS]
     assert run_command_line(["run", str(recipe), "--quiet", *changes]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "adapted, own images" in said
-    assert "Test images that are also training images: 6." in said
-    assert "did at least as well" not in said
-    (folder,) = (one.parent for one in Path("runs").glob("*/recipe.yaml"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "adapted, own images" in printed
+    assert "Test images that are also training images: 6." in printed
+    assert "did at least as well" not in printed
+    (folder,) = (path.parent for path in Path("runs").glob("*/recipe.yaml"))
     for name in ("models/adapted/model/README.md", "report/index.html"):
         text = " ".join((folder / name).read_text().split())
         assert "adapted, own images" in text
@@ -144,8 +144,8 @@ def test_comparison_takes_the_classifiers_images(
     folder, _, _ = run(recipe, *SETTINGS)
     capsys.readouterr()
     assert run_command_line(["compare", str(folder), "--csv", "table.csv"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "adapted, own images: labels that the run gave to test images that are also" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "adapted, own images: labels that the run gave to test images that are also" in printed
     rows = csv.DictReader(Path("table.csv").read_text().splitlines())
     assert [(row["model"], row["images"]) for row in rows] == [
         ("adapted", "9"),
@@ -155,18 +155,18 @@ def test_comparison_takes_the_classifiers_images(
 
 @pytest.mark.usefixtures("fixed_guard")
 def test_own_test_images_measure_the_posterior_of_a_rejected_model(recipe: Path) -> None:
-    own = add_own_images(recipe)
+    own_count = add_own_images(recipe)
     folder, results, _ = run(recipe, *SETTINGS, fixed(0))
-    _, whole, _ = run(recipe, *SETTINGS, output=recipe.parent / "whole")
-    assert results is not None and whole is not None
-    found = accuracies(results)
-    assert {name: one.images for name, one in found.items()} == {
-        **dict.fromkeys(("zero-shot", "adapted"), 9 + own),
-        **dict.fromkeys(("zero-shot, own images", "adapted, own images"), own),
+    _, unguarded, _ = run(recipe, *SETTINGS, output=recipe.parent / "whole")
+    assert results is not None and unguarded is not None
+    run_accuracies = accuracies(results)
+    assert {name: evaluation.images for name, evaluation in run_accuracies.items()} == {
+        **dict.fromkeys(("zero-shot", "adapted"), 9 + own_count),
+        **dict.fromkeys(("zero-shot, own images", "adapted, own images"), own_count),
     }
-    of_whole = accuracies(whole)["adapted, own images"]
-    assert found["adapted, own images"].classes == of_whole.classes
-    assert evaluations(folder) == found
+    unguarded_accuracy = accuracies(unguarded)["adapted, own images"]
+    assert run_accuracies["adapted, own images"].classes == unguarded_accuracy.classes
+    assert evaluations(folder) == run_accuracies
     page = " ".join((folder / "report" / "index.html").read_text().split())
     assert "“adapted, own images” measures the labels that the run gave them" in page
     assert run_command_line(["compare", str(folder)]) == 0

@@ -52,14 +52,14 @@ def test_run_after_power_loss_gives_identical_results(tmp_path: Path) -> None:
     runs = TinyRuns(tmp_path / "disk")
     disk = Disk(runs.folder)
     with disk.watched(), stored_keys(disk):
-        whole = results(runs.run(RECIPE))
+        uninterrupted = results(runs.run(RECIPE))
     tried = 0
     for image in disk.images(tmp_path / "left", share=SHARE):
         left = copy.copy(runs)
         left.folder = image.path
         with stored_keys() as asked_again:
             resumed = results(left.run(RECIPE))
-        assert_same(resumed, whole, str(image))
+        assert_same(resumed, uninterrupted, str(image))
         assert not {*asked_again} & {key for keys in image.promised for key in keys}, image
         tried += 1
     assert tried >= 5

@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def latte(*arguments: str | Path) -> int:
-    return run_command_line([str(one) for one in arguments])
+    return run_command_line([str(argument) for argument in arguments])
 
 
 def test_paths_from_standard_input(
@@ -40,12 +40,12 @@ def test_paths_from_standard_input(
         "sys.stdin", io.StringIO("photos/000.png\n\nphotos/003.png\r\nabsent.jpg\n")
     )
     assert latte("predict", model, "-", "photos/001.png", "--top-k=1") == 3
-    said = capsys.readouterr()
-    rows = list(csv.DictReader(io.StringIO(said.out)))
+    captured = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(captured.out)))
     assert [row["image"] for row in rows] == [f"photos/00{number}.png" for number in (0, 3, 1)]
-    assert "skipped absent.jpg: the file cannot be read: No such file" in said.err
-    assert "predict: 4 images in" in said.err
-    assert "images left out: 1" in said.err
+    assert "skipped absent.jpg: the file cannot be read: No such file" in captured.err
+    assert "predict: 4 images in" in captured.err
+    assert "images left out: 1" in captured.err
 
 
 @pytest.mark.parametrize("into_file", [True, False])
@@ -58,10 +58,10 @@ def test_empty_list_on_standard_input_gives_a_header_and_code_0(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     output = ["-o", "rows.csv"] if into_file else []
     assert latte("predict", model, "-", "--top-k=2", *output) == 0
-    said = capsys.readouterr()
-    written = Path("rows.csv").read_text() if into_file else said.out
+    captured = capsys.readouterr()
+    written = Path("rows.csv").read_text() if into_file else captured.out
     assert written == "image,source,class_1,score_1,class_2,score_2\n"
-    assert "predict: 0 images" in said.err
+    assert "predict: 0 images" in captured.err
 
 
 def test_impossible_paths_on_standard_input_are_left_out(
@@ -108,13 +108,13 @@ def test_json_lines_about_images_that_predict_did_not_write_are_kept(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(model.parent)
-    own = Path("own.jsonl")
+    own_file = Path("own.jsonl")
     for text in ('{"image": "photos/000.png", "label": "cat"}\n', '{"image": '):
-        own.write_text(text)
+        own_file.write_text(text)
         assert latte("predict", model, "photos", "-o", "own.jsonl") == 2
-        assert own.read_text() == text
+        assert own_file.read_text() == text
     assert "is not overwritten" in capsys.readouterr().err
-    own.unlink()
+    own_file.unlink()
     for _ in range(2):
         assert latte("predict", model, "photos", "-o", "own.jsonl") == 0
 
@@ -136,10 +136,10 @@ def test_nothing_is_loaded_for_paths_that_do_not_exist(
     Path("empty").mkdir()
     assert latte("predict", model, "photo") == 2
     assert latte("predict", model, "empty") == 2
-    said = capsys.readouterr().err
-    assert "no such image or folder" in said
-    assert "there is no image here" in said
-    assert "loading" not in said
+    error_output = capsys.readouterr().err
+    assert "no such image or folder" in error_output
+    assert "there is no image here" in error_output
+    assert "loading" not in error_output
 
 
 @pytest.mark.slow
@@ -150,17 +150,17 @@ def test_a_killed_process_is_continued(model: Path, tmp_path: Path) -> None:
     )
     assert process.stdin is not None
     deadline = time.monotonic() + 120
-    while not any(one.stat().st_size for one in tmp_path.glob(".rows*.tmp")):
+    while not any(path.stat().st_size for path in tmp_path.glob(".rows*.tmp")):
         assert time.monotonic() < deadline
         process.stdin.write(b"photos/000.png\n" * 200)
         process.stdin.flush()
     process.kill()
     process.communicate()
-    said = subprocess.run(
+    error_output = subprocess.run(
         command, input="photos/000.png\n" * 2000, capture_output=True, text=True, cwd=tmp_path,
         env=environment(tmp_path), check=True,
     ).stderr  # fmt: skip
-    assert ".partial are kept" in said
+    assert ".partial are kept" in error_output
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 2001
     assert list(tmp_path.glob(".rows*")) == list(tmp_path.glob("*.partial")) == []
 
@@ -193,10 +193,10 @@ def test_stopped_command_names_its_signal_and_goes_on_from_its_rows(
     )
     monkeypatch.setattr("sys.stdin", iter(["photos/000.png\n"] * 400))
     assert latte("predict", model, "-", "-o", "rows.csv") == 0
-    said = capsys.readouterr().err
-    assert f" rows of {partial} are kept" in said
-    assert said.splitlines()[-1].startswith("400 images in ")
-    assert said.splitlines()[-1].endswith(" 1 of 4 classes")
+    error_output = capsys.readouterr().err
+    assert f" rows of {partial} are kept" in error_output
+    assert error_output.splitlines()[-1].startswith("400 images in ")
+    assert error_output.splitlines()[-1].endswith(" 1 of 4 classes")
     assert len(Path("rows.csv").read_text().splitlines()) == 401
     assert not partial.exists()
 
@@ -217,9 +217,9 @@ def test_output_that_cannot_be_written_is_refused_before_the_model_is_loaded(
         ("--sort-into", "file"): "--sort-into: cannot be written, because file is not a folder",
     }.items():
         assert latte("predict", model, "-", *options) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert "loading" not in said
+        error_output = capsys.readouterr().err
+        assert message in error_output
+        assert "loading" not in error_output
 
 
 def test_files_that_look_like_images_are_named_with_code_3(
@@ -231,9 +231,9 @@ def test_files_that_look_like_images_are_named_with_code_3(
     Path("photos/1.cr2").touch()
     Path("photos/2.psd").touch()
     assert latte("predict", model, "photos") == 3
-    said = capsys.readouterr().err
-    assert "left out 2 files (1 .cr2, 1 .psd) in image formats that are not read" in said
-    assert "images left out: 2" in said
+    error_output = capsys.readouterr().err
+    assert "left out 2 files (1 .cr2, 1 .psd) in image formats that are not read" in error_output
+    assert "images left out: 2" in error_output
     for image in Path("photos").glob("*.png"):
         image.unlink()
     assert latte("predict", model, "photos") == 2
@@ -254,18 +254,18 @@ def test_pipes_devices_and_huge_files_are_not_read(
     names = ["pipe.jpg", "device.jpg", "sparse.jpg", "photos/000.png"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names)))
     assert latte("predict", model, *(["-"] if through_stdin else names)) == 3
-    said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 2
-    assert said.err.count("it is a pipe or a device") == 2
-    assert "it has more than 1,073,741,824 bytes" in said.err
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err.count("it is a pipe or a device") == 2
+    assert "it has more than 1,073,741,824 bytes" in captured.err
 
 
 @pytest.fixture
 def heeds_ctrl_c() -> Iterator[None]:
     """Restore Ctrl-C, which a shell disables for background processes."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    earlier_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, earlier_handler)
 
 
 @pytest.mark.slow
@@ -279,17 +279,17 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     )  # fmt: skip
     assert process.stdin is not None
     deadline = time.monotonic() + 120
-    while not any(one.stat().st_size for one in tmp_path.glob(".rows*.tmp")):
+    while not any(path.stat().st_size for path in tmp_path.glob(".rows*.tmp")):
         assert time.monotonic() < deadline
         process.stdin.write("photos/000.png\n" * 200)
         process.stdin.flush()
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    _, error_output = process.communicate(timeout=60)
+    assert process.returncode == 130, error_output
     (partial,) = tmp_path.glob("rows.jsonl.*.partial")
     rows = partial.read_text().splitlines()
     assert list(tmp_path.glob(".rows*")) == []
-    assert f"it goes on from the rows so far, in {partial.name}." in said
+    assert f"it goes on from the rows so far, in {partial.name}." in error_output
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
 

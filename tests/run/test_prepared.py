@@ -20,8 +20,8 @@ def test_prepared_run_is_the_run_of_the_command_line(
     prepared = prepare_run(recipe, ["seed=3", "output=prepared"], limit=5)
     assert not prepared.is_finished
     assert [image.id for image in prepared.training_images()]
-    measured = prepared.start(RecordedProgress())
-    assert measured.folder == prepared.folder
+    run_results = prepared.start(RecordedProgress())
+    assert run_results.folder == prepared.folder
     assert prepared.is_finished
     assert (prepared.seed, open_run(prepared.folder).record.source.limit) == (3, 5)
     folder, _, _ = run(recipe, "seed=3", limit=5)

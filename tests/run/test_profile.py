@@ -22,8 +22,8 @@ def known_product(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "profile.json").read_text())
-    return found
+    profile: dict[str, Any] = json.loads((folder / "profile.json").read_text())
+    return profile
 
 
 def test_a_profile_changes_neither_results_nor_identity(recipe: Path, tmp_path: Path) -> None:
@@ -32,29 +32,29 @@ def test_a_profile_changes_neither_results_nor_identity(recipe: Path, tmp_path: 
     assert folder.name == plain.name
     assert_same_results(plain, folder)
     assert not (plain / "profile.json").exists()
-    found = read(folder)
-    assert [one["name"] for one in found["stages"]][:2] == ["data", "zero-shot"]
-    assert found["steps"]["steps"] == 3
-    assert found["steps"]["timed_alone"]
-    assert found["steps"]["images"] == 12
-    assert sum(part["seconds"] for part in found["steps"]["parts"]) == pytest.approx(
-        found["steps"]["seconds"]
+    profile = read(folder)
+    assert [stage["name"] for stage in profile["stages"]][:2] == ["data", "zero-shot"]
+    assert profile["steps"]["steps"] == 3
+    assert profile["steps"]["timed_alone"]
+    assert profile["steps"]["images"] == 12
+    assert sum(part["seconds"] for part in profile["steps"]["parts"]) == pytest.approx(
+        profile["steps"]["seconds"]
     )
-    train = next(one for one in found["stages"] if one["name"] == "train")
-    reported = found["steps"]["seconds"] + found["steps"]["looked_into_seconds"]
-    assert reported + sum(found["beside_steps"].values()) == pytest.approx(
+    train = next(stage for stage in profile["stages"] if stage["name"] == "train")
+    reported = profile["steps"]["seconds"] + profile["steps"]["looked_into_seconds"]
+    assert reported + sum(profile["beside_steps"].values()) == pytest.approx(
         train["seconds"], abs=0.5
     )
-    assert (folder / found["trace"]).exists()
+    assert (folder / profile["trace"]).exists()
 
 
 def test_profile_marks_reused_stages(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _, _ = run(recipe, profile=True)
     steps = read(folder)["steps"]
     run(recipe, profile=True)
-    again = read(folder)
-    assert all(stage["reused"] for stage in again["stages"])
-    assert again["steps"] == steps
+    repeated = read(folder)
+    assert all(stage["reused"] for stage in repeated["stages"])
+    assert repeated["steps"] == steps
     print_profile(folder / "profile.json")
     shown = capsys.readouterr().out
     assert "\ntrain (reused) " in shown

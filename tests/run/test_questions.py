@@ -25,38 +25,40 @@ from tests.helpers.recorded import RecordedProgress
 
 def test_questions_beyond_the_budget_are_not_sent(tmp_path: Path) -> None:
     door = questions(tmp_path, 3)
-    found = door.choose("images", [about(door, row) for row in (0, 1, 0, 2, 3)])
-    assert [one is None for one in found] == [False, False, False, False, True]
+    choices = door.choose("images", [about(door, row) for row in (0, 1, 0, 2, 3)])
+    assert [choice is None for choice in choices] == [False, False, False, False, True]
     assert (door.asked, len(First.sent)) == (3, 3)
     assert door.choose("images", [about(door, 1), about(door, 3)])[1] is None
 
 
 def test_stored_answers_count_against_the_budget_and_are_not_asked_again(tmp_path: Path) -> None:
     requests = [0, 1, 2]
-    first = questions(tmp_path, 2)
-    before = first.choose("images", [about(first, row) for row in requests])
-    again = questions(tmp_path, 2)
-    assert again.choose("images", [about(again, row) for row in requests]) == before
+    first_door = questions(tmp_path, 2)
+    first_choices = first_door.choose("images", [about(first_door, row) for row in requests])
+    second_door = questions(tmp_path, 2)
+    assert (
+        second_door.choose("images", [about(second_door, row) for row in requests]) == first_choices
+    )
     assert First.sent == []
-    assert again.counts == (QuestionCounts("images", questions=2, stored=2, unanswered=0),)
+    assert second_door.counts == (QuestionCounts("images", questions=2, stored=2, unanswered=0),)
 
 
 def test_texts_and_choices_share_the_budget_and_the_store(tmp_path: Path) -> None:
     door = questions(tmp_path, 3)
     prompts = ["a cat", "secret", "a dog", "a cat", "a fox"]
-    asked = [DescribeRequest((), prompt) for prompt in prompts]
-    found = door.ask("names", asked[:2])
-    assert found == ["one\ntwo of a cat", None]
+    requests = [DescribeRequest((), prompt) for prompt in prompts]
+    texts = door.ask("names", requests[:2])
+    assert texts == ["one\ntwo of a cat", None]
     door.choose("images", [about(door, 0), about(door, 1)])
     assert (door.asked, len(First.sent)) == (3, 1)
-    assert door.ask("names", asked) == [found[0], None, None, found[0], None]
+    assert door.ask("names", requests) == [texts[0], None, None, texts[0], None]
     assert door.counts[0] == QuestionCounts("names", questions=2, stored=0, unanswered=1)
-    again = questions(tmp_path, 3)
-    assert again.ask("names", asked[:2]) == found
+    second_door = questions(tmp_path, 3)
+    assert second_door.ask("names", requests[:2]) == texts
     assert First.written == []
-    assert again.counts == (QuestionCounts("names", questions=2, stored=2, unanswered=1),)
+    assert second_door.counts == (QuestionCounts("names", questions=2, stored=2, unanswered=1),)
     dry = questions(tmp_path, 3, ask=False)
-    assert dry.ask("names", asked) == [found[0], None, None, found[0], None]
+    assert dry.ask("names", requests) == [texts[0], None, None, texts[0], None]
     assert First.written == []
     assert dry.counts == (QuestionCounts("names", questions=3, stored=2, unanswered=0),)
 
@@ -83,9 +85,11 @@ def test_tokens_are_shown_of_these_questions_and_so_far(tmp_path: Path) -> None:
     door = questions(tmp_path, 9, Counting, progress)
     for rows in ([0], [0, 1, 2], [1]):
         door.choose("images", [about(door, row) for row in rows])
-    first, second = (line.partition(";")[2].partition("; see")[0] for line in progress.lines[:2])
-    assert first == " spent 600 input tokens, 2 output tokens"
-    assert second == (
+    first_spending, second_spending = (
+        line.partition(";")[2].partition("; see")[0] for line in progress.lines[:2]
+    )
+    assert first_spending == " spent 600 input tokens, 2 output tokens"
+    assert second_spending == (
         " spent 1,200 input tokens, 4 output tokens (1,800 input tokens, 6 output tokens so far)"
     )
     assert len(progress.lines) == 2
@@ -95,19 +99,19 @@ def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_pa
     class Killed(Counting):
         killed = 4
 
-    whole = questions(tmp_path / "whole", 80, Counting)
-    requests = [about(whole, row) for row in range(100)]
-    found = whole.choose("images", requests)
+    uninterrupted = questions(tmp_path / "whole", 80, Counting)
+    requests = [about(uninterrupted, row) for row in range(100)]
+    choices = uninterrupted.choose("images", requests)
     paid = len(First.sent)
     door = questions(tmp_path, 80, Killed)
     with pytest.raises(KeyboardInterrupt):
         door.choose("images", requests)
-    before = len(First.sent)
-    assert 0 < before < paid
+    paid_before_kill = len(First.sent)
+    assert 0 < paid_before_kill < paid
     resumed = questions(tmp_path, 80, Counting)
-    assert resumed.choose("images", requests) == found
-    assert before + len(First.sent) == paid
-    assert resumed.counts == (replace(whole.counts[0], stored=before),)
+    assert resumed.choose("images", requests) == choices
+    assert paid_before_kill + len(First.sent) == paid
+    assert resumed.counts == (replace(uninterrupted.counts[0], stored=paid_before_kill),)
 
 
 def test_tokens_of_questions_are_counted(tmp_path: Path) -> None:
@@ -126,9 +130,9 @@ def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
     door.choose("clusters", [about(door, 0), about(door, 1, "secret?")])
     door.note("clusters", kept=1, contradictory=2)
     door.choose("images", [about(door, 2)])
-    found = json.loads((tmp_path / "questions.json").read_text())
-    assert found["expected_gain"] is None
-    assert [QuestionCounts(**one) for one in found["questions"]] == [
+    written = json.loads((tmp_path / "questions.json").read_text())
+    assert written["expected_gain"] is None
+    assert [QuestionCounts(**counts) for counts in written["questions"]] == [
         QuestionCounts("clusters", 2, stored=0, unanswered=1, kept=1, contradictory=2),
         QuestionCounts("images", 1, stored=0, unanswered=0),
     ]
@@ -140,14 +144,14 @@ def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -
     door = questions(tmp_path, 9, path=path, progress=progress)
     door.choose("images", [about(door, 2)])
     door.note_gain(gain)
-    found = json.loads(path.read_text())
-    assert ExpectedGain(**found["expected_gain"]) == gain
-    assert [QuestionCounts(**one) for one in found["questions"]] == [*door.counts]
-    said = (
+    written = json.loads(path.read_text())
+    assert ExpectedGain(**written["expected_gain"]) == gain
+    assert [QuestionCounts(**counts) for counts in written["questions"]] == [*door.counts]
+    expected_line = (
         "train: expected gain of the answers: +22 points on the training images "
         "(between 0 and +38 in nine of ten simulated runs)"
     )
-    assert progress.lines[-1] == said
+    assert progress.lines[-1] == expected_line
 
 
 def test_the_reliability_of_the_describer_is_written_and_said(tmp_path: Path) -> None:

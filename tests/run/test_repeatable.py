@@ -32,15 +32,15 @@ def switches() -> tuple[bool, bool, bool]:
 
 
 def test_deterministic_switches_are_restored_after_the_block() -> None:
-    before = switches()
+    earlier_switches = switches()
     with deterministic(True):
         assert switches() == (True, True, False)
-    assert switches() == before
+    assert switches() == earlier_switches
     with deterministic(False):
-        assert switches() == before
+        assert switches() == earlier_switches
     with pytest.raises(ValueError, match="mine"), deterministic(True):
         raise ValueError("mine")
-    assert switches() == before
+    assert switches() == earlier_switches
 
 
 def test_cublas_workspace_is_set_unless_the_user_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,9 +78,9 @@ def test_the_whole_run_is_deterministic_and_takes_no_features_of_one_that_is_not
     seen: list[bool] = []
     assign = CurrentLabeler.assign
 
-    def watched(*given: Any) -> Any:
+    def watched(*arguments: Any) -> Any:
         seen.append(torch.are_deterministic_algorithms_enabled())
-        return assign(*given)
+        return assign(*arguments)
 
     monkeypatch.setattr(CurrentLabeler, "assign", watched)
     exact, _, progress = run(recipe, *QUICK, "deterministic=true", output=tmp_path / "exact")

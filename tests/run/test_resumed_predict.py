@@ -193,10 +193,10 @@ def test_rows_of_untouched_images_are_taken_and_the_file_is_that_of_one_call(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     predict("rows.csv")
-    said = capsys.readouterr().err
-    kept = re.search(r"(\d+) rows of rows\.csv\.\w+\.partial are kept", said)
-    assert kept
-    assert KEPT <= int(kept[1]) < PHOTOS
-    assert "changed since" not in said
+    error_output = capsys.readouterr().err
+    kept_rows = re.search(r"(\d+) rows of rows\.csv\.\w+\.partial are kept", error_output)
+    assert kept_rows
+    assert KEPT <= int(kept_rows[1]) < PHOTOS
+    assert "changed since" not in error_output
     predict("whole.csv")
     assert Path("rows.csv").read_bytes() == Path("whole.csv").read_bytes()

@@ -29,7 +29,7 @@ def run_of(recipe: Path, guard: str) -> list[str]:
     A large learning rate makes the adapted model differ from zero-shot.
     """
     settings = ("dataset.evaluation=null", "train.optimizer.learning_rate=0.05", f"guard={guard}")
-    return ["run", str(recipe), *(word for one in settings for word in ("--set", one))]
+    return ["run", str(recipe), *(word for setting in settings for word in ("--set", setting))]
 
 
 @pytest.mark.parametrize("strength", [0, 1])
@@ -53,9 +53,9 @@ def test_answers_meet_the_verdict_in_every_report(
             for row in csv.DictReader(file)
         ]
     append_answers(folder / "review.jsonl", answers)
-    found = json.loads(latte("review", folder, "--json").out)
-    assert found["answered"] == found["disagreements"] > 0
-    gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
+    review_counts = json.loads(latte("review", folder, "--json").out)
+    assert review_counts["answered"] == review_counts["disagreements"] > 0
+    gain = f"{100 * review_counts['disagreements'] / review_counts['images']:+.1f} points"
     compared = "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
     result = parse(page.read_text()).one("body").words

@@ -38,15 +38,15 @@ def test_run_folder_has_all_files(recipe: Path) -> None:
     assert results is not None
     assert [*accuracies(results)] == ["zero-shot", "adapted"]
     assert results.record.data.training_images == 12
-    assert {one.images for one in accuracies(results).values()} == {9}
+    assert {evaluation.images for evaluation in accuracies(results).values()} == {9}
     assert folder.name.startswith("squares-")
 
 
 def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
-    folder, first, _ = run(recipe)
+    folder, first_results, _ = run(recipe)
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    _, second, progress = run(recipe)
-    assert second == first
+    _, repeated_results, progress = run(recipe)
+    assert repeated_results == first_results
     reused = [line.split(":")[0] for line in progress.lines if "reused" in line]
     assert reused == ["data", "zero-shot", "describe", "train", "judge", "evaluate", "report"]
     trained = folder / "models/adapted/model" / "open_clip_model.safetensors"
@@ -54,31 +54,32 @@ def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
 
 
 def test_stopping_after_each_stage_and_going_on_equals_one_go(recipe: Path, tmp_path: Path) -> None:
-    whole, _, _ = run(recipe, output=tmp_path / "whole")
+    uninterrupted, _, _ = run(recipe, output=tmp_path / "whole")
     for stage in ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report"):
         stepwise, results, _ = run(recipe, output=tmp_path / "stepwise", until=stage)
         assert (results is None) == (stage != "report")
-    assert_same_results(whole, stepwise)
+    assert_same_results(uninterrupted, stepwise)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
     recipe: Path, tmp_path: Path
 ) -> None:
-    first, _, _ = run(recipe, output=tmp_path / "first")
-    second, _, _ = run(recipe, output=tmp_path / "second")
-    assert_same_results(first, second)
-    third, _, _ = run(recipe, "seed=1", output=tmp_path / "third")
-    assert first.name != third.name
-    one, other = (
-        load_file(folder / "models/adapted/prototypes.safetensors") for folder in (first, third)
+    first_folder, _, _ = run(recipe, output=tmp_path / "first")
+    second_folder, _, _ = run(recipe, output=tmp_path / "second")
+    assert_same_results(first_folder, second_folder)
+    third_folder, _, _ = run(recipe, "seed=1", output=tmp_path / "third")
+    assert first_folder.name != third_folder.name
+    first_prototypes, third_prototypes = (
+        load_file(folder / "models/adapted/prototypes.safetensors")
+        for folder in (first_folder, third_folder)
     )
-    assert not torch.equal(one["main.weights"], other["main.weights"])
+    assert not torch.equal(first_prototypes["main.weights"], third_prototypes["main.weights"])
 
 
 def test_a_changed_reporter_repeats_the_report_alone(recipe: Path) -> None:
-    first, _, _ = run(recipe)
-    second, _, progress = run(recipe, "reporters=[{use: html, gallery: 3}]")
-    assert first == second
+    first_folder, _, _ = run(recipe)
+    second_folder, _, progress = run(recipe, "reporters=[{use: html, gallery: 3}]")
+    assert first_folder == second_folder
     assert "evaluate: reused" in " ".join(progress.lines)
     assert "report: its inputs have changed, so it is done again" in progress.lines
 
@@ -90,8 +91,10 @@ def test_an_added_image_repeats_training_from_the_start(recipe: Path, tmp_path: 
     changed, results, progress = run(recipe)
     assert results is not None
     assert results.record.data.training_images == 13
-    (said,) = [line for line in progress.lines if line.startswith("warning: images have changed")]
-    assert said.endswith(f"so its results are moved to runs/{changed.name}.previous")
+    (warning,) = [
+        line for line in progress.lines if line.startswith("warning: images have changed")
+    ]
+    assert warning.endswith(f"so its results are moved to runs/{changed.name}.previous")
     fresh, _, _ = run(recipe, output=tmp_path / "fresh")
     assert_same_results(changed, fresh)
 
@@ -100,13 +103,13 @@ def test_edited_code_of_a_plugin_repeats_the_stages_that_use_it(
     recipe: Path, tmp_path: Path
 ) -> None:
     with reversed_labeler(tmp_path):
-        first, _, _ = run(recipe, *SETTINGS)
+        first_folder, _, _ = run(recipe, *SETTINGS)
         assert "train: reused" in " ".join(run(recipe, *SETTINGS)[2].lines)
         code = tmp_path / "plugin" / "reversed_labeler.py"
         code.write_text(code.read_text() + "\n# an edited line\n")
         discovery._digest_of_code.cache_clear()  # as in a new process
-        second, _, progress = run(recipe, *SETTINGS)
-    assert first == second
+        second_folder, _, progress = run(recipe, *SETTINGS)
+    assert first_folder == second_folder
     assert "describe: reused" in " ".join(progress.lines)
     assert "train: the code of reversed-labeler has changed, so it is done again" in progress.lines
 
@@ -128,8 +131,8 @@ def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -
     with (folder / "data" / "skipped.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)][2:4] == ["empty.jpg", "empty2.jpg"]
     place = next(n for n, line in enumerate(progress.lines) if line.startswith("skipped"))
-    first, *lines = progress.lines[place : place + 6]
-    assert first == f"skipped 8 images; all: {folder / 'data' / 'skipped.csv'}"
+    headline, *lines = progress.lines[place : place + 6]
+    assert headline == f"skipped 8 images; all: {folder / 'data' / 'skipped.csv'}"
     assert lines[0].startswith("  1 image, such as wide.jpg: 65535 x 65535 pixels")
     assert lines[1].startswith("  3 images, such as text0.png: not an image of a known format")
     assert lines[2].startswith("  2 images, such as cut0.jpg: damaged or cut short")
@@ -141,12 +144,12 @@ def test_changed_class_names_are_named_before_the_result_is_replaced(recipe: Pat
     names = recipe.parent / "classes.txt"
     names.write_text("red\ngreen\nblue\n")
     changes = ("dataset.classes=classes.txt", "dataset.evaluation=null")
-    first, _, _ = run(recipe, *changes)
+    first_folder, _, _ = run(recipe, *changes)
     names.write_text("red\ngreen\nbright blue\n")
-    second, _, progress = run(recipe, *changes)
-    assert first == second
-    said = "warning: class names have changed since the earlier run in this folder"
-    assert any(line.startswith(said) for line in progress.lines)
+    second_folder, _, progress = run(recipe, *changes)
+    assert first_folder == second_folder
+    warning = "warning: class names have changed since the earlier run in this folder"
+    assert any(line.startswith(warning) for line in progress.lines)
 
 
 def test_files_that_look_like_images_are_named_once(recipe: Path, tmp_path: Path) -> None:
@@ -156,9 +159,9 @@ def test_files_that_look_like_images_are_named_once(recipe: Path, tmp_path: Path
 
 
 def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
-    whole, _, _ = run(recipe)
-    part, results, _ = run(recipe, limit=6)
-    assert whole != part
+    unlimited, _, _ = run(recipe)
+    limited, results, _ = run(recipe, limit=6)
+    assert unlimited != limited
     assert results is not None
     assert results.record.data.training_images == 6
     assert accuracies(results)["zero-shot"].images == 6
@@ -202,8 +205,8 @@ def test_zero_shot_is_a_recipe_without_steps(recipe: Path) -> None:
     changes = ("train.max_steps=0", "descriptions=[]", "describer=null", "prototypes=templates")
     _, results, _ = run(recipe, *changes)
     assert results is not None
-    before, after = accuracies(results).values()
-    assert before.top1 == after.top1
+    zero_shot, adapted = accuracies(results).values()
+    assert zero_shot.top1 == adapted.top1
 
 
 def test_two_processes_do_not_share_a_run_folder(recipe: Path) -> None:
@@ -260,13 +263,18 @@ def test_resume_with_other_packages_or_threads_says_that_bits_may_differ(
         "train: {batch_size: 4, checkpoint_every: 1}"
     )
     folder = runs.run(recipe, stop_after=stop_after, until=until)
-    now = recorded(folder, "environment")
-    threads, torch = now["torch_threads"], now["packages"]["torch"]
-    before = {**now, "torch_threads": threads + 1, "packages": {**now["packages"], "torch": "1.0"}}
-    record(folder, ["environment"], {**before, "cpus": 1000})
-    said = runs.latte("run", "recipe.yaml", "--set=output=runs")
-    assert said.code == 0, said.err
-    (warning,) = re.findall(r"warning: (.* bit-identical)$", said.err, re.MULTILINE | re.DOTALL)
+    environment = recorded(folder, "environment")
+    threads, torch = environment["torch_threads"], environment["packages"]["torch"]
+    earlier_packages = {**environment["packages"], "torch": "1.0"}
+    earlier_environment = {
+        **environment,
+        "torch_threads": threads + 1,
+        "packages": earlier_packages,
+    }
+    record(folder, ["environment"], {**earlier_environment, "cpus": 1000})
+    ended = runs.latte("run", "recipe.yaml", "--set=output=runs")
+    assert ended.code == 0, ended.err
+    (warning,) = re.findall(r"warning: (.* bit-identical)$", ended.err, re.MULTILINE | re.DOTALL)
     assert " ".join(warning.split()) == (
         f"this run started with packages.torch 1.0, torch_threads {threads + 1} and resumed with "
         f"packages.torch {torch}, torch_threads {threads}, so results may not be bit-identical"
@@ -280,9 +288,9 @@ def test_finished_run_in_another_environment_is_reused_in_silence(tmp_path: Path
     runs = TinyRuns(tmp_path)
     folder = runs.run("prototypes: templates\ntrain: {max_steps: 0}")
     record(folder, ["environment", "packages", "torch"], "1.0")
-    said = runs.latte("run", "recipe.yaml", "--set=output=runs")
-    assert said.code == 0, said.err
-    assert "bit-identical" not in " ".join(said.err.split())
+    ended = runs.latte("run", "recipe.yaml", "--set=output=runs")
+    assert ended.code == 0, ended.err
+    assert "bit-identical" not in " ".join(ended.err.split())
 
 
 def test_exact_copies_among_the_training_images_are_counted(recipe: Path, tmp_path: Path) -> None:

@@ -44,9 +44,11 @@ descriptions:
 def with_two(recipe: Path, image: str = "prompt: one", group: str = "prompt: many") -> Path:
     text = recipe.read_text()
     assert ONE in text or "describers:" in text
-    before, _, after = text.partition("describer")
-    after = after[after.index("labels:") :]
-    recipe.write_text(before + TWO.replace("IMAGE", image).replace("GROUP", group) + after)
+    recipe_start, _, recipe_end = text.partition("describer")
+    recipe_end = recipe_end[recipe_end.index("labels:") :]
+    recipe.write_text(
+        recipe_start + TWO.replace("IMAGE", image).replace("GROUP", group) + recipe_end
+    )
     return recipe
 
 
@@ -109,14 +111,14 @@ def test_a_run_with_several_texts_goes_on_after_a_stop_to_the_bit(
 ) -> None:
     with_two(recipe, "prompt: [one, other], weight: 2.0", "samples: 2, groups_per_class: 2")
     stepwise, _ = run_with_echo(recipe, until="describe")
-    asked = [entry for entry in Echo.log if not entry.startswith("close")]
-    assert sum(int(entry.split()[-1]) for entry in asked) <= 12 * 2 + 3 * 2 * 2
+    asked_entries = [entry for entry in Echo.log if not entry.startswith("close")]
+    assert sum(int(entry.split()[-1]) for entry in asked_entries) <= 12 * 2 + 3 * 2 * 2
     run_with_echo(recipe)
     assert Echo.log == [], "the texts are there"
     copy = tmp_path / "copy"
     stepwise.rename(copy)
-    whole, _ = run_with_echo(recipe)
-    assert_same_results(copy, whole)
+    uninterrupted, _ = run_with_echo(recipe)
+    assert_same_results(copy, uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,9 @@ def test_frozen_features_of_several_texts_are_their_normalised_mean(recipe: Path
     loaded = load_recipe(with_two(recipe, "prompt: [one, other]", "samples: 3"), registry)
     workspace = Workspace(loaded, registry, progress, run_folder(loaded, None))
     images = find_images(workspace)
-    found = describe(workspace, images, compute_zero_shot(workspace, images))
-    assert found is not None
-    bank, _ = found
+    described = describe(workspace, images, compute_zero_shot(workspace, images))
+    assert described is not None
+    bank, _ = described
     bank.save(workspace.folder.descriptions)
     texts = FrozenTexts(workspace, bank)
     for name, entries in (
@@ -155,7 +157,7 @@ def test_frozen_features_of_several_texts_are_their_normalised_mean(recipe: Path
         ("group", [entry["group"]["texts"] for entry in written(workspace.folder.path)]),
     ):
         with torch.no_grad():
-            encoded = [workspace.frozen_clip.encode_texts(said) for said in entries]
+            encoded = [workspace.frozen_clip.encode_texts(entry_texts) for entry_texts in entries]
         expected = normalize(torch.stack([features.mean(dim=0) for features in encoded]), dim=1)
         torch.testing.assert_close(texts.named(name), expected)
         torch.testing.assert_close(texts.of(bank.zero_shot_labels)[name], expected)

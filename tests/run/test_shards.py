@@ -44,25 +44,25 @@ def files(folder: Path) -> set[str]:
 def test_after_all_shards_a_run_finds_every_text(
     recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = []
+    outputs = []
     for shard in ("1/3", "2/3", "3/3", "2/3"):
         assert describe(recipe, "--shard", shard) == 0
-        said.append(capsys.readouterr().out)
-    sizes = [int(line.split(": ")[1].split(" of ")[0]) for line in said]
+        outputs.append(capsys.readouterr().out)
+    sizes = [int(line.split(": ")[1].split(" of ")[0]) for line in outputs]
     assert sum(sizes[:3]) == REQUESTS
-    assert said[1] == (
+    assert outputs[1] == (
         f"shard 2/3: {sizes[1]} of {REQUESTS} requests, {sizes[1]} written, 0 were there\n"
     )
-    assert said[3] == (
+    assert outputs[3] == (
         f"shard 2/3: {sizes[1]} of {REQUESTS} requests, 0 written, {sizes[1]} were there\n"
     )
     (folder,) = Path("runs").iterdir()
     assert files(folder) == {f"shards/{i}-of-3/.lock" for i in (1, 2, 3)}
 
-    asked = noting.asked
-    assert len(asked) == len(set(asked)) == REQUESTS
+    questions = noting.asked
+    assert len(questions) == len(set(questions)) == REQUESTS
     assert run_command_line(["run", str(recipe), *USE, "--quiet", "--until", "describe"]) == 0
-    assert noting.asked == asked
+    assert noting.asked == questions
     assert (folder / "descriptions.jsonl").exists()
 
 
@@ -146,12 +146,12 @@ def test_shard_reports_refusals_and_counts(
     monkeypatch.setenv("REFUSE", "")
     everything = ["describe", str(recipe), *USE, "--shard", "1/2", "--quiet"]
     assert run_command_line(everything) == 0
-    asked = len(noting.asked)
+    question_count = len(noting.asked)
     assert run_command_line(everything) == 0
-    assert len(noting.asked) == asked
+    assert len(noting.asked) == question_count
     monkeypatch.setenv("REFUSE", "-")
     assert run_command_line([*everything, "--ask-again"]) == 0
-    assert len(noting.asked) == 2 * asked
+    assert len(noting.asked) == 2 * question_count
 
 
 @pytest.mark.slow
@@ -165,25 +165,25 @@ def test_of_two_workers_one_is_killed_and_no_more_than_its_open_batch_is_lost(
         for i in (1, 2)
     ]
     victim, survivor = workers
-    wait_until(lambda: all(len(noting.asked_by(one.pid)) == 4 for one in workers), workers)
+    wait_until(lambda: all(len(noting.asked_by(worker.pid)) == 4 for worker in workers), workers)
     os.kill(victim.pid, signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
     hold.unlink()
     output, _ = survivor.communicate(timeout=120)
     assert survivor.returncode == 0, output
-    before = Counter(noting.asked)
-    assert set(before.values()) == {1}
-    assert len(before) < REQUESTS
+    asked_before_kill = Counter(noting.asked)
+    assert set(asked_before_kill.values()) == {1}
+    assert len(asked_before_kill) < REQUESTS
 
-    rest = [
+    later_workers = [
         noting.start("describe", recipe, *USE, "--shard", f"{i}/3", "--quiet") for i in (1, 2, 3)
     ]
-    for worker in rest:
+    for worker in later_workers:
         output, _ = worker.communicate(timeout=120)
         assert worker.returncode == 0, output
-    asked = Counter(noting.asked)
-    twice = {question for question, times in asked.items() if times > 1}
-    assert len(asked) == REQUESTS
+    times_asked = Counter(noting.asked)
+    twice = {question for question, times in times_asked.items() if times > 1}
+    assert len(times_asked) == REQUESTS
     assert twice == set(noting.asked_by(victim.pid)[2:]), "its first batch was stored"
 
     asked_by_shards = noting.asked
@@ -195,5 +195,7 @@ def wait_until(ready: Callable[[], bool], workers: list[subprocess.Popen[str]]) 
     deadline = time.monotonic() + 120
     while not ready():
         assert time.monotonic() < deadline, "the moment to kill never came"
-        assert all(one.poll() is None for one in workers), "a worker ended before it was killed"
+        assert all(worker.poll() is None for worker in workers), (
+            "a worker ended before it was killed"
+        )
         time.sleep(0.005)

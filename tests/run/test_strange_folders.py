@@ -28,11 +28,11 @@ def latte(capsys: pytest.CaptureFixture[str]) -> Check:
 
     def call(*arguments: str | Path) -> str:
         capsys.readouterr()
-        ended = run_command_line([str(one) for one in arguments])
-        said = capsys.readouterr()
-        assert ended == 2, said.out + said.err
-        assert "Traceback" not in said.err
-        return said.err
+        ended = run_command_line([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert ended == 2, captured.out + captured.err
+        assert "Traceback" not in captured.err
+        return captured.err
 
     return call
 
@@ -78,9 +78,9 @@ def test_links_out_of_the_run_folder_are_never_written_through(
         path.unlink()
         path.symlink_to(copied_run.parent / f"was-{name}")
     of_run = [finished_run.recipe, "--set", f"output={copied_run.parent}"]
-    said = latte(command, *(of_run if command == "run" else [copied_run]), "--quiet")
-    assert "this link leads out of the run folder" in said
-    assert str(path) in said
+    error_output = latte(command, *(of_run if command == "run" else [copied_run]), "--quiet")
+    assert "this link leads out of the run folder" in error_output
+    assert str(path) in error_output
     assert_untouched(precious)
 
 
@@ -140,9 +140,9 @@ def test_learner_named_like_a_path_is_an_error(
         about["learners"] = [outside, "main"]
 
     change_prototypes(copied_run, rename)
-    said = latte("predict", copied_run, photo, "--quiet")
-    assert "a learner has a name that no recipe can give it" in said
-    assert "models/adapted/prototypes.safetensors" in said
+    error_output = latte("predict", copied_run, photo, "--quiet")
+    assert "a learner has a name that no recipe can give it" in error_output
+    assert "models/adapted/prototypes.safetensors" in error_output
 
 
 @pytest.mark.parametrize(
@@ -176,5 +176,5 @@ def test_damaged_prototype_metadata_is_an_error(
     notes: object, copied_run: Path, photo: Path, latte: Check
 ) -> None:
     change_prototypes(copied_run, lambda *_: notes)
-    said = latte("predict", copied_run, photo, "--quiet")
-    assert "prototypes.safetensors: this file is damaged" in said
+    error_output = latte("predict", copied_run, photo, "--quiet")
+    assert "prototypes.safetensors: this file is damaged" in error_output

@@ -66,13 +66,13 @@ class Together:
         """Process ids by rank."""
         agent = self.process.pid
         children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
-        found = {}
+        process_ids = {}
         for child in children:
             reported = Path(f"/proc/{child}/environ").read_text().split("\0")
             for value in reported:
                 if value.startswith("RANK="):
-                    found[int(value.removeprefix("RANK="))] = int(child)
-        return found
+                    process_ids[int(value.removeprefix("RANK="))] = int(child)
+        return process_ids
 
     def kill_when(self, rank: int, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 120
@@ -90,14 +90,14 @@ class Together:
 
 def _without_torchrun(text: str) -> list[str]:
     """Return only the lines of latte, without torchrun's report."""
-    own = text.partition("Traceback (most recent call last)")[0].splitlines()
-    return [line for line in own if line and not re.match(r"[WEI]\d{4} |\*", line)]
+    latte_lines = text.partition("Traceback (most recent call last)")[0].splitlines()
+    return [line for line in latte_lines if line and not re.match(r"[WEI]\d{4} |\*", line)]
 
 
 def steps(folder: Path) -> int:
     """Return the step of the newest checkpoint below `folder`."""
-    found = [path.name for path in folder.glob("runs/*/checkpoints/step-*")]
-    return max((int(name.removeprefix("step-")) for name in found), default=0)
+    checkpoint_names = [path.name for path in folder.glob("runs/*/checkpoints/step-*")]
+    return max((int(name.removeprefix("step-")) for name in checkpoint_names), default=0)
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -106,30 +106,30 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def the_run(folder: Path) -> Path:
-    (found,) = (folder / "runs").iterdir()
-    return found
+    (run_folder,) = (folder / "runs").iterdir()
+    return run_folder
 
 
-def assert_close_results(found: Path, expected: Path) -> None:
+def assert_close_results(actual: Path, expected: Path) -> None:
     """Compare two runs: numbers may differ by rounding, texts and labels may not."""
-    one, other = (
-        load_file(each / "models/adapted/prototypes.safetensors") for each in (found, expected)
+    actual_prototypes, expected_prototypes = (
+        load_file(each / "models/adapted/prototypes.safetensors") for each in (actual, expected)
     )
-    for name, value in other.items():
-        torch.testing.assert_close(one[name], value, rtol=0, atol=TOLERANCE)
-    rows = [_metrics(each) for each in (found, expected)]
+    for name, value in expected_prototypes.items():
+        torch.testing.assert_close(actual_prototypes[name], value, rtol=0, atol=TOLERANCE)
+    rows = [_metrics(each) for each in (actual, expected)]
     assert len(rows[0]) == len(rows[1])
-    for mine, its in zip(*rows, strict=True):
-        assert mine.pop("event") == its.pop("event")
-        assert mine == pytest.approx(its, rel=TOLERANCE, abs=TOLERANCE)
-    assert_close_labels(found, expected)
+    for actual_row, expected_row in zip(*rows, strict=True):
+        assert actual_row.pop("event") == expected_row.pop("event")
+        assert actual_row == pytest.approx(expected_row, rel=TOLERANCE, abs=TOLERANCE)
+    assert_close_labels(actual, expected)
     name = "descriptions.jsonl"
-    assert (found / name).read_bytes() == (expected / name).read_bytes()
+    assert (actual / name).read_bytes() == (expected / name).read_bytes()
 
 
-def assert_close_labels(found: Path, expected: Path) -> None:
+def assert_close_labels(actual: Path, expected: Path) -> None:
     """Compare the pseudo-labels of two runs: confidence may differ by rounding."""
-    rows = [_rows(each / "pseudo_labels.csv") for each in (found, expected)]
+    rows = [_rows(each / "pseudo_labels.csv") for each in (actual, expected)]
     confidence = [[float(row.pop("confidence")) for row in each] for each in rows]
     assert rows[0] == rows[1]
     assert confidence[0] == pytest.approx(confidence[1], rel=0, abs=TOLERANCE)
@@ -165,9 +165,9 @@ def test_kill_of_one_process_ends_all_and_another_world_size_resumes(
     assert any("the same command goes on" in line for line in complaints)
     assert leftovers(folder) == []
     assert 7 <= steps(folder) < 60
-    found, _, progress = run(recipe, *LONG, output=folder / "runs")
+    resumed, _, progress = run(recipe, *LONG, output=folder / "runs")
     assert any(line.startswith("train: continuing after step") for line in progress.lines)
-    assert_close_results(found, expected)
+    assert_close_results(resumed, expected)
 
 
 @pytest.mark.slow
@@ -179,19 +179,19 @@ def test_several_processes_give_the_results_of_one(
     folder = folder_of(tmp_path, "together")
     code, output, complaints = Together(recipe, folder, count, CONTROL).end()
     assert (code, complaints) == (0, [])
-    found = the_run(folder)
+    shared_run = the_run(folder)
     assert output.count("run folder: ") == output.count("report: ") == 1
-    assert_close_results(found, expected)
+    assert_close_results(shared_run, expected)
     names = [
         {path.relative_to(each).as_posix() for path in each.rglob("*") if path.is_file()}
-        for each in (found, expected)
+        for each in (shared_run, expected)
     ]
     assert names[0] == names[1]
 
-    before = {path: path.stat().st_mtime_ns for path in found.rglob("*.safetensors")}
+    times = {path: path.stat().st_mtime_ns for path in shared_run.rglob("*.safetensors")}
     code, output, complaints = Together(recipe, folder, count, CONTROL).end()
     assert (code, complaints) == (0, [])
-    assert {path: path.stat().st_mtime_ns for path in found.rglob("*.safetensors")} == before
+    assert {path: path.stat().st_mtime_ns for path in shared_run.rglob("*.safetensors")} == times
 
 
 @pytest.mark.slow
@@ -205,27 +205,29 @@ def test_several_processes_follow_the_verdict_of_the_first(
     code, output, complaints = Together(recipe, folder, 2, keeps, PYTHONPATH=path).end()
     assert (code, complaints) == (0, [])
     assert "Kept zero-shot CLIP" in output
-    found = the_run(folder)
+    shared_run = the_run(folder)
     for name in ("models/adapted/prototypes.safetensors", "pseudo_labels.csv"):
-        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+        assert (shared_run / name).read_bytes() == (expected / name).read_bytes(), name
     for place in (("train",), ("evaluate", "present")):
-        assert recorded(found, *place) == recorded(expected, *place)
-    assert_close_results(found, expected)
-    names = [{one.name for one in (each / "models").rglob("*")} for each in (found, expected)]
+        assert recorded(shared_run, *place) == recorded(expected, *place)
+    assert_close_results(shared_run, expected)
+    names = [
+        {path.name for path in (each / "models").rglob("*")} for each in (shared_run, expected)
+    ]
     assert names[0] == names[1]
 
 
 @pytest.mark.slow
 def test_resume_after_main_process_is_killed_is_bit_identical(recipe: Path, tmp_path: Path) -> None:
-    whole, folder = folder_of(tmp_path, "whole"), folder_of(tmp_path, "killed")
-    assert Together(recipe, whole, 2, *LONG).end()[0] == 0
+    uninterrupted, folder = folder_of(tmp_path, "whole"), folder_of(tmp_path, "killed")
+    assert Together(recipe, uninterrupted, 2, *LONG).end()[0] == 0
     killed = Together(recipe, folder, 2, *LONG)
     killed.kill_when(0, lambda: steps(folder) >= 7)
     code, _, complaints = killed.end(timeout=120)
     assert code != 0
     assert complaints.count(LOST) == 1
     assert Together(recipe, folder, 2, *LONG).end()[0] == 0
-    assert_same_results(the_run(folder), the_run(whole))
+    assert_same_results(the_run(folder), the_run(uninterrupted))
 
 
 @pytest.mark.slow
@@ -236,8 +238,8 @@ def test_kill_while_describing_loses_no_text_and_ends_all_processes(
     hold = folder / "hold"
     hold.touch()
     changes = {"PYTHONPATH": f"{noting.plugin}{os.pathsep}{REPOSITORY}", "HOLD": str(hold)}
-    use = "describer={use: noting, batch: 2}"
-    killed = Together(recipe, folder, 2, use, **changes)
+    describer_setting = "describer={use: noting, batch: 2}"
+    killed = Together(recipe, folder, 2, describer_setting, **changes)
     killed.kill_when(1, lambda: len(noting.asked) >= 6)
     began = time.monotonic()
     code, _, complaints = killed.end(timeout=120)
@@ -245,29 +247,29 @@ def test_kill_while_describing_loses_no_text_and_ends_all_processes(
     assert complaints.count(LOST) == 1
     assert time.monotonic() - began < 30
     hold.unlink()
-    before = len(noting.asked)
-    assert Together(recipe, folder, 2, use, **changes).end()[0] == 0
+    question_count = len(noting.asked)
+    assert Together(recipe, folder, 2, describer_setting, **changes).end()[0] == 0
     assert len(set(noting.asked)) == 24
-    assert len(noting.asked) <= 24 + before, "at most what was not stored is asked again"
+    assert len(noting.asked) <= 24 + question_count, "at most what was not stored is asked again"
 
 
 @pytest.mark.slow
 def test_kill_on_one_of_two_machines_ends_both(recipe: Path, tmp_path: Path) -> None:
     """Two torchruns on one machine simulate two machines."""
     folder = folder_of(tmp_path, "together")
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("localhost", 0))
+        port = free_socket.getsockname()[1]
     meeting = ("--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", "squares")
     meeting = (*meeting, "--rdzv-endpoint", f"localhost:{port}")
     long = (*LONG, "train.max_epochs=400")
     machines = [Together(recipe, folder, 1, *long, meeting=meeting) for _ in range(2)]
     deadline = time.monotonic() + 240
     while steps(folder) < 7:
-        assert all(one.process.poll() is None for one in machines)
+        assert all(machine.process.poll() is None for machine in machines)
         assert time.monotonic() < deadline, "the moment to kill never came"
         time.sleep(0.01)
-    victim, survivor = sorted(machines, key=lambda one: 1 not in one.workers())
+    victim, survivor = sorted(machines, key=lambda machine: 1 not in machine.workers())
     os.kill(victim.workers()[1], signal.SIGKILL)
     code, _, complaints = survivor.end(timeout=120)
     assert code != 0

@@ -38,14 +38,14 @@ def test_run_resumes_with_equal_bits_and_saves_a_plain_model(
         "train.checkpoint_every=1",
     )
     folder, _, _ = run(recipe, *overrides)
-    whole = tmp_path / "whole"
-    shutil.copytree(folder, whole)
+    uninterrupted = tmp_path / "whole"
+    shutil.copytree(folder, uninterrupted)
     shutil.rmtree(folder / "models/adapted/model")
     newest = max(folder.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
     _, _, progress = run(recipe, *overrides)
     assert any(line.startswith("train: continuing after step") for line in progress.lines)
-    assert_same_results(folder, whole)
+    assert_same_results(folder, uninterrupted)
     frozen, _, _ = run(recipe, "trainable=none")
     assert {*load_file(folder / WEIGHTS)} == {*load_file(frozen / WEIGHTS)}
     assert (folder / WEIGHTS).read_bytes() != (frozen / WEIGHTS).read_bytes()
@@ -61,7 +61,7 @@ def no_peft(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         "latte.components.trainable.importlib.util.find_spec",
-        lambda name, *more: None if name == "peft" else find(name, *more),
+        lambda name, *arguments: None if name == "peft" else find(name, *arguments),
     )
 
 
@@ -72,9 +72,9 @@ def test_missing_peft_is_reported_before_any_stage(
     recipe: Path, capsys: pytest.CaptureFixture[str], command: str, override: str
 ) -> None:
     assert run_command_line([command, str(recipe), "--set", override]) == 2
-    said = capsys.readouterr().err
-    assert "this needs the package peft" in said
-    assert 'pip install "latte-clip[peft]"' in said
+    error_output = capsys.readouterr().err
+    assert "this needs the package peft" in error_output
+    assert 'pip install "latte-clip[peft]"' in error_output
     assert not (recipe.parent / "runs").exists()
 
 
@@ -102,13 +102,13 @@ def test_unfit_backbone_names_the_line_of_the_recipe(
     listed: bool,
 ) -> None:
     lines = recipe.read_text().splitlines()
-    lines = [one for one in lines if not one.startswith(("loss:", "prototypes:"))]
+    lines = [line for line in lines if not line.startswith(("loss:", "prototypes:"))]
     lines += ["learners:", "- name: own"] if listed else []
-    chosen = {"trainable": trainable, "loss": loss}
-    lines += [f"{'  ' if listed else ''}{name}: {value}" for name, value in chosen.items()]
+    settings = {"trainable": trainable, "loss": loss}
+    lines += [f"{'  ' if listed else ''}{name}: {value}" for name, value in settings.items()]
     recipe.write_text("\n".join(lines))
     assert run_command_line(["run", str(recipe)]) == 2
-    said = capsys.readouterr().err
-    assert message in said
+    error_output = capsys.readouterr().err
+    assert message in error_output
     line = len(lines) - (key != "loss")
-    assert f"squares.yaml:{line} {'learners.0.' if listed else ''}{key}:" in said
+    assert f"squares.yaml:{line} {'learners.0.' if listed else ''}{key}:" in error_output

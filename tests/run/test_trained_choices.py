@@ -30,7 +30,7 @@ class Knowing(Describer[NoOptions]):
         return [""] * len(requests)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        return [self._choice(one) for one in requests]
+        return [self._choice(request) for request in requests]
 
     def _choice(self, request: ChoiceRequest) -> Choice:
         means = request.images[0].open().resize((1, 1)).getpixel((0, 0))
@@ -59,9 +59,9 @@ def test_answers_label_the_images_of_a_run_that_trains(
     recipe = load_recipe(path, registry, changes)
     results = run_recipe(recipe, registry, RecordedProgress(), output=tmp_path / "runs")
     assert results is not None
-    kept = {one.purpose: one.kept for one in results.record.train.questions}
-    assert kept["controls"] == 8
-    assert kept["images"] > 0
+    kept_counts = {counts.purpose: counts.kept for counts in results.record.train.questions}
+    assert kept_counts["controls"] == 8
+    assert kept_counts["images"] > 0
     with (results.folder / "pseudo_labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     right = {

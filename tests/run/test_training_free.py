@@ -49,11 +49,11 @@ def test_a_run_without_training_adapts_prototypes_alone(recipe: Path) -> None:
 
 
 def test_descriptions_change_training_free_prototypes(recipe: Path) -> None:
-    one, _, _ = run(recipe, *TRAINING_FREE)
-    other, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
+    with_descriptions, _, _ = run(recipe, *TRAINING_FREE)
+    class_only, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
     weights = [
-        load_file(it / "models/adapted/prototypes.safetensors")["main.weights"]
-        for it in (one, other)
+        load_file(folder / "models/adapted/prototypes.safetensors")["main.weights"]
+        for folder in (with_descriptions, class_only)
     ]
     assert not torch.allclose(weights[0], weights[1], atol=1e-3)
 
@@ -62,13 +62,13 @@ def test_cached_run_encodes_and_decodes_nothing_and_is_identical(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = (*TRAINING_FREE, "reporters=[]")
-    cold, _, first = run(recipe, *settings, output=tmp_path / "cold")
-    assert "encode descriptions `image`" in {task.name for task in first.tasks}
+    cold, _, cold_progress = run(recipe, *settings, output=tmp_path / "cold")
+    assert "encode descriptions `image`" in {task.name for task in cold_progress.tasks}
     for module in (scan, data_images):
         monkeypatch.setattr(module, "decode_image", lambda data: pytest.fail("an image is decoded"))
-    warm, _, second = run(recipe, *settings, output=tmp_path / "warm")
+    warm, _, warm_progress = run(recipe, *settings, output=tmp_path / "warm")
     assert_same_results(cold, warm)
-    assert {task.name for task in second.tasks} <= {"check images", "check test images"}
+    assert {task.name for task in warm_progress.tasks} <= {"check images", "check test images"}
 
 
 def test_controls_share_the_frozen_clip(recipe: Path) -> None:
@@ -80,8 +80,10 @@ def test_controls_share_the_frozen_clip(recipe: Path) -> None:
 def test_controls_share_the_memory_of_cached_images(recipe: Path) -> None:
     workspace = workspace_of(recipe)
     control = workspace.control(workspace.recipe, workspace.folder)
-    one, other = (find_images(it).training.cache.pixels(0) for it in (workspace, control))
-    assert numpy.shares_memory(one, other)
+    run_pixels, control_pixels = (
+        find_images(place).training.cache.pixels(0) for place in (workspace, control)
+    )
+    assert numpy.shares_memory(run_pixels, control_pixels)
 
 
 def test_results_of_a_run_are_freed_before_its_controls(
@@ -90,7 +92,7 @@ def test_results_of_a_run_are_freed_before_its_controls(
     outcomes: list[ReferenceType[Outcome]] = []
 
     def judge(*arguments: Any) -> tuple[Outcome, Any]:
-        assert not any(one() for one in outcomes)
+        assert not any(reference() for reference in outcomes)
         outcome, facts = judge_model(*arguments)
         outcomes.append(ref(outcome))
         return outcome, facts
@@ -111,11 +113,11 @@ def test_a_control_with_another_clip_loads_its_own(
     monkeypatch.setattr("latte.backbone.load.load_backbone", load_nothing)
     workspace = workspace_of(recipe)
     same = workspace.control(workspace.recipe, workspace.folder)
-    other = workspace.control(
+    with_other_clip = workspace.control(
         load_recipe(recipe, load_registry(), ["backbone.model=RN50"]), workspace.folder
     )
     assert same.frozen_clip is workspace.frozen_clip
-    assert vars(other.frozen_clip)["loaded"] == "RN50"
+    assert vars(with_other_clip.frozen_clip)["loaded"] == "RN50"
 
 
 def workspace_of(recipe: Path, *overrides: str) -> Workspace:
@@ -126,9 +128,9 @@ def workspace_of(recipe: Path, *overrides: str) -> Workspace:
 
 
 def bank_of(workspace: Workspace, images: Images) -> DescriptionBank:
-    found = describe(workspace, images, compute_zero_shot(workspace, images))
-    assert found is not None
-    return found[0]
+    described = describe(workspace, images, compute_zero_shot(workspace, images))
+    assert described is not None
+    return described[0]
 
 
 class TestFrozenTexts:
@@ -148,9 +150,9 @@ class TestFrozenTexts:
 
     def test_rows_are_the_features_of_the_descriptions(self, texts: FrozenTexts) -> None:
         labels = torch.arange(12) % 3
-        found = texts.of(labels)
-        assert [*found] == ["class", "image", "group"]
-        for name, features in found.items():
+        features_by_name = texts.of(labels)
+        assert [*features_by_name] == ["class", "image", "group"]
+        for name, features in features_by_name.items():
             with torch.no_grad():
                 expected = self.encode(self.said(name, labels))
             torch.testing.assert_close(features, expected)
@@ -171,17 +173,17 @@ class TestFrozenTexts:
             gc.enable()
 
     def test_named_features_are_those_of_the_zero_shot_labels(self, texts: FrozenTexts) -> None:
-        found = texts.of(self.bank.zero_shot_labels)
-        for name in found:
-            assert torch.equal(texts.named(name), found[name])
+        features_by_name = texts.of(self.bank.zero_shot_labels)
+        for name in features_by_name:
+            assert torch.equal(texts.named(name), features_by_name[name])
         with pytest.raises(KeyError):
             texts.named("caption")
 
     def test_description_is_encoded_once_at_its_first_use(self, texts: FrozenTexts) -> None:
         assert isinstance(self.progress, RecordedProgress)
-        before = len(self.progress.tasks)
+        task_count = len(self.progress.tasks)
         texts.named("image")
         texts.named("image")
-        assert [task.name for task in self.progress.tasks[before:]] == [
+        assert [task.name for task in self.progress.tasks[task_count:]] == [
             "encode descriptions `image`"
         ]

@@ -32,11 +32,11 @@ print(during - before, after - before, peak_memory_mb("cpu") - before)
 
 def test_peak_memory_is_that_since_measuring_started() -> None:
     """Measured in a new process, without the memory of earlier tests."""
-    said = subprocess.check_output([sys.executable, "-c", IN_A_NEW_PROCESS], text=True)
-    during, after, anew = map(float, said.split())
-    assert 90 <= during <= 150
-    assert 90 <= after <= 150
-    assert anew < 50
+    printed = subprocess.check_output([sys.executable, "-c", IN_A_NEW_PROCESS], text=True)
+    peak_with_tensor, peak_after_freeing, peak_since_restart = map(float, printed.split())
+    assert 90 <= peak_with_tensor <= 150
+    assert 90 <= peak_after_freeing <= 150
+    assert peak_since_restart < 50
 
 
 def test_peak_memory_is_unknown_without_proc(
@@ -51,4 +51,4 @@ def test_peak_memory_is_unknown_without_proc(
 def test_every_stage_records_its_peak_memory(recipe: Path) -> None:
     folder, _, _ = run(recipe)
     records = recorded(folder, "stages").values()
-    assert all(one["peak_memory_mb"] > 50 for one in records)
+    assert all(stage_record["peak_memory_mb"] > 50 for stage_record in records)
