@@ -90,15 +90,15 @@ def _described(name: str, value: Any) -> Iterator[str]:
 
 def _members(owner: type) -> Iterator[str]:
     """Yield the public members that the class itself defines: fields, methods, properties."""
-    made = dataclasses.is_dataclass(owner)
-    if made and hasattr(owner, "__pydantic_config__"):  # pydantic's signature has more
+    is_dataclass = dataclasses.is_dataclass(owner)
+    if is_dataclass and hasattr(owner, "__pydantic_config__"):  # pydantic's signature has more
         yield f"__init__({', '.join(_fields(owner))})"
-    elif made:
+    elif is_dataclass:
         yield f"__init__{_signature(owner)}"
     else:
         yield from _fields(owner)
     for name, member in vars(owner).items():
-        if name.startswith("_") and (made or name not in ("__init__", "__call__")):
+        if name.startswith("_") and (is_dataclass or name not in ("__init__", "__call__")):
             continue
         if hasattr(member, "_pytestfixturefunction"):  # which pytest 8.3 still calls functions
             continue

@@ -54,17 +54,17 @@ class First(Describer[NoOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
         self.written.extend(requests)
         return [
-            Refusal("no") if "secret" in one.prompt else f"one\ntwo of {one.prompt}"
-            for one in requests
+            Refusal("no") if "secret" in request.prompt else f"one\ntwo of {request.prompt}"
+            for request in requests
         ]
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
         self.sent.extend(requests)
         return [
             Refusal("no")
-            if "secret" in one.prompt
-            else one.choice([1] + [0] * (len(one.letters) - 1))
-            for one in requests
+            if "secret" in request.prompt
+            else request.choice([1] + [0] * (len(request.letters) - 1))
+            for request in requests
         ]
 
     def close(self) -> None:
@@ -90,7 +90,9 @@ class Counting(First):
         self.calls += 1
         if self.calls == self.killed:
             raise KeyboardInterrupt
-        self.spent += sum(600 if int(one.images[0].key[4:]) < 16 else 1000 for one in requests)
+        self.spent += sum(
+            600 if int(request.images[0].key[4:]) < 16 else 1000 for request in requests
+        )
         return super().choose(requests)
 
 
@@ -114,14 +116,16 @@ class Asking(PseudoLabeler[AskingOptions]):
     def on_epoch_start(self, *arguments: Any) -> EpochInfo:
         questions = self.start_.questions
         assert questions is not None
-        own = self.start_.encode_names(self.start_.class_names)
-        assert torch.allclose(own, self.start_.class_features, atol=1e-6)
+        class_features = self.start_.encode_names(self.start_.class_names)
+        assert torch.allclose(class_features, self.start_.class_features, atol=1e-6)
         sheet = ChoiceRequest((questions.sheet([0, 1]),), "sheet?", self.start_.class_names)
         questions.choose("sheets", [sheet])
         images = [questions.image(row) for row in range(len(self.start_.image_features))]
-        asked = [ChoiceRequest((one,), "which?", self.start_.class_names) for one in images]
-        found = questions.choose("images", asked)
-        questions.note("images", kept=sum(one is not None for one in found), contradictory=1)
+        requests = [ChoiceRequest((image,), "which?", self.start_.class_names) for image in images]
+        choices = questions.choose("images", requests)
+        questions.note(
+            "images", kept=sum(choice is not None for choice in choices), contradictory=1
+        )
         if (gain := self.options.gain) is not None:
             questions.note_gain(ExpectedGain(gain, 0.0, 2 * gain))
         return EpochInfo()

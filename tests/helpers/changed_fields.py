@@ -27,11 +27,11 @@ def other_values(value: object) -> tuple[Any, ...]:
         case bool():
             return (not value,)
         case int():
-            return tuple(one for one in WHOLE if one != value)
+            return tuple(number for number in WHOLE if number != value)
         case float():
             return REAL
         case str():
-            return tuple(one for one in TEXTS if one != value)
+            return tuple(text for text in TEXTS if text != value)
     return ()
 
 
@@ -84,10 +84,10 @@ TENSOR_CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "half precision": Tensor.half,
     "double precision": Tensor.double,
     "whole numbers": Tensor.long,
-    "narrower": lambda one: one[..., :-1].contiguous(),
-    "a row less": lambda one: one[:-1].contiguous(),
-    "a row more": lambda one: torch.cat([one, one[:1]]),
-    "another shape": lambda one: one.unsqueeze(0),
+    "narrower": lambda tensor: tensor[..., :-1].contiguous(),
+    "a row less": lambda tensor: tensor[:-1].contiguous(),
+    "a row more": lambda tensor: torch.cat([tensor, tensor[:1]]),
+    "another shape": lambda tensor: tensor.unsqueeze(0),
 }
 
 

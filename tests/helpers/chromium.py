@@ -91,9 +91,9 @@ class Page:
 
     def evaluate(self, script: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        evaluated = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in evaluated, evaluated["exceptionDetails"]
+        return evaluated["result"].get("value")
 
     def wait_for(self, script: str, seconds: float = 20) -> None:
         """Wait until a JavaScript expression is true. Raises `AssertionError` if it stays false."""
@@ -118,8 +118,8 @@ class Page:
         box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
         self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
         x, y = (
-            self.evaluate(f"{box}.{one} + {box}.{size} / 2")
-            for one, size in (("x", "width"), ("y", "height"))
+            self.evaluate(f"{box}.{axis} + {box}.{size} / 2")
+            for axis, size in (("x", "width"), ("y", "height"))
         )
         self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
@@ -127,17 +127,20 @@ class Page:
     def complaints(self) -> list[str]:
         """Return errors and warnings of console, policy and scripts."""
         methods = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        return [json.dumps(one["params"]) for one in self.events if one["method"] in methods]
+        return [json.dumps(event["params"]) for event in self.events if event["method"] in methods]
 
     def requests(self) -> list[str]:
         """Return requested addresses, without the page itself and its `data:` URIs."""
         sent = (
-            one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"
+            event["params"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
         )
         return [
-            one["request"]["url"]
-            for one in sent
-            if one.get("type") != "Document" and not one["request"]["url"].startswith("data:")
+            request["request"]["url"]
+            for request in sent
+            if request.get("type") != "Document"
+            and not request["request"]["url"].startswith("data:")
         ]
 
     def _send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:

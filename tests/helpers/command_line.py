@@ -32,7 +32,7 @@ def latte_in_process(capsys: pytest.CaptureFixture[str]) -> Latte:
 
     def call(*arguments: str | Path, code: int = 0) -> Said:
         capsys.readouterr()
-        ended = run_command_line([str(one) for one in arguments])
+        ended = run_command_line([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         assert ended == code, captured.out + captured.err
         return Said(captured.out, captured.err)

@@ -40,9 +40,9 @@ class Command:
 
 def blocks(page: Path, language: str) -> Iterator[str]:
     """Yield the code blocks of a page in one language."""
-    for found in _BLOCK.finditer(page.read_text(encoding="utf-8")):
-        if found[1] == language:
-            yield found[2]
+    for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if block[1] == language:
+            yield block[2]
 
 
 def plugin_files() -> dict[str, str]:

@@ -38,8 +38,8 @@ class Echo(Describer[EchoOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         self.log.append(f"{self.options.word} {len(requests)}")
         return [
-            f"{self.options.word} {one.prompt} {one.images[0].key[:6]} {one.sample}"
-            for one in requests
+            f"{self.options.word} {request.prompt} {request.images[0].key[:6]} {request.sample}"
+            for request in requests
         ]
 
     def close(self) -> None:

@@ -70,9 +70,9 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
 
 def backbone(model: Adapted, number: int = 0) -> OpenClipBackbone:
     """Return the backbone of a member."""
-    found = model.backbones[number]
-    assert isinstance(found, OpenClipBackbone)
-    return found
+    member = model.backbones[number]
+    assert isinstance(member, OpenClipBackbone)
+    return member
 
 
 def photos(folder: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:

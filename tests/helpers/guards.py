@@ -73,5 +73,5 @@ def installed(plugin: Path) -> Iterator[None]:
 
 def fixed(strength: float, **options: object) -> str:
     """Return the `--set` value of a guard with this verdict."""
-    parts = [f"{key}: {value}" for key, value in {"strength": strength, **options}.items()]
-    return f"guard={{use: fixed, {', '.join(parts)}}}"
+    settings = [f"{key}: {value}" for key, value in {"strength": strength, **options}.items()]
+    return f"guard={{use: fixed, {', '.join(settings)}}}"

@@ -20,8 +20,8 @@ class Element:
     @property
     def text(self) -> str:
         """Return all text inside, unchanged."""
-        parts = (child if isinstance(child, str) else child.text for child in self.children)
-        return " ".join(parts)
+        texts = (child if isinstance(child, str) else child.text for child in self.children)
+        return " ".join(texts)
 
     @property
     def words(self) -> str:

@@ -90,14 +90,16 @@ def training(folder: Path, name: str, run: str) -> Training:
     clip = folder / "clip"
     frozen = open_model(f"local-dir:{clip}", clip)
     images = folder / "images"
-    made = make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
+    without_states = make_training(
+        frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]()
+    )
 
     def states(trunk: Trunk, trained: Sequence[str]) -> Tensor:
         return encode_cached_images(
-            frozen, made.images, 5, RecordedProgress(), "states", trunk=trunk
+            frozen, without_states.images, 5, RecordedProgress(), "states", trunk=trunk
         )
 
-    return replace(made, image_states=states)
+    return replace(without_states, image_states=states)
 
 
 def main(folder: Path) -> None:

@@ -26,8 +26,8 @@ def labelled_set(
 
     counts = [train] * classes if isinstance(train, int) else train
     names = tuple(f"{prefix or name} {number}" for number in range(classes))
-    parts = images(counts), images([test] * classes)
-    return LabelledSet(name, name, names, texts, 50.0, *parts, encode_names=_random_texts)
+    image_sets = images(counts), images([test] * classes)
+    return LabelledSet(name, name, names, texts, 50.0, *image_sets, encode_names=_random_texts)
 
 
 def _random_texts(names: Sequence[str]) -> torch.Tensor:
@@ -38,11 +38,11 @@ def _random_texts(names: Sequence[str]) -> torch.Tensor:
 
 def split_of(folder: Path, name: str, labels: Sequence[int]) -> Path:
     """Write a split of the classes `labels` of latte-tiny's photos; return its path."""
-    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
-    few = {
+    full_split = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
+    small_split = {
         part: [[path, labels.index(label), name] for path, label, name in rows if label in labels]
-        for part, rows in whole.items()
+        for part, rows in full_split.items()
     }
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(few), encoding="utf-8")
+    path.write_text(json.dumps(small_split), encoding="utf-8")
     return path

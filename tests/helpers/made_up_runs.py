@@ -43,9 +43,16 @@ def run_folder(
     return path
 
 
-def _models(before: int, after: int) -> list[dict[str, Any]]:
-    gain = paired_gain_interval(max(after - before, 0), max(before - after, 0), IMAGES)
-    return [_model("zero-shot", before, None), _model("adapted", after, vars(gain))]
+def _models(zero_shot_correct: int, adapted_correct: int) -> list[dict[str, Any]]:
+    gain = paired_gain_interval(
+        max(adapted_correct - zero_shot_correct, 0),
+        max(zero_shot_correct - adapted_correct, 0),
+        IMAGES,
+    )
+    return [
+        _model("zero-shot", zero_shot_correct, None),
+        _model("adapted", adapted_correct, vars(gain)),
+    ]
 
 
 def _model(name: str, right: int, gain: dict[str, float] | None) -> dict[str, Any]:

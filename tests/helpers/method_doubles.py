@@ -177,8 +177,8 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
             rows = self._chosen_rows(supervision.stream, supervision.targets)
             weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
             sums.index_add_(0, rows, supervision.targets * weights)
-        chosen = sums.norm(dim=1, keepdim=True) > 0
-        self._weights = torch.where(chosen, normalize(sums, dim=1), self._weights)
+        is_taught = sums.norm(dim=1, keepdim=True) > 0
+        self._weights = torch.where(is_taught, normalize(sums, dim=1), self._weights)
 
     def state(self) -> dict[str, Tensor]:
         return {"prototypes": self._weights.clone()}

@@ -20,17 +20,17 @@ def latte_components():
 """
 
 
-def spec(kind: str, name: str, target: str, **more: object) -> str:
-    fields = {"kind": kind, "name": name, "target": target, "summary": f"about {name}"} | more
+def spec(kind: str, name: str, target: str, **options: object) -> str:
+    fields = {"kind": kind, "name": name, "target": target, "summary": f"about {name}"} | options
     return f"ComponentSpec({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
 
 
-def loss(name: str, target: str = "losses:Thing", **more: object) -> str:
-    return spec("loss", name, f"PACKAGE.{target}", **more)
+def loss(name: str, target: str = "losses:Thing", **options: object) -> str:
+    return spec("loss", name, f"PACKAGE.{target}", **options)
 
 
 def plugin(*specs: str) -> str:
-    return PLUGIN.format(specs="\n".join(f"        {one}," for one in specs))
+    return PLUGIN.format(specs="\n".join(f"        {component}," for component in specs))
 
 
 COMMANDS = """

@@ -130,7 +130,7 @@ class Disk:
         Of the changes that were not synced, none survive, all, each one alone, and `subsets` drawn
         at random. The folder is removed when the next one is asked for.
         """
-        random, seen, chosen = Random(0), set(), Random(1)
+        random, seen, sampling = Random(0), set(), Random(1)
         for moment in range(self._first, len(self._log) + 1):
             open_changes = self._open_changes(moment)
             choices: list[set[int]] = [set(), {*open_changes}]
@@ -139,7 +139,7 @@ class Disk:
                 choices.append({number for number in open_changes if random.random() < 0.5})
             promised = tuple(event[0] for event in self._log[:moment] if isinstance(event, tuple))
             for cut_short, choice in itertools.product((False, True), choices):
-                if chosen.random() >= share:
+                if sampling.random() >= share:
                     continue
                 tree = self._tree(moment, choice, cut_short=cut_short)
                 mark = hash((len(promised), frozenset(tree.items())))

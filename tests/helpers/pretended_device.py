@@ -70,15 +70,15 @@ class Pretended(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Pretended:
-        made: Pretended = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        wrapper: Pretended = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
             held.size(),
             strides=held.stride(),
             dtype=held.dtype,
             device=torch.device(DEVICE, 0),
         )
-        made.held = held
-        return made
+        wrapper.held = held
+        return wrapper
 
     def tolist(self) -> Any:
         _wait("tolist")
@@ -137,16 +137,16 @@ def to_device(module: nn.Module) -> None:
 def _run(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     name = function._overloadpacket.__name__
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-    ours = [one for one in tensors if isinstance(one, Pretended)]
-    others = [one for one in tensors if not isinstance(one, Pretended)]
-    wanted = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
-    if wanted is not None:
+    device_tensors = [tensor for tensor in tensors if isinstance(tensor, Pretended)]
+    cpu_tensors = [tensor for tensor in tensors if not isinstance(tensor, Pretended)]
+    target_device = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
+    if target_device is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    if ours or wanted == DEVICE:
-        _count(function, name, args, kwargs, ours, others, wanted)
-    held = {id(one.held): one for one in ours}
+    if device_tensors or target_device == DEVICE:
+        _count(function, name, args, kwargs, device_tensors, cpu_tensors, target_device)
+    held = {id(tensor.held): tensor for tensor in device_tensors}
     out = function(*tree_map(_held, args), **tree_map(_held, kwargs))
-    on_device = wanted == DEVICE if wanted is not None else bool(ours)
+    on_device = target_device == DEVICE if target_device is not None else bool(device_tensors)
     if name == "copy_":
         on_device = isinstance(args[0], Pretended)
 
@@ -167,18 +167,18 @@ def _count(
     name: str,
     args: Sequence[Any],
     kwargs: dict[str, Any],
-    ours: Sequence[Tensor],
-    others: Sequence[Tensor],
-    wanted: str | None,
+    device_tensors: Sequence[Tensor],
+    cpu_tensors: Sequence[Tensor],
+    target_device: str | None,
 ) -> None:
     """Count one operation that uses the device, or raise an error if it mixes devices."""
     if name in ("_to_copy", "copy_"):
         blocking = not (kwargs.get("non_blocking") or (name == "copy_" and args[2:] and args[2]))
-        leaves = wanted == "cpu" or (name == "copy_" and not isinstance(args[0], Pretended))
-        arrives = bool(others) and not leaves
+        leaves = target_device == "cpu" or (name == "copy_" and not isinstance(args[0], Pretended))
+        arrives = bool(cpu_tensors) and not leaves
         if leaves or (arrives and blocking):
             _wait("copy to the host" if leaves else "blocking copy to the device")
-    elif others and ours and not _allowed(function, name, args, others):
+    elif cpu_tensors and device_tensors and not _allowed(function, name, args, cpu_tensors):
         raise MixedDevicesError(f"{name} mixes devices at {line_of_latte()}")
     if name in _WAITING or _has_mask(name, args):
         _wait(name)
@@ -187,20 +187,23 @@ def _count(
         _counts.launches[line_of_latte()] += 1
 
 
-def _allowed(function: Any, name: str, args: Sequence[Any], others: Sequence[Tensor]) -> bool:
+def _allowed(function: Any, name: str, args: Sequence[Any], cpu_tensors: Sequence[Tensor]) -> bool:
     """Return True if a GPU accepts CPU tensors here: scalars, and indices, for which it waits."""
     if name in _INDEXING and isinstance(args[0], Pretended):
-        if any(isinstance(one, Tensor) and not isinstance(one, Pretended) for one in args[1]):
+        if any(
+            isinstance(indices, Tensor) and not isinstance(indices, Pretended)
+            for indices in args[1]
+        ):
             _wait(f"{name} with indices on the CPU")
         return True
-    return all(one.ndim == 0 for one in others) and (
+    return all(tensor.ndim == 0 for tensor in cpu_tensors) and (
         torch.Tag.pointwise in function.tags or name.startswith(("_foreach", "fill", "where"))
     )
 
 
 def _has_mask(name: str, args: Sequence[Any]) -> bool:
     return name in _INDEXING and any(
-        isinstance(one, Tensor) and one.dtype == torch.bool for one in args[1]
+        isinstance(indices, Tensor) and indices.dtype == torch.bool for indices in args[1]
     )
 
 
@@ -220,7 +223,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
-        inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
+        inputs = [tensor.held.detach().requires_grad_() for tensor in ctx.saved_tensors]
         _counts.launches[line_of_latte()] += 2 if inputs[0].dtype == torch.float32 else 3
         with torch.enable_grad():
             out = ctx.plain(*inputs)
@@ -237,14 +240,14 @@ def _attention(
     attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    **named: Any,
+    **options: Any,
 ) -> Tensor:
     if not isinstance(queries, Pretended):
-        return _plain_attention(queries, keys, values, attn_mask, dropout_p, is_causal, **named)
+        return _plain_attention(queries, keys, values, attn_mask, dropout_p, is_causal, **options)
     if torch.is_autocast_enabled(DEVICE):
         dtype = torch.get_autocast_dtype(DEVICE)
-        queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
-    assert attn_mask is None and not dropout_p and not named, "latte's attention has no mask"
+        queries, keys, values = (projection.to(dtype) for projection in (queries, keys, values))
+    assert attn_mask is None and not dropout_p and not options, "latte's attention has no mask"
     plain = partial(_plain_attention, is_causal=is_causal)
     return _Attention.apply(plain, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -264,14 +267,14 @@ def _register() -> list[Any]:
             pass
 
     backend_registration._setup_privateuseone_for_python_backend(DEVICE, backend_module=Module())
-    rest = torch.library.Library("_", "IMPL")
-    rest.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    fallthrough = torch.library.Library("_", "IMPL")
+    fallthrough.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     casts = torch.library.Library("aten", "IMPL")
     for function in (_aten.linear, _aten.matmul, _aten.conv2d):
         _add_cast(casts, function.default, None)
     for function in (_aten.layer_norm.default, _aten.softmax.int, _aten.log_softmax.int):
         _add_cast(casts, function, torch.float32)
-    return [rest, casts]
+    return [fallthrough, casts]
 
 
 def _add_cast(library: Any, function: Any, dtype: torch.dtype | None) -> None:

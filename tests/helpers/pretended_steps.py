@@ -140,7 +140,7 @@ MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
 
 def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str, Any]:
     """Run a training; return the counts of its steps, and of the copies of its views."""
-    given = {
+    options = {
         "parts": [part()],
         "labelers": [
             CurrentLabeler(StreamOptions(), ON_DEVICE),
@@ -148,30 +148,30 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
         ],
         **TRAININGS[name](),
     }
-    own, progress = folder / run / name, RecordedProgress()
-    training = make_training(clip(), folder / "images", own, progress, **given)
+    run_folder, progress = folder / run / name, RecordedProgress()
+    training = make_training(clip(), folder / "images", run_folder, progress, **options)
     if not any(labeler.needs_feature_banks for labeler in training.inputs.labelers):
         # Labelers with feature banks use sparse matrices, which the device does not have.
         features = training.start.image_features.to(DEVICE)
         training = replace(training, start=replace(training.start, image_features=features))
-    found: dict[str, list[Any]] = {"steps": [], "views": []}
+    calls: dict[str, list[Any]] = {"steps": [], "views": []}
     with (
-        counted(found["steps"], counts, loop, "_step"),
-        counted(found["views"], counts, batches, "_on_device"),
+        counted(calls["steps"], counts, loop, "_step"),
+        counted(calls["views"], counts, batches, "_on_device"),
     ):
         loop.train(training, progress)
-    return found
+    return calls
 
 
 @contextmanager
-def counted(found: list[Any], counts: Counts, owner: Any, name: str) -> Iterator[None]:
-    """Add the counts of each call of a function to `found`."""
+def counted(summaries: list[Any], counts: Counts, owner: Any, name: str) -> Iterator[None]:
+    """Add the counts of each call of a function to `summaries`."""
     plain = getattr(owner, name)
 
-    def watched(*given: Any) -> Any:
+    def watched(*arguments: Any) -> Any:
         counts.reset()
-        result = plain(*given)
-        found.append(summary(counts))
+        result = plain(*arguments)
+        summaries.append(summary(counts))
         return result
 
     with mock.patch.object(owner, name, watched):
@@ -240,14 +240,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, pretended_device() as counts:
         folder = Path(temporary)
         write_colour_images(folder / "images", ("red", "green", "blue"), 5, (40, 36))
-        found: dict[str, Any] = {
+        report: dict[str, Any] = {
             "trainings": {name: train(folder, counts, name) for name in TRAININGS},
             "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
-            found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
-        found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
-    Path(sys.argv[1]).write_text(json.dumps(found))
+            report["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
+        report["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
+    Path(sys.argv[1]).write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -35,4 +35,4 @@ def record(folder: Path, place: Sequence[str | int], value: Any) -> None:
 def accuracies(results: RunResults) -> dict[str, Evaluation]:
     """Return the accuracies that a run measured, by title, such as `adapted, own images`."""
     models = results.record.evaluate.models
-    return {title: measured for model in models for title, measured in model.accuracies()}
+    return {title: evaluation for model in models for title, evaluation in model.accuracies()}

@@ -97,9 +97,9 @@ def latteclip_step(
             texts = [unit(rows[i]) for rows in sample_texts.values()]
             if class_texts is not None:
                 texts.append(unit(class_texts[label]))
-            own = prototypes[label]
-            mix = mixed(texts, margin_prototypes) if texts else own
-            targets.append((1 - alpha) * own + alpha * mix)
+            prototype_of_label = prototypes[label]
+            mix = mixed(texts, margin_prototypes) if texts else prototype_of_label
+            targets.append((1 - alpha) * prototype_of_label + alpha * mix)
             moved[label].append(targets[-1].detach())
         loss = loss + weight * contrast(features, targets, scale)
 

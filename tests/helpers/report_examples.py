@@ -78,12 +78,12 @@ CONTROL = run_model("without-descriptions", (110, 60, 58), Interval(0.02, -0.01,
 
 def confusions(right: Sequence[int]) -> tuple[Confusion, ...]:
     """Return confusions of the `COUNTS` images; wrong answers name the next class."""
-    found = [Confusion(label, label, number) for label, number in enumerate(right)]
-    found += [
+    cells = [Confusion(label, label, number) for label, number in enumerate(right)]
+    cells += [
         Confusion(label, (label + 1) % 3, COUNTS[label] - number)
         for label, number in enumerate(right)
     ]
-    return tuple(sorted(found, key=lambda one: (-one.images, one.true, one.predicted)))
+    return tuple(sorted(cells, key=lambda cell: (-cell.images, cell.true, cell.predicted)))
 
 
 FLOWS = (
@@ -214,18 +214,20 @@ def changed(results: RunResults, **changes: Any) -> RunResults:
         elif name == "seconds":
             memory = results.record.peak_memory_mb
             record["stages"] = {
-                stage: StageRecord(fingerprint="", seconds=one, peak_memory_mb=memory.get(stage))
-                for stage, one in value.items()
+                stage: StageRecord(
+                    fingerprint="", seconds=duration, peak_memory_mb=memory.get(stage)
+                )
+                for stage, duration in value.items()
             }
         elif name == "peak_memory_mb":
             record["stages"] = {
-                stage: one.model_copy(update={name: value.get(stage)})
-                for stage, one in results.record.stages.items()
+                stage: stage_record.model_copy(update={name: value.get(stage)})
+                for stage, stage_record in results.record.stages.items()
             }
         elif name == "calibration":
             models = changes.get("models", results.record.evaluate.models)
             record["evaluate"] = results.record.evaluate.model_copy(
-                update={"models": tuple(replace(one, calibration=value) for one in models)}
+                update={"models": tuple(replace(model, calibration=value) for model in models)}
             )
         else:
             (stage,) = (

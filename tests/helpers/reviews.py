@@ -81,14 +81,16 @@ def keep_zero_shot(folder: Path) -> None:
     write_text(run.adapted_model.pseudo_labels, text)
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     used = [(image, zero_shot, zero_shot, "0.5") for image, zero_shot, *_ in rows]
-    kept = io.StringIO(newline="")
-    csv.writer(kept).writerows([header, *used])
-    write_text(run.pseudo_labels, kept.getvalue())
+    zero_shot_csv = io.StringIO(newline="")
+    csv.writer(zero_shot_csv).writerows([header, *used])
+    write_text(run.pseudo_labels, zero_shot_csv.getvalue())
 
 
 def with_series(folder: Path, series: Sequence[int]) -> Review:
     """Write the series of a made-up review's images; return the review with them."""
-    rows = [f"{number}.jpg,{one},near-copies\n" for number, one in enumerate(series)]
+    rows = [
+        f"{number}.jpg,{series_number},near-copies\n" for number, series_number in enumerate(series)
+    ]
     write_text(folder / "data" / "series.csv", "".join(["image,series,origin\n", *rows]))
     return Review(Run(RunFolder(folder)))
 

@@ -120,5 +120,5 @@ def describer(model: str = "small", temperature: float = 0.0, batch: int = 2) ->
 def noting_first(recipe: Path, noting: Noting) -> str:
     """Return the start of the key of the first image that a run of `recipe` asks about."""
     folder, _, _ = run(recipe, describer(model="probe"), until="data", limit=12)
-    first = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
-    return str(first["key"])[:8]
+    first_image = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
+    return str(first_image["key"])[:8]

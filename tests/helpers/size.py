@@ -61,20 +61,20 @@ def sizes(root: Path = ROOT) -> Sizes:
 def python_files(root: Path) -> Iterator[Path]:
     """Return the Python files below `root`, without those in hidden or built folders."""
     for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root).parts
-        if not any(part.startswith(".") or part in ("build", "dist", "_build") for part in parts):
+        folders = path.relative_to(root).parts
+        if not any(part.startswith(".") or part in ("build", "dist", "_build") for part in folders):
             yield path
 
 
 def package_of(path: Path) -> str:
     """Return the package of a file, whose `path` starts at the project's folder."""
-    first, *inner = path.parts
-    if first == "plugins":
+    top_folder, *inner = path.parts
+    if top_folder == "plugins":
         return "tests of plugins" if "tests" in inner else inner[0]
     is_test = path.name.startswith("test_")
     if {"faults", "fuzz"} & {*path.parts[:2]} and not is_test:
         return "faults and fuzz"
-    return first
+    return top_folder
 
 
 def code_lines(source: str, tree: ast.Module) -> int:
@@ -96,14 +96,14 @@ def derived_from(base: str, classes: Collection[ast.ClassDef]) -> set[str]:
     """Return the names of those `classes` that derive from `base`, directly or not."""
     derived = {base}
     while True:
-        more = {
+        subclasses = {
             node.name
             for node in classes
             if any(isinstance(parent, ast.Name) and parent.id in derived for parent in node.bases)
         }
-        if more <= derived:
+        if subclasses <= derived:
             return derived
-        derived |= more
+        derived |= subclasses
 
 
 def fields(node: ast.ClassDef) -> list[str]:

@@ -53,12 +53,12 @@ class Tower(nn.Module):
     def frozen_part(self, states: Tensor) -> Tensor:
         for block in self.blocks:
             states = block(states)
-        found: Tensor = self.norm(states)
-        return found
+        normed: Tensor = self.norm(states)
+        return normed
 
     def forward(self, states: Tensor) -> Tensor:
-        found: Tensor = self.projection(self.frozen_part(states))
-        return found
+        projected: Tensor = self.projection(self.frozen_part(states))
+        return projected
 
 
 class SmallModel(nn.Module):
@@ -72,8 +72,8 @@ class SmallModel(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(2.0))
 
     def pooled(self, pixels: Tensor) -> Tensor:
-        found: Tensor = self.patches(adaptive_avg_pool2d(pixels, _SIDE).flatten(1))
-        return found
+        patches: Tensor = self.patches(adaptive_avg_pool2d(pixels, _SIDE).flatten(1))
+        return patches
 
 
 class ImageTower(nn.Module):
@@ -82,8 +82,8 @@ class ImageTower(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        found: Tensor = self.model.image(self.model.pooled(pixels))
-        return found
+        image_features: Tensor = self.model.image(self.model.pooled(pixels))
+        return image_features
 
 
 class SmallBackbone(ModuleBackbone):
@@ -108,30 +108,36 @@ class SmallBackbone(ModuleBackbone):
         return [[0, *text.encode()] for text in texts]
 
     def token_counts(self, texts: Sequence[str]) -> Tensor:
-        return torch.tensor([len(one) for one in self.tokens(texts)])
+        return torch.tensor([len(token_ids) for token_ids in self.tokens(texts)])
 
     def token_states(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings (T, W) of all tokens."""
-        found: Tensor = self.model.words(torch.tensor([*chain(*self.tokens(texts))]))
-        return found
+        embeddings: Tensor = self.model.words(torch.tensor([*chain(*self.tokens(texts))]))
+        return embeddings
 
     def text_features(self, states: Tensor, counts: Tensor) -> Tensor:
         """Return unit features (M, D) of the mean state of each text."""
-        means = [one.mean(dim=0) for one in states.split(counts.tolist())]
+        means = [text_states.mean(dim=0) for text_states in states.split(counts.tolist())]
         return normalize(self.model.text(torch.stack(means)), dim=1)
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         starts = _PARTS.get(group, ())
-        return {name: one for name, one in self.model.named_parameters() if name.startswith(starts)}
+        return {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if name.startswith(starts)
+        }
 
     def image_trunk(self) -> Trunk | None:
-        names = {name for name, one in self.model.named_parameters() if one.requires_grad}
+        names = {
+            name for name, parameter in self.model.named_parameters() if parameter.requires_grad
+        }
         if not names <= {*self.parameters_of("projections")}:
             return None
         return Trunk(WIDTH, self.image_states, self.projected)
 
     def text_trunk(self) -> TextTrunk | None:
-        if any(one.requires_grad for one in self.model.words.parameters()):
+        if any(parameter.requires_grad for parameter in self.model.words.parameters()):
             return None
         return TextTrunk(WIDTH, self.token_counts, self.token_states, self.text_features)
 

@@ -28,9 +28,9 @@ def assert_snapshot(name: str, text: str) -> None:
 def outline(element: Element) -> str:
     """Return the headings, paragraphs and rows inside an element, one per line."""
     return "\n".join(
-        f"{one.tag}: {' | '.join(_cells(one)) if one.tag == 'tr' else one.words}".rstrip()
-        for one in element.all()
-        if one.tag in _SHOWN
+        f"{node.tag}: {' | '.join(_cells(node)) if node.tag == 'tr' else node.words}".rstrip()
+        for node in element.all()
+        if node.tag in _SHOWN
     )
 
 

@@ -30,8 +30,10 @@ def unit_rows(rows: int, width: int, seed: int, dtype: torch.dtype = torch.float
 
 
 def stream(labels: Sequence[int], weights: Sequence[float] | None = None) -> LabelStream:
-    given = [1.0] * len(labels) if weights is None else list(weights)
-    return LabelStream("stream", torch.tensor(labels), torch.tensor(given, dtype=torch.float64))
+    image_weights = [1.0] * len(labels) if weights is None else list(weights)
+    return LabelStream(
+        "stream", torch.tensor(labels), torch.tensor(image_weights, dtype=torch.float64)
+    )
 
 
 def training_start(

@@ -153,9 +153,9 @@ def _bank(
             torch.arange(len(references)).repeat_interleave(2).reshape(-1, 2),
         ),
     }
-    chosen = {name: column for name, column in columns.items() if name in types}
+    described_columns = {name: column for name, column in columns.items() if name in types}
     ids = [reference.id for reference in references]
-    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, types, chosen)
+    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, types, described_columns)
 
 
 def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:

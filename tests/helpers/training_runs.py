@@ -26,11 +26,11 @@ from tests.helpers.training_engine import Part
 
 def outcome(training: Training) -> dict[str, Tensor]:
     """Return all tensors that training changed."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for learner in training.learners:
-        found |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
-        found[f"{learner.name} prototypes"] = learner.aggregator.classifier().weights
-    return found
+        tensors |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
+        tensors[f"{learner.name} prototypes"] = learner.aggregator.classifier().weights
+    return tensors
 
 
 def metrics(training: Training) -> list[Mapping[str, Any]]:
@@ -38,23 +38,23 @@ def metrics(training: Training) -> list[Mapping[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
-    assert first.keys() == second.keys()
-    different = [name for name in first if not torch.equal(first[name], second[name])]
+def assert_same_bits(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    different = [name for name in actual if not torch.equal(actual[name], expected[name])]
     assert different == []
 
 
-def assert_close(found: Training, expected: Training) -> None:
+def assert_close(actual: Training, expected: Training) -> None:
     """Compare all tensors that training changed, except the biases of attention keys.
 
     Attention does not depend on these biases, so their gradients are rounding errors. The optimiser
     divides gradients by their size, which makes steps of normal size of them.
     """
-    one, other = outcome(found), outcome(expected)
-    for name, value in other.items():
-        pairs = [(one[name], value)]
+    actual_outcome, expected_outcome = outcome(actual), outcome(expected)
+    for name, value in expected_outcome.items():
+        pairs = [(actual_outcome[name], value)]
         if name.endswith("in_proj_bias"):
-            queries, _, values = zip(one[name].chunk(3), value.chunk(3), strict=True)
+            queries, _, values = zip(actual_outcome[name].chunk(3), value.chunk(3), strict=True)
             pairs = [queries, values]
         for pair in pairs:
             torch.testing.assert_close(*pair, rtol=0, atol=1e-6)
@@ -99,13 +99,13 @@ def reclip_parts() -> list[Part]:
 
 def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Return a list that gets all texts encoded during steps from now on."""
-    found: list[list[str]] = []
+    encoded_texts: list[list[str]] = []
     stepping = False
     encode, take = OpenClipBackbone.encode_texts, loop.training_step
 
     def counted(self: OpenClipBackbone, texts: Sequence[str]) -> Tensor:
         if stepping:
-            found.append(list(texts))
+            encoded_texts.append(list(texts))
         return encode(self, texts)
 
     def step(*arguments: Any) -> Any:
@@ -118,17 +118,17 @@ def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     monkeypatch.setattr(loop, "training_step", step)
-    return found
+    return encoded_texts
 
 
 def stop_after(steps: int, training: Training) -> None:
     """Run a training, and interrupt it after `steps` steps of its learners, if it has more."""
-    take, taken = loop.training_step, 0
+    take, step_count = loop.training_step, 0
 
     def step(*arguments: Any) -> Any:
-        nonlocal taken
-        taken += 1
-        if taken > steps:
+        nonlocal step_count
+        step_count += 1
+        if step_count > steps:
             raise StoppedError
         return take(*arguments)
 
@@ -141,9 +141,9 @@ def stop_after(steps: int, training: Training) -> None:
 
 def assert_resumes(build: Callable[[str], Training], steps: int) -> Training:
     """Check that a training that stops and resumes ends as one that does not; return it."""
-    whole = run(build("whole"))
+    uninterrupted = run(build("whole"))
     stop_after(steps, build("stopped"))
     resumed = run(build("stopped"))
-    assert_same_bits(outcome(whole), outcome(resumed))
-    assert metrics(whole) == metrics(resumed)
+    assert_same_bits(outcome(uninterrupted), outcome(resumed))
+    assert metrics(uninterrupted) == metrics(resumed)
     return resumed

@@ -23,11 +23,11 @@ SOURCES = {
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     """Return the output of a command, which must succeed."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ended = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**kept, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -41,10 +41,10 @@ def build(source: Path, folder: Path, **environment: str) -> Path:
 
     The wheel is built from the sdist, so that no compiled library of the checkout gets into it.
     """
-    before = {*folder.glob("*.whl")}
+    earlier_wheels = {*folder.glob("*.whl")}
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source]
     run(*command, cwd=folder, **environment)
-    (wheel,) = {*folder.glob("*.whl")} - before
+    (wheel,) = {*folder.glob("*.whl")} - earlier_wheels
     return wheel
 
 
@@ -87,12 +87,14 @@ def environment(folder: Path) -> Path:
 def _third_party() -> list[Path]:
     """Return installed packages except latte and its plugins."""
     folders = [
-        Path(one) for one in sys.path if Path(one).name in ("site-packages", "dist-packages")
+        Path(folder)
+        for folder in sys.path
+        if Path(folder).name in ("site-packages", "dist-packages")
     ]
-    found = {path.name: path for folder in reversed(folders) for path in folder.iterdir()}
+    packages = {path.name: path for folder in reversed(folders) for path in folder.iterdir()}
     return [
         path
-        for name, path in found.items()
+        for name, path in packages.items()
         if path.suffix != ".pth" and not name.startswith(("latte", "__editable__", "__pycache__"))
     ]
 
@@ -106,7 +108,7 @@ def names(wheel: Path) -> list[str]:
 def text(wheel: Path, name: str) -> str:
     """Return the text of the metadata file `name`."""
     with zipfile.ZipFile(wheel) as file:
-        (path,) = [one for one in file.namelist() if one.endswith(f".dist-info/{name}")]
+        (path,) = [entry for entry in file.namelist() if entry.endswith(f".dist-info/{name}")]
         return file.read(path).decode()
 
 

@@ -22,8 +22,8 @@ def run(
     """Run a recipe; return the run folder, the results, and the recorded progress."""
     registry, progress = load_registry(), RecordedProgress()
     loaded = load_recipe(recipe, registry, overrides)
-    found = run_recipe(loaded, registry, progress, output=output, **options)
-    return run_folder(loaded, options.get("limit"), output).path, found, progress
+    run_results = run_recipe(loaded, registry, progress, output=output, **options)
+    return run_folder(loaded, options.get("limit"), output).path, run_results, progress
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -47,8 +47,8 @@ RESULT_FILES = (
 )
 
 
-def assert_same_results(first: Path, second: Path) -> None:
-    assert_same(results(first), results(second), "in two runs that mean the same")
+def assert_same_results(folder: Path, other_folder: Path) -> None:
+    assert_same(results(folder), results(other_folder), "in two runs that mean the same")
 
 
 def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:
