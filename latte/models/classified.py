@@ -1,4 +1,4 @@
-"""What one model of a run says about the training and the evaluation images."""
+"""Similarities of images by one model of a run, and the labels that follow from them."""
 
 from __future__ import annotations
 
