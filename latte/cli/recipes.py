@@ -154,9 +154,9 @@ def check(
     for line in sent_files(checked, dataset):
         echo(line, err=True)
     has_labelled_images = dataset is not None and bool(dataset.evaluation_images())
-    line = _copies_line(checked, f"latte run {recipe}", has_labelled_images=has_labelled_images)
-    if line:
-        echo(in_lines(line), err=True)
+    command = f"latte run {recipe}"
+    if copies := _copies_line(checked, command, has_labelled_images=has_labelled_images):
+        echo(in_lines(copies), err=True)
 
 
 def _copies_line(recipe: Recipe, command: str, *, has_labelled_images: bool) -> str | None:

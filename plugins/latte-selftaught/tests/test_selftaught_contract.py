@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latte.testing import PseudoLabelerContract
+from latte_author.testing import PseudoLabelerContract
 
 
 class TestSelfTaught(PseudoLabelerContract):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from latte_author.testing import StubClip
 from latte_selftaught.labeler import SelfTaughtLabeler, SelfTaughtOptions, members
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -21,7 +22,6 @@ from latte.api import (
     NoOptions,
     TrainingStart,
 )
-from latte.testing import StubClip
 
 IMAGES = 90
 TRUE = torch.arange(IMAGES) % 3
