@@ -28,7 +28,7 @@ NOT_HERE = {
     "latte adapt photos --classes classes.txt --encoder": "downloads; tests/new has encoders",
     "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
     ".venv/bin/latte components": "tests/author/testing/test_writing_plugins.py runs it",
-    "latte plugins check latte-mine": "tests/author/kit/test_published.py runs it",
+    "latte plugins check": "tests/author/kit/test_published.py runs it",
     "latte field photos --recipe": "tests/docs/test_pages.py writes and tests this method",
     "latte review": "asks a person; tests/review and tests/browser answer",
     "latte run follow.yaml": "needs tensorboard; plugins/latte-loggers/tests run its reporter",
