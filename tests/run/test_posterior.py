@@ -138,7 +138,7 @@ class TestArtifacts:
     ) -> None:
         """Also if stage `evaluate` is done again, and however many classes it keeps per image."""
         add_own_images(recipe)
-        monkeypatch.setattr("latte.run.evaluating.MOST_CLASSES", 1)
+        monkeypatch.setattr("latte.models.classified.MOST_CLASSES", 1)
         folder, _, _ = run(recipe, *SETTINGS)
         first_predictions = (folder / "predictions.csv").read_bytes()
         predicted = [row for row in rows(folder / "predictions.csv") if row["source"] == "own"]
