@@ -94,9 +94,8 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
 def print_results(run_results: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, print_summary
-    from latte.results.evidence import next_step
     from latte.results.folder import RunFolder
-    from latte.results.taught_runs import learned_runs, teaching_answers
+    from latte.results.taught_runs import learned_runs, next_step, teaching_answers
 
     print_summary(run_results, relative(folder))
     echo(in_lines(cost_line(run_results, waited())))

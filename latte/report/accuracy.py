@@ -234,7 +234,7 @@ def _stronger_control(
     name, best = max(rivals.items(), key=lambda rival: rival[1].top1.value)
     than = "" if model is models.used else " as the adapted model"
     text = (
-        f"The control “{one_line(name)}” did at least as well{than}: "
+        f"The control “{name}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
         "What the recipe adds to this control brought no measurable gain."
     )

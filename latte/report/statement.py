@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from latte.io.redaction import one_line
+
 Kind = Literal[
     "headline",
     "label-use",
@@ -48,3 +50,9 @@ class Statement:
     tone: Tone = "unknown"
     scores: tuple[Mapping[str, str], ...] = ()
     names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make text and names printable: people and other programs chose what is in them."""
+        text = one_line(self.text) if self.text else ""
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "names", tuple(map(one_line, self.names)))

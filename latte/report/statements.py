@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from latte.interfaces import QuestionCounts, RunRecord, RunResults
-from latte.io.redaction import one_line
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.numbers import count, percent, plural
 from latte.report.statement import Command, Statement
@@ -129,7 +128,7 @@ def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
     files = label_files(recipe)
     if not files:
         return []
-    text = f"Corrected: labels that a person gave were used, from {one_line(', '.join(files))}."
+    text = f"Corrected: labels that a person gave were used, from {', '.join(files)}."
     return [Statement("note", text)]
 
 
@@ -138,8 +137,8 @@ def _encoders(results: RunResults) -> list[Statement]:
     if results.record.judge.used == "zero-shot":
         return []
     encoders = results.record.train.encoders
-    used = [one_line(encoder.name) for encoder in encoders if encoder.classifies]
-    unused = [one_line(encoder.name) for encoder in encoders if not encoder.classifies]
+    used = [encoder.name for encoder in encoders if encoder.classifies]
+    unused = [encoder.name for encoder in encoders if not encoder.classifies]
     notes = []
     if used:
         notes.append(
@@ -209,7 +208,7 @@ def _names(results: RunResults, run: str | None) -> list[Statement]:
         return []
     if not names:
         return [Statement("note", _ALL_OCCUR)]
-    shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
+    shown = ", ".join(names[:_SHOWN_NAMES])
     hidden = len(names) - _SHOWN_NAMES
     suffix = f" and {count(hidden)} more" if hidden > 0 else ""
     text = (
@@ -228,7 +227,7 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
         return []
     text = (
         f"{count(failed.count)} of {count(failed.requests)} requests for descriptions failed, most "
-        f"often with “{one_line(failed.reason)}”."
+        f"often with “{failed.reason}”."
     )
     repeat = Run(RunFolder(results.folder)).repeat_command(name=run)
     return [Statement("note", text, (Command("To send them again", repeat),))]
@@ -237,10 +236,10 @@ def _failed_requests(results: RunResults, run: str) -> list[Statement]:
 def _questions(results: RunResults) -> list[Statement]:
     """Return the describer's questions, its reliability, and the gain expected from its answers."""
     facts = results.record.train
-    purposes = [f"{one_line(counts.purpose)} {asked(counts)}" for counts in facts.questions]
+    purposes = [f"{counts.purpose} {asked(counts)}" for counts in facts.questions]
     texts: Sequence[str | None] = (
         f"Questions about {', '.join(purposes)}." if purposes else None,
-        facts.reliability and one_line(facts.reliability),
+        facts.reliability,
         gain_sentence(results),
     )
     return [Statement("note", text) for text in texts if text]

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from latte.interfaces import RunResults, Verdict
 from latte.interfaces.answer_facts import AnswerFacts
-from latte.io.redaction import one_line
 from latte.report.statement import Command, Statement, Tone
 from latte.report.taught import taught_sentence, taught_tone
 from latte.results.evidence import Evidence
@@ -144,8 +143,8 @@ def _used_model(verdict: Verdict) -> str:
 
 
 def _reason(verdict: Verdict) -> str:
-    reason = one_line(verdict.reason)
-    return reason[0].upper() + reason[1:] + "."
+    reason = verdict.reason.strip()
+    return reason[:1].upper() + reason[1:] + "."
 
 
 def _commands(results: RunResults, verdict: Verdict, run: str) -> tuple[Command, ...]:

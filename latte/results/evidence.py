@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latte.interfaces.errors import nearest
-from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.results.answers import Answer
 
@@ -86,18 +84,6 @@ def uses(answers: Iterable[Answer]) -> str:
     if idle := len(kinds) - teach:
         clauses.append(f"{idle:,} {'does' if idle == 1 else 'do'} not, for want of a class")
     return ", ".join(clauses) if kinds else ""
-
-
-def next_step(labels: int, run: Path) -> str:
-    """Return the command that trains a new run with answers; empty if `labels`, their number, is 0.
-
-    `run` is the reviewed run's folder.
-    """
-    if not labels:
-        return ""
-    answers = "1 answer teaches" if labels == 1 else f"{labels:,} answers teach"
-    command = shlex.join(["latte", "review", relative(run), "--learn"])
-    return f"{answers}; next step: {command}"
 
 
 def _none_counts(evidence: Evidence) -> str:

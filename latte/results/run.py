@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
-from latte.interfaces.record import RunRecord, Source
+from latte.interfaces.record import RunRecord
 from latte.io.paths import exists, is_folder, relative
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.metrics_log import read_metrics
@@ -99,9 +99,10 @@ class Run:
 
         `name` is the text that names the run folder; the default is its path.
         """
-        source = self.record.source if self.folder.results.exists() else Source(recipe="")
-        options += () if source.limit is None else ("--limit", str(source.limit))
-        options += () if source.plugin is None else ("--plugin", relative(Path(source.plugin)))
+        if self.folder.results.exists():
+            source = self.record.source
+            options += () if source.limit is None else ("--limit", str(source.limit))
+            options += () if source.plugin is None else ("--plugin", relative(Path(source.plugin)))
         recipe = f"{name or relative(self.folder.path)}/recipe.yaml"
         return shlex.join(["latte", "run", recipe, *options])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.results.answers import Answer, latest, read_answers
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.run import Run
@@ -38,3 +40,15 @@ def learned_runs(review: Path) -> list[Path]:
             if review.resolve() in files and not was_moved and is_finished:
                 folders.append(path.parent)
     return folders
+
+
+def next_step(labels: int, run: Path) -> str:
+    """Return the command that trains a new run with answers; empty if `labels`, their number, is 0.
+
+    `run` is the reviewed run's folder.
+    """
+    if not labels:
+        return ""
+    answers = "1 answer teaches" if labels == 1 else f"{labels:,} answers teach"
+    command = shlex.join(["latte", "review", relative(run), "--learn"])
+    return f"{answers}; next step: {command}"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
 from latte.results.answers import Answer, Kind, TaskName, append_answers, latest, newest, now
-from latte.results.evidence import next_step
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers, Stored, population_of
+from latte.results.taught_runs import next_step
 from latte.review.tasks import TASKS, Place, groups, is_open, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch

@@ -68,8 +68,8 @@ def refuse_unready(
     if STAGES.index(until) >= STAGES.index("train"):
         check_trainables(recipe, registry)
     folder = run_folder(recipe, limit)
-    if writes and not exists(folder.path):
-        with naming_line(recipe):
+    with naming_line(recipe):
+        if writes and not exists(folder.path):
             refuse_read_only(folder.path, "output")
     fetch_models(recipe, registry, folder, until)
     for name, control in recipe.controls.items() if until == STAGES[-1] else ():
