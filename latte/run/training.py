@@ -208,9 +208,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         if trunk is None or state_bytes(trunk, len(labels)) > LARGEST_STATES:
             return None
         trained = learner.trained_in_backbone
-        states = encode_images(
-            workspace, images.evaluation, "evaluate", trunk=trunk, trained=trained
-        )
+        states = encode_images(workspace, images.evaluation, "evaluate", trunk, trained)
         return ImagesFromStates(trunk, states, learner.arithmetic, learner.device)
 
     def features_of(learner: Learner) -> Tensor:

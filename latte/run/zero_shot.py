@@ -88,10 +88,10 @@ def encode_images(
     workspace: Workspace,
     images: Scan,
     title: str,
-    *,
-    encoder: str | None = None,
     trunk: Trunk | None = None,
     trained: Sequence[str] = (),
+    *,
+    encoder: str | None = None,
 ) -> Tensor:
     """Return unit features (N, D) of `images` by a frozen model; read known ones from the cache.
 

@@ -79,7 +79,7 @@ Rows = list[tuple[str, str, float]]
 
 
 def latte(*arguments: str | Path) -> int:
-    return run_command_line([str(one) for one in arguments])
+    return run_command_line([str(argument) for argument in arguments])
 
 
 def export(run: Path, format_: str, output: str | Path, *options: str) -> int:
@@ -127,9 +127,9 @@ def test_csv_jsonl_parquet_and_xlsx_have_the_same_rows(
     expected = [(*label, number) for label, number in zip(labels, series, strict=True)]
     assert [(image, label, float(share), int(n)) for image, label, share, n in rows] == expected
     records = [json.loads(line) for line in Path("labels.jsonl").read_text().splitlines()]
-    assert [tuple(one.values()) for one in records] == expected
+    assert [tuple(record.values()) for record in records] == expected
     table = parquet.read_table("labels.parquet").to_pylist()
-    assert [tuple(one.values()) for one in table] == expected
+    assert [tuple(row.values()) for row in table] == expected
     sheet = ElementTree.fromstring(ZipFile("labels.xlsx").read("xl/worksheets/sheet1.xml"))
     texts = ["".join(cell.itertext()) for cell in sheet.iter() if cell.tag.endswith("}c")]
     assert texts[:4] == ["image", "label", "confidence", "series"]
@@ -160,21 +160,23 @@ def test_every_format_is_read_as_answers(
     opened = open_run(run)
     ids = dict(zip(opened.rows.training_ids, opened.rows.training_keys, strict=True))
     references = [ImageReference(image, images.absolute() / image) for image in ids]
-    named = NamedImages(ids, lambda: references)
-    given = read_labels(output, named, opened.class_names)
+    named_images = NamedImages(ids, lambda: references)
+    given_labels = read_labels(output, named_images, opened.class_names)
     expected = {ids[image]: opened.class_names.index(name) for image, name, _ in labels}
-    assert {key: label.label for key, label in given.items()} == expected
-    assert named.examples == {}
+    assert {key: label.label for key, label in given_labels.items()} == expected
+    assert named_images.examples == {}
 
 
 def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Rows) -> None:
     assert export(run, "imagefolder", "out") == 0
-    found = ImageFolder("out")
-    assert found.classes == ["green", "red"]
-    counts = Counter(found.classes[label] for label in found.targets)
+    dataset = ImageFolder("out")
+    assert dataset.classes == ["green", "red"]
+    counts = Counter(dataset.classes[label] for label in dataset.targets)
     assert counts == Counter(label for _, label, _ in labels)
     contents = {(images / image).read_bytes(): label for image, label, _ in labels}
-    assert {Path(path).read_bytes(): found.classes[label] for path, label in found.imgs} == contents
+    assert {
+        Path(path).read_bytes(): dataset.classes[label] for path, label in dataset.imgs
+    } == contents
 
 
 def test_imagefolder_lists_label_confidence_and_series_of_every_copy(
@@ -198,9 +200,9 @@ def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path
 
     assert export(run, "imagefolder", "out") == 0
     cache = str(tmp_path / "datasets")
-    found = load_dataset("imagefolder", data_dir="out", split="train", cache_dir=cache)
-    assert Counter(found["label"]) == Counter(label for _, label, _ in labels)
-    assert sorted(found["series"]) == sorted(open_run(run).rows.series)
+    dataset = load_dataset("imagefolder", data_dir="out", split="train", cache_dir=cache)
+    assert Counter(dataset["label"]) == Counter(label for _, label, _ in labels)
+    assert sorted(dataset["series"]) == sorted(open_run(run).rows.series)
 
 
 def test_label_studio_tasks_follow_its_schema_and_interface(
@@ -217,7 +219,7 @@ def test_label_studio_tasks_follow_its_schema_and_interface(
     assert choices is not None
     assert picture.attrib["value"] == "$image"
     assert choices.attrib["toName"] == picture.attrib["name"]
-    names = [one.attrib["value"] for one in choices]
+    names = [choice.attrib["value"] for choice in choices]
     assert names == ["red", "green", "blue"]
     for task, (image, label, confidence) in zip(tasks, labels, strict=True):
         address = urlsplit(task["data"]["image"])
@@ -239,9 +241,9 @@ def test_fiftyone_labels_name_every_file_in_data(run: Path, images: Path, labels
     assert set(about["labels"]) == set(files)
     assert len(files) == len(labels)
     contents = {(images / image).read_bytes(): (label, share) for image, label, share in labels}
-    for stem, found in about["labels"].items():
+    for stem, stored_label in about["labels"].items():
         expected = contents[files[stem].read_bytes()]
-        assert (about["classes"][found["label"]], found["confidence"]) == expected
+        assert (about["classes"][stored_label["label"]], stored_label["confidence"]) == expected
 
 
 @pytest.mark.parametrize("format_", ["csv", "label-studio"])
@@ -287,9 +289,9 @@ def test_images_that_changed_or_are_gone_write_nothing(
         image.unlink()
         for format_ in ("imagefolder", "fiftyone", "label-studio"):
             assert export(run, format_, "out") == 2
-            said = capsys.readouterr().err
-            assert labels[0][0] in said
-            assert "1 images of this run are not in its dataset any more" in said
+            error_output = capsys.readouterr().err
+            assert labels[0][0] in error_output
+            assert "1 images of this run are not in its dataset any more" in error_output
     finally:
         image.write_bytes(data)
     assert not list(Path().glob("*out*"))
@@ -331,7 +333,7 @@ def test_exports_do_not_import_model_libraries(run: Path, guard_plugin: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "message"),
     [
         (("csv",), "--output: names no place for the labels"),
         (("csv", "-o", "labels.csv", "--use", "adapted"), "--use: is for formats of models"),
@@ -339,7 +341,7 @@ def test_exports_do_not_import_model_libraries(run: Path, guard_plugin: Path) ->
     ],
 )
 def test_options_of_other_formats_are_refused(
-    run: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
+    run: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert latte("export", run, "--format", *arguments) == 2
-    assert named in capsys.readouterr().err
+    assert message in capsys.readouterr().err
