@@ -29,8 +29,6 @@ _RANDOM_CHARACTERS = 10
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_SPACES = re.compile(r"[^\S\u202f]+")
-"""White space, without the narrow space between a number and its unit."""
 _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that change the writing direction; on a terminal, they also change later text."""
 
@@ -107,7 +105,7 @@ def one_line(text: str) -> str:
         >>> one_line("a\n  cat\x1b")
         'a cat\ufffd'
     """
-    return _SPACES.sub(" ", printable(text)).strip() or "(empty)"
+    return " ".join(printable(text).split()) or "(empty)"
 
 
 def on_terminal(text: str) -> str:

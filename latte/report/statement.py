@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from latte.io.redaction import one_line
+from latte.io.redaction import one_line, printable
+
+_SPACES = re.compile(r"[^\S\u202f]+")
+"""White space, without the narrow space between a number and its unit."""
 
 Kind = Literal[
     "headline",
@@ -53,6 +57,5 @@ class Statement:
 
     def __post_init__(self) -> None:
         """Make text and names printable: people and other programs chose what is in them."""
-        text = one_line(self.text) if self.text else ""
-        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "text", _SPACES.sub(" ", printable(self.text)).strip())
         object.__setattr__(self, "names", tuple(map(one_line, self.names)))
