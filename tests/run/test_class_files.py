@@ -107,8 +107,10 @@ def test_check_lists_what_is_sent_and_where(
     far = "describer={use: openai, base_url: 'https://192.0.2.1/v1', model: m}"
     logged = "reporters=[{use: wandb, mode: online}]"
     error_lines = latte("check", recipe, "--set", far, "--set", logged).err.splitlines()
-    assert error_lines[-5:] == [
-        "the describer openai sends to https://192.0.2.1/v1:",
+    first_line = "the describer openai sends to https://192.0.2.1/v1:"
+    start = error_lines.index(first_line)
+    assert error_lines[start : start + 5] == [
+        first_line,
         f"  12 training images in {tmp_path / 'images'}",
         f"  the class names in {tmp_path / 'names.txt'}",
         "the reporter wandb sends to https://api.wandb.ai:",
