@@ -12,7 +12,7 @@ import pytest
 from latte_benchmarks.facts import all_facts
 
 from latte.cli.main import run_command_line
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.recipe.shipped import DATA, PARTS
@@ -92,7 +92,7 @@ def test_each_dataset_has_the_paper_s_method_and_its_baselines(dataset: str) -> 
     assert zero_shot.train.max_steps == 0
 
 
-def components(recipe: Recipe) -> list[Choice]:
+def components(recipe: Recipe) -> list[ChosenComponent]:
     learners = [
         component for learner in recipe.learners for component in (learner.prototypes, learner.loss)
     ]

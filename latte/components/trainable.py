@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WHERE = "trainable"
 
 
-class _Group(Trainable[NoOptions]):
+class _TrainGroup(Trainable[NoOptions]):
     """Base class: train one of the parameter groups that `Backbone.train_only` accepts."""
 
     group: ClassVar[TrainableGroup]
@@ -29,31 +29,31 @@ class _Group(Trainable[NoOptions]):
         return backbone.train_only(self.group)
 
 
-class All(_Group):
+class All(_TrainGroup):
     """Every parameter of both towers, and the logit scale."""
 
     group = "all"
 
 
-class VisualLayerNorms(_Group):
+class VisualLayerNorms(_TrainGroup):
     """Layer norms of the image tower."""
 
     group = "visual_layer_norms"
 
 
-class TextLayerNorms(_Group):
+class TextLayerNorms(_TrainGroup):
     """Layer norms of the text tower."""
 
     group = "text_layer_norms"
 
 
-class Projections(_Group):
+class Projections(_TrainGroup):
     """Projections of both towers into the joint space."""
 
     group = "projections"
 
 
-class Nothing(_Group):
+class Nothing(_TrainGroup):
     """No parameter; only prototypes change."""
 
     group = "none"

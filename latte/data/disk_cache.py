@@ -215,7 +215,7 @@ def _versioned(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _StoredPixels:
     offset: int
     shape: tuple[int, ...]
     checksum: int
@@ -234,7 +234,7 @@ class _PixelFile:
         self.entries = self._read_index()
         self._checked: set[str] = set()
 
-    def _read_index(self) -> dict[str, _Entry]:
+    def _read_index(self) -> dict[str, _StoredPixels]:
         end = len(self._map) - _TRAILER.size
         if end < 0:
             raise ValueError("truncated")
@@ -249,7 +249,7 @@ class _PixelFile:
             ):
                 raise ValueError("not a pixel file")
             offset, *shape, stored = numbers
-            entries[name] = _Entry(offset, tuple(shape), stored)
+            entries[name] = _StoredPixels(offset, tuple(shape), stored)
             if offset + entries[name].size > end - length:
                 raise ValueError("not a pixel file")
         return entries
@@ -280,7 +280,7 @@ class _PixelFileWriter:
         self._room = room - _TRAILER.size
         self._end = 0
         self._indexed = 0
-        self.entries: dict[str, _Entry] = {}
+        self.entries: dict[str, _StoredPixels] = {}
         self._file = self._temporary.open("xb+", buffering=0)
         self._file.truncate(room)
 
@@ -292,7 +292,7 @@ class _PixelFileWriter:
         self._file.seek(self._end)
         if self._file.write(data) != len(data):
             raise OSError("only a part could be written")
-        self.entries[name] = _Entry(self._end, pixels.shape, zlib.crc32(data))
+        self.entries[name] = _StoredPixels(self._end, pixels.shape, zlib.crc32(data))
         self._end += len(data)
         self._indexed += _index_bytes(name)
 

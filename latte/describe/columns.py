@@ -120,7 +120,7 @@ def read_columns(
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ImageTexts:
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
@@ -149,7 +149,7 @@ class _ColumnBuilder:
         self._place: dict[int, int] = {}
         """For each shared group, by its number: the index of its texts in `_texts`."""
 
-    def add(self, row: _Row, numbers: dict[str, int]) -> None:
+    def add(self, row: _ImageTexts, numbers: dict[str, int]) -> None:
         """Add the texts about one image; texts about a shared group are added only once."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
@@ -188,7 +188,7 @@ def _tensor(numbers: Sequence[int]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.int64)
 
 
-def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row]:
+def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_ImageTexts]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
@@ -203,11 +203,11 @@ def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row
         ) from error
 
 
-def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _Row:
+def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _ImageTexts:
     try:
         fields: dict[str, Any] = json.loads(text)
         pairs = [(label, fields["descriptions"][label]) for label in labels]
-        row = _Row(
+        row = _ImageTexts(
             id=_id(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
             texts={name: _texts(content) for name, content in pairs},

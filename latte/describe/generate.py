@@ -117,7 +117,7 @@ def generate(
     counters_before = {**describer.counters}
     if processes > 1:
         process_rows = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
-    written_count = _Pass(describer, plan, store, progress, ask_again).answer(process_rows)
+    written_count = _AnsweringPass(describer, plan, store, progress, ask_again).answer(process_rows)
     total = describer.counters
     counter_increases = {
         name: value - counters_before.get(name, 0) for name, value in total.items()
@@ -181,7 +181,7 @@ def without_text(refused: int, failed: FailedRequests | None) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Pass:
+class _AnsweringPass:
     describer: Describer[Any]
     plan: Planned[Any]
     store: DescriptionStore

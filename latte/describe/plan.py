@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latte.data.groups import draw_checked_groups, draw_class_groups, draw_groups, grid
 from latte.data.images import CheckedImage
-from latte.describe.requests import Questions, Ragged, Requests
+from latte.describe.requests import DescriptionQuestions, Ragged, Requests
 from latte.describe.store import GRID, SEPARATE, SINGLE, StoredText, request_key
 from latte.interfaces import (
     DescribedImage,
@@ -170,7 +170,7 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
 class _Draft:
     training: TrainingSet
     describer: Describer[Any]
-    descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
+    descriptions: dict[str, tuple[DescriptionQuestions, Subjects]] = field(default_factory=dict)
     prompts: dict[str, int] = field(default_factory=dict)
     """Index of each distinct prompt, counted in the order of first use."""
 
@@ -202,7 +202,7 @@ class _Draft:
         subjects = draw_subjects(self.training, label, kind, seed)
         self.descriptions[label] = self._questions(kind, subjects), subjects
 
-    def _questions(self, kind: DescriptionType[Any], subjects: Subjects) -> Questions:
+    def _questions(self, kind: DescriptionType[Any], subjects: Subjects) -> DescriptionQuestions:
         number = self.prompts
         prompts = [
             [(text, number.setdefault(text, len(number))) for text in kind.prompts(name)]
@@ -210,7 +210,9 @@ class _Draft:
         ]
         image_rows = subjects.members.numpy()
         layout_of_several = SEPARATE if image_rows.shape[1] <= self.describer.max_images else GRID
-        questions = Questions(image_rows, SINGLE if image_rows.shape[1] == 1 else layout_of_several)
+        questions = DescriptionQuestions(
+            image_rows, SINGLE if image_rows.shape[1] == 1 else layout_of_several
+        )
         classes = subject_labels(subjects.subject_of_image, self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(image_rows), classes, strict=True):

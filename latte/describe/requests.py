@@ -30,7 +30,7 @@ class PlannedRequest:
     """Index (from 0) of the answer if the same question is asked several times."""
 
 
-class Questions:
+class DescriptionQuestions:
     """The questions of one description, before equal questions are merged."""
 
     def __init__(self, image_rows: NDArray[numpy.integer], layout: str) -> None:
@@ -52,7 +52,9 @@ class Questions:
 class Requests:
     """Sequence of R distinct requests; a `PlannedRequest` is built when it is accessed."""
 
-    def __init__(self, question_sets: Sequence[Questions], prompts: Sequence[str]) -> None:
+    def __init__(
+        self, question_sets: Sequence[DescriptionQuestions], prompts: Sequence[str]
+    ) -> None:
         """Merge equal questions of all descriptions; keep the order of their first occurrence."""
         self._prompts = tuple(prompts)
         keys = numpy.frombuffer(
@@ -73,7 +75,7 @@ class Requests:
         self._layout = numpy.repeat(numpy.array(layouts, numpy.uint8), counts)[first_rows]
         self._members = _members(question_sets, first_rows)
 
-    def rows(self, question_sets: Sequence[Questions]) -> list[Ragged]:
+    def rows(self, question_sets: Sequence[DescriptionQuestions]) -> list[Ragged]:
         """Return, for each set of questions, the indices of requests about each subject.
 
         A subject is an image or a group of images.
@@ -130,7 +132,9 @@ def _picked(
     return numpy.concatenate(arrays)[rows]
 
 
-def _members(question_sets: Sequence[Questions], first_rows: NDArray[numpy.int64]) -> Ragged:
+def _members(
+    question_sets: Sequence[DescriptionQuestions], first_rows: NDArray[numpy.int64]
+) -> Ragged:
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for questions in question_sets:
         subjects = numpy.repeat(numpy.arange(len(questions.counts)), questions.counts)

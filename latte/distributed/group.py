@@ -31,7 +31,7 @@ _BUCKET_NUMBERS = 2**24
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes of a run: rank of this process, number of processes, key-value store."""
 
     rank: int
@@ -42,14 +42,14 @@ class Group:
     """Numbers barriers and broadcasts, which all processes call in the same order."""
 
 
-_group: Group | None = None
+_group: ProcessGroup | None = None
 
 
 @contextmanager
 def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
     """Make the functions of this module use a group of processes inside the `with` block."""
     global _group
-    _group = Group(rank, world_size, store, count())
+    _group = ProcessGroup(rank, world_size, store, count())
     try:
         yield
     finally:

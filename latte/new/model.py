@@ -44,7 +44,7 @@ _ANSWERS = f'give {{path: class}}, or "{NONE}" or "{UNSURE}" for the class'
 
 
 @dataclass(frozen=True)
-class Question:
+class PersonQuestion:
     """A question to a person: which class does this image show?
 
     In a notebook, it is shown with pictures.
@@ -74,10 +74,10 @@ class Question:
         return f" + {self.others:,} more" if self.others else ""
 
 
-class Questions(Sequence[Question]):
+class PersonQuestions(Sequence[PersonQuestion]):
     """Questions to a person, the most useful first; a notebook shows them with pictures."""
 
-    def __init__(self, questions: Sequence[Question], is_worth_asking: bool) -> None:
+    def __init__(self, questions: Sequence[PersonQuestion], is_worth_asking: bool) -> None:
         self._questions = tuple(questions)
         self.is_worth_asking = is_worth_asking
         """False if the next ten answers are expected to change less than a point of accuracy."""
@@ -87,12 +87,12 @@ class Questions(Sequence[Question]):
         return len(self._questions)
 
     @overload
-    def __getitem__(self, index: int) -> Question: ...
+    def __getitem__(self, index: int) -> PersonQuestion: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Question]: ...
+    def __getitem__(self, index: slice) -> Sequence[PersonQuestion]: ...
 
-    def __getitem__(self, index: int | slice) -> Question | Sequence[Question]:
+    def __getitem__(self, index: int | slice) -> PersonQuestion | Sequence[PersonQuestion]:
         """Return a question, or several."""
         return self._questions[index]
 
@@ -133,7 +133,7 @@ class Model(Predictor):
         """
         return self._run.record.train.answers
 
-    def ask(self, count: int = 10) -> Questions:
+    def ask(self, count: int = 10) -> PersonQuestions:
         """Return up to `count` questions about images of the run, the most useful first.
 
         An answer is most useful where labels are doubtful and no similar image has an answer. One
@@ -167,13 +167,13 @@ class Model(Predictor):
             near = cosines.sort(descending=True).indices[: int((cosines > -2).sum())]
             group = [images[index].row for index in near[:_GROUP].tolist()]
             questions.append(self._question(run, images[place], group))
-        return Questions(questions, order.is_worth_asking)
+        return PersonQuestions(questions, order.is_worth_asking)
 
-    def _question(self, run: Run, image: ReviewImage, rows: Sequence[int]) -> Question:
+    def _question(self, run: Run, image: ReviewImage, rows: Sequence[int]) -> PersonQuestion:
         """Return the question about an image; `rows` are the training images of its group."""
         paths = [self._path(run, row) for row in rows]
         group = dict(zip(filter(None, paths), rows, strict=True))
-        return Question(
+        return PersonQuestion(
             next(iter(group)),
             run.class_names[image.used_label],
             image.used_confidence,

@@ -25,8 +25,8 @@ from latte.models.posterior import OwnImages, read_predicted
 from latte.predict.predictions import Predictions
 from latte.predict.stored_features import StoredFeatures, stored_features
 from latte.predict.stream import (
-    Encoded,
-    Images,
+    EncodedBatch,
+    GivenImages,
     Unreadable,
     encode_stream,
     named_images,
@@ -97,7 +97,7 @@ class Predictor:
 
     def predict(
         self,
-        images: Images,
+        images: GivenImages,
         *,
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
@@ -117,7 +117,7 @@ class Predictor:
 
     def predict_iter(
         self,
-        images: Images,
+        images: GivenImages,
         *,
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
@@ -150,7 +150,7 @@ class Predictor:
             yield from rows
 
     def _predict(
-        self, images: Images, top_k: int, batch_size: int, on_unreadable: Unreadable | None
+        self, images: GivenImages, top_k: int, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[list[Prediction]]:
         """Yield the predictions of each batch."""
         _check_positive("top_k", top_k)
@@ -168,7 +168,7 @@ class Predictor:
                 rows = [*self.own.replace(rows, batch.keys, self.classes, top_k)]
             yield [replace(row, key=key) for row, key in zip(rows, batch.keys, strict=True)]
 
-    def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
+    def features(self, images: GivenImages, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return unit features (N, D) of all images, on the CPU.
 
         With several learners or encoders, D is the sum of their widths, and the cosine of two rows
@@ -181,7 +181,7 @@ class Predictor:
         width = sum(member.encoder.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
 
-    def probabilities(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
+    def probabilities(self, images: GivenImages, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return the probability (N, C) of each class for all images, on the CPU.
 
         They are the scores of `predict`. The posterior of a training image has its likeliest
@@ -201,7 +201,7 @@ class Predictor:
             batches.append(probabilities)
         return torch.cat(batches)
 
-    def _shown(self, images: Images, batch_size: int, name: str) -> Iterator[Encoded]:
+    def _shown(self, images: GivenImages, batch_size: int, name: str) -> Iterator[EncodedBatch]:
         """Yield batches of encoded images while their progress is shown as `name`."""
         with self.progress.task(name, number_of_images(images), "images") as task:
             for batch in self._encode(images, batch_size, None):
@@ -209,8 +209,8 @@ class Predictor:
                 task.advance(len(batch.names))
 
     def _encode(
-        self, images: Images, batch_size: int, on_unreadable: Unreadable | None
-    ) -> Iterator[Encoded]:
+        self, images: GivenImages, batch_size: int, on_unreadable: Unreadable | None
+    ) -> Iterator[EncodedBatch]:
         _check_positive("batch_size", batch_size)
         if len(_FORKS) > self._forks and self.device == "cpu" and torch.get_num_threads() > 1:
             raise LatteError(

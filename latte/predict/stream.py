@@ -35,8 +35,8 @@ from latte.predict.stored_features import StoredFeatures
 
 Unreadable = Callable[[SkippedImage], None]
 
-ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
-Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
+GivenImage: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
+GivenImages: TypeAlias = GivenImage | Iterable[Union[GivenImage, "GivenImages"]]
 """A file, a folder, a Pillow image, or an iterable, array, column or generator of these."""
 
 
@@ -50,7 +50,7 @@ class NamedImage:
 
 
 def named_images(
-    images: Images,
+    images: GivenImages,
     unlisted: Callable[[LatteError], None] | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[NamedImage]:
@@ -65,7 +65,7 @@ def named_images(
         yield NamedImage(name, content)
 
 
-def number_of_images(images: Images) -> int | None:
+def number_of_images(images: GivenImages) -> int | None:
     """Return the number of `images`; None if they would have to be read to be counted."""
     if isinstance(images, Image.Image):
         return 1
@@ -78,7 +78,7 @@ def number_of_images(images: Images) -> int | None:
 
 
 def _contents(
-    images: Images, unlisted: Callable[[LatteError], None] | None, left_out: LeftOut | None
+    images: GivenImages, unlisted: Callable[[LatteError], None] | None, left_out: LeftOut | None
 ) -> Iterator[Path | Image.Image]:
     if isinstance(images, Image.Image):
         yield images
@@ -107,7 +107,7 @@ def _contents(
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedBatch:
     """A batch of B > 0 encoded images."""
 
     names: tuple[str, ...]
@@ -134,7 +134,7 @@ def encode_stream(
     batch_size: int,
     on_unreadable: Unreadable | None = None,
     stored: StoredFeatures | None = None,
-) -> Iterator[Encoded]:
+) -> Iterator[EncodedBatch]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
     `stored` has features of files that need not be encoded again. `on_unreadable` is called with
@@ -194,7 +194,7 @@ def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor
     return tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats)
 
 
-def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
+def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> EncodedBatch:
     stored = [view.features for view in views if view.features is not None]
     missing = [view for view in views if view.features is None]
     features = _encode_pixels(adapted, formats, missing) if missing else None
@@ -206,7 +206,7 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         )
     assert features is not None, "a batch has an image"
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
-    return Encoded(names, keys, features)
+    return EncodedBatch(names, keys, features)
 
 
 def _joined(is_stored: Tensor, stored: Tensor, encoded: Tensor | None) -> Tensor:

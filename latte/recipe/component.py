@@ -37,7 +37,7 @@ KIND = "latte kind"
 
 
 @dataclass(frozen=True)
-class Choice(Registered):
+class ChosenComponent(Registered):
     """One component that a recipe uses: `{use: NAME, name: LABEL, ...options}`."""
 
     label: str
@@ -58,7 +58,7 @@ class Choice(Registered):
 
 
 @dataclass(frozen=True)
-class Component:
+class ComponentField:
     """Annotation of a field that names a component of one kind."""
 
     kind: Kind
@@ -68,7 +68,7 @@ class Component:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Return the schema that makes a `Choice` of plain data, and plain data of a `Choice`."""
+        """Return the schema that converts plain data to a `ChosenComponent`, and back."""
         return core_schema.with_info_plain_validator_function(
             self._choice,
             serialization=core_schema.plain_serializer_function_ser_schema(_written, info_arg=True),
@@ -96,8 +96,8 @@ class Component:
             )
         return registered, model
 
-    def _choice(self, value: Any, info: ValidationInfo) -> Choice:
-        if isinstance(value, Choice):
+    def _choice(self, value: Any, info: ValidationInfo) -> ChosenComponent:
+        if isinstance(value, ChosenComponent):
             return value
         if not isinstance(value, Mapping):
             raise expected("the name of a component or a mapping with use: NAME")
@@ -119,7 +119,7 @@ class Component:
         label = labels.name or registered.spec.name
         distribution, version = registered.distribution, registered.version
         by = labels.by or None
-        return Choice(registered.spec, distribution, version, label, options, by)
+        return ChosenComponent(registered.spec, distribution, version, label, options, by)
 
 
 def mistake(what: str, hint: str | None = None) -> PydanticCustomError:
@@ -204,12 +204,12 @@ def _at(key: str | None, error: PydanticCustomError) -> ErrorDetails:
     return ErrorDetails(type=error.type, loc=loc, msg=message, input=None, ctx=context)
 
 
-def _written(choice: Choice | dict[str, Any], info: SerializationInfo) -> dict[str, Any]:
+def _written(choice: ChosenComponent | dict[str, Any], info: SerializationInfo) -> dict[str, Any]:
     """Return the component as a resolved recipe names it; `info.context` is the registry.
 
     A default is returned as it is.
     """
-    if not isinstance(choice, Choice):
+    if not isinstance(choice, ChosenComponent):
         return choice
     assert isinstance(info.context, Registry), "names of components depend on what is installed"
     label = {NAME: choice.label} if choice.label != choice.spec.name else {}

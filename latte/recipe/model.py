@@ -20,7 +20,7 @@ from latte.interfaces.settings import (
     SeriesSettings,
     TrainSettings,
 )
-from latte.recipe.component import Choice, Component, Label, mistake, written_name
+from latte.recipe.component import ChosenComponent, ComponentField, Label, mistake, written_name
 from latte.recipe.fields import types_at
 from latte.recipe.places import LEARNERS, MAIN, SHORT, KeyPath, paths, value_at
 from latte.recipe.requirements import check_requirement
@@ -52,13 +52,13 @@ class LearnerChoice(Options):
     optimizer: OptimizerSettings | None = Field(
         default=None, description="in place of train.optimizer"
     )
-    trainable: Annotated[Choice, Component("trainable")] = _default(
+    trainable: Annotated[ChosenComponent, ComponentField("trainable")] = _default(
         {USE: "all"}, "parameters that are trained"
     )
-    prototypes: Annotated[Choice, Component("prototypes")] = _default(
+    prototypes: Annotated[ChosenComponent, ComponentField("prototypes")] = _default(
         {USE: "templates"}, "vectors that stand for the classes"
     )
-    loss: Annotated[Choice, Component("loss")] | None = Field(
+    loss: Annotated[ChosenComponent, ComponentField("loss")] | None = Field(
         default=None, description="needed by recipes with training steps"
     )
 
@@ -112,47 +112,47 @@ class RecipeKeys(SharedKeys):
         description="this recipe may use ground-truth labels of training images; only for "
         "ablations, never for results",
     )
-    backbone: Annotated[Choice, Component("backbone", DEFAULT_BACKBONE)] = Field(
+    backbone: Annotated[ChosenComponent, ComponentField("backbone", DEFAULT_BACKBONE)] = Field(
         description="the CLIP to adapt",
         examples=["{model: ViT-B-32, pretrained: laion2b_s34b_b79k}"],
     )
-    encoders: tuple[Annotated[Choice, Component("encoder")], ...] = Field(
+    encoders: tuple[Annotated[ChosenComponent, ComponentField("encoder")], ...] = Field(
         default=(),
         description="image-only models beside the CLIP, which are never trained; labelers may use "
         "their features",
     )
-    dataset: Annotated[Choice, Component("dataset")] = Field(
+    dataset: Annotated[ChosenComponent, ComponentField("dataset")] = Field(
         description="images and class names",
         examples=["{use: folder, root: FOLDER, classes: FILE}"],
     )
-    guard: Annotated[Choice, Component("guard")] | None = Field(
+    guard: Annotated[ChosenComponent, ComponentField("guard")] | None = Field(
         default=None, description="decides how far the run uses the adapted model"
     )
-    describers: tuple[Annotated[Choice, Component("describer")], ...] = Field(
+    describers: tuple[Annotated[ChosenComponent, ComponentField("describer")], ...] = Field(
         default=(), description="the first is asked by descriptions without the key `by`"
     )
-    descriptions: tuple[Annotated[Choice, Component("description")], ...] = Field(
+    descriptions: tuple[Annotated[ChosenComponent, ComponentField("description")], ...] = Field(
         default=(), description="kinds of texts about classes, images and groups of images"
     )
-    gates: tuple[Annotated[Choice, Component("gate")], ...] = Field(
+    gates: tuple[Annotated[ChosenComponent, ComponentField("gate")], ...] = Field(
         default=(), description="hold back unusable texts"
     )
-    labels: tuple[Annotated[Choice, Component("labeler")], ...] = Field(
+    labels: tuple[Annotated[ChosenComponent, ComponentField("labeler")], ...] = Field(
         default=(), description="assign pseudo-labels; needed by recipes with training steps"
     )
     learners: tuple[LearnerChoice, ...] = _default(
         [{}], "adapted copies of the backbone", minItems=1
     )
-    augmentation: Annotated[Choice, Component("augmentation", DEFAULT_AUGMENTATION)] | None = (
-        _default(
-            {USE: "random-crops"}, "random views of training images; null: the evaluation view"
-        )
+    augmentation: (
+        Annotated[ChosenComponent, ComponentField("augmentation", DEFAULT_AUGMENTATION)] | None
+    ) = _default(
+        {USE: "random-crops"}, "random views of training images; null: the evaluation view"
     )
     train: TrainSettings = Field(default=TrainSettings(), description="length and method")
     evaluate: EvaluateSettings = Field(
         default=EvaluateSettings(), description="encoding and classification after training"
     )
-    reporters: tuple[Annotated[Choice, Component("reporter")], ...] = _default(
+    reporters: tuple[Annotated[ChosenComponent, ComponentField("reporter")], ...] = _default(
         [{USE: "html"}, {USE: "model-card"}], "what is written about a finished run"
     )
 
@@ -179,7 +179,7 @@ class Recipe(RecipeKeys):
         return self.path.parent
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[ChosenComponent, ...]:
         """All components of the recipe, of all kinds; components of controls are not included."""
         return tuple(_choices(getattr(self, name) for name in RecipeKeys.model_fields))
 
@@ -196,7 +196,7 @@ class Recipe(RecipeKeys):
         return {label: describer for label, describer in asked.items() if describer}
 
     @property
-    def questioned(self) -> Choice | None:
+    def questioned(self) -> ChosenComponent | None:
         """Describer that a labeler asks questions; None if no labeler asks questions."""
         names = [labeler.options.questions_to for labeler in self.labels]
         name = next((name_asked for name_asked in names if name_asked is not None), None)
@@ -214,7 +214,7 @@ TOP_KEYS = (*RecipeKeys.model_fields, *SHORT, "controls", "extends")
 """All keys at the top of a recipe's file."""
 
 
-def component_at(path: KeyPath) -> Component | None:
+def component_at(path: KeyPath) -> ComponentField | None:
     """Return the component that belongs at the key path `path`; None if none does.
 
     An item of a list may be named in place of its index, as in `labels.frozen`.
@@ -226,9 +226,9 @@ def component_at(path: KeyPath) -> Component | None:
 
 
 @lru_cache(maxsize=1000)
-def _component_at(path: KeyPath) -> Component | None:
+def _component_at(path: KeyPath) -> ComponentField | None:
     types = types_at([RecipeKeys], path)
-    return next((mark for mark in types if isinstance(mark, Component)), None)
+    return next((mark for mark in types if isinstance(mark, ComponentField)), None)
 
 
 LISTS = (LEARNERS, *(key for key in RecipeKeys.model_fields if _component_at((key, 0))))
@@ -246,7 +246,7 @@ def component_name(value: Mapping[str, Any], path: KeyPath, registry: Registry) 
     return use
 
 
-def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
+def component_above(path: KeyPath) -> tuple[KeyPath, ComponentField] | None:
     """Return the key path of the component to which the value at `path` belongs, and its kind."""
     for end in range(1, len(path) + 1):
         if component := component_at(path[:end]):
@@ -254,7 +254,7 @@ def component_above(path: KeyPath) -> tuple[KeyPath, Component] | None:
     return None
 
 
-def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
+def component_paths(data: Any) -> Iterator[tuple[KeyPath, ComponentField]]:
     """Yield the key paths at which the plain data of a recipe name components."""
     for path in paths(data):
         is_named_item = len(path) > 1 and path[0] in LISTS and isinstance(path[1], str)
@@ -263,9 +263,9 @@ def component_paths(data: Any) -> Iterator[tuple[KeyPath, Component]]:
             yield path, component
 
 
-def _choices(values: Iterable[object]) -> Iterator[Choice]:
+def _choices(values: Iterable[object]) -> Iterator[ChosenComponent]:
     for value in values:
-        if isinstance(value, Choice):
+        if isinstance(value, ChosenComponent):
             yield value
         elif isinstance(value, LearnerChoice):
             yield from _choices((value.trainable, value.prototypes, value.loss))

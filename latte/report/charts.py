@@ -13,7 +13,7 @@ from latte.interfaces import Interval
 from latte.report.numbers import MINUS, NARROW_SPACE
 from latte.report.svg import Drawing, Scale, shortened
 
-Row = Mapping[str, Any]
+MetricRow = Mapping[str, Any]
 Format = Callable[[float, float], str]
 """Function that returns a tick's label from its value and the distance between ticks."""
 
@@ -80,7 +80,7 @@ class Reference:
     label: str
 
 
-def figures(rows: Sequence[Row], event: str) -> list[str]:
+def figures(rows: Sequence[MetricRow], event: str) -> list[str]:
     """Return the names of all metrics in the rows of one event, `step` or `epoch`."""
     names = (
         name
@@ -92,7 +92,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def series(rows: Sequence[Row], event: str, figure: str) -> Series:
+def series(rows: Sequence[MetricRow], event: str, figure: str) -> Series:
     """Return the metric `figure` over steps, from the rows of one event, `step` or `epoch`."""
     # After a resume, a step may have several rows: the last one counts.
     by_step = {

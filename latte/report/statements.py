@@ -17,8 +17,8 @@ from latte.report.statement import Command, Statement
 from latte.report.taught import sure_sentence
 from latte.report.verdict import NO_GUARD, name_statements, verdict_statements
 from latte.results.answers import TITLES
-from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
+from latte.results.measured_gain import MeasuredGain
 from latte.results.oracle import oracle_mark
 from latte.results.run import Run
 from latte.results.run_answers import read_evidence
@@ -78,7 +78,7 @@ def statements(results: RunResults, run: str | None = None) -> list[Statement]:
     ]
 
 
-def _answers_measure(results: RunResults, evidence: Evidence | None) -> bool:
+def _answers_measure(results: RunResults, evidence: MeasuredGain | None) -> bool:
     """Return True if a person's answers measure the gain: drawn at random, or left out in turn."""
     answers = results.record.train.answers
     is_drawn = evidence is not None and evidence.estimate.answered > 0

@@ -13,8 +13,8 @@ from latte.interfaces import RunResults, Verdict
 from latte.interfaces.answer_facts import AnswerFacts
 from latte.report.statement import Command, Statement, Tone
 from latte.report.taught import taught_sentence, taught_tone
-from latte.results.evidence import Evidence
 from latte.results.folder import RunFolder
+from latte.results.measured_gain import MeasuredGain
 from latte.results.run import Run
 from latte.results.taught_runs import teaching_answers
 
@@ -61,7 +61,7 @@ def _answers(results: RunResults) -> int:
 def verdict_statements(
     results: RunResults,
     run: str,
-    evidence: Evidence | None,
+    evidence: MeasuredGain | None,
     *,
     is_measured: bool,
     is_doubted: bool = False,
@@ -110,7 +110,7 @@ def _taught(results: RunResults, run: str, answers: AnswerFacts) -> list[Stateme
     return stated + ([Statement("note", _ZERO_SHOT_LABELS)] if adapts else [])
 
 
-def _answered(results: RunResults, run: str, evidence: Evidence) -> list[Statement]:
+def _answered(results: RunResults, run: str, evidence: MeasuredGain) -> list[Statement]:
     """Return the gain that a person's answers measure, and the guard's verdict below it."""
     verdict, better = results.record.judge.verdict, evidence.estimate.better
     answers = results.record.train.answers

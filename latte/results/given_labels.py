@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from latte.data.few_images import counted
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import Row
+from latte.data.sources.tables import TableRow
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
@@ -32,7 +32,7 @@ NONE, UNSURE = "none of these", "cannot tell"
 
 _FIFTYONE = "labels.json"
 
-_Entry: TypeAlias = tuple[str, str, str]
+_LocatedLabel: TypeAlias = tuple[str, str, str]
 """Place in the file, content key of an image, and text of its label."""
 
 
@@ -122,7 +122,9 @@ def given_label(
         raise LatteError(error.what, where=where, hint=hint) from error
 
 
-def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Iterator[_Entry]:
+def _entries(
+    path: Path, images: NamedImages, class_names: Sequence[str]
+) -> Iterator[_LocatedLabel]:
     """Yield the labels of a file or folder; suffix and first character decide the format."""
     if is_folder(path):
         file = path / _FIFTYONE
@@ -141,7 +143,7 @@ def _entries(path: Path, images: NamedImages, class_names: Sequence[str]) -> Ite
     return _fiftyone(path, text, images, {})
 
 
-def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:
+def _answers(path: Path, images: NamedImages) -> Iterator[_LocatedLabel]:
     """Yield the answers of a review; answers about images that the run lacks are left out."""
     for key, answer in latest(read_answers(path)).items():
         if answer.label is not None and key in images:
@@ -149,13 +151,15 @@ def _answers(path: Path, images: NamedImages) -> Iterator[_Entry]:
 
 
 def _table(
-    rows: Iterator[Row], images: NamedImages, class_names: Sequence[str]
-) -> Iterator[_Entry]:
+    rows: Iterator[TableRow], images: NamedImages, class_names: Sequence[str]
+) -> Iterator[_LocatedLabel]:
     for row, image, label in image_labels(rows, class_names):
         yield row.where, images.key(image, row.where, row.file.parent), label
 
 
-def _folder(folder: Path, images: NamedImages, class_names: Sequence[str]) -> Iterator[_Entry]:
+def _folder(
+    folder: Path, images: NamedImages, class_names: Sequence[str]
+) -> Iterator[_LocatedLabel]:
     """Yield the labels of the images in a folder per class."""
     names = dict(zip(distinct_names(class_names), class_names, strict=True))
     for path in list_images(folder, str(folder)):
@@ -185,7 +189,7 @@ class _Data(BaseModel):
     """The image's id, if `image` is the address from which Label Studio loads the image."""
 
 
-class _Task(BaseModel):
+class _LabelStudioTask(BaseModel):
     """A task of a Label Studio export; only these fields are read."""
 
     data: _Data
@@ -203,10 +207,10 @@ class _Classification(BaseModel):
     labels: dict[str, int | _Indexed | None]
 
 
-def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry]:
+def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_LocatedLabel]:
     with explained(path, UNREADABLE):
         parse_json(text)  # raises an error for a key that occurs twice
-        tasks = TypeAdapter(list[_Task]).validate_json(text)
+        tasks = TypeAdapter(list[_LabelStudioTask]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
         finished = (entry for entry in task.annotations if not entry.was_cancelled)
@@ -220,7 +224,7 @@ def _label_studio(path: Path, text: str, images: NamedImages) -> Iterator[_Entry
 
 def _fiftyone(
     path: Path, text: str, images: NamedImages, copies: Mapping[str, Path]
-) -> Iterator[_Entry]:
+) -> Iterator[_LocatedLabel]:
     """Yield the labels of a FiftyOne export, in which image names have no suffix.
 
     `copies` are the images beside the file by name; `latte export` gives each a new name.

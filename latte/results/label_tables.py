@@ -9,7 +9,13 @@ from typing import Any
 
 from latte.data.formats import IMAGE_SUFFIXES
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import MissingColumnError, Row, csv_rows, iterate_rows, separator
+from latte.data.sources.tables import (
+    MissingColumnError,
+    TableRow,
+    csv_rows,
+    iterate_rows,
+    separator,
+)
 from latte.data.sources.workbook import OTHER_SPREADSHEETS, SUFFIXES, workbook_rows
 from latte.interfaces import LatteError
 from latte.io.paths import read_text
@@ -18,7 +24,7 @@ from latte.results.stored import explained
 UNREADABLE = "give a table with the columns image and label, or an export as JSON"
 
 
-def table_rows(path: Path) -> Iterator[Row] | None:
+def table_rows(path: Path) -> Iterator[TableRow] | None:
     """Return the rows of a table; None for JSON, such as an export of another tool.
 
     A file whose suffix names no format is CSV. Raises `LatteError` for a spreadsheet in a format
@@ -33,7 +39,9 @@ def table_rows(path: Path) -> Iterator[Row] | None:
     return None if read_text(path).lstrip()[:1] in ("[", "{") else csv_rows(path)
 
 
-def image_labels(rows: Iterator[Row], class_names: Sequence[str]) -> Iterator[tuple[Row, str, str]]:
+def image_labels(
+    rows: Iterator[TableRow], class_names: Sequence[str]
+) -> Iterator[tuple[TableRow, str, str]]:
     """Yield each row that has a label, with the name of its image, and its label.
 
     Raises `LatteError` for a missing column; if the table seems to have no header, the error says
@@ -51,7 +59,7 @@ def image_labels(rows: Iterator[Row], class_names: Sequence[str]) -> Iterator[tu
             yield row, row.text("image"), label
 
 
-def _refuse_missing_header(row: Row, class_names: Sequence[str]) -> None:
+def _refuse_missing_header(row: TableRow, class_names: Sequence[str]) -> None:
     cells = [*row.values]
     header = _header_for(cells, class_names)
     if row.header_line is None or header is None:
@@ -84,7 +92,7 @@ def _is_class(cell: str, class_names: Sequence[str]) -> bool:
     return True
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path) -> Iterator[TableRow]:
     try:
         parquet: Any = import_module("pyarrow.parquet")
     except ImportError as error:
@@ -93,10 +101,10 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     with explained(path, UNREADABLE):
         rows = parquet.read_table(path).to_pylist()
     for number, values in enumerate(rows, 1):
-        yield Row(path, number, values)
+        yield TableRow(path, number, values)
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: Mapping[str, Callable[[Path], Iterator[TableRow]]] = {
     ".parquet": _parquet_rows,
     ".jsonl": iterate_rows,
     ".ndjson": iterate_rows,

@@ -105,7 +105,7 @@ class Rows:
         with explained(path):
             return tuple(
                 self._answer(row.image, [(scored.name, scored.score) for scored in row.classes])
-                for row in read_json_lines(path, _Row)
+                for row in read_json_lines(path, _UncertainLine)
             )
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
@@ -168,12 +168,12 @@ class Rows:
         return tuple(image.id for image in self._training_images)
 
     @cached_property
-    def _training_images(self) -> list[_Image]:
-        return read_json_lines(self._folder.training_images, _Image)
+    def _training_images(self) -> list[_TrainingLine]:
+        return read_json_lines(self._folder.training_images, _TrainingLine)
 
 
 @dataclass(frozen=True)
-class _Image:
+class _TrainingLine:
     """The fields of a line of `data/training.jsonl`."""
 
     id: str
@@ -189,7 +189,7 @@ class _Score:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _UncertainLine:
     """A line of `uncertain.jsonl`."""
 
     image: str

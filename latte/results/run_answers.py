@@ -17,14 +17,14 @@ from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
 from latte.results.answers import Answer, latest, measuring, read_answers
 from latte.results.estimate import estimate
-from latte.results.evidence import Evidence, unknown_classes
 from latte.results.folder import RunFolder
+from latte.results.measured_gain import MeasuredGain, unknown_classes
 from latte.results.population import Population, population
 from latte.results.run import Run
 from latte.results.stored import explained, read_stored, same_count
 
 
-def read_evidence(folder: Path) -> Evidence | None:
+def read_evidence(folder: Path) -> MeasuredGain | None:
     """Return the gain of a run that a person's answers measured.
 
     Answers that name no class of the run do not count; a sentence in the result reports them. The
@@ -136,11 +136,11 @@ class RunAnswers:
         """Return the newest answer about each image, by content key, without undone answers."""
         return self.stored().answers
 
-    def evidence(self, stored: Stored | None = None) -> Evidence:
+    def evidence(self, stored: Stored | None = None) -> MeasuredGain:
         """Return the estimated gain of the adapted model."""
         stored = self.stored() if stored is None else stored
         names = self.run.class_names
-        return Evidence(
+        return MeasuredGain(
             estimate(self.population, stored.measuring, names),
             len(stored.answers.keys() - stored.measuring.keys()),
             unknown_classes(stored.unknown, names, self.file),

@@ -25,11 +25,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
 from latte.results.answers import MEASURING, Kind, TaskName
-from latte.results.evidence import not_shown
+from latte.results.measured_gain import not_shown
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
 from latte.review.session import Mark, Review
-from latte.review.tasks import TASKS, Likely, Place
+from latte.review.tasks import TASKS, Likely, TaskPlace
 from latte.review.teaching import Teaching
 
 Picture = Callable[[int, int], bytes]
@@ -53,7 +53,7 @@ _HEADERS = {
 }
 
 
-class _Mark(BaseModel):
+class _MarkBody(BaseModel):
     """A person's answer about the image with index `row`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -63,10 +63,10 @@ class _Mark(BaseModel):
     label: int | None = None
 
 
-class _Saved(Place):
+class _Saved(TaskPlace):
     """Body of a request that saves answers."""
 
-    marks: list[_Mark]
+    marks: list[_MarkBody]
 
 
 class _Undone(BaseModel):
@@ -159,7 +159,7 @@ class _Server:
     async def question(self, request: Request) -> Response:
         """Return the next question of a task."""
         return await self._replied(
-            request, lambda body: self._state(Place.model_validate_json(body))
+            request, lambda body: self._state(TaskPlace.model_validate_json(body))
         )
 
     async def answers(self, request: Request) -> Response:
@@ -253,9 +253,9 @@ class _Server:
 
     def _undo(self, undone: _Undone) -> Mapping[str, Any]:
         task = self._review.undo(undone.time)
-        return self._state(Place(task=task))
+        return self._state(TaskPlace(task=task))
 
-    def _state(self, place: Place) -> Mapping[str, Any]:
+    def _state(self, place: TaskPlace) -> Mapping[str, Any]:
         """Return the next question at a place, and what the answers say so far."""
         images, stored = self._asked(place)
         left = self._review.left(place, stored)
@@ -294,7 +294,7 @@ class _Server:
         name = self._review.run.rows.training_ids[image.row]
         return {"row": image.row, "name": name, "others": image.others}
 
-    def _asked(self, place: Place) -> tuple[Sequence[ReviewImage] | None, Stored]:
+    def _asked(self, place: TaskPlace) -> tuple[Sequence[ReviewImage] | None, Stored]:
         """Return the images of the next question, if there is one, and the answers.
 
         If images that measure the gain cannot be shown, they get the answer `unsure`, because the

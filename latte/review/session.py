@@ -18,7 +18,7 @@ from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers, Stored, population_of
 from latte.results.taught_runs import next_step
-from latte.review.tasks import TASKS, Place, groups, is_open, measurements, sheets
+from latte.review.tasks import TASKS, TaskPlace, groups, is_open, measurements, sheets
 
 if TYPE_CHECKING:  # it imports torch
     from latte.review.asking import Asking
@@ -73,7 +73,7 @@ class Review(RunAnswers):
         return next_step(stored.unused(self.since), self.run.folder.path)
 
     def questions(
-        self, place: Place, stored: Stored | None = None
+        self, place: TaskPlace, stored: Stored | None = None
     ) -> Iterator[Sequence[ReviewImage]]:
         """Yield the images of each open question of a task, in the order of asking.
 
@@ -94,7 +94,7 @@ class Review(RunAnswers):
         closed = {key: answer for key, answer in stored.answers.items() if not is_open(answer)}
         return {**stored.answers, **shared_answers(self.images, closed)}
 
-    def left(self, place: Place, stored: Stored) -> int:
+    def left(self, place: TaskPlace, stored: Stored) -> int:
         """Return the number of groups or images that a task still asks about."""
         questions = self.questions(place, stored)
         return sum(1 if place.task == "clusters" else len(images) for images in questions)

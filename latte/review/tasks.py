@@ -33,7 +33,7 @@ SHEET = _TYPICAL + _DOUBTFUL
 
 
 @dataclass(frozen=True)
-class Task:
+class ReviewTask:
     """One of the three tasks, as the page shows it."""
 
     name: TaskName
@@ -43,22 +43,24 @@ class Task:
     prompt: str
 
 
-TASKS: Mapping[TaskName, Task] = {
+TASKS: Mapping[TaskName, ReviewTask] = {
     task.name: task
     for task in (
-        Task(
+        ReviewTask(
             "clusters",
             TITLES["clusters"],
             "n",
             "Which class do most of these images show? Deselect the images of other classes.",
         ),
-        Task("evidence", TITLES["evidence"], "m", "What does this image show?"),
-        Task("images", TITLES["images"], "o", "Select images with a wrong label, and correct it."),
+        ReviewTask("evidence", TITLES["evidence"], "m", "What does this image show?"),
+        ReviewTask(
+            "images", TITLES["images"], "o", "Select images with a wrong label, and correct it."
+        ),
     )
 }
 
 
-class Place(BaseModel):
+class TaskPlace(BaseModel):
     """A place in a task: where the page asks."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -122,7 +124,7 @@ def measurements(population: Population, answers: Answers) -> Iterator[ReviewIma
 def sheets(
     images: Sequence[ReviewImage],
     answers: Answers,
-    place: Place,
+    place: TaskPlace,
     first_keys: Sequence[str],
     doubtful: Collection[str] = (),
 ) -> Iterator[Sequence[ReviewImage]]:

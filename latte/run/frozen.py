@@ -16,7 +16,7 @@ from latte.interfaces import (
     TrainingStart,
     Verdict,
 )
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry, load_registry
@@ -72,9 +72,9 @@ class FrozenMethod:
     """
 
     registry: Registry
-    labelers: tuple[Choice, ...]
-    prototypes: Choice
-    guard: Choice | None = None
+    labelers: tuple[ChosenComponent, ...]
+    prototypes: ChosenComponent
+    guard: ChosenComponent | None = None
 
     def label(self, start: TrainingStart, context: Context) -> FrozenLabels:
         """Fit the method to `start` and label its images, as a run does.
@@ -95,7 +95,7 @@ def built(method: FrozenMethod, context: Context) -> Method:
     """Build the labelers and prototypes of a method, which has one learner."""
     from latte.train.fit import Method
 
-    def build(choice: Choice) -> Any:
+    def build(choice: ChosenComponent) -> Any:
         return method.registry.build(choice, choice.options, context)
 
     labelers = {choice.label: build(choice) for choice in method.labelers}
@@ -194,7 +194,11 @@ def method_of(recipe: Recipe, registry: Registry) -> FrozenMethod:
     return FrozenMethod(registry, recipe.labels, recipe.learners[0].prototypes, recipe.guard)
 
 
-def _choice(registry: Registry, kind: Kind, name: str, options: Mapping[str, Any]) -> Choice:
+def _choice(
+    registry: Registry, kind: Kind, name: str, options: Mapping[str, Any]
+) -> ChosenComponent:
     registered = registry.get(kind, name)
     values = registry.options_model(registered)(**options)
-    return Choice(registered.spec, registered.distribution, registered.version, name, values)
+    return ChosenComponent(
+        registered.spec, registered.distribution, registered.version, name, values
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latte.io.files import digest_json
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.recipe.model import BACKBONE, Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.spec import Kind
@@ -59,7 +59,7 @@ def code_of(recipe: Recipe, kinds: Collection[Kind] | None = None) -> dict[str, 
     return {choice.distribution: code for choice in choices if (code := plugin_code(choice))}
 
 
-def _component(choice: Choice) -> Mapping[str, Any]:
+def _component(choice: ChosenComponent) -> Mapping[str, Any]:
     code = plugin_code(choice)
     component = {
         "kind": choice.spec.kind,

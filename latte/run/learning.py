@@ -9,7 +9,7 @@ import shlex
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
-from latte.results.evidence import uses
+from latte.results.measured_gain import uses
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers
 from latte.results.taught_runs import label_files, teaching_answers

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from latte.interfaces import Dataset, ImageReference, LatteError
 from latte.io.paths import MissingPathError, exists, refuse_read_only
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.recipe.places import DEFAULT, LEARNERS, MAIN, OVERRIDE
@@ -172,7 +172,7 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
     return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
-def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+def unloaded(recipe: Recipe, registry: Registry, choice: ChosenComponent) -> Any:
     """Build a component of a recipe without a run or a model."""
     context = component_context(recipe, registry, "cpu", no_clip)
     return registry.build(choice, choice.options, context)

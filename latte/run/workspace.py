@@ -25,7 +25,7 @@ from latte.interfaces.progress import SilentProgress
 from latte.interfaces.provider import blaming, note_provider, provider_of
 from latte.io.device import find_device
 from latte.io.environment import cache_folder
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.recipe.model import Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
@@ -185,12 +185,12 @@ class Workspace:
         choices = [] if silent else self.recipe.reporters
         return Listeners([(choice.label, self.build(choice)) for choice in choices], self.progress)
 
-    def note_extras(self, choice: Choice, component: Component[Any]) -> None:
+    def note_extras(self, choice: ChosenComponent, component: Component[Any]) -> None:
         """Add the facts of a component that was built from `choice`."""
         if extras := component.extras():
             self.extras.setdefault(choice.distribution, {}).update(extras)
 
-    def build(self, choice: Choice, options: Any = None, *, silent: bool = False) -> Any:
+    def build(self, choice: ChosenComponent, options: Any = None, *, silent: bool = False) -> Any:
         """Build the component that `choice` names; if given, `options` replace its options.
 
         If `silent` is true, the component shows no progress.

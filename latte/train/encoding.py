@@ -50,7 +50,7 @@ class Inputs(Protocol):
 InputT = TypeVar("InputT", bound=Inputs)
 
 
-class Encoder(ABC, Generic[InputT]):
+class TowerEncoder(ABC, Generic[InputT]):
     """Encodes images, or distinct texts, to unit features in fp32."""
 
     trains = True
@@ -69,7 +69,7 @@ class Encoder(ABC, Generic[InputT]):
         """
 
 
-class Live(Encoder[InputT]):
+class Live(TowerEncoder[InputT]):
     """Runs the whole tower."""
 
     needs_pixels = True
@@ -113,7 +113,7 @@ def live_texts(backbone: Backbone, arithmetic: Arithmetic, *, trains: bool) -> L
     return Live(tower, arithmetic, backbone.logit_scale.device, trains=trains)
 
 
-class ImagesFromStates(Encoder[StepImages]):
+class ImagesFromStates(TowerEncoder[StepImages]):
     """Runs the image tower's later layers on outputs of its frozen layers for N images."""
 
     def __init__(
@@ -146,7 +146,7 @@ class ImagesFromStates(Encoder[StepImages]):
         return features
 
 
-class TextsFromStates(Encoder[Sequence[str]]):
+class TextsFromStates(TowerEncoder[Sequence[str]]):
     """Runs the text tower's later layers on outputs of its frozen layers for M texts."""
 
     def __init__(
@@ -178,7 +178,7 @@ class TextsFromStates(Encoder[Sequence[str]]):
             return self.trunk.features(self.states[rows], lengths)
 
 
-class Constant(Encoder[InputT]):
+class Constant(TowerEncoder[InputT]):
     """Looks up features of a tower that is not trained."""
 
     trains = False

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from latte.backbone.precision import Arithmetic, backward_in
-from latte.train.encoding import Encoder, InputT
+from latte.train.encoding import InputT, TowerEncoder
 
 
-class GradCache(Encoder[InputT]):
+class GradCache(TowerEncoder[InputT]):
     """Encodes the inputs of one step in micro-batches of at most `size`, with another encoder.
 
     The first pass keeps no graph. `backward` encodes each micro-batch again, with its graph and the
@@ -26,14 +26,14 @@ class GradCache(Encoder[InputT]):
     """
 
     def __init__(
-        self, encoder: Encoder[InputT], size: int, arithmetic: Arithmetic, device: torch.device
+        self, encoder: TowerEncoder[InputT], size: int, arithmetic: Arithmetic, device: torch.device
     ) -> None:
         self.trains = encoder.trains
         self._encoder = encoder
         self._size = size
         self._arithmetic = arithmetic
         self._device = device
-        self._passes: list[_Pass[InputT]] = []
+        self._passes: list[_FirstPass[InputT]] = []
 
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D), a leaf of autograd per micro-batch if the tower trains."""
@@ -58,12 +58,12 @@ class GradCache(Encoder[InputT]):
         if not features.requires_grad:
             return features
         leaf = features.detach().requires_grad_()
-        self._passes.append(_Pass(inputs, random, leaf))
+        self._passes.append(_FirstPass(inputs, random, leaf))
         return leaf
 
 
 @dataclass(frozen=True)
-class _Pass(Generic[InputT]):
+class _FirstPass(Generic[InputT]):
     """First pass of a micro-batch."""
 
     inputs: InputT

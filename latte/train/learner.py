@@ -15,7 +15,7 @@ from latte.backbone.precision import Arithmetic, LossScaler, choose_arithmetic
 from latte.interfaces import Backbone, Loss, PrototypeAggregator
 from latte.interfaces.provider import note_provider, provider_of
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
-from latte.train.encoding import Encoder, StepImages, live_images, live_texts
+from latte.train.encoding import StepImages, TowerEncoder, live_images, live_texts
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Learner:
 
     name: str
     backbone: Backbone
-    images: Encoder[StepImages]
-    texts: Encoder[Sequence[str]]
+    images: TowerEncoder[StepImages]
+    texts: TowerEncoder[Sequence[str]]
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""

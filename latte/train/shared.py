@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from latte import distributed
 from latte.backbone.precision import Arithmetic, backward_in
 from latte.toolkit.seeds import seed_from
-from latte.train.encoding import Encoder, InputT
+from latte.train.encoding import InputT, TowerEncoder
 
 
-class Shared(Encoder[InputT]):
+class Shared(TowerEncoder[InputT]):
     """Encodes this process's share of the inputs of one step, and gathers all features."""
 
     def __init__(
         self,
-        encoder: Encoder[InputT],
+        encoder: TowerEncoder[InputT],
         share: Callable[[InputT], InputT],
         width: int,
         arithmetic: Arithmetic,
@@ -37,7 +37,7 @@ class Shared(Encoder[InputT]):
         self._width = width
         self._arithmetic = arithmetic
         self._device = device
-        self._encoded: list[_Encoded] = []
+        self._encoded: list[_SharedFeatures] = []
 
     def encode(self, inputs: InputT) -> Tensor:
         """Return unit features (B, D) of all inputs; every process must pass the same inputs."""
@@ -48,7 +48,7 @@ class Shared(Encoder[InputT]):
                 share_features = self._encoder.encode(share)
         features = distributed.all_gather_rows(share_features, len(inputs))
         if self.trains and torch.is_grad_enabled():
-            self._encoded.append(_Encoded(share_features, features.requires_grad_()))
+            self._encoded.append(_SharedFeatures(share_features, features.requires_grad_()))
         return features
 
     def backward(self) -> None:
@@ -70,7 +70,7 @@ class Shared(Encoder[InputT]):
 
 
 @dataclass(frozen=True)
-class _Encoded:
+class _SharedFeatures:
     of_share: Tensor
     """Features of this process's share, with their graph if there is one."""
     of_all: Tensor

@@ -21,7 +21,7 @@ from latte.train.checked import (
     checked_classifier,
     starts_epoch,
 )
-from latte.train.encoding import Constant, Encoder, InputT, StepImages
+from latte.train.encoding import Constant, InputT, StepImages, TowerEncoder
 from latte.train.features import StepInputs, StepTexts, description_features
 from latte.train.gradcache import GradCache
 from latte.train.learner import Learner
@@ -76,7 +76,7 @@ def training_step(
 
 def _supervise(
     learner: Learner,
-    encoder: Encoder[Sequence[str]],
+    encoder: TowerEncoder[Sequence[str]],
     inputs: StepInputs,
     batch: Batch,
     image_features: Tensor,
@@ -158,8 +158,8 @@ def _labels_for_texts(
 
 
 def _in_step(
-    learner: Learner, encoder: Encoder[InputT], share: Callable[[InputT], InputT]
-) -> Encoder[InputT]:
+    learner: Learner, encoder: TowerEncoder[InputT], share: Callable[[InputT], InputT]
+) -> TowerEncoder[InputT]:
     """Return the encoder of one step: in micro-batches, and divided among several processes."""
     if isinstance(encoder, Constant):
         return encoder
@@ -180,7 +180,7 @@ def _share_of_images(images: StepImages) -> StepImages:
 def _update_weights(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
-    encoders: Sequence[Encoder[Any]],
+    encoders: Sequence[TowerEncoder[Any]],
     loss: Tensor,
 ) -> None:
     with timed(BACKWARD):

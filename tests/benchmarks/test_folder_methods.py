@@ -22,7 +22,7 @@ from benchmarks.folder_methods import (
 from latte.components.prototypes import ReEstimatedOptions, ReEstimatedPrototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.models.adapted import mixed_classifier
-from latte.recipe.component import Choice
+from latte.recipe.component import ChosenComponent
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
 from tests.helpers.labelled_sets import labelled_set
@@ -47,7 +47,7 @@ def guarded(method: RecipeMethod, strength: float) -> RecipeMethod:
     spec = ComponentSpec(
         kind="guard", name="fixed", target=f"{__name__}:FixedGuard", summary="for tests"
     )
-    guard = Choice(spec, "tests", "0", "fixed", NoOptions())
+    guard = ChosenComponent(spec, "tests", "0", "fixed", NoOptions())
     return RecipeMethod(replace(method.frozen, guard=guard))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from latte.review.opening import redirecting_file
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.browser.review_page import (
     MANY,
     NAMES,
@@ -95,7 +95,7 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
         return save(*arguments)
 
     monkeypatch.setattr(review, "save", slow)
-    upcoming = [images[0].key for images in review.questions(Place(task="evidence"))]
+    upcoming = [images[0].key for images in review.questions(TaskPlace(task="evidence"))]
     with served(review) as url:
         open_task(page, url, "m")
         for key in "110-1":

@@ -13,7 +13,7 @@ import pytest
 from latte.interfaces import Progress
 from latte.results.run import open_run
 from latte.review.session import Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.browser.review_page import (
     NAMES,
     WIDTHS,
@@ -57,7 +57,7 @@ def test_groups_are_named_by_keyboard(page: Page, review: Review, width: int) ->
 @WIDTHS
 def test_the_gain_is_measured_by_keyboard(page: Page, review: Review, width: int) -> None:
     page.show(width)
-    upcoming = [images[0].key for images in review.questions(Place(task="evidence"))]
+    upcoming = [images[0].key for images in review.questions(TaskPlace(task="evidence"))]
     with served(review) as url:
         open_task(page, url, "m")
         assert text(page, "name") == f"{upcoming[0].removeprefix('key ')}.jpg"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latte.results.answers import TaskName
 from latte.results.population import ReviewImage
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 
 NAMES = ("cat", "dog", "bird")
 
@@ -24,11 +24,11 @@ def answered(review: Review, count: int) -> list[str]:
 
 def question(review: Review, task: TaskName) -> Sequence[ReviewImage]:
     """Return the images of the next question of a task; empty if there is none left."""
-    return next(review.questions(Place(task=task)), ())
+    return next(review.questions(TaskPlace(task=task)), ())
 
 
 def left(review: Review, task: TaskName) -> int:
-    return review.left(Place(task=task), review.stored())
+    return review.left(TaskPlace(task=task), review.stored())
 
 
 def marks(images: Sequence[ReviewImage], label: str | None) -> list[Mark]:

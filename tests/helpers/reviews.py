@@ -26,7 +26,7 @@ from latte.results.population import draw
 from latte.results.run import Run
 from latte.results.stages import STAGES
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.helpers.records import RECORD, record
 
 TOKEN = "token"
@@ -98,7 +98,7 @@ def with_series(folder: Path, series: Sequence[int]) -> Review:
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
     """Answer `count` questions as if this model were always right."""
     for _ in range(count):
-        (image,) = next(review.questions(Place(task="evidence")))
+        (image,) = next(review.questions(TaskPlace(task="evidence")))
         name = review.run.class_names[getattr(image, label)]
         review.save("evidence", [Mark(image.key, "class", name)])
 

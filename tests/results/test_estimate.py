@@ -11,7 +11,7 @@ import pytest
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.results.answers import Answer, Kind
 from latte.results.estimate import Estimate, estimate
-from latte.results.evidence import Evidence
+from latte.results.measured_gain import MeasuredGain
 from latte.results.population import Population, draw, population
 from latte.results.rows import PseudoLabels
 from latte.review.tasks import measurements
@@ -100,7 +100,9 @@ def test_images_of_a_series_share_its_answer_and_the_sentence_counts_answers() -
     )
     assert once.series == 1
     part = estimate(population, {key: answer_by_key[key] for key in [*answer_by_key][:6]}, NAMES)
-    assert f"After {part.series} answers about {part.answered} images: " in Evidence(part).sentence
+    assert (
+        f"After {part.series} answers about {part.answered} images: " in MeasuredGain(part).sentence
+    )
 
 
 def test_the_rhythm_of_questions_counts_answers_and_not_images() -> None:
@@ -135,7 +137,7 @@ def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
     assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
     assert full.better == "adapted"
     points = f"{100 * true_gain(population):+.1f} points"
-    assert Evidence(full).sentence == (
+    assert MeasuredGain(full).sentence == (
         f"All {len(population.disagreements)} disagreements are answered: the adapted model "
         f"changes accuracy by {points} on the {len(KEYS)} images of this review."
     )
@@ -302,4 +304,4 @@ def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
         population = compared(KEYS[:count], [0] * count, adapted, [0.5] * count)
-        assert len(Evidence(after(population, [])).lines) == 1
+        assert len(MeasuredGain(after(population, [])).lines) == 1

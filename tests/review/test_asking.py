@@ -12,7 +12,7 @@ from latte.models.similar_images import training_features
 from latte.models.zero_shot import ImageFeatures, ZeroShot, save_zero_shot
 from latte.review.asking import Asking, order_of_asking
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.helpers.reviews import made_up_review, with_series
 
 NAMES = ("cat", "dog", "bird")
@@ -38,7 +38,7 @@ def review(tmp_path: Path) -> Review:
 
 
 def looked_through(review: Review, label: int | None = None) -> list[str]:
-    place = Place(task="images", label=label)
+    place = TaskPlace(task="images", label=label)
     return [image.key for sheet in review.questions(place) for image in sheet]
 
 

@@ -9,7 +9,7 @@ import pytest
 from latte.results.answers import TaskName, now
 from latte.results.population import ReviewImage
 from latte.review.session import Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.helpers.review_questions import NAMES, answered, left, marks, question
 from tests.helpers.reviews import made_up_review, with_series
 
@@ -29,7 +29,7 @@ def series_review(review: Review) -> Review:
 
 
 def shown(review: Review, task: TaskName) -> list[ReviewImage]:
-    return [image for images in review.questions(Place(task=task)) for image in images]
+    return [image for images in review.questions(TaskPlace(task=task)) for image in images]
 
 
 @pytest.mark.parametrize("task", ["images", "clusters"])

@@ -19,7 +19,7 @@ import pytest
 
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.helpers.limits import LIMITS, largest_file
 from tests.helpers.reviews import TOKEN, made_up_review, served, without
 
@@ -184,7 +184,7 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 
 def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
-    drawn = review.questions(Place(task="evidence"))
+    drawn = review.questions(TaskPlace(task="evidence"))
     unreadable, other_unreadable, readable = (next(drawn)[0] for _ in range(3))
     with served(review, without(unreadable.row, other_unreadable.row)) as url:
         state = Client(url).post("question", task="evidence")[1]

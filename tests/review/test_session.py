@@ -18,7 +18,7 @@ from latte.results.run import Run
 from latte.results.run_answers import read_evidence
 from latte.results.stored import LARGEST_JSON
 from latte.review.session import Mark, Review
-from latte.review.tasks import Place
+from latte.review.tasks import TaskPlace
 from tests.helpers.review_questions import NAMES, answered, left, marks, question
 from tests.helpers.reviews import keep_zero_shot, made_up_review
 
@@ -62,7 +62,7 @@ def test_images_are_looked_through_from_the_most_doubtful(review: Review) -> Non
 
 
 def test_images_of_one_class_are_looked_through(review: Review) -> None:
-    place = Place(task="images", label=1)
+    place = TaskPlace(task="images", label=1)
     images = [image for sheet in review.questions(place) for image in sheet]
     assert {image.used_label for image in images} == {1}
     later = [
@@ -80,7 +80,7 @@ def test_labels_of_a_refused_model_are_measured_and_not_shown(tmp_path: Path) ->
     in_file = refused.run.rows.pseudo_labels.adapted
     assert {image.row: image.used_label for image in refused.images} == dict(enumerate(in_file))
     for label in range(len(NAMES)):
-        sheets = refused.questions(Place(task="images", label=label))
+        sheets = refused.questions(TaskPlace(task="images", label=label))
         assert sum(map(len, sheets)) == in_file.count(label)
 
 
@@ -143,7 +143,7 @@ def test_a_sheet_has_typical_and_doubtful_images(review: Review) -> None:
 def test_images_without_a_class_in_a_group_are_looked_through_later(review: Review) -> None:
     images = question(review, "clusters")
     review.save("clusters", [*marks(images[:10], "bird"), *marks(images[10:], None)])
-    open_images = {image for sheet in review.questions(Place(task="images")) for image in sheet}
+    open_images = {image for sheet in review.questions(TaskPlace(task="images")) for image in sheet}
     assert len(open_images) == len(review.images) - 10
     assert {*images[10:]} < open_images
 
@@ -261,7 +261,7 @@ def test_the_file_is_read_once_for_an_answer(
 
 def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
     answered(review, 5)
-    upcoming = [image.key for (image,) in review.questions(Place(task="evidence"))]
+    upcoming = [image.key for (image,) in review.questions(TaskPlace(task="evidence"))]
     assert len(upcoming) == left(review, "evidence") == 195
     assert answered(review, 195) == upcoming
     assert question(review, "evidence") == ()

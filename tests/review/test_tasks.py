@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latte.results.population import ReviewImage
-from latte.review.tasks import ALL_SHOWN, TASKS, Likely, Place
+from latte.review.tasks import ALL_SHOWN, TASKS, Likely, TaskPlace
 from tests.helpers.reviews import made_up_review
 
 
@@ -58,4 +58,4 @@ def test_an_image_with_one_label_offers_it() -> None:
 
 def test_the_keys_of_the_tasks_differ() -> None:
     assert len({task.key for task in TASKS.values()}) == 3
-    assert all(Place(task=name).skip == 0 for name in TASKS)
+    assert all(TaskPlace(task=name).skip == 0 for name in TASKS)

@@ -34,7 +34,7 @@ Names in another case, such as `Path`, are read if a file has neither.
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row of a file: its values by column, and its line number."""
 
     file: Path
@@ -112,7 +112,7 @@ class Row:
         return similar[0] if similar else None
 
 
-def iterate_rows(file: Path) -> Iterator[Row]:
+def iterate_rows(file: Path) -> Iterator[TableRow]:
     """Yield the rows of a CSV file (with a header) or of a JSONL file, one at a time.
 
     Raises `LatteError` with the line of malformed content.
@@ -135,7 +135,7 @@ def iterate_rows(file: Path) -> Iterator[Row]:
     return reader(file)
 
 
-def csv_rows(file: Path) -> Iterator[Row]:
+def csv_rows(file: Path) -> Iterator[TableRow]:
     """Yield the rows of a CSV file with a header. Raises `LatteError` at malformed content."""
     header: list[str] = []
     header_line = 0
@@ -144,7 +144,7 @@ def csv_rows(file: Path) -> Iterator[Row]:
         if not header:
             header, header_line = table_header(cells, where), line
         else:
-            yield Row(file, line, _csv_values(header, cells, where), header_line)
+            yield TableRow(file, line, _csv_values(header, cells, where), header_line)
 
 
 def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -191,7 +191,7 @@ def _csv_values(header: list[str], cells: list[str], where: str) -> dict[str, st
     return dict(zip(header, cells, strict=True))
 
 
-def _jsonl_rows(file: Path) -> Iterator[Row]:
+def _jsonl_rows(file: Path) -> Iterator[TableRow]:
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
@@ -202,4 +202,4 @@ def _jsonl_rows(file: Path) -> Iterator[Row]:
             raise LatteError(f"malformed JSON: {error}", where=where) from error
         if not isinstance(value, dict):
             raise LatteError('each line must be a JSON object, such as {"path": …}', where=where)
-        yield Row(file, number, value)
+        yield TableRow(file, number, value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from latte.data.sources.tables import Row, table_header
+from latte.data.sources.tables import TableRow, table_header
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.io.paths import is_file
@@ -25,7 +25,7 @@ _MOST_COLUMNS = 100
 _AS_CSV = "save the sheet as .xlsx again, or as “CSV UTF-8”"
 
 
-def workbook_rows(file: Path) -> Iterator[Row]:
+def workbook_rows(file: Path) -> Iterator[TableRow]:
     """Yield the rows of the first visible sheet of a workbook; its first row is the header.
 
     A formula has the value that the spreadsheet program computed. Numbers become texts, as the
@@ -42,7 +42,7 @@ def workbook_rows(file: Path) -> Iterator[Row]:
             header, header_line = table_header(cells, f"{file}:{line}"), line
             continue
         values = {name: cell for name, cell in zip(header, cells, strict=False) if name}
-        yield Row(file, line, values, header_line)
+        yield TableRow(file, line, values, header_line)
 
 
 def sheet_note(file: Path) -> str | None:

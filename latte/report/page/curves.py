@@ -67,7 +67,7 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
     return {key: [*_drawn(rows, metrics, reference)] for key, metrics in drawn.items()}
 
 
-def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
+def recorded(rows: Sequence[charts.MetricRow], figure: str) -> list[tuple[str, str]]:
     """Find pairs (event, name) of the metric `figure`.
 
     With several learners, the name is `LEARNER.figure`. Parameters of a loss (`loss.NAME` or
@@ -86,7 +86,7 @@ def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
 
 
 def _drawn(
-    rows: Sequence[charts.Row],
+    rows: Sequence[charts.MetricRow],
     metrics: Iterable[tuple[Figure, str, str]],
     zero_shot: charts.Reference | None,
 ) -> Iterator[Curve]:

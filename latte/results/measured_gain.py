@@ -19,7 +19,7 @@ _SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True)
-class Evidence:
+class MeasuredGain:
     """The estimated gain of the adapted model over zero-shot CLIP."""
 
     estimate: Estimate
@@ -34,7 +34,7 @@ class Evidence:
         """The gain that the answers so far measure, with its interval, in words.
 
         Example:
-            >>> Evidence(estimate).sentence  # doctest: +SKIP
+            >>> MeasuredGain(estimate).sentence  # doctest: +SKIP
             'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
         """
         estimate, adapted = self.estimate, "the adapted model"
@@ -86,7 +86,7 @@ def uses(answers: Iterable[Answer]) -> str:
     return ", ".join(clauses) if kinds else ""
 
 
-def _none_counts(evidence: Evidence) -> str:
+def _none_counts(evidence: MeasuredGain) -> str:
     """Return a sentence for a review in which no answer measures the gain yet."""
     estimate = evidence.estimate
     numbers = {
