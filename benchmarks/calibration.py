@@ -38,7 +38,7 @@ from latte.evaluate.calibration import (
     matching_scale,
 )
 from latte.evaluate.left_out import answered_exponent, answered_scale
-from latte.models.left_out import LeftOut, joined
+from latte.models.left_out import LeftOutScores, joined
 from latte.models.posterior import OwnImages
 from latte.run.cross_fit import FOLDS, LEAST_SERIES, folds
 
@@ -66,7 +66,7 @@ class Taught:
     unseen_labels: Tensor
     label_free: tuple[float, float]
     """Exponent and scale without the answers."""
-    left_out: LeftOut | None
+    left_out: LeftOutScores | None
     """Sample of left-out answers; None with too few."""
 
     def errors(self, exponent: float, scale: float) -> Errors:
@@ -156,7 +156,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
     )
 
 
-def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOut | None:
+def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOutScores | None:
     """Return what fits say about answers that they do not know; None with too few answers."""
     rows = (given_classes >= 0).nonzero().squeeze(1).tolist()
     if len(rows) < LEAST_SERIES:
@@ -168,7 +168,9 @@ def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOut | None:
         hidden = torch.tensor([row for row in rows if fold_of[str(row)] == fold])
         fitted = answered.taught(given_classes.index_fill(0, hidden, -1))
         logits = _logits(answered, fitted, answered.own[hidden])
-        folds_left_out.append(LeftOut(given_classes[hidden], logits, _posterior(fitted, hidden)))
+        folds_left_out.append(
+            LeftOutScores(given_classes[hidden], logits, _posterior(fitted, hidden))
+        )
     return joined(folds_left_out)
 
 

@@ -60,7 +60,7 @@ from latte.results.folder import RunFolder
 from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
-from latte.run.judging import Outcome
+from latte.run.judging import JudgedModels
 from latte.run.series import RunSeries
 
 BATCH = 512
@@ -312,7 +312,7 @@ def evaluate_model(world: World) -> None:
     adapted = Adapted(world.class_names, (member,))
     zero_shot = Adapted(world.class_names, (replace(member, name=ZERO_SHOT),))
     save_prototypes(world.run.adapted_model, adapted)
-    outcome = Outcome(zero_shot, adapted)
+    outcome = JudgedModels(zero_shot, adapted)
     series = RunSeries.of(world.count, {"copies": equal_pairs(world.images.training.keys)})
     evaluation = evaluate(world.workspace, world.images, world.zero_shot, outcome, series)
     world.run.results.finish("evaluate", _STAGE, evaluation.facts)

@@ -25,7 +25,7 @@ from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference, Progress
 from latte.io.files import digest, write_atomically
 
-_Outcome = tuple[str | None, str]
+_KeyOrReason = tuple[str | None, str]
 """(key, "") of a usable image, or (None, reason) of a skipped image; processes send it as JSON."""
 
 
@@ -62,7 +62,7 @@ def scan_images(
     store, process_images = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
     read_image_file = partial(_read, verified=verified, store=store)
-    process_outcomes: list[_Outcome] = []
+    process_outcomes: list[_KeyOrReason] = []
     with progress.task(name, len(process_images), "images") as task:
         for key, reason, pixels in ordered_map(
             read_image_file, process_images, threads=threads, ahead=4 * threads

@@ -15,7 +15,7 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Cell: TypeAlias = str | float | None
-Source = Literal["classifier", "own"]
+LabelSource = Literal["classifier", "own"]
 """`own` for a training image that is not classified again."""
 
 
@@ -37,7 +37,7 @@ class Prediction:
     image: str
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
-    source: Source = "classifier"
+    source: LabelSource = "classifier"
     """`own` for a training image whose class comes from a person or from the run's posterior."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""

@@ -28,7 +28,7 @@ from latte.results.run import Run, open_finished
 
 LabelFormat = Literal["csv", "jsonl", "xlsx", "parquet", "imagefolder", "label-studio", "fiftyone"]
 ListImages: TypeAlias = Callable[[], Sequence[ImageReference]]
-Label: TypeAlias = tuple[str, str, float, int]
+ExportedLabel: TypeAlias = tuple[str, str, float, int]
 """ID of an image, name of the image's class, confidence of this class, and series of the image."""
 _COLUMNS = ("image", "label", "confidence", "series")
 _METADATA = "metadata.csv"
@@ -82,7 +82,7 @@ def export_labels(
     return ExportedLabels(len(labels), (output,))
 
 
-def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
+def _write(path: Path, format_: LabelFormat, labels: Sequence[ExportedLabel]) -> None:
     if format_ == "xlsx":
         write_workbook(path, [_COLUMNS, *labels])
         return
@@ -202,7 +202,7 @@ def _write_fiftyone(
     path.write_text(_json({"classes": run.class_names, "labels": labels}), encoding="utf-8")
 
 
-def _labels(run: Run) -> list[Label]:
+def _labels(run: Run) -> list[ExportedLabel]:
     names = run.class_names
     return [
         (answer.image, names[answer.labels[0]], answer.confidences[0], number)

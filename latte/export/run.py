@@ -12,12 +12,12 @@ from latte.interfaces import Progress
 from latte.interfaces.measurements import UsedModel
 from latte.models.loaded import load_run_model
 
-Format = Literal["transformers", "onnx"]
+ExportFormat = Literal["transformers", "onnx"]
 
 
 def export_run(
     run: Path,
-    format_: Format,
+    format_: ExportFormat,
     output: Path | None,
     progress: Progress,
     *,

@@ -19,7 +19,7 @@ from latte.interfaces.guard import Verdict, check_verdict
 from latte.interfaces.measurements import Role, RunModel
 from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
-_Figure = Annotated[float, Field(ge=0, lt=1e12)]
+_Amount = Annotated[float, Field(ge=0, lt=1e12)]
 """A number of seconds, or of MiB of memory."""
 
 
@@ -41,7 +41,7 @@ def _checked_verdict(verdict: Verdict) -> Verdict:
 
 
 _Path = Annotated[str, AfterValidator(_checked_path)]
-_Names = Annotated[tuple[str, ...], AfterValidator(_checked_names)]
+_UniqueNames = Annotated[tuple[str, ...], AfterValidator(_checked_names)]
 
 
 class StoredLoader(Checked):
@@ -96,9 +96,9 @@ class StageRecord(Checked):
     """
 
     fingerprint: str
-    seconds: _Figure
+    seconds: _Amount
     outputs: tuple[str, ...] = ()
-    peak_memory_mb: _Figure | None = None
+    peak_memory_mb: _Amount | None = None
     code: Mapping[str, str] = {}
 
 
@@ -118,7 +118,7 @@ class DataFacts(Facts):
         copies: Training images that are exact copies of another training image.
     """
 
-    class_names: _Names = ()
+    class_names: _UniqueNames = ()
     training_images: Count = 0
     copies: Count = 0
     skipped_images: Count = 0

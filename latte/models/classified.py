@@ -10,7 +10,7 @@ from torch import Tensor
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Progress, long_task
 from latte.interfaces.answer_facts import SureLabels
-from latte.models.left_out import LeftOut
+from latte.models.left_out import LeftOutScores
 from latte.models.posterior import OwnImages
 
 MOST_CLASSES = 5
@@ -52,7 +52,7 @@ class Classified:
     evaluation: Similarities
     posterior: OwnImages | None = None
     """Posterior (class probabilities) of the training images; None if the model has none."""
-    left_out: LeftOut | None = None
+    left_out: LeftOutScores | None = None
     """Answers that were left out in turn; None if the model was not taught, or by few answers."""
 
     def calibrated_posterior(self, calibration: Calibration) -> OwnImages | None:

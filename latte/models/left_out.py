@@ -33,7 +33,7 @@ _MOST_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutScores:
     """A answers, and what fits say that do not know them."""
 
     answers: Tensor
@@ -51,12 +51,12 @@ class LeftOut:
         labels = self.similarities.argmax(dim=1, keepdim=True)
         return Posterior(labels, torch.ones_like(labels, dtype=torch.float32))
 
-    def of(self, selected: Tensor) -> LeftOut:
+    def of(self, selected: Tensor) -> LeftOutScores:
         """Return the answers that `selected` (A,) bool marks."""
         posterior = self.posterior
         if posterior is not None:
             posterior = Posterior(posterior.labels[selected], posterior.probabilities[selected])
-        return LeftOut(self.answers[selected], self.similarities[selected], posterior)
+        return LeftOutScores(self.answers[selected], self.similarities[selected], posterior)
 
     def scale(self, label_free: float, logit_scale: float) -> float:
         """Return the scale that calibrates the classifier; see `answered_scale`."""
@@ -92,7 +92,7 @@ class LeftOut:
         return None
 
 
-def joined(folds: Sequence[LeftOut]) -> LeftOut:
+def joined(folds: Sequence[LeftOutScores]) -> LeftOutScores:
     """Return the answers of several folds as one sample."""
     posteriors = [fold.posterior for fold in folds if fold.posterior is not None]
     posterior = None
@@ -101,14 +101,14 @@ def joined(folds: Sequence[LeftOut]) -> LeftOut:
             torch.cat([fold_posterior.labels for fold_posterior in posteriors]),
             torch.cat([fold_posterior.probabilities for fold_posterior in posteriors]),
         )
-    return LeftOut(
+    return LeftOutScores(
         torch.cat([fold.answers for fold in folds]),
         torch.cat([fold.similarities for fold in folds]),
         posterior,
     )
 
 
-def save_left_out(folder: ModelFolder, left_out: LeftOut | None) -> list[Path]:
+def save_left_out(folder: ModelFolder, left_out: LeftOutScores | None) -> list[Path]:
     """Write `left_out.safetensors` and return its path; without answers, remove the file.
 
     Of many answers, only a part is written, spread evenly over them.
@@ -126,7 +126,7 @@ def save_left_out(folder: ModelFolder, left_out: LeftOut | None) -> list[Path]:
     return [folder.left_out]
 
 
-def read_left_out(run: Run) -> LeftOut | None:
+def read_left_out(run: Run) -> LeftOutScores | None:
     """Read the left-out answers of a run; None if none were left out.
 
     Raises `LatteError` if the file is damaged, or belongs to other classes.
@@ -139,12 +139,12 @@ def read_left_out(run: Run) -> LeftOut | None:
         posterior = None
         if "labels" in tensors:
             posterior = Posterior(tensors["labels"], tensors["probabilities"])
-        left_out = LeftOut(tensors["answers"], tensors["similarities"], posterior)
+        left_out = LeftOutScores(tensors["answers"], tensors["similarities"], posterior)
         _check(left_out, len(run.class_names))
     return left_out
 
 
-def _check(left_out: LeftOut, classes: int) -> None:
+def _check(left_out: LeftOutScores, classes: int) -> None:
     """Raise `ValueError` if answers or labels are impossible."""
     answers, similarities = left_out.answers, left_out.similarities
     if answers.dtype != torch.int64 or answers.ndim != 1 or not len(answers):

@@ -16,7 +16,7 @@ from latte.data.few_images import warn_of_few
 from latte.io.paths import some
 from latte.new.encoders import Keys, encoder_reason, proposed_encoder, refuse_other_method
 from latte.new.images import Findings
-from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, Method
+from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, ProposedMethod
 from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import USE, Kind
@@ -44,7 +44,7 @@ _STEPS_PER_EPOCH = 10
 class Choices:
     """Settings that were choices for a recipe, and the reasons."""
 
-    method: Method
+    method: ProposedMethod
     model: str = ""
     """CLIP model, as `NAME:PRETRAINED` or as in `backbone.model`."""
     encoders: tuple[Mapping[str, str], ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from latte.interfaces import EncoderLoader, LatteError
-from latte.new.methods import METHODS, Method
+from latte.new.methods import METHODS, ProposedMethod
 from latte.new.models import Machine
 from latte.recipe.component import find_component
 from latte.registry.context import unbound_context
@@ -45,7 +45,7 @@ def encoder_keys(encoders: Sequence[str], registry: Registry) -> tuple[Keys, ...
     return tuple(keys)
 
 
-def refuse_other_method(method: Method) -> None:
+def refuse_other_method(method: ProposedMethod) -> None:
     """Raise `LatteError` if a method does not use encoders."""
     if not method.takes_encoders:
         takers = " or ".join(taker.name for taker in METHODS.values() if taker.takes_encoders)

@@ -12,7 +12,7 @@ CONTROL = "without-descriptions"
 
 
 @dataclass(frozen=True)
-class Method:
+class ProposedMethod:
     """A method, and the parts of a recipe that only this method has.
 
     `before` and `after` are parts of the recipe's Jinja template. They stand before and after the
@@ -34,13 +34,13 @@ class Method:
 _NO_STEPS = "train: {max_steps: 0}\n"
 
 _METHODS = (
-    Method(
+    ProposedMethod(
         "zero-shot",
         before="# Zero-shot CLIP as it is\nlabels: [frozen]\nprototypes: templates\n",
         after=_NO_STEPS,
         adapts=False,
     ),
-    Method(
+    ProposedMethod(
         "mixture",
         before="""\
 # All images are labelled jointly; nothing is trained
@@ -51,13 +51,13 @@ prototypes: from-labeler
         component=("labeler", "transductive"),
         takes_encoders=True,
     ),
-    Method(
+    ProposedMethod(
         "training-free",
         before="# Prototypes are re-estimated from texts about the images, and from the images\n",
         after=f"prototypes: re-estimated\n{_NO_STEPS}",
         describes=True,
     ),
-    Method(
+    ProposedMethod(
         "latteclip",
         before="",
         after="""\

@@ -22,7 +22,7 @@ from latte.io.paths import given_path, path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
 from latte.registry.registry import load_registry
 from latte.report.progress import LONG, make_progress
-from latte.results.answers import Answer, Kind, append_answers, now
+from latte.results.answers import Answer, AnswerKind, append_answers, now
 from latte.results.given_labels import NONE, UNSURE, given_label
 from latte.results.named_images import NamedImages
 from latte.results.one_per_series import one_per_series, shared_answers
@@ -213,7 +213,9 @@ class Model(Predictor):
                 hint = "latte.adapt(..., labels=...) takes labels of other images"
                 raise LatteError("this is no image of the run", where=where, hint=hint)
             label = given_label(name, where, lookup, run.class_names)
-            kind: Kind = "class" if label is not None else "none" if name == NONE else "unsure"
+            kind: AnswerKind = (
+                "class" if label is not None else "none" if name == NONE else "unsure"
+            )
             class_name = None if label is None else run.class_names[label]
             lines.append(Answer(key, kind, class_name, _QUEUE, self.folder.name, time, ids[key]))
         append_answers(run.folder.review, lines)

@@ -18,8 +18,8 @@ from latte.evaluate.predictions import (
     PLAIN,
     ClassScore,
     Columns,
+    LabelSource,
     Prediction,
-    Source,
     stream_predictions,
     table_rows,
 )
@@ -201,10 +201,10 @@ def _parsed(file: TextIO, labels: Mapping[str, int]) -> Iterator[Prediction]:
             for scored in row["classes"]
         )
         source, key = row["source"], row["key"]
-        if not scores or source not in get_args(Source) or not isinstance(key, str | None):
+        if not scores or source not in get_args(LabelSource) or not isinstance(key, str | None):
             raise ValueError("no row that latte wrote")
         match = row.get("match")
-        yield Prediction(row["image"], scores, cast("Source", source), match=match, key=key)
+        yield Prediction(row["image"], scores, cast("LabelSource", source), match=match, key=key)
 
 
 def _whole_lines(file: TextIO) -> Iterator[str]:

@@ -113,7 +113,7 @@ class ComponentField:
         values = {key: below for key, below in value.items() if key not in reserved}
         names = {key: below for key, below in value.items() if key in reserved and key != USE}
         options = _checked(model, values, errors, reserved)
-        labels = _checked(_Labels, names, errors)
+        labels = _checked(_NameKeys, names, errors)
         if options is None or labels is None:
             raise combined(errors)
         label = labels.name or registered.spec.name
@@ -171,17 +171,17 @@ def _usable(name: str) -> str:
     return name
 
 
-Label = Annotated[str, AfterValidator(_usable)]
+ItemLabel = Annotated[str, AfterValidator(_usable)]
 """Name of a list item or a control, which becomes part of file names."""
 
 
-class _Labels(BaseModel):
+class _NameKeys(BaseModel):
     """Keys that components have beside their options."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Label = ""
-    by: Label = ""
+    name: ItemLabel = ""
+    by: ItemLabel = ""
 
 
 def _checked(

@@ -20,7 +20,7 @@ from latte.interfaces.settings import (
     SeriesSettings,
     TrainSettings,
 )
-from latte.recipe.component import ChosenComponent, ComponentField, Label, mistake, written_name
+from latte.recipe.component import ChosenComponent, ComponentField, ItemLabel, mistake, written_name
 from latte.recipe.fields import types_at
 from latte.recipe.places import LEARNERS, MAIN, SHORT, KeyPath, paths, value_at
 from latte.recipe.requirements import check_requirement
@@ -48,7 +48,7 @@ def _default(default: Any, description: str, **schema: Any) -> Any:
 class LearnerChoice(Options):
     """One learner: an adapted copy of the backbone."""
 
-    name: Label = Field(default=MAIN, description="used in metrics and file names")
+    name: ItemLabel = Field(default=MAIN, description="used in metrics and file names")
     optimizer: OptimizerSettings | None = Field(
         default=None, description="in place of train.optimizer"
     )

@@ -14,7 +14,7 @@ from latte.report.numbers import MINUS, NARROW_SPACE
 from latte.report.svg import Drawing, Scale, shortened
 
 MetricRow = Mapping[str, Any]
-Format = Callable[[float, float], str]
+TickFormat = Callable[[float, float], str]
 """Function that returns a tick's label from its value and the distance between ticks."""
 
 LONGEST = 240
@@ -40,7 +40,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Series:
+class MetricSeries:
     """Values of one metric, such as the loss, in the order of training steps."""
 
     samples: tuple[Sample, ...]
@@ -92,7 +92,7 @@ def figures(rows: Sequence[MetricRow], event: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def series(rows: Sequence[MetricRow], event: str, figure: str) -> Series:
+def series(rows: Sequence[MetricRow], event: str, figure: str) -> MetricSeries:
     """Return the metric `figure` over steps, from the rows of one event, `step` or `epoch`."""
     # After a resume, a step may have several rows: the last one counts.
     by_step = {
@@ -103,11 +103,11 @@ def series(rows: Sequence[MetricRow], event: str, figure: str) -> Series:
     usable = [(step, by_step[step]) for step in sorted(by_step) if math.isfinite(by_step[step])]
     size = math.ceil(len(usable) / LONGEST) or 1
     buckets = (usable[start : start + size] for start in range(0, len(usable), size))
-    return Series(tuple(map(_sample, buckets)), size, len(by_step) - len(usable))
+    return MetricSeries(tuple(map(_sample, buckets)), size, len(by_step) - len(usable))
 
 
 def interval_chart(
-    rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
+    rows: Sequence[IntervalRow], label: str, tick: TickFormat, reference: float | None = None
 ) -> Markup:
     """Draw a dot and a 95 % interval per row, and a vertical line at the value `reference`.
 
@@ -144,7 +144,7 @@ def interval_chart(
 
 
 def line_chart(
-    series: Series, label: str, tick: Format, reference: Reference | None = None
+    series: MetricSeries, label: str, tick: TickFormat, reference: Reference | None = None
 ) -> Markup:
     """Draw a metric over steps. A long series becomes means in a band from minimum to maximum."""
     samples = series.samples
@@ -224,7 +224,7 @@ def _anchor(x: float, scale: Scale) -> str:
 
 
 def _framed(
-    samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
+    samples: Sequence[Sample], label: str, tick: TickFormat, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
     """Return a chart without curves, and the scales of its axes, which fit all samples."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME

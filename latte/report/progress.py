@@ -140,8 +140,8 @@ class RichProgress:
         return Bars(
             TextColumn("{task.description}", markup=False),
             *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
-            _Count(),
-            _Rate(),
+            _CountColumn(),
+            _RateColumn(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}", style="dim", markup=False),
             console=self._console,
@@ -203,13 +203,13 @@ class _RichTask:
             self._bars.update(self._identity, figures=in_words(figures))
 
 
-class _Count(ProgressColumn):
+class _CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         total = "" if task.total is None or task.finished else f"/{task.total:,.0f}"
         return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}")
 
 
-class _Rate(ProgressColumn):
+class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return units per second: the recent rate while the task runs, then the average."""
         speed = task.finished_speed or task.speed

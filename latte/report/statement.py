@@ -12,7 +12,7 @@ from latte.io.redaction import one_line, printable
 _SPACES = re.compile(r"[^\S\u202f]+")
 """White space, without the narrow space between a number and its unit."""
 
-Kind = Literal[
+StatementKind = Literal[
     "headline",
     "label-use",
     "ask",
@@ -48,7 +48,7 @@ class Statement:
         names: All class names of which `text` shows only some.
     """
 
-    kind: Kind
+    kind: StatementKind
     text: str
     commands: tuple[Command, ...] = ()
     tone: Tone = "unknown"

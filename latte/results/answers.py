@@ -30,7 +30,7 @@ try:
 except ImportError:  # Windows has no advisory locks: one reviewer at a time
     fcntl = None  # type: ignore[assignment]
 
-Kind = Literal["class", "none", "unsure", "undo"]
+AnswerKind = Literal["class", "none", "unsure", "undo"]
 """`class`: the image shows a class; `none`: the image shows no class of the recipe; `unsure`: the
 person cannot tell; `undo`: the line withdraws the earlier answer."""
 
@@ -53,7 +53,7 @@ class Answer:
     """One line of `review.jsonl`."""
 
     key: str
-    kind: Kind
+    kind: AnswerKind
     label: str | None
     """The name of the class if `kind` is `class`, else None."""
     queue: str

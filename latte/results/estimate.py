@@ -74,7 +74,7 @@ def estimate(
     because only these are a random sample without replacement. An image without an answer has the
     answer about its series, if there is one.
     """
-    answered = _Answered(population.images, answers, class_names)
+    answered = _AnsweredImages(population.images, answers, class_names)
     disagreed = answered.first(population.disagreements)
     strata = [answered.first(stratum) for stratum in population.agreements]
     sizes = [len(stratum) for stratum in population.agreements]
@@ -105,7 +105,7 @@ def estimate(
     )
 
 
-class _Answered:
+class _AnsweredImages:
     """Answers about images, with class labels in place of class names."""
 
     def __init__(
@@ -149,7 +149,7 @@ def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: f
 
 
 def _accuracy(
-    answered: _Answered,
+    answered: _AnsweredImages,
     strata: Sequence[Sequence[ReviewImage]],
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],

@@ -174,12 +174,12 @@ class _Value(BaseModel):
     choices: list[str] = []
 
 
-class _Result(BaseModel):
+class _AnnotationResult(BaseModel):
     value: _Value = _Value()
 
 
 class _Annotation(BaseModel):
-    result: list[_Result]
+    result: list[_AnnotationResult]
     was_cancelled: bool = False
 
 

@@ -181,7 +181,7 @@ class _TrainingLine:
 
 
 @dataclass(frozen=True)
-class _Score:
+class _ScoredClass:
     """A class in a line of `uncertain.jsonl`."""
 
     name: Annotated[str, Field(alias="class")]
@@ -193,4 +193,4 @@ class _UncertainLine:
     """A line of `uncertain.jsonl`."""
 
     image: str
-    classes: list[_Score]
+    classes: list[_ScoredClass]

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.results.answers import MEASURING, Kind, TaskName
+from latte.results.answers import MEASURING, AnswerKind, TaskName
 from latte.results.measured_gain import not_shown
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
@@ -59,7 +59,7 @@ class _MarkBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     row: int
-    kind: Kind
+    kind: AnswerKind
     label: int | None = None
 
 

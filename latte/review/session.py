@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, Kind, TaskName, append_answers, latest, newest, now
+from latte.results.answers import Answer, AnswerKind, TaskName, append_answers, latest, newest, now
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
@@ -29,7 +29,7 @@ class Mark:
     """A person's answer about one image."""
 
     key: str
-    kind: Kind
+    kind: AnswerKind
     label: str | None = None
     """The name of the class if `kind` is `class`, else None."""
 

@@ -30,7 +30,7 @@ Teach = Callable[[Progress], tuple[Path, Sequence[str]]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LabelComparison:
     """The labels that the old and the new run use, even if a guard kept zero-shot CLIP."""
 
     old: Counter[int]
@@ -53,7 +53,7 @@ class Teaching:
         self.line = ""
         """The newest line of progress."""
         self.error: LatteError | None = None
-        self.comparison: Comparison | None = None
+        self.comparison: LabelComparison | None = None
 
     @property
     def is_running(self) -> bool:
@@ -112,11 +112,11 @@ def adopt_newest(review: Review) -> Path | None:
 
 def compare(
     old: Sequence[ReviewImage], new: Sequence[ReviewImage], lines: Sequence[str]
-) -> Comparison:
+) -> LabelComparison:
     """Return the comparison of the labels of the same images, by the old and the new model."""
     labels = {image.key: image for image in old}
     pairs = [(labels[image.key], image) for image in new if image.key in labels]
-    return Comparison(
+    return LabelComparison(
         Counter(old_image.used_label for old_image, _ in pairs),
         Counter(new_image.used_label for _, new_image in pairs),
         tuple(pair for pair in pairs if pair[0].used_label != pair[1].used_label),
@@ -135,13 +135,13 @@ class _Lines:
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
         self._show(name)
-        yield _Counted(self._show, name, total, unit, done)
+        yield _TaskLine(self._show, name, total, unit, done)
 
     def say(self, line: str) -> None:
         self._show(line)
 
 
-class _Counted:
+class _TaskLine:
     """Progress of one task, as a line."""
 
     def __init__(

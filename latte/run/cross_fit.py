@@ -33,7 +33,7 @@ from latte.evaluate.doubtful import doubtful_answers
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.interfaces.record import TrainFacts
-from latte.models.left_out import LeftOut, joined
+from latte.models.left_out import LeftOutScores, joined
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
 from latte.run.fitting import adapted_of, fit_again
@@ -51,7 +51,7 @@ def taught_facts(
     zero_shot: ZeroShot,
     bank: DescriptionBank,
     find_series: Callable[[], Series],
-) -> tuple[dict[str, Any], LeftOut | None]:
+) -> tuple[dict[str, Any], LeftOutScores | None]:
     """Return the fields of `TrainFacts` about what a person taught; see also `answer_facts`."""
     answers, left_out = answer_facts(workspace, images, zero_shot, bank, find_series)
     return {"answers": answers}, left_out
@@ -63,7 +63,7 @@ def answer_facts(
     zero_shot: ZeroShot,
     bank: DescriptionBank,
     find_series: Callable[[], Series],
-) -> tuple[AnswerFacts | None, LeftOut | None]:
+) -> tuple[AnswerFacts | None, LeftOutScores | None]:
     """Return facts about the answers that teach the run, and what fits say that do not know them.
 
     Both are None without answers. The images are the joined ones, with the examples among the
@@ -111,7 +111,7 @@ class _Changes:
 
 
 def _measured(
-    left_out: LeftOut,
+    left_out: LeftOutScores,
     answered_rows: Tensor,
     series: Tensor,
     changes: Sequence[_Changes],
@@ -198,7 +198,7 @@ def _fit_without(
     images: Images,
     zero_shot: ZeroShot,
     bank: DescriptionBank,
-) -> tuple[LeftOut, _Changes]:
+) -> tuple[LeftOutScores, _Changes]:
     """Return what a fit without the `answers` says about their images `left_out`, and changes."""
     assert images.corrections is not None
     hidden = {*left_out}
@@ -216,5 +216,5 @@ def _fit_without(
     features = [zero_shot.of(name).training[rows] for name in adapted.names]
     if posterior is not None:
         posterior = Posterior(posterior.labels[rows], posterior.probabilities[rows])
-    fold_left_out = LeftOut(torch.tensor(answers), adapted.similarities(features), posterior)
+    fold_left_out = LeftOutScores(torch.tensor(answers), adapted.similarities(features), posterior)
     return fold_left_out, _Changes(is_changed, expected)

@@ -37,7 +37,7 @@ from latte.results.rows import PSEUDO_LABEL_COLUMNS
 from latte.results.run import Run
 from latte.run.evaluation_copies import find_copies, write_copies
 from latte.run.images import Images
-from latte.run.judging import Outcome, trains_clip
+from latte.run.judging import JudgedModels, trains_clip
 from latte.run.member_features import encode_members
 from latte.run.result import StageResult
 from latte.run.series import RunSeries, write_series
@@ -51,7 +51,7 @@ def evaluate(
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
-    outcome: Outcome,
+    outcome: JudgedModels,
     series: RunSeries,
 ) -> StageResult:
     """Measure and calibrate all models of the run, and label all images with the one it uses.
@@ -172,7 +172,7 @@ def split_rows(
 
 
 def _classify(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: JudgedModels
 ) -> dict[Role, Classified]:
     """Return the similarities of all images by each of the run's models.
 

@@ -25,7 +25,7 @@ from latte.train.fit import Fit, conflict, judge, without_conflict
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JudgedModels:
     """The models of a run after stage `judge`."""
 
     zero_shot: Adapted
@@ -53,7 +53,7 @@ def trains_clip(workspace: Workspace) -> bool:
 
 def judge_model(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, adapted: Adapted
-) -> tuple[Outcome, JudgeFacts]:
+) -> tuple[JudgedModels, JudgeFacts]:
     """Let the guard judge the adapted model; return the run's models, and the verdict.
 
     Without a guard, the run uses the adapted model. A verdict that stage `train` measured replaces
@@ -132,15 +132,15 @@ def _outcome(
     adapted: Adapted,
     facts: JudgeFacts,
     features: tuple[Tensor, ...] | None = None,
-) -> Outcome:
+) -> JudgedModels:
     is_mixed = facts.used == "mixed"
     mixed = mixed_model(zero_shot, adapted, facts.strength) if is_mixed else None
-    return Outcome(zero_shot, adapted, facts.used, mixed, features)
+    return JudgedModels(zero_shot, adapted, facts.used, mixed, features)
 
 
 def load_outcome(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, adapted: Adapted
-) -> Outcome:
+) -> JudgedModels:
     """Return the outcome that `judge_model` returned; features are not saved, so they are None."""
     frozen = zero_shot_model(workspace, images, zero_shot)
     return _outcome(frozen, adapted, Run(workspace.folder).record.judge)

@@ -9,7 +9,7 @@ from typing import Any
 from latte.interfaces import Figures, Progress, Reporter
 from latte.interfaces.errors import error_line
 
-Rows = Sequence[Mapping[str, Any]]
+MetricRows = Sequence[Mapping[str, Any]]
 _POSITIONS = ("event", "step", "epoch")
 
 
@@ -31,7 +31,7 @@ class Listeners:
             raise
         self.call("on_run_end")
 
-    def rows(self, rows: Rows) -> None:
+    def rows(self, rows: MetricRows) -> None:
         """Pass new rows of `metrics.jsonl` to the hooks `on_steps` and `on_epoch_end`."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:

@@ -25,7 +25,7 @@ from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.identity import RunInputs, code_of
 from latte.run.images import write_images
-from latte.run.judging import Outcome, judge_model, load_outcome, trains_clip, zero_shot_model
+from latte.run.judging import JudgedModels, judge_model, load_outcome, trains_clip, zero_shot_model
 from latte.run.questions import AskedQuestions
 from latte.run.result import StageResult
 from latte.run.series import find_series
@@ -133,7 +133,7 @@ def _judge(job: Job) -> StageResult:
     return StageResult([], facts)
 
 
-def _load_outcome(job: Job) -> Outcome:
+def _load_outcome(job: Job) -> JudgedModels:
     return load_outcome(job.workspace, job.images, job.result(ZERO_SHOT), job.result(TRAIN))
 
 
@@ -218,7 +218,7 @@ TRAIN = Stage[Adapted](
     inputs=_settings_of_training,
     load=_load_adapted,
 )
-JUDGE = Stage[Outcome]("judge", _judge, kinds=("guard",), load=_load_outcome)
+JUDGE = Stage[JudgedModels]("judge", _judge, kinds=("guard",), load=_load_outcome)
 EVALUATE = Stage[None]("evaluate", _evaluate, inputs=_settings_of_evaluation)
 REPORT = Stage[RunResults](
     "report",

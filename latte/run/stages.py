@@ -46,11 +46,11 @@ class Stage(Generic[ResultT]):
         return code_of(recipe, self.kinds)
 
 
-Plan = Sequence[Stage[Any]]
+StagePlan = Sequence[Stage[Any]]
 """Stages in order."""
 
 
-def stage_fingerprints(plan: Plan, inputs: RunInputs) -> dict[str, str]:
+def stage_fingerprints(plan: StagePlan, inputs: RunInputs) -> dict[str, str]:
     """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages."""
     fingerprints, earlier = dict[str, str](), ""
     for stage in plan:
@@ -58,7 +58,7 @@ def stage_fingerprints(plan: Plan, inputs: RunInputs) -> dict[str, str]:
     return fingerprints
 
 
-def first_stages(plan: Plan, until: str) -> Plan:
+def first_stages(plan: StagePlan, until: str) -> StagePlan:
     """Return the stages up to the one called `until`."""
     return plan[: [stage.name for stage in plan].index(until) + 1]
 
@@ -70,7 +70,7 @@ class Job:
     Raises `LatteError` if the recipe uses true labels of training images that have none.
     """
 
-    plan: Plan
+    plan: StagePlan
     workspace: Workspace
     images: Images
     ask_again: bool = False

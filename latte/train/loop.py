@@ -45,7 +45,7 @@ from latte.train.timing import (
 from latte.train.training import Training
 from latte.train.waiting import Waiting
 
-Figures = dict[str, float | Tensor]
+LoggedNumbers = dict[str, float | Tensor]
 """Numbers for the log. A tensor stays on the device until its row is written, so that nothing
 waits."""
 _SECONDS_BETWEEN_LOSSES = 1.0
@@ -122,7 +122,7 @@ class _FinishedStep:
 
     step: int
     epoch: int
-    figures: Figures
+    figures: LoggedNumbers
 
     def row(self) -> dict[str, Any]:
         """Return the row for `metrics.jsonl`. Waits for figures that are still on the device."""
@@ -202,9 +202,9 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
 
 def _step(
     training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
-) -> Figures:
+) -> LoggedNumbers:
     factor = learning_rate_factor(step, training.total_steps, training.settings)
-    figures: Figures = {}
+    figures: LoggedNumbers = {}
     for learner in training.learners:
         rate = learner.peak_learning_rate * factor
         for group in learner.optimizer.param_groups if learner.optimizer else []:
@@ -213,7 +213,7 @@ def _step(
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
-        learner_figures: Figures = {"loss": outcome.loss}
+        learner_figures: LoggedNumbers = {"loss": outcome.loss}
         if outcome.agreement is not None:
             learner_figures["agreement"] = outcome.agreement
         # Cloned, as a backbone may return the tensor that the optimiser changes in place.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.export.run import Format, export_run
+from latte.export.run import ExportFormat, export_run
 from latte.interfaces import LatteError
 from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, write_run
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.thorough
 def test_missing_package_is_an_error_before_anything_is_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    format_: Format,
+    format_: ExportFormat,
     package: str,
     transformers_spec: str | None,
     message: str,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.results.answers import Answer, Kind, append_answers, now
+from latte.results.answers import Answer, AnswerKind, append_answers, now
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from tests.helpers.recorded import write_colour_images
@@ -63,7 +63,7 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
 
 def _answer(run: Run) -> None:
     """Write `review.jsonl`: a class and an unsure answer that measure the gain, and a class."""
-    answers: list[tuple[Kind, str | None, str]] = [
+    answers: list[tuple[AnswerKind, str | None, str]] = [
         ("class", "red", "evidence"),
         ("unsure", None, "evidence"),
         ("class", "blue", "images"),

@@ -12,9 +12,9 @@ from latte.interfaces import Interval
 from latte.report.charts import (
     LONGEST,
     IntervalRow,
+    MetricSeries,
     Reference,
     Sample,
-    Series,
     change_bar,
     count_bars,
     interval_chart,
@@ -40,9 +40,9 @@ def numbers(element: Element, *names: str) -> list[float]:
     return [float(element.attributes[name]) for name in names]
 
 
-def samples(*values: float) -> Series:
+def samples(*values: float) -> MetricSeries:
     points = (Sample(step, value, value, value) for step, value in enumerate(values, start=1))
-    return Series(tuple(points), 1, 0)
+    return MetricSeries(tuple(points), 1, 0)
 
 
 @given(st.lists(finite, min_size=1, max_size=20))

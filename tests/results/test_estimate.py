@@ -9,7 +9,7 @@ from statistics import mean, stdev
 import pytest
 
 from latte.evaluate.confidence_sequence import confidence_sequence
-from latte.results.answers import Answer, Kind
+from latte.results.answers import Answer, AnswerKind
 from latte.results.estimate import Estimate, estimate
 from latte.results.measured_gain import MeasuredGain
 from latte.results.population import Population, draw, population
@@ -22,7 +22,7 @@ KEYS = [f"{_RANDOM.getrandbits(64):x}" for _ in range(300)]
 TRUTH = {key: _RANDOM.randrange(3) for key in KEYS}
 
 
-def answer(key: str, kind: Kind = "class", label: int | None = None) -> Answer:
+def answer(key: str, kind: AnswerKind = "class", label: int | None = None) -> Answer:
     name = NAMES[TRUTH[key] if label is None else label] if kind == "class" else None
     return Answer(key, kind, name, "evidence", "demo", "")
 

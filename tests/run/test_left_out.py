@@ -14,7 +14,7 @@ import latte
 from latte.interfaces import LatteError, Posterior
 from latte.interfaces.answer_facts import SureLabels
 from latte.io.tensor_files import save_tensors
-from latte.models.left_out import LeftOut, read_left_out
+from latte.models.left_out import LeftOutScores, read_left_out
 from latte.report.summary import summary_table
 from latte.report.taught import sure_sentence
 from latte.results.run import open_run
@@ -188,11 +188,11 @@ def test_impossible_file_is_an_error_that_names_it(
     assert "left_out.safetensors" in str(raised.value)
 
 
-def left_out(confidence: float, right: int, answers: int) -> LeftOut:
+def left_out(confidence: float, right: int, answers: int) -> LeftOutScores:
     labels = torch.tensor([[0, 1]] * answers)
     probabilities = torch.tensor([[confidence, 1 - confidence]] * answers)
     classes = torch.tensor([0] * right + [1] * (answers - right))
-    return LeftOut(classes, torch.zeros(answers, 2), Posterior(labels, probabilities))
+    return LeftOutScores(classes, torch.zeros(answers, 2), Posterior(labels, probabilities))
 
 
 def test_share_of_right_labels_needs_ten_answers_above_a_confidence() -> None:

@@ -24,7 +24,7 @@ from latte.run import plan
 from latte.run.describing import describe
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images, find_images
-from latte.run.judging import Outcome, judge_model
+from latte.run.judging import JudgedModels, judge_model
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.recorded import RecordedProgress
@@ -89,9 +89,9 @@ def test_controls_share_the_memory_of_cached_images(recipe: Path) -> None:
 def test_results_of_a_run_are_freed_before_its_controls(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcomes: list[ReferenceType[Outcome]] = []
+    outcomes: list[ReferenceType[JudgedModels]] = []
 
-    def judge(*arguments: Any) -> tuple[Outcome, Any]:
+    def judge(*arguments: Any) -> tuple[JudgedModels, Any]:
         assert not any(reference() for reference in outcomes)
         outcome, facts = judge_model(*arguments)
         outcomes.append(ref(outcome))

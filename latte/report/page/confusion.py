@@ -20,7 +20,7 @@ DRAWN = 30
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
 
-Pair = tuple[int, int]
+ClassPair = tuple[int, int]
 """True class and predicted class, as labels or as rows of a heat map."""
 
 
@@ -59,7 +59,7 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
     }
 
 
-def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
+def chosen_classes(cells: Mapping[ClassPair, int], classes: int) -> list[int]:
     """Return the classes of a heat map's rows: all, or the `DRAWN` classes with the most errors.
 
     If some are left out, classes that are often confused with each other have adjacent rows.
@@ -68,7 +68,7 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
         return [*range(classes)]
     wrong = {pair: images for pair, images in cells.items() if pair[0] != pair[1]}
     errors: Counter[int] = Counter()
-    together: Counter[Pair] = Counter()
+    together: Counter[ClassPair] = Counter()
     for (true, predicted), images in wrong.items():
         errors.update({true: images, predicted: images})
         together.update({(true, predicted): images, (predicted, true): images})
@@ -83,7 +83,7 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     return order
 
 
-def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
+def heat_map(cells: Mapping[ClassPair, int], names: Sequence[str], label: str) -> Markup:
     """Draw the numbers of images by true class (row) and predicted class (column).
 
     The shade of a cell shows its share of the row, so that rare classes are visible too.
@@ -113,7 +113,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
 
 
 def _pairs(
-    zero_shot: Mapping[Pair, int], adapted: Mapping[Pair, int], names: Sequence[str]
+    zero_shot: Mapping[ClassPair, int], adapted: Mapping[ClassPair, int], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return how often each error (true, predicted class) occurs before and after adapting."""
     totals = _images_by_class(adapted)
@@ -133,11 +133,11 @@ def _pairs(
 
 
 def _picture(
-    name: str, cells: Mapping[Pair, int], order: Sequence[int], names: Sequence[str]
+    name: str, cells: Mapping[ClassPair, int], order: Sequence[int], names: Sequence[str]
 ) -> Markup:
     rows = {label: row for row, label in enumerate(order)}
     group = len(order)
-    grouped: Counter[Pair] = Counter()
+    grouped: Counter[ClassPair] = Counter()
     for (true, predicted), images in cells.items():
         grouped[rows.get(true, group), rows.get(predicted, group)] += images
     shown = [names[label] for label in order]
@@ -147,11 +147,11 @@ def _picture(
     return heat_map(grouped, shown, label)
 
 
-def _kind(pair: Pair) -> str:
+def _kind(pair: ClassPair) -> str:
     return "right" if pair[0] == pair[1] else "wrong"
 
 
-def _images_by_class(cells: Mapping[Pair, int]) -> Counter[int]:
+def _images_by_class(cells: Mapping[ClassPair, int]) -> Counter[int]:
     totals: Counter[int] = Counter()
     for (true, _), images in cells.items():
         totals[true] += images

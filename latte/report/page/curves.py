@@ -22,12 +22,12 @@ Curve = tuple[str, str, Markup]
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricChart:
     """Title, note and tick format for the chart of one metric."""
 
     title: str
     note: str = ""
-    tick: charts.Format = charts.plain_tick
+    tick: charts.TickFormat = charts.plain_tick
 
     def title_of(self, name: str) -> str:
         """Return the title of the metric `name`; for `LEARNER.loss`, it contains the learner."""
@@ -36,15 +36,15 @@ class Figure:
 
 
 MAIN = {
-    "top1": Figure("Top-1 accuracy", "On the evaluation split.", charts.percent_tick),
-    "loss": Figure("Loss"),
-    "agreement": Figure(
+    "top1": MetricChart("Top-1 accuracy", "On the evaluation split.", charts.percent_tick),
+    "loss": MetricChart("Loss"),
+    "agreement": MetricChart(
         "Label agreement",
         "Training images whose zero-shot and current pseudo-labels are the same.",
         charts.percent_tick,
     ),
-    "confidence": Figure("Confidence", "Mean probability of the top class."),
-    "margin": Figure("Margin", "Mean similarity of the top class minus that of the second."),
+    "confidence": MetricChart("Confidence", "Mean probability of the top class."),
+    "margin": MetricChart("Margin", "Mean similarity of the top class minus that of the second."),
 }
 
 
@@ -58,7 +58,7 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
     main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     other_figures = [
-        (Figure(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
+        (MetricChart(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
         for event in _EVENTS
         for name in charts.figures(rows, event)
         if (event, name) not in shown
@@ -87,7 +87,7 @@ def recorded(rows: Sequence[charts.MetricRow], figure: str) -> list[tuple[str, s
 
 def _drawn(
     rows: Sequence[charts.MetricRow],
-    metrics: Iterable[tuple[Figure, str, str]],
+    metrics: Iterable[tuple[MetricChart, str, str]],
     zero_shot: charts.Reference | None,
 ) -> Iterator[Curve]:
     for figure, event, name in metrics:
@@ -106,7 +106,7 @@ def _drawn(
         yield title, " ".join(filter(None, notes)), chart
 
 
-def _label(title: str, series: charts.Series, tick: charts.Format) -> str:
+def _label(title: str, series: charts.MetricSeries, tick: charts.TickFormat) -> str:
     start, end = series.samples[0], series.samples[-1]
     finest = max(abs(end.value), abs(start.value), 1e-12) / 100
     values = f"from {tick(start.value, finest)} to {tick(end.value, finest)}"

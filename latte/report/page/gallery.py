@@ -29,7 +29,7 @@ class Thumbnail:
     height: int
 
 
-Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
+MakeThumbnail = Callable[[ImageReference, int, bool], Thumbnail | None]
 """Function of an image, a size and `square` that returns a thumbnail; see `thumbnail`."""
 
 
@@ -74,7 +74,7 @@ def gallery(results: RunResults, images: int, size: int) -> dict[str, Any]:
 
 
 def _card(
-    entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int
+    entry: GalleryEntry, names: Sequence[str], thumbnails: MakeThumbnail, size: int
 ) -> dict[str, Any]:
     labels, small = (entry.frozen_label, entry.adapted_label, entry.true_label), size * 2 // 5
     return {

@@ -19,7 +19,7 @@ _DIGITS_OF = 100
 """Assumed sample size of a confidence, so that it is shown without a decimal."""
 
 
-Fact = tuple[str, str, str, bool]
+CardClass = tuple[str, str, str, bool]
 """A class on a card: title, name, confidence in the class (or `""`), and True if it is wrong."""
 
 
@@ -72,7 +72,7 @@ def _cards(
     ]
 
 
-def _facts(entry: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
+def _facts(entry: ClassifiedImage, names: Sequence[str]) -> list[CardClass]:
     """Return the most probable classes, the zero-shot class and, if known, the true class."""
     is_labelled = entry.true_label is not None
     facts = [] if entry.true_label is None else [("True", names[entry.true_label], "", False)]
