@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.answer_rivals import AnsweredSet, Labels
+from benchmarks.answer_rivals import AnsweredSet, RivalLabels
 from benchmarks.folder_files import Drawn, NumberedSets
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_runs import BATCHES
@@ -37,7 +37,7 @@ class RecipeRun:
     place: Path
     """Folder of the recipes; each run folder is removed after its labels are read."""
 
-    def __call__(self, answered: AnsweredSet, corrections: Tensor) -> Labels:
+    def __call__(self, answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
         """Return the labels of the adapted model."""
         numbered_set = self.numbered.sets[answered.name]
         names = numbered_set.names
@@ -69,7 +69,7 @@ class RecipeRun:
         label_of = dict(zip(rows.training_ids, rows.pseudo_labels.adapted, strict=True))
         base = self.place.absolute()
         own_labels = [label_of[image_reference(path, base).id] for path in own_files]
-        labels = Labels(torch.tensor(own_labels), torch.tensor(rows.predicted_labels))
+        labels = RivalLabels(torch.tensor(own_labels), torch.tensor(rows.predicted_labels))
         shutil.rmtree(folder.path)
         return labels
 

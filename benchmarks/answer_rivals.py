@@ -27,7 +27,7 @@ _CACHE_WEIGHT, _CACHE_SHARPNESS = 150.0, 5.5
 
 
 @dataclass(frozen=True)
-class Labels:
+class RivalLabels:
     """Labels that a method gives the set's own images, and images that it has not seen."""
 
     own: Tensor
@@ -116,33 +116,33 @@ class AnsweredSet:
         inverse: Tensor = torch.linalg.inv(identity - _PROPAGATION * scale[:, None] * graph * scale)
         return inverse
 
-    def classified(self, rows: Tensor, bias: Tensor | float = 0.0) -> Labels:
+    def classified(self, rows: Tensor, bias: Tensor | float = 0.0) -> RivalLabels:
         """Return the labels of a linear classifier."""
-        return Labels(
+        return RivalLabels(
             *((features @ rows.T + bias).argmax(dim=1) for features in (self.own, self.unseen))
         )
 
 
-Method = Callable[[AnsweredSet, Tensor], Labels]
+RivalMethod = Callable[[AnsweredSet, Tensor], RivalLabels]
 """Function of a set, and of the given classes (N,) with -1 elsewhere."""
 
 
-def mixture(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def mixture(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels of latte's mixture with the answers; without an answer, of the default."""
     texts, scale = answered.labelled.texts, answered.labelled.logit_scale
     fitted = answered.taught(corrections)
     unseen = answered.classified(scale * texts + fitted.rows, fitted.bias).unseen
-    return Labels(fitted.posteriors.argmax(dim=1), unseen)
+    return RivalLabels(fitted.posteriors.argmax(dim=1), unseen)
 
 
-def probe(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def probe(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels of a logistic regression on the answers, which starts at the class texts."""
     rows = (corrections >= 0).nonzero().squeeze(1)
     weights = torch.ones(len(rows))
     return _regressed(answered, rows, corrections[rows], weights, _NEAR_TEXTS)
 
 
-def probe_with_sure_labels(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def probe_with_sure_labels(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels of the same regression, also on the mixture's labels with a probability above .9."""
     probabilities, labels = answered.without_answers.max(dim=1)
     rows = ((corrections >= 0) | (probabilities > _SURE)).nonzero().squeeze(1)
@@ -151,14 +151,14 @@ def probe_with_sure_labels(answered: AnsweredSet, corrections: Tensor) -> Labels
     return _regressed(answered, rows, labels, weights, _NEAR_TEXTS_WITH_SURE_LABELS)
 
 
-def nearest_mean(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def nearest_mean(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels of the nearest class mean; a class's moved text counts as one image."""
     rows = corrections >= 0
     sums = one_hot(corrections[rows], len(answered.moved_texts)).float().T @ answered.own[rows]
     return answered.classified(normalize(sums + answered.moved_texts, dim=1))
 
 
-def propagation(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def propagation(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels by propagation from the answers over the graph of neighbours.
 
     Zhou, Bousquet, Lal, Weston, Schölkopf: Learning with Local and Global Consistency, NIPS 2003.
@@ -172,10 +172,10 @@ def propagation(answered: AnsweredSet, corrections: Tensor) -> Labels:
     scores = answered.propagation @ seeds
     cosines, indices = (answered.unseen @ answered.own.T).topk(_NEIGHBOURS, dim=1)
     unseen = (cosines.clamp_min(0)[:, :, None] * scores[indices]).sum(dim=1)
-    return Labels(scores.argmax(dim=1), unseen.argmax(dim=1))
+    return RivalLabels(scores.argmax(dim=1), unseen.argmax(dim=1))
 
 
-def tip_adapter(answered: AnsweredSet, corrections: Tensor) -> Labels:
+def tip_adapter(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
     """Labels of a cache of the answers, added to the zero-shot logits.
 
     Zhang et al.: Tip-Adapter, ECCV 2022, without training. Answers of a class are averaged, since
@@ -192,12 +192,12 @@ def tip_adapter(answered: AnsweredSet, corrections: Tensor) -> Labels:
         logits = scale * features @ texts.T - middle
         return (logits + _CACHE_WEIGHT * nearness @ values).argmax(dim=1)
 
-    return Labels(labels(answered.own), labels(answered.unseen))
+    return RivalLabels(labels(answered.own), labels(answered.unseen))
 
 
 def _regressed(
     answered: AnsweredSet, rows: Tensor, labels: Tensor, weights: Tensor, near: float
-) -> Labels:
+) -> RivalLabels:
     texts = answered.labelled.logit_scale * answered.labelled.texts
     learned = texts.clone().requires_grad_()
     bias = torch.zeros(len(texts), requires_grad=True)
@@ -216,7 +216,7 @@ def _regressed(
     return answered.classified(learned.detach(), bias.detach())
 
 
-RIVALS: dict[str, Method] = {
+RIVALS: dict[str, RivalMethod] = {
     "probe": probe,
     "probe, sure labels": probe_with_sure_labels,
     "nearest mean": nearest_mean,

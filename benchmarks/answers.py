@@ -32,13 +32,13 @@ from torch import Tensor
 
 from benchmarks.answer_plans import NO_ANSWER, PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_recipes import RecipeRun
-from benchmarks.answer_rivals import RIVALS, AnsweredSet, Labels, Method, mixture
+from benchmarks.answer_rivals import RIVALS, AnsweredSet, RivalLabels, RivalMethod, mixture
 from benchmarks.folder_files import number
 from benchmarks.folder_sets import load_sets, positive, set_parser, sets_of
 from benchmarks.measuring import say, table
 
 LATTE = "latte"
-METHODS: dict[str, Method] = {LATTE: mixture, **RIVALS}
+METHODS: dict[str, RivalMethod] = {LATTE: mixture, **RIVALS}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Accuracy:
     """Number of answers."""
 
 
-Results = dict[tuple[str, str], dict[str, list[Accuracy]]]
+AnswerResults = dict[tuple[str, str], dict[str, list[Accuracy]]]
 """Accuracies of each method, one per draw, by name of the set and plan."""
 
 
@@ -86,9 +86,9 @@ def _measure(
     options: argparse.Namespace,
     sets: Sequence[LabelledSet],
     plans: Sequence[str],
-    methods: Mapping[str, Method],
+    methods: Mapping[str, RivalMethod],
 ) -> None:
-    results: Results = {}
+    results: AnswerResults = {}
     for labelled in sets:
         answered = AnsweredSet(labelled)
         for plan in plans:
@@ -113,7 +113,7 @@ def _measure(
 
 
 def accuracies(
-    answered: AnsweredSet, plan: str, methods: Mapping[str, Method], draws: int, wrong: float
+    answered: AnsweredSet, plan: str, methods: Mapping[str, RivalMethod], draws: int, wrong: float
 ) -> dict[str, list[Accuracy]]:
     """Return the accuracies of each method, one per draw; all methods get the same answers."""
     method_accuracies: dict[str, list[Accuracy]] = {name: [] for name in methods}
@@ -128,7 +128,7 @@ def accuracies(
     return method_accuracies
 
 
-def accuracy(answered: AnsweredSet, corrections: Tensor, labels: Labels) -> Accuracy:
+def accuracy(answered: AnsweredSet, corrections: Tensor, labels: RivalLabels) -> Accuracy:
     """Return the accuracies of the labels in per cent."""
     is_right = (labels.own == answered.labelled.train.labels)[corrections < 0]
     unseen = labels.unseen == answered.labelled.test.labels
@@ -140,7 +140,7 @@ def means_table(
     names: Sequence[str],
     plans: Sequence[str],
     methods: Iterable[str],
-    results: Results,
+    results: AnswerResults,
     part: str,
 ) -> str:
     """Return a table of the mean over sets, with a row per method and a column per plan."""
@@ -151,7 +151,7 @@ def means_table(
     return table(["", *plans], rows)
 
 
-def against_best_rival(names: Sequence[str], plan: str, results: Results, part: str) -> str:
+def against_best_rival(names: Sequence[str], plan: str, results: AnswerResults, part: str) -> str:
     """Return a line on the differences to the rival with the highest mean, set by set.
 
     A set is marked with `!` if latte is below by more than two standard errors of paired draws.
@@ -168,7 +168,7 @@ def against_best_rival(names: Sequence[str], plan: str, results: Results, part: 
     return f"{plan}, minus {best}: {', '.join(cells)}"
 
 
-def against_no_answer(names: Sequence[str], plan: str, results: Results, part: str) -> str:
+def against_no_answer(names: Sequence[str], plan: str, results: AnswerResults, part: str) -> str:
     """Return a line on latte's differences to its accuracy without an answer, set by set."""
     cells = [
         f"{name} {mean_of([name], plan, results, part, LATTE) - unanswered:+.1f}"
@@ -178,7 +178,9 @@ def against_no_answer(names: Sequence[str], plan: str, results: Results, part: s
     return f"{plan}, minus {NO_ANSWER}: {', '.join(cells)}"
 
 
-def mean_of(names: Sequence[str], plan: str, results: Results, part: str, method: str) -> float:
+def mean_of(
+    names: Sequence[str], plan: str, results: AnswerResults, part: str, method: str
+) -> float:
     """Return the mean over sets of the mean over draws."""
     means = [mean(getattr(draw, part) for draw in results[name, plan][method]) for name in names]
     return float(mean(means))

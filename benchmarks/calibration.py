@@ -22,7 +22,7 @@ from statistics import mean
 from zlib import crc32
 
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from latte_transductive.mixture import Mixture
 from torch import Tensor
 
@@ -49,12 +49,12 @@ USUAL_PLANS = ("10 random", "30 random", "100 random")
 
 Prior = tuple[float, float]
 """Growth and spread; see `latte.evaluate.left_out`."""
-Errors = tuple[float, float]
+CalibrationErrors = tuple[float, float]
 """Excess of the calibration error on own images without an answer, and on unseen images."""
 
 
 @dataclass(frozen=True)
-class Taught:
+class TaughtModel:
     """A taught model, with what is needed to calibrate it and to judge its confidence."""
 
     posterior: Posterior
@@ -69,7 +69,7 @@ class Taught:
     left_out: LeftOutScores | None
     """Sample of left-out answers; None with too few."""
 
-    def errors(self, exponent: float, scale: float) -> Errors:
+    def errors(self, exponent: float, scale: float) -> CalibrationErrors:
         """Return the calibration errors on own and on unseen images."""
         own_images = OwnImages(self.posterior, (), exponent)
         confidence, labels = (scale * self.logits).softmax(dim=1).max(dim=1)
@@ -81,7 +81,7 @@ class Taught:
         )
 
     @property
-    def least(self) -> Errors:
+    def least(self) -> CalibrationErrors:
         """Errors of temperatures that were fitted to all true labels of the same images."""
         labels, probabilities = self.posterior.labels, self.posterior.probabilities
         flat = {"growth": 0.0, "spread": FLAT}
@@ -105,7 +105,7 @@ class Taught:
         )
 
 
-Measured = Mapping[str, Mapping[str, Sequence[Mapping[Prior | None, Errors]]]]
+Measured = Mapping[str, Mapping[str, Sequence[Mapping[Prior | None, CalibrationErrors]]]]
 """Excess by set, plan, draw and prior; the prior None is the estimate without the answers."""
 
 
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str]) -> None:
     _say_tables(excesses, plans)
 
 
-def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
+def taught(labelled: LabelledSet, plan: str, draw: int) -> TaughtModel:
     """Return the model that the answers of one draw teach."""
     answered = AnsweredSet(labelled)
     seed = crc32(f"{answered.name} {plan} {draw}".encode())
@@ -146,7 +146,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> Taught:
         ),
         matching_scale(own_logits, expected_accuracy(zero_shot, own_logits.argmax(dim=1)), 1.0),
     )
-    return Taught(
+    return TaughtModel(
         posterior,
         labelled.train.labels[~is_asked],
         _logits(answered, fitted, answered.unseen),
@@ -188,14 +188,14 @@ def _logits(answered: AnsweredSet, fitted: Mixture, features: Tensor) -> Tensor:
 def _cut(labelled: LabelledSet, most: int) -> LabelledSet:
     """Return the set with at most `most` random images in each part."""
 
-    def part(images: Images) -> Images:
+    def part(images: LabelledImages) -> LabelledImages:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
         return images.take(order[:most].sort().values)
 
     return replace(labelled, train=part(labelled.train), test=part(labelled.test))
 
 
-def _excesses(model: Taught) -> dict[Prior | None, Errors]:
+def _excesses(model: TaughtModel) -> dict[Prior | None, CalibrationErrors]:
     least = model.least
     factors: dict[Prior | None, tuple[float, float]] = {None: model.label_free}
     factors |= {prior: model.calibrated(prior) for prior in product(GROWTHS, SPREADS)}
@@ -228,7 +228,7 @@ def judged(excesses: Measured) -> dict[str, Prior]:
     return {name: prior for half, prior in zip(halves, priors, strict=True) for name in half}
 
 
-def excess_of(excesses: Measured, name: str, plan: str, prior: Prior | None) -> Errors:
+def excess_of(excesses: Measured, name: str, plan: str, prior: Prior | None) -> CalibrationErrors:
     """Return the mean excess over draws."""
     own_excesses, unseen_excesses = zip(
         *(draw[prior] for draw in excesses[name][plan]), strict=True

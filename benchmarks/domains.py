@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-Entry = tuple[str, int, str]
-Split = dict[str, list[Entry]]
+DomainImage = tuple[str, int, str]
+Split = dict[str, list[DomainImage]]
 
 GARMENTS_TEXT = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot"
 GARMENTS = GARMENTS_TEXT.split(",")

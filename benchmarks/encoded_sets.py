@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
@@ -29,7 +29,7 @@ from latte.run.frozen_features import encode_references
 
 ALONE = "CLIP alone"
 
-Pair = tuple[Tensor, Tensor]
+FeaturePair = tuple[Tensor, Tensor]
 """Features of the training images, and of the test images."""
 
 
@@ -81,7 +81,7 @@ def load_encoder(text: str, registry: Registry) -> Encoder:
     return cast("EncoderLoader[Any]", registry.build(registered, options, context)).load()
 
 
-def image_pair(sets: Sets, plan: SetPlan, encoder: Encoder, progress: Progress) -> Pair:
+def image_pair(sets: Sets, plan: SetPlan, encoder: Encoder, progress: Progress) -> FeaturePair:
     """Return an encoder's features of all readable training images and test images of a set."""
     _, *image_lists = sets.read(plan)
     training, test = (
@@ -91,7 +91,7 @@ def image_pair(sets: Sets, plan: SetPlan, encoder: Encoder, progress: Progress) 
     return training, test
 
 
-def file_pairs(path: Path) -> dict[str, Pair]:
+def file_pairs(path: Path) -> dict[str, FeaturePair]:
     """Return the features of each encoder that a file has, normalised."""
     with open_tensors(path) as file:
         tensors = sorted({*file.keys()})
@@ -102,7 +102,7 @@ def file_pairs(path: Path) -> dict[str, Pair]:
         }
 
 
-def joined(labelled: LabelledSet, pairs: Mapping[str, Pair], where: str) -> EncodedSet:
+def joined(labelled: LabelledSet, pairs: Mapping[str, FeaturePair], where: str) -> EncodedSet:
     """Return the set with the features of all encoders.
 
     Raises `LatteError` if an encoder has not one feature for each image.
@@ -115,7 +115,7 @@ def joined(labelled: LabelledSet, pairs: Mapping[str, Pair], where: str) -> Enco
         test_features.append(test)
     widths = dict(zip((ALONE, *pairs), (part.shape[1] for part in train_features), strict=True))
     train, test_images = (
-        Images(torch.cat(features, dim=1), images.labels)
+        LabelledImages(torch.cat(features, dim=1), images.labels)
         for features, images in ((train_features, labelled.train), (test_features, labelled.test))
     )
     # Class texts get zeros for the encoders, so that similarities are those of the CLIP.

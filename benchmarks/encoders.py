@@ -48,7 +48,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Gain:
+class EncoderGain:
     """Gains over zero-shot CLIP in points, and the weight of the encoder."""
 
     own: float
@@ -56,7 +56,7 @@ class Gain:
     weight: float
 
 
-Results = dict[tuple[str, str, str], list[Gain]]
+EncoderResults = dict[tuple[str, str, str], list[EncoderGain]]
 """Gains of all draws, by set, column and encoder."""
 
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     sets = encoded_sets(sets_of(options), options.encoder, options.model)
-    results: Results = defaultdict(list)
+    results: EncoderResults = defaultdict(list)
     for encoded in sets:
         for column, cell in _CELLS.items():
             for seed in range(options.draws):
@@ -98,7 +98,7 @@ def with_answers(folder: Folder, number: int, seed: int) -> Folder:
     return replace(folder, corrections=corrections)
 
 
-def gains(encoded: EncodedSet, folder: Folder) -> dict[str, Gain]:
+def gains(encoded: EncodedSet, folder: Folder) -> dict[str, EncoderGain]:
     """Return the gains of the CLIP alone, and with each encoder."""
     alone = fitted(encoded, folder, None)
     gains = {ALONE: gain(folder, alone, 0.0)}
@@ -136,7 +136,7 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
     return Labels(outcome.labels, similarities.argmax(dim=1), labeler.encoder_weights)
 
 
-def gain(folder: Folder, labels: Labels, weight: float) -> Gain:
+def gain(folder: Folder, labels: Labels, weight: float) -> EncoderGain:
     """Return the gains of `labels` over zero-shot CLIP."""
     counted = torch.ones_like(folder.own.labels, dtype=torch.bool)
     if folder.corrections is not None:
@@ -145,7 +145,7 @@ def gain(folder: Folder, labels: Labels, weight: float) -> Gain:
         (images.features @ folder.texts.T).argmax(dim=1) for images in (folder.own, folder.test)
     ]
     own_gain = _points(labels.own[counted], zero_shot[0][counted], folder.own.labels[counted])
-    return Gain(own_gain, _points(labels.unseen, zero_shot[1], folder.test.labels), weight)
+    return EncoderGain(own_gain, _points(labels.unseen, zero_shot[1], folder.test.labels), weight)
 
 
 def _points(labels: Tensor, zero_shot: Tensor, truth: Tensor) -> float:
@@ -153,7 +153,7 @@ def _points(labels: Tensor, zero_shot: Tensor, truth: Tensor) -> float:
     return 100 * float(right.mean())
 
 
-def set_lines(results: Results, encoded: EncodedSet) -> list[str]:
+def set_lines(results: EncoderResults, encoded: EncodedSet) -> list[str]:
     """Return one line per column of a set: gains on own and unseen images, and mean weights."""
     lines = []
     for column in (*_CELLS, *_ANSWERS):
@@ -167,7 +167,7 @@ def set_lines(results: Results, encoded: EncodedSet) -> list[str]:
     return lines
 
 
-def summary(results: Results, sets: Sequence[EncodedSet]) -> str:
+def summary(results: EncoderResults, sets: Sequence[EncodedSet]) -> str:
     """Return a table of mean and lowest gains over the sets, on own and on unseen images."""
     columns = [*_CELLS, *_ANSWERS]
     rows = []
@@ -183,5 +183,5 @@ def summary(results: Results, sets: Sequence[EncodedSet]) -> str:
     return table(["", *columns], rows)
 
 
-def _mean(draws: Sequence[Gain], part: str) -> float:
+def _mean(draws: Sequence[EncoderGain], part: str) -> float:
     return float(mean(getattr(draw, part) for draw in draws))

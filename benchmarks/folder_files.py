@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from latte_benchmarks.folder_cells import Cell, Images, LabelledSet, draw, no_names
+from latte_benchmarks.folder_cells import FolderCell, LabelledImages, LabelledSet, draw, no_names
 
 from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
@@ -90,7 +90,7 @@ def number(sets: Sets) -> NumberedSets:
     )
 
 
-def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
+def draw_files(numbered: NumberedSets, name: str, cell: FolderCell, seed: int) -> Drawn:
     """Return the draw that `folders` makes, with all its own and unseen images."""
     full_set = numbered.sets[name]
     folder = draw(full_set, cell, seed, [*numbered.sets.values()])
@@ -98,15 +98,15 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Draw
     return Drawn(folder.names, numbered.templates[full_set.source], own_files, unseen)
 
 
-def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
+def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> LabelledImages:
     """Append the images' absolute paths to `files`; return their indices and labels."""
     start = len(files)
     files += [Path(os.path.abspath(labelled.image.path)) for labelled in images]  # noqa: PTH100 - keeps links
     places = torch.arange(start, len(files), dtype=torch.float64)
-    return Images(places[:, None], torch.tensor([labelled.label for labelled in images]))
+    return LabelledImages(places[:, None], torch.tensor([labelled.label for labelled in images]))
 
 
-def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
+def _files(images: LabelledImages, files: Sequence[Path]) -> list[tuple[Path, int]]:
     places = images.features[:, 0].long().tolist()
     return [
         (files[place], label) for place, label in zip(places, images.labels.tolist(), strict=True)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.auroc import separation
-from benchmarks.folder_rows import Row
+from benchmarks.folder_rows import FolderRow
 from benchmarks.measuring import table
 
 RESAMPLES = 2000
@@ -55,7 +55,7 @@ class Outcomes:
     """The guard's verdicts."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row], loses: Callable[[Row], bool]) -> Outcomes:
+    def of(cls, rows: Sequence[FolderRow], loses: Callable[[FolderRow], bool]) -> Outcomes:
         """Return the outcomes of judged rows; only signals that all rows have are used."""
         signals = [name for name in rows[0].signals if all(name in row.signals for row in rows)]
         return cls(

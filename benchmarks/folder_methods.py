@@ -24,7 +24,7 @@ from latte.run.frozen import FrozenMethod, frozen_method, frozen_method_of
 
 
 @dataclass(frozen=True)
-class Answers:
+class FolderLabels:
     """Classes by which a method labels the images of a folder."""
 
     own: Tensor
@@ -40,7 +40,7 @@ class Answers:
     """(N,) probability that an own image shows none of the names; None if unknown."""
 
 
-Method = Callable[[Folder], Answers]
+FolderMethod = Callable[[Folder], FolderLabels]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class RecipeMethod:
 
     frozen: FrozenMethod
 
-    def __call__(self, folder: Folder) -> Answers:
+    def __call__(self, folder: Folder) -> FolderLabels:
         """Fit to the folder's own images; return classes of these and of the unseen images."""
         start = TrainingStart(
             folder.names,
@@ -63,20 +63,22 @@ class RecipeMethod:
         fitted = self.frozen.label(start, context_of(folder))
         test = classify(fitted.classifier, folder.test.features)
         if fitted.verdict is None:
-            return Answers(fitted.labels, test, confidence=fitted.confidences, none=fitted.none)
-        return Answers(fitted.labels, test, fitted.verdict, fitted.candidate_labels)
+            return FolderLabels(
+                fitted.labels, test, confidence=fitted.confidences, none=fitted.none
+            )
+        return FolderLabels(fitted.labels, test, fitted.verdict, fitted.candidate_labels)
 
 
-def zero_shot(folder: Folder) -> Answers:
+def zero_shot(folder: Folder) -> FolderLabels:
     """Return the nearest class texts as classes."""
     own_similarities, test = (
         images.features @ folder.texts.T for images in (folder.own, folder.test)
     )
-    return Answers(own_similarities.argmax(dim=1), test.argmax(dim=1))
+    return FolderLabels(own_similarities.argmax(dim=1), test.argmax(dim=1))
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class FolderAccuracy:
     """Accuracies in percent: of own images that show a name, and of unseen images."""
 
     own: float
@@ -84,7 +86,7 @@ class Accuracy:
     questions: float = 0
 
     @classmethod
-    def mean(cls, accuracies: Sequence[Accuracy]) -> Accuracy:
+    def mean(cls, accuracies: Sequence[FolderAccuracy]) -> FolderAccuracy:
         """Return the mean accuracies."""
         return cls(mean(draw.own for draw in accuracies), mean(draw.unseen for draw in accuracies))
 
@@ -92,7 +94,9 @@ class Accuracy:
         return f"{self.own:.1f} / {self.unseen:.1f}"
 
 
-def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) -> Accuracy:
+def accuracy(
+    folder: Folder, answers: FolderLabels, counted: Tensor | None = None
+) -> FolderAccuracy:
     """Return the accuracies of `answers`.
 
     `counted` (N,) are the own images that count; without it, all that show a name.
@@ -100,7 +104,7 @@ def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) ->
     if counted is None:
         counted = folder.own.labels != NO_CLASS
     is_right_on_own = answers.own[counted] == folder.own.labels[counted]
-    return Accuracy(
+    return FolderAccuracy(
         *(
             100 * float(is_right.double().mean())
             for is_right in (is_right_on_own, answers.test == folder.test.labels)
@@ -108,7 +112,7 @@ def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) ->
     )
 
 
-KNOWN: Mapping[str, Callable[[], Method]] = {
+KNOWN: Mapping[str, Callable[[], FolderMethod]] = {
     "zero-shot": lambda: zero_shot,
     "re-estimated": lambda: _method({}, "re-estimated", image_weight=1.0),
     "mixture alone": lambda: _method({"transductive": {"other_names": 0, "balance": 0}}),
@@ -132,7 +136,7 @@ def _method(
     return RecipeMethod(frozen_method(labelers, prototypes, guard, **options))
 
 
-def method_called(name: str) -> Method:
+def method_called(name: str) -> FolderMethod:
     """Return the method called `name`. Raises `LatteError` if it is unknown or not installed."""
     if name not in KNOWN:
         hint = f"{did_you_mean(name, [*KNOWN])} All: {', '.join(KNOWN)}".strip()

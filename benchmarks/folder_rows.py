@@ -16,7 +16,7 @@ from latte.io.files import write_json, write_text
 
 
 @dataclass(frozen=True)
-class Row:
+class FolderRow:
     """Results of a method on one folder; gains over zero-shot are in percentage points."""
 
     model: str
@@ -58,7 +58,7 @@ class Row:
         return round(-self.own * self.counted / 100)
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(FolderRow))
 
 
 class RowFile:
@@ -70,7 +70,7 @@ class RowFile:
         _keep_settings(folder / "settings.json", settings)
         self.rows = self._read()
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[FolderRow]) -> None:
         """Append the rows of one draw in one write, and sync the file to disk."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(csv_text([_cells(row) for row in rows]))
@@ -78,7 +78,7 @@ class RowFile:
             os.fsync(file.fileno())
         self.rows.extend(rows)
 
-    def _read(self) -> list[Row]:
+    def _read(self) -> list[FolderRow]:
         """Return all complete rows; remove an incomplete one, which a killed process left."""
         if not self.path.exists():
             write_text(self.path, csv_text([COLUMNS]))
@@ -124,7 +124,7 @@ def csv_text(lines: Iterable[Sequence[object]]) -> str:
     return file.getvalue()
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: FolderRow) -> list[str]:
     values = (getattr(row, name) for name in COLUMNS[:-1])
     return [
         *("" if value is None else str(value) for value in values),
@@ -143,5 +143,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 """Functions that read the text of a cell, by the annotation of its field."""
 
 
-def _row(cells: Mapping[str, str]) -> Row:
-    return Row(**{field.name: _READ[str(field.type)](cells[field.name]) for field in fields(Row)})
+def _row(cells: Mapping[str, str]) -> FolderRow:
+    return FolderRow(
+        **{field.name: _READ[str(field.type)](cells[field.name]) for field in fields(FolderRow)}
+    )

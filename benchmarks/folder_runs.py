@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from latte_benchmarks.folder_cells import Cell, Folder
+from latte_benchmarks.folder_cells import Folder, FolderCell
 from torch import Tensor
 
 from benchmarks.folder_files import Drawn, NumberedSets, draw_files
-from benchmarks.folder_methods import Answers, Method
+from benchmarks.folder_methods import FolderLabels, FolderMethod
 from benchmarks.measuring import evaluated_run
 from latte.data.sources.listed import image_reference
 from latte.io.files import write_text
@@ -38,11 +38,11 @@ class RecipeRuns:
     out: Path
     """Folder of the lists and recipes; a run is removed when its answers are read."""
 
-    def method(self, name: str, cell: Cell, number: int) -> Method:
+    def method(self, name: str, cell: FolderCell, number: int) -> FolderMethod:
         """Return the method that runs the recipe on a draw of the set `name`; it is the seed."""
         return lambda folder: self._answers(folder, name, cell, number)
 
-    def _answers(self, folder: Folder, name: str, cell: Cell, number: int) -> Answers:
+    def _answers(self, folder: Folder, name: str, cell: FolderCell, number: int) -> FolderLabels:
         drawn = draw_files(self.numbered, name, cell, number)
         assert drawn.labels == (folder.own.labels.tolist(), folder.test.labels.tolist())
         place = self.out / f"{name}-{cell.name.replace(' %', '%').replace(' ', '-')}-{number}"
@@ -66,7 +66,7 @@ class RecipeRuns:
         return answers
 
 
-def answers_of(run: RunFolder, drawn: Drawn, place: Path) -> Answers:
+def answers_of(run: RunFolder, drawn: Drawn, place: Path) -> FolderLabels:
     """Return the classes that a finished run gives to the draw's own and unseen images."""
     record = run.results.read()
     verdict = record.judge.verdict
@@ -74,7 +74,7 @@ def answers_of(run: RunFolder, drawn: Drawn, place: Path) -> Answers:
     own_files, unseen_files = ([path for path, _ in part] for part in (drawn.own, drawn.unseen))
     is_rejected = record.judge.used != "adapted"
     full = run.adapted_model.pseudo_labels if is_rejected else run.pseudo_labels
-    return Answers(
+    return FolderLabels(
         _classes(run.pseudo_labels, "adapted", own_files, drawn.names, place),
         _classes(run.predictions, "class_1", unseen_files, drawn.names, place),
         verdict,

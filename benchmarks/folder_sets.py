@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import torch
 from latte_benchmarks.feature_files import read_feature_file
-from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet, subset
+from latte_benchmarks.folder_cells import EncodeNames, LabelledImages, LabelledSet, subset
 from torch import Tensor
 
 from benchmarks.measuring import no_clip
@@ -224,14 +224,14 @@ def name_encoder(clip: OpenClipBackbone, templates: Sequence[str]) -> EncodeName
 
 def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
-) -> Images:
+) -> LabelledImages:
     """Return features and labels of all readable images."""
     readable_images, features = encode_references(
         clip, [image.image for image in images], progress, name
     )
     label_of = {image.image.id: image.label for image in images}
     labels = torch.tensor([label_of[image.id] for image in readable_images], dtype=torch.int64)
-    return Images(features, labels)
+    return LabelledImages(features, labels)
 
 
 def _shipped_photos() -> SetPlan:

@@ -12,11 +12,11 @@ from latte_benchmarks.folder_cells import CELLS
 from numpy.typing import NDArray
 
 from benchmarks.folder_forecast import RESAMPLES, Outcomes, forecast_parts
-from benchmarks.folder_rows import Row
+from benchmarks.folder_rows import FolderRow
 from benchmarks.measuring import table
 
-Gain = Literal["own", "unseen", "balanced"]
-ABOUT: dict[Gain, str] = {
+GainKind = Literal["own", "unseen", "balanced"]
+ABOUT: dict[GainKind, str] = {
     "own": "own images",
     "unseen": "unseen images with the folder's mix of classes",
     "balanced": "unseen images, all classes equally frequent",
@@ -33,7 +33,7 @@ MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
 
 
 @dataclass(frozen=True)
-class Share:
+class FolderShare:
     """A number of folders, with the 95 % interval of its share of all folders."""
 
     hits: int
@@ -54,7 +54,7 @@ class Share:
         return f"{text}{ends})"
 
 
-def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
+def summary(rows: Sequence[FolderRow], methods: Sequence[str]) -> str:
     """Return tables of all sets and of each set, a line per method, and the quality of verdicts."""
     sets = list(dict.fromkeys((row.model, row.set) for row in rows))
     sections = [
@@ -79,7 +79,7 @@ def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def gains_table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
+def gains_table(rows: Iterable[FolderRow], methods: Sequence[str], gain: GainKind) -> str:
     """Return a table with a row per cell and a column per method."""
     gains: dict[tuple[str, str], list[float]] = {}
     for row in rows:
@@ -91,12 +91,12 @@ def gains_table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
     )
 
 
-def losses_of_adapted(rows: Sequence[Row]) -> Share:
+def losses_of_adapted(rows: Sequence[FolderRow]) -> FolderShare:
     """Count the adapted folders that lose on their own images."""
     return _share([row for row in rows if row.strength], _loses)
 
 
-def missed_gains(rows: Sequence[Row]) -> Share:
+def missed_gains(rows: Sequence[FolderRow]) -> FolderShare:
     """Count folders that keep less than half of a large gain of the full candidate."""
     return _share(
         [row for row in rows if (row.full or 0) > LARGE_GAIN],
@@ -104,7 +104,7 @@ def missed_gains(rows: Sequence[Row]) -> Share:
     )
 
 
-def differences_table(rows: Sequence[Row], method: str, rivals: Sequence[str]) -> str:
+def differences_table(rows: Sequence[FolderRow], method: str, rivals: Sequence[str]) -> str:
     """Return a table of the mean gain of `method` minus that of each rival, on the own images.
 
     There is a row per cell, and one for all folders. Intervals are over sets.
@@ -141,12 +141,12 @@ def _mean_with_interval(pairs: Sequence[tuple[str, float]]) -> str:
     return f"{text} ({low:+.1f} to {high:+.1f})"
 
 
-def large_losses(rows: Iterable[Row]) -> int:
+def large_losses(rows: Iterable[FolderRow]) -> int:
     """Count draws that lose more than five points and more than three own images."""
     return sum(row.own < -LARGE_LOSS_POINTS and row.lost_images > LARGE_LOSS_IMAGES for row in rows)
 
 
-def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
+def _method_parts(rows: Sequence[FolderRow], methods: Sequence[str]) -> Iterator[str]:
     yield (
         "Own images. Mean and lowest are over the means of cells, and leave out draws with fewer "
         f"than {ENOUGH} images and names that mean nothing. A large loss is more than "
@@ -181,7 +181,7 @@ def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
         yield table(["method", "confidence", "none", "called none"], lines)
 
 
-def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
+def _cell_means(rows: Sequence[FolderRow]) -> dict[str, float]:
     """Return mean gains of cells; small folders and names that mean nothing are left out."""
     gains: dict[str, list[float]] = {}
     for row in rows:
@@ -190,7 +190,7 @@ def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
     return {cell: float(numpy.mean(values)) for cell, values in gains.items()}
 
 
-def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
+def _verdict_parts(rows: Sequence[FolderRow]) -> Iterator[str]:
     yield (
         "- Adapted folders that lose accuracy (more than a point and at least "
         f"{LOSS_IMAGES} images): {losses_of_adapted(rows)}\n"
@@ -209,16 +209,16 @@ def _spread(gains: Sequence[float]) -> str:
     return f"{numpy.mean(gains):+.1f} ({min(gains):+.1f}, {losing:.0%})"
 
 
-def _loses(row: Row) -> bool:
+def _loses(row: FolderRow) -> bool:
     return row.own < -LOSS_POINTS and row.lost_images >= LOSS_IMAGES
 
 
-def _candidate_loses(row: Row) -> bool:
+def _candidate_loses(row: FolderRow) -> bool:
     """Return True if the whole candidate loses, whatever the verdict is."""
     return _loses(replace(row, own=row.full or 0.0))
 
 
-def _share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> Share:
+def _share(rows: Sequence[FolderRow], hit: Callable[[FolderRow], bool]) -> FolderShare:
     """Return the share; its bootstrap interval is over sets, because folders of a set are alike."""
     sets = list(dict.fromkeys(row.set for row in rows))
     folders, hits = (numpy.zeros(len(sets)) for _ in range(2))
@@ -226,7 +226,7 @@ def _share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> Share:
         folders[sets.index(row.set)] += 1
         hits[sets.index(row.set)] += hit(row)
     low, high = _interval(hits, folders) if len(sets) > 1 else (math.nan, math.nan)
-    return Share(int(hits.sum()), len(rows), low, high)
+    return FolderShare(int(hits.sum()), len(rows), low, high)
 
 
 def _interval(hits: NDArray[numpy.float64], folders: NDArray[numpy.float64]) -> tuple[float, float]:

@@ -13,20 +13,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, cells_called, draw, drawable
+from latte_benchmarks.folder_cells import (
+    CELL,
+    NO_CLASS,
+    Folder,
+    FolderCell,
+    cells_called,
+    draw,
+    drawable,
+)
 from torch import Tensor
 
 from benchmarks.auroc import separation
 from benchmarks.folder_files import number as numbered_sets
 from benchmarks.folder_methods import (
     KNOWN,
-    Answers,
-    Method,
+    FolderLabels,
+    FolderMethod,
     RecipeMethod,
     method_called,
     zero_shot,
 )
-from benchmarks.folder_rows import Row, RowFile
+from benchmarks.folder_rows import FolderRow, RowFile
 from benchmarks.folder_runs import RecipeRuns
 from benchmarks.folder_sets import Sets, positive, set_parser, sets_of, settings
 from benchmarks.folder_signals import candidate_signals
@@ -68,8 +76,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def rows_of(
-    folder: Folder, methods: Mapping[str, Method], place: tuple[str, str, str, int]
-) -> list[Row]:
+    folder: Folder, methods: Mapping[str, FolderMethod], place: tuple[str, str, str, int]
+) -> list[FolderRow]:
     """Return the rows of one draw; `place` is its model, set, cell and number."""
     zero_shot_answers = zero_shot(folder)
 
@@ -81,7 +89,7 @@ def rows_of(
         answers = method(folder)
         verdict = answers.verdict
         rows.append(
-            Row(
+            FolderRow(
                 *place,
                 name,
                 images=len(folder.own),
@@ -103,7 +111,7 @@ def rows_of(
     return rows
 
 
-def _signals(folder: Folder, answers: Answers) -> Mapping[str, float]:
+def _signals(folder: Folder, answers: FolderLabels) -> Mapping[str, float]:
     """Return the signals of a verdict, and others that may forecast the gain; {} without one."""
     if answers.verdict is None or answers.full is None:
         return {}
@@ -113,8 +121,8 @@ def _signals(folder: Folder, answers: Answers) -> Mapping[str, float]:
 def _measure_model(
     model: str,
     sets: Sets,
-    cells: Sequence[Cell],
-    methods: Mapping[str, Method | RecipeRuns],
+    cells: Sequence[FolderCell],
+    methods: Mapping[str, FolderMethod | RecipeRuns],
     draws: int,
     file: RowFile,
 ) -> None:
@@ -175,7 +183,7 @@ def _gain_on_own(folder: Folder, zero_shot_labels: Tensor, adapted_labels: Tenso
 
 
 def _gain_on_mix(
-    folder: Folder, weights: Tensor, zero_shot_answers: Answers, adapted_answers: Answers
+    folder: Folder, weights: Tensor, zero_shot_answers: FolderLabels, adapted_answers: FolderLabels
 ) -> float:
     """Return the gain in points on unseen images, averaged over classes with `weights` (C,).
 
@@ -189,9 +197,9 @@ def _gain_on_mix(
     return float(100 * (weights * recall / counts.clamp_min(1)).sum() / weights.sum())
 
 
-def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, Method | RecipeRuns]:
+def _methods(options: argparse.Namespace, sets: Sets) -> dict[str, FolderMethod | RecipeRuns]:
     """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
-    methods: dict[str, Method | RecipeRuns] = {}
+    methods: dict[str, FolderMethod | RecipeRuns] = {}
     for name in options.methods or KNOWN:
         try:
             methods[name] = method_called(name)

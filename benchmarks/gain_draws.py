@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -30,7 +30,7 @@ _REFIT_AFTER = 10
 
 
 @dataclass(frozen=True)
-class Folder:
+class SeriesFolder:
     """Images of a labelled set, where images of a series count once."""
 
     answered: AnsweredSet
@@ -103,7 +103,7 @@ class Draw:
         )
 
 
-def made_folder(labelled: LabelledSet, most: int, seed: int, *, in_series: bool) -> Folder:
+def made_folder(labelled: LabelledSet, most: int, seed: int, *, in_series: bool) -> SeriesFolder:
     """Return a random part of a set with at most `most` images, each thrice if `in_series`."""
     generator = torch.Generator().manual_seed(seed)
     copies = _COPIES if in_series else 1
@@ -114,12 +114,12 @@ def made_folder(labelled: LabelledSet, most: int, seed: int, *, in_series: bool)
         noise = torch.randn(features.shape, generator=generator)
         features = normalize(features + _NOISE * normalize(noise, dim=1), dim=1)
     series = torch.arange(len(images)).repeat_interleave(copies)
-    train = Images(features, images.labels.repeat_interleave(copies))
-    return Folder(AnsweredSet(replace(labelled, train=train)), series)
+    train = LabelledImages(features, images.labels.repeat_interleave(copies))
+    return SeriesFolder(AnsweredSet(replace(labelled, train=train)), series)
 
 
 def draws(
-    folder: Folder, plan: str, numbers: Sequence[int], seed: int, wrong: float = 0.0
+    folder: SeriesFolder, plan: str, numbers: Sequence[int], seed: int, wrong: float = 0.0
 ) -> Iterator[Draw]:
     """Yield a draw per number of answers; each has the answers of the one before, and more.
 
@@ -138,7 +138,7 @@ def draws(
         yield draw_of(folder, torch.full_like(answers, -1).index_copy(0, chosen, answers[chosen]))
 
 
-def draw_of(folder: Folder, given: Tensor) -> Draw:
+def draw_of(folder: SeriesFolder, given: Tensor) -> Draw:
     """Return the labels by fits with and without the answers of each fold."""
     fold = _folds(folder, given)
     left_out = [_fit(folder, given.masked_fill(fold == number, -1)) for number in range(FOLDS)]
@@ -155,12 +155,12 @@ def draw_of(folder: Folder, given: Tensor) -> Draw:
     )
 
 
-def _fit(folder: Folder, given: Tensor) -> Posterior:
+def _fit(folder: SeriesFolder, given: Tensor) -> Posterior:
     probabilities, labels = folder.answered.taught(given).posteriors.sort(dim=1, descending=True)
     return Posterior(labels, probabilities)
 
 
-def _folds(folder: Folder, given: Tensor) -> Tensor:
+def _folds(folder: SeriesFolder, given: Tensor) -> Tensor:
     """Return the fold (N,) of each answered image, and -1 elsewhere; a series is in one fold."""
     rows = (given >= 0).nonzero().squeeze(1)
     labels, series = (
@@ -172,7 +172,7 @@ def _folds(folder: Folder, given: Tensor) -> Tensor:
 
 
 def _rows_in_order(
-    folder: Folder, answers: Tensor, number: int, generator: torch.Generator
+    folder: SeriesFolder, answers: Tensor, number: int, generator: torch.Generator
 ) -> Tensor:
     """Return the first rows in latte's order of asking, among the images of random series."""
     answered, count = folder.answered, int(folder.series[-1]) + 1

@@ -44,7 +44,7 @@ _LEAST = 6
 
 
 @dataclass(frozen=True)
-class Cell:
+class GainCell:
     """Plan, number of answers, and True if photos come in series."""
 
     plan: str
@@ -71,7 +71,7 @@ class Sample:
         return self.draw.gain * (1 - self.wrong - self.wrong / others)
 
 
-Samples = Mapping[Cell, Sequence[Sample]]
+Samples = Mapping[GainCell, Sequence[Sample]]
 
 
 @dataclass(frozen=True)
@@ -123,21 +123,21 @@ def main(arguments: Sequence[str]) -> None:
         torch.set_flush_denormal(False)
 
 
-def _samples(options: argparse.Namespace) -> dict[Cell, list[Sample]]:
+def _samples(options: argparse.Namespace) -> dict[GainCell, list[Sample]]:
     """Return the samples of all sets, draws and plans."""
     sets = load_sets(options)
-    samples: dict[Cell, list[Sample]] = {}
+    samples: dict[GainCell, list[Sample]] = {}
     for labelled, draw, in_series, plan in product(
         sets, range(options.draws), (False, True), options.plan or PLANS
     ):
-        for cell, sample in measured(labelled, draw, Cell(plan, in_series, 0), options):
+        for cell, sample in measured(labelled, draw, GainCell(plan, in_series, 0), options):
             samples.setdefault(cell, []).append(sample)
     return samples
 
 
 def measured(
-    labelled: LabelledSet, draw: int, cell: Cell, options: argparse.Namespace
-) -> Iterator[tuple[Cell, Sample]]:
+    labelled: LabelledSet, draw: int, cell: GainCell, options: argparse.Namespace
+) -> Iterator[tuple[GainCell, Sample]]:
     """Yield the samples of one draw of a set by number of answers."""
     name, plan, in_series, wrong = labelled.name, cell.plan, cell.in_series, options.wrong
     seeds = (crc32(f"{name}{draw}{part}".encode()) for part in (in_series, f"{plan}{wrong}"))
@@ -145,7 +145,7 @@ def measured(
     for found in draws(folder, plan, sorted(options.answers), next(seeds), wrong):
         number = int((found.given >= 0).sum())
         if bool(found.is_other.any()):
-            yield Cell(plan, in_series, number), Sample(name, plan, found, wrong)
+            yield GainCell(plan, in_series, number), Sample(name, plan, found, wrong)
 
 
 def print_samples(samples: Samples) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.gpu_parts import PARTS, PartPlace
 from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
             where="--device",
             hint="`--device cpu` tries the command with tiny sizes",
         )
-    place = Place(find_device(options.device), options.out.absolute())
+    place = PartPlace(find_device(options.device), options.out.absolute())
     os.environ["LATTE_CACHE"] = str(place.folder / "cache")
     if options.part:
         keep_freed_memory()
@@ -91,7 +91,7 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def _result(name: str, place: Place) -> dict[str, Any]:
+def _result(name: str, place: PartPlace) -> dict[str, Any]:
     """Return the stored result of a part; without one, run the part first."""
     path = _file(place, name)
     if not path.exists():
@@ -104,7 +104,7 @@ def _result(name: str, place: Place) -> dict[str, Any]:
     return {"error": " / ".join(line for line in lines if line.strip())[-_SHOWN:]}
 
 
-def _run(name: str, place: Place, log: Path) -> None:
+def _run(name: str, place: PartPlace, log: Path) -> None:
     """Run a part in a separate process, for at most `SECONDS`; its output is written to `log`."""
     command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
     arguments = ["--device", place.device, "--out", str(place.folder)]
@@ -132,5 +132,5 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _file(place: Place, name: str) -> Path:
+def _file(place: PartPlace, name: str) -> Path:
     return place.folder / f"{name.replace(' ', '-')}.json"

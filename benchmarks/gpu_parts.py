@@ -21,13 +21,13 @@ from benchmarks import describe, epoch, step
 from benchmarks.latte_step import LatteStep
 from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
 from benchmarks.step import PRECISIONS
-from benchmarks.step_problem import Problem, make_problem
+from benchmarks.step_problem import StepProblem, make_problem
 from latte.interfaces import Batch, LatteError
 from latte.results.folder import RunFolder
 from latte.results.stages import STAGES
 from latte.train.step import training_step
 
-Figures = dict[str, Any]
+PartFigures = dict[str, Any]
 _RECIPES = (
     *("zero-shot", "training-free", "demo", "transductive", "multi-prototype"),
     *("flyp", "reclip", "five-types"),
@@ -37,7 +37,7 @@ _WAITS = "synchronizing CUDA operation"
 
 
 @dataclass(frozen=True)
-class Place:
+class PartPlace:
     """Device and sizes of a part, and the folder for its files."""
 
     device: str
@@ -57,12 +57,12 @@ class Place:
         """Return `small` on a CPU, else `large`."""
         return small if self.small else large
 
-    def problem(self) -> Problem:
+    def problem(self) -> StepProblem:
         """Return a problem with the published batch size."""
         return make_problem(self.shape, self.size(512, 8), self.device)
 
 
-def run_one(name: str, place: Place) -> Figures:
+def run_one(name: str, place: PartPlace) -> PartFigures:
     """Run a recipe of the demo's kind on a few photos."""
     folder = _run(place, name, place.device, place.folder / "recipes")
     records = [record for stage in STAGES if (record := folder.results.recorded(stage))]
@@ -73,11 +73,11 @@ def run_one(name: str, place: Place) -> Figures:
 
 
 def measure(
-    main: Callable[[Sequence[str]], Figures],
+    main: Callable[[Sequence[str]], PartFigures],
     side: str,
     options: Mapping[str, str | tuple[int, int]],
-    place: Place,
-) -> Figures:
+    place: PartPlace,
+) -> PartFigures:
     """Run another measurement; sizes are those on a GPU and on a CPU."""
     values = {"device": place.device, "shape": place.shape, "side": side, **options}
     settings = {
@@ -87,13 +87,13 @@ def measure(
     return main([f"--{name}={value}" for name, value in settings.items() if value])
 
 
-def describe_images(dtype: str, place: Place) -> Figures:
+def describe_images(dtype: str, place: PartPlace) -> PartFigures:
     """Measure the tiny LMM, in batches and image by image."""
     sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
     return measure(describe.main, "both", {"shape": "", "dtype": dtype, **sizes}, place)
 
 
-def count_waits(place: Place) -> Figures:
+def count_waits(place: PartPlace) -> PartFigures:
     """Return the lines at which Python waits for the device in a step."""
     problem = place.problem()
     ours = LatteStep(problem, "auto")
@@ -129,7 +129,7 @@ def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
     return lines
 
 
-def same_bits_twice(place: Place) -> Figures:
+def same_bits_twice(place: PartPlace) -> PartFigures:
     """Run the demo twice with `deterministic: true`; prototypes must have the same bits."""
     runs = [
         _run(place, "demo", place.device, place.folder / f"bits-{number}", "deterministic=true")
@@ -138,7 +138,7 @@ def same_bits_twice(place: Place) -> Figures:
     return _same_prototypes(*runs)
 
 
-def kill_and_resume(place: Place) -> Figures:
+def kill_and_resume(place: PartPlace) -> PartFigures:
     """Kill a run between two checkpoints and resume it; results must equal an undisturbed run's."""
     often = ("deterministic=true", "train.batch_size=10", "train.checkpoint_every=1")
     uninterrupted = _run(place, "demo", place.device, place.folder / "whole", *often)
@@ -159,7 +159,7 @@ def kill_and_resume(place: Place) -> Figures:
     return {"killed after": left, **_same_prototypes(uninterrupted, resumed)}
 
 
-def same_as_cpu(name: str, place: Place) -> Figures:
+def same_as_cpu(name: str, place: PartPlace) -> PartFigures:
     """Run a recipe in fp32 on the device and on the CPU; compare predictions and prototypes."""
     setting = "train.precision=fp32"
     ours = _run(place, name, place.device, place.folder / "here", setting)
@@ -172,7 +172,7 @@ def same_as_cpu(name: str, place: Place) -> Figures:
     }
 
 
-def _same_prototypes(run: RunFolder, other_run: RunFolder) -> Figures:
+def _same_prototypes(run: RunFolder, other_run: RunFolder) -> PartFigures:
     difference = _difference(run, other_run)
     if difference:
         raise LatteError(f"the prototypes of two runs differ by up to {difference:.1e}")
@@ -195,7 +195,7 @@ def _predicted(folder: RunFolder) -> list[str]:
         return [row["class_1"] for row in csv.DictReader(file)]
 
 
-def _run(place: Place, name: str, device: str, output: Path, *settings: str) -> RunFolder:
+def _run(place: PartPlace, name: str, device: str, output: Path, *settings: str) -> RunFolder:
     """Run a recipe on a few photos up to stage `evaluate`, and return the run folder."""
     overrides = _settings(device, settings)
     return evaluated_run(_recipe(name), output, overrides=overrides, limit=_limit(place))
@@ -209,20 +209,22 @@ def _recipe(name: str) -> Path:
     return ROOT / "recipes" / f"{name}.yaml"
 
 
-def _limit(place: Place) -> int:
+def _limit(place: PartPlace) -> int:
     return place.size(200, 40)
 
 
-def _steps(side: str, precision: str, **sizes: tuple[int, int]) -> Callable[[Place], Figures]:
+def _steps(
+    side: str, precision: str, **sizes: tuple[int, int]
+) -> Callable[[PartPlace], PartFigures]:
     return partial(measure, step.main, side, {"precision": precision, **sizes})
 
 
-def _epochs(precision: str) -> Callable[[Place], Figures]:
+def _epochs(precision: str) -> Callable[[PartPlace], PartFigures]:
     sizes = {"images": (1024, 6), "batch": (512, 3), "rounds": (2, 1)}
     return partial(measure, epoch.main, "latte", {"precision": precision, **sizes})
 
 
-PARTS: Mapping[str, Callable[[Place], Figures]] = {
+PARTS: Mapping[str, Callable[[PartPlace], PartFigures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
     **{
         f"step {precision}": _steps("latte", precision, batch=(512, 8), rounds=(10, 1))

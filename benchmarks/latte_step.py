@@ -1,4 +1,4 @@
-"""Latte's training step on a `Problem`, built from the components of a recipe."""
+"""Latte's training step on a `StepProblem`, built from the components of a recipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import no_clip, no_descriptions
-from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
+from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, StepProblem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.latteclip import (
@@ -48,7 +48,7 @@ from latte.train.step import training_step
 class LatteStep:
     """Training step of latte; the object keeps the learner between steps."""
 
-    def __init__(self, problem: Problem, precision: Precision) -> None:
+    def __init__(self, problem: StepProblem, precision: Precision) -> None:
         self.problem = problem
         self.steps = 0
         self.indices = torch.arange(len(problem.pixels))
@@ -124,7 +124,7 @@ def description_types(context: Context, *, redraw: bool = True) -> dict[str, Des
     }
 
 
-def _bank(problem: Problem, context: Context) -> DescriptionBank:
+def _bank(problem: StepProblem, context: Context) -> DescriptionBank:
     count = len(problem.pixels)
     return DescriptionBank(
         [str(number) for number in range(count)],

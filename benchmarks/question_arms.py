@@ -14,8 +14,8 @@ from latte_questions.interview import ChoicesOptions, Interview
 from latte_questions.labeler import ChoicesLabeler
 
 from benchmarks.folder_methods import (
-    Accuracy,
-    Answers,
+    FolderAccuracy,
+    FolderLabels,
     accuracy,
     classify,
     context_of,
@@ -33,7 +33,9 @@ from latte.train.fit import Method, fit
 _OPTIONS = ChoicesOptions()
 
 
-def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
+def answered(
+    folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any
+) -> FolderAccuracy:
     """Return the accuracies after `budget` questions, through the store and budget of runs.
 
     `how` are arguments of `fitted`.
@@ -47,7 +49,7 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
             make_progress(quiet=True),
         )
         accuracy = fitted(folder, questions=questions, **how)
-    return Accuracy(accuracy.own, accuracy.unseen, questions.asked)
+    return FolderAccuracy(accuracy.own, accuracy.unseen, questions.asked)
 
 
 def fitted(
@@ -55,7 +57,7 @@ def fitted(
     interview: type[Interview] = Interview,
     options: ChoicesOptions = _OPTIONS,
     **start: Any,
-) -> Accuracy:
+) -> FolderAccuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
     asking = type("AskingLabeler", (ChoicesLabeler,), {"interview": interview})
@@ -66,7 +68,7 @@ def fitted(
     method = Method({"choices": labeler}, {LEARNER: prototypes})
     outcome = fit(method, TrainingStart(*inputs, **start))
     test = classify(outcome.classifiers[LEARNER], folder.test.features)
-    return accuracy(folder, Answers(outcome.labels, test))
+    return accuracy(folder, FolderLabels(outcome.labels, test))
 
 
 def every_question(folder: Folder) -> int:

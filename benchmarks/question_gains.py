@@ -13,7 +13,7 @@ from statistics import mean
 from typing import ClassVar
 
 import numpy
-from latte_benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from latte_benchmarks.folder_cells import Folder, FolderCell, LabelledSet, drawn_folders
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
@@ -113,7 +113,7 @@ def cases_of(
 
 def say_calibration(
     loaded: Sequence[LabelledSet],
-    cells: Sequence[Cell],
+    cells: Sequence[FolderCell],
     rights: Sequence[float | None],
     shares: Sequence[float],
     seeds: int,

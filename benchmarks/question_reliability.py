@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
-from latte_benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from latte_benchmarks.folder_cells import Folder, FolderCell, LabelledSet, drawn_folders
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS
 
@@ -24,7 +24,7 @@ class OverallInterview(Interview):
 
 def say_reliabilities(
     loaded: Sequence[LabelledSet],
-    cell: Cell,
+    cell: FolderCell,
     right: float | None,
     shares: Sequence[float],
     seeds: int,

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, cast
 
 import torch
-from latte_benchmarks.folder_cells import NO_CLASS, Folder, Images
+from latte_benchmarks.folder_cells import NO_CLASS, Folder, LabelledImages
 from latte_questions.labeler import ChoicesLabeler
 from latte_transductive.labeler import TransductiveOptions
 
@@ -77,7 +77,7 @@ class Truth:
 
     def folder(self, features: torch.Tensor, texts: torch.Tensor, context: Context) -> Folder:
         """Return the images as a folder, without unseen images."""
-        images = Images(features, torch.tensor([*self.labels.values()]))
+        images = LabelledImages(features, torch.tensor([*self.labels.values()]))
         scale = float(context.frozen_clip().logit_scale.detach())
         mix = torch.from_numpy(images.counts(len(self.names)))
         return Folder(tuple(self.names), texts, scale, images, images, mix / mix.sum())

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.confused_describer import ConfusedDescriber
 from benchmarks.folder_files import Drawn, draw_files, number
-from benchmarks.folder_methods import Accuracy, accuracy, zero_shot
+from benchmarks.folder_methods import FolderAccuracy, accuracy, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser, sets_of
 from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, every_question, fitted
@@ -51,7 +51,7 @@ class RandomInterview(Interview):
 
 def curve(
     folder: Folder, describer: SimulatedDescriber, seed: int, shares: Sequence[float], bounds: bool
-) -> dict[str, Accuracy]:
+) -> dict[str, FolderAccuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
     arms = {"zero-shot": accuracy(folder, zero_shot(folder)), "no questions": fitted(folder)}
@@ -71,7 +71,9 @@ def curve(
     return arms
 
 
-def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dict[str, Accuracy]:
+def trained(
+    folder: Folder, drawn: Drawn, right: float | None, seed: int
+) -> dict[str, FolderAccuracy]:
     """Return the accuracies of whole runs on one folder: with captions, and with choices.
 
     Runs sort the images by path, so the describer errs on other images than in `curve`. To compare
@@ -88,7 +90,7 @@ def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dic
     arms = {}
     for arm, recipe in recipes.items():
         with TemporaryDirectory() as path:
-            arms[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed))
+            arms[arm] = FolderAccuracy(*run_accuracy(Path(path), drawn, recipe, right, seed))
     return arms
 
 
@@ -128,8 +130,8 @@ def main(arguments: Sequence[str]) -> None:
             say(table_row([full_set.name, *_cells(draws)]))
 
 
-def _cells(draws: Sequence[Mapping[str, Accuracy]]) -> list[str]:
-    means = {arm: Accuracy.mean([arms[arm] for arms in draws]) for arm in draws[0]}
+def _cells(draws: Sequence[Mapping[str, FolderAccuracy]]) -> list[str]:
+    means = {arm: FolderAccuracy.mean([arms[arm] for arms in draws]) for arm in draws[0]}
     accuracy_before, budget = means["no questions"].own, means[f"{100 * _SHARE:g} %"].own
     accuracy_of_all = means["all"].own if "all" in means else accuracy_before
     recovered = (

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
+from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, StepProblem
 from latte.backbone.precision import choose_arithmetic, forward_in
 from latte.interfaces.settings import Precision
 
@@ -25,7 +25,7 @@ MARGIN_FLOOR = 1e-6
 class ReferenceStep:
     """Training step; the object keeps model, optimiser and prototypes between steps."""
 
-    def __init__(self, problem: Problem, precision: Precision) -> None:
+    def __init__(self, problem: StepProblem, precision: Precision) -> None:
         self.problem = problem
         self.tokenizer = problem.tokenizer
         self.device = problem.pixels.device

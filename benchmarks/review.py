@@ -19,7 +19,7 @@ import numpy as np
 from latte_benchmarks.folder_cells import Folder, can_draw, cells_called, draw
 from numpy.typing import NDArray
 
-from benchmarks.folder_methods import Method, load_method, method_called, zero_shot
+from benchmarks.folder_methods import FolderMethod, load_method, method_called, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser
 from benchmarks.measuring import say, table, table_row
 from latte.evaluate.confidence_sequence import log_wealth
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str]) -> None:
                 say(table_row(simulate(case, options.reviewers, errors, options.seed)))
 
 
-def _case(name: str, method: Method, folder: Folder, largest: int, seed: int) -> Case:
+def _case(name: str, method: FolderMethod, folder: Folder, largest: int, seed: int) -> Case:
     models = (folder.own.labels, zero_shot(folder).own, method(folder).own)
     truth, frozen, adapted = (model_labels.numpy() for model_labels in models)
     series = made_series((truth, frozen, adapted), largest, np.random.default_rng(seed))

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from benchmarks.answer_rivals import Labels
+from benchmarks.answer_rivals import RivalLabels
 
 _KERNEL, _KERNEL_RIDGE = 0.3, 0.01
 _GDA_TEXT, _LEAST_TRACE = 1.0, 1e-6
 _ROUNDS, _SINKHORN, _TEXT_TEMPERATURE = 3, 10, 0.005
 
-Rival = Callable[[Tensor, Tensor, Tensor, float, Tensor], Labels]
+Rival = Callable[[Tensor, Tensor, Tensor, float, Tensor], RivalLabels]
 
 
-def ridge(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor) -> Labels:
+def ridge(
+    images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor
+) -> RivalLabels:
     """Ridge regression on centred features that starts at half the centred texts."""
     middle = images.mean(dim=0)
     own, new = (normalize(part - middle, dim=1) for part in (images, unseen))
@@ -32,10 +34,12 @@ def ridge(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: 
     rows, targets = own[given], _targets(answers[given], texts) - 1 / len(texts)
     inverse = torch.linalg.inv(rows @ rows.T + torch.eye(len(rows)))
     weights = start + (rows.T @ inverse @ (targets - rows @ start.T)).T
-    return Labels((own @ weights.T).argmax(dim=1), (new @ weights.T).argmax(dim=1))
+    return RivalLabels((own @ weights.T).argmax(dim=1), (new @ weights.T).argmax(dim=1))
 
 
-def proker(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor) -> Labels:
+def proker(
+    images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor
+) -> RivalLabels:
     """ProKeR (Bendou et al., CVPR 2025): kernel ridge regression on the zero-shot residual."""
     given = answers >= 0
     shots = images[given]
@@ -50,10 +54,12 @@ def proker(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen:
     system = kernel(shots) + _KERNEL_RIDGE * torch.eye(len(shots))
     weights = torch.linalg.solve(system, residual)
     own, new = (zero_shot(rows) + kernel(rows) @ weights for rows in (images, unseen))
-    return Labels(own.argmax(dim=1), new.argmax(dim=1))
+    return RivalLabels(own.argmax(dim=1), new.argmax(dim=1))
 
 
-def gda(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor) -> Labels:
+def gda(
+    images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor
+) -> RivalLabels:
     """GDA (Wang et al., ICLR 2024): Gaussians with one covariance, plus the zero-shot logits.
 
     With one answer per class, no covariance is known: it is then that of random unit vectors. A
@@ -74,10 +80,12 @@ def gda(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Te
     own, new = (
         part @ rows.T + bias + _GDA_TEXT * scale * part @ texts.T for part in (images, unseen)
     )
-    return Labels(own.argmax(dim=1), new.argmax(dim=1))
+    return RivalLabels(own.argmax(dim=1), new.argmax(dim=1))
 
 
-def ss_text(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor) -> Labels:
+def ss_text(
+    images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen: Tensor
+) -> RivalLabels:
     """SS-Text-U (arXiv 2603.02959): texts plus means of images by balanced labels and of answers.
 
     Labels are Sinkhorn's, with columns in the shares of the answers; a class without an answer has
@@ -96,7 +104,7 @@ def ss_text(images: Tensor, texts: Tensor, answers: Tensor, scale: float, unseen
         labels = _balanced(logits, shares)
         rows = texts + (labels.T @ images / len(images) + taught) / _TEXT_TEMPERATURE
     own, new = ((part @ normalize(rows, dim=1).T).argmax(dim=1) for part in (images, unseen))
-    return Labels(own, new)
+    return RivalLabels(own, new)
 
 
 def _balanced(logits: Tensor, shares: Tensor) -> Tensor:

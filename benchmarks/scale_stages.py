@@ -66,7 +66,7 @@ from latte.run.series import RunSeries
 BATCH = 512
 
 
-class NamedImage(ImageReference):
+class FakeImage(ImageReference):
     """Fake image whose bytes are its name."""
 
     __slots__ = ()
@@ -199,12 +199,11 @@ def list_images(world: World) -> None:
 
 def scan(world: World) -> None:
     """Scan, with content keys."""
-    references = [NamedImage(image.id, image.path) for image in world.listed]
+    references = [FakeImage(image.id, image.path) for image in world.listed]
     world.listed = ()
     training = scan_images(references, SilentProgress(), "check", verified=Everything())
     tests = [
-        NamedImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg"))
-        for row in range(world.labelled)
+        FakeImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg")) for row in range(world.labelled)
     ]
     evaluation = scan_images(tests, SilentProgress(), "check", verified=Everything())
     labels = tuple((torch.arange(world.labelled) % world.classes).tolist())

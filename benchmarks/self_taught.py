@@ -31,7 +31,7 @@ from latte_transductive.mixture import fit_mixture
 from torch import Tensor
 
 from benchmarks.answer_plans import answers
-from benchmarks.answer_rivals import AnsweredSet, Labels, mixture
+from benchmarks.answer_rivals import AnsweredSet, RivalLabels, mixture
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
 from benchmarks.ridge_rivals import RIVALS
@@ -58,7 +58,7 @@ CONSTANTS: Mapping[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class TeachingProblem:
     """A folder, unseen images, and answers about the folder."""
 
     place: tuple[str, str, int]
@@ -69,9 +69,9 @@ class Problem:
     """Without answers: how well the names fit the images."""
 
 
-Method = Callable[[Problem], Labels]
-Results = dict[tuple[str, str, int], tuple[float, float]]
-"""Accuracies in percent on own images and on unseen images, by `Problem.place`."""
+TeachingMethod = Callable[[TeachingProblem], RivalLabels]
+TeachingResults = dict[tuple[str, str, int], tuple[float, float]]
+"""Accuracies in percent on own images and on unseen images, by `TeachingProblem.place`."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> None:
         say_constants(taught, untaught, halves, without[ZERO_SHOT])
 
 
-def problems_with_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[Problem]:
+def problems_with_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[TeachingProblem]:
     """Yield the folders with answers of each set, plan and draw."""
     for labelled in sets:
         whole = AnsweredSet(labelled)
@@ -123,12 +123,14 @@ def problems_with_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[P
                 yield replace(problem, answers=some)
 
 
-def _answered(answered: AnsweredSet, plan: str, name: str, number: int) -> Problem:
+def _answered(answered: AnsweredSet, plan: str, name: str, number: int) -> TeachingProblem:
     generator = torch.Generator().manual_seed(crc32(f"{answered.name} {plan} {number}".encode()))
-    return Problem((answered.name, name, number), answered, answers(answered, plan, generator))
+    return TeachingProblem(
+        (answered.name, name, number), answered, answers(answered, plan, generator)
+    )
 
 
-def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[Problem]:
+def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[TeachingProblem]:
     """Yield the folders without answers of each set, kind and draw."""
     for labelled in sets:
         for kind in KINDS:
@@ -137,23 +139,23 @@ def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterato
                 answered = AnsweredSet(replace(labelled, train=folder.own, test=folder.test))
                 lead = relative_margin(folder.own.features, folder.texts)
                 nothing = torch.full_like(folder.own.labels, -1)
-                yield Problem((labelled.name, kind, number), answered, nothing, lead)
+                yield TeachingProblem((labelled.name, kind, number), answered, nothing, lead)
 
 
-def self_taught(problem: Problem) -> Labels:
+def self_taught(problem: TeachingProblem) -> RivalLabels:
     """Label by self-taught ridge regression."""
     answered = problem.answered
     taught = method.self_taught(answered.own, answered.labelled.texts, problem.answers)
     own = taught.posterior.labels[:, 0]
-    return Labels(own, (answered.unseen @ taught.rows[0].T + taught.bias).argmax(dim=1))
+    return RivalLabels(own, (answered.unseen @ taught.rows[0].T + taught.bias).argmax(dim=1))
 
 
-def today(problem: Problem) -> Labels:
+def today(problem: TeachingProblem) -> RivalLabels:
     """Label by the labeler `transductive`."""
     return mixture(problem.answered, problem.answers)
 
 
-def mixture_alone(problem: Problem) -> Labels:
+def mixture_alone(problem: TeachingProblem) -> RivalLabels:
     """Label by the mixture of `transductive`, without names of other things and balance."""
     labelled = problem.answered.labelled
     options, corrections = TransductiveOptions(), problem.answers
@@ -166,18 +168,18 @@ def mixture_alone(problem: Problem) -> Labels:
     )
     rows = labelled.logit_scale * labelled.texts + fitted.rows
     unseen = (labelled.test.features @ rows.T + fitted.bias).argmax(dim=1)
-    return Labels(fitted.posteriors.argmax(dim=1), unseen)
+    return RivalLabels(fitted.posteriors.argmax(dim=1), unseen)
 
 
-def zero_shot(problem: Problem) -> Labels:
+def zero_shot(problem: TeachingProblem) -> RivalLabels:
     """Label by the nearest class text."""
     return problem.answered.classified(problem.answered.labelled.texts)
 
 
-def few_answer_rivals() -> dict[str, Method]:
+def few_answer_rivals() -> dict[str, TeachingMethod]:
     """Return the methods of `ridge_rivals`."""
 
-    def bound(name: str) -> Method:
+    def bound(name: str) -> TeachingMethod:
         return lambda problem: RIVALS[name](
             problem.answered.own,
             problem.answered.labelled.texts,
@@ -189,9 +191,9 @@ def few_answer_rivals() -> dict[str, Method]:
     return {name: bound(name) for name in RIVALS}
 
 
-def measured(problems: Sequence[Problem], one: Method) -> Results:
+def measured(problems: Sequence[TeachingProblem], one: TeachingMethod) -> TeachingResults:
     """Return the accuracies of a method on own images without an answer, and on unseen images."""
-    results: Results = {}
+    results: TeachingResults = {}
     for problem in problems:
         labels, labelled = one(problem), problem.answered.labelled
         counted = (problem.answers < 0) & (labelled.train.labels != NO_CLASS)
@@ -206,7 +208,9 @@ def _percent(is_right: Tensor) -> float:
     return 100 * float(is_right.double().mean())
 
 
-def guarded_by_lead(problems: Sequence[Problem], results: Results, kept: Results) -> Results:
+def guarded_by_lead(
+    problems: Sequence[TeachingProblem], results: TeachingResults, kept: TeachingResults
+) -> TeachingResults:
     """Return `results`, and those of zero-shot CLIP where the lead is too low."""
     return {
         problem.place: (results if problem.lead >= MIN_LEAD else kept)[problem.place]
@@ -214,7 +218,7 @@ def guarded_by_lead(problems: Sequence[Problem], results: Results, kept: Results
     }
 
 
-def say_means(title: str, methods: Mapping[str, Results], columns: Sequence[str]) -> None:
+def say_means(title: str, methods: Mapping[str, TeachingResults], columns: Sequence[str]) -> None:
     """Print a row per method and part, with the mean over sets of each plan or kind."""
     rows = []
     for part, name_of_part in enumerate(("own", "unseen")):
@@ -225,7 +229,7 @@ def say_means(title: str, methods: Mapping[str, Results], columns: Sequence[str]
     say("", table([title, *columns, "mean"], rows))
 
 
-def say_losses(kept: Results, methods: Mapping[str, Results]) -> None:
+def say_losses(kept: TeachingResults, methods: Mapping[str, TeachingResults]) -> None:
     """Print how many folders lose more than a point of own images against zero-shot CLIP."""
     for name, results in methods.items():
         gains = [results[place][0] - kept[place][0] for place in kept]
@@ -234,7 +238,7 @@ def say_losses(kept: Results, methods: Mapping[str, Results]) -> None:
 
 
 def say_differences(
-    methods: Mapping[str, Results], halves: Sequence[set[str]], columns: Sequence[str]
+    methods: Mapping[str, TeachingResults], halves: Sequence[set[str]], columns: Sequence[str]
 ) -> None:
     """Print the differences of the first method to the others, by half and by set."""
     ours, *others = methods
@@ -246,14 +250,14 @@ def say_differences(
 
 
 def differences(
-    first: Results, second: Results, part: int, columns: Sequence[str]
+    first: TeachingResults, second: TeachingResults, part: int, columns: Sequence[str]
 ) -> dict[str, float]:
     """Return the mean difference of two methods per set."""
     parts = [by_set(results, part, columns) for results in (first, second)]
     return {name: parts[0][name] - parts[1][name] for name in parts[0]}
 
 
-def by_set(results: Results, part: int, columns: Sequence[str]) -> dict[str, float]:
+def by_set(results: TeachingResults, part: int, columns: Sequence[str]) -> dict[str, float]:
     """Return the mean accuracy per set, over these plans or kinds."""
     values: dict[str, list[float]] = {}
     for (name, column, _), accuracies in results.items():
@@ -273,16 +277,16 @@ def _by_half(difference: Mapping[str, float], halves: Sequence[set[str]]) -> str
 
 
 def say_constants(
-    taught: Sequence[Problem],
-    untaught: Sequence[Problem],
+    taught: Sequence[TeachingProblem],
+    untaught: Sequence[TeachingProblem],
     halves: Sequence[set[str]],
-    kept: Results,
+    kept: TeachingResults,
 ) -> None:
     """Print the difference that each other value makes, and what each half would choose."""
     values: dict[str, dict[str, float]] = {"as shipped": {}} | {
         f"{name} {value:g}": {name: value} for name, others in CONSTANTS.items() for value in others
     }
-    results: dict[str, tuple[Results, Results]] = {}
+    results: dict[str, tuple[TeachingResults, TeachingResults]] = {}
     for title, changes in values.items():
         with patch.dict(vars(method), changes):
             without = guarded_by_lead(untaught, measured(untaught, self_taught), kept)

@@ -254,7 +254,7 @@ def _bytes(thumbnails: Thumbnails) -> int:
     return thumbnails.grey.nbytes + thumbnails.layout.nbytes
 
 
-Change = Callable[[Image.Image, random.Random], Image.Image]
+ImageChange = Callable[[Image.Image, random.Random], Image.Image]
 
 
 def _cropped(image: Image.Image, draws: random.Random) -> Image.Image:
@@ -282,7 +282,7 @@ def _poor(image: Image.Image, draws: random.Random) -> Image.Image:
     return Image.open(data).convert("RGB")
 
 
-def _chain(*changes: Change) -> Change:
+def _chain(*changes: ImageChange) -> ImageChange:
     def change(image: Image.Image, draws: random.Random) -> Image.Image:
         for one in changes:
             image = one(image, draws)
@@ -291,7 +291,7 @@ def _chain(*changes: Change) -> Change:
     return change
 
 
-KINDS: Mapping[str, Change] = {
+KINDS: Mapping[str, ImageChange] = {
     "crop": _cropped,
     "brightness": _brightened,
     "quality 50": _poor,
@@ -303,7 +303,7 @@ KINDS: Mapping[str, Change] = {
 
 
 def _written(
-    path: Path, image: ImageReference, change: Change, draws: random.Random
+    path: Path, image: ImageReference, change: ImageChange, draws: random.Random
 ) -> ImageReference:
     """Write a changed copy of an image as JPEG of quality 92, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)

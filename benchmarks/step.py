@@ -25,7 +25,7 @@ from benchmarks.measuring import (
     take_turns,
 )
 from benchmarks.reference_step import ReferenceStep
-from benchmarks.step_problem import Problem, make_problem
+from benchmarks.step_problem import StepProblem, make_problem
 from latte.backbone.precision import backward_in, choose_arithmetic
 from latte.interfaces.settings import Precision
 from latte.io.device import find_device
@@ -77,7 +77,7 @@ def make_parser(name: str, about: str | None, rounds: int) -> argparse.ArgumentP
     return parser
 
 
-def build_step(name: str, problem: Problem, precision: Precision) -> Any:
+def build_step(name: str, problem: StepProblem, precision: Precision) -> Any:
     """Return the training step of a side, a `LatteStep` or a `ReferenceStep`."""
     return LatteStep(problem, precision) if name == "latte" else ReferenceStep(problem, precision)
 

@@ -49,7 +49,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class StepProblem:
     """One batch, and a model with random weights."""
 
     model: CLIP
@@ -77,7 +77,7 @@ class Problem:
         return copy.deepcopy(self.model)
 
 
-def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
+def make_problem(shape: str, batch: int, device: str = "cpu") -> StepProblem:
     """Return a problem that depends on the arguments only; `shape` is `tiny` or of open_clip."""
     draw = random.Random(0)
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
     set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=size)))
     pixels = torch.randn(batch, 3, size, size).to(device)
     labels, random_labels = torch.randint(len(CLASSES), (2, batch))
-    return Problem(
+    return StepProblem(
         model=model,
         config=config,
         class_names=CLASSES,

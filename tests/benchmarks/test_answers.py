@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks import answer_plans, answer_recipes, answers
-from benchmarks.answer_rivals import AnsweredSet, Labels
+from benchmarks.answer_rivals import AnsweredSet, RivalLabels
 
 
 def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
@@ -25,7 +25,7 @@ def labelled_set(images: int = 60, classes: int = 3) -> LabelledSet:
     for _ in range(2):
         labels = torch.arange(images) % classes
         noise = torch.randn(images, 8, generator=generator)
-        image_sets.append(Images(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
+        image_sets.append(LabelledImages(normalize(texts[labels] + 0.4 * noise, dim=1), labels))
     return LabelledSet(
         "toy", "toy", ("a", "b", "c"), texts, 25.0, *image_sets, encode_names=_random
     )
@@ -87,7 +87,7 @@ def test_own_accuracy_leaves_answered_images_out() -> None:
     truth = answered.labelled.train.labels
     given_classes = torch.where(torch.arange(60) < 30, truth, -1)
     wrong_where_asked = torch.where(given_classes >= 0, (truth + 1) % 3, truth)
-    labels = Labels(wrong_where_asked, answered.labelled.test.labels)
+    labels = RivalLabels(wrong_where_asked, answered.labelled.test.labels)
     assert answers.accuracy(answered, given_classes, labels) == answers.Accuracy(100.0, 100.0, 30)
 
 

@@ -13,8 +13,8 @@ from latte_benchmarks.folder_cells import (
     NAMES,
     NO_CLASS,
     TEST_IMAGES_PER_CLASS,
-    Cell,
     Folder,
+    FolderCell,
     can_draw,
     draw,
     lent_images,
@@ -42,7 +42,7 @@ def same(folder: Folder, other_folder: Folder) -> bool:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_equal_arguments_give_an_equal_folder_and_another_seed_another(cell: Cell) -> None:
+def test_equal_arguments_give_an_equal_folder_and_another_seed_another(cell: FolderCell) -> None:
     folder = draw(WHOLE, cell, 3, [WHOLE, OTHER])
     assert same(folder, draw(WHOLE, cell, 3, [WHOLE, OTHER]))
     assert not same(folder, draw(WHOLE, cell, 4, [WHOLE, OTHER]))
@@ -58,7 +58,7 @@ def test_images_drawn_do_not_depend_on_the_clip() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_mix_is_that_of_the_own_images_and_unseen_images_cover_it(cell: Cell) -> None:
+def test_mix_is_that_of_the_own_images_and_unseen_images_cover_it(cell: FolderCell) -> None:
     folder = draw(WHOLE, cell, 0, [WHOLE, OTHER])
     shown = folder.own.labels[folder.own.labels >= 0]
     shares = shown.bincount(minlength=len(folder.names)).double() / len(shown)

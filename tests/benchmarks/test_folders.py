@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import Folder, Images
+from latte_benchmarks.folder_cells import Folder, LabelledImages
 from latte_tiny.dataset import IMAGES
 
 from benchmarks import folders
 from benchmarks.__main__ import main as benchmark
-from benchmarks.folder_methods import Answers
-from benchmarks.folder_rows import COLUMNS, Row, RowFile
+from benchmarks.folder_methods import FolderLabels
+from benchmarks.folder_rows import COLUMNS, FolderRow, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
 from benchmarks.folder_summary import (
     differences_table,
@@ -31,7 +31,7 @@ from tests.helpers.labelled_sets import split_of
 
 pytestmark = pytest.mark.thorough
 
-ROW = Row("tiny", "birds", "all names", 0, "re-estimated", 120, 100, 2.0, 1.5, 0.25)
+ROW = FolderRow("tiny", "birds", "all names", 0, "re-estimated", 120, 100, 2.0, 1.5, 0.25)
 SIGNALS = {
     **{"lead": 2.0, "changed": 0.3},
     **{"agreement": 0.6, "agreement of zero-shot": 0.5},
@@ -72,18 +72,18 @@ def test_a_file_that_is_not_of_rows_is_refused_with_its_line(tmp_path: Path) -> 
 
 def answers_of(
     own_labels: Sequence[int], test: Sequence[int], full: Sequence[int] | None = None
-) -> Answers:
+) -> FolderLabels:
     verdict = Verdict(0.5, "why", {"lead": 2.0}) if full else None
     full_labels = torch.tensor(full) if full else None
-    return Answers(
+    return FolderLabels(
         torch.tensor(own_labels), torch.tensor(test), verdict, full_labels, torch.tensor(own_labels)
     )
 
 
 def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() -> None:
     texts = torch.eye(2)
-    own_images = Images(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
-    test = Images(texts[[0, 0, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 0, 1]))
+    own_images = LabelledImages(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
+    test = LabelledImages(texts[[0, 0, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 0, 1]))
     folder = Folder(
         ("a", "b"), texts, 10.0, own_images, test, torch.tensor([0.75, 0.25]), lambda names: -texts
     )

@@ -66,7 +66,7 @@ def test_each_half_is_judged_by_the_factor_of_the_other(monkeypatch: pytest.Monk
             Interval(0.0, -1.0, 1.0) if factor >= draw.classes / 10 else Interval(5.0, 5.0, 5.0)
         ),
     )
-    cell = gains.Cell(RANDOM, False, 6)
+    cell = gains.GainCell(RANDOM, False, 6)
     assert gains.judged({cell: samples}) == {"a": 1.5, "b": 1.2, "c": 1.5, "d": 1.2}
 
 

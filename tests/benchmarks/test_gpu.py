@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import gpu, gpu_parts
 from benchmarks.__main__ import main
-from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.gpu_parts import PARTS, PartPlace
 
 pytestmark = pytest.mark.thorough
 
@@ -55,7 +55,7 @@ def test_part_that_takes_too_long_is_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(gpu, "SECONDS", 0.1)
-    result = gpu._result("step bf16", Place("cpu", tmp_path))
+    result = gpu._result("step bf16", PartPlace("cpu", tmp_path))
     assert result == {"error": "took more than 0.1 s"}
 
 
@@ -67,7 +67,7 @@ def test_part_that_takes_too_long_is_stopped(
     ],
 )
 def test_every_part_runs_on_a_cpu(name: str, tmp_path: Path) -> None:
-    assert PARTS[name](Place("cpu", tmp_path))
+    assert PARTS[name](PartPlace("cpu", tmp_path))
 
 
 def test_waits_of_a_gpu_are_counted_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,4 +89,4 @@ def test_runs_with_other_prototypes_are_found(
     monkeypatch.setattr(gpu_parts, "load_file", lambda path: next(runs))
     monkeypatch.setattr(gpu_parts, "_run", lambda *arguments: gpu_parts.RunFolder(tmp_path))
     with pytest.raises(gpu_parts.LatteError, match=r"differ by up to 1.0e-07"):
-        PARTS["same bits twice"](Place("cpu", tmp_path))
+        PARTS["same bits twice"](PartPlace("cpu", tmp_path))

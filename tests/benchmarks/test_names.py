@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet, no_names
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet, no_names
 from torch.nn.functional import normalize
 
 from benchmarks.names import (
@@ -40,7 +40,7 @@ def test_a_set_is_measured_on_its_training_images() -> None:
     wrong = torch.where(torch.arange(200) < 60, (labels + 1) % 4, labels)
     noise = 0.01 * torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
     features = normalize(texts[wrong] + noise, dim=1)
-    train, test = Images(features, labels), Images(texts, torch.arange(4))
+    train, test = LabelledImages(features, labels), LabelledImages(texts, torch.arange(4))
     measured_set = measure(LabelledSet("a", "a", tuple("abcd"), texts, 1.0, train, test, no_names))
     assert measured_set.way == pytest.approx((0.7 - 0.25) / 0.75)
     assert (measured_set.names, measured_set.images) == (4, 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
+from latte_benchmarks.folder_cells import Folder, LabelledImages, LabelledSet, cells_called
 from latte_questions.interview import Interview
 from torch.nn.functional import normalize
 
@@ -23,7 +23,7 @@ def folder() -> Folder:
     labels = torch.arange(CLASSES).repeat_interleave(EACH)
     centres, generator = torch.eye(CLASSES, 16), torch.Generator().manual_seed(0)
     noise = 0.12 * torch.randn(len(labels), 16, generator=generator)
-    images = Images(normalize(centres[labels] + noise, dim=1), labels)
+    images = LabelledImages(normalize(centres[labels] + noise, dim=1), labels)
     texts = normalize(torch.eye(16)[15] + 0.03 * centres[[1, 2, 0, 3, 4, 5]], dim=1)
     names = tuple(f"class {label}" for label in range(CLASSES))
     mix = torch.full((CLASSES,), 1 / CLASSES, dtype=torch.float64)

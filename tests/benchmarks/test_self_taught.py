@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from latte_selftaught import self_taught as method
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks import self_taught as measurement
-from benchmarks.answer_rivals import AnsweredSet, Labels
+from benchmarks.answer_rivals import AnsweredSet, RivalLabels
 from benchmarks.ridge_rivals import RIVALS
 
 WIDTH = 12
@@ -31,7 +31,7 @@ def toy(name: str, seed: int, classes: int = 3, images: int = 60) -> LabelledSet
     for _ in range(2):
         labels = torch.arange(images) % classes
         noise = torch.randn(images, WIDTH, generator=generator)
-        parts.append(Images(normalize(texts[labels] + 0.15 * noise, dim=1), labels))
+        parts.append(LabelledImages(normalize(texts[labels] + 0.15 * noise, dim=1), labels))
     names = tuple(f"{name} {label}" for label in range(classes))
     train, test = parts
     return LabelledSet(name, name, names, texts, 25.0, train, test, _random)
@@ -88,15 +88,15 @@ def test_accuracy_on_own_images_leaves_answers_and_foreign_images_out() -> None:
     labelled = toy("first", 1)
     labels = labelled.train.labels.clone()
     labels[3:6] = -1
-    answered = AnsweredSet(replace(labelled, train=Images(labelled.train.features, labels)))
+    answered = AnsweredSet(replace(labelled, train=LabelledImages(labelled.train.features, labels)))
     answers = torch.full((60,), -1)
     answers[:3] = labels[:3]
-    problem = measurement.Problem(("first", "plan", 0), answered, answers)
+    problem = measurement.TeachingProblem(("first", "plan", 0), answered, answers)
     wrong = labels.clone()
     wrong[:6] = 2 - wrong[:6].clamp_min(0)
 
-    def right_elsewhere(problem: measurement.Problem) -> Labels:
-        return Labels(wrong, labelled.test.labels)
+    def right_elsewhere(problem: measurement.TeachingProblem) -> RivalLabels:
+        return RivalLabels(wrong, labelled.test.labels)
 
     assert measurement.measured([problem], right_elsewhere) == {problem.place: (100.0, 100.0)}
 
@@ -105,7 +105,7 @@ def test_guard_keeps_zero_shot_below_the_lead() -> None:
     answered = AnsweredSet(toy("first", 1))
     nothing = torch.full((60,), -1)
     problems = [
-        measurement.Problem(("first", "kind", number), answered, nothing, lead)
+        measurement.TeachingProblem(("first", "kind", number), answered, nothing, lead)
         for number, lead in enumerate((1.0, 1.2))
     ]
     adapted = {problem.place: (80.0, 81.0) for problem in problems}

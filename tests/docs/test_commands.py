@@ -10,7 +10,7 @@ import typer
 
 from latte.cli.main import app
 from latte.registry.plugin_file import forgetting_plugin_file
-from tests.helpers.doc_pages import Command, commands, plugin_files
+from tests.helpers.doc_pages import ConsoleLine, commands, plugin_files
 
 SHOWN = list(commands())
 
@@ -21,7 +21,7 @@ def test_pages_have_commands() -> None:
 
 @pytest.mark.parametrize("command", SHOWN, ids=lambda one: f"{one.page}: {one.line}"[:90])
 def test_command_is_parsed(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: ConsoleLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real command line parses it to the end, without running it."""
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ import pytest
 from latte_tiny.dataset import IMAGES
 
 from tests.helpers.clip_models import TINY_CLIP, build_clip
-from tests.helpers.doc_pages import ROOT, Command, blocks, commands, plugin_files
+from tests.helpers.doc_pages import ROOT, ConsoleLine, blocks, commands, plugin_files
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +41,12 @@ UNTRAINED = re.compile(
 TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
 
-def shown() -> list[Command]:
+def shown() -> list[ConsoleLine]:
     """Return each line once, in the order of the pages."""
     return list({command.line: command for command in commands()}.values())
 
 
-def prepared(command: Command) -> str:
+def prepared(command: ConsoleLine) -> str:
     """Return the line for the shell: without its comment, as a small run."""
     line = re.sub(r"\s+#\s.*$", "", command.line).removeprefix(".venv/bin/")
     line = re.sub(r"(--seeds) [\d,]+", r"\1 0", line)
@@ -137,7 +137,7 @@ def run(folder: Path, line: str, expected: int = 0) -> None:
         for one in shown()
     ],
 )
-def test_command_of_a_page_runs(command: Command, folder: Path) -> None:
+def test_command_of_a_page_runs(command: ConsoleLine, folder: Path) -> None:
     excused = [why for start, why in NOT_HERE.items() if command.line.startswith(start)]
     if excused:
         pytest.skip(excused[0])

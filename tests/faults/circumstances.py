@@ -18,7 +18,7 @@ from tests.faults.commands import (
     ODD,
     PATIENCE,
     RUN,
-    Command,
+    FaultCommand,
     Prepared,
     end,
     leftovers,
@@ -58,7 +58,7 @@ class Circumstance:
     settings: Mapping[str, str | None] = field(default_factory=dict)
     """Environment variables; None removes one."""
     codes: frozenset[int] = _CODES
-    concerns: Callable[[Command], bool] = bool
+    concerns: Callable[[FaultCommand], bool] = bool
     """Returns False for commands that the circumstance does not affect."""
     hang_up: bool = False
     times: int = 1
@@ -67,15 +67,15 @@ class Circumstance:
     """True if the script mounts a file system, for which it needs permission."""
 
 
-def _reads_images(command: Command) -> bool:
+def _reads_images(command: FaultCommand) -> bool:
     return command.images
 
 
-def _reads_run(command: Command) -> bool:
+def _reads_run(command: FaultCommand) -> bool:
     return command.run
 
 
-def _can_succeed(command: Command) -> bool:
+def _can_succeed(command: FaultCommand) -> bool:
     return command.arguments[0] != "reproduce"  # its datasets are not available
 
 
@@ -160,7 +160,7 @@ CIRCUMSTANCES = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class CommandOutcome:
     """Outcome of one command in one circumstance."""
 
     command: str
@@ -179,8 +179,8 @@ class Matrix:
         self._together = together
 
     def cells(
-        self, circumstance: Circumstance, commands: Iterable[Command] = COMMANDS
-    ) -> list[Cell]:
+        self, circumstance: Circumstance, commands: Iterable[FaultCommand] = COMMANDS
+    ) -> list[CommandOutcome]:
         """Return the outcomes of `commands`. Raises `NotPermittedError`."""
         if circumstance.mounts:
             own_mounts()
@@ -188,7 +188,7 @@ class Matrix:
         with ThreadPoolExecutor(self._together) as pool:
             return list(pool.map(lambda command: self._cell(circumstance, command), concerned))
 
-    def _cell(self, circumstance: Circumstance, command: Command) -> Cell:
+    def _cell(self, circumstance: Circumstance, command: FaultCommand) -> CommandOutcome:
         folder = self._prepared.cell()
         circumstance.prepare(folder)
         script = circumstance.script
@@ -205,7 +205,9 @@ class Matrix:
         left = leftovers(folder)
         complaints += [f"left: {', '.join(left)}"] if left else []
         shutil.rmtree(folder)
-        return Cell(command.line, tuple(ended.code for ended in endings), "; ".join(complaints))
+        return CommandOutcome(
+            command.line, tuple(ended.code for ended in endings), "; ".join(complaints)
+        )
 
 
 def _complaint(ended: Ended, codes: frozenset[int]) -> str:
@@ -224,7 +226,7 @@ def _complaint(ended: Ended, codes: frozenset[int]) -> str:
     return ""
 
 
-def row(circumstance: Circumstance, cells: Iterable[Cell]) -> Outcome:
+def row(circumstance: Circumstance, cells: Iterable[CommandOutcome]) -> Outcome:
     """Return the row of the table: exit codes, and violated requirements."""
     cells = list(cells)
     counts = Counter(code for cell in cells for code in cell.codes)

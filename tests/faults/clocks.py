@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.outcome import NotPermittedError, Outcome, outcome
-from tests.faults.place import Place
+from tests.faults.place import FaultPlace
 from tests.faults.site import Site
 
 _YEAR = 365 * 86_400
@@ -35,15 +35,15 @@ def jumps(site: Site, times: int) -> list[Outcome]:
     return [*rows, outcome("clock jumps in a run", [place], site.whole(), 3, "nothing (exit 0)")]
 
 
-def _describing(place: Place) -> bool:
+def _describing(place: FaultPlace) -> bool:
     return len(place.asked()) >= 6
 
 
-def _training(place: Place) -> bool:
+def _training(place: FaultPlace) -> bool:
     return place.steps() >= 4
 
 
-def _clock(place: Place, library: Path, offset: int) -> dict[str, str]:
+def _clock(place: FaultPlace, library: Path, offset: int) -> dict[str, str]:
     _set(place, offset)
     return {
         "LD_PRELOAD": str(library),
@@ -53,7 +53,7 @@ def _clock(place: Place, library: Path, offset: int) -> dict[str, str]:
     }
 
 
-def _set(place: Place, offset: int) -> None:
+def _set(place: FaultPlace, offset: int) -> None:
     (place.folder / "clock").write_text(f"{offset:+d}\n")
 
 

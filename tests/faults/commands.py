@@ -28,7 +28,7 @@ ODD = "images/odd.png"
 
 
 @dataclass(frozen=True)
-class Command:
+class FaultCommand:
     """A command line, and the inputs that it reads."""
 
     line: str
@@ -46,30 +46,32 @@ class Command:
 
 
 COMMANDS = (
-    Command("adapt images --classes classes.txt --model local-dir:clip -o made", images=True),
-    Command("new --images images --classes classes.txt -o new.yaml", images=True),
-    Command("run recipe.yaml --set output=again", images=True),
-    Command("check recipe.yaml"),
-    Command("describe recipe.yaml", images=True),
-    Command("describe --stored"),
-    Command(f"evaluate {RUN}", images=True, run=True),
-    Command(f"predict {RUN} images {ODD} -o rows.csv", images=True, run=True),
-    Command(f"predict {RUN} - --format jsonl", images=True, run=True),
-    Command(f"export {RUN} --format onnx -o exported", run=True),
-    Command(f"report {RUN}", images=True, run=True),
-    Command("sweep recipe.yaml --seeds 0 --set output=again", images=True, codes=frozenset({1})),
-    Command(f"review {RUN} --show", run=True),
-    Command(f"export {RUN} --format csv -o labels.csv", run=True),
-    Command("compare runs --csv table.csv --html table.html", run=True),
-    Command("reproduce table-1 --dry-run"),
-    Command("recipes copy parts/latteclip copied.yaml"),
-    Command("check --schema"),
-    Command("datasets"),
-    Command("components"),
-    Command("plugins"),
-    Command("plugins new latte-odd --kind loss"),
-    Command("doctor"),
-    Command("--help"),
+    FaultCommand("adapt images --classes classes.txt --model local-dir:clip -o made", images=True),
+    FaultCommand("new --images images --classes classes.txt -o new.yaml", images=True),
+    FaultCommand("run recipe.yaml --set output=again", images=True),
+    FaultCommand("check recipe.yaml"),
+    FaultCommand("describe recipe.yaml", images=True),
+    FaultCommand("describe --stored"),
+    FaultCommand(f"evaluate {RUN}", images=True, run=True),
+    FaultCommand(f"predict {RUN} images {ODD} -o rows.csv", images=True, run=True),
+    FaultCommand(f"predict {RUN} - --format jsonl", images=True, run=True),
+    FaultCommand(f"export {RUN} --format onnx -o exported", run=True),
+    FaultCommand(f"report {RUN}", images=True, run=True),
+    FaultCommand(
+        "sweep recipe.yaml --seeds 0 --set output=again", images=True, codes=frozenset({1})
+    ),
+    FaultCommand(f"review {RUN} --show", run=True),
+    FaultCommand(f"export {RUN} --format csv -o labels.csv", run=True),
+    FaultCommand("compare runs --csv table.csv --html table.html", run=True),
+    FaultCommand("reproduce table-1 --dry-run"),
+    FaultCommand("recipes copy parts/latteclip copied.yaml"),
+    FaultCommand("check --schema"),
+    FaultCommand("datasets"),
+    FaultCommand("components"),
+    FaultCommand("plugins"),
+    FaultCommand("plugins new latte-odd --kind loss"),
+    FaultCommand("doctor"),
+    FaultCommand("--help"),
 )
 
 
@@ -95,7 +97,7 @@ class Prepared:
 
 
 def start(
-    command: Command, folder: Path, script: str, settings: Mapping[str, str | None]
+    command: FaultCommand, folder: Path, script: str, settings: Mapping[str, str | None]
 ) -> subprocess.Popen[bytes]:
     """Start `command` in `folder` through the bash `script`, in which `"$@"` is the command.
 

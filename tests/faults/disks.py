@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from tests.faults.outcome import NotPermittedError, Outcome, outcome
-from tests.faults.place import Ended, Place
+from tests.faults.place import Ended, FaultPlace
 from tests.faults.site import Site
 
 _FULL = "no space left on device"
@@ -29,12 +29,12 @@ def full(site: Site, times: int) -> list[Outcome]:
 def limited(site: Site, times: int) -> list[Outcome]:
     """Limit the file size by `ulimit -f`: a write fails half-way. No permission is needed."""
     scripts = [f'ulimit -f {blocks}; exec "$0" "$@"' for blocks in (1, 4, 40, 400)]
-    runs = [partial(Place.run, wrapped=["bash", "-c", script]) for script in scripts]
+    runs = [partial(FaultPlace.run, wrapped=["bash", "-c", script]) for script in scripts]
     return [_failures(site, "ulimit -f", _LIMIT, runs)]
 
 
 def _failures(
-    site: Site, fault: str, message: str, runs: Sequence[Callable[[Place], Ended]]
+    site: Site, fault: str, message: str, runs: Sequence[Callable[[FaultPlace], Ended]]
 ) -> Outcome:
     """Run each in a new place, then without the fault; those that failed must say `message`."""
     places, last_failure = [], Ended(0, "")
@@ -94,7 +94,7 @@ def own_mounts() -> tuple[str, ...]:
     raise NotPermittedError("needs unshare and the right to mount")
 
 
-def _on_small_disk(place: Place, size: int) -> Ended:
+def _on_small_disk(place: FaultPlace, size: int) -> Ended:
     """Run on a disk of `size` bytes for run folder and cache; copy their content back."""
     disk, copy = place.folder / "disk", place.folder / "kept"
     disk.mkdir()

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 from tests.faults.outcome import Outcome, outcome
-from tests.faults.place import Ended, Place
+from tests.faults.place import Ended, FaultPlace
 from tests.faults.site import Site
 
 START = "start"
@@ -20,7 +20,7 @@ STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "contro
 def killed(site: Site, times: int) -> list[Outcome]:
     """Send `kill -9` at `times` moments, from before the first stage to after the last."""
     done: Counter[str] = Counter()
-    places: dict[str, list[Place]] = {}
+    places: dict[str, list[FaultPlace]] = {}
     random = Random(0)
     while done.total() < times:
         place = site.place()
@@ -97,7 +97,9 @@ def export_killed(site: Site, times: int) -> list[Outcome]:
     return [outcome("kill -9: export", [place], site.whole(), 1, saw)]
 
 
-def interrupt(site: Site, place: Place, stage: str, random: Random, number: int) -> Ended | None:
+def interrupt(
+    site: Site, place: FaultPlace, stage: str, random: Random, number: int
+) -> Ended | None:
     """Start a run, and send a signal at a random moment of `stage`; None if that is too late."""
     pause = random.uniform(0, _seconds(site, stage))
     ready = partial(bool, 1) if stage == START else partial(place.has_begun, stage)

@@ -6,7 +6,7 @@ import os
 import socket
 
 from tests.faults.outcome import Outcome, seen
-from tests.faults.place import ALL_STAGES, Ended, Place
+from tests.faults.place import ALL_STAGES, Ended, FaultPlace
 from tests.faults.site import Site
 
 
@@ -30,7 +30,7 @@ def gone(site: Site, times: int) -> list[Outcome]:
     return rows
 
 
-def _row(fault: str, place: Place, ended: Ended) -> Outcome:
+def _row(fault: str, place: FaultPlace, ended: Ended) -> Outcome:
     assert ended.code == 2, ended.output
     left = place.leftovers()
     return Outcome(fault, 1, seen(ended), f"left: {left}" if left else "nothing", "yes")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from tests.faults.place import Ended, Place, asked_in_vain, differences
+from tests.faults.place import Ended, FaultPlace, asked_in_vain, differences
 
 _WIDTHS = (22, 5, 31, 8, 10)
 _SHOWN = 110
@@ -43,7 +43,7 @@ def skipped(fault: str, why: str) -> Outcome:
 
 
 def outcome(
-    fault: str, places: Sequence[Place], expected: Place, times: int, ended: Ended | str
+    fault: str, places: Sequence[FaultPlace], expected: FaultPlace, times: int, ended: Ended | str
 ) -> Outcome:
     """Compare the final results in `places` with `expected`."""
     different = sorted(

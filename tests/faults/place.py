@@ -47,7 +47,7 @@ class Ended:
         return re.sub(r"\S*/place-\d+/", "", first_complaint)
 
 
-class Place:
+class FaultPlace:
     """Folder of one fault; `recipe` is only read."""
 
     def __init__(self, recipe: Path, folder: Path, changes: Sequence[str] = ALL_STAGES) -> None:
@@ -177,7 +177,7 @@ class Place:
         return [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.tmp")]
 
 
-def differences(place: Place, expected: Place) -> list[str]:
+def differences(place: FaultPlace, expected: FaultPlace) -> list[str]:
     """Return the results of run and controls that are not bit-identical to the expected ones."""
     pairs = [(place.run_folder, expected.run_folder)]
     for control in sorted(expected.run_folder.glob("controls/*/*/")):
@@ -193,7 +193,7 @@ def differences(place: Place, expected: Place) -> list[str]:
     return different
 
 
-def asked_in_vain(place: Place, expected: Place) -> int:
+def asked_in_vain(place: FaultPlace, expected: FaultPlace) -> int:
     """Return the number of requests that were asked again although their texts were stored.
 
     A kill between an answer and its storage is allowed to repeat one batch.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tests.faults.outcome import Outcome, outcome
-from tests.faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, Place
+from tests.faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, FaultPlace
 from tests.faults.site import Site
 from tests.run.test_together import LOST, Together
 
@@ -30,12 +30,12 @@ def one_of_two(site: Site, times: int) -> list[Outcome]:
     return rows
 
 
-def _start(place: Place, site: Site) -> Together:
+def _start(place: FaultPlace, site: Site) -> Together:
     settings = dict(place.environment()) | {"PYTHONPATH": f"{PLUGIN}:{REPOSITORY}"}
     return Together(site.recipe, place.folder, 2, *_CHANGES, **settings)
 
 
-def _together(place: Place, site: Site) -> Place:
+def _together(place: FaultPlace, site: Site) -> FaultPlace:
     code, _, complaints = _start(place, site).end()
     ended = Ended(code, "\n".join(complaints))
     assert ended.code == 0, ended.output

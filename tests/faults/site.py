@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from tests.faults.place import ALL_STAGES, Place
+from tests.faults.place import ALL_STAGES, FaultPlace
 from tests.faults.recipe import write_recipe
 
 
@@ -19,12 +19,12 @@ class Site:
         self._count = 0
         self.whole = cache(self._whole)
 
-    def place(self, changes: Sequence[str] = ALL_STAGES) -> Place:
+    def place(self, changes: Sequence[str] = ALL_STAGES) -> FaultPlace:
         """Return a new place with its own cache."""
         self._count += 1
-        return Place(self.recipe, self.folder / f"place-{self._count}", changes)
+        return FaultPlace(self.recipe, self.folder / f"place-{self._count}", changes)
 
-    def _whole(self, *changes: str) -> Place:
+    def _whole(self, *changes: str) -> FaultPlace:
         """Place of the undisturbed run, which is made once."""
         place = self.place([*ALL_STAGES, *changes])
         place.finish()

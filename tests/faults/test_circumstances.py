@@ -6,7 +6,7 @@ import pytest
 
 from latte.cli.main import COMMANDS as NAMES
 from latte.cli.plugin_commands import plugin_commands
-from tests.faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
+from tests.faults.circumstances import CIRCUMSTANCES, Circumstance, CommandOutcome, Matrix, row
 from tests.faults.commands import COMMANDS
 from tests.faults.outcome import NotPermittedError
 
@@ -35,8 +35,8 @@ def test_the_matrix_has_every_command_of_latte_and_no_other() -> None:
 
 
 def test_a_row_counts_exit_codes_and_is_bad_if_a_promise_is_broken() -> None:
-    good = Cell("doctor", (0, 2), "")
-    outcome = row(CIRCUMSTANCES[0], [good, Cell("predict", (0,), "left: .rows.csv.tmp")])
+    good = CommandOutcome("doctor", (0, 2), "")
+    outcome = row(CIRCUMSTANCES[0], [good, CommandOutcome("predict", (0,), "left: .rows.csv.tmp")])
     assert (outcome.times, outcome.saw) == (2, "2 x exit 0, 1 x exit 2")
     assert not outcome.is_good
     assert row(CIRCUMSTANCES[0], [good]).is_good

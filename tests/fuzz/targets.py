@@ -31,7 +31,7 @@ VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
 
 
 @dataclass(frozen=True)
-class Target:
+class FuzzTarget:
     """Fuzz target for one reader."""
 
     run: Callable[[bytes, Path], None]
@@ -40,7 +40,7 @@ class Target:
     """Valid inputs."""
 
 
-def attempt(target: Target, data: bytes) -> None:
+def attempt(target: FuzzTarget, data: bytes) -> None:
     """Run `target` once; every exception except `LatteError` is a finding."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -160,16 +160,16 @@ def _refuse_outside(path: Path, folder: Path) -> None:
     assert path.resolve().is_relative_to(folder.resolve()), f"{path} leaves its root"
 
 
-TARGETS: dict[str, Target] = {
-    "recipe": Target(_recipe, seeds.recipes),
-    "overrides": Target(_overrides, seeds.overrides),
-    "yaml": Target(_yaml, seeds.recipes),
-    "schema": Target(_schema, seeds.recipes),
-    "split": Target(_split, seeds.splits),
-    "variants": Target(_variants, seeds.variants),
-    "csv": Target(_table(".csv"), seeds.csv_tables),
-    "jsonl": Target(_table(".jsonl"), seeds.jsonl_tables),
-    "tar": Target(_tar, seeds.tars),
-    "store": Target(_store, seeds.stored),
-    "image": Target(_image, seeds.images),
+TARGETS: dict[str, FuzzTarget] = {
+    "recipe": FuzzTarget(_recipe, seeds.recipes),
+    "overrides": FuzzTarget(_overrides, seeds.overrides),
+    "yaml": FuzzTarget(_yaml, seeds.recipes),
+    "schema": FuzzTarget(_schema, seeds.recipes),
+    "split": FuzzTarget(_split, seeds.splits),
+    "variants": FuzzTarget(_variants, seeds.variants),
+    "csv": FuzzTarget(_table(".csv"), seeds.csv_tables),
+    "jsonl": FuzzTarget(_table(".jsonl"), seeds.jsonl_tables),
+    "tar": FuzzTarget(_tar, seeds.tars),
+    "store": FuzzTarget(_store, seeds.stored),
+    "image": FuzzTarget(_image, seeds.images),
 }

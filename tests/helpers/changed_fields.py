@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latte.io.tensor_files import save_tensors
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 WHOLE = (0, 1, -1, 7, 2**31, 10**18, 10**400)
 REAL = (0.0, -1.0, 0.25, 1.5, 1e-300, 1e30, 1e308, float("nan"), float("inf"), -float("inf"))
@@ -35,7 +35,7 @@ def other_values(value: object) -> tuple[Any, ...]:
     return ()
 
 
-def fields(value: Any, place: Place = ()) -> Iterator[Place]:
+def fields(value: Any, place: FieldPath = ()) -> Iterator[FieldPath]:
     """Yield the place of each number, text and truth value in JSON data."""
     if isinstance(value, dict | list):
         for key, below in value.items() if isinstance(value, dict) else enumerate(value):
@@ -52,13 +52,13 @@ def read(path: Path) -> Any:
     return json.loads(text)
 
 
-def value_at(value: Any, place: Place) -> Any:
+def value_at(value: Any, place: FieldPath) -> Any:
     for key in place:
         value = value[key]
     return value
 
 
-def change(path: Path, place: Place, value: object) -> None:
+def change(path: Path, place: FieldPath, value: object) -> None:
     """Write `value` at `place` of a JSON or JSONL file."""
     data = read(path)
     value_at(data, place[:-1])[place[-1]] = value

@@ -22,7 +22,7 @@ _LATTE = re.compile(r"(?:^|\s)(?:\S*/)?latte\s")
 
 
 @dataclass(frozen=True)
-class Command:
+class ConsoleLine:
     """A line of a console block that calls latte."""
 
     page: str
@@ -51,10 +51,10 @@ def plugin_files() -> dict[str, str]:
     return {text.split()[1]: text for text in texts if text.startswith("# my_")}
 
 
-def commands() -> Iterator[Command]:
+def commands() -> Iterator[ConsoleLine]:
     """Yield every line of every console block that calls latte."""
     for page in PAGES:
         for block in blocks(page, "console"):
             for line in block.replace("\\\n", " ").splitlines():
                 if _LATTE.search(line) and not line.startswith(("#", "git ")):
-                    yield Command(page.relative_to(ROOT).as_posix(), " ".join(line.split()))
+                    yield ConsoleLine(page.relative_to(ROOT).as_posix(), " ".join(line.split()))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from latte_benchmarks.folder_cells import Images, LabelledSet
+from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
 from latte_tiny.dataset import IMAGES
 from torch.nn.functional import normalize
 
@@ -19,10 +19,10 @@ def labelled_set(
     generator = torch.Generator().manual_seed(sum(name.encode()))
     texts = normalize(torch.randn(classes, 16, generator=generator), dim=1)
 
-    def images(counts: Sequence[int]) -> Images:
+    def images(counts: Sequence[int]) -> LabelledImages:
         labels = torch.arange(classes).repeat_interleave(torch.tensor(counts))
         noise = torch.randn(len(labels), 16, generator=generator)
-        return Images(normalize(texts[labels] + 0.2 * noise, dim=1), labels)
+        return LabelledImages(normalize(texts[labels] + 0.2 * noise, dim=1), labels)
 
     counts = [train] * classes if isinstance(train, int) else train
     names = tuple(f"{prefix or name} {number}" for number in range(classes))

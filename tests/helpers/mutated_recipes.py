@@ -14,7 +14,7 @@ from yaml import safe_load
 from latte.recipe.shipped import find, shipped_names
 from tests.helpers.recipes import TRAINING
 
-Entry = tuple[Any, str | int]
+MutatedValue = tuple[Any, str | int]
 """A mapping or a list, and the key or index of one of its values."""
 
 TRAINING_NAME = "the recipe TRAINING of the tests, which has every key in one file"
@@ -107,7 +107,7 @@ def _with_changed_line(chance: random.Random, text: str) -> str:
     return "\n".join(lines)
 
 
-def _entries(value: Any) -> Iterator[Entry]:
+def _entries(value: Any) -> Iterator[MutatedValue]:
     """Yield every value inside plain data, with what contains it."""
     keys: Any = value if isinstance(value, dict) else range(len(value))
     for key in keys:
@@ -116,7 +116,7 @@ def _entries(value: Any) -> Iterator[Entry]:
             yield from _entries(value[key])
 
 
-def _any_entry(chance: random.Random, recipe: dict[str, Any]) -> Entry:
+def _any_entry(chance: random.Random, recipe: dict[str, Any]) -> MutatedValue:
     if not recipe:
         recipe["seed"] = 1
     return chance.choice([*_entries(recipe)])

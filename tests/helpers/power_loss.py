@@ -27,7 +27,7 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 @dataclass(frozen=True)
-class Entry:
+class NamedNode:
     """A name in a folder, and the node behind it: None if the name was removed."""
 
     folder: int
@@ -39,7 +39,7 @@ class Entry:
 class Change:
     """Entries that change together: two for a rename, otherwise one."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[NamedNode, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Synced:
 
 
 @dataclass(frozen=True)
-class Image:
+class DiskImage:
     """A folder that a power loss may leave behind."""
 
     moment: int
@@ -108,7 +108,7 @@ class Disk:
             real["link"](source, target, **options)
             path, node = Path(target), self._live[Path(source)][1]
             self._live[path] = (path.stat().st_ino, node)
-            self._log.append(Change((Entry(self._node(path.parent), path.name, node),)))
+            self._log.append(Change((NamedNode(self._node(path.parent), path.name, node),)))
 
         with (
             mock.patch.object(os, "fsync", fsync),
@@ -124,7 +124,7 @@ class Disk:
         self._look()
         self._log.append((value,))
 
-    def images(self, target: Path, *, subsets: int = 2, share: float = 1.0) -> Iterator[Image]:
+    def images(self, target: Path, *, subsets: int = 2, share: float = 1.0) -> Iterator[DiskImage]:
         """Yield the distinct folders of power losses at every moment; or a random `share` of them.
 
         Of the changes that were not synced, none survive, all, each one alone, and `subsets` drawn
@@ -146,7 +146,7 @@ class Disk:
                 if mark not in seen:
                     seen.add(mark)
                     _build(tree, target)
-                    yield Image(moment - self._first, promised, target)
+                    yield DiskImage(moment - self._first, promised, target)
                     shutil.rmtree(target)
 
     def _tree(
@@ -220,12 +220,12 @@ class Disk:
             inode, _ = self._live[path]
             if inodes.get(path) != inode:
                 del self._live[path]
-                self._log.append(Change((Entry(self._node(path.parent), path.name, None),)))
+                self._log.append(Change((NamedNode(self._node(path.parent), path.name, None),)))
         for path in sorted(inodes.keys() - self._live.keys()):
             node = len(self._is_folder)
             self._is_folder[node] = path.is_dir()
             self._live[path] = (inodes[path], node)
-            self._log.append(Change((Entry(self._node(path.parent), path.name, node),)))
+            self._log.append(Change((NamedNode(self._node(path.parent), path.name, node),)))
         for path, (_, node) in self._live.items():
             if not self._is_folder[node]:
                 with path.open("rb") as file:
@@ -246,8 +246,8 @@ class Disk:
         self._log.append(
             Change(
                 (
-                    Entry(self._node(source.parent), source.name, None),
-                    Entry(self._node(target.parent), target.name, node),
+                    NamedNode(self._node(source.parent), source.name, None),
+                    NamedNode(self._node(target.parent), target.name, node),
                 )
             )
         )

@@ -245,7 +245,7 @@ def main() -> None:
             "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
-            report["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
+            report["benchmark"] = gpu_parts.count_waits(gpu_parts.PartPlace(DEVICE, folder))
         report["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
     Path(sys.argv[1]).write_text(json.dumps(report))
 

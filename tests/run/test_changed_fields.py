@@ -17,7 +17,7 @@ from PIL import Image
 from latte.cli.main import run_command_line
 from tests.helpers.changed_fields import (
     TENSOR_CHANGES,
-    Place,
+    FieldPath,
     change,
     change_tensor,
     fields,
@@ -103,7 +103,7 @@ def trial(
     return Trial(finished_run, tmp_path, capsys)
 
 
-def json_changes(run: ExampleRun) -> Iterator[tuple[str, Place, Any]]:
+def json_changes(run: ExampleRun) -> Iterator[tuple[str, FieldPath, Any]]:
     for name in JSON_FILES:
         data = read(run.folder / name)
         for place in fields(data):
@@ -112,7 +112,7 @@ def json_changes(run: ExampleRun) -> Iterator[tuple[str, Place, Any]]:
 
 
 def try_json_changes(trial: Trial, examples: int) -> None:
-    places: dict[tuple[str, Place], list[Any]] = {}
+    places: dict[tuple[str, FieldPath], list[Any]] = {}
     for name, place, value in json_changes(trial.run):
         places.setdefault((name, place), []).append(value)
 
@@ -155,7 +155,7 @@ def test_many_changed_fields_are_refused_or_change_their_meaning(trial: Trial) -
     ],
 )
 def test_impossible_figure_is_refused(
-    trial: Trial, command: str, file: str, place: Place, value: object
+    trial: Trial, command: str, file: str, place: FieldPath, value: object
 ) -> None:
     assert trial(command, file, lambda path: change(path, place, value), place) == 2
 
@@ -214,7 +214,7 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
     ],
 )
 def test_impossible_value_is_an_error_that_names_file_and_command(
-    trial: Trial, place: Place, value: object, capsys: pytest.CaptureFixture[str]
+    trial: Trial, place: FieldPath, value: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = copied(trial.run, trial.place)
     change(folder / "results.json", place, value)

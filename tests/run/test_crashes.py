@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.damage import turned
-from tests.faults.place import BATCH, Place, differences
+from tests.faults.place import BATCH, FaultPlace, differences
 
 CHANGES = (
     "--set=describer=slow",
@@ -28,10 +28,10 @@ def test_resume_after_kill_while_describing_and_training_gives_identical_results
     recipe: Path, tmp_path: Path
 ) -> None:
     """A flipped bit in the newest checkpoint is reported, and the checkpoint before it is used."""
-    uninterrupted = Place(recipe, tmp_path / "whole", CHANGES)
+    uninterrupted = FaultPlace(recipe, tmp_path / "whole", CHANGES)
     uninterrupted.finish()
 
-    killed = Place(recipe, tmp_path / "killed", CHANGES)
+    killed = FaultPlace(recipe, tmp_path / "killed", CHANGES)
     killed.kill_when(lambda: len(killed.asked()) >= 6)
     killed.kill_when(partial(killed.has_trained, 7))
     turned(max(killed.run_folder.glob("checkpoints/step-*/state.safetensors")))

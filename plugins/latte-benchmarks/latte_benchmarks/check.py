@@ -11,7 +11,7 @@ from typing import Literal
 from latte.api import LatteError, digest
 from latte.api.sources import Splits, is_file, is_folder, visible_entries
 from latte_benchmarks.dataset import missing, read_published, split_files
-from latte_benchmarks.facts import SPLITS_PAGE, Facts
+from latte_benchmarks.facts import SPLITS_PAGE, DatasetFacts
 
 _DEPTH = 3
 """Number of levels of subfolders in which a missing file is searched."""
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class DatasetFinding:
     """One result of a check; a dataset with an `error` cannot be used as it is."""
 
     level: Literal["error", "warning", "ok"]
@@ -28,22 +28,22 @@ class Finding:
     hint: str = ""
 
 
-def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
+def check(facts: DatasetFacts, root: Path, split: str | None = None) -> list[DatasetFinding]:
     """Check the folder `root` without opening images; return findings in the order to fix them."""
     if not is_folder(root):
-        return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
+        return [DatasetFinding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
     if absent:
         return [_misplaced(facts, root, name) for name in absent]
     return [*_splits(facts, root, split)]
 
 
-def usable(findings: list[Finding]) -> bool:
+def usable(findings: list[DatasetFinding]) -> bool:
     """Return True if no finding is an error, so that a run can use the dataset."""
     return all(finding.level != "error" for finding in findings)
 
 
-def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
+def _misplaced(facts: DatasetFacts, root: Path, name: str) -> DatasetFinding:
     kind = "folder" if name.endswith("/") else "file"
     what = f"the {kind} {name} is missing"
     patterns = ("*/" * depth + glob.escape(name.rstrip("/")) for depth in range(1, _DEPTH + 1))
@@ -53,46 +53,50 @@ def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
         if kind == "folder":
             beside = elsewhere.parent
             move = f"Move the content of {beside} to {root}, or use {beside} as root."
-        return Finding("error", f"{what}; there is {elsewhere.relative_to(root)}", move)
+        return DatasetFinding("error", f"{what}; there is {elsewhere.relative_to(root)}", move)
     if kind == "folder" or name not in (facts.split, ""):
-        return Finding("error", what, _how_to_get(facts, root))
-    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}")
+        return DatasetFinding("error", what, _how_to_get(facts, root))
+    return DatasetFinding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}")
 
 
-def _how_to_get(facts: Facts, root: Path) -> str:
+def _how_to_get(facts: DatasetFacts, root: Path) -> str:
     command = f"latte datasets get {facts.name} --root {root}" if facts.torchvision else ""
     return f"{command} {facts.by_hand}".strip()
 
 
-def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
+def _splits(facts: DatasetFacts, root: Path, split: str | None) -> Iterator[DatasetFinding]:
     file = split_files(facts, root, split)[-1]
     try:
         splits = read_published(facts, root, split)
         yield _which_split(facts, splits, file, has_other_split=split is not None)
     except LatteError as error:
-        yield Finding("error", f"{error.where}: {error.what}", error.hint or "")
+        yield DatasetFinding("error", f"{error.where}: {error.what}", error.hint or "")
         return
     yield _images(root / facts.images, splits)
 
 
-def _which_split(facts: Facts, splits: Splits, file: Path, *, has_other_split: bool) -> Finding:
+def _which_split(
+    facts: DatasetFacts, splits: Splits, file: Path, *, has_other_split: bool
+) -> DatasetFinding:
     train, val, test, classes = sizes(splits)
     counts = f"{train:,} + {val:,} training and {test:,} test images of {classes} classes"
     if facts.digest and split_digest(splits) == facts.digest:
-        return Finding("ok", f"{file.name}: {counts}, those of the published split")
+        return DatasetFinding("ok", f"{file.name}: {counts}, those of the published split")
     if (train, val, test, classes) == expected_sizes(facts):
         if facts.digest:
-            return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
-        return Finding("ok", f"{file.name}: {counts}, as published")
+            return DatasetFinding(
+                "warning", f"{file.name}: {counts}, as published, but other entries"
+            )
+        return DatasetFinding("ok", f"{file.name}: {counts}, as published")
     published_counts = "{:,} + {:,} and {:,} of {} classes".format(*expected_sizes(facts))
-    return Finding(
+    return DatasetFinding(
         "warning" if has_other_split else "error",
         f"{file.name}: {counts}; published are {published_counts}",
         f"The published one: {SPLITS_PAGE}",
     )
 
 
-def _images(folder: Path, splits: Splits) -> Finding:
+def _images(folder: Path, splits: Splits) -> DatasetFinding:
     paths_by_split = {split: [entry.path for entry in entries] for split, entries in splits.items()}
     total = sum(map(len, paths_by_split.values()))
     present = _present(folder, (path for paths in paths_by_split.values() for path in paths))
@@ -102,12 +106,12 @@ def _images(folder: Path, splits: Splits) -> Finding:
     }
     count = sum(map(len, absent_by_split.values()))
     if not count:
-        return Finding("ok", f"all {total:,} images of the split are there")
+        return DatasetFinding("ok", f"all {total:,} images of the split are there")
     by_split = ", ".join(
         f"{len(paths):,} of {name}" for name, paths in absent_by_split.items() if paths
     )
     examples = [path for paths in absent_by_split.values() for path in paths][:_SHOWN]
-    return Finding(
+    return DatasetFinding(
         "error",
         f"{count:,} of {total:,} images are absent or empty ({by_split}), such as "
         f"{', '.join(examples)}",
@@ -151,6 +155,6 @@ def sizes(splits: Splits) -> tuple[int, int, int, int]:
     return train, val, test, len(splits.names_by_label())
 
 
-def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
+def expected_sizes(facts: DatasetFacts) -> tuple[int, int, int, int]:
     """Return the published numbers of images in train, val and test, and the number of classes."""
     return facts.train, facts.val, facts.test, facts.classes

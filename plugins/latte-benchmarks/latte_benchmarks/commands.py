@@ -17,7 +17,7 @@ from latte.api.sources import is_folder
 from latte_benchmarks.check import check as find_faults
 from latte_benchmarks.check import usable
 from latte_benchmarks.dataset import DATA_VARIABLE, default_root, missing, split_files
-from latte_benchmarks.facts import SPLITS_PAGE, Facts, all_facts, find_facts
+from latte_benchmarks.facts import SPLITS_PAGE, DatasetFacts, all_facts, find_facts
 
 _LEVELS = {"error": "error", "warning": "note", "ok": "ok"}
 _LABEL = 12
@@ -102,7 +102,7 @@ def get(name: NameArgument, root: RootOption = None) -> None:
     _report(facts, folder, None)
 
 
-def presence(facts: Facts) -> str:
+def presence(facts: DatasetFacts) -> str:
     """Look for a dataset on this machine; return `yes`, `no`, or `part` if files are missing.
 
     Returns `?` if no folder for datasets is set.
@@ -115,7 +115,7 @@ def presence(facts: Facts) -> str:
     return "part" if missing(facts, root) else "yes"
 
 
-def _report(facts: Facts, root: Path, split: str | None) -> None:
+def _report(facts: DatasetFacts, root: Path, split: str | None) -> None:
     findings = find_faults(facts, root, split)
     echo(f"{facts.name} in {root}")
     for finding in findings:
@@ -128,7 +128,7 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
     echo("It can be used.")
 
 
-def _folder(facts: Facts, root: Path | None) -> Path:
+def _folder(facts: DatasetFacts, root: Path | None) -> Path:
     folder = root.expanduser().absolute() if root else default_root(facts)
     if folder is None:
         hint = f"Add --root DIR, or set {DATA_VARIABLE} to the folder that holds all datasets."
@@ -136,7 +136,7 @@ def _folder(facts: Facts, root: Path | None) -> Path:
     return folder
 
 
-def _rows(facts: Facts) -> Iterable[tuple[str, str]]:
+def _rows(facts: DatasetFacts) -> Iterable[tuple[str, str]]:
     yield "name", f"{facts.name}   in a recipe: dataset: {{use: {facts.name}, root: DIR}}"
     yield "images", f"{facts.train:,} + {facts.val:,} training, {facts.test:,} test"
     yield "classes", f"{facts.classes:,}"
@@ -164,7 +164,7 @@ def _rows(facts: Facts) -> Iterable[tuple[str, str]]:
         yield "split file", f"by hand: {SPLITS_PAGE}"
 
 
-def _split_sentence(facts: Facts) -> str:
+def _split_sentence(facts: DatasetFacts) -> str:
     if not facts.split:
         return "the official one; train and val are training"
     if facts.random_split:
@@ -172,7 +172,7 @@ def _split_sentence(facts: Facts) -> str:
     return "the official test images; CoOp divided the others into train and val"
 
 
-def _command_to_get(facts: Facts) -> str:
+def _command_to_get(facts: DatasetFacts) -> str:
     if facts.torchvision:
         return f"latte datasets get {facts.name} --root DIR"
     return f"not by a command; afterwards: latte datasets check {facts.name}"

@@ -13,7 +13,7 @@ from latte.api.output import one_line, plural
 from latte.api.runs import ORACLE_STATEMENT, read_evidence
 from latte_benchmarks.measured import ADAPTED, IN_FULL, ORACLE, OWN_IMAGES, MeasuredRun, read_runs
 from latte_benchmarks.published import Published, average_rows, beside
-from latte_benchmarks.rows import Row, make_rows, uses_oracle
+from latte_benchmarks.rows import ResultRow, make_rows, uses_oracle
 
 ORACLE_NOTE = f"Marked {ORACLE}: {ORACLE_STATEMENT}"
 
@@ -22,22 +22,22 @@ ORACLE_NOTE = f"Marked {ORACLE}: {ORACLE_STATEMENT}"
 class Comparison:
     """Rows of finished runs, published numbers, and errors of folders that were skipped."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     published: Published | None = None
     skipped: tuple[LatteError, ...] = ()
 
     @cached_property
-    def averages(self) -> tuple[Row, ...]:
+    def averages(self) -> tuple[ResultRow, ...]:
         """Averages over datasets, a row per method that was measured on every dataset."""
         return tuple(average_rows(self.rows, self.published))
 
     @cached_property
-    def adapted(self) -> list[Row]:
+    def adapted(self) -> list[ResultRow]:
         """The rows of the models that the runs use."""
         return [row for row in self.rows if row.is_adapted]
 
     @cached_property
-    def sections(self) -> dict[str, list[Row]]:
+    def sections(self) -> dict[str, list[ResultRow]]:
         """The rows by title of their dataset, such as `eurosat, 8,100 images`."""
         datasets = dict.fromkeys(row.dataset for row in self.rows)
         plain = []
@@ -68,7 +68,7 @@ class Comparison:
         return replace(self, rows=tuple(_renamed(row, names) for row in self.rows))
 
 
-def _renamed(row: Row, names: Mapping[str, str]) -> Row:
+def _renamed(row: ResultRow, names: Mapping[str, str]) -> ResultRow:
     dataset = replace(row.dataset, name=names.get(row.dataset.name, row.dataset.name))
     if row.name in names:
         return replace(row, dataset=dataset, method=names[row.name], shown=())
@@ -123,7 +123,7 @@ def notes(comparison: Comparison) -> list[str]:
     return [*texts, *_published_notes(comparison), *_guard_notes(comparison)]
 
 
-def _interval_notes(rows: Sequence[Row]) -> Iterator[str]:
+def _interval_notes(rows: Sequence[ResultRow]) -> Iterator[str]:
     results = [row.result for row in rows if row.result]
     if any(result.top1.runs > 1 for result in results):
         yield "Several seeds: mean ± sample standard deviation of top-1."

@@ -21,19 +21,19 @@ from latte.api.sources import (
     read_text,
     some,
 )
-from latte_benchmarks.facts import SPLITS_PAGE, Facts, find_facts
+from latte_benchmarks.facts import SPLITS_PAGE, DatasetFacts, find_facts
 
 DATA_VARIABLE = "LATTE_DATA"
 VARIANTS = "variants.txt"
 
 
-def default_root(facts: Facts) -> Path | None:
+def default_root(facts: DatasetFacts) -> Path | None:
     """Return the dataset's folder below `LATTE_DATA`, or None if the variable is not set."""
     data = os.environ.get(DATA_VARIABLE)
     return (Path(data).expanduser() / facts.folder).absolute() if data else None
 
 
-def find_root(facts: Facts, folder: Path | None, where: str) -> Path:
+def find_root(facts: DatasetFacts, folder: Path | None, where: str) -> Path:
     """Return the dataset's folder: `folder`, or by default the one below `LATTE_DATA`.
 
     Raises `LatteError` if neither is set, or if the folder does not exist.
@@ -56,7 +56,7 @@ def find_root(facts: Facts, folder: Path | None, where: str) -> Path:
     return root
 
 
-def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
+def missing(facts: DatasetFacts, root: Path, split: str | None = None) -> list[str]:
     """Return the required folders (ending in `/`) and files that `root` lacks.
 
     Single images are not checked.
@@ -66,7 +66,7 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
     return [*folders, *(path.as_posix() for path in files if not is_file(root / path))]
 
 
-def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
+def split_files(facts: DatasetFacts, root: Path, split: str | None = None) -> list[Path]:
     """Return the files that list the images: `split` if it is set, else CoOp's file.
 
     FGVC-Aircraft has several files: a list of class names, and one list of images per split.
@@ -77,7 +77,7 @@ def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path
     return [root / VARIANTS, *(_list_of(root, split_name) for split_name in Splits.NAMES)]
 
 
-def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
+def read_published(facts: DatasetFacts, root: Path, split: str | None = None) -> Splits:
     """Read the dataset's splits. Raises `LatteError` for missing or malformed files."""
     absent = missing(facts, root, split)
     if absent:
@@ -152,7 +152,7 @@ class PublishedOptions(SourceOptions):
 class PublishedDataset(SplitDataset[PublishedOptions]):
     """Published dataset in CoOp's layout, with class names spelled as in LatteCLIP's code."""
 
-    facts: ClassVar[Facts]
+    facts: ClassVar[DatasetFacts]
 
     def __init__(self, options: PublishedOptions, context: Context) -> None:
         folder = None if options.root is None else context.path(options.root)

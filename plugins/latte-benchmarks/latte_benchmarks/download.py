@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latte.api import LatteError
-from latte_benchmarks.facts import Facts
+from latte_benchmarks.facts import DatasetFacts
 
 SILENT_SECONDS = 60.0
 """A download fails if its server sends nothing for so long."""
@@ -36,7 +36,7 @@ class RemoteFile:
     """MD5 checksum as lower-case hex digits; None if torchvision gives none."""
 
 
-def remote_files(facts: Facts) -> list[RemoteFile]:
+def remote_files(facts: DatasetFacts) -> list[RemoteFile]:
     """Return the files that torchvision would download. Raises `LatteError` if there are none."""
     from torchvision import datasets
 

@@ -18,7 +18,7 @@ SUPPLEMENT = "a photo of a {class}."
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """Facts about one dataset: sizes, layout below `root`, class names, templates and prompts."""
 
     name: str
@@ -83,13 +83,13 @@ class Facts:
 
 
 @cache
-def all_facts() -> dict[str, Facts]:
+def all_facts() -> dict[str, DatasetFacts]:
     """Return the facts of every dataset by name, in alphabetical order."""
     table = tomllib.loads(Path(__file__).with_name("table.toml").read_text(encoding="utf-8"))
     return {name: _facts(name, row) for name, row in sorted(table.items())}
 
 
-def find_facts(name: str) -> Facts:
+def find_facts(name: str) -> DatasetFacts:
     """Return the facts of one dataset. Raises `LatteError` with the nearest name if unknown."""
     facts_by_name = all_facts()
     if name not in facts_by_name:
@@ -99,6 +99,6 @@ def find_facts(name: str) -> Facts:
     return facts_by_name[name]
 
 
-def _facts(name: str, row: Mapping[str, object]) -> Facts:
+def _facts(name: str, row: Mapping[str, object]) -> DatasetFacts:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    return Facts(name=name, **values)  # type: ignore[arg-type]
+    return DatasetFacts(name=name, **values)  # type: ignore[arg-type]

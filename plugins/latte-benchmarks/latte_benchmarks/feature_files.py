@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from latte.api import Backbone, LatteError, Progress
 from latte.api.runs import labelled_features
-from latte_benchmarks.folder_cells import EncodeNames, Images, LabelledSet
+from latte_benchmarks.folder_cells import EncodeNames, LabelledImages, LabelledSet
 
 TEMPLATE = "a photo of a {}."
 """Template of the class texts in files of features."""
@@ -32,7 +32,7 @@ def read_feature_file(path: Path, encode_names: EncodeNames, width: int) -> Labe
             about = file.metadata() or {}
         names = tuple(json.loads(about["classes"]))
         training, evaluation = (
-            Images(tensors[name].float(), tensors[f"{name}_labels"].long())
+            LabelledImages(tensors[name].float(), tensors[f"{name}_labels"].long())
             for name in ("training", "evaluation")
         )
         scale, texts = float(about["logit_scale"]), tensors["class_features"].float()
@@ -77,7 +77,7 @@ def read_sets(paths: Sequence[Path], clip: Backbone, progress: Progress) -> list
 def _folder_set(root: Path, clip: Backbone, progress: Progress) -> LabelledSet:
     """Return a folder's images; a random half of each class is unseen."""
     labelled = labelled_features(root, clip, progress)
-    images = Images(labelled.image_features, labelled.labels)
+    images = LabelledImages(labelled.image_features, labelled.labels)
     order = numpy.random.default_rng(0).permutation(len(images))
     places = numpy.zeros(len(images), dtype=int)
     for label in range(len(labelled.class_names)):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from latte.api.output import IntervalRow, html_page, interval_chart, points_tick
 from latte_benchmarks.field_rows import ANSWERS_PER_CLASS, CELLS, COLUMNS, FieldRow
-from latte_benchmarks.field_summary import Gains, Line, zero_shot_accuracies
+from latte_benchmarks.field_summary import Gains, MethodSummary, zero_shot_accuracies
 from latte_benchmarks.table import escape
 
 HEADINGS = (
@@ -42,7 +42,7 @@ class Field:
     """The rows of a comparison, their summary, and where they come from."""
 
     rows: tuple[FieldRow, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[MethodSummary, ...]
     model: str
     draws: int
 
@@ -97,7 +97,7 @@ class Field:
         )
 
 
-def cells_of(line: Line) -> list[str]:
+def cells_of(line: MethodSummary) -> list[str]:
     """Return the texts of a line, in the order of `HEADINGS`."""
     taught = line.taught or (None, None)
     return [
@@ -135,7 +135,7 @@ def as_markdown(field: Field) -> str:
 _ABOUT = ("method", "what it may see", "who chose its constants", "published gain", "gain here")
 
 
-def _about(line: Line) -> list[str]:
+def _about(line: MethodSummary) -> list[str]:
     about = line.about
     balanced = line.cells[0]
     published = "–" if about.published is None else signed(about.published)

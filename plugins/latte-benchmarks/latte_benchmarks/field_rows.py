@@ -17,7 +17,15 @@ from torch import Tensor
 
 from latte.api import Backbone, Classifier, Context, Progress, TrainingStart
 from latte_benchmarks.field_methods import ZERO_SHOT, FieldMethod
-from latte_benchmarks.folder_cells import CELL, NO_CLASS, Cell, Folder, LabelledSet, draw, drawable
+from latte_benchmarks.folder_cells import (
+    CELL,
+    NO_CLASS,
+    Folder,
+    FolderCell,
+    LabelledSet,
+    draw,
+    drawable,
+)
 
 BALANCED = "all names"
 CELLS = {
@@ -113,7 +121,10 @@ def measured_rows(
 
 
 def _rows(
-    folder: Folder, place: tuple[str, Cell, int], methods: Sequence[FieldMethod], clip: TextCache
+    folder: Folder,
+    place: tuple[str, FolderCell, int],
+    methods: Sequence[FieldMethod],
+    clip: TextCache,
 ) -> Iterator[FieldRow]:
     name, cell, number = place
     numbers = (0, ANSWERS_PER_CLASS) if cell.name == BALANCED else (0,)

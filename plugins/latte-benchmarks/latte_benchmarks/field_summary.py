@@ -40,7 +40,7 @@ class Gains:
 
 
 @dataclass(frozen=True)
-class Line:
+class MethodSummary:
     """Summary of a method."""
 
     about: About
@@ -64,7 +64,7 @@ def loses(row: FieldRow) -> bool:
     return row.own < -LOSS_POINTS - _ROUNDING and -row.own * row.counted / 100 >= LOSS_IMAGES - 0.5
 
 
-def lines_of(rows: Iterable[FieldRow], methods: Sequence[About]) -> list[Line]:
+def lines_of(rows: Iterable[FieldRow], methods: Sequence[About]) -> list[MethodSummary]:
     """Return a line per method with rows, the highest mean gain first."""
     by_method: dict[str, list[FieldRow]] = {}
     for row in rows:
@@ -83,7 +83,7 @@ def zero_shot_accuracies(rows: Sequence[FieldRow]) -> dict[str, float]:
     }
 
 
-def _line(about: About, rows: Sequence[FieldRow]) -> Line:
+def _line(about: About, rows: Sequence[FieldRow]) -> MethodSummary:
     unanswered = [row for row in rows if not row.answers and row.counted]
     by_cell = {cell: [row for row in unanswered if row.cell == cell] for cell in CELLS}
     cells = tuple(Gains.of(by_cell[cell]) for cell in CELLS)
@@ -91,7 +91,7 @@ def _line(about: About, rows: Sequence[FieldRow]) -> Line:
     balanced = by_cell[BALANCED] or unanswered
     taught = [row for row in rows if row.answers == ANSWERS_PER_CLASS]
     memory = [row.mebibytes for row in rows if row.mebibytes is not None]
-    return Line(
+    return MethodSummary(
         about,
         Gains(mean, min(row.own for row in unanswered), fmean(loses(row) for row in unanswered)),
         _interval(unanswered, mean),

@@ -32,7 +32,7 @@ _ENOUGH = 0.3
 _FEWEST_PER_CLASS = 16
 """If only some names occur, at least this many images per class are drawn, if there are so many."""
 
-Kind = Literal[
+FolderKind = Literal[
     "all",
     "names",
     "fifth",
@@ -47,7 +47,7 @@ Kind = Literal[
 EncodeNames = Callable[[Sequence[str]], Tensor]
 """Function that returns the text features (K, D) of K names."""
 Numbers = NDArray[numpy.float64]
-Rows = NDArray[numpy.int64]
+RowIndices = NDArray[numpy.int64]
 
 
 def no_names(names: Sequence[str]) -> Tensor:
@@ -56,7 +56,7 @@ def no_names(names: Sequence[str]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Images:
+class LabelledImages:
     """Unit features (N, D) and labels (N,) int64."""
 
     features: Tensor
@@ -65,10 +65,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: Rows | Tensor) -> Images:
+    def take(self, rows: RowIndices | Tensor) -> LabelledImages:
         """Return the images `rows`, which are indices or a mask (N,)."""
         indices = torch.as_tensor(rows)
-        return Images(self.features[indices], self.labels[indices])
+        return LabelledImages(self.features[indices], self.labels[indices])
 
     def counts(self, classes: int) -> Numbers:
         """Return the number of images of each class (C,)."""
@@ -87,17 +87,17 @@ class LabelledSet:
     texts: Tensor
     """(C, D): unit features of the class texts."""
     logit_scale: float
-    train: Images
-    test: Images
+    train: LabelledImages
+    test: LabelledImages
     encode_names: EncodeNames = no_names
 
 
 @dataclass(frozen=True)
-class Cell:
+class FolderCell:
     """One kind of folder."""
 
     name: str
-    kind: Kind
+    kind: FolderKind
     amount: float = 0.0
     """By kind: share of the names, exponent of Zipf's law, ratio of the largest class to the
     smallest, number of images, or share of images."""
@@ -105,17 +105,17 @@ class Cell:
 
 _NAMED = (0.02, 0.05, 0.1, 0.25, 0.5)
 CELLS = (
-    Cell("all names", "all"),
-    *(Cell(f"{100 * part:.0f} % of the names", "names", part) for part in _NAMED),
-    Cell("a fifth of the set's names", "fifth", 0.2),
-    Cell("Zipf 1", "zipf", 1),
-    Cell("Zipf 2", "zipf", 2),
-    Cell("long tail", "tail", 50),
-    Cell("one dominant class", "dominant"),
-    *(Cell(f"{count} images", "images", count) for count in (25, 50, 100, 200)),
-    *(Cell(f"{100 * part:.0f} % of no class", "none", part) for part in (0.1, 0.3, 0.5)),
-    Cell("each image twice", "twice"),
-    Cell("shuffled names", "meaningless"),
+    FolderCell("all names", "all"),
+    *(FolderCell(f"{100 * part:.0f} % of the names", "names", part) for part in _NAMED),
+    FolderCell("a fifth of the set's names", "fifth", 0.2),
+    FolderCell("Zipf 1", "zipf", 1),
+    FolderCell("Zipf 2", "zipf", 2),
+    FolderCell("long tail", "tail", 50),
+    FolderCell("one dominant class", "dominant"),
+    *(FolderCell(f"{count} images", "images", count) for count in (25, 50, 100, 200)),
+    *(FolderCell(f"{100 * part:.0f} % of no class", "none", part) for part in (0.1, 0.3, 0.5)),
+    FolderCell("each image twice", "twice"),
+    FolderCell("shuffled names", "meaningless"),
 )
 CELL = {cell.name: cell for cell in CELLS}
 
@@ -128,8 +128,8 @@ class Folder:
     texts: Tensor
     """(C, D): unit text features of the names; names that other sets lend come last."""
     logit_scale: float
-    own: Images
-    test: Images
+    own: LabelledImages
+    test: LabelledImages
     """Unseen images of the set, at most `TEST_IMAGES_PER_CLASS` of each class."""
     mix: Tensor
     """(C,) float64: the share of each class among the own images that show one."""
@@ -138,7 +138,9 @@ class Folder:
     """(N,) int64: classes that a person gave to own images, -1 elsewhere."""
 
 
-def draw(full_set: LabelledSet, cell: Cell, seed: int, other_sets: Sequence[LabelledSet]) -> Folder:
+def draw(
+    full_set: LabelledSet, cell: FolderCell, seed: int, other_sets: Sequence[LabelledSet]
+) -> Folder:
     """Draw a folder; the choice of images and names depends on the arguments, not on the CLIP.
 
     `other_sets` lend names that do not occur, and images that show none of the names.
@@ -154,17 +156,17 @@ def draw(full_set: LabelledSet, cell: Cell, seed: int, other_sets: Sequence[Labe
     return Folder(names, texts, full_set.logit_scale, images, test, shares, full_set.encode_names)
 
 
-def can_draw(full_set: LabelledSet, cell: Cell, other_sets: Sequence[LabelledSet]) -> bool:
+def can_draw(full_set: LabelledSet, cell: FolderCell, other_sets: Sequence[LabelledSet]) -> bool:
     """Return True unless the cell needs images of no class and `other_sets` cannot lend them."""
     return cell.kind != "none" or len(lent_images(full_set, other_sets)) > 0
 
 
 def drawable(
     full_set: LabelledSet,
-    cells: Sequence[Cell],
+    cells: Sequence[FolderCell],
     other_sets: Sequence[LabelledSet],
     progress: Progress,
-) -> list[Cell]:
+) -> list[FolderCell]:
     """Return the cells that can be drawn from a set; report which are left out."""
     absent = [cell for cell in cells if not can_draw(full_set, cell, other_sets)]
     if absent:
@@ -174,7 +176,7 @@ def drawable(
 
 
 def drawn_folders(
-    loaded: Sequence[LabelledSet], cell: Cell, seeds: int
+    loaded: Sequence[LabelledSet], cell: FolderCell, seeds: int
 ) -> Iterator[tuple[LabelledSet, list[Folder]]]:
     """Yield each set from which the cell can be drawn, with a folder per seed."""
     for full_set in loaded:
@@ -199,9 +201,9 @@ def subset(full_set: LabelledSet, count: int, seed: int, name: str) -> LabelledS
     place = torch.full((len(full_set.names),), NO_CLASS)
     place[classes] = torch.arange(len(classes))
 
-    def kept(images: Images) -> Images:
+    def kept(images: LabelledImages) -> LabelledImages:
         labels = place[images.labels]
-        return Images(images.features, labels).take(labels >= 0)
+        return LabelledImages(images.features, labels).take(labels >= 0)
 
     return replace(
         full_set,
@@ -214,7 +216,7 @@ def subset(full_set: LabelledSet, count: int, seed: int, name: str) -> LabelledS
 
 
 def _mix(
-    full_set: LabelledSet, cell: Cell, names: int, random: numpy.random.Generator
+    full_set: LabelledSet, cell: FolderCell, names: int, random: numpy.random.Generator
 ) -> tuple[Numbers, int]:
     """Return the weight of each class (C,), and the number of images to draw."""
     counts = full_set.train.counts(len(full_set.names))
@@ -257,7 +259,9 @@ def _until_empty(largest: int, weights: Numbers, counts: Numbers) -> int:
     return min(USUAL_IMAGES, int(counts[largest] * weights.sum() / weights[largest]))
 
 
-def stratified(images: Images, weights: Numbers, size: int, random: numpy.random.Generator) -> Rows:
+def stratified(
+    images: LabelledImages, weights: Numbers, size: int, random: numpy.random.Generator
+) -> RowIndices:
     """Return `size` distinct rows in random order, with classes in proportion to `weights` (C,).
 
     If a class has too few images, fewer rows are returned.
@@ -275,7 +279,7 @@ def stratified(images: Images, weights: Numbers, size: int, random: numpy.random
     return random.permutation(numpy.concatenate(rows_by_class))
 
 
-def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows:
+def _at_most(images: LabelledImages, count: int, random: numpy.random.Generator) -> RowIndices:
     """Return the rows of at most `count` random images per class, ascending."""
     order = random.permutation(len(images))
     labels = images.labels.numpy()[order]
@@ -285,7 +289,7 @@ def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows
 
 def _names(
     full_set: LabelledSet,
-    cell: Cell,
+    cell: FolderCell,
     random: numpy.random.Generator,
     other_sets: Sequence[LabelledSet],
 ) -> tuple[tuple[str, ...], Tensor]:
@@ -309,15 +313,17 @@ def _names(
     return (*full_set.names, *(name for name, _ in lent_names)), texts
 
 
-def _changed(images: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
+def _changed(
+    images: LabelledImages, cell: FolderCell, random: numpy.random.Generator, foreign: Tensor
+) -> LabelledImages:
     """Return `images`, with images of no class added or each image twice if the cell says so."""
     if cell.kind == "twice":
-        return Images(images.features.repeat(2, 1), images.labels.repeat(2))
+        return LabelledImages(images.features.repeat(2, 1), images.labels.repeat(2))
     if cell.kind != "none":
         return images
     count = round(len(images) * cell.amount / (1 - cell.amount))
     rows = torch.from_numpy(random.permutation(len(foreign))[:count])
-    together = Images(
+    together = LabelledImages(
         torch.cat([images.features, foreign[rows]]),
         torch.cat([images.labels, torch.full((len(rows),), NO_CLASS)]),
     )
@@ -334,7 +340,7 @@ def _spelled(names: Sequence[str]) -> list[str]:
     return [name.replace("_", " ").casefold() for name in names]
 
 
-def cells_called(names: Sequence[str] | None) -> list[Cell]:
+def cells_called(names: Sequence[str] | None) -> list[FolderCell]:
     """Return the cells called `names`, or all cells. Raises `LatteError` for an unknown name."""
     for name in names or ():
         if name not in CELL:

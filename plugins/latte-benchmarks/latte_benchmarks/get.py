@@ -9,7 +9,7 @@ from pathlib import Path
 from latte.api import LatteError
 from latte_benchmarks.dataset import missing
 from latte_benchmarks.download import RemoteFile, download, remote_files
-from latte_benchmarks.facts import Facts
+from latte_benchmarks.facts import DatasetFacts
 from latte_benchmarks.unpack import unpack
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -18,7 +18,9 @@ _UNPACKING = ".unpacking"
 
 
 def get_images(
-    facts: Facts, root: Path, files_of: Callable[[Facts], Sequence[RemoteFile]] = remote_files
+    facts: DatasetFacts,
+    root: Path,
+    files_of: Callable[[DatasetFacts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
     """Download what `root` lacks, except the split file, which no program can download.
 
@@ -44,7 +46,7 @@ def get_images(
         path.unlink()
 
 
-def _move(content: Path, root: Path, facts: Facts) -> None:
+def _move(content: Path, root: Path, facts: DatasetFacts) -> None:
     if not content.is_dir():
         raise LatteError(
             f"the archive holds no {facts.inside}",

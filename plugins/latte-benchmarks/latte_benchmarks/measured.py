@@ -33,7 +33,7 @@ _NO_GAIN = Interval(0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Dataset:
+class EvaluatedDataset:
     """The labelled images that a run was evaluated on."""
 
     name: str
@@ -43,7 +43,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Score:
+class ModelScore:
     """Top-1 accuracy of one model of a run, and its gain over zero-shot on the same images."""
 
     model: str
@@ -63,7 +63,7 @@ class MeasuredRun:
     method: str
     """Name of the recipe without the dataset's name, as `flyp` of the recipe `flyp-dtd`."""
     seed: int
-    dataset: Dataset
+    dataset: EvaluatedDataset
     settings: Mapping[str, Any]
     """All other settings that the results depend on, by dotted key."""
     marks: tuple[str, ...]
@@ -71,7 +71,7 @@ class MeasuredRun:
     """The guard's verdict in words; None if the recipe has no guard."""
     zero_shot: float | None
     """Top-1 accuracy; None if there are no labelled images."""
-    scores: tuple[Score, ...]
+    scores: tuple[ModelScore, ...]
     seconds: float
     peak_memory_mb: float | None
 
@@ -139,7 +139,7 @@ def _measured(folder: Path, run: Run) -> MeasuredRun:
     )
 
 
-def _scores(record: RunRecord) -> list[Score]:
+def _scores(record: RunRecord) -> list[ModelScore]:
     """Return the scores of the model that the run uses, then of the adapted model if it differs."""
     models = {ADAPTED: record.used_model}
     if record.judge.used != "adapted":
@@ -152,8 +152,8 @@ def _scores(record: RunRecord) -> list[Score]:
     ]
 
 
-def _score(model: str, evaluation: Evaluation) -> Score:
-    return Score(model, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
+def _score(model: str, evaluation: Evaluation) -> ModelScore:
+    return ModelScore(model, evaluation.top1.value, evaluation.gain or _NO_GAIN, evaluation.images)
 
 
 def _accuracies(model: RunModel) -> Iterator[tuple[str, Evaluation]]:
@@ -163,22 +163,24 @@ def _accuracies(model: RunModel) -> Iterator[tuple[str, Evaluation]]:
         yield OWN_IMAGES, model.own_images
 
 
-def _dataset(run: Run, zero_shot: RunModel | None) -> Dataset:
+def _dataset(run: Run, zero_shot: RunModel | None) -> EvaluatedDataset:
     name = str(run.recipe["dataset"]["use"]).rpartition("/")[2]
     path = run.folder.evaluation_images
     lines = sorted(path.read_text(encoding="utf-8").splitlines())
     if zero_shot is None or zero_shot.classifier is None:
-        return Dataset(name, len(lines), digest_json([lines, None]))
+        return EvaluatedDataset(name, len(lines), digest_json([lines, None]))
     images, training = zero_shot.classifier.images, zero_shot.own_images
     if len(lines) not in (images, images + (training.images if training else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
     # A model may be measured on a part of the split only, without training images. The digest then
     # differs from that of a run on the whole split, so the two runs are not compared.
     part = [] if len(lines) == images else [images]
-    return Dataset(name, images, digest_json([lines, len(run.record.data.class_names), *part]))
+    return EvaluatedDataset(
+        name, images, digest_json([lines, len(run.record.data.class_names), *part])
+    )
 
 
-def _control_scores(record: RunRecord) -> list[Score]:
+def _control_scores(record: RunRecord) -> list[ModelScore]:
     """Return the scores of the models that the recipe's controls use."""
     controls, scores = record.recipe.get("controls") or {}, []
     for model in record.evaluate.models:

@@ -16,7 +16,7 @@ from latte.api.output import (
     points_tick,
 )
 from latte_benchmarks.comparison import Comparison, notes
-from latte_benchmarks.rows import Row
+from latte_benchmarks.rows import ResultRow
 from latte_benchmarks.table import cells, compared_columns, overview
 
 HTML_START = "<!doctype html>\n<!-- Written by `latte compare`. -->"
@@ -59,7 +59,7 @@ def as_page(comparison: Comparison, path: Path | None = None) -> str:
     return html_page(Path(__file__).parent / "templates", None, content, "comparison.html")
 
 
-def _reports(row: Row, page: Path) -> list[tuple[int, str]]:
+def _reports(row: ResultRow, page: Path) -> list[tuple[int, str]]:
     """Return the seed and the link of each report of the row's runs that the page can link to."""
     links = [(run.seed, report_link(page, run.folder)) for run in row.runs]
     return [(seed, link) for seed, link in links if link is not None]
@@ -80,7 +80,7 @@ def report_link(page: Path, folder: Path) -> str | None:
     return None
 
 
-def _gain_chart(title: str, rows: list[Row]) -> Any:
+def _gain_chart(title: str, rows: list[ResultRow]) -> Any:
     drawn = [
         IntervalRow(
             label=row.name if row.is_adapted else one_line(row.model),

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from latte.api import Options
 from latte.api.runs import read_settings
-from latte_benchmarks.measured import Dataset, plain_name
-from latte_benchmarks.rows import Result, Row
+from latte_benchmarks.measured import EvaluatedDataset, plain_name
+from latte_benchmarks.rows import ModelResult, ResultRow
 from latte_benchmarks.statistics import mean_error, mean_gain_of_datasets, mean_spread
 
 LEAST_TOLERANCE = 0.01
@@ -83,7 +83,7 @@ def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:
     return {name: round(number / 100, _DIGITS) for name, number in percentages.items()}
 
 
-def beside(row: Row, published: Published) -> Row:
+def beside(row: ResultRow, published: Published) -> ResultRow:
     """Return the row with the accuracy that is published for its method and dataset."""
     if not row.is_adapted:
         return row
@@ -102,7 +102,7 @@ def tolerance(dataset: str, published: Published) -> float:
     return max(LEAST_TOLERANCE, _DEVIATIONS * scatter)
 
 
-def average_rows(rows: Sequence[Row], published: Published | None) -> list[Row]:
+def average_rows(rows: Sequence[ResultRow], published: Published | None) -> list[ResultRow]:
     """Return a row per method that was measured on every dataset, with averages over datasets.
 
     Intervals and tolerances assume that deviations on different datasets are independent. There are
@@ -121,7 +121,7 @@ def average_rows(rows: Sequence[Row], published: Published | None) -> list[Row]:
     return averages
 
 
-def _average(rows: Sequence[Row], published: Published | None) -> Row:
+def _average(rows: Sequence[ResultRow], published: Published | None) -> ResultRow:
     names = [row.dataset.name for row in rows]
     results = [row.result for row in rows if row.result]
     zero_shot = [row.zero_shot for row in rows if row.zero_shot]
@@ -129,11 +129,11 @@ def _average(rows: Sequence[Row], published: Published | None) -> Row:
     tolerances = [row.tolerance for row in rows if row.tolerance is not None]
     return replace(
         rows[0],
-        dataset=Dataset(AVERAGE, images, ""),
+        dataset=EvaluatedDataset(AVERAGE, images, ""),
         images=images,
         runs=max((row.runs for row in rows), key=len),
         zero_shot=mean_spread(zero_shot),
-        result=Result(
+        result=ModelResult(
             mean_spread([result.top1 for result in results]),
             mean_gain_of_datasets([result.gain for result in results]),
         ),

@@ -13,9 +13,9 @@ from latte_benchmarks.measured import (
     ADAPTED,
     INPUTS,
     ORACLE,
-    Dataset,
+    EvaluatedDataset,
     MeasuredRun,
-    Score,
+    ModelScore,
     digest_json,
 )
 from latte_benchmarks.statistics import Spread, mean_gain, spread
@@ -29,7 +29,7 @@ _USE = ".use"
 
 
 @dataclass(frozen=True)
-class Result:
+class ModelResult:
     """Accuracy of a model, and its gain over zero-shot CLIP, over the seeds of a row."""
 
     top1: Spread
@@ -39,11 +39,11 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One model of a method on one dataset, over the seeds of its runs."""
 
     method: str
-    dataset: Dataset
+    dataset: EvaluatedDataset
     model: str
     """`adapted`, for the model that the runs use; else a control, for example."""
     images: int
@@ -51,7 +51,7 @@ class Row:
     runs: tuple[MeasuredRun, ...]
     zero_shot: Spread | None
     """Zero-shot accuracy on the dataset; None if there are no labels."""
-    result: Result | None
+    result: ModelResult | None
     """Accuracy and gain of the model; None if there are no labels."""
     settings: tuple[str, ...] = ()
     """`key=value` for each setting in which rows of this method and dataset differ, after marks."""
@@ -99,7 +99,7 @@ class Row:
         return "unclear" if excess <= (self.result.top1.reach or 0.0) else "differs"
 
 
-def make_rows(runs: Sequence[MeasuredRun]) -> tuple[list[Row], list[LatteError]]:
+def make_rows(runs: Sequence[MeasuredRun]) -> tuple[list[ResultRow], list[LatteError]]:
     """Return the rows of a comparison, and an error per run that repeats another run.
 
     Rows are ordered by dataset, method and settings; a row of `adapted` comes before the other
@@ -114,7 +114,7 @@ def make_rows(runs: Sequence[MeasuredRun]) -> tuple[list[Row], list[LatteError]]
         if earlier is not run:
             what = f"the same recipe, data and seed as {earlier.folder}, which is counted once"
             repeated.append(LatteError(what, where=str(run.folder)))
-    families: dict[tuple[str, Dataset], list[list[MeasuredRun]]] = {}
+    families: dict[tuple[str, EvaluatedDataset], list[list[MeasuredRun]]] = {}
     for by_seed in groups.values():
         group = [by_seed[seed] for seed in sorted(by_seed)]
         families.setdefault((group[0].method, group[0].dataset), []).append(group)
@@ -123,7 +123,7 @@ def make_rows(runs: Sequence[MeasuredRun]) -> tuple[list[Row], list[LatteError]]
     return rows, repeated
 
 
-def _family_rows(family: Sequence[Sequence[MeasuredRun]]) -> list[Row]:
+def _family_rows(family: Sequence[Sequence[MeasuredRun]]) -> list[ResultRow]:
     """Return the rows of one method and dataset, labelled by the settings in which they differ."""
     every_settings = [group[0].settings for group in family]
     keys = differing_keys(every_settings)
@@ -141,17 +141,17 @@ def _family_rows(family: Sequence[Sequence[MeasuredRun]]) -> list[Row]:
 
 def _group_rows(
     runs: Sequence[MeasuredRun], every_label: tuple[str, ...], few_labels: tuple[str, ...]
-) -> list[Row]:
+) -> list[ResultRow]:
     """Return a row per model of runs that differ only in their seed."""
     sample = runs[0]
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
-    scores: dict[tuple[str, str], list[Score]] = {(ADAPTED, ""): []}
+    scores: dict[tuple[str, str], list[ModelScore]] = {(ADAPTED, ""): []}
     for run in runs:
         for score in run.scores:
             scores.setdefault((score.model, score.settings), []).append(score)
     models = [model for model, _ in scores]
     return [
-        Row(
+        ResultRow(
             method=sample.method,
             dataset=sample.dataset,
             model=f"{model} ({settings[:_DIGEST_DIGITS]})" if models.count(model) > 1 else model,
@@ -166,13 +166,13 @@ def _group_rows(
     ]
 
 
-def _result(scores: Sequence[Score]) -> Result:
+def _result(scores: Sequence[ModelScore]) -> ModelResult:
     gains = [score.gain for score in scores]
     top1 = spread([score.top1 for score in scores])
-    return Result(top1, mean_gain(gains), tuple(gain.value for gain in gains))
+    return ModelResult(top1, mean_gain(gains), tuple(gain.value for gain in gains))
 
 
-def uses_oracle(row: Row) -> bool:
+def uses_oracle(row: ResultRow) -> bool:
     """Return True if the row's model used labels of its training images."""
     return ORACLE in row.shown or row.model.endswith(f"({ORACLE})")
 
@@ -272,6 +272,6 @@ def _text(key: str, value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]
 
 
-def mean_seconds(row: Row) -> float:
+def mean_seconds(row: ResultRow) -> float:
     """Return the mean time of the row's runs in seconds, over all stages."""
     return fmean(run.seconds for run in row.runs)

@@ -11,13 +11,13 @@ from typing import Any
 
 from latte.api.output import bare_percent, one_line, paragraph, points, points_with_range, table
 from latte_benchmarks.comparison import Comparison, notes
-from latte_benchmarks.rows import Row, mean_seconds
+from latte_benchmarks.rows import ResultRow, mean_seconds
 from latte_benchmarks.statistics import Spread
 
 ABSENT = "–"
 """Text in place of a missing number."""
 
-Column = Callable[[Row], str]
+CellText = Callable[[ResultRow], str]
 
 
 def mean_percent(spread: Spread | None, images: int) -> str:
@@ -33,23 +33,23 @@ def published_percent(fraction: float | None) -> str:
     return ABSENT if fraction is None else f"{100 * fraction:.2f}"
 
 
-def _zero_shot(row: Row) -> str:
+def _zero_shot(row: ResultRow) -> str:
     return mean_percent(row.zero_shot, row.images) if row.is_adapted else ""
 
 
-def _top1(row: Row) -> str:
+def _top1(row: ResultRow) -> str:
     return mean_percent(row.result.top1, row.images) if row.result else ABSENT
 
 
-def _gain(row: Row) -> str:
+def _gain(row: ResultRow) -> str:
     return points_with_range(row.result.gain, row.images) if row.result else ABSENT
 
 
-def _published(row: Row) -> str:
+def _published(row: ResultRow) -> str:
     return published_percent(row.published) if row.is_adapted else ""
 
 
-def _ours(row: Row) -> str:
+def _ours(row: ResultRow) -> str:
     """Return the mean top-1 as papers print it, with half the width of its 95 % interval."""
     if row.result is None:
         return ABSENT
@@ -58,45 +58,45 @@ def _ours(row: Row) -> str:
     return published_percent(row.result.top1.mean) + half_width
 
 
-def _difference(row: Row) -> str:
+def _difference(row: ResultRow) -> str:
     return "" if row.difference is None else f"{100 * row.difference:+.2f}"
 
 
-def _tolerance(row: Row) -> str:
+def _tolerance(row: ResultRow) -> str:
     if row.tolerance is None or row.difference is None:
         return ""
     return f"{100 * row.tolerance:.1f}"
 
 
-COMPARED: Mapping[str, Column] = {
+COMPARED: Mapping[str, CellText] = {
     "seeds": lambda row: str(row.result.top1.runs if row.result else len(row.runs)),
     "zero-shot": _zero_shot,
     "adapted": _top1,
     "gain (95 % interval)": _gain,
 }
 """The columns of `latte compare`, by heading."""
-REPRODUCED: Mapping[str, Column] = {
+REPRODUCED: Mapping[str, CellText] = {
     "ours": _ours,
     "published": _published,
     "difference": _difference,
     "tolerance": _tolerance,
 }
 """The columns of `latte reproduce`, by heading."""
-JUDGED: Mapping[str, Column] = {**REPRODUCED, "": lambda row: row.agreement}
+JUDGED: Mapping[str, CellText] = {**REPRODUCED, "": lambda row: row.agreement}
 
 
-def compared_columns(comparison: Comparison) -> Mapping[str, Column]:
+def compared_columns(comparison: Comparison) -> Mapping[str, CellText]:
     """Return the columns of `latte compare`, with published numbers if there are some."""
     return {**COMPARED, "published": _published} if comparison.published else COMPARED
 
 
-def cells(row: Row, columns: Mapping[str, Column]) -> list[str]:
+def cells(row: ResultRow, columns: Mapping[str, CellText]) -> list[str]:
     """Return the texts of a row: the row's model or method, then a text per column."""
     method = one_line(row.method) if row.is_adapted else f"  {one_line(row.model)}"
     return [method, *(column(row) for column in columns.values())]
 
 
-def as_text(comparison: Comparison, columns: Mapping[str, Column]) -> list[str]:
+def as_text(comparison: Comparison, columns: Mapping[str, CellText]) -> list[str]:
     """Return the lines of a table per dataset, at most 80 columns wide, and one of averages."""
     lines: list[str] = []
     averages = {"average over these datasets": comparison.averages} if comparison.averages else {}
@@ -129,7 +129,7 @@ def as_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _csv_line(row: Row) -> dict[str, Any]:
+def _csv_line(row: ResultRow) -> dict[str, Any]:
     line: dict[str, Any] = {
         "method": row.method,
         "settings": "; ".join(row.settings),
@@ -157,7 +157,7 @@ def _csv_line(row: Row) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class AccuracyCell:
     """The accuracy of a method on a dataset, in the table of methods by datasets."""
 
     top1: str
@@ -171,7 +171,7 @@ class Overview:
     """Methods by datasets: the names of the datasets, and a cell or None per method and dataset."""
 
     datasets: tuple[str, ...]
-    methods: Mapping[str, tuple[Cell | None, ...]]
+    methods: Mapping[str, tuple[AccuracyCell | None, ...]]
     zero_shot: tuple[str, ...]
     """Zero-shot accuracy per dataset, `ABSENT` if it is not the same for all methods."""
 
@@ -199,13 +199,13 @@ def overview(comparison: Comparison) -> Overview:
     )
 
 
-def _cell(row: Row, column: Sequence[Row]) -> Cell | None:
+def _cell(row: ResultRow, column: Sequence[ResultRow]) -> AccuracyCell | None:
     """Return the cell of a row among all rows of the same dataset; None without labels."""
     if row.result is None:
         return None
     best = max(rival.result.top1.mean for rival in column if rival.result)
     gain = points(row.result.gain.value, row.images)
-    return Cell(_top1(row), gain, _published(row), row.result.top1.mean >= best)
+    return AccuracyCell(_top1(row), gain, _published(row), row.result.top1.mean >= best)
 
 
 LATEX_START = "% Written by `latte compare`."
@@ -253,7 +253,7 @@ def _latex_row(texts: list[str]) -> str:
     return " & ".join(texts) + r" \\"
 
 
-def _latex_cell(cell: Cell | None) -> str:
+def _latex_cell(cell: AccuracyCell | None) -> str:
     text = escape(ABSENT if cell is None else cell.top1)
     return rf"\textbf{{{text}}}" if cell and cell.is_best else text
 

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from latte_benchmarks.dataset import VARIANTS
-from latte_benchmarks.facts import Facts, find_facts
+from latte_benchmarks.facts import DatasetFacts, find_facts
 from PIL import Image
 
 
@@ -19,7 +19,7 @@ def _picture() -> bytes:
 
 PICTURE = _picture()
 
-Entry = tuple[str, int, str]
+TreeImage = tuple[str, int, str]
 
 # Two classes of each: the pattern of an image's path below the image folder, and CoOp's name.
 CLASSES = {
@@ -65,7 +65,7 @@ SPELLED = {
 """The names as LatteCLIP's code spells them."""
 
 
-def entries(name: str, split: str) -> list[Entry]:
+def entries(name: str, split: str) -> list[TreeImage]:
     """Return three images per class in train, one in val and two in test."""
     numbers = {"train": (1, 2, 3), "val": (4,), "test": (5, 6)}[split]
     return [
@@ -75,11 +75,11 @@ def entries(name: str, split: str) -> list[Entry]:
     ]
 
 
-def splits(name: str) -> dict[str, list[Entry]]:
+def splits(name: str) -> dict[str, list[TreeImage]]:
     return {split: entries(name, split) for split in ("train", "val", "test")}
 
 
-def write_tree(name: str, root: Path) -> Facts:
+def write_tree(name: str, root: Path) -> DatasetFacts:
     """A dataset of twelve images in its own layout."""
     facts = find_facts(name)
     write_images(facts, root)
@@ -87,7 +87,7 @@ def write_tree(name: str, root: Path) -> Facts:
     return facts
 
 
-def write_splits(facts: Facts, root: Path, splits: dict[str, list[Entry]]) -> None:
+def write_splits(facts: DatasetFacts, root: Path, splits: dict[str, list[TreeImage]]) -> None:
     """The split file, or FGVC-Aircraft's lists."""
     if facts.split:
         (root / facts.split).write_text(json.dumps(splits))
@@ -99,7 +99,7 @@ def write_splits(facts: Facts, root: Path, splits: dict[str, list[Entry]]) -> No
         (root / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
 
 
-def write_images(facts: Facts, root: Path) -> None:
+def write_images(facts: DatasetFacts, root: Path) -> None:
     for split in splits(facts.name).values():
         for path, _, _ in split:
             write_image(root / facts.images / path)

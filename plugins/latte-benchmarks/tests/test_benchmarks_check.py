@@ -5,15 +5,15 @@ from pathlib import Path
 
 import benchmark_trees as trees
 import pytest
-from latte_benchmarks.check import Finding, check, usable
+from latte_benchmarks.check import DatasetFinding, check, usable
 from latte_benchmarks.facts import all_facts, find_facts
 
 
-def errors(findings: list[Finding]) -> list[str]:
+def errors(findings: list[DatasetFinding]) -> list[str]:
     return [f"{finding.what} | {finding.hint}" for finding in findings if finding.level == "error"]
 
 
-def whats(findings: list[Finding], level: str) -> list[str]:
+def whats(findings: list[DatasetFinding], level: str) -> list[str]:
     return [finding.what for finding in findings if finding.level == level]
 
 

@@ -2,7 +2,7 @@ from importlib import import_module
 
 import pytest
 from latte_benchmarks import latte_components
-from latte_benchmarks.facts import Facts, all_facts, find_facts
+from latte_benchmarks.facts import DatasetFacts, all_facts, find_facts
 
 from latte.api import LatteError
 
@@ -36,7 +36,7 @@ def test_each_is_a_component_under_its_name() -> None:
 
 
 @pytest.mark.parametrize("facts", all_facts().values(), ids=lambda facts: facts.name)
-def test_words_are_complete(facts: Facts) -> None:
+def test_words_are_complete(facts: DatasetFacts) -> None:
     assert "{class}" in facts.released
     assert "{class}" in facts.coop
     prompts = {facts.image_prompt, facts.group_prompt}

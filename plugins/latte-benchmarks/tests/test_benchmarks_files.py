@@ -19,7 +19,7 @@ from latte_benchmarks.dataset import (
     PublishedDataset,
     PublishedOptions,
 )
-from latte_benchmarks.facts import Facts, all_facts
+from latte_benchmarks.facts import DatasetFacts, all_facts
 
 from latte.api import Context
 from latte.api.sources import read_splits
@@ -54,7 +54,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("facts", WITH_SPLIT, ids=lambda facts: facts.name)
-def test_a_published_split_is_as_the_table_says(facts: Facts) -> None:
+def test_a_published_split_is_as_the_table_says(facts: DatasetFacts) -> None:
     splits = read_splits(found(f"coop_splits/{facts.split}", f"{facts.folder}/{facts.split}"))
     assert sizes(splits) == expected_sizes(facts)
     names = [facts.spell(entry.name) for entry in splits.names_by_label().values()]

@@ -13,7 +13,7 @@ import benchmark_trees as trees
 import pytest
 from benchmark_server import Server
 from latte_benchmarks.download import RemoteFile
-from latte_benchmarks.facts import Facts, find_facts
+from latte_benchmarks.facts import DatasetFacts, find_facts
 from latte_benchmarks.get import get_images
 
 from latte.api import LatteError
@@ -50,7 +50,7 @@ def pack(name: str, folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-class Source:
+class ArchiveServer:
     """Serves archives and counts how often it is asked which there are."""
 
     def __init__(self, server: Server, **archives: bytes) -> None:
@@ -61,14 +61,14 @@ class Source:
             for name, data in archives.items()
         ]
 
-    def __call__(self, facts: Facts) -> Sequence[RemoteFile]:
+    def __call__(self, facts: DatasetFacts) -> Sequence[RemoteFile]:
         self.asked += 1
         return self.files
 
 
 @pytest.mark.parametrize("name", [name for name in PACKED if name != "caltech101"])
 def test_an_archive_ends_in_coop_s_layout(name: str, server: Server, tmp_path: Path) -> None:
-    source = Source(server, **{PACKED[name][0]: pack(name, tmp_path / "made")})
+    source = ArchiveServer(server, **{PACKED[name][0]: pack(name, tmp_path / "made")})
     facts, root = find_facts(name), tmp_path / "data" / "here"
     get_images(facts, root, source)
     for split in trees.splits(name).values():
@@ -88,14 +88,14 @@ def test_an_archive_in_an_archive_is_unpacked_too(server: Server, tmp_path: Path
         packed.writestr("caltech-101/101_ObjectCategories.tar.gz", inner)
         packed.writestr("caltech-101/Annotations.tar", b"")
         packed.writestr("__MACOSX/caltech-101/._Annotations.tar", b"")
-    source = Source(server, **{"caltech-101.zip": buffer.getvalue()})
+    source = ArchiveServer(server, **{"caltech-101.zip": buffer.getvalue()})
     root = tmp_path / "data"
     get_images(find_facts("caltech101"), root, source)
     assert [path.name for path in root.iterdir()] == ["101_ObjectCategories"]
 
 
 def test_complete_dataset_is_not_downloaded(server: Server, tmp_path: Path) -> None:
-    facts, source = trees.write_tree("dtd", tmp_path), Source(server)
+    facts, source = trees.write_tree("dtd", tmp_path), ArchiveServer(server)
     contents = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     get_images(facts, tmp_path, source)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == contents
@@ -109,7 +109,7 @@ def test_existing_files_are_not_replaced(server: Server, tmp_path: Path) -> None
     with tarfile.open(tmp_path / "dtd.tar.gz", "w:gz") as archive:
         trees.write_image(tmp_path / "made" / "dtd" / "labels" / "1.txt")
         archive.add(tmp_path / "made" / "dtd", "dtd")
-    source = Source(server, **{"dtd.tar.gz": (tmp_path / "dtd.tar.gz").read_bytes()})
+    source = ArchiveServer(server, **{"dtd.tar.gz": (tmp_path / "dtd.tar.gz").read_bytes()})
     person_file = tmp_path / "data" / "labels" / "own.txt"
     person_file.parent.mkdir(parents=True)
     person_file.write_text("mine")
@@ -119,7 +119,7 @@ def test_existing_files_are_not_replaced(server: Server, tmp_path: Path) -> None
 
 def test_an_archive_that_the_user_put_there_is_used(server: Server, tmp_path: Path) -> None:
     data = pack("dtd", tmp_path / "made")
-    source = Source(server, **{"dtd-r1.0.1.tar.gz": data})
+    source = ArchiveServer(server, **{"dtd-r1.0.1.tar.gz": data})
     root = tmp_path / "data"
     root.mkdir()
     (root / "dtd-r1.0.1.tar.gz").write_bytes(data)
@@ -129,7 +129,7 @@ def test_an_archive_that_the_user_put_there_is_used(server: Server, tmp_path: Pa
 
 
 def test_archive_of_another_layout_is_kept_and_reported(server: Server, tmp_path: Path) -> None:
-    source = Source(server, **{"dtd.tar.gz": pack("sun397", tmp_path / "made")})
+    source = ArchiveServer(server, **{"dtd.tar.gz": pack("sun397", tmp_path / "made")})
     with pytest.raises(LatteError, match="the archive holds no dtd"):
         get_images(find_facts("dtd"), tmp_path / "data", source)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["dtd.tar.gz"]

@@ -14,7 +14,7 @@ from latte_benchmarks.published import (
     read_published,
     tolerance,
 )
-from latte_benchmarks.rows import Row
+from latte_benchmarks.rows import ResultRow
 
 from latte.api import LatteError
 from latte.api.runs import find_table
@@ -134,7 +134,7 @@ def published(**rows: dict[str, float]) -> Published:
 
 def measured_rows(
     folder: Path, numbers: Published, *right: int, datasets: tuple[str, ...] = ("calm",)
-) -> tuple[Row, ...]:
+) -> tuple[ResultRow, ...]:
     """Return the rows of a method `a`, with a seed per number of right answers of 1,000."""
     for place, dataset in enumerate(datasets):
         for seed, right_after in enumerate(right):

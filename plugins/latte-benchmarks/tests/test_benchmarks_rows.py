@@ -10,7 +10,7 @@ import pytest
 from benchmark_runs import add_control, record, run_folder, set_peak_memory, write
 from latte_benchmarks.comparison import Comparison, compare_folders, notes
 from latte_benchmarks.measured import read_run
-from latte_benchmarks.rows import Row, mean_seconds
+from latte_benchmarks.rows import ResultRow, mean_seconds
 
 from latte.api import LatteError
 
@@ -21,7 +21,7 @@ def compared(runs: Path) -> Comparison:
     return compare_folders([runs])
 
 
-def control_rows(comparison: Comparison) -> dict[str, Row]:
+def control_rows(comparison: Comparison) -> dict[str, ResultRow]:
     return {row.model: row for row in comparison.rows if row.model.startswith("control")}
 
 

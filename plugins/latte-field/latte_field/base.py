@@ -21,7 +21,7 @@ from latte.api import (
 
 
 @dataclass(frozen=True)
-class Problem:
+class FieldProblem:
     """Unit features of N images and C class texts, the logit scale, and a person's answers."""
 
     images: Tensor
@@ -71,7 +71,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FieldFit:
     """Class probabilities (N, C) of all images, and the method's linear classifier, if any."""
 
     probabilities: Tensor
@@ -86,7 +86,7 @@ class FieldLabeler(JointLabeler[OptionsT]):
     """
 
     @abstractmethod
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the class probabilities of all images."""
 
     def label(
@@ -95,7 +95,7 @@ class FieldLabeler(JointLabeler[OptionsT]):
         """Label all images by the method."""
         corrections = self.training.corrections
         nobody = torch.full((len(features),), -1, device=features.device)
-        problem = Problem(
+        problem = FieldProblem(
             features,
             self.training.class_features.to(features),
             float(self.context.frozen_clip().logit_scale),

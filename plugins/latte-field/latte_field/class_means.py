@@ -11,7 +11,7 @@ between texts and images: Liang et al., *Mind the Gap*, NeurIPS 2022.
 from __future__ import annotations
 
 from latte.api import NoOptions
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 
 class ClassMeansLabeler(FieldLabeler[NoOptions]):
@@ -19,9 +19,9 @@ class ClassMeansLabeler(FieldLabeler[NoOptions]):
 
     stream = "class-means"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the softmax of the similarities with the means, and the means as classifier."""
         prior = problem.with_answers(problem.log_prior.exp())
         means = problem.nearest_means(prior)
         logits = problem.scale * means.similarities(problem.images)
-        return Fit(problem.with_answers(logits.softmax(dim=1)), means)
+        return FieldFit(problem.with_answers(logits.softmax(dim=1)), means)

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import Options, nearest_rows
-from latte_field.base import FieldLabeler, Fit, Problem, shares
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem, shares
 from latte_field.graphs import TextGraph
 
 _TINY = 1e-12
@@ -44,7 +44,7 @@ class EcalpLabeler(FieldLabeler[EcalpOptions]):
 
     stream = "ecalp"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the propagated scores as shares."""
         classes, images = len(problem.texts), problem.images
         graph = self._graph(problem)
@@ -53,9 +53,9 @@ class EcalpLabeler(FieldLabeler[EcalpOptions]):
         for _ in range(self.options.rounds):
             everything = torch.cat([fixed, scores])
             scores = problem.with_answers(graph.spread(everything)[classes:])
-        return Fit(shares(scores))
+        return FieldFit(shares(scores))
 
-    def _graph(self, problem: Problem) -> TextGraph:
+    def _graph(self, problem: FieldProblem) -> TextGraph:
         images, texts, options = problem.images, problem.texts, self.options
         variances = texts.var(dim=0) if len(texts) > 1 else torch.ones_like(texts[0])
         weighted = normalize(images * variances, dim=1)

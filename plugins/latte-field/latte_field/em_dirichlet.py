@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _LEAST, _MOST = 1e-3, 1e4
 """Limits of alpha: a class with one image has no finite maximum."""
@@ -47,7 +47,7 @@ class DirichletLabeler(FieldLabeler[DirichletOptions]):
 
     stream = "em-dirichlet"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the class probabilities u."""
         temperature = self.options.temperature * problem.scale
         points = (temperature * problem.images @ problem.texts.T).log_softmax(dim=1)
@@ -61,7 +61,7 @@ class DirichletLabeler(FieldLabeler[DirichletOptions]):
             proportions = assigned.mean(dim=0).clamp_min(_TINY).log()
             logits = log_density(points, alphas) + self.options.proportions * proportions
             assigned = problem.with_answers(logits.softmax(dim=1))
-        return Fit(assigned)
+        return FieldFit(assigned)
 
 
 def log_density(log_points: Tensor, alphas: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from latte.api import NoOptions
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _ROUNDS = 200
 _TINY = 1e-6
@@ -28,12 +28,12 @@ class FrolicLabeler(FieldLabeler[NoOptions]):
 
     stream = "frolic-bias"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the corrected probabilities, and the class texts with a bias as classifier."""
         prior = problem.log_prior
         bias = -class_frequencies(prior.exp()).log()
         rows = problem.scale * problem.texts
-        return Fit((prior + bias).softmax(dim=1), problem.linear(rows, bias))
+        return FieldFit((prior + bias).softmax(dim=1), problem.linear(rows, bias))
 
 
 def class_frequencies(probabilities: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _STEPS = 60
 _TINY = 1e-30
@@ -45,7 +45,7 @@ class InmapLabeler(FieldLabeler[InmapOptions]):
 
     stream = "inmap"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the softmax of the learned rows' logits, and the rows as classifier."""
         targets = balanced(problem.log_prior.exp(), self.options.sinkhorn_rounds)
         best, labels = targets.max(dim=1, keepdim=True)
@@ -54,7 +54,7 @@ class InmapLabeler(FieldLabeler[InmapOptions]):
         temperature = self.options.softer / problem.scale
         rows = proxies(problem.images, problem.texts, targets, temperature)
         probabilities = (problem.images @ rows.T / temperature).softmax(dim=1)
-        return Fit(probabilities, problem.linear(problem.scale * rows))
+        return FieldFit(probabilities, problem.linear(problem.scale * rows))
 
 
 def balanced(probabilities: Tensor, rounds: int) -> Tensor:

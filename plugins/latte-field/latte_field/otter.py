@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _FIRST, _LAST = 1.0, 0.002
 """First and last strength of the entropy term."""
@@ -39,12 +39,12 @@ class OtterLabeler(FieldLabeler[OtterOptions]):
 
     stream = "otter"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the softmax of the shifted logits, and the shifted class texts as classifier."""
         prior = problem.log_prior
         shift = class_shifts(prior, self.options.rounds)
         rows = problem.scale * problem.texts
-        return Fit((prior + shift).softmax(dim=1), problem.linear(rows, shift))
+        return FieldFit((prior + shift).softmax(dim=1), problem.linear(rows, shift))
 
 
 def class_shifts(log_prior: Tensor, rounds: int) -> Tensor:

@@ -21,7 +21,7 @@ from pydantic import Field
 from torch.nn.functional import normalize
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 from latte_field.gaussians import SMALLEST_VARIANCE, log_densities, squared_distances
 from latte_field.graphs import neighbour_graph
 
@@ -45,7 +45,7 @@ class StataLabeler(FieldLabeler[StataOptions]):
 
     stream = "stata"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the class probabilities z."""
         images, texts, options = problem.images, problem.texts, self.options
         prior = problem.log_prior
@@ -65,4 +65,4 @@ class StataLabeler(FieldLabeler[StataOptions]):
             counts = shares.sum(dim=0).unsqueeze(1).clamp_min(_TINY)
             spread = squared_distances(images, shares, means) / counts
             variances = torch.lerp(held, spread, weight).clamp_min(SMALLEST_VARIANCE)
-        return Fit(shares)
+        return FieldFit(shares)

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _UNSURE = (0.2, 0.5)
 _LIKELY = (0.03, 1.0)
@@ -46,7 +46,7 @@ class TdaOptions(Options):
 
 
 @dataclass(frozen=True)
-class _Cache:
+class _ClassCache:
     """The images of least entropy of each class: (C, size, D), values (C, size, C), entropies."""
 
     keys: Tensor
@@ -54,7 +54,7 @@ class _Cache:
     entropies: Tensor
 
     @classmethod
-    def empty(cls, texts: Tensor, size: int) -> _Cache:
+    def empty(cls, texts: Tensor, size: int) -> _ClassCache:
         classes, width = texts.shape
         entropies = texts.new_full((classes, size), torch.inf)
         zeros = texts.new_zeros(classes, size, width + classes)
@@ -78,11 +78,12 @@ class TdaLabeler(FieldLabeler[TdaOptions]):
 
     stream = "tda"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the probabilities that each image gets when it passes."""
         options, images, texts = self.options, problem.images, problem.texts
         positive, negative = (
-            _Cache.empty(texts, size) for size in (options.positive_size, options.negative_size)
+            _ClassCache.empty(texts, size)
+            for size in (options.positive_size, options.negative_size)
         )
         prior = problem.log_prior
         entropies = -(prior.exp() * prior).sum(dim=1)
@@ -103,4 +104,4 @@ class TdaLabeler(FieldLabeler[TdaOptions]):
             logits[row] -= options.negative_weight * negative.logits(
                 image, options.negative_sharpness
             )
-        return Fit(logits.softmax(dim=1))
+        return FieldFit(logits.softmax(dim=1))

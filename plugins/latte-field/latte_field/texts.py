@@ -7,7 +7,7 @@ from abc import abstractmethod
 from torch import Tensor
 
 from latte.api import OptionsT, TrainingStart
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 
 class TextsLabeler(FieldLabeler[OptionsT]):
@@ -25,9 +25,9 @@ class TextsLabeler(FieldLabeler[OptionsT]):
     def class_texts(self, texts: Tensor) -> Tensor:
         """Return the method's class texts (C, D), from those of zero-shot CLIP (C, D)."""
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the probabilities by the class texts, and these as classifier."""
         if self._texts is None:
             self._texts = self.class_texts(problem.texts)
         rows = problem.scale * self._texts.to(problem.texts)
-        return Fit((problem.images @ rows.T).softmax(dim=1), problem.linear(rows))
+        return FieldFit((problem.images @ rows.T).softmax(dim=1), problem.linear(rows))

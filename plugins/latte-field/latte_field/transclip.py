@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import Options
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 from latte_field.gaussians import SMALLEST_VARIANCE
 from latte_field.graphs import neighbour_graph
 
@@ -44,7 +44,7 @@ class TransclipLabeler(FieldLabeler[TransclipOptions]):
 
     stream = "transclip"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the class probabilities z, and a linear classifier of new images."""
         images, options, prior = problem.images, self.options, problem.log_prior
         shares = problem.with_answers(prior.exp())
@@ -65,7 +65,7 @@ class TransclipLabeler(FieldLabeler[TransclipOptions]):
             variances = (squares + counts @ means.square()) / len(images)
             variances = variances.clamp_min(SMALLEST_VARIANCE)
         rows = means * (options.likelihood / variances) + problem.scale * problem.texts
-        return Fit(shares, problem.linear(problem.scale * normalize(rows, dim=1)))
+        return FieldFit(shares, problem.linear(problem.scale * normalize(rows, dim=1)))
 
 
 def _first_means(log_shares: Tensor, images: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from latte.api import Loss, NoOptions, Supervision
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 
 _TINY = 1e-12
 
@@ -26,9 +26,9 @@ class SoftZeroShotLabeler(FieldLabeler[NoOptions]):
 
     stream = "soft-zero-shot"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the zero-shot probabilities."""
-        return Fit(problem.log_prior.exp(), problem.linear(problem.scale * problem.texts))
+        return FieldFit(problem.log_prior.exp(), problem.linear(problem.scale * problem.texts))
 
 
 class UniversalEntropy(Loss[NoOptions]):

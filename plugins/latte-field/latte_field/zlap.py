@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 
 from latte.api import Options, nearest_neighbours, nearest_rows
-from latte_field.base import FieldLabeler, Fit, Problem, shares
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem, shares
 from latte_field.graphs import TextGraph
 
 _TOLERANCE = 1e-7
@@ -42,7 +42,7 @@ class ZlapLabeler(FieldLabeler[ZlapOptions]):
 
     stream = "zlap"
 
-    def fit(self, problem: Problem) -> Fit:
+    def fit(self, problem: FieldProblem) -> FieldFit:
         """Return the propagated scores as shares."""
         classes = len(problem.texts)
         graph = self._graph(problem)
@@ -52,9 +52,9 @@ class ZlapLabeler(FieldLabeler[ZlapOptions]):
         while float(term.abs().max()) > _TOLERANCE:
             term = self.options.alpha * graph.spread(term)
             scores = scores + term
-        return Fit(problem.with_answers(shares(scores[classes:])))
+        return FieldFit(problem.with_answers(shares(scores[classes:])))
 
-    def _graph(self, problem: Problem) -> TextGraph:
+    def _graph(self, problem: FieldProblem) -> TextGraph:
         images, texts, count = problem.images, problem.texts, self.options.neighbours
         # In the published search an image is the first of its own neighbours, which has no edge.
         cosines, near_images = nearest_neighbours(images, count - 1)

@@ -281,8 +281,8 @@ def tda(
     return result
 
 
-Method = Callable[[Numbers, Numbers, float, list[int]], Numbers]
-METHODS: dict[str, Method] = {
+ReferenceMethod = Callable[[Numbers, Numbers, float, list[int]], Numbers]
+METHODS: dict[str, ReferenceMethod] = {
     "zlap": zlap,
     "ecalp": ecalp,
     "inmap": inmap,

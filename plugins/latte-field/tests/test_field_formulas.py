@@ -11,7 +11,7 @@ import pytest
 import slow_methods
 import torch
 from latte_author.testing import StubClip
-from latte_field.base import FieldLabeler, Fit, Problem
+from latte_field.base import FieldFit, FieldLabeler, FieldProblem
 from latte_field.class_means import ClassMeansLabeler
 from latte_field.ecalp import EcalpLabeler
 from latte_field.em_dirichlet import DirichletLabeler
@@ -41,7 +41,7 @@ LABELERS: dict[str, type[FieldLabeler[Any]]] = {
 }
 
 
-def problem(images: int, scale: float = 8.0, answered: tuple[int, ...] = ()) -> Problem:
+def problem(images: int, scale: float = 8.0, answered: tuple[int, ...] = ()) -> FieldProblem:
     """Return three loose clusters whose texts are a little off; some images have an answer."""
     generator = torch.Generator().manual_seed(3)
     centres = torch.randn(3, 6, generator=generator)
@@ -50,16 +50,16 @@ def problem(images: int, scale: float = 8.0, answered: tuple[int, ...] = ()) -> 
     texts = centres + 0.8 * torch.randn(3, 6, generator=generator)
     answers = torch.full((images,), -1)
     answers[list(answered)] = truth[list(answered)]
-    return Problem(normalize(features, dim=1), normalize(texts, dim=1), scale, answers)
+    return FieldProblem(normalize(features, dim=1), normalize(texts, dim=1), scale, answers)
 
 
-def fit(name: str, case: Problem) -> Fit:
+def fit(name: str, case: FieldProblem) -> FieldFit:
     labeler = LABELERS[name]
     with torch.no_grad():
         return labeler(labeler.options_type(), CONTEXT).fit(case)
 
 
-def arrays(case: Problem) -> tuple[Any, Any, float, list[int]]:
+def arrays(case: FieldProblem) -> tuple[Any, Any, float, list[int]]:
     images, texts = (rows.double().numpy() for rows in (case.images, case.texts))
     return images, texts, case.scale, case.answers.tolist()
 

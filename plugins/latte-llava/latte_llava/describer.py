@@ -15,7 +15,7 @@ from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest
 from latte_llava.checkpoint import Checkpoint, find_checkpoint
 from latte_llava.conversation import VERSION, Conversation
 from latte_llava.loading import UNQUANTISED, choose_dtype, load_model, load_processor
-from latte_llava.model import ImageTextModel, Question, Sampling
+from latte_llava.model import ImageTextModel, PreparedQuestion, Sampling
 from latte_llava.options import LlavaOptions
 from latte_llava.sampling import request_seed
 from latte_llava.schedule import AnswerT, Ask, answer_all, free_memory
@@ -160,7 +160,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return _Loaded(model, view, conversation)
 
 
-def _question(loaded: _Loaded, request: DescribeRequest, letters: str) -> Question:
+def _question(loaded: _Loaded, request: DescribeRequest, letters: str) -> PreparedQuestion:
     images: tuple[Image.Image, ...] = tuple(
         loaded.view.shown(image.open()) for image in request.images
     )
@@ -168,4 +168,4 @@ def _question(loaded: _Loaded, request: DescribeRequest, letters: str) -> Questi
     pixels = sum(image_cost(image, loaded.view.processor) for image in images)
     keys = [image.key for image in request.images]
     seed = request_seed(keys, request.prompt, request.sample)
-    return Question(images, text, seed, (pixels, len(text)), letters)
+    return PreparedQuestion(images, text, seed, (pixels, len(text)), letters)

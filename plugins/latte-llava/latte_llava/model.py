@@ -22,7 +22,7 @@ SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "▁", "Ġ"
 
 
 @dataclass(frozen=True)
-class Question:
+class PreparedQuestion:
     """Question as a prompt with prepared images."""
 
     images: tuple[Image.Image, ...]
@@ -61,7 +61,7 @@ class ImageTextModel:
         ).long()
 
     @torch.inference_mode()
-    def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
+    def answer(self, questions: Sequence[PreparedQuestion]) -> tuple[list[str], int]:
         """Return one text per question of one batch, and the number of generated tokens."""
         inputs = self._inputs(questions)
         length = inputs["input_ids"].shape[1]
@@ -72,7 +72,7 @@ class ImageTextModel:
         return [text.strip() for text in texts], count_tokens(token_ids, self._ends)
 
     @torch.inference_mode()
-    def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
+    def weigh(self, questions: Sequence[PreparedQuestion]) -> tuple[list[list[float]], int]:
         """Return the option letters' probabilities by question, and the number of tokens written.
 
         The probabilities of a question sum to 1. If a letter has two tokens, with and without a
@@ -109,7 +109,7 @@ class ImageTextModel:
             )
         return ids
 
-    def _inputs(self, questions: Sequence[Question]) -> Any:
+    def _inputs(self, questions: Sequence[PreparedQuestion]) -> Any:
         """Return the model's inputs. Raises `ValueError` if a question exceeds the context."""
         images = [list(question.images) for question in questions]
         inputs = self._processor(
@@ -125,7 +125,7 @@ class ImageTextModel:
             raise ValueError(f"a question has {length:,} tokens, and the model reads {context:,}")
         return inputs.to(self.model.device, dtype=self.model.dtype)
 
-    def _logits_processors(self, questions: Sequence[Question], length: int) -> Any:
+    def _logits_processors(self, questions: Sequence[PreparedQuestion], length: int) -> Any:
         processors = transformers.LogitsProcessorList()
         if self._sampling.temperature == 0:
             return processors

@@ -8,17 +8,17 @@ from typing import TypeVar
 
 import torch
 
-from latte_llava.model import ImageTextModel, Question
+from latte_llava.model import ImageTextModel, PreparedQuestion
 
 AnswerT = TypeVar("AnswerT")
-Ask = Callable[[ImageTextModel, Sequence[Question]], tuple[Sequence[AnswerT], int]]
+Ask = Callable[[ImageTextModel, Sequence[PreparedQuestion]], tuple[Sequence[AnswerT], int]]
 """Function that returns the answers of the model to a batch, and the number of generated tokens."""
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
 def answer_all(
     model: ImageTextModel,
-    questions: Sequence[Question],
+    questions: Sequence[PreparedQuestion],
     ask: Ask[AnswerT],
     count: Callable[[int], None],
 ) -> list[AnswerT]:
@@ -44,7 +44,7 @@ def answer_all(
 
 
 def _answer(
-    model: ImageTextModel, batch: Sequence[Question], ask: Ask[AnswerT]
+    model: ImageTextModel, batch: Sequence[PreparedQuestion], ask: Ask[AnswerT]
 ) -> tuple[Sequence[AnswerT], int] | None:
     """Return the answers to `batch` and the tokens; None if it does not fit into memory."""
     try:

@@ -20,7 +20,7 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Configuration of a small model, and the processor that prepares its inputs."""
 
     config: Any
@@ -82,7 +82,7 @@ def tiny_vision(side: int = 28) -> dict[str, Any]:
     }
 
 
-def llava() -> Shape:
+def llava() -> ModelShape:
     tokenizer, towers = make_tokenizer(), transformers.CLIPVisionConfig(**tiny_vision())
     side = towers.image_size
     config = transformers.LlavaConfig(
@@ -97,7 +97,7 @@ def llava() -> Shape:
     return _shape(transformers.LlavaProcessor, pixels, tokenizer, config)
 
 
-def llava_next(side: int = 28) -> Shape:
+def llava_next(side: int = 28) -> ModelShape:
     """Return LLaVA-NeXT with tiles of `side` x `side` pixels; the paper's model has 336."""
     tokenizer, towers = make_tokenizer(), transformers.CLIPVisionConfig(**tiny_vision(side))
     grids = [(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]
@@ -116,7 +116,7 @@ def llava_next(side: int = 28) -> Shape:
     return _shape(transformers.LlavaNextProcessor, pixels, tokenizer, config)
 
 
-def _shape(kind: Any, pixels: Any, tokenizer: Any, config: Any) -> Shape:
+def _shape(kind: Any, pixels: Any, tokenizer: Any, config: Any) -> ModelShape:
     processor = kind(
         pixels,
         tokenizer,
@@ -125,10 +125,10 @@ def _shape(kind: Any, pixels: Any, tokenizer: Any, config: Any) -> Shape:
         vision_feature_select_strategy="default",
         chat_template=TEMPLATE,
     )
-    return Shape(config, processor)
+    return ModelShape(config, processor)
 
 
-def onevision() -> Shape:
+def onevision() -> ModelShape:
     tokenizer = make_tokenizer("<video>")
     vision = transformers.SiglipVisionConfig(**tiny_vision(), vision_use_head=False)
     pinpoints = [[28 * rows, 28 * columns] for rows in (1, 2) for columns in (1, 2)]
@@ -148,10 +148,10 @@ def onevision() -> Shape:
         vision_feature_select_strategy="full",
         chat_template=TEMPLATE,
     )
-    return Shape(config, processor)
+    return ModelShape(config, processor)
 
 
-def qwen2_vl() -> Shape:
+def qwen2_vl() -> ModelShape:
     special_tokens = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
     tokenizer = make_tokenizer(*special_tokens)
     image, video, start, end = tokenizer.convert_tokens_to_ids(list(special_tokens))
@@ -182,10 +182,10 @@ def qwen2_vl() -> Shape:
         transformers.Qwen2VLVideoProcessor(size=size),
         chat_template=template,
     )
-    return Shape(config, processor)
+    return ModelShape(config, processor)
 
 
-def idefics3() -> Shape:
+def idefics3() -> ModelShape:
     rows = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
     tokenizer = make_tokenizer(
         "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *rows
@@ -204,10 +204,10 @@ def idefics3() -> Shape:
     processor = transformers.Idefics3Processor(
         pixels, tokenizer, image_seq_len=4, chat_template=TEMPLATE
     )
-    return Shape(config, processor)
+    return ModelShape(config, processor)
 
 
-def fast_vlm() -> Shape:
+def fast_vlm() -> ModelShape:
     tokenizer = make_tokenizer()
     # The real tower, a FastViT, has the same interface and far more layers.
     tower = transformers.TimmWrapperConfig(
@@ -230,10 +230,10 @@ def fast_vlm() -> Shape:
         vision_feature_select_strategy="full",
         chat_template=TEMPLATE,
     )
-    return Shape(config, processor)
+    return ModelShape(config, processor)
 
 
-SHAPES: dict[str, Callable[[], Shape]] = {
+SHAPES: dict[str, Callable[[], ModelShape]] = {
     "tiny-llava": llava,
     "tiny-llava-next": llava_next,
     "onevision": onevision,

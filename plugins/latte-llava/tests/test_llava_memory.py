@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latte_author.testing.fixtures import described_images
-from latte_llava.model import ImageTextModel, Question
+from latte_llava.model import ImageTextModel, PreparedQuestion
 from latte_llava.schedule import answer_all
 from llava_checkpoints import checkpoint, describer
 
@@ -41,7 +41,7 @@ class FakeModel:
         self.batches: list[list[int]] = []
         self._room, self._failure = room, failure
 
-    def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
+    def answer(self, questions: Sequence[PreparedQuestion]) -> tuple[list[str], int]:
         if len(questions) > self._room:
             raise self._failure()
         self.batches.append([question.cost[0] for question in questions])
@@ -49,7 +49,7 @@ class FakeModel:
 
 
 def answered(fake: FakeModel, costs: Sequence[int]) -> list[str]:
-    questions = [Question((), f"text {n}", 0, (cost, 0)) for n, cost in enumerate(costs)]
+    questions = [PreparedQuestion((), f"text {n}", 0, (cost, 0)) for n, cost in enumerate(costs)]
     counted: list[int] = []
     model = cast("ImageTextModel", fake)
     texts = answer_all(model, questions, lambda model, batch: model.answer(batch), counted.append)

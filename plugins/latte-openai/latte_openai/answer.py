@@ -24,7 +24,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerAnswer:
     """Answer to one request: its text or refusal, and the server's token counts."""
 
     text: str | Refusal
@@ -34,7 +34,7 @@ class Answer:
     """The tokens of the text; empty if the server sent no log probabilities."""
 
 
-def read_answer(reply: Any) -> Answer | None:
+def read_answer(reply: Any) -> ServerAnswer | None:
     """Return the first text or refusal in `reply`; None if `reply` is no chat completion."""
     try:
         choice = reply["choices"][0]
@@ -47,7 +47,7 @@ def read_answer(reply: Any) -> Answer | None:
         _count(usage, "completion_tokens"),
         _count(usage, "prompt_tokens"),
     )
-    return Answer(text, output_tokens, prompt_tokens, _tokens(choice.get("logprobs")))
+    return ServerAnswer(text, output_tokens, prompt_tokens, _tokens(choice.get("logprobs")))
 
 
 def read_models(reply: Any) -> tuple[str, ...] | None:

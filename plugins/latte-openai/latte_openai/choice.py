@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from latte.api import Choice, ChoiceRequest, Refusal
-from latte_openai.answer import THINK_END, Answer, Token
+from latte_openai.answer import THINK_END, ServerAnswer, Token
 
 _AROUND = " \t\n(.:)"
 """Characters that a tokenizer may join to a letter."""
@@ -37,13 +37,13 @@ def question_forms(request: ChoiceRequest) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def is_readable(request: ChoiceRequest, answer: Answer) -> bool:
+def is_readable(request: ChoiceRequest, answer: ServerAnswer) -> bool:
     """Return True if `read_choice` can use `answer`: a refusal, log probabilities or a letter."""
     text = answer.text
     return isinstance(text, Refusal) or bool(answer.tokens) or request.letter(text) is not None
 
 
-def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
+def read_choice(request: ChoiceRequest, answer: ServerAnswer) -> Choice | Refusal:
     """Return the probability of each option's letter, from the answer's log probabilities.
 
     Without log probabilities, the written letter has probability 1. An answer that is no letter is

@@ -11,7 +11,7 @@ import httpx2
 import openai
 
 from latte.api import LatteError, Refusal
-from latte_openai.answer import Answer, read_answer, read_models
+from latte_openai.answer import ServerAnswer, read_answer, read_models
 from latte_openai.bounded import BoundedClient, UnreachableError, UnreadableReplyError
 from latte_openai.errors import (
     RequestError,
@@ -60,7 +60,7 @@ class ChatClient:
         """Close all connections."""
         await self._openai.close()
 
-    async def complete(self, fields: dict[str, Any]) -> Answer:
+    async def complete(self, fields: dict[str, Any]) -> ServerAnswer:
         """Return the answer to a chat completion request with these fields."""
         create = self._openai.chat.completions.with_raw_response.create
         status, reply = await self._reply(create(**fields))
@@ -70,7 +70,7 @@ class ChatClient:
             return replace(answer, text=self._masked(answer.text))
         problem = read_problem(reply)
         if problem.is_content_filter:
-            return Answer(Refusal(f"content filter: {problem.message}"))
+            return ServerAnswer(Refusal(f"content filter: {problem.message}"))
         if status == HTTPStatus.OK:
             raise RequestError(f"the server sent no chat completion, but {excerpt(reply)}")
         if status == HTTPStatus.NOT_FOUND or problem.is_missing_model:

@@ -18,7 +18,7 @@ from latte.api import (
     LatteError,
     Refusal,
 )
-from latte_openai.answer import Answer
+from latte_openai.answer import ServerAnswer
 from latte_openai.choice import is_readable, question_forms, read_choice
 from latte_openai.client import ChatClient
 from latte_openai.errors import RejectedError, which_model
@@ -32,7 +32,7 @@ _BATCHES = 4
 """Batch size divided by the number of concurrent requests. Near the end of each batch, fewer
 requests run at once, so larger batches waste less time."""
 
-Asked = DescribeRequest | ChoiceRequest
+AskedRequest = DescribeRequest | ChoiceRequest
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
@@ -82,18 +82,18 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal | BaseException]:
         """Return a text, a refusal or a final error for each request."""
         answers = self._answers(requests)
-        return [answer.text if isinstance(answer, Answer) else answer for answer in answers]
+        return [answer.text if isinstance(answer, ServerAnswer) else answer for answer in answers]
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal | BaseException]:
         """Return one choice per request, read from log probabilities, JSON or a letter."""
         answers = self._answers(requests)
         return [
-            read_choice(request, answer) if isinstance(answer, Answer) else answer
+            read_choice(request, answer) if isinstance(answer, ServerAnswer) else answer
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _answers(self, requests: Sequence[Asked]) -> list[Answer | BaseException]:
-        answers: dict[int, Answer | BaseException] = {}
+    def _answers(self, requests: Sequence[AskedRequest]) -> list[ServerAnswer | BaseException]:
+        answers: dict[int, ServerAnswer | BaseException] = {}
         try:
             if requests:
                 model = self._model
@@ -134,7 +134,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         return served[0]
 
     async def _answer_all(
-        self, requests: Sequence[Asked], model: str, answers: dict[int, Answer | BaseException]
+        self,
+        requests: Sequence[AskedRequest],
+        model: str,
+        answers: dict[int, ServerAnswer | BaseException],
     ) -> None:
         """Fill `answers` in the order of arrival. Raises the first `LatteError`."""
         slots = asyncio.Semaphore(self.options.concurrency)
@@ -155,7 +158,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _answer(self, request: Asked, model: str) -> Answer:
+    async def _answer(self, request: AskedRequest, model: str) -> ServerAnswer:
         if isinstance(request, ChoiceRequest):
             return await self._choose(request, await self._fields(request.question(), model))
         return await self._complete(await self._fields(request, model))
@@ -164,13 +167,13 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         """Encode the images of `question` in another thread, beside the requests."""
         return await asyncio.to_thread(chat_fields, question, model, self.options)
 
-    async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
+    async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> ServerAnswer:
         """Ask for a choice with log probabilities, else as JSON, else as a letter.
 
         Later choices omit the forms that the server rejected or ignored, unless the answer is a
         refusal, which may have other reasons.
         """
-        answer: Answer | None = None
+        answer: ServerAnswer | None = None
         rejected_forms: set[str] = set()
         for form, form_fields in question_forms(request).items():
             if form in self._rejected or (
@@ -192,7 +195,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             self._rejected |= rejected_forms
         return answer
 
-    async def _complete(self, fields: dict[str, Any]) -> Answer:
+    async def _complete(self, fields: dict[str, Any]) -> ServerAnswer:
         answer = await self._client.complete(fields)
         self._tokens["tokens"] += answer.completion_tokens
         self._tokens["prompt tokens"] += answer.prompt_tokens

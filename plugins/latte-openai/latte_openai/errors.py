@@ -38,7 +38,7 @@ class RejectedError(RequestError):
 
 
 @dataclass(frozen=True)
-class Problem:
+class ServerProblem:
     """Error message of a server, with its code and type in lower case."""
 
     message: str
@@ -55,13 +55,13 @@ class Problem:
         return "model_not_found" in self.codes
 
 
-def read_problem(reply: Any) -> Problem:
+def read_problem(reply: Any) -> ServerProblem:
     """Read an error reply: `{"error": {...}}` and its variants; any other reply is quoted."""
     error = reply.get("error") or reply if isinstance(reply, dict) else reply
     if not isinstance(error, dict):
-        return Problem(excerpt(error))
+        return ServerProblem(excerpt(error))
     codes = frozenset(str(error.get(name)).lower() for name in ("code", "type"))
-    return Problem(excerpt(error.get("message") or error.get("detail") or reply), codes)
+    return ServerProblem(excerpt(error.get("message") or error.get("detail") or reply), codes)
 
 
 def excerpt(reply: Any) -> str:
@@ -73,7 +73,7 @@ def excerpt(reply: Any) -> str:
 
 
 def status_error(
-    status: int, problem: Problem, options: OpenAIOptions, *, has_key: bool
+    status: int, problem: ServerProblem, options: OpenAIOptions, *, has_key: bool
 ) -> LatteError | RequestError:
     """Return the error for a status other than 200: a `LatteError` if each request would fail."""
     what = f"status {status}: {problem.message}"

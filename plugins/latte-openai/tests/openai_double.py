@@ -26,7 +26,7 @@ from latte.api import ChoiceRequest, DescribeRequest, LatteError
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatRequest:
     """Request of a chat completion."""
 
     body: dict[str, Any]
@@ -54,7 +54,7 @@ class Reply:
     cut: bool = False
 
 
-Behaviour = Callable[[Asked], Reply]
+Behaviour = Callable[[ChatRequest], Reply]
 FIELDS = ("choices", "message", "content", "error", "code", "type", "usage", "data")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -84,13 +84,13 @@ def wrong(
     return Reply({"error": {"message": message, **error}}, status, headers or {})
 
 
-def seen(request: Asked) -> Reply:
+def seen(request: ChatRequest) -> Reply:
     """Reply with a text that is a hash of the request."""
     digest = hashlib.sha256(json.dumps(request.body, sort_keys=True).encode()).hexdigest()
     return said(f"something like {digest[:12]}")
 
 
-def echo(request: Asked) -> Reply:
+def echo(request: ChatRequest) -> Reply:
     return said(f"answer to {request.prompt}")
 
 
@@ -100,7 +100,7 @@ class ChatServer:
     def __init__(self, behaviour: Behaviour, models: Sequence[str] | None) -> None:
         self.behaviour = behaviour
         self.models = models
-        self.asked: list[Asked] = []
+        self.asked: list[ChatRequest] = []
         self.peak = 0
         self.released = threading.Event()
         """Set when the server stops, which ends behaviours that wait for it."""
@@ -137,7 +137,7 @@ class ChatServer:
     def _answer(self, headers: Mapping[str, str], body: dict[str, Any]) -> Reply:
         with self._lock:
             time = sum(request.body == body for request in self.asked)
-            request = Asked(body, headers, time)
+            request = ChatRequest(body, headers, time)
             self.asked.append(request)
             self._now += 1
             self.peak = max(self.peak, self._now)

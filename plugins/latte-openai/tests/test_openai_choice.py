@@ -14,7 +14,7 @@ from latte_openai.answer import read_answer
 from latte_openai.choice import read_choice
 from latte_openai.errors import RequestError
 from openai_double import (
-    Asked,
+    ChatRequest,
     Reply,
     chat_server,
     choice_requests,
@@ -36,7 +36,7 @@ def token(text: str, shares: Mapping[str, float]) -> dict[str, Any]:
     return {"token": text, "logprob": math.log(shares.get(text, 0.9)), "top_logprobs": alternatives}
 
 
-def sure(_: Asked) -> Reply:
+def sure(_: ChatRequest) -> Reply:
     return with_logprobs("B", [token("B", SURE)])
 
 
@@ -54,7 +54,7 @@ def shares(choice: Choice | Refusal | BaseException) -> list[float]:
 def test_status_403_for_log_probabilities_is_no_wrong_key(tmp_path: Path) -> None:
     message = "You are not allowed to request logprobs from this model"
 
-    def strict(request: Asked) -> Reply:
+    def strict(request: ChatRequest) -> Reply:
         return wrong(403, message) if "logprobs" in request.body else said("B")
 
     with chat_server(strict) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
@@ -64,7 +64,7 @@ def test_status_403_for_log_probabilities_is_no_wrong_key(tmp_path: Path) -> Non
 
 
 def test_a_request_that_is_rejected_in_each_form_fails_alone(tmp_path: Path) -> None:
-    def small(request: Asked) -> Reply:
+    def small(request: ChatRequest) -> Reply:
         return wrong(400, "bad image") if request.prompt.startswith("Which in 1") else sure(request)
 
     with chat_server(small) as server, describer(tmp_path, server.url) as lmm:

@@ -13,7 +13,7 @@ import pytest
 from latte_openai.errors import RequestError
 from latte_openai.loop import LoopThread
 from openai_double import (
-    Asked,
+    ChatRequest,
     Reply,
     chat_server,
     describer,
@@ -29,7 +29,7 @@ from latte.api import LatteError
 def test_concurrency_is_reached_and_not_exceeded(tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         together.wait(20)
         return echo(request)
 
@@ -44,7 +44,7 @@ def test_wait_for_a_retry_keeps_its_concurrency_slot(
     without_waiting(monkeypatch)
     order: list[str] = []
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         order.append(request.prompt)
         return wrong(429) if request.time < 2 else echo(request)
 
@@ -57,7 +57,7 @@ def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
     finished: list[str] = []
     done = {prompt: threading.Event() for prompt in "abc"}
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         """Answer the last request first."""
         later = {"a": "b", "b": "c"}.get(request.prompt)
         if later:
@@ -73,7 +73,7 @@ def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
 
 
 def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         return wrong(402) if request.prompt == "c" else echo(request)
 
     with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
@@ -86,7 +86,7 @@ def test_answers_before_a_fatal_error_are_returned(tmp_path: Path) -> None:
 def test_ten_failures_of_twenty_requests_are_not_repeated_and_lose_no_other_answer(
     tmp_path: Path,
 ) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         return wrong(400) if int(request.prompt) % 2 else echo(request)
 
     requests = questions(tmp_path, *map(str, range(20)))
@@ -170,7 +170,7 @@ def test_ctrl_c_stops_at_once_and_loses_no_answer_that_has_arrived(tmp_path: Pat
     assert main is not None
     loops_before = _loops()
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         if request.prompt == "b":
             signal.pthread_kill(main, signal.SIGINT)
             server.released.wait(20)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from latte_openai.errors import RequestError
 from openai_double import (
-    Asked,
     Behaviour,
+    ChatRequest,
     Reply,
     chat_server,
     describer,
@@ -84,7 +84,7 @@ def test_reply_that_has_arrived_is_not_requested_again(tmp_path: Path, reply: Re
 def test_timeout_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_waiting(monkeypatch)
 
-    def silent_at_first(request: Asked) -> Reply:
+    def silent_at_first(request: ChatRequest) -> Reply:
         if request.time == 0:
             server.released.wait(20)
         return echo(request)
@@ -154,7 +154,7 @@ def test_reply_that_is_not_json_is_quoted(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_answers(tmp_path: Path, reply: Reply) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         return reply if request.prompt == "b" else echo(request)
 
     with chat_server(behaviour) as server, describer(tmp_path, server.url) as lmm:
@@ -259,7 +259,7 @@ def test_server_that_stops_later_gets_all_retries(
 def test_first_fatal_error_cancels_other_requests(tmp_path: Path) -> None:
     barrier = threading.Barrier(2)
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         barrier.wait(20)
         if request.prompt == "a":
             server.released.wait(20)

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from latte_openai.errors import RequestError
 from openai_double import (
-    Asked,
     Behaviour,
+    ChatRequest,
     Reply,
     chat_server,
     choice_requests,
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.thorough
 
 
 @dataclass(frozen=True)
-class Format:
+class ServerFormat:
     """Documented format of a server: its tokens, its errors and two of its messages."""
 
     name: str
@@ -72,20 +72,20 @@ def _bad_request(message: str) -> dict[str, Any]:
     return {"message": message, "type": "BadRequestError", "param": None, "code": 400}
 
 
-VLLM = Format(
+VLLM = ServerFormat(
     "vLLM",
     lambda message: {"error": _bad_request(message)},
     "Requested sample logprobs of 20, which is greater than max allowed: 5",
     "This model's maximum context length is 2048 tokens. However, your request has 8192 input "
     "tokens. Please reduce the length of the input messages.",
 )
-SGLANG = Format(
+SGLANG = ServerFormat(
     "SGLang",
     lambda message: {"object": "error", **_bad_request(message)},
     "logprobs are not supported",
     "The input (8192 tokens) is longer than the model's context length (2048 tokens).",
 )
-OLLAMA = Format(
+OLLAMA = ServerFormat(
     "Ollama",
     lambda message: {
         "error": {
@@ -98,7 +98,7 @@ OLLAMA = Format(
     "top_logprobs must be between 0 and 20",
     "prompt too long; exceeded max context length by 6144 tokens",
 )
-LLAMA_CPP = Format(
+LLAMA_CPP = ServerFormat(
     "llama.cpp",
     lambda message: {"error": {"code": 400, "message": message, "type": "invalid_request_error"}},
     "logprobs is not supported",
@@ -109,16 +109,16 @@ LLAMA_CPP = Format(
 
 
 @pytest.fixture(params=[VLLM, SGLANG, OLLAMA, LLAMA_CPP], ids=lambda form: form.name)
-def server_format(request: pytest.FixtureRequest) -> Format:
+def server_format(request: pytest.FixtureRequest) -> ServerFormat:
     form = request.param
-    assert isinstance(form, Format)
+    assert isinstance(form, ServerFormat)
     return form
 
 
-def server(form: Format, logprobs: str, structure: str, text: str) -> Behaviour:
+def server(form: ServerFormat, logprobs: str, structure: str, text: str) -> Behaviour:
     """Reply with `text`; a field is `sent`, `rejected` or `missing` (ignored)."""
 
-    def reply(request: Asked) -> Reply:
+    def reply(request: ChatRequest) -> Reply:
         if "logprobs" in request.body and logprobs != "missing":
             is_sent = logprobs == "sent"
             return form.with_logprobs(text, SHARES) if is_sent else form.rejection(form.no_logprobs)
@@ -129,7 +129,7 @@ def server(form: Format, logprobs: str, structure: str, text: str) -> Behaviour:
     return reply
 
 
-def fields(requests: Sequence[Asked]) -> list[str]:
+def fields(requests: Sequence[ChatRequest]) -> list[str]:
     """Return `logprobs`, `json` or `letter` for each request."""
     names = {"logprobs": "logprobs", "response_format": "json"}
     return [
@@ -138,7 +138,7 @@ def fields(requests: Sequence[Asked]) -> list[str]:
     ]
 
 
-def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: Format) -> None:
+def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: ServerFormat) -> None:
     with (
         chat_server(server(server_format, "sent", "sent", "B")) as served,
         describer(tmp_path, served.url) as lmm,
@@ -210,9 +210,9 @@ def test_the_schema_names_the_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("later", ["rejected", "missing"])
 def test_log_probabilities_that_end_half_way_lose_no_answer(
-    tmp_path: Path, server_format: Format, later: str
+    tmp_path: Path, server_format: ServerFormat, later: str
 ) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         support = "sent" if request.prompt[:10] < "Which in 2" else later
         return server(server_format, support, "sent", "B")(request)
 
@@ -228,9 +228,9 @@ def test_log_probabilities_that_end_half_way_lose_no_answer(
 
 
 def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
-    tmp_path: Path, server_format: Format
+    tmp_path: Path, server_format: ServerFormat
 ) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         too_long = request.prompt.startswith("Which in 1")
         return server_format.overflow() if too_long else server(VLLM, "sent", "sent", "B")(request)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from latte_openai.options import is_loopback
 from openai_double import (
-    Asked,
+    ChatRequest,
     Reply,
     chat_server,
     describer,
@@ -108,7 +108,7 @@ def test_key_repeated_by_the_server_is_not_shown_or_logged(
     caplog.set_level(logging.DEBUG)
     said_by_server = f"Incorrect API key provided: {KEY}"
 
-    def behaviour(_: Asked) -> Reply:
+    def behaviour(_: ChatRequest) -> Reply:
         return Reply({"error": {"message": said_by_server, "code": said_by_server}}, status)
 
     with chat_server(behaviour) as server, describer(tmp_path, server.url, retries=1) as lmm:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from latte_author.testing.fixtures import described_images
-from latte_openai.answer import Answer
+from latte_openai.answer import ServerAnswer
 from latte_openai.choice import question_forms, read_choice
 from latte_openai.client import ChatClient
 from latte_openai.errors import RequestError
@@ -109,7 +109,7 @@ def test_json_names_a_letter_of_the_options(url: str) -> None:
     options = OpenAIOptions(base_url=url)
     fields = chat_fields(PETS.question(), "tiny", options)
 
-    async def ask(form_fields: Mapping[str, Any]) -> Answer:
+    async def ask(form_fields: Mapping[str, Any]) -> ServerAnswer:
         client = ChatClient(options)
         try:
             return await client.complete({**fields, **form_fields})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from latte_author.testing import TinyRuns
-from openai_double import Asked, Reply, chat_server, echo, said, wrong
+from openai_double import ChatRequest, Reply, chat_server, echo, said, wrong
 
 pytestmark = pytest.mark.thorough
 
@@ -81,7 +81,7 @@ def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describ
 def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describe) -> None:
     kinds: dict[str, Reply] = {}
 
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         """The first image is too large, the second is refused."""
         picture = request.content[0]["image_url"]["url"]
         replies = [wrong(400, f"too large, {KEY}"), said(None, refusal="no people")]
@@ -102,7 +102,7 @@ def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describ
 
 
 def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe: Describe) -> None:
-    def behaviour(request: Asked) -> Reply:
+    def behaviour(request: ChatRequest) -> Reply:
         return wrong(402, "add credit") if len(server.asked) > 5 else echo(request)
 
     with chat_server(behaviour) as server:

@@ -27,7 +27,7 @@ _ITERATIONS = 30
 
 
 @dataclass(frozen=True)
-class Pair:
+class AnswerPair:
     """Answers to the two questions about one image, each a class or `NONE`."""
 
     row: int
@@ -37,7 +37,7 @@ class Pair:
 
 
 def reliabilities(
-    pairs: Sequence[Pair], mixture: Tensor, classes: int, right: float
+    pairs: Sequence[AnswerPair], mixture: Tensor, classes: int, right: float
 ) -> dict[int, float]:
     """Return, by image, the probability that the describer's answer is right.
 
@@ -54,7 +54,7 @@ def reliabilities(
     named_pairs = [pair for pair in pairs if max(pair.first_answer, pair.second_answer) != NONE]
     if not named_pairs:
         return {}
-    answers = _Answers.of(named_pairs, mixture, classes)
+    answers = _MixtureAnswers.of(named_pairs, mixture, classes)
     often = (answers.first_answers + answers.second_answers).sum(dim=0) / 2 >= FEWEST_ANSWERS
     if not bool(often.any()):
         return {}
@@ -67,7 +67,7 @@ def reliabilities(
 
 
 @dataclass(frozen=True)
-class _Answers:
+class _MixtureAnswers:
     """Answers of the describer about M images, and the mixture's labels of these images."""
 
     first_answers: Tensor
@@ -80,7 +80,7 @@ class _Answers:
     """(M,): labels by the mixture."""
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], mixture: Tensor, classes: int) -> _Answers:
+    def of(cls, pairs: Sequence[AnswerPair], mixture: Tensor, classes: int) -> _MixtureAnswers:
         # One more column for "none of these", which is then dropped.
         def marked(labels: Sequence[int]) -> Tensor:
             columns = torch.tensor([classes if label == NONE else label for label in labels])

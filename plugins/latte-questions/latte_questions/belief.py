@@ -30,7 +30,7 @@ _NO_IMAGES: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Answer:
+class PairedAnswer:
     """Class that a describer chose in both questions about an image or a cluster."""
 
     rows: Tensor
@@ -147,7 +147,7 @@ def within_limits(share: float, options: int) -> float:
 
 
 def evidence(
-    answers: Sequence[Answer],
+    answers: Sequence[PairedAnswer],
     reliability: float,
     empty: Tensor,
     of_images: Mapping[int, float] = _NO_IMAGES,

@@ -19,15 +19,15 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
-from latte_questions.annotators import Pair, reliabilities
-from latte_questions.belief import NONE, Answer, Record, evidence
+from latte_questions.annotators import AnswerPair, reliabilities
+from latte_questions.belief import NONE, PairedAnswer, Record, evidence
 from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
 from latte_questions.order import choose_images
 from latte_questions.wordings import (
     DIFFERENCES,
     NAMES,
     Encode,
-    Written,
+    WordingsByClass,
     ask_differences,
     ask_names,
     mean_texts,
@@ -51,7 +51,7 @@ _FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush",
 _ROUNDS = 3
 """Number of rounds of questions about images; the Gaussian mixture is fitted again after each."""
 
-Fit = Callable[[Tensor, Tensor | None], Mixture]
+FitMixture = Callable[[Tensor, Tensor | None], Mixture]
 """Function that fits the Gaussian mixture with the given class texts (C, D) and evidence (N, C)."""
 
 
@@ -98,7 +98,7 @@ class Interview:
         texts: (C, D) unit class texts.
         encode: returns the unit features of names and descriptions.
         options: options of the labeler.
-        fit: fits the Gaussian mixture of the labeler `transductive`; see `Fit`.
+        fit: fits the Gaussian mixture of the labeler `transductive`; see `FitMixture`.
     """
 
     cluster_share: ClassVar[float] = 0.5
@@ -111,10 +111,10 @@ class Interview:
     texts: Tensor
     encode: Encode
     options: ChoicesOptions
-    fit: Fit
-    answers: list[Answer] = field(default_factory=list)
+    fit: FitMixture
+    answers: list[PairedAnswer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[AnswerPair] = field(default_factory=list)
     answered: int = 0
     """Number of questions with options that were answered."""
 
@@ -175,7 +175,7 @@ class Interview:
         """Choose up to `count` images to ask about, except those with True in `is_asked` (N,)."""
         return choose_images(self.images, posteriors, self.zero_shot, is_asked, count)
 
-    def _reword(self, purpose: str, written: Written) -> None:
+    def _reword(self, purpose: str, written: WordingsByClass) -> None:
         """Add the describer's wordings of classes to the class texts, if this seems to help.
 
         The wordings are added if the describer is reliable, and if zero-shot CLIP agrees with the
@@ -350,12 +350,12 @@ class Interview:
                 _chosen(reversed_choice, options[::-1]),
             )
             if purpose == IMAGES:
-                self.pairs.append(Pair(int(rows[0]), label, reversed_label, tuple(options)))
+                self.pairs.append(AnswerPair(int(rows[0]), label, reversed_label, tuple(options)))
             if label != reversed_label:
                 contradictory += 1
             elif label != NONE:
                 agrees = self._agrees(rows, label)
-                self.answers.append(Answer(rows, label, len(options), agrees))
+                self.answers.append(PairedAnswer(rows, label, len(options), agrees))
                 kept_count += 1
         self.questions.note(purpose, kept=kept_count, contradictory=contradictory)
         if purpose == IMAGES:

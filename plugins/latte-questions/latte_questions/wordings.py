@@ -37,7 +37,7 @@ _MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])?\s*")
 
 Encode = Callable[[Sequence[str]], Tensor]
 """Function that returns the unit features (K, D) of K names or descriptions."""
-Written = Mapping[int, Sequence[str]]
+WordingsByClass = Mapping[int, Sequence[str]]
 """Other wordings (names or descriptions) by class, for each class that has any."""
 
 
@@ -86,7 +86,7 @@ def read_differences(text: str, pair: Sequence[str]) -> list[str]:
     ]
 
 
-def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> WordingsByClass:
     """Ask for other names of the classes that are most uncertain in `posteriors` (N, C)."""
     doubt = (posteriors * (1 - posteriors)).sum(dim=0)
     order = doubt.argsort(descending=True, stable=True)[: _most(questions)].tolist()
@@ -99,7 +99,9 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
     }
 
 
-def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+def ask_differences(
+    questions: Questions, names: Sequence[str], posteriors: Tensor
+) -> WordingsByClass:
     """Ask what distinguishes the classes that `posteriors` (N, C) confuse.
 
     Returns the texts by class.
@@ -115,7 +117,7 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
     return wordings
 
 
-def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
+def mean_texts(texts: Tensor, written: WordingsByClass, encode: Encode) -> Tensor:
     """Return, per class, the unit mean (C, D) of its class text and its other wordings."""
     mixed_texts = texts.clone()
     for label, wordings in written.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from latte_questions.annotators import FEWEST_ANSWERS, Pair, reliabilities
-from latte_questions.belief import NONE, Answer, evidence, twice_right, within_limits
+from latte_questions.annotators import FEWEST_ANSWERS, AnswerPair, reliabilities
+from latte_questions.belief import NONE, PairedAnswer, evidence, twice_right, within_limits
 from torch import Tensor
 
 CLASSES, EACH, RIGHT = 4, 40, 0.8
@@ -13,14 +13,14 @@ OPTIONS = tuple(range(CLASSES))
 TRUTH = torch.arange(CLASSES).repeat_interleave(EACH)
 
 
-def asked(answers: Tensor, reversed_answers: Tensor | None = None) -> list[Pair]:
+def asked(answers: Tensor, reversed_answers: Tensor | None = None) -> list[AnswerPair]:
     answer_pairs = zip(
         answers.tolist(),
         (answers if reversed_answers is None else reversed_answers).tolist(),
         strict=True,
     )
     return [
-        Pair(row, label, reversed_label, OPTIONS)
+        AnswerPair(row, label, reversed_label, OPTIONS)
         for row, (label, reversed_label) in enumerate(answer_pairs)
     ]
 
@@ -75,8 +75,8 @@ def test_differing_answers_count_half_for_each_class() -> None:
 
 
 def test_the_reliability_of_an_image_replaces_that_of_all_answers() -> None:
-    answers = [Answer(torch.tensor([row]), 1, 5, agrees=False) for row in range(3)]
-    sheet = Answer(torch.tensor([3, 4]), 1, 5, agrees=False)
+    answers = [PairedAnswer(torch.tensor([row]), 1, 5, agrees=False) for row in range(3)]
+    sheet = PairedAnswer(torch.tensor([3, 4]), 1, 5, agrees=False)
     empty = torch.zeros(5, 3)
     log_ratios = evidence([*answers, sheet], 0.8, empty, {0: 0.9, 1: within_limits(0.0, 5), 3: 0.9})
     usual = evidence([*answers, sheet], 0.8, empty)

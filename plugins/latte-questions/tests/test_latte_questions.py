@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from latte_author.testing import PseudoLabelerContract
-from latte_questions.belief import Answer, Record, evidence
+from latte_questions.belief import PairedAnswer, Record, evidence
 from latte_questions.interview import MIXED
 from latte_questions.order import choose_images
 from questions_double import (
@@ -246,8 +246,8 @@ def test_reliability_falls_with_contradictions_and_failed_controls() -> None:
 
 @pytest.mark.parametrize(("agreeing", "counts"), [(0, True), (2, True), (12, False)])
 def test_answers_against_a_reliable_mixture_are_left_out(agreeing: int, counts: bool) -> None:
-    agreeing_answers = [Answer(torch.tensor([row]), 0, 5, True) for row in range(agreeing)]
-    against = Answer(torch.tensor([19]), 1, 5, False)
+    agreeing_answers = [PairedAnswer(torch.tensor([row]), 0, 5, True) for row in range(agreeing)]
+    against = PairedAnswer(torch.tensor([19]), 1, 5, False)
     log_ratios = evidence([*agreeing_answers, against], 0.9, torch.zeros(20, 3))
     assert log_ratios is not None
     assert bool(log_ratios[19, 1] > 0) == counts
@@ -256,4 +256,4 @@ def test_answers_against_a_reliable_mixture_are_left_out(agreeing: int, counts: 
 
 def test_no_answers_are_no_evidence() -> None:
     assert evidence([], 0.9, torch.zeros(2, 2)) is None
-    assert evidence([Answer(torch.tensor([0]), 1, 2, True)], 0.0, torch.zeros(2, 2)) is None
+    assert evidence([PairedAnswer(torch.tensor([0]), 1, 2, True)], 0.0, torch.zeros(2, 2)) is None

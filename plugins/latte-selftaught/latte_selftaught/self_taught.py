@@ -57,7 +57,7 @@ number of images among which neighbours are compared, because more images share 
 
 
 @dataclass(frozen=True)
-class Answers:
+class ImageAnswers:
     """Answers about N images."""
 
     classes: Tensor
@@ -66,7 +66,7 @@ class Answers:
     """(N,) in [0, 1]: probability that the answer is right; 0 is no answer."""
 
     @classmethod
-    def of(cls, classes: Tensor, reliabilities: Tensor | None, texts: Tensor) -> Answers:
+    def of(cls, classes: Tensor, reliabilities: Tensor | None, texts: Tensor) -> ImageAnswers:
         """Return the answers that teach; see `LEAST_NONE`."""
         given = (classes >= 0).to(texts)
         given = given if reliabilities is None else given * reliabilities.to(texts)
@@ -77,7 +77,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Space:
+class FeatureMoments:
     """Features of one model, before they are centred and scaled."""
 
     width: int
@@ -137,7 +137,7 @@ def self_taught(
         encoders: (N, E): unit features of the images by each encoder, which `useful` has checked.
         advance: called with numbers of images: N in all for the neighbours and each regression.
     """
-    given = Answers.of(answers, reliabilities, texts)
+    given = ImageAnswers.of(answers, reliabilities, texts)
     features, spaces = centred([images, *encoders])
     names, has_none = len(texts), bool((given.classes == len(texts)).any())
     classes = names + has_none
@@ -158,17 +158,17 @@ def self_taught(
     return Taught(_posterior(scores, names, classes), *_of_new_images(parts, spaces, bias[:names]))
 
 
-def centred(models: Sequence[Tensor]) -> tuple[Tensor, list[Space]]:
+def centred(models: Sequence[Tensor]) -> tuple[Tensor, list[FeatureMoments]]:
     """Return x (N, D + E + ...) of the features by each model, side by side, and their spaces."""
     widths = [features.shape[1] for features in models]
     rows = models[0].new_empty(len(models[0]), sum(widths))
 
-    def fill(place: int) -> Space:
+    def fill(place: int) -> FeatureMoments:
         part, features = torch.split(rows, widths, dim=1)[place], models[place]
         mean = features.mean(dim=0)
         lengths = torch.sub(features, mean, out=part).norm(dim=1, keepdim=True)
         part /= lengths.clamp_min(torch.finfo(part.dtype).tiny)
-        return Space(widths[place], mean, float(lengths.mean()) or 1.0)
+        return FeatureMoments(widths[place], mean, float(lengths.mean()) or 1.0)
 
     return rows, [*parallel_map(fill, range(len(models)))]
 
@@ -236,7 +236,7 @@ def _scores(
     features: Tensor,
     rows: Tensor,
     bias: Tensor,
-    given: Answers,
+    given: ImageAnswers,
     graph: Tensor,
     best: int,
     advance: Callable[[int], object],
@@ -268,7 +268,7 @@ def _scores(
     return joined
 
 
-def _own_examples(scores: _Scores, given: Answers, classes: int) -> tuple[Tensor, Tensor]:
+def _own_examples(scores: _Scores, given: ImageAnswers, classes: int) -> tuple[Tensor, Tensor]:
     """Return the label q (N,) and the weight w (N,) of each image."""
     labels, values = scores.classes[:, 0], scores.values
     margins = values[:, 0] - values[:, -1]
@@ -290,7 +290,7 @@ def _posterior(scores: _Scores, names: int, classes: int) -> Posterior:
 
 
 def _of_new_images(
-    parts: Sequence[Tensor], spaces: Sequence[Space], bias: Tensor
+    parts: Sequence[Tensor], spaces: Sequence[FeatureMoments], bias: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the rows and the bias of a classifier of unit features, from rows for directions."""
     rows, bias = [], bias / TEMPERATURE

@@ -19,7 +19,7 @@ from latte.api import (
 )
 from latte.api.sources import ImageSource, ListedPaths
 from latte_webdataset.labels import LabelReader
-from latte_webdataset.samples import Sample, read_index
+from latte_webdataset.samples import TarSample, read_index
 from latte_webdataset.shards import find_shards
 
 _SHARDS = (
@@ -58,7 +58,7 @@ class WebDatasetOptions(SourceOptions):
         return tuple(extension.removeprefix(".").lower() for extension in images)
 
 
-_Listed = tuple[ImageReference, Sample]
+_Listed = tuple[ImageReference, TarSample]
 
 
 class WebDataset(ImageSource[WebDatasetOptions]):
@@ -116,7 +116,7 @@ class WebDataset(ImageSource[WebDatasetOptions]):
             LabelledImage(image, self._known_label(image, sample)) for image, sample in test_pairs
         ]
 
-    def _known_label(self, image: ImageReference, sample: Sample) -> int:
+    def _known_label(self, image: ImageReference, sample: TarSample) -> int:
         label = self._labels.read(sample, image.path)
         if label is None:
             raise LatteError(

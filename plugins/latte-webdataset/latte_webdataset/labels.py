@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latte.api import ClassLookup, LatteError
-from latte_webdataset.samples import Sample, read_span
+from latte_webdataset.samples import TarSample, read_span
 
 
 class LabelReader:
@@ -18,7 +18,7 @@ class LabelReader:
         self._count = len(class_names)
         self._lookup = ClassLookup(class_names)
 
-    def read(self, sample: Sample, shard: Path) -> int | None:
+    def read(self, sample: TarSample, shard: Path) -> int | None:
         """Return the class index; None without a label. Raises `LatteError` for invalid labels."""
         span = sample.files.get(self._extension.lower())
         if span is None:

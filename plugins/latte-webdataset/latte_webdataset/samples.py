@@ -18,7 +18,7 @@ _LARGEST_TEXT = 2**24
 
 
 @dataclass
-class Sample:
+class TarSample:
     """Sample of a tar: all members with the same key."""
 
     key: str
@@ -39,9 +39,9 @@ class Sample:
         return image_files[0] if image_files else None
 
 
-def read_index(shard: Path) -> list[Sample]:
+def read_index(shard: Path) -> list[TarSample]:
     """Return the samples of a tar. Raises `LatteError` if it is compressed or damaged."""
-    samples: dict[str, Sample] = {}
+    samples: dict[str, TarSample] = {}
     try:
         with _Headers(io.FileIO(shard)) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
@@ -84,12 +84,12 @@ class _Headers(io.BufferedReader):
         return super().read(size)
 
 
-def _add(samples: dict[str, Sample], member: tarfile.TarInfo, shard: Path) -> None:
+def _add(samples: dict[str, TarSample], member: tarfile.TarInfo, shard: Path) -> None:
     folder, slash, name = member.name.rpartition("/")
     stem, dot, extension = name.partition(".")
     if not member.isreg() or member.issparse() or not stem or not dot:
         return
-    sample = samples.setdefault(folder + slash + stem, Sample(folder + slash + stem))
+    sample = samples.setdefault(folder + slash + stem, TarSample(folder + slash + stem))
     if extension.lower() in sample.files:
         raise LatteError(f"{member.name} is in it twice", where=str(shard))
     sample.files[extension.lower()] = (member.offset_data, member.size)
