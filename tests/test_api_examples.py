@@ -34,14 +34,14 @@ def public() -> dict[str, Any]:
         latte.api.sources,
         latte_author.testing,
     )
-    found = {
+    names = {
         f"{module.__name__}.{name}": getattr(module, name)
         for module in modules
         for name in module.__all__
     }
     return {
         name: value
-        for name, value in found.items()
+        for name, value in names.items()
         if inspect.isclass(value) or inspect.isfunction(value)
     }
 

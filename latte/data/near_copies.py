@@ -72,11 +72,11 @@ class Thumbnails:
         layout = torch.empty(count, 3 * _LAYOUT**2)
         for start in range(0, count, _ROUGH_PAIRS):
             block = slice(start, min(count, start + _ROUGH_PAIRS))
-            taken = [*islice(pictures, block.stop - start)]
-            rgb = torch.from_numpy(numpy.stack(taken)).float()
+            block_pictures = [*islice(pictures, block.stop - start)]
+            rgb = torch.from_numpy(numpy.stack(block_pictures)).float()
             grey[block] = (rgb @ _LUMA).round().to(torch.uint8)
-            parts = avg_pool2d(rgb.permute(0, 3, 1, 2), SIDE // _LAYOUT) + _DARK
-            layout[block] = (parts / parts.mean(dim=(1, 2, 3), keepdim=True)).flatten(1)
+            cells = avg_pool2d(rgb.permute(0, 3, 1, 2), SIDE // _LAYOUT) + _DARK
+            layout[block] = (cells / cells.mean(dim=(1, 2, 3), keepdim=True)).flatten(1)
         return cls(grey, layout)
 
     @property
@@ -208,13 +208,13 @@ def _fine(first: Tensor, second: Tensor) -> Tensor:
     return correlations.index_put((plain,), larger.maximum(correlations[plain]))
 
 
-def _aligned(first: Tensor, second: Tensor) -> Tensor:
+def _aligned(scaled: Tensor, shifted: Tensor) -> Tensor:
     """Return the largest correlation (P,) of details (P, 1, S, S) over scales and shifts."""
     side = SIDE - 2 * _SHIFT
-    grid = _grid().expand(len(first), -1, -1, -1)
-    sampled = grid_sample(first, grid, padding_mode="border", align_corners=False)
-    templates = sampled.view(len(first), sampled.shape[2] // side, side * side)
-    return _largest_correlation(templates, unfold(second, side).transpose(1, 2))
+    grid = _grid().expand(len(scaled), -1, -1, -1)
+    sampled = grid_sample(scaled, grid, padding_mode="border", align_corners=False)
+    templates = sampled.view(len(scaled), sampled.shape[2] // side, side * side)
+    return _largest_correlation(templates, unfold(shifted, side).transpose(1, 2))
 
 
 def _details(grey: Tensor, window: int = _WINDOW) -> Tensor:
@@ -235,8 +235,8 @@ def _local_mean(pictures: Tensor, window: int = _WINDOW) -> Tensor:
 def _largest_correlation(templates: Tensor, patches: Tensor) -> Tensor:
     """Return the largest correlation (P,) of templates (P, K, D) and patches (P, M, D)."""
     centred = [rows - rows.mean(dim=2, keepdim=True) for rows in (templates, patches)]
-    first, second = (normalize(rows, dim=2, eps=1e-6) for rows in centred)
-    return (first @ second.transpose(1, 2)).flatten(1).amax(dim=1)
+    unit_templates, unit_patches = (normalize(rows, dim=2, eps=1e-6) for rows in centred)
+    return (unit_templates @ unit_patches.transpose(1, 2)).flatten(1).amax(dim=1)
 
 
 @lru_cache

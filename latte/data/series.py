@@ -77,9 +77,9 @@ def equal_pairs(values: Sequence[str | None]) -> Tensor:
     """
     first_index: dict[str, int] = {}
     pairs = [
-        (first, index)
+        (first_place, index)
         for index, value in enumerate(values)
-        if value and (first := first_index.setdefault(value, index)) != index
+        if value and (first_place := first_index.setdefault(value, index)) != index
     ]
     return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
 
@@ -93,8 +93,11 @@ def _smallest_connected(count: int, pairs: Tensor) -> Tensor:
     """
     roots = torch.arange(count)
     while True:
-        first, second = roots[pairs[:, 0]], roots[pairs[:, 1]]
-        smaller, larger = torch.minimum(first, second), torch.maximum(first, second)
+        left_roots, right_roots = roots[pairs[:, 0]], roots[pairs[:, 1]]
+        smaller, larger = (
+            torch.minimum(left_roots, right_roots),
+            torch.maximum(left_roots, right_roots),
+        )
         if torch.equal(smaller, larger):
             return roots
         roots = roots.scatter_reduce(0, larger, smaller, "amin")

@@ -89,9 +89,9 @@ class ComponentField:
             )
         registered = find_component(registry, self.kind, str(use))
         model = registry.options_model(registered)
-        if taken := {*reserved_keys(self.kind)} & {*model.model_fields}:
+        if reserved := {*reserved_keys(self.kind)} & {*model.model_fields}:
             raise LatteError(
-                f"{registered.full_name} has an option {min(taken)}, which no recipe can set",
+                f"{registered.full_name} has an option {min(reserved)}, which no recipe can set",
                 hint=f"Report it to the authors of {registered.distribution}.",
             )
         return registered, model

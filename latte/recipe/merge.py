@@ -59,15 +59,15 @@ def merged(layers: Sequence[Layer], registry: Registry, mistakes: Mistakes) -> M
         for part in (*(Layer(base, complete[base]) for base in layer.bases), layer):
             document = _Merge(document, part, registry, mistakes).document()
         complete[layer.source] = document
-    whole = complete[layers[-1].source]
-    base = whole.without(["controls"])
+    top_document = complete[layers[-1].source]
+    base = top_document.without(["controls"])
     variants: dict[KeyPath, Document] = {(): base}
-    for name, control in _controls(whole, mistakes).items():
+    for name, control in _controls(top_document, mistakes).items():
         prefix: KeyPath = ("controls", name)
         merge = _Merge(base, Layer(name, control), registry, mistakes, prefix)
         variants[prefix] = merge.document()
     files = [Path(layer.source) for layer in layers if not layer.key]
-    return Merged(whole, variants, tuple(files[:-1]))
+    return Merged(top_document, variants, tuple(files[:-1]))
 
 
 @dataclass

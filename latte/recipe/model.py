@@ -192,8 +192,8 @@ class Recipe(RecipeKeys):
     def asked(self) -> dict[str, str]:
         """Name of each description, mapped to the name of the describer that writes its texts."""
         default = next((describer.label for describer in self.describers), None)
-        asked = {choice.label: choice.by or default for choice in self.descriptions}
-        return {label: describer for label, describer in asked.items() if describer}
+        describers = {choice.label: choice.by or default for choice in self.descriptions}
+        return {label: describer for label, describer in describers.items() if describer}
 
     @property
     def questioned(self) -> ChosenComponent | None:

@@ -68,8 +68,8 @@ class _Files:
             if base not in self.layers:
                 self.read(base, (*chain, path), place)
             bases.append(base)
-        own = document.without(["extends", NAME] if chain else ["extends"])
-        self.layers[path] = Layer(str(path), own, tuple(map(str, bases)))
+        content = document.without(["extends", NAME] if chain else ["extends"])
+        self.layers[path] = Layer(str(path), content, tuple(map(str, bases)))
 
     def _refuse_long(self, chain: tuple[Path, ...], base: Path, where: str) -> None:
         """Raise `LatteError` if the `chain` of files contains the file `base`, or is too long."""

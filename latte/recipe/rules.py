@@ -75,9 +75,9 @@ def _items_of_a_list_have_different_names(keys: RecipeKeys, check: Check) -> Non
 
 def _encoders_and_learners_have_different_names(keys: RecipeKeys, check: Check) -> None:
     """Refuse an encoder with a learner's name: classifiers have the names of both."""
-    taken = {learner.name for learner in keys.learners} | {ZERO_SHOT}
+    names_in_use = {learner.name for learner in keys.learners} | {ZERO_SHOT}
     for index, encoder in enumerate(keys.encoders):
-        if encoder.label in taken:
+        if encoder.label in names_in_use:
             check.add(
                 (ENCODERS, index),
                 f'a learner is called "{encoder.label}", too',

@@ -114,8 +114,8 @@ def _adapted(schema: Any) -> Any:
 def _with_named_items(schema: Schema) -> Schema:
     """Return the schema of a list, or of a mapping that changes items of an inherited list."""
     about: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
-    named = {"type": "object", "additionalProperties": schema["items"]}
-    return {**about, "anyOf": [schema, named]}
+    by_name = {"type": "object", "additionalProperties": schema["items"]}
+    return {**about, "anyOf": [schema, by_name]}
 
 
 def _short_keys() -> dict[str, Schema]:
@@ -152,9 +152,9 @@ def _component(kind: Kind, options: Mapping[Registered, Schema]) -> Schema:
         names = [component.spec.name] * is_unique + [component.full_name]
         uses += names
         about = {"description": component.spec.summary}
-        named = _closed({USE: {"enum": names, **about}, **labels, **properties})
+        variant = _closed({USE: {"enum": names, **about}, **labels, **properties})
         test = {"required": [USE], "properties": {USE: {"enum": names}}}
-        alternatives.append({"if": test, "then": {**about, **named}})
+        alternatives.append({"if": test, "then": {**about, **variant}})
         if component.full_name in (DEFAULT_AUGMENTATION, DEFAULT_BACKBONE):
             unnamed = _closed({**labels, **properties})
             alternatives.append({"if": {"not": {"required": [USE]}}, "then": unnamed})

@@ -130,13 +130,13 @@ def _measured(
     expected = expected_gains(left_out.own, zero_shot_labels)
     answered = Answered(left_out.answers, zero_shot_labels, taught, expected, answered_series)
     is_other = ~torch.isin(series, series[images.corrections.given >= 0])
-    others = Others.of(answered.is_changed, answered.expected, answered_series)
+    unanswered = Others.of(answered.is_changed, answered.expected, answered_series)
     if bool(is_other.any()):
         is_changed = torch.stack([fit.is_changed[is_other] for fit in changes])
         gains = torch.stack([fit.expected[is_other] for fit in changes])
-        others = Others.of(is_changed, gains, series[is_other])
-    gain = answered_gain(answered, others)
-    accuracy = zero_shot_accuracy(answered, others.changed)
+        unanswered = Others.of(is_changed, gains, series[is_other])
+    gain = answered_gain(answered, unanswered)
+    accuracy = zero_shot_accuracy(answered, unanswered.changed)
     doubtful = answered_rows[doubtful_answers(left_out.own, left_out.answers)]
     return LeftOutAnswers(
         answers=len(left_out.answers),
@@ -203,12 +203,12 @@ def _fit_without(
     assert images.corrections is not None
     hidden = {*left_out}
     pairs = zip(images.training.keys, images.corrections.labels, strict=True)
-    kept = tuple(-1 if key in hidden else label for key, label in pairs)
-    corrections = replace(images.corrections, labels=kept)
+    visible = tuple(-1 if key in hidden else label for key, label in pairs)
+    corrections = replace(images.corrections, labels=visible)
     without = replace(images, corrections=corrections)
     fitted = fit_again(workspace, without, zero_shot, bank)
     adapted, posterior = adapted_of(workspace, fitted, images.class_names), fitted.posterior
-    is_changed, expected = fitted.labels != zero_shot.zero_shot_labels, torch.ones(len(kept))
+    is_changed, expected = fitted.labels != zero_shot.zero_shot_labels, torch.ones(len(visible))
     if posterior is not None:
         expected = expected_gains(posterior, zero_shot.zero_shot_labels)
     row_of = {key: row for row, key in reversed([*enumerate(images.training.keys)])}

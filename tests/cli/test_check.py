@@ -83,9 +83,9 @@ def test_check_prints_every_value_with_its_origin(
 def test_check_output_is_the_same_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     changed = (recipe, "--set", "train.warmup_steps=7")
     Path("again.yaml").write_text(output(capsys, *changed))
-    again = json.loads(output(capsys, "again.yaml", "--json"))["recipe"]
-    assert again["train"]["warmup_steps"] == 7
-    assert again == json.loads(output(capsys, *changed, "--json"))["recipe"]
+    reloaded = json.loads(output(capsys, "again.yaml", "--json"))["recipe"]
+    assert reloaded["train"]["warmup_steps"] == 7
+    assert reloaded == json.loads(output(capsys, *changed, "--json"))["recipe"]
 
 
 def test_check_json_has_recipe_and_origins(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,9 +126,9 @@ def test_check_suggests_the_nearest_model_and_weight_tag(
     recipe: str, capsys: pytest.CaptureFixture[str], change: str, where: str, nearest: str
 ) -> None:
     assert run_command_line(["check", recipe, "--set", change]) == 2
-    said = capsys.readouterr().err
-    assert f"error: {where}: " in said
-    assert f"did you mean {nearest}" in said
+    errors = capsys.readouterr().err
+    assert f"error: {where}: " in errors
+    assert f"did you mean {nearest}" in errors
 
 
 def test_check_warns_of_too_few_images_on_this_machine(
@@ -142,7 +142,7 @@ def test_check_warns_of_too_few_images_on_this_machine(
 
 
 @pytest.mark.parametrize(
-    ("setting", "named"),
+    ("setting", "message"),
     [
         ("dataset.root=gone", "dataset.root: no such folder"),
         ("dataset.root=empty", "dataset.root: no images below"),
@@ -151,7 +151,7 @@ def test_check_warns_of_too_few_images_on_this_machine(
     ],
 )
 def test_check_finds_mistakes_in_the_dataset(
-    recipe: str, capsys: pytest.CaptureFixture[str], setting: str, named: str
+    recipe: str, capsys: pytest.CaptureFixture[str], setting: str, message: str
 ) -> None:
     Path("empty").mkdir()
     Path("names.txt").write_text("cat\ndog\ncat\n")
@@ -159,7 +159,7 @@ def test_check_finds_mistakes_in_the_dataset(
     Path("labelled/cot/1.jpg").touch()
     assert run_command_line(["check", recipe, "--set", setting]) == 2
     captured = capsys.readouterr()
-    assert named in captured.err and "valid" not in captured.out
+    assert message in captured.err and "valid" not in captured.out
 
 
 def test_check_reports_mistakes_in_model_and_dataset_together(
@@ -168,9 +168,9 @@ def test_check_reports_mistakes_in_model_and_dataset_together(
     text = Path(recipe).read_text().replace("openai", "opnai").replace(":-photos", ":-gone")
     Path(recipe).write_text(text)
     assert run_command_line(["check", recipe]) == 2
-    said = capsys.readouterr().err
-    assert "r.yaml:1 backbone.pretrained: opnai" in said
-    assert "r.yaml:4 ${PHOTOS} dataset.root: no such folder" in said
+    errors = capsys.readouterr().err
+    assert "r.yaml:1 backbone.pretrained: opnai" in errors
+    assert "r.yaml:4 ${PHOTOS} dataset.root: no such folder" in errors
 
 
 def test_check_needs_the_dataset_of_a_shipped_recipe_only_if_the_user_names_it(

@@ -43,8 +43,8 @@ class TestList:
     def test_the_list_ends_with_the_way_to_write_a_component(
         self, latte_in_zoo: LatteProcess
     ) -> None:
-        last = latte_in_zoo("components", "model").stdout.splitlines()[-1]
-        assert last == "In a recipe: model: plugin:NAME. Options: latte components model NAME"
+        last_line = latte_in_zoo("components", "model").stdout.splitlines()[-1]
+        assert last_line == "In a recipe: model: plugin:NAME. Options: latte components model NAME"
         assert "components NAME" in latte_in_zoo("components").stdout.splitlines()[-1]
 
     def test_an_unknown_kind_suggests_the_nearest(self, latte_in_zoo: LatteProcess) -> None:
@@ -100,9 +100,9 @@ class Everything(Options):
 @pytest.mark.parametrize("name", ["current", "phrases", "image", "evidence", "tiny", "contrastive"])
 def test_a_recipe_with_the_line_of_a_component_is_valid(name: str, tmp_path: Path) -> None:
     registry = load_registry()
-    (one,) = [one for one in registry.all() if one.spec.name == name]
-    rows = [] if name == "tiny" else list(option_rows(registry.options_model(one)))
-    line = in_recipe(one.spec.kind, name, rows)
+    (registered,) = [registered for registered in registry.all() if registered.spec.name == name]
+    rows = [] if name == "tiny" else list(option_rows(registry.options_model(registered)))
+    line = in_recipe(registered.spec.kind, name, rows)
     lines = {
         "dataset": "dataset: {use: folder, root: images, classes: [cup, chair]}",
         "describer": "describer: phrases",

@@ -50,10 +50,10 @@ def latte(
 
 
 def test_a_full_disk_prints_no_traceback(latte: Callable[[str], tuple[int, str]]) -> None:
-    code, said = latte("on_a_full_disk")
+    code, errors = latte("on_a_full_disk")
     assert code == 2
-    assert said.startswith("error: /data/file: no space left on device\n  free some space")
-    assert "Traceback" not in said
+    assert errors.startswith("error: /data/file: no space left on device\n  free some space")
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ def test_a_full_disk_prints_no_traceback(latte: Callable[[str], tuple[int, str]]
 def test_signals_print_one_line_and_give_their_exit_code(
     name: str, number: int, word: str, latte: Callable[[str], tuple[int, str]]
 ) -> None:
-    code, said = latte(name)
+    code, errors = latte(name)
     assert code == 128 + number
-    assert said.splitlines()[-1].startswith(f"{word}. Start the same command again")
+    assert errors.splitlines()[-1].startswith(f"{word}. Start the same command again")
     assert signal.getsignal(number) == signal.SIG_DFL
 
 
 def test_ignored_sighup_stays_ignored(latte: Callable[[str], tuple[int, str]]) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert latte("hung_up") == (0, "")
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, handler)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
@@ -117,12 +117,12 @@ with ended_by_signals():
 
 def test_an_existing_sigterm_handler_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:
         with ended_by_signals() as signals:
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)
     assert (came, signals) == ([signal.SIGTERM], [])
 
 

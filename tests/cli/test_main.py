@@ -124,10 +124,10 @@ def test_a_warning_is_shown_once_whatever_logging_is_set_up(
 ) -> None:
     """A library that logs to the root makes Python show all messages there, too."""
     logger = logging.getLogger("latte")
-    before = logger.handlers, logger.propagate
+    logging_setup = logger.handlers, logger.propagate
     assert latte("warned") == (0, "", "warning: look at this\n")
     assert caplog.messages == []
-    assert (logger.handlers, logger.propagate) == before
+    assert (logger.handlers, logger.propagate) == logging_setup
 
 
 def test_an_unexpected_error_is_reported_as_a_bug_with_traceback(latte: Latte) -> None:
@@ -243,5 +243,5 @@ def test_help_of_the_core_has_at_most_32_lines_of_80_columns(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 32
     assert max(map(len, lines)) <= 80
-    named = {line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()}
-    assert {*COMMANDS} <= named
+    commands = {line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()}
+    assert {*COMMANDS} <= commands

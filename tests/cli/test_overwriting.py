@@ -40,16 +40,16 @@ def test_only_results_of_the_same_kind_are_replaced(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / name
-    command = [str(file) if one == "FILE" else one for one in COMMANDS[name]]
+    command = [str(file) if argument == "FILE" else argument for argument in COMMANDS[name]]
     assert run_command_line(command) == 0, capsys.readouterr().err
     assert run_command_line(command) == 0, capsys.readouterr().err
-    for other in OTHERS:
-        file.write_bytes(other)
+    for content in OTHERS:
+        file.write_bytes(content)
         capsys.readouterr()
         assert run_command_line(command) == 2
-        said = capsys.readouterr().err
-        assert f"{file}: this is another kind of file, and is not overwritten" in said
-        assert file.read_bytes() == other
+        errors = capsys.readouterr().err
+        assert f"{file}: this is another kind of file, and is not overwritten" in errors
+        assert file.read_bytes() == content
     assert run_command_line([*command, "--force"]) == 0
     assert file.read_bytes() not in OTHERS
     file.write_bytes(b"")

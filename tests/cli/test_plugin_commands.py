@@ -39,11 +39,11 @@ def test_help_lists_plugin_commands_separately_without_importing_them(
 ) -> None:
     shown = latte_in_zoo("--help")
     assert shown.returncode == 0
-    own, _, added = shown.stdout.partition("Commands of plugins:")
+    core_commands, _, added = shown.stdout.partition("Commands of plugins:")
     assert "says shout" in added
     assert "says gone" in added
     assert "says run" not in added
-    assert "says" not in own
+    assert "says" not in core_commands
 
 
 def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: LatteProcess) -> None:
@@ -96,8 +96,12 @@ COMMANDS = {
 def test_command_of_a_plugin_that_is_not_installed_names_the_package(
     command: str, package: str, called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = [one for one in entry_points(group=ENTRY_POINT_GROUP) if one.name == "latte"]
-    monkeypatch.setattr(discovery, "entry_points", lambda group: others)
+    entry_points_of_latte = [
+        entry_point
+        for entry_point in entry_points(group=ENTRY_POINT_GROUP)
+        if entry_point.name == "latte"
+    ]
+    monkeypatch.setattr(discovery, "entry_points", lambda group: entry_points_of_latte)
     assert called(command) == (
         f'error: "latte {command}" is a command of the plugin {package}, which is not installed\n'
         f"  pip install {package}\n"
@@ -108,6 +112,6 @@ def test_command_of_a_plugin_that_is_left_out_gives_the_reason(
     called: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_PLUGINS", "")
-    said = called("sweep")
-    assert '"latte sweep" needs latte-benchmarks' in said
-    assert said.endswith("which is blocked\n  left out by LATTE_PLUGINS\n")
+    outcome = called("sweep")
+    assert '"latte sweep" needs latte-benchmarks' in outcome
+    assert outcome.endswith("which is blocked\n  left out by LATTE_PLUGINS\n")

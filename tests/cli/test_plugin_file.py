@@ -140,10 +140,10 @@ def test_each_command_that_uses_recipes_takes_a_file(
 def test_a_bug_in_the_file_names_the_file(latte_runs: TinyRuns) -> None:
     (latte_runs.folder / "my_loss.py").write_text(LOSS.replace("1.0", "unknown"))
     (latte_runs.folder / "recipe.yaml").write_text(recipe_of(latte_runs))
-    said = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_loss.py")
-    assert said.code == 1
-    assert "NameError: name 'unknown' is not defined" in said.err
-    assert said.err.endswith("this is a bug in my_loss.py; the lines above show where.\n")
+    outcome = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_loss.py")
+    assert outcome.code == 1
+    assert "NameError: name 'unknown' is not defined" in outcome.err
+    assert outcome.err.endswith("this is a bug in my_loss.py; the lines above show where.\n")
 
 
 def recipe_of(runs: TinyRuns) -> str:
@@ -154,8 +154,8 @@ def test_a_run_records_the_file_and_is_resumed_with_it(latte_runs: TinyRuns) -> 
     file = latte_runs.folder / "my_loss.py"
     file.write_text(LOSS)
     (latte_runs.folder / "recipe.yaml").write_text(recipe_of(latte_runs))
-    said = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_loss.py")
-    assert said.code == 0, said.err
+    outcome = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_loss.py")
+    assert outcome.code == 0, outcome.err
     (folder,) = (latte_runs.folder / "runs").iterdir()
     run = Run(RunFolder(folder))
     assert run.record.source.plugin == str(file)
@@ -167,8 +167,8 @@ def test_a_run_records_the_file_and_is_resumed_with_it(latte_runs: TinyRuns) -> 
     without = latte_runs.latte("run", saved)
     assert without.code == 2
     assert "--plugin my_loss.py" in without.err
-    again = latte_runs.latte("run", saved, "--plugin", "my_loss.py")
-    assert "train: reused" in again.err
+    repeated = latte_runs.latte("run", saved, "--plugin", "my_loss.py")
+    assert "train: reused" in repeated.err
     file.write_text(LOSS.replace("1.0", "2.0"))
     changed = latte_runs.latte("run", saved, "--plugin", "my_loss.py")
     assert changed.code == 0, changed.err
@@ -191,8 +191,8 @@ def test_a_command_on_a_run_names_the_file_of_its_backbone(latte_runs: TinyRuns)
     file.write_text(example_module("backbone", "MineLoader"))
     recipe = DATASET + RECIPE.replace("wide-margin", "contrastive") + "output: runs\n"
     (latte_runs.folder / "recipe.yaml").write_text(recipe + "backbone: {use: mine}\n")
-    said = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_clip.py")
-    assert said.code == 0, said.err
+    outcome = latte_runs.latte("run", "recipe.yaml", "--plugin", "my_clip.py")
+    assert outcome.code == 0, outcome.err
     (folder,) = (latte_runs.folder / "runs").iterdir()
     predicted = latte_runs.latte("predict", str(folder), "images")
     assert predicted.code == 2

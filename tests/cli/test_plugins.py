@@ -23,15 +23,15 @@ def rows(latte_in_zoo: LatteProcess) -> dict[str, dict[str, Any]]:
 def test_plugins_json_has_states_versions_components_errors_and_tracebacks(
     latte_in_zoo: LatteProcess,
 ) -> None:
-    found = rows(latte_in_zoo)
-    states = {name: plugin["status"] for name, plugin in found.items()}
+    plugin_rows = rows(latte_in_zoo)
+    states = {name: plugin["status"] for name, plugin in plugin_rows.items()}
     assert states["latte-clip"] == states["latte-good"] == "ok"
     assert states["latte-exits"] == "broken"
     assert states["latte-future"] == "incompatible"
-    assert found["latte-good"]["version"] == "1.2"
-    assert found["latte-good"]["specs"][0]["name"] == "hinge"
-    assert found["latte-exits"]["error"] == "SystemExit: 3"
-    assert "plugin.py" in found["latte-unimportable"]["detail"]
+    assert plugin_rows["latte-good"]["version"] == "1.2"
+    assert plugin_rows["latte-good"]["specs"][0]["name"] == "hinge"
+    assert plugin_rows["latte-exits"]["error"] == "SystemExit: 3"
+    assert "plugin.py" in plugin_rows["latte-unimportable"]["detail"]
 
 
 def test_plugins_table_fits_80_columns_and_shows_errors(latte_in_zoo: LatteProcess) -> None:
@@ -99,9 +99,9 @@ def test_new_plugin_needs_a_known_kind_and_a_unique_name(
     rival = latte_in_zoo("plugins", "new", "latte-contrastive", "--kind", "loss")
     assert "latte-my-contrastive" in rival.stderr
     folder = tmp_path / "out"
-    made = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gate", "--output", str(folder))
-    assert made.returncode == 0
-    assert f"python -m pytest {folder}" in made.stdout
+    outcome = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gate", "--output", str(folder))
+    assert outcome.returncode == 0
+    assert f"python -m pytest {folder}" in outcome.stdout
 
 
 def test_check_prints_every_failed_check(latte_in_zoo: LatteProcess) -> None:

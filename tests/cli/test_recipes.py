@@ -48,11 +48,11 @@ def test_show_prints_the_file_or_the_resolved_recipe(latte: Latte) -> None:
     path = shipped_path("demo")
     assert path is not None
     assert latte("recipes show demo")[1] == path.read_text()
-    whole = latte("recipes show demo --resolved")[1]
-    Path("whole.yaml").write_text(whole)
-    again, recipe = (load_recipe(one, load_registry()) for one in (Path("whole.yaml"), path))
-    assert again.resolved == recipe.resolved
-    assert run_folder(again, None) == run_folder(recipe, None)
+    resolved = latte("recipes show demo --resolved")[1]
+    Path("whole.yaml").write_text(resolved)
+    reloaded, recipe = (load_recipe(file, load_registry()) for file in (Path("whole.yaml"), path))
+    assert reloaded.resolved == recipe.resolved
+    assert run_folder(reloaded, None) == run_folder(recipe, None)
 
 
 def test_show_resolved_refuses_parts(latte: Latte) -> None:

@@ -134,6 +134,6 @@ def test_bold_text_escapes_control_characters_and_is_plain_in_a_pipe(
 ) -> None:
     echo("bold", bold=True)
     echo(HOSTILE, bold=True)
-    first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first == "bold"
-    assert second.startswith(ECHOED)
+    first_line, second_line = capsys.readouterr().out.splitlines()[:2]
+    assert first_line == "bold"
+    assert second_line.startswith(ECHOED)

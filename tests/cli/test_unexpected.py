@@ -55,10 +55,10 @@ def test_bug_is_attributed_to_the_code_that_raised_it(
     with pytest.raises(ZeroDivisionError) as raised:
         fails()
     print_unexpected(raised.value)
-    said = capsys.readouterr().err
-    assert "ZeroDivisionError" in said
+    message = capsys.readouterr().err
+    assert "ZeroDivisionError" in message
     line = f"error: this is a bug in {culprit}; please report it with the lines above."
-    assert " ".join(said.split()).endswith(line)
+    assert " ".join(message.split()).endswith(line)
 
 
 def test_plugin_packages_names_installed_plugins_without_latte() -> None:

@@ -52,10 +52,10 @@ def width(interval: Interval) -> float:
 
 
 def test_gain_is_that_of_changed_labels_times_their_share() -> None:
-    found = answered_gain(answered(6, 1, 1, kept=4, kept_right=3), others(0.4, MANY), widening=1.0)
+    gain = answered_gain(answered(6, 1, 1, kept=4, kept_right=3), others(0.4, MANY), widening=1.0)
     paired = paired_gain_interval(6, 1, 8)
     expected = [0.4 * end for end in (paired.value, paired.low, paired.high)]
-    assert [found.value, found.low, found.high] == pytest.approx(expected, abs=1e-6)
+    assert [gain.value, gain.low, gain.high] == pytest.approx(expected, abs=1e-6)
 
 
 def test_answers_about_kept_labels_change_nothing() -> None:
@@ -76,10 +76,10 @@ def test_without_an_answer_about_a_changed_label_each_gain_is_possible() -> None
 
 
 def test_equally_good_models_have_a_gain_of_zero_in_the_interval() -> None:
-    found = answered_gain(answered(5, 5, 2), others(0.5, 50))
-    assert found.value == 0
-    assert found.low == pytest.approx(-found.high)
-    assert found.high > 0
+    gain = answered_gain(answered(5, 5, 2), others(0.5, 50))
+    assert gain.value == 0
+    assert gain.low == pytest.approx(-gain.high)
+    assert gain.high > 0
 
 
 @given(
@@ -92,8 +92,8 @@ def test_equally_good_models_have_a_gain_of_zero_in_the_interval() -> None:
 def test_interval_holds_its_value_and_is_within_the_changed_share(
     won: int, lost: int, neither: int, changed: float, series: int
 ) -> None:
-    found = answered_gain(answered(won, lost, neither, kept=1), others(changed, series))
-    assert -changed <= found.low <= found.value <= found.high <= changed
+    gain = answered_gain(answered(won, lost, neither, kept=1), others(changed, series))
+    assert -changed <= gain.low <= gain.value <= gain.high <= changed
 
 
 def test_more_answers_make_the_interval_narrower() -> None:
@@ -149,11 +149,11 @@ def test_intervals_hold_though_answers_are_about_changed_labels_first() -> None:
         won, lost, neither = (int((asked[was_changed] == value).sum()) for value in (1, -1, 0))
         answers = answered(won, lost, neither, kept=int((~was_changed).sum()))
         unanswered = others(float(share.double().mean()), int(is_other.sum()))
-        found = answered_gain(answers, unanswered, 1.0)
+        gain = answered_gain(answers, unanswered, 1.0)
         paired = paired_gain_interval(won, lost, 60)
-        held += found.low <= truth <= found.high
+        held += gain.low <= truth <= gain.high
         held_by_pairs += paired.low <= truth <= paired.high
-        errors.append(found.value - truth)
+        errors.append(gain.value - truth)
     assert held >= 0.93 * 400
     assert held_by_pairs < 0.7 * 400
     assert abs(sum(errors) / 400) < 0.01

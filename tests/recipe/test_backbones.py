@@ -30,8 +30,8 @@ class Own(BackboneLoader[NoOptions]):
 def registry() -> Registry:
     """Return the installed components and the backbone `own` of another package."""
     spec = ComponentSpec("backbone", "own", f"{__name__}:Own", "for tests")
-    own = Plugin("latte_own", "latte-own", "1", status="ok", specs=(spec,))
-    return Registry([*discover_plugins(), own])
+    plugin = Plugin("latte_own", "latte-own", "1", status="ok", specs=(spec,))
+    return Registry([*discover_plugins(), plugin])
 
 
 def load(folder: Path, text: str, *overrides: str) -> Recipe:
@@ -42,11 +42,11 @@ def load(folder: Path, text: str, *overrides: str) -> Recipe:
 
 def test_short_form_and_named_open_clip_are_the_same_run(tmp_path: Path) -> None:
     short = load(tmp_path, SHORT)
-    named = load(tmp_path, SHORT.replace("{model", "{use: open_clip, model"))
+    long = load(tmp_path, SHORT.replace("{model", "{use: open_clip, model"))
     assert short.backbone.spec.name == "open_clip"
-    assert short.resolved["backbone"] == named.resolved["backbone"]
+    assert short.resolved["backbone"] == long.resolved["backbone"]
     assert {*short.resolved["backbone"]} == {"use", "model", "pretrained"}
-    assert run_hash(short, None) == run_hash(named, None)
+    assert run_hash(short, None) == run_hash(long, None)
 
 
 def test_a_backbone_of_a_plugin_is_named_in_the_resolved_recipe(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_another_component_replaces_the_first_with_its_options(load: Load) -> No
 
 
 def test_lists_are_replaced(load: Load) -> None:
-    assert [one.label for one in control(load, "{labels: [current]}").labels] == ["current"]
+    assert [choice.label for choice in control(load, "{labels: [current]}").labels] == ["current"]
 
 
 def test_null_removes_a_component(load: Load) -> None:
@@ -48,7 +48,7 @@ def test_null_removes_a_component(load: Load) -> None:
 
 def test_learners_replace_the_single_learner(load: Load) -> None:
     learners = "{learners: [{name: a, loss: latte-clip/contrastive}]}"
-    assert [one.name for one in control(load, learners).learners] == ["a"]
+    assert [learner.name for learner in control(load, learners).learners] == ["a"]
 
 
 def test_mistakes_point_into_the_controls(complaints: Complaints) -> None:
@@ -110,8 +110,8 @@ def test_a_control_cannot_set_shared_keys(complaints: Complaints, key: str) -> N
     ],
 )
 def test_unusable_controls(complaints: Complaints, controls: str, message: str) -> None:
-    (found,) = complaints(MINIMAL + f"controls: {controls}\n")
-    assert message in found
+    (complaint,) = complaints(MINIMAL + f"controls: {controls}\n")
+    assert message in complaint
 
 
 @pytest.mark.parametrize("none", ["null", "{}", "{short: null}"])

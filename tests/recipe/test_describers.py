@@ -18,15 +18,15 @@ TWO = MINIMAL + (
 
 def test_a_description_asks_the_first_describer_or_the_named_one(load: Load) -> None:
     recipe = load(TWO.replace("BY", "large"))
-    assert [one.label for one in recipe.describers] == ["phrases", "large"]
+    assert [choice.label for choice in recipe.describers] == ["phrases", "large"]
     assert recipe.asked == {"class": "phrases", "image": "phrases", "group": "large"}
 
 
 def test_naming_the_first_describer_equals_naming_none(load: Load) -> None:
-    named = load(TWO.replace("BY", "phrases"))
+    explicit = load(TWO.replace("BY", "phrases"))
     unnamed = load(TWO.replace(", by: BY", ""))
-    assert named.resolved == unnamed.resolved
-    assert named.descriptions == unnamed.descriptions
+    assert explicit.resolved == unnamed.resolved
+    assert explicit.descriptions == unnamed.descriptions
 
 
 def test_a_single_describer_may_be_named(load: Load) -> None:
@@ -35,16 +35,16 @@ def test_a_single_describer_may_be_named(load: Load) -> None:
     )
     recipe = load(text)
     assert recipe.asked == {"image": "mine"}
-    assert [one["name"] for one in recipe.resolved["describers"]] == ["mine"]
+    assert [describer["name"] for describer in recipe.resolved["describers"]] == ["mine"]
 
 
 @pytest.mark.parametrize("by", ["large", "phrases"])
 def test_the_resolved_recipe_loads_again(load: Load, by: str) -> None:
     recipe = load(TWO.replace("BY", by))
-    again = load(dump_yaml(recipe.resolved))
-    assert again.resolved == recipe.resolved
-    assert again.describers == recipe.describers
-    assert again.descriptions == recipe.descriptions
+    reloaded = load(dump_yaml(recipe.resolved))
+    assert reloaded.resolved == recipe.resolved
+    assert reloaded.describers == recipe.describers
+    assert reloaded.descriptions == recipe.descriptions
     assert recipe.origins["describers.1.model"] == "r.yaml:4"
 
 
@@ -118,14 +118,14 @@ def test_a_control_may_have_no_describer(load: Load, change: str) -> None:
 
 
 def test_a_control_may_replace_several_describers_by_one_and_reverse(load: Load) -> None:
-    one = load(CONTROL.replace("CHANGE", "{describer: phrases, descriptions: [image]}"))
-    assert [choice.label for choice in one.controls["it"].describers] == ["phrases"]
-    several = load(
+    single = load(CONTROL.replace("CHANGE", "{describer: phrases, descriptions: [image]}"))
+    assert [choice.label for choice in single.controls["it"].describers] == ["phrases"]
+    pair = load(
         MINIMAL + "describer: phrases\ndescriptions: [image]\n"
         "controls: {it: {describers: [phrases, {use: remote, model: x}]}}\n"
     )
-    assert [choice.label for choice in several.controls["it"].describers] == ["phrases", "remote"]
-    assert load(dump_yaml(several.resolved)).resolved == several.resolved
+    assert [choice.label for choice in pair.controls["it"].describers] == ["phrases", "remote"]
+    assert load(dump_yaml(pair.resolved)).resolved == pair.resolved
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_mistakes_in_the_options_of_descriptions(
 @pytest.mark.parametrize(("value", "names"), [("phrases", ["phrases"]), ("null", [])])
 def test_set_replaces_all_describers(load: Load, value: str, names: list[str]) -> None:
     recipe = load(TWO.replace("BY", "phrases"), f"describer={value}", "descriptions=[class]")
-    assert [one.label for one in recipe.describers] == names
+    assert [choice.label for choice in recipe.describers] == names
 
 
 def test_set_of_an_option_names_one_of_several_describers(

@@ -55,38 +55,41 @@ def test_a_recipe_merges_its_base_and_its_own_keys(chain: Chain) -> None:
 
 
 def test_run_hash_depends_only_on_the_merged_content(chain: Chain) -> None:
-    whole = chain("name: r\n" + TRAINING + "train: {max_steps: 7}\n")
+    flat = chain("name: r\n" + TRAINING + "train: {max_steps: 7}\n")
     parted = chain("name: r\nextends: base.yaml\ntrain: {max_steps: 7}\n", base=TRAINING)
-    assert whole.resolved == parted.resolved
-    assert run_hash(whole, None) == run_hash(parted, None)
+    assert flat.resolved == parted.resolved
+    assert run_hash(flat, None) == run_hash(parted, None)
     assert run_hash(chain("extends: base.yaml\n", base=TRAINING), None) != run_hash(parted, None)
 
 
 def test_mappings_merge_but_lists_and_other_components_replace(chain: Chain) -> None:
     base = TRAINING + "train: {max_steps: 5, optimizer: {learning_rate: 1.0, weight_decay: 0.5}}\n"
-    own = """\
+    text = """\
 extends: base.yaml
 labels: [current]
 prototypes: {mixer: mean}
 train: {optimizer: {learning_rate: 2.0}}
 """
-    recipe = chain(own, base=base)
-    assert [one.label for one in recipe.labels] == ["current"]
+    recipe = chain(text, base=base)
+    assert [choice.label for choice in recipe.labels] == ["current"]
     assert recipe.resolved["learners"][0]["prototypes"]["mixer"] == "mean"
     assert recipe.resolved["learners"][0]["prototypes"]["momentum"] == 0.99
     assert (recipe.train.max_steps, recipe.train.optimizer.weight_decay) == (5, 0.5)
     assert recipe.train.optimizer.learning_rate == 2.0
-    other = chain("extends: base.yaml\nprototypes: templates\n", base=TRAINING)
-    assert other.resolved["learners"][0]["prototypes"] == {"use": "templates", "refresh": "start"}
+    with_templates = chain("extends: base.yaml\nprototypes: templates\n", base=TRAINING)
+    assert with_templates.resolved["learners"][0]["prototypes"] == {
+        "use": "templates",
+        "refresh": "start",
+    }
 
 
 def test_one_item_of_a_list_is_changed_by_its_name(chain: Chain) -> None:
-    own = """\
+    text = """\
 extends: base.yaml
 descriptions: {group: {size: 8}}
 labels: {frozen: {weight: 0.5}, "1": {use: frozen, name: again}}
 """
-    recipe = chain(own, base=TRAINING)
+    recipe = chain(text, base=TRAINING)
     names = [choice.label for choice in recipe.descriptions]
     assert names == ["class", "image", "group"]
     assert recipe.resolved["descriptions"][2]["size"] == 8
@@ -97,13 +100,13 @@ labels: {frozen: {weight: 0.5}, "1": {use: frozen, name: again}}
 
 
 def test_one_learner_and_one_item_of_a_control_are_changed_by_name(chain: Chain) -> None:
-    own = """\
+    text = """\
 extends: several.yaml
 learners: {b: {prototypes: templates, name: c}}
 controls: {large: {descriptions: {group: {size: 16}}}}
 """
-    several = LEARNERS.replace("}]", "}, {name: b, loss: latte-clip/contrastive}]")
-    recipe = chain(own, several=several, base=TRAINING)
+    two_learners = LEARNERS.replace("}]", "}, {name: b, loss: latte-clip/contrastive}]")
+    recipe = chain(text, several=two_learners, base=TRAINING)
     assert [learner.name for learner in recipe.learners] == ["a", "c"]
     assert recipe.learners[1].prototypes.spec.name == "templates"
     assert recipe.learners[1].loss is not None
@@ -112,9 +115,9 @@ controls: {large: {descriptions: {group: {size: 16}}}}
 
 
 def test_an_unknown_item_of_a_list_is_refused_with_its_line(chain: Chain) -> None:
-    own = "extends: base.yaml\nlabels:\n  forzen: {weight: 2}\n  curent: {weight: 2}\n"
+    text = "extends: base.yaml\nlabels:\n  forzen: {weight: 2}\n  curent: {weight: 2}\n"
     with pytest.raises(RecipeErrors) as caught:
-        chain(own, base=TRAINING)
+        chain(text, base=TRAINING)
     assert [str(error) for error in caught.value.errors] == [
         f"r.yaml:{line} labels.{wrong}: labels is a list without an item {wrong}\n"
         "  Items are counted from 0; its items are 0 to 1. "
@@ -148,21 +151,24 @@ def test_a_name_is_not_inherited_and_requirements_are_joined(chain: Chain) -> No
 
 
 def test_learners_replace_the_single_learner_and_reverse(chain: Chain) -> None:
-    assert [one.name for one in chain(LEARNERS, base=TRAINING).learners] == ["a"]
+    assert [learner.name for learner in chain(LEARNERS, base=TRAINING).learners] == ["a"]
     back = "extends: several.yaml\nprototypes: templates\nloss: latte-clip/contrastive\n"
     recipe = chain(back, several=LEARNERS, base=TRAINING)
-    assert [one.name for one in recipe.learners] == ["main"]
+    assert [learner.name for learner in recipe.learners] == ["main"]
 
 
 def test_describers_replace_the_single_describer(chain: Chain) -> None:
-    own = "extends: base.yaml\ndescribers: [phrases, {use: phrases, name: longer, words: 30}]\n"
-    assert [one.label for one in chain(own, base=TRAINING).describers] == ["phrases", "longer"]
+    text = "extends: base.yaml\ndescribers: [phrases, {use: phrases, name: longer, words: 30}]\n"
+    assert [choice.label for choice in chain(text, base=TRAINING).describers] == [
+        "phrases",
+        "longer",
+    ]
 
 
 def test_controls_are_merged_by_name_and_null_removes_one(chain: Chain) -> None:
     base = TRAINING + "controls: {short: {train: {max_steps: 1}}, other: {labels: [current]}}\n"
-    own = "extends: base.yaml\ncontrols: {other: null, short: {train: {warmup_steps: 2}}}\n"
-    recipe = chain(own, base=base)
+    text = "extends: base.yaml\ncontrols: {other: null, short: {train: {warmup_steps: 2}}}\n"
+    recipe = chain(text, base=base)
     assert [*recipe.controls] == ["short"]
     assert recipe.controls["short"].train.max_steps == 1
     assert recipe.controls["short"].train.warmup_steps == 2
@@ -260,9 +266,9 @@ def test_a_long_chain_of_bases_is_refused(chain: Chain) -> None:
     ["root:x:0:0", "kind: Secret\ndata: {password: root:x:0:0}", "- root:x:0:0", "a: [root:x:0:0"],
 )
 def test_errors_do_not_quote_files_that_are_no_recipes(chain: Chain, secret: str) -> None:
-    said = complaint(chain, "extends: secret.yaml\n", secret=secret)
-    assert "root" not in said
-    assert "is not a recipe" in said or "is not valid YAML" in said
+    message = complaint(chain, "extends: secret.yaml\n", secret=secret)
+    assert "root" not in message
+    assert "is not a recipe" in message or "is not valid YAML" in message
 
 
 def test_a_link_to_another_file_is_refused(chain: Chain, tmp_path: Path) -> None:

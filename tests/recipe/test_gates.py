@@ -18,7 +18,7 @@ def test_a_recipe_has_no_gates_by_default(load: Load) -> None:
 
 def test_gates_keep_order_names_and_options(load: Load) -> None:
     recipe = load(TRAINING + GATES)
-    assert [one.label for one in recipe.gates] == ["refusal", "length", "loops"]
+    assert [gate.label for gate in recipe.gates] == ["refusal", "length", "loops"]
     assert recipe.resolved["gates"][1:] == [
         {"use": "length", "at_least": 3, "at_most": 60},
         {"use": "repetition", "name": "loops", "within": 0.5, "across": 0.25},
@@ -29,8 +29,8 @@ def test_a_control_inherits_or_replaces_gates(load: Load) -> None:
     controls = (
         "controls: {same: {prototypes: templates}, none: {gates: []}, other: {gates: [length]}}\n"
     )
-    found = load(TRAINING + GATES + controls).controls
-    assert [len(found[name].gates) for name in ("same", "none", "other")] == [3, 0, 1]
+    controls_by_name = load(TRAINING + GATES + controls).controls
+    assert [len(controls_by_name[name].gates) for name in ("same", "none", "other")] == [3, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_a_control_inherits_or_replaces_gates(load: Load) -> None:
     ],
 )
 def test_mistakes_in_gates_have_hints(complaints: Complaints, gates: str, message: str) -> None:
-    (found,) = complaints(TRAINING + f"gates: {gates}\n")
-    assert found.startswith("r.yaml:8 gates")
-    assert message in found
+    (complaint,) = complaints(TRAINING + f"gates: {gates}\n")
+    assert complaint.startswith("r.yaml:8 gates")
+    assert message in complaint

@@ -111,8 +111,8 @@ def test_a_mapping_replaces_what_was_there(load: Load) -> None:
 def test_a_short_form_changes_the_only_learner_whatever_its_name(
     load: Load, complaints: Complaints
 ) -> None:
-    one = MINIMAL + "learners: [{name: a, trainable: projections}]\n"
-    (learner,) = load(one, "prototypes.use=templates", "trainable=all").learners
+    single_learner = MINIMAL + "learners: [{name: a, trainable: projections}]\n"
+    (learner,) = load(single_learner, "prototypes.use=templates", "trainable=all").learners
     assert (learner.name, learner.trainable.spec.name) == ("a", "all")
     (message,) = complaints(MINIMAL + LEARNERS, "loss.temperature=1")
     assert message == (
@@ -166,13 +166,13 @@ def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
 def test_mistakes_in_overrides_name_the_override(
     complaints: Complaints, override: str, message: str
 ) -> None:
-    (found,) = complaints(TRAINING, override)
-    assert found.startswith(message)
+    (complaint,) = complaints(TRAINING, override)
+    assert complaint.startswith(message)
 
 
 def test_mistakes_in_overrides_come_after_those_in_the_file(complaints: Complaints) -> None:
-    found = complaints(MINIMAL + "sed: 1\n", "trin.x=1", "seed=x")
-    assert [message.split(":")[0] for message in found] == ["r.yaml", "--set seed", "--set trin"]
+    messages = complaints(MINIMAL + "sed: 1\n", "trin.x=1", "seed=x")
+    assert [message.split(":")[0] for message in messages] == ["r.yaml", "--set seed", "--set trin"]
 
 
 @settings(deadline=None)

@@ -36,12 +36,12 @@ controls:
 
 
 def assert_resolves_to_itself(load: Load, recipe: Recipe) -> None:
-    again = load(dump_yaml(recipe.resolved))
-    assert again.resolved == recipe.resolved
-    assert again.learners == recipe.learners
-    assert again.descriptions == recipe.descriptions
+    reloaded = load(dump_yaml(recipe.resolved))
+    assert reloaded.resolved == recipe.resolved
+    assert reloaded.learners == recipe.learners
+    assert reloaded.descriptions == recipe.descriptions
     for name, control in recipe.controls.items():
-        assert again.controls[name].resolved == control.resolved
+        assert reloaded.controls[name].resolved == control.resolved
         assert_resolves_to_itself(load, control)
 
 

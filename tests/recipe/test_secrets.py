@@ -46,28 +46,28 @@ def test_components_receive_values_of_secret_variables(path: Path) -> None:
 
 def test_the_resolved_recipe_names_secret_variables_only(path: Path) -> None:
     recipe = load(path)
-    kept = dump_yaml(recipe.resolved)
-    assert SECRET not in kept + json.dumps([recipe.resolved, dict(recipe.origins)])
+    stored = dump_yaml(recipe.resolved)
+    assert SECRET not in stored + json.dumps([recipe.resolved, dict(recipe.origins)])
     assert recipe.resolved["dataset"]["root"] == "${HF_TOKEN}/${HERE}"
     assert recipe.resolved["backbone"]["pretrained"] == "${ADDRESS:-none}"
     assert recipe.resolved["dataset"]["classes"][2] == "${HF_TOKEN}"
-    assert "- {use: class" not in kept
-    assert '"{class} ${HF_TOKEN}"' in kept
+    assert "- {use: class" not in stored
+    assert '"{class} ${HF_TOKEN}"' in stored
 
 
 def test_the_resolved_recipe_with_secrets_loads_as_the_same(path: Path) -> None:
     recipe = load(path)
     path.write_text(dump_yaml(recipe.resolved))
-    again = load(path)
-    assert again.resolved == recipe.resolved
-    assert again.dataset.options == recipe.dataset.options
-    assert again.backbone == recipe.backbone
-    assert run_hash(again, None) == run_hash(recipe, None)
+    reloaded = load(path)
+    assert reloaded.resolved == recipe.resolved
+    assert reloaded.dataset.options == recipe.dataset.options
+    assert reloaded.backbone == recipe.backbone
+    assert run_hash(reloaded, None) == run_hash(recipe, None)
 
 
 def test_another_secret_gives_the_same_run_hash(path: Path) -> None:
-    other = load(path, {**ENVIRONMENT, "HF_TOKEN": "another-secret"})
-    assert run_hash(other, None) == run_hash(load(path), None)
+    changed = load(path, {**ENVIRONMENT, "HF_TOKEN": "another-secret"})
+    assert run_hash(changed, None) == run_hash(load(path), None)
 
 
 def test_other_variables_are_stored_expanded(path: Path) -> None:

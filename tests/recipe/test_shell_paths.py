@@ -40,24 +40,24 @@ def resolved(place: Path, registry: Registry, **environment: str) -> dict[str, s
 def test_a_path_from_the_environment_is_relative_to_the_working_directory(
     place: Path, registry: Registry
 ) -> None:
-    found = resolved(place, registry, IMAGES="photos", CLASSES="names.txt")
-    assert found["root"] == str(place / "home" / "photos")
-    assert found["classes"] == str(place / "home" / "names.txt")
+    options = resolved(place, registry, IMAGES="photos", CLASSES="names.txt")
+    assert options["root"] == str(place / "home" / "photos")
+    assert options["classes"] == str(place / "home" / "names.txt")
 
 
 def test_defaults_and_written_paths_are_relative_to_the_recipe(
     place: Path, registry: Registry
 ) -> None:
-    found = resolved(place, registry, SPLIT="val", IMAGES="")
-    assert found["root"] == "photos"
-    assert found["classes"] == "classes.txt"
-    assert found["evaluation"] == "labelled/val"
+    options = resolved(place, registry, SPLIT="val", IMAGES="")
+    assert options["root"] == "photos"
+    assert options["classes"] == "classes.txt"
+    assert options["evaluation"] == "labelled/val"
 
 
 def test_a_model_folder_and_a_weights_file_are_paths(place: Path, registry: Registry) -> None:
-    found = resolved(place, registry, MODEL="local-dir:mine", WEIGHTS="clip.safetensors")
-    assert found["model"] == f"local-dir:{place / 'home' / 'mine'}"
-    assert found["pretrained"] == str(place / "home" / "clip.safetensors")
+    options = resolved(place, registry, MODEL="local-dir:mine", WEIGHTS="clip.safetensors")
+    assert options["model"] == f"local-dir:{place / 'home' / 'mine'}"
+    assert options["pretrained"] == str(place / "home" / "clip.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_run_hash_does_not_depend_on_the_spelling_of_a_path(
 def test_dots_behind_a_link_follow_the_file_system(place: Path, registry: Registry) -> None:
     (place / "elsewhere" / "deep").mkdir(parents=True)
     (place / "home" / "link").symlink_to(place / "elsewhere" / "deep")
-    found = resolved(place, registry, IMAGES="link/..")
-    assert Path(found["root"]).samefile(place / "elsewhere")
+    options = resolved(place, registry, IMAGES="link/..")
+    assert Path(options["root"]).samefile(place / "elsewhere")
 
 
 def test_a_path_variable_in_an_override_is_relative_to_the_working_directory(
@@ -116,7 +116,7 @@ def test_marked_options_are_found_inside_lists_mappings_and_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    whole = str(tmp_path / "a")
+    absolute = str(tmp_path / "a")
     for path in (("inner", "file"), ("files", 0), ("named", "x")):
-        assert with_absolute_path("a", [(0, 1)], types_at([Outer], path)) == whole
+        assert with_absolute_path("a", [(0, 1)], types_at([Outer], path)) == absolute
     assert with_absolute_path("a", [(0, 1)], types_at([Outer], ("word",))) == "a"

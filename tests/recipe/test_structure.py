@@ -33,8 +33,12 @@ def test_a_recipe_may_omit_keys_with_defaults(load: Load) -> None:
 
 def test_a_choice_knows_its_package_and_its_label(load: Load) -> None:
     recipe = load(MINIMAL + "describer: {use: remote, model: x, name: mine}\n")
-    (chosen,) = recipe.describers
-    assert (chosen.distribution, chosen.version, chosen.label) == ("latte-scenes", "1.2", "mine")
+    (describer,) = recipe.describers
+    assert (describer.distribution, describer.version, describer.label) == (
+        "latte-scenes",
+        "1.2",
+        "mine",
+    )
     assert recipe.dataset.label == "folder"
 
 
@@ -82,8 +86,8 @@ def test_learners_exclude_the_keys_of_a_single_one(complaints: Complaints) -> No
     ],
 )
 def test_mistakes_in_learners(complaints: Complaints, learners: str, message: str) -> None:
-    (found,) = complaints(f"{MINIMAL}learners: {learners}\n")
-    assert message in found
+    (complaint,) = complaints(f"{MINIMAL}learners: {learners}\n")
+    assert message in complaint
 
 
 @pytest.mark.parametrize("train", ["{max_steps: 0}", "{max_epochs: 0}"])

@@ -81,8 +81,10 @@ def test_copies_crops_and_bursts_are_series_and_change_no_label(runs: TinyRuns) 
     assert groups(without) == {frozenset({"a.png", "a-copy.png"})}
     for row in labels:
         del row["series"]
-    others = rows(without / "pseudo_labels.csv")
-    assert [{**row, "series": ""} for row in others] == [{**row, "series": ""} for row in labels]
+    unlabelled = rows(without / "pseudo_labels.csv")
+    assert [{**row, "series": ""} for row in unlabelled] == [
+        {**row, "series": ""} for row in labels
+    ]
 
 
 def test_changed_series_repeat_no_training(runs: TinyRuns) -> None:
@@ -107,12 +109,12 @@ def test_near_copies_among_test_images_are_named_and_can_be_left_out(runs: TinyR
     assert evaluated(folder)["near_copies"]["left_out"]
     models = evaluated(folder)["models"]
     assert [model["classifier"]["images"] for model in models[:2]] == [3, 3]
-    said = runs.latte("evaluate", str(folder))
-    assert said.code == 0, said.err
-    assert "1 labelled test image is a near-copy of training images" in said.out + said.err
-    assert " 3 " in said.out
-    said = runs.latte("check", str(folder / "recipe.yaml"))
-    assert "near-copy of training images" in said.err
+    outcome = runs.latte("evaluate", str(folder))
+    assert outcome.code == 0, outcome.err
+    assert "1 labelled test image is a near-copy of training images" in outcome.out + outcome.err
+    assert " 3 " in outcome.out
+    outcome = runs.latte("check", str(folder / "recipe.yaml"))
+    assert "near-copy of training images" in outcome.err
 
 
 def test_check_says_what_counts_near_copies_until_a_run_has_counted_them(runs: TinyRuns) -> None:

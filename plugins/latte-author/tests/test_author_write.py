@@ -38,7 +38,7 @@ def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
     assert files >= {f"{module}/__init__.py", f"tests/test_{module}.py"}
     project = tomllib.loads((tmp_path / f"latte-own-{kind}/pyproject.toml").read_text())["project"]
     assert project["entry-points"]["latte.plugins"] == {module: module}
-    assert any(one.startswith("latte-clip>=") for one in project["dependencies"])
+    assert any(requirement.startswith("latte-clip>=") for requirement in project["dependencies"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

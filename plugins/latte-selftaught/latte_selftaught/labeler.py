@@ -130,11 +130,13 @@ def members(
     factor = (len(learners) + len(encoders)) / max(1, len(learners))
     classifiers = {
         name: Classifier(
-            factor * one.weights, one.owners, None if one.bias is None else factor * one.bias
+            factor * classifier.weights,
+            classifier.owners,
+            None if classifier.bias is None else factor * classifier.bias,
         )
-        for name, one in learners.items()
+        for name, classifier in learners.items()
     }
-    owners = [one.owners for one in learners.values()]
+    owners = [classifier.owners for classifier in learners.values()]
     for name in encoders:
         total = torch.stack([rows[name] for rows in encoder_rows]).sum(dim=0)
         classifiers[name] = Classifier(factor * total, owners[0])

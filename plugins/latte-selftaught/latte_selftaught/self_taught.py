@@ -68,12 +68,12 @@ class ImageAnswers:
     @classmethod
     def of(cls, classes: Tensor, reliabilities: Tensor | None, texts: Tensor) -> ImageAnswers:
         """Return the answers that teach; see `LEAST_NONE`."""
-        given = (classes >= 0).to(texts)
-        given = given if reliabilities is None else given * reliabilities.to(texts)
-        is_none = (classes == len(texts)) & (given > 0)
+        counted = (classes >= 0).to(texts)
+        counted = counted if reliabilities is None else counted * reliabilities.to(texts)
+        is_none = (classes == len(texts)) & (counted > 0)
         if int(is_none.sum()) < LEAST_NONE:
-            given = given.masked_fill(is_none, 0.0)
-        return cls(classes.where(given > 0, -1), given)
+            counted = counted.masked_fill(is_none, 0.0)
+        return cls(classes.where(counted > 0, -1), counted)
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ class _Scores:
     last: Tensor
     """(N,): scores of the last class."""
 
-    def joined(self, other: _Scores, count: int) -> _Scores:
+    def joined(self, block: _Scores, count: int) -> _Scores:
         """Return the `count` best classes of both blocks; `other` has the last class."""
-        values = torch.cat([self.values, other.values], dim=1)
+        values = torch.cat([self.values, block.values], dim=1)
         best = values.topk(min(count, values.shape[1]), dim=1)
-        classes = torch.cat([self.classes, other.classes], dim=1).gather(1, best.indices)
-        return _Scores(best.values, classes, self.total.logaddexp(other.total), other.last)
+        classes = torch.cat([self.classes, block.classes], dim=1).gather(1, best.indices)
+        return _Scores(best.values, classes, self.total.logaddexp(block.total), block.last)
 
 
 def self_taught(
@@ -137,25 +137,27 @@ def self_taught(
         encoders: (N, E): unit features of the images by each encoder, which `useful` has checked.
         advance: called with numbers of images: N in all for the neighbours and each regression.
     """
-    given = ImageAnswers.of(answers, reliabilities, texts)
+    image_answers = ImageAnswers.of(answers, reliabilities, texts)
     features, spaces = centred([images, *encoders])
-    names, has_none = len(texts), bool((given.classes == len(texts)).any())
+    names, has_none = len(texts), bool((image_answers.classes == len(texts)).any())
     classes = names + has_none
     directions = normalize(texts - texts.mean(dim=0), dim=1)
-    taken = (directions @ spaces[0].mean) / spaces[0].length
-    kept = KEEP * names / (names + float(given.reliabilities.sum()))
-    bias = pad(TEXT * kept * (taken - taken.mean()), (0, int(has_none)))
+    text_positions = (directions @ spaces[0].mean) / spaces[0].length
+    text_weight = KEEP * names / (names + float(image_answers.reliabilities.sum()))
+    bias = pad(TEXT * text_weight * (text_positions - text_positions.mean()), (0, int(has_none)))
     text_rows = pad(TEXT * directions, (0, features.shape[1] - texts.shape[1], 0, int(has_none)))
     graph = neighbour_graph(features, advance)
-    examples = [(given.classes, given.reliabilities)]
+    examples = [(image_answers.classes, image_answers.reliabilities)]
     for round_ in range(ROUNDS + 1):
         rows = _regressed(features, text_rows, bias, examples)
         best = STORED + has_none if round_ == ROUNDS else 2
-        scores = _scores(features, rows, bias, given, graph, min(best, classes), advance)
+        scores = _scores(features, rows, bias, image_answers, graph, min(best, classes), advance)
         if round_ < ROUNDS:
-            examples = [examples[0], _own_examples(scores, given, classes)]
-    parts = torch.split(rows[:names], [space.width for space in spaces], dim=1)
-    return Taught(_posterior(scores, names, classes), *_of_new_images(parts, spaces, bias[:names]))
+            examples = [examples[0], _own_examples(scores, image_answers, classes)]
+    model_rows = torch.split(rows[:names], [space.width for space in spaces], dim=1)
+    return Taught(
+        _posterior(scores, names, classes), *_of_new_images(model_rows, spaces, bias[:names])
+    )
 
 
 def centred(models: Sequence[Tensor]) -> tuple[Tensor, list[FeatureMoments]]:
@@ -224,10 +226,10 @@ def _regressed(
         targets += block_targets
         total += block_total
     # With R = TEXT c + B, the square of B alone is penalised.
-    known = RIDGE * text_rows.double() + targets
-    known -= torch.outer(1 / classes + bias.double(), total)
+    right_side = RIDGE * text_rows.double() + targets
+    right_side -= torch.outer(1 / classes + bias.double(), total)
     (rows,) = parallel_map(
-        lambda right: torch.cholesky_solve(right, torch.linalg.cholesky(square)), [known.T]
+        lambda right: torch.cholesky_solve(right, torch.linalg.cholesky(square)), [right_side.T]
     )
     return rows.T.to(features)
 
@@ -236,15 +238,18 @@ def _scores(
     features: Tensor,
     rows: Tensor,
     bias: Tensor,
-    given: ImageAnswers,
+    image_answers: ImageAnswers,
     graph: Tensor,
     best: int,
     advance: Callable[[int], object],
 ) -> _Scores:
     """Return the `best` largest smoothed scores of each image, computed in blocks of classes."""
     count, classes = len(features), len(rows)
-    answered = (given.reliabilities > 0).nonzero().squeeze(1)
-    reliabilities, labels = given.reliabilities[answered].unsqueeze(1), given.classes[answered]
+    answered = (image_answers.reliabilities > 0).nonzero().squeeze(1)
+    reliabilities, labels = (
+        image_answers.reliabilities[answered].unsqueeze(1),
+        image_answers.classes[answered],
+    )
     size = max(1, BLOCK_SCORES // count)
 
     def of_block(start: int) -> _Scores:
@@ -268,15 +273,19 @@ def _scores(
     return joined
 
 
-def _own_examples(scores: _Scores, given: ImageAnswers, classes: int) -> tuple[Tensor, Tensor]:
+def _own_examples(
+    scores: _Scores, image_answers: ImageAnswers, classes: int
+) -> tuple[Tensor, Tensor]:
     """Return the label q (N,) and the weight w (N,) of each image."""
     labels, values = scores.classes[:, 0], scores.values
     margins = values[:, 0] - values[:, -1]
     sure = margins.topk(max(1, int(SURE * len(margins)))).indices
     sizes = labels[sure].bincount(minlength=classes).to(values)
-    several = sizes[sizes > 1]
-    mean = several.mean() if len(several) else values.new_tensor(1.0)
-    weights = TAUGHT * (mean / sizes[labels[sure]]).clamp_max(1) * (1 - given.reliabilities[sure])
+    repeated = sizes[sizes > 1]
+    mean = repeated.mean() if len(repeated) else values.new_tensor(1.0)
+    weights = (
+        TAUGHT * (mean / sizes[labels[sure]]).clamp_max(1) * (1 - image_answers.reliabilities[sure])
+    )
     return labels, torch.zeros_like(margins).index_copy(0, sure, weights)
 
 
@@ -290,11 +299,11 @@ def _posterior(scores: _Scores, names: int, classes: int) -> Posterior:
 
 
 def _of_new_images(
-    parts: Sequence[Tensor], spaces: Sequence[FeatureMoments], bias: Tensor
+    model_rows: Sequence[Tensor], spaces: Sequence[FeatureMoments], bias: Tensor
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the rows and the bias of a classifier of unit features, from rows for directions."""
     rows, bias = [], bias / TEMPERATURE
-    for part, space in zip(parts, spaces, strict=True):
+    for part, space in zip(model_rows, spaces, strict=True):
         rows.append(part / (space.length * TEMPERATURE))
         bias = bias - rows[-1] @ space.mean
     return (*rows,), bias

@@ -27,30 +27,36 @@ def slow_scores(
         for image in says_none:
             trust[image] = 0.0
     classes = names + (len(says_none) >= method.LEAST_NONE)
-    parts, lengths, middles = [], [], []
+    directions, lengths, middles = [], [], []
     for features in [images, *encoders]:
         middle = features.double().mean(dim=0)
         centred = [row - middle for row in features.double()]
         lengths.append(sum(float(row.norm()) for row in centred) / count)
-        parts.append([row / row.norm() for row in centred])
+        directions.append([row / row.norm() for row in centred])
         middles.append(middle)
-    x = torch.stack([torch.cat([part[image] for part in parts]) for image in range(count)])
+    x = torch.stack([torch.cat([part[image] for part in directions]) for image in range(count)])
     mean_text = texts.double().mean(dim=0)
     start = torch.zeros(classes, x.shape[1], dtype=torch.float64)
-    taken = torch.zeros(names, dtype=torch.float64)
+    text_positions = torch.zeros(names, dtype=torch.float64)
     for label in range(names):
         direction = texts[label].double() - mean_text
         direction = direction / direction.norm()
         start[label, : len(direction)] = method.TEXT * direction
-        taken[label] = middles[0] @ direction / lengths[0]
+        text_positions[label] = middles[0] @ direction / lengths[0]
     bias = torch.zeros(classes, dtype=torch.float64)
-    bias[:names] = method.TEXT * method.KEEP * names / (names + sum(trust)) * (taken - taken.mean())
+    bias[:names] = (
+        method.TEXT
+        * method.KEEP
+        * names
+        / (names + sum(trust))
+        * (text_positions - text_positions.mean())
+    )
     graph = slow_graph(x)
-    given = torch.full((count, classes), -1 / classes, dtype=torch.float64)
+    targets = torch.full((count, classes), -1 / classes, dtype=torch.float64)
     for image in range(count):
         if trust[image] > 0:
-            given[image, answers[image]] += 1
-    examples = [(image, given[image], trust[image]) for image in range(count)]
+            targets[image, answers[image]] += 1
+    examples = [(image, targets[image], trust[image]) for image in range(count)]
     taught: list[tuple[int, Tensor, float]] = []
     for _ in range(method.ROUNDS + 1):
         square = method.RIDGE * torch.eye(x.shape[1], dtype=torch.float64)
@@ -61,7 +67,7 @@ def slow_scores(
         rows = start + torch.linalg.solve(square, change).T
         scores = torch.stack(
             [
-                trust[image] * given[image] + (1 - trust[image]) * (rows @ x[image] + bias)
+                trust[image] * targets[image] + (1 - trust[image]) * (rows @ x[image] + bias)
                 for image in range(count)
             ]
         )
@@ -79,9 +85,9 @@ def slow_graph(x: Tensor) -> Tensor:
     for image in range(len(x)):
         cosines = unit @ unit[image]
         cosines[image] = -2
-        for other in cosines.topk(min(method.NEIGHBOURS, len(x) - 1)).indices.tolist():
-            graph[image, other] += cosines[other].clamp_min(0)
-            graph[other, image] += cosines[other].clamp_min(0)
+        for neighbour in cosines.topk(min(method.NEIGHBOURS, len(x) - 1)).indices.tolist():
+            graph[image, neighbour] += cosines[neighbour].clamp_min(0)
+            graph[neighbour, image] += cosines[neighbour].clamp_min(0)
     roots = graph.sum(dim=1).rsqrt()
     return roots.unsqueeze(1) * graph * roots
 
@@ -94,8 +100,8 @@ def slow_examples(smooth: Tensor, trust: Sequence[float]) -> list[tuple[int, Ten
     sure = margins.topk(int(method.SURE * count)).indices.tolist()
     labels = best.indices[:, 0].tolist()
     sizes = [sum(labels[image] == label for image in sure) for label in range(classes)]
-    several = [size for size in sizes if size > 1]
-    mean = sum(several) / len(several)
+    repeated = [size for size in sizes if size > 1]
+    mean = sum(repeated) / len(repeated)
     examples = []
     for image in sure:
         target = torch.full((classes,), -1 / classes, dtype=torch.float64)

@@ -41,18 +41,18 @@ WITH_NONE = given(0, 1, 5, 7, 11, 40)
 
 @pytest.fixture
 def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
+    thread_count = torch.get_num_threads()
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(thread_count)
 
 
-def assert_same(first: Taught, second: Taught) -> None:
+def assert_same(expected: Taught, actual: Taught) -> None:
     """Both have the same bits."""
-    assert torch.equal(first.posterior.labels, second.posterior.labels)
-    assert torch.equal(first.posterior.probabilities, second.posterior.probabilities)
-    assert (first.posterior.none is None) == (second.posterior.none is None)
-    assert torch.equal(first.bias, second.bias)
-    for rows, other_rows in zip(first.rows, second.rows, strict=True):
+    assert torch.equal(expected.posterior.labels, actual.posterior.labels)
+    assert torch.equal(expected.posterior.probabilities, actual.posterior.probabilities)
+    assert (expected.posterior.none is None) == (actual.posterior.none is None)
+    assert torch.equal(expected.bias, actual.bias)
+    for rows, other_rows in zip(expected.rows, actual.rows, strict=True):
         assert torch.equal(rows, other_rows)
 
 
@@ -93,8 +93,8 @@ def test_method_is_its_equations(
 
 
 def test_no_answers_still_label_by_texts_and_neighbours() -> None:
-    named = (TRUE < CLASSES).nonzero().squeeze(1)
-    images, truth = FEATURES[named], TRUE[named]
+    with_class = (TRUE < CLASSES).nonzero().squeeze(1)
+    images, truth = FEATURES[with_class], TRUE[with_class]
     taught = self_taught(images, TEXTS, torch.full_like(truth, -1))
     right = taught.posterior.labels[:, 0] == truth
     zero_shot = (images @ TEXTS.T).argmax(dim=1) == truth
@@ -140,24 +140,26 @@ def test_two_answers_of_none_teach_a_class_without_text() -> None:
 
 def test_order_of_images_is_irrelevant() -> None:
     order = torch.randperm(IMAGES, generator=torch.Generator().manual_seed(0))
-    one = self_taught(FEATURES, TEXTS, WITH_NONE).posterior
-    other = self_taught(FEATURES[order], TEXTS, WITH_NONE[order]).posterior
-    assert torch.equal(one.labels[order], other.labels)
-    torch.testing.assert_close(one.probabilities[order], other.probabilities, rtol=1e-3, atol=1e-5)
+    posterior = self_taught(FEATURES, TEXTS, WITH_NONE).posterior
+    permuted = self_taught(FEATURES[order], TEXTS, WITH_NONE[order]).posterior
+    assert torch.equal(posterior.labels[order], permuted.labels)
+    torch.testing.assert_close(
+        posterior.probabilities[order], permuted.probabilities, rtol=1e-3, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("answers", [NOBODY, WITH_NONE])
 def test_blocks_of_classes_change_no_label(
     monkeypatch: pytest.MonkeyPatch, answers: Tensor
 ) -> None:
-    whole = self_taught(FEATURES, TEXTS, answers).posterior
+    unblocked = self_taught(FEATURES, TEXTS, answers).posterior
     monkeypatch.setattr(method, "BLOCK_SCORES", 2 * IMAGES)
     blocks = self_taught(FEATURES, TEXTS, answers).posterior
-    assert torch.equal(whole.labels, blocks.labels)
-    torch.testing.assert_close(whole.probabilities, blocks.probabilities, rtol=1e-4, atol=1e-6)
-    assert (whole.none is None) == (blocks.none is None)
-    if whole.none is not None and blocks.none is not None:
-        torch.testing.assert_close(whole.none, blocks.none, rtol=1e-4, atol=1e-6)
+    assert torch.equal(unblocked.labels, blocks.labels)
+    torch.testing.assert_close(unblocked.probabilities, blocks.probabilities, rtol=1e-4, atol=1e-6)
+    assert (unblocked.none is None) == (blocks.none is None)
+    if unblocked.none is not None and blocks.none is not None:
+        torch.testing.assert_close(unblocked.none, blocks.none, rtol=1e-4, atol=1e-6)
 
 
 def test_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch, threads: None) -> None:

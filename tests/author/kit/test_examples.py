@@ -43,7 +43,7 @@ def test_example_of_an_interface_runs_from_a_file(kind: Kind, runs: TinyRuns) ->
     text = example_module(kind, class_name_of(kind, "Own"))
     (runs.folder / file).write_text(text, encoding="utf-8")
     (runs.folder / f"{kind}.yaml").write_text(recipe(kind), encoding="utf-8")
-    said = runs.latte("run", f"{kind}.yaml", "--plugin", str(file))
-    assert said.code == 0, said.err
-    assert said.err.startswith(f"{file} has {kind} own\n")
-    assert "report: " in said.out
+    outcome = runs.latte("run", f"{kind}.yaml", "--plugin", str(file))
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.startswith(f"{file} has {kind} own\n")
+    assert "report: " in outcome.out

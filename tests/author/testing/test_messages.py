@@ -23,9 +23,9 @@ class Contract(PseudoLabelerContract):
 def test_options_that_do_not_fit_are_named_with_all_options() -> None:
     with pytest.raises(AssertionError) as raised:
         Contract().build()
-    said = str(raised.value)
-    assert said.startswith("`options` of Contract do not fit StreamOptions: margin: ")
-    assert said.endswith("All options: weight")
+    message = str(raised.value)
+    assert message.startswith("`options` of Contract do not fit StreamOptions: margin: ")
+    assert message.endswith("All options: weight")
 
 
 def test_a_name_of_two_packages_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,9 +34,9 @@ def test_a_name_of_two_packages_is_not_called_missing(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "load_registry", lambda: Registry(plugins))
     with pytest.raises(AssertionError) as raised:
         Contract().registered()
-    said = str(raised.value)
-    assert "installed" not in said
-    assert 'Write "mine/current" or "other/current".' in said
+    message = str(raised.value)
+    assert "installed" not in message
+    assert 'Write "mine/current" or "other/current".' in message
 
 
 def test_a_missing_plugin_is_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +79,9 @@ class HeavyContract(ForgetfulContract):
 def test_a_labeler_that_cannot_resume_learns_which_methods_are_called(tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as raised:
         ForgetfulContract().test_a_stopped_run_goes_on_with_the_same_labels(tmp_path)
-    said = str(raised.value)
-    assert "does not call on_epoch_start() again" in said
-    assert "AttributeError: 'Forgetful' object has no attribute 'scale'" in said
+    message = str(raised.value)
+    assert "does not call on_epoch_start() again" in message
+    assert "AttributeError: 'Forgetful' object has no attribute 'scale'" in message
 
 
 def test_weights_outside_the_range_are_shown_in_full(tmp_path: Path) -> None:

@@ -42,9 +42,11 @@ def test_state_that_is_not_restored_is_found(
         pass
 
     monkeypatch.setattr(MomentumPrototypes, "load_state", forget)
-    whole = latte_runs.run(RECIPE, output="whole")
+    uninterrupted = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"step 3 these differ: .*prototypes\.safetensors"):
-        Contract().test_resume_after_a_stopped_step_gives_identical_results(latte_runs, whole)
+        Contract().test_resume_after_a_stopped_step_gives_identical_results(
+            latte_runs, uninterrupted
+        )
 
 
 def test_use_of_test_labels_is_found(latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,9 +57,9 @@ def test_use_of_test_labels_is_found(latte_runs: TinyRuns, monkeypatch: pytest.M
         start(self, replace(known, class_features=known.class_features[list(order)]))
 
     monkeypatch.setattr(MomentumPrototypes, "start", peek)
-    whole = latte_runs.run(RECIPE, output="whole")
+    uninterrupted = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"with other labels these differ: .*prototypes"):
-        Contract().test_labels_of_test_images_do_not_change_training(latte_runs, whole)
+        Contract().test_labels_of_test_images_do_not_change_training(latte_runs, uninterrupted)
     assert place.exists(), "the folders have their names again"
 
 
@@ -85,16 +87,16 @@ def test_a_backbone_whose_features_depend_on_earlier_steps_is_found(
         return normalize(encode(self, pixels + 0.1 * next(calls)), dim=1)
 
     monkeypatch.setattr(OpenClipBackbone, "encode_images", drift)
-    whole = runs.run(BackboneRuns.recipe, output="whole")
+    uninterrupted = runs.run(BackboneRuns.recipe, output="whole")
     with pytest.raises(AssertionError, match=r"step 3 these differ: .*model"):
-        BackboneRuns().test_resume_after_a_stopped_step_gives_identical_results(runs, whole)
+        BackboneRuns().test_resume_after_a_stopped_step_gives_identical_results(runs, uninterrupted)
 
 
 def test_a_recipe_with_its_own_backbone_gets_the_dataset_only(latte_runs: TinyRuns) -> None:
     (latte_runs.folder / "clip").rename(latte_runs.folder / "own")
-    found = latte_runs.check(BackboneRuns.recipe)
-    assert found["backbone"]["model"] == "local-dir:own"
-    assert found["dataset"]["root"] == "images"
+    recipe = latte_runs.check(BackboneRuns.recipe)
+    assert recipe["backbone"]["model"] == "local-dir:own"
+    assert recipe["dataset"]["root"] == "images"
     with pytest.raises(AssertionError, match='the key "backbone" is missing'):
         latte_runs.check(DATASET + RECIPE)
 

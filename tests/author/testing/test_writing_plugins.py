@@ -27,9 +27,9 @@ ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/writing-plugins.md").read_text(encoding="utf-8").split("## Commands")[0]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 FILES = {
-    found[1]: text
+    heading[1]: text
     for _, text in BLOCKS
-    if (found := re.match(r"# (\S+\.(?:py|toml|yaml))\n", text))
+    if (heading := re.match(r"# (\S+\.(?:py|toml|yaml))\n", text))
 }
 PLUGIN = {"pyproject.toml", "latte_colours.py", "tests/test_colours.py", "colours.yaml"}
 LATTE = ("-c", "from latte.cli.main import main; main()")
@@ -46,9 +46,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_code_block_is_tested() -> None:
-    named = [text for kind, text in BLOCKS if kind != "console"]
-    assert len(named) == len(FILES)
-    tested = {one.module for one in ExampleContract.__subclasses__()}
+    tested_blocks = [text for kind, text in BLOCKS if kind != "console"]
+    assert len(tested_blocks) == len(FILES)
+    tested = {contract.module for contract in ExampleContract.__subclasses__()}
     assert {name.removesuffix(".py") for name in FILES.keys() - PLUGIN} == tested
 
 
@@ -93,10 +93,10 @@ class ExampleContract(ComponentContract):
         monkeypatch.delitem(sys.modules, self.module, raising=False)
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        own = [one for one in vars(import_module(self.module)).values() if inspect.isclass(one)]
-        own = [one for one in own if one.__module__ == self.module]
-        models = [one for one in own if issubclass(one, Options)]
-        (component,) = (one for one in own if issubclass(one, Component))
+        classes = [cls for cls in vars(import_module(self.module)).values() if inspect.isclass(cls)]
+        classes = [cls for cls in classes if cls.__module__ == self.module]
+        models = [cls for cls in classes if issubclass(cls, Options)]
+        (component,) = (cls for cls in classes if issubclass(cls, Component))
         return component, models[0]() if models else NoOptions()
 
 

@@ -90,10 +90,10 @@ class Halved(SmallBackbone):
     """Saves in half precision."""
 
     def save(self, folder: Path) -> None:
-        whole = self.model
+        model = self.model
         self.model = self.fork().model.half()
         super().save(folder)
-        self.model = whole
+        self.model = model
 
 
 class Recomputing(SmallBackbone):

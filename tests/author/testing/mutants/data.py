@@ -38,7 +38,7 @@ def dataset(**changes: Any) -> Mutant:
 
 def training(images: Any) -> Any:
     """Return a method with the result of `images` for each training image."""
-    return lambda self: [images(one) for one in ImageFolderDataset.training_images(self)]
+    return lambda self: [images(image) for image in ImageFolderDataset.training_images(self)]
 
 
 class Tagged(ImageReference):
@@ -68,7 +68,7 @@ MUTANTS: Mutants = {
             class_sentences=({"a cat": 1.0}, {"a dog": 0.0})
         ),
         "training_images_carry_no_label": dataset(
-            training_images=training(lambda one: Tagged(one.id, one.path))
+            training_images=training(lambda image: Tagged(image.id, image.path))
         ),
         "training_images_are_sorted_by_id": dataset(
             training_images=lambda self: ImageFolderDataset.training_images(self)[::-1]
@@ -77,21 +77,21 @@ MUTANTS: Mutants = {
             evaluation_images=lambda self: [LabelledImage(self.training_images()[0], 0)]
         ),
         "ids_stay_when_the_folder_moves": dataset(
-            training_images=training(lambda one: ImageReference(str(one.path), one.path))
+            training_images=training(lambda image: ImageReference(str(image.path), image.path))
         ),
         "images_can_be_read": dataset(
-            training_images=training(lambda one: ImageReference(one.id, one.path / "gone"))
+            training_images=training(lambda image: ImageReference(image.id, image.path / "gone"))
         ),
         "labels_are_class_indices": dataset(
             evaluation_images=lambda self: [
-                replace(one, label=one.label + 1)
-                for one in ImageFolderDataset.evaluation_images(self)
+                replace(image, label=image.label + 1)
+                for image in ImageFolderDataset.evaluation_images(self)
             ]
         ),
     },
     ImageAugmentationContract: {
         "views_are_bytes_of_the_size_of_the_tower": mutant(
-            Stripes, view=lambda self, *given: Stripes.view(self, *given).permute(1, 2, 0)
+            Stripes, view=lambda self, *arguments: Stripes.view(self, *arguments).permute(1, 2, 0)
         ),
         "equal_generators_give_equal_views_in_all_threads": mutant(
             Stripes, view=lambda self, image, size, _: Stripes.view(self, image, size, Random())

@@ -58,14 +58,16 @@ class Shout(Describer[ShoutOptions]):
         return f"shout-1 loud={self.options.loud}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        return [echo(one).upper() if self.options.loud else echo(one) for one in requests]
+        return [
+            echo(request).upper() if self.options.loud else echo(request) for request in requests
+        ]
 
 
 class Sober(Gate[NoOptions]):
     """Holds back long texts."""
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        return ["it is long" if len(one.text) > 60 else None for one in texts]
+        return ["it is long" if len(gated.text) > 60 else None for gated in texts]
 
 
 def fail(*_: Any) -> Any:
@@ -78,38 +80,41 @@ def needs_one(_: Echo, requests: Sequence[DescribeRequest]) -> list[str]:
 
 def remembering(gate: Any, texts: Sequence[GatedText], _: GateSubject) -> list[str | None]:
     seen: set[str] = gate.__dict__.setdefault("seen", set())
-    verdicts = ["seen before" if one.text in seen else None for one in texts]
-    seen.update(one.text for one in texts)
+    verdicts = ["seen before" if gated.text in seen else None for gated in texts]
+    seen.update(gated.text for gated in texts)
     return [*verdicts]
 
 
 def compared(_: Sober, texts: Sequence[GatedText], __: GateSubject) -> list[str | None]:
-    longest = max(len(one.text) for one in texts)
-    return ["the longest" if len(one.text) == longest else None for one in texts]
+    longest = max(len(gated.text) for gated in texts)
+    return ["the longest" if len(gated.text) == longest else None for gated in texts]
 
 
 def without_copies(_: Sober, texts: Sequence[GatedText], __: GateSubject) -> list[str | None]:
-    written = [one.text for one in texts]
+    written = [gated.text for gated in texts]
     return ["a copy" if text in written[:place] else None for place, text in enumerate(written)]
 
 
 MUTANTS: Mutants = {
     DescriberContract: {
         "there_is_one_text_for_each_request": mutant(
-            Echo, describe=lambda _, requests: [*{one.prompt: "" for one in requests}]
+            Echo, describe=lambda _, requests: [*{request.prompt: "" for request in requests}]
         ),
         "texts_do_not_depend_on_the_batch_or_its_order": mutant(
             Echo, describe=lambda _, requests: sorted(map(echo, requests))
         ),
         "an_empty_batch_gets_no_texts": mutant(Echo, describe=needs_one),
         "there_is_one_choice_for_each_request": mutant(
-            Echo, choose=lambda _, requests: [Choice((1.0,) * len(one.options)) for one in requests]
+            Echo,
+            choose=lambda _, requests: [
+                Choice((1.0,) * len(request.options)) for request in requests
+            ],
         ),
         "choices_do_not_depend_on_the_batch_or_its_order": mutant(
             Echo,
             choose=lambda _, requests: [
-                one.choice([1.0 + place * at for at in range(len(one.letters))])
-                for place, one in enumerate(requests)
+                request.choice([1.0 + place * index for index in range(len(request.letters))])
+                for place, request in enumerate(requests)
             ],
         ),
         "no_choices_are_made_for_an_empty_batch": mutant(Echo, describe=needs_one),
@@ -125,10 +130,12 @@ MUTANTS: Mutants = {
         "a_request_may_hold_max_images": mutant(
             Echo,
             max_images=4,
-            describe=lambda _, requests: [image.key for one in requests for image in one.images],
+            describe=lambda _, requests: [
+                image.key for request in requests for image in request.images
+            ],
         ),
         "a_request_may_have_no_image": mutant(
-            Echo, describe=lambda _, requests: [one.images[0].key for one in requests]
+            Echo, describe=lambda _, requests: [request.images[0].key for request in requests]
         ),
         "it_can_be_closed": mutant(Echo, close=fail),
         "an_unreadable_image_gets_no_text": mutant(Looking, ignored=(OSError,)),

@@ -28,15 +28,16 @@ class ClassNames(Reporter[NoOptions]):
         return [path]
 
 
-def says_yes_about_many_images(_: Sure, given: Evidence) -> Verdict:
-    known: Any = "yes" if len(given.labels) > 100 else None
-    return Verdict(1.0, "of the images", names_known=known)
+def says_yes_about_many_images(_: Sure, evidence: Evidence) -> Verdict:
+    names_known: Any = "yes" if len(evidence.labels) > 100 else None
+    return Verdict(1.0, "of the images", names_known=names_known)
 
 
 def signal(value: Callable[[Evidence], Any]) -> Mutant:
     """Return a guard whose signal `value` may be invalid."""
     return mutant(
-        Sure, judge=lambda _, given: Verdict(1.0, "of a signal", {"signal": float(value(given))})
+        Sure,
+        judge=lambda _, evidence: Verdict(1.0, "of a signal", {"signal": float(value(evidence))}),
     )
 
 
@@ -50,9 +51,9 @@ def before_report(action: Callable[[RunResults], Any]) -> Mutant:
     return mutant(ClassNames, report=report)
 
 
-def spread(given: Evidence) -> float:
+def spread(evidence: Evidence) -> float:
     """Return 1 for one image; else divide by the spread, which is 0 for identical images."""
-    rows = given.image_features
+    rows = evidence.image_features
     return 1.0 if len(rows) == 1 else 1 / float((rows - rows[0]).abs().max())
 
 
@@ -73,20 +74,24 @@ def unlock(reporter: ClassNames) -> None:
 
 MUTANTS: Mutants = {
     GuardContract: {
-        "a_verdict_is_valid": mutant(Sure, judge=lambda _, given: Verdict(1.1, "of the images")),
+        "a_verdict_is_valid": mutant(Sure, judge=lambda _, evidence: Verdict(1.1, "of the images")),
         "a_trained_candidate_is_taken_whole_or_not_at_all": mutant(
-            Sure, judge=lambda _, given: Verdict(0.5, "half of it is enough")
+            Sure, judge=lambda _, evidence: Verdict(0.5, "half of it is enough")
         ),
         "corrected_images_are_judged": signal(
-            lambda given: (
-                1.0 if given.corrections is None else torch.log((given.corrections >= 0).sum() - 1)
+            lambda evidence: (
+                1.0
+                if evidence.corrections is None
+                else torch.log((evidence.corrections >= 0).sum() - 1)
             )
         ),
         "many_images_are_judged": mutant(Sure, judge=says_yes_about_many_images),
-        "one_image_is_judged": signal(lambda given: given.image_features.var(dim=0).mean()),
+        "one_image_is_judged": signal(lambda evidence: evidence.image_features.var(dim=0).mean()),
         "identical_images_are_judged": signal(spread),
         "verdicts_are_deterministic": signal(lambda _: next(NUMBERS)),
-        "the_evidence_is_left_as_it_is": signal(lambda given: given.image_features.mul_(2).sum()),
+        "the_evidence_is_left_as_it_is": signal(
+            lambda evidence: evidence.image_features.mul_(2).sum()
+        ),
     },
     ReporterContract: {
         "it_writes_into_the_run_folder_alone": before_report(lambda _: Path("log.txt").touch()),

@@ -45,7 +45,7 @@ def frozen(**changes: Any) -> Mutant:
 
 def streams(change: Callable[[LabelStream], LabelStream]) -> Callable[..., list[LabelStream]]:
     """Return a method `assign` of the labeler `frozen` that changes its streams."""
-    return lambda *given: [change(one) for one in FrozenLabeler.assign(*given)]
+    return lambda *arguments: [change(stream) for stream in FrozenLabeler.assign(*arguments)]
 
 
 class Opinion(FrozenLabeler):
@@ -89,7 +89,7 @@ def updates(change: Callable[[Tensor], Tensor]) -> Callable[..., None]:
 
     def update(prototypes: MomentumPrototypes, supervisions: Sequence[Supervision]) -> None:
         MomentumPrototypes.update(prototypes, supervisions)
-        if any(bool(one.stream.weights.any()) for one in supervisions):
+        if any(bool(supervision.stream.weights.any()) for supervision in supervisions):
             prototypes._prototypes = change(prototypes._prototypes)
 
     return update
@@ -132,8 +132,8 @@ class Trusting(MomentumPrototypes):
 def loss(change: Callable[[Tensor, Tensor, Supervision, Tensor], Tensor]) -> Mutant:
     """Return a loss `change(value, image_features, supervision, logit_scale)`."""
 
-    def call(contrastive: ContrastiveLoss, *given: Any) -> Tensor:
-        return change(ContrastiveLoss.__call__(contrastive, *given), *given)
+    def call(contrastive: ContrastiveLoss, *arguments: Any) -> Tensor:
+        return change(ContrastiveLoss.__call__(contrastive, *arguments), *arguments)
 
     return mutant(ContrastiveLoss, __call__=call)
 
@@ -141,30 +141,30 @@ def loss(change: Callable[[Tensor, Tensor, Supervision, Tensor], Tensor]) -> Mut
 def with_given(change: Callable[..., tuple[Tensor, Supervision, Tensor]]) -> Mutant:
     """Return the contrastive loss of `change(image_features, supervision, logit_scale)`."""
 
-    def call(contrastive: ContrastiveLoss, *given: Any) -> Tensor:
-        return ContrastiveLoss.__call__(contrastive, *change(*given))
+    def call(contrastive: ContrastiveLoss, *arguments: Any) -> Tensor:
+        return ContrastiveLoss.__call__(contrastive, *change(*arguments))
 
     return mutant(ContrastiveLoss, __call__=call)
 
 
-def unweighted(images: Tensor, given: Supervision, scale: Tensor) -> tuple[Any, ...]:
-    full = replace(given.stream, weights=torch.ones_like(given.stream.weights))
-    return images, replace(given, stream=full), scale
+def unweighted(images: Tensor, supervision: Supervision, scale: Tensor) -> tuple[Any, ...]:
+    full = replace(supervision.stream, weights=torch.ones_like(supervision.stream.weights))
+    return images, replace(supervision, stream=full), scale
 
 
 class WithTemperature(ContrastiveLoss):
     """Has a parameter that `parameters` does not return."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.temperature = nn.Parameter(torch.ones(()))
 
 
 def draw_weight(_: Projections, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-    chosen = backbone.train_only("projections")
-    for parameter in chosen.values():
+    parameters = backbone.train_only("projections")
+    for parameter in parameters.values():
         parameter.data.add_(0.1 * next(NUMBERS))
-    return chosen
+    return parameters
 
 
 def merge_wrongly(_: Projections, backbone: Backbone) -> None:
@@ -175,14 +175,14 @@ def merge_wrongly(_: Projections, backbone: Backbone) -> None:
 MUTANTS: Mutants = {
     PseudoLabelerContract: {
         "streams_are_well_formed": frozen(
-            assign=streams(lambda one: replace(one, weights=1.5 * one.weights))
+            assign=streams(lambda stream: replace(stream, weights=1.5 * stream.weights))
         ),
         "labels_are_deterministic": frozen(
-            assign=streams(lambda one: replace(one, weights=one.weights / next(NUMBERS)))
+            assign=streams(lambda stream: replace(stream, weights=stream.weights / next(NUMBERS)))
         ),
         "labels_belong_to_images": frozen(
-            assign=lambda self, batch, *given: FrozenLabeler.assign(
-                self, replace(batch, indices=torch.arange(len(batch.indices))), *given
+            assign=lambda self, batch, *arguments: FrozenLabeler.assign(
+                self, replace(batch, indices=torch.arange(len(batch.indices))), *arguments
             )
         ),
         "labels_and_classifiers_fit_well_separated_classes": mutant(
@@ -222,11 +222,14 @@ MUTANTS: Mutants = {
         ),
         "steps_keep_the_classifier_whole": momentum(update=updates(torch.zeros_like)),
         "samples_of_weight_zero_do_no_harm": momentum(
-            update=lambda self, given: MomentumPrototypes.update(
+            update=lambda self, supervisions: MomentumPrototypes.update(
                 self,
                 [
-                    replace(one, stream=replace(one.stream, weights=one.stream.weights + 1))
-                    for one in given
+                    replace(
+                        supervision,
+                        stream=replace(supervision.stream, weights=supervision.stream.weights + 1),
+                    )
+                    for supervision in supervisions
                 ],
             )
         ),
@@ -244,18 +247,22 @@ MUTANTS: Mutants = {
     LossContract: {
         "it_is_a_finite_scalar": loss(lambda value, *_: value.unsqueeze(0)),
         "images_get_gradient": with_given(
-            lambda images, given, scale: (images.detach() + 0 * images, given, scale)
+            lambda images, supervision, scale: (images.detach() + 0 * images, supervision, scale)
         ),
         "every_parameter_of_the_loss_trains": replaced(ContrastiveLoss, WithTemperature),
         "it_says_what_the_prototypes_lack": with_given(
-            lambda images, given, scale: (images, replace(given, targets=images.detach()), scale)
+            lambda images, supervision, scale: (
+                images,
+                replace(supervision, targets=images.detach()),
+                scale,
+            )
         ),
         "the_order_of_the_batch_does_not_matter": loss(
             lambda value, images, *_: value + 0.01 * images[0, 0]
         ),
         "a_sample_of_weight_zero_does_not_count": with_given(unweighted),
         "a_batch_without_weight_is_finite": loss(
-            lambda value, _, given, __: value / given.stream.weights.sum()
+            lambda value, _, supervision, __: value / supervision.stream.weights.sum()
         ),
     },
     TrainableContract: {
