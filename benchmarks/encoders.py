@@ -38,7 +38,7 @@ _ANSWERS = {"1 per class": 1, "5 per class": 5}
 
 
 @dataclass(frozen=True)
-class Labels:
+class EncoderLabels:
     """Labels of own and of unseen images."""
 
     own: Tensor
@@ -112,7 +112,7 @@ def gains(encoded: EncodedSet, folder: Folder) -> dict[str, EncoderGain]:
 
 
 @torch.no_grad()
-def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
+def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> EncoderLabels:
     """Return the labels of latte's default labeler, with one encoder or without."""
     own_parts = encoded.parts(folder.own.features)
     unseen_parts = encoded.parts(folder.test.features)
@@ -133,10 +133,10 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> Labels:
     features = [unseen_parts[ALONE if name == LEARNER else name] for name in outcome.classifiers]
     similarities = mean_similarities([*outcome.classifiers.values()], features)
     labeler = cast("TransductiveLabeler[Any]", method.labelers["transductive"])
-    return Labels(outcome.labels, similarities.argmax(dim=1), labeler.encoder_weights)
+    return EncoderLabels(outcome.labels, similarities.argmax(dim=1), labeler.encoder_weights)
 
 
-def gain(folder: Folder, labels: Labels, weight: float) -> EncoderGain:
+def gain(folder: Folder, labels: EncoderLabels, weight: float) -> EncoderGain:
     """Return the gains of `labels` over zero-shot CLIP."""
     counted = torch.ones_like(folder.own.labels, dtype=torch.bool)
     if folder.corrections is not None:

@@ -56,7 +56,7 @@ class GainCell:
 
 
 @dataclass(frozen=True)
-class Sample:
+class GainSample:
     """A draw of a set; with mistaken answers, its gain must be measured as less."""
 
     name: str
@@ -71,7 +71,7 @@ class Sample:
         return self.draw.gain * (1 - self.wrong - self.wrong / others)
 
 
-Samples = Mapping[GainCell, Sequence[Sample]]
+Samples = Mapping[GainCell, Sequence[GainSample]]
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def main(arguments: Sequence[str]) -> None:
         torch.set_flush_denormal(False)
 
 
-def _samples(options: argparse.Namespace) -> dict[GainCell, list[Sample]]:
+def _samples(options: argparse.Namespace) -> dict[GainCell, list[GainSample]]:
     """Return the samples of all sets, draws and plans."""
     sets = load_sets(options)
-    samples: dict[GainCell, list[Sample]] = {}
+    samples: dict[GainCell, list[GainSample]] = {}
     for labelled, draw, in_series, plan in product(
         sets, range(options.draws), (False, True), options.plan or PLANS
     ):
@@ -137,7 +137,7 @@ def _samples(options: argparse.Namespace) -> dict[GainCell, list[Sample]]:
 
 def measured(
     labelled: LabelledSet, draw: int, cell: GainCell, options: argparse.Namespace
-) -> Iterator[tuple[GainCell, Sample]]:
+) -> Iterator[tuple[GainCell, GainSample]]:
     """Yield the samples of one draw of a set by number of answers."""
     name, plan, in_series, wrong = labelled.name, cell.plan, cell.in_series, options.wrong
     seeds = (crc32(f"{name}{draw}{part}".encode()) for part in (in_series, f"{plan}{wrong}"))
@@ -145,7 +145,7 @@ def measured(
     for found in draws(folder, plan, sorted(options.answers), next(seeds), wrong):
         number = int((found.given >= 0).sum())
         if bool(found.is_other.any()):
-            yield GainCell(plan, in_series, number), Sample(name, plan, found, wrong)
+            yield GainCell(plan, in_series, number), GainSample(name, plan, found, wrong)
 
 
 def print_samples(samples: Samples) -> None:
@@ -162,7 +162,7 @@ def print_samples(samples: Samples) -> None:
     say(table(["", "draws", "gain", "due", *parts], rows))
 
 
-def _row(name: str, samples: Sequence[Sample], factors: Mapping[str, float]) -> list[str]:
+def _row(name: str, samples: Sequence[GainSample], factors: Mapping[str, float]) -> list[str]:
     before = errors(samples, lambda sample: estimate_before(sample.draw))
     now = errors(samples, lambda sample: estimate(sample.draw, factors[sample.name]))
     gains = (mean(sample.draw.gain for sample in samples), mean(sample.due for sample in samples))
@@ -191,7 +191,7 @@ def estimate(draw: Draw, widening: float = WIDENING) -> Interval:
 
 
 def errors(
-    samples: Sequence[Sample], estimate_of: Callable[[Sample], Interval | None]
+    samples: Sequence[GainSample], estimate_of: Callable[[GainSample], Interval | None]
 ) -> Errors | None:
     """Return the errors of an estimate; None if it measures none of the samples."""
     pairs = [
@@ -232,7 +232,7 @@ def chosen(samples: Samples, names: Sequence[str]) -> float:
     """Return the smallest factor that holds 95 % of the gains of each cell on the sets `names`."""
     cells = [[sample for sample in cell if sample.name in names] for cell in samples.values()]
 
-    def held(factor: float, cell: Sequence[Sample]) -> float:
+    def held(factor: float, cell: Sequence[GainSample]) -> float:
         return mean(holds(estimate(sample.draw, factor), sample.due) for sample in cell)
 
     def is_enough(factor: float) -> bool:

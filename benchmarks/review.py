@@ -25,7 +25,7 @@ from benchmarks.measuring import say, table, table_row
 from latte.evaluate.confidence_sequence import log_wealth
 
 Numbers = NDArray[np.float64]
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 _REJECTED = math.log(2 / 0.05)
 _Z = 1.96
@@ -39,10 +39,10 @@ class Case:
     """One folder: labels of N images by both models, and true labels."""
 
     name: str
-    truth: Rows
-    zero_shot: Rows
-    adapted: Rows
-    series: Rows
+    truth: RowIndices
+    zero_shot: RowIndices
+    adapted: RowIndices
+    series: RowIndices
     """(N,): number of each image's series; images of a series have one true label."""
 
     @property
@@ -50,7 +50,7 @@ class Case:
         """True (N,) where the models disagree."""
         return np.asarray(self.zero_shot != self.adapted)
 
-    def values(self, answers: Rows) -> Numbers:
+    def values(self, answers: RowIndices) -> Numbers:
         """Return each image's part of the gain (N,), if `answers` (N,) are the true labels."""
         right = [
             (labels == answers).astype(np.float64) for labels in (self.adapted, self.zero_shot)
@@ -113,7 +113,7 @@ def _growth(values: Numbers) -> float:
     return float(np.log1p(shares * values * np.sign(values.mean())).mean(axis=1).max())
 
 
-def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
+def _answers(case: Case, errors: float, random: np.random.Generator) -> RowIndices:
     """Return a reviewer's labels; a wrong one is the label of either model or of neither.
 
     The labels of a series are all right, or all wrong in the same way.
@@ -125,7 +125,7 @@ def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
     return np.where(errs, options[chosen_options, np.arange(len(case.truth))], case.truth)
 
 
-def _asked(series: Rows) -> Rows:
+def _asked(series: RowIndices) -> RowIndices:
     """Return the number of answers (m,) that images of these series (m,) need, in their order."""
     is_first = np.zeros(len(series), dtype=np.int64)
     is_first[np.unique(series, return_index=True)[1]] = 1
@@ -141,7 +141,7 @@ def _covers(drawn: Numbers, size: int, mean: float) -> bool:
     )
 
 
-def _decided(drawn: Numbers, answer_counts: Rows, size: int) -> tuple[float, int]:
+def _decided(drawn: Numbers, answer_counts: RowIndices, size: int) -> tuple[float, int]:
     """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign.
 
     `answer_counts` is the number of answers for each number of drawn images.
@@ -190,7 +190,9 @@ def _case(name: str, method: FolderMethod, folder: Folder, largest: int, seed: i
     return Case(name, truth, frozen, adapted, series)
 
 
-def made_series(labels: Sequence[Rows], largest: int, random: np.random.Generator) -> Rows:
+def made_series(
+    labels: Sequence[RowIndices], largest: int, random: np.random.Generator
+) -> RowIndices:
     """Return series (N,) of 1 to `largest` images; `labels` (N,) are the true ones and the models'.
 
     Images of a series have the same true label. They have the same labels by both models, too,

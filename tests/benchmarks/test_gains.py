@@ -47,7 +47,7 @@ def test_left_out_labels_are_those_of_the_fold_without_the_answer() -> None:
 
 def test_mistakes_make_the_due_gain_smaller() -> None:
     draw = some_draws(RANDOM, in_series=False)[0]
-    sample = gains.Sample("photos", RANDOM, draw, 0.1)
+    sample = gains.GainSample("photos", RANDOM, draw, 0.1)
     classes = draw.classes
     assert sample.due == pytest.approx(draw.gain * (0.9 - 0.1 / (classes - 1)))
     assert replace(sample, wrong=0.0).due == draw.gain
@@ -57,7 +57,8 @@ def test_each_half_is_judged_by_the_factor_of_the_other(monkeypatch: pytest.Monk
     draw = some_draws(RANDOM, in_series=False)[0]
     needs = {"a": 1.2, "b": 1.5, "c": 1.2, "d": 1.5}
     samples = [
-        gains.Sample(name, RANDOM, replace(draw, classes=int(10 * needs[name]))) for name in needs
+        gains.GainSample(name, RANDOM, replace(draw, classes=int(10 * needs[name])))
+        for name in needs
     ]
     monkeypatch.setattr(
         gains,

@@ -14,7 +14,7 @@ from latte.cli.main import run_command_line
 from latte.describe.store import DescriptionStore, StoredText, request_key
 from latte.io.files import digest
 
-Descriptions = Callable[..., str]
+WriteDescriptions = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Descriptions:
+def call(capsys: pytest.CaptureFixture[str]) -> WriteDescriptions:
     """Run `latte describe ARGUMENTS`; returns stdout, or stderr if `code` is not 0."""
 
     def run(*arguments: str | Path, code: int = 0) -> str:
@@ -70,7 +70,7 @@ def filled(image: Path) -> list[StoredText]:
 
 
 def test_about_identifies_an_image_by_content(
-    call: Descriptions, filled: list[StoredText], image: Path
+    call: WriteDescriptions, filled: list[StoredText], image: Path
 ) -> None:
     shown = call("--about", image.rename("renamed.jpg"))
     for words in (
@@ -86,13 +86,13 @@ def test_about_identifies_an_image_by_content(
     assert shown.count("\n\n") == 4
 
 
-def test_about_reports_unreadable_and_unknown_images(call: Descriptions, image: Path) -> None:
+def test_about_reports_unreadable_and_unknown_images(call: WriteDescriptions, image: Path) -> None:
     assert "bird.png: no describer was asked about this image" in call("--about", image, code=2)
     assert "--about: no such file: " in call("--about", "absent.png", code=2)
 
 
 def test_stored_texts_and_damage_are_counted_in_80_columns(
-    call: Descriptions, filled: list[StoredText]
+    call: WriteDescriptions, filled: list[StoredText]
 ) -> None:
     part = next(Path("cache/descriptions").iterdir())
     with part.open("ab") as file:
@@ -113,11 +113,11 @@ def test_stored_texts_and_damage_are_counted_in_80_columns(
     assert (shown["duplicates"], shown["on disk"].endswith("in 1 files")) == ("0.0%", True)
 
 
-def test_an_empty_store_has_no_texts(call: Descriptions) -> None:
+def test_an_empty_store_has_no_texts(call: WriteDescriptions) -> None:
     assert ["texts", "0"] in [line.split() for line in call("--stored").splitlines()]
 
 
-def test_other_arguments_are_refused(call: Descriptions, image: Path) -> None:
+def test_other_arguments_are_refused(call: WriteDescriptions, image: Path) -> None:
     about = ("--about", image)
     for arguments in (("--stored", *about), ("demo", "--stored"), ("demo", *about)):
         assert "is used without other arguments" in call(*arguments, code=2)

@@ -19,10 +19,10 @@ from tests.faults import (
     network,
     processes,
 )
-from tests.faults.outcome import NotPermittedError, Outcome, heads, skipped, table
+from tests.faults.outcome import FaultOutcome, NotPermittedError, heads, skipped, table
 from tests.faults.site import Site
 
-FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
+FAULTS: Mapping[str, Callable[[Site, int], list[FaultOutcome]]] = {
     "kill": interruptions.killed,
     "export": interruptions.export_killed,
     "signals": interruptions.told_to_end,
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     return 0 if all(outcome.is_good for outcome in outcomes) else 1
 
 
-def happen(name: str, site: Site, times: int) -> list[Outcome]:
+def happen(name: str, site: Site, times: int) -> list[FaultOutcome]:
     """Return the outcomes of one fault; an exception while it runs is a bad outcome."""
     print(f"{name} ...", file=sys.stderr)  # noqa: T201
     try:
@@ -68,7 +68,7 @@ def happen(name: str, site: Site, times: int) -> list[Outcome]:
         return [skipped(name, str(error))]
     except AssertionError as error:
         traceback.print_exc()
-        return [Outcome(name, 1, " ".join(str(error).split())[:300], same="failed")]
+        return [FaultOutcome(name, 1, " ".join(str(error).split())[:300], same="failed")]
 
 
 if __name__ == "__main__":

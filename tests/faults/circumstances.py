@@ -25,7 +25,7 @@ from tests.faults.commands import (
     start,
 )
 from tests.faults.disks import own_mounts
-from tests.faults.outcome import NotPermittedError, Outcome, skipped
+from tests.faults.outcome import FaultOutcome, NotPermittedError, skipped
 from tests.faults.place import Ended
 from tests.faults.site import Site
 
@@ -226,19 +226,19 @@ def _complaint(ended: Ended, codes: frozenset[int]) -> str:
     return ""
 
 
-def row(circumstance: Circumstance, cells: Iterable[CommandOutcome]) -> Outcome:
+def row(circumstance: Circumstance, cells: Iterable[CommandOutcome]) -> FaultOutcome:
     """Return the row of the table: exit codes, and violated requirements."""
     cells = list(cells)
     counts = Counter(code for cell in cells for code in cell.codes)
     saw = ", ".join(f"{count} x exit {code}" for code, count in sorted(counts.items()))
     left = [f"{cell.command}: {cell.complaint}" for cell in cells if "left: " in cell.complaint]
     bad = [f"{cell.command}: {cell.complaint}" for cell in cells if cell.complaint]
-    return Outcome(
+    return FaultOutcome(
         circumstance.name, len(cells), saw, "; ".join(left) or "nothing", "; ".join(bad) or "yes"
     )
 
 
-def every_command(site: Site, times: int) -> list[Outcome]:
+def every_command(site: Site, times: int) -> list[FaultOutcome]:
     """Run every command in every circumstance; `times` is not used."""
     matrix = Matrix(site.folder / "circumstances")
     rows = []

@@ -6,14 +6,14 @@ import signal
 from functools import partial
 from pathlib import Path
 
-from tests.faults.outcome import NotPermittedError, Outcome, outcome
+from tests.faults.outcome import FaultOutcome, NotPermittedError, outcome
 from tests.faults.place import FaultPlace
 from tests.faults.site import Site
 
 _YEAR = 365 * 86_400
 
 
-def jumps(site: Site, times: int) -> list[Outcome]:
+def jumps(site: Site, times: int) -> list[FaultOutcome]:
     """Move the clock by a year between parts of a run, and back and forth during a run."""
     library = _library()
     rows = []

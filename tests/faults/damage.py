@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import FaultOutcome, outcome
 from tests.faults.place import asked_in_vain
 from tests.faults.site import Site
 
@@ -36,7 +36,7 @@ SERVED = "nothing (exit 0)"
 DAMAGES: Mapping[str, Damage] = {"cut": cut, "emptied": emptied, "one bit turned": turned}
 
 
-def checkpoints(site: Site, times: int) -> list[Outcome]:
+def checkpoints(site: Site, times: int) -> list[FaultOutcome]:
     """Damage the newest checkpoint, then both checkpoints."""
     rows = []
     for name, damage in DAMAGES.items():
@@ -56,7 +56,7 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
     return rows
 
 
-def caches(site: Site, times: int) -> list[Outcome]:
+def caches(site: Site, times: int) -> list[FaultOutcome]:
     """Damage each cache file; latte must recompute it, and ask again only for lost texts."""
     rows = []
     for name, damage in DAMAGES.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-from tests.faults.outcome import NotPermittedError, Outcome, outcome
+from tests.faults.outcome import FaultOutcome, NotPermittedError, outcome
 from tests.faults.place import Ended, FaultPlace
 from tests.faults.site import Site
 
@@ -17,7 +17,7 @@ _LIMIT = "file too large"
 _READ_ONLY = "read-only file system"
 
 
-def full(site: Site, times: int) -> list[Outcome]:
+def full(site: Site, times: int) -> list[FaultOutcome]:
     """Run with run folder and cache on small disks, whose sizes end runs in various stages."""
     own_mounts()
     bytes_of_run = _size(site.whole().folder)
@@ -26,7 +26,7 @@ def full(site: Site, times: int) -> list[Outcome]:
     return [_failures(site, "disk full", _FULL, runs)]
 
 
-def limited(site: Site, times: int) -> list[Outcome]:
+def limited(site: Site, times: int) -> list[FaultOutcome]:
     """Limit the file size by `ulimit -f`: a write fails half-way. No permission is needed."""
     scripts = [f'ulimit -f {blocks}; exec "$0" "$@"' for blocks in (1, 4, 40, 400)]
     runs = [partial(FaultPlace.run, wrapped=["bash", "-c", script]) for script in scripts]
@@ -35,7 +35,7 @@ def limited(site: Site, times: int) -> list[Outcome]:
 
 def _failures(
     site: Site, fault: str, message: str, runs: Sequence[Callable[[FaultPlace], Ended]]
-) -> Outcome:
+) -> FaultOutcome:
     """Run each in a new place, then without the fault; those that failed must say `message`."""
     places, last_failure = [], Ended(0, "")
     for run in runs:
@@ -51,7 +51,7 @@ def _failures(
     return outcome(fault, places, site.whole(), len(places), last_failure)
 
 
-def read_only(site: Site, times: int) -> list[Outcome]:
+def read_only(site: Site, times: int) -> list[FaultOutcome]:
     """Mount the cache, then the run folder, read-only; this restricts root too."""
     own_mounts()
     empty, filled, stopped = site.place(), site.place(), site.place()

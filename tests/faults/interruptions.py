@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import FaultOutcome, outcome
 from tests.faults.place import Ended, FaultPlace
 from tests.faults.site import Site
 
@@ -17,7 +17,7 @@ START = "start"
 STAGES = ("data", "zero-shot", "describe", "train", "judge", "evaluate", "controls", "report")
 
 
-def killed(site: Site, times: int) -> list[Outcome]:
+def killed(site: Site, times: int) -> list[FaultOutcome]:
     """Send `kill -9` at `times` moments, from before the first stage to after the last."""
     done: Counter[str] = Counter()
     places: dict[str, list[FaultPlace]] = {}
@@ -37,7 +37,7 @@ def killed(site: Site, times: int) -> list[Outcome]:
     ]
 
 
-def told_to_end(site: Site, times: int) -> list[Outcome]:
+def told_to_end(site: Site, times: int) -> list[FaultOutcome]:
     """Send SIGINT, and SIGTERM as schedulers do, in every stage."""
     # Background processes of a shell ignore SIGINT, and so do their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,7 +50,7 @@ def told_to_end(site: Site, times: int) -> list[Outcome]:
     ]
 
 
-def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> Outcome:
+def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> FaultOutcome:
     place, random, count = site.place(), Random(1), 0
     for stage in STAGES:
         ended = interrupt(site, place, stage, random, number)
@@ -66,7 +66,7 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
     return outcome(fault, [place], site.whole(), count, saw)
 
 
-def twice_at_once(site: Site, times: int) -> list[Outcome]:
+def twice_at_once(site: Site, times: int) -> list[FaultOutcome]:
     """Start a second run of a recipe while the first one runs."""
     place = site.place()
     first_run = place.start(FAULTS_PAUSE="3")  # the first still runs when the second starts
@@ -81,7 +81,7 @@ def twice_at_once(site: Site, times: int) -> list[Outcome]:
     return [outcome("two runs at once", [place], site.whole(), 1, second_run)]
 
 
-def export_killed(site: Site, times: int) -> list[Outcome]:
+def export_killed(site: Site, times: int) -> list[FaultOutcome]:
     """Send `kill -9` while an export is written, and export again."""
     place = site.place()
     command = ("export", str(place.finish()), "--format=onnx", "--output=exported", "--quiet")

@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import FaultOutcome, outcome
 from tests.faults.place import ALL_STAGES
 from tests.faults.site import Site
 
@@ -19,7 +19,7 @@ _GROWTH = 20
 """Largest allowed growth in MiB from the second run of a sweep to the last."""
 
 
-def lacking(site: Site, times: int) -> list[Outcome]:
+def lacking(site: Site, times: int) -> list[FaultOutcome]:
     """Raise it in a step and in the describer."""
     place = site.place([*ALL_STAGES, _STARVING])
     note = place.folder / "starve"
@@ -35,7 +35,7 @@ def lacking(site: Site, times: int) -> list[Outcome]:
     return [in_step, outcome("the same, describing", [place], site.whole(), 1, saw)]
 
 
-def sweep(site: Site, times: int) -> list[Outcome]:
+def sweep(site: Site, times: int) -> list[FaultOutcome]:
     """Run a sweep of 30 seeds, and measure the resident memory after each."""
     place = site.place([])
     seeds = ",".join(map(str, range(_RUNS)))
@@ -52,7 +52,7 @@ def sweep(site: Site, times: int) -> list[Outcome]:
     grown = sizes[-1] - sizes[1]
     saw = f"nothing: {sizes[0]} MiB after 1 run, {sizes[1]} after 2, {sizes[-1]} after {_RUNS}"
     lost = "nothing" if grown < _GROWTH else f"{grown} MiB more"
-    return [Outcome("memory of a sweep", _RUNS, saw, lost)]
+    return [FaultOutcome("memory of a sweep", _RUNS, saw, lost)]
 
 
 def _resident(process: int) -> int:

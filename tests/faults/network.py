@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 
-from tests.faults.outcome import Outcome, seen
+from tests.faults.outcome import FaultOutcome, seen
 from tests.faults.place import ALL_STAGES, Ended, FaultPlace
 from tests.faults.site import Site
 
 
-def gone(site: Site, times: int) -> list[Outcome]:
+def gone(site: Site, times: int) -> list[FaultOutcome]:
     """Check that each run ends with code 2 and complete files, and continues with a network."""
     closed = f"http://127.0.0.1:{_closed_port()}"
     describer = f"{{use: openai, model: m, base_url: '{closed}/v1'}}"
@@ -30,10 +30,10 @@ def gone(site: Site, times: int) -> list[Outcome]:
     return rows
 
 
-def _row(fault: str, place: FaultPlace, ended: Ended) -> Outcome:
+def _row(fault: str, place: FaultPlace, ended: Ended) -> FaultOutcome:
     assert ended.code == 2, ended.output
     left = place.leftovers()
-    return Outcome(fault, 1, seen(ended), f"left: {left}" if left else "nothing", "yes")
+    return FaultOutcome(fault, 1, seen(ended), f"left: {left}" if left else "nothing", "yes")
 
 
 def _without_proxies() -> dict[str, str]:

@@ -20,7 +20,7 @@ class NotPermittedError(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """Outcome of one fault: a row of the table."""
 
     fault: str
@@ -37,14 +37,14 @@ class Outcome:
         return self.lost == "nothing" and self.same == "yes"
 
 
-def skipped(fault: str, why: str) -> Outcome:
+def skipped(fault: str, why: str) -> FaultOutcome:
     """Return the row of a fault that cannot be injected on this machine."""
-    return Outcome(fault, 0, f"not tried: {why}")
+    return FaultOutcome(fault, 0, f"not tried: {why}")
 
 
 def outcome(
     fault: str, places: Sequence[FaultPlace], expected: FaultPlace, times: int, ended: Ended | str
-) -> Outcome:
+) -> FaultOutcome:
     """Compare the final results in `places` with `expected`."""
     different = sorted(
         {difference for place in places for difference in differences(place, expected)}
@@ -53,7 +53,7 @@ def outcome(
     left = [leftover for place in places for leftover in place.leftovers()]
     lost = [f"{in_vain} texts"] if in_vain else []
     lost += [f"left: {', '.join(left)}"] if left else []
-    return Outcome(
+    return FaultOutcome(
         fault,
         times,
         ended if isinstance(ended, str) else seen(ended),
@@ -73,7 +73,7 @@ def heads() -> str:
     return "\n".join([_row(_HEADS), _row(["-" * width for width in _WIDTHS])])
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[FaultOutcome]) -> str:
     """Return rows of at most 80 columns."""
     rows = []
     for outcome in outcomes:

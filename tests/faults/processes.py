@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import FaultOutcome, outcome
 from tests.faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, FaultPlace
 from tests.faults.site import Site
 from tests.run.test_together import LOST, Together
@@ -12,7 +12,7 @@ from tests.run.test_together import LOST, Together
 _CHANGES = tuple(change.removeprefix("--set=") for change in ALL_STAGES)
 
 
-def one_of_two(site: Site, times: int) -> list[Outcome]:
+def one_of_two(site: Site, times: int) -> list[FaultOutcome]:
     """Kill either process in training, and resume with the same number of processes."""
     undisturbed = _together(site.place(), site)
     rows = []

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.__main__ import FAULTS
-from tests.faults.outcome import NotPermittedError, Outcome
+from tests.faults.outcome import FaultOutcome, NotPermittedError
 from tests.faults.site import Site
 
 
-def check(outcomes: list[Outcome]) -> None:
+def check(outcomes: list[FaultOutcome]) -> None:
     assert outcomes
     assert [outcome for outcome in outcomes if not outcome.is_good] == []
 

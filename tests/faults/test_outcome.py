@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults.outcome import Outcome, heads, skipped, table
+from tests.faults.outcome import FaultOutcome, heads, skipped, table
 
 ROWS = [
-    Outcome("kill -9: zero-shot", 13, "Killed (exit -9)"),
-    Outcome("disk full", 6, "no space left on device, said at some length (exit 2)" * 3),
-    Outcome("cache", 1, "nothing", lost="2 texts", same="no: squares/model.safetensors"),
+    FaultOutcome("kill -9: zero-shot", 13, "Killed (exit -9)"),
+    FaultOutcome("disk full", 6, "no space left on device, said at some length (exit 2)" * 3),
+    FaultOutcome("cache", 1, "nothing", lost="2 texts", same="no: squares/model.safetensors"),
     skipped("clock", "needs libfaketime"),
 ]
 
@@ -20,7 +20,7 @@ def test_it_fits_eighty_columns_and_names_every_fault() -> None:
 
 def test_only_what_is_lost_or_differs_is_bad() -> None:
     assert [row.is_good for row in ROWS] == [True, True, False, True]
-    assert not Outcome("f", 1, "nothing", same="failed").is_good
+    assert not FaultOutcome("f", 1, "nothing", same="failed").is_good
 
 
 def test_what_was_not_tried_claims_nothing() -> None:

@@ -36,7 +36,7 @@ class NamedNode:
 
 
 @dataclass(frozen=True)
-class Change:
+class NodeChange:
     """Entries that change together: two for a rename, otherwise one."""
 
     entries: tuple[NamedNode, ...]
@@ -71,7 +71,7 @@ class Disk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._log: list[Change | Synced | tuple[Any]] = []
+        self._log: list[NodeChange | Synced | tuple[Any]] = []
         self._is_folder: dict[int, bool] = {0: True}
         self._live: dict[Path, tuple[int, int]] = {root: (root.stat().st_ino, 0)}
         """The inode and the node of each path as the code sees it."""
@@ -108,7 +108,7 @@ class Disk:
             real["link"](source, target, **options)
             path, node = Path(target), self._live[Path(source)][1]
             self._live[path] = (path.stat().st_ino, node)
-            self._log.append(Change((NamedNode(self._node(path.parent), path.name, node),)))
+            self._log.append(NodeChange((NamedNode(self._node(path.parent), path.name, node),)))
 
         with (
             mock.patch.object(os, "fsync", fsync),
@@ -159,7 +159,7 @@ class Disk:
         for number, event in enumerate(log):
             if isinstance(event, Synced) and event.content is not None:
                 content[event.node] = event.content
-            elif isinstance(event, Change):
+            elif isinstance(event, NodeChange):
                 if number in open_changes and number not in survivors:
                     continue
                 for entry in event.entries:
@@ -200,7 +200,7 @@ class Disk:
             event = self._log[number]
             if isinstance(event, Synced) and event.content is None:
                 synced.add(event.node)
-            elif isinstance(event, Change) and not {e.folder for e in event.entries} & synced:
+            elif isinstance(event, NodeChange) and not {e.folder for e in event.entries} & synced:
                 open_changes.append(number)
         return open_changes[::-1]
 
@@ -220,12 +220,12 @@ class Disk:
             inode, _ = self._live[path]
             if inodes.get(path) != inode:
                 del self._live[path]
-                self._log.append(Change((NamedNode(self._node(path.parent), path.name, None),)))
+                self._log.append(NodeChange((NamedNode(self._node(path.parent), path.name, None),)))
         for path in sorted(inodes.keys() - self._live.keys()):
             node = len(self._is_folder)
             self._is_folder[node] = path.is_dir()
             self._live[path] = (inodes[path], node)
-            self._log.append(Change((NamedNode(self._node(path.parent), path.name, node),)))
+            self._log.append(NodeChange((NamedNode(self._node(path.parent), path.name, node),)))
         for path, (_, node) in self._live.items():
             if not self._is_folder[node]:
                 with path.open("rb") as file:
@@ -244,7 +244,7 @@ class Disk:
             return
         node = self._node(source)
         self._log.append(
-            Change(
+            NodeChange(
                 (
                     NamedNode(self._node(source.parent), source.name, None),
                     NamedNode(self._node(target.parent), target.name, node),

@@ -34,19 +34,19 @@ from tests.helpers.records import recorded
 
 pytestmark = pytest.mark.thorough
 
-Images = Callable[..., Path]
+MakeImages = Callable[..., Path]
 MODEL = ("--model", "plugin:tiny")
 
 
 @pytest.fixture
-def photos(colour_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos(colour_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = colour_images(per_class=6)
     monkeypatch.chdir(tmp_path)
     return root
 
 
 def test_one_command_writes_recipe_run_report_and_labels(
-    photos: Path, colour_images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, colour_images: MakeImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labelled = colour_images(per_class=2, folder="labelled")
     command = ["adapt", str(photos), "--test", str(labelled), *MODEL, "--quiet"]
@@ -136,7 +136,7 @@ def test_progress_is_shown_on_standard_error(
 
 
 def test_images_are_a_list_a_column_or_an_array_of_paths(
-    photos: Path, colour_images: Images
+    photos: Path, colour_images: MakeImages
 ) -> None:
     """The three give one run, which only the first call computes."""
     pandas = pytest.importorskip("pandas")
@@ -192,7 +192,7 @@ def test_class_names_of_an_iterator_or_a_text_keep_their_order(photos: Path) -> 
 
 
 def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
-    photos: Path, colour_images: Images, capsys: pytest.CaptureFixture[str]
+    photos: Path, colour_images: MakeImages, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry, recipe = load_registry(), Path("adapted", f"{photos.name}.yaml")
     labelled = colour_images(per_class=2, folder="labelled")

@@ -21,7 +21,7 @@ from tests.helpers.recipes import builtin_plugin
 
 pytestmark = pytest.mark.thorough
 
-Images = Callable[..., Path]
+MakeImages = Callable[..., Path]
 CPU = Machine("cpu", "2 CPU cores, no GPU", 8.0)
 GPU = Machine("cuda", "a GPU", 80.0)
 SMALL_GPU = Machine("cuda", "a GPU", 12.0)
@@ -29,7 +29,7 @@ BARE = Registry([builtin_plugin()])
 
 
 @pytest.fixture
-def findings(colour_images: Images) -> Findings:
+def findings(colour_images: MakeImages) -> Findings:
     return look_at(colour_images(per_class=20), None, None)
 
 
@@ -47,7 +47,7 @@ def method_of(recipe: Recipe) -> str:
 
 
 def test_look_at_counts_images_classes_and_broken_files(
-    colour_images: Images, tmp_path: Path
+    colour_images: MakeImages, tmp_path: Path
 ) -> None:
     root = colour_images(per_class=4)
     (root / "red" / "broken.jpg").write_bytes(b"no image")
@@ -69,7 +69,7 @@ def test_look_at_counts_images_classes_and_broken_files(
         assert words in warnings, words
 
 
-def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
+def test_numbers_and_marks_of_lists_are_warnings(colour_images: MakeImages) -> None:
     root = colour_images(per_class=4)
     plain = ("2000 Ford F-150", "tench, Tinca tinca", "3.5 inch disk", "7-spot ladybird", "t-shirt")
     assert "quotation" not in " ".join(look_at(root, plain, None).warnings())
@@ -81,7 +81,9 @@ def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
     )
 
 
-def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_path: Path) -> None:
+def test_sub_folder_without_class_name_is_a_warning(
+    colour_images: MakeImages, tmp_path: Path
+) -> None:
     root = colour_images(per_class=4)
     assert "seem to be no class" not in " ".join(look_at(root, None, None).warnings())
     (root / "red").rename(root / "Unlabelled")
@@ -93,7 +95,7 @@ def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_p
 
 
 def test_labelled_folder_names_the_classes_of_a_flat_folder(
-    colour_images: Images, tmp_path: Path
+    colour_images: MakeImages, tmp_path: Path
 ) -> None:
     labelled = colour_images(per_class=2, folder="labelled")
     (labelled / "red").rename(labelled / "dark_red")
@@ -113,7 +115,7 @@ def test_labelled_folder_names_the_classes_of_a_flat_folder(
         look_at(flat, None, None)
 
 
-def test_left_out_files_of_both_folders_are_counted(colour_images: Images) -> None:
+def test_left_out_files_of_both_folders_are_counted(colour_images: MakeImages) -> None:
     root = colour_images(per_class=4)
     labelled = colour_images(per_class=2, folder="labelled")
     for folder in (root, labelled):
@@ -122,7 +124,7 @@ def test_left_out_files_of_both_folders_are_counted(colour_images: Images) -> No
     assert line.startswith("left out 2 files (2 .nef) in image formats that are not read")
 
 
-def test_images_in_class_folders_give_a_warning(colour_images: Images, tmp_path: Path) -> None:
+def test_images_in_class_folders_give_a_warning(colour_images: MakeImages, tmp_path: Path) -> None:
     root = colour_images(classes=("red", "green", "cyan"), per_class=5)
     classes = tmp_path / "classes.txt"
     classes.write_text("Red\ngreen\n")
@@ -130,7 +132,7 @@ def test_images_in_class_folders_give_a_warning(colour_images: Images, tmp_path:
 
 
 def test_look_at_refuses_unusable_folders_and_classes(
-    colour_images: Images, tmp_path: Path
+    colour_images: MakeImages, tmp_path: Path
 ) -> None:
     root = colour_images()
     twice = tmp_path / "twice.txt"
@@ -200,7 +202,7 @@ def test_batch_size_gives_ten_steps_per_epoch() -> None:
 
 @pytest.mark.parametrize("name", ["photos", "my photos: ${HOME}", "yes", "née #1", '"q"'])
 def test_paths_with_special_characters_are_unchanged(
-    name: str, colour_images: Images, tmp_path: Path
+    name: str, colour_images: MakeImages, tmp_path: Path
 ) -> None:
     root = colour_images(folder=name)
     recipe = written(look_at(root, None, None), CPU, BARE, tmp_path)
@@ -213,7 +215,7 @@ def test_paths_with_special_characters_are_unchanged(
 
 
 def test_new_prints_reasons_and_never_overwrites(
-    colour_images: Images,
+    colour_images: MakeImages,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -238,7 +240,7 @@ def test_new_prints_reasons_and_never_overwrites(
 
 
 def test_command_writes_the_chosen_model(
-    colour_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colour_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     colour_images()
@@ -250,7 +252,7 @@ def test_command_writes_the_chosen_model(
 @pytest.mark.parametrize("method", ["mixture", "latteclip"])
 def test_the_written_recipe_runs(
     method: str,
-    colour_images: Images,
+    colour_images: MakeImages,
     tiny_clip_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

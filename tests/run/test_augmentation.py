@@ -45,7 +45,7 @@ class Flips(ImageAugmentation[NoOptions]):
         return torch.from_numpy(numpy.array(augmented)).permute(2, 0, 1)
 
 
-class Floats(Flips):
+class FloatViews(Flips):
     """Returns views of the wrong type."""
 
     def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
@@ -72,8 +72,8 @@ def picture() -> Image.Image:
 def test_views_of_another_format_are_refused() -> None:
     message = "its view cannot be used: pixels are float32, not uint8"
     with pytest.raises(LatteError, match=message) as caught:
-        view(Floats).pixels(picture(), 0, 0)
-    assert caught.value.where == "Floats"
+        view(FloatViews).pixels(picture(), 0, 0)
+    assert caught.value.where == "FloatViews"
 
 
 def test_a_recipe_names_the_component(recipe: Path) -> None:

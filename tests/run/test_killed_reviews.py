@@ -34,7 +34,7 @@ TRAINING_FREE = tuple(word for setting in SETTINGS for word in ("--set", setting
 KILLS = 3
 
 
-class Page:
+class ReviewClient:
     """Sends requests to `latte review`, as its page does."""
 
     def __init__(self, url: str) -> None:
@@ -51,7 +51,7 @@ class Page:
 
 def answer_until_killed(url: str, draw: random.Random, saved: dict[int, str]) -> None:
     """Give random images random classes, and use the answers; `saved` gets each saved class."""
-    page = Page(url)
+    page = ReviewClient(url)
     with contextlib.suppress(OSError, HTTPException):
         while True:
             row, label = draw.randrange(9), draw.randrange(3)

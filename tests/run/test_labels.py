@@ -75,7 +75,7 @@ TASKS = {
 }
 """Schema of Label Studio's tasks with predictions of choices."""
 
-Rows = list[tuple[str, str, float]]
+ExpectedRows = list[tuple[str, str, float]]
 
 
 def latte(*arguments: str | Path) -> int:
@@ -107,7 +107,7 @@ def images(run: Path) -> Path:
 
 
 @pytest.fixture
-def labels(run: Path) -> Rows:
+def labels(run: Path) -> ExpectedRows:
     """Image, class and confidence of each training image, from `pseudo_labels.csv`."""
     with (run / "pseudo_labels.csv").open(newline="") as file:
         return [
@@ -116,7 +116,7 @@ def labels(run: Path) -> Rows:
 
 
 def test_csv_jsonl_parquet_and_xlsx_have_the_same_rows(
-    run: Path, images: Path, labels: Rows, capsys: pytest.CaptureFixture[str]
+    run: Path, images: Path, labels: ExpectedRows, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for format_ in ("csv", "jsonl", "parquet", "xlsx"):
         assert export(run, format_, f"labels.{format_}") == 0
@@ -147,7 +147,7 @@ def annotated(path: Path) -> Path:
     "format_", ["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone", "paths"]
 )
 def test_every_format_is_read_as_answers(
-    run: Path, images: Path, labels: Rows, format_: str
+    run: Path, images: Path, labels: ExpectedRows, format_: str
 ) -> None:
     output = Path(f"labels.{format_}")
     if format_ == "paths":
@@ -167,7 +167,7 @@ def test_every_format_is_read_as_answers(
     assert named_images.examples == {}
 
 
-def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Rows) -> None:
+def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: ExpectedRows) -> None:
     assert export(run, "imagefolder", "out") == 0
     dataset = ImageFolder("out")
     assert dataset.classes == ["green", "red"]
@@ -180,7 +180,7 @@ def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Row
 
 
 def test_imagefolder_lists_label_confidence_and_series_of_every_copy(
-    run: Path, images: Path, labels: Rows
+    run: Path, images: Path, labels: ExpectedRows
 ) -> None:
     assert export(run, "imagefolder", "out") == 0
     with Path("out/metadata.csv").open(newline="") as file:
@@ -195,7 +195,7 @@ def test_imagefolder_lists_label_confidence_and_series_of_every_copy(
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="the package datasets is not installed")
-def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path) -> None:
+def test_imagefolder_is_read_by_datasets(run: Path, labels: ExpectedRows, tmp_path: Path) -> None:
     from datasets import load_dataset
 
     assert export(run, "imagefolder", "out") == 0
@@ -206,7 +206,7 @@ def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path
 
 
 def test_label_studio_tasks_follow_its_schema_and_interface(
-    run: Path, images: Path, labels: Rows, capsys: pytest.CaptureFixture[str]
+    run: Path, images: Path, labels: ExpectedRows, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(run, "label-studio", "tasks.json") == 0
     tasks = json.loads(Path("tasks.json").read_text())
@@ -233,7 +233,9 @@ def test_label_studio_tasks_follow_its_schema_and_interface(
         assert result["to_name"] == picture.attrib["name"]
 
 
-def test_fiftyone_labels_name_every_file_in_data(run: Path, images: Path, labels: Rows) -> None:
+def test_fiftyone_labels_name_every_file_in_data(
+    run: Path, images: Path, labels: ExpectedRows
+) -> None:
     assert export(run, "fiftyone", "out") == 0
     about = json.loads(Path("out/labels.json").read_text())
     assert about["classes"] == ["red", "green", "blue"]
@@ -278,7 +280,7 @@ def test_output_below_a_file_is_refused(
 
 
 def test_images_that_changed_or_are_gone_write_nothing(
-    run: Path, images: Path, labels: Rows, capsys: pytest.CaptureFixture[str]
+    run: Path, images: Path, labels: ExpectedRows, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = images / labels[0][0]
     data = image.read_bytes()

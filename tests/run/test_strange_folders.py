@@ -19,11 +19,11 @@ from latte.interfaces import LatteError
 from latte.results.folder import RunFolder
 from tests.helpers.finished_runs import ExampleRun
 
-Check = Callable[..., str]
+RunCheck = Callable[..., str]
 
 
 @pytest.fixture
-def latte(capsys: pytest.CaptureFixture[str]) -> Check:
+def latte(capsys: pytest.CaptureFixture[str]) -> RunCheck:
     """Return a function that runs `latte ARGUMENTS` and returns its error."""
 
     def call(*arguments: str | Path) -> str:
@@ -68,7 +68,7 @@ def test_links_out_of_the_run_folder_are_never_written_through(
     finished_run: ExampleRun,
     copied_run: Path,
     precious: Path,
-    latte: Check,
+    latte: RunCheck,
 ) -> None:
     path = copied_run / name
     is_folder = path.is_dir()
@@ -85,7 +85,7 @@ def test_links_out_of_the_run_folder_are_never_written_through(
 
 
 def test_an_export_is_not_written_through_a_link(
-    copied_run: Path, precious: Path, latte: Check
+    copied_run: Path, precious: Path, latte: RunCheck
 ) -> None:
     (copied_run / "export").symlink_to(precious)
     assert "leads out" in latte("export", copied_run, "--format", "onnx", "--quiet")
@@ -129,7 +129,7 @@ def change_prototypes(
 
 
 def test_learner_named_like_a_path_is_an_error(
-    copied_run: Path, tiny_clip_folder: Path, photo: Path, latte: Check
+    copied_run: Path, tiny_clip_folder: Path, photo: Path, latte: RunCheck
 ) -> None:
     """Several learners have a sub-folder of `model` each, named after them."""
     outside = os.path.relpath(tiny_clip_folder, copied_run / "models/adapted/model")
@@ -165,7 +165,7 @@ def test_learner_named_like_a_path_is_an_error(
     ],
 )
 def test_prototypes_of_other_shape_are_an_error(
-    part: str, value: torch.Tensor, message: str, copied_run: Path, photo: Path, latte: Check
+    part: str, value: torch.Tensor, message: str, copied_run: Path, photo: Path, latte: RunCheck
 ) -> None:
     change_prototypes(copied_run, lambda tensors, _: tensors.update({f"main.{part}": value}))
     assert message in latte("predict", copied_run, photo, "--quiet")
@@ -173,7 +173,7 @@ def test_prototypes_of_other_shape_are_an_error(
 
 @pytest.mark.parametrize("notes", [{}, {"class_names": 1}, {"class_names": ["a", "a"]}, [], 1])
 def test_damaged_prototype_metadata_is_an_error(
-    notes: object, copied_run: Path, photo: Path, latte: Check
+    notes: object, copied_run: Path, photo: Path, latte: RunCheck
 ) -> None:
     change_prototypes(copied_run, lambda *_: notes)
     error_output = latte("predict", copied_run, photo, "--quiet")

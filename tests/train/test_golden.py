@@ -36,7 +36,7 @@ def text_table(recorded: dict[str, Tensor]) -> Tensor:
     return torch.cat([recorded[name] for name in names])
 
 
-class Inputs:
+class StepFeatures:
     """Features of one step of the trace, as leaves of a graph."""
 
     def __init__(self, recorded: dict[str, Tensor], step: int) -> None:
@@ -53,7 +53,7 @@ class Inputs:
 
 
 def stack(
-    results: list[tuple[Tensor, Tensor, Inputs]], prototypes: list[Tensor]
+    results: list[tuple[Tensor, Tensor, StepFeatures]], prototypes: list[Tensor]
 ) -> dict[str, Tensor]:
     return {
         "loss": torch.stack([loss.detach() for loss, _, _ in results]),
@@ -86,7 +86,7 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
     prototypes = [aggregator.classifier().weights]
     results = []
     for step in range(len(recorded["loss"])):
-        inputs = Inputs(recorded, step)
+        inputs = StepFeatures(recorded, step)
         taken_step = take_step(
             [frozen, current],
             aggregator,
@@ -111,7 +111,7 @@ def run_reference(single_precision: dict[str, Tensor]) -> dict[str, Tensor]:
     prototypes = [zero_shot_prototypes]
     results = []
     for step in range(len(recorded["loss"])):
-        inputs = Inputs(recorded, step)
+        inputs = StepFeatures(recorded, step)
         taken_step = latteclip_step(
             inputs.images,
             inputs.class_texts,

@@ -51,7 +51,7 @@ class Setting:
     dtype: torch.dtype = torch.float64
 
 
-class Inputs:
+class StepFeatures:
     """Features of one step, longer than 1 so that normalisation matters."""
 
     def __init__(self, setting: Setting, step: int) -> None:
@@ -96,7 +96,7 @@ class LatteClip:
         for labeler in self.labelers:
             labeler.start(start)
 
-    def step(self, number: int, inputs: Inputs) -> Tensor:
+    def step(self, number: int, inputs: StepFeatures) -> Tensor:
         if number % self.setting.steps_per_epoch == 0:
             self.aggregator.on_epoch_start(EpochInfo(), "main")
         rows = torch.arange(self.setting.rows) + number * self.setting.rows
@@ -125,8 +125,8 @@ def tied(images: Tensor, prototypes: Sequence[Tensor]) -> bool:
 
 def check_against_reference(setting: Setting, tolerance: float) -> None:
     class_features = unit_rows(setting.classes, setting.width, setting.seed, setting.dtype)
-    ours = [Inputs(setting, step) for step in range(setting.steps)]
-    theirs = [Inputs(setting, step) for step in range(setting.steps)]
+    ours = [StepFeatures(setting, step) for step in range(setting.steps)]
+    theirs = [StepFeatures(setting, step) for step in range(setting.steps)]
     engine = LatteClip(
         setting, class_features, torch.cat([inputs.zero_shot_labels for inputs in ours])
     )
@@ -193,7 +193,7 @@ def test_each_stream_alone_equals_the_reference(
     frozen_weight: float, current_weight: float
 ) -> None:
     setting = Setting(frozen_weight=frozen_weight, current_weight=current_weight)
-    inputs = Inputs(setting, 0)
+    inputs = StepFeatures(setting, 0)
     engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.zero_shot_labels)
 
     loss = engine.step(0, inputs)
@@ -205,7 +205,7 @@ def test_each_stream_alone_equals_the_reference(
 
 def test_prototypes_do_not_follow_a_stream_of_weight_zero() -> None:
     setting = Setting(frozen_weight=0.0)
-    inputs = Inputs(setting, 0)
+    inputs = StepFeatures(setting, 0)
     start = unit_rows(4, 8, seed=0)
     with torch.no_grad():
         inputs.images.copy_(start[[1]].expand(12, 8))
@@ -220,7 +220,7 @@ def test_prototypes_do_not_follow_a_stream_of_weight_zero() -> None:
 def test_the_loss_of_both_streams_is_the_weighted_sum_of_each_alone() -> None:
     def loss(frozen_weight: float, current_weight: float) -> float:
         setting = Setting(frozen_weight=frozen_weight, current_weight=current_weight)
-        inputs = Inputs(setting, 0)
+        inputs = StepFeatures(setting, 0)
         engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.zero_shot_labels)
         return float(engine.step(0, inputs))
 

@@ -77,7 +77,7 @@ class Exchanged(SmallBackbone):
         return torch.cat([states[-1:], states[1:-1], states[:1]])
 
 
-class Shared(SmallBackbone):
+class SharedWeights(SmallBackbone):
     """Shares its weights with its copies."""
 
     def fork(self) -> Self:
@@ -160,7 +160,7 @@ MUTANTS: Mutants = {
             )
         ),
         "the_logit_scale_is_limited": backbone(clamp_logit_scale=lambda _: None),
-        "a_copy_is_independent": replaced(SmallLoader, loader_of(Shared)),
+        "a_copy_is_independent": replaced(SmallLoader, loader_of(SharedWeights)),
         "its_state_restores_it": backbone(load_state=lambda self, state: None),
         "a_saved_model_has_the_same_bits": replaced(SmallLoader, loader_of(Halved)),
         "recomputed_activations_give_the_same_gradient": replaced(

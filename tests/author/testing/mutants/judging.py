@@ -21,7 +21,7 @@ class Sure(Guard[NoOptions]):
         return Verdict(1.0, "of the images", {"images": float(len(evidence.labels))})
 
 
-class ClassNames(Reporter[NoOptions]):
+class ClassNameReporter(Reporter[NoOptions]):
     def report(self, results: RunResults) -> list[Path]:
         path = results.folder / "classes.txt"
         path.write_text("\n".join(results.record.data.class_names), encoding="utf-8")
@@ -44,11 +44,11 @@ def signal(value: Callable[[Evidence], Any]) -> Mutant:
 def before_report(action: Callable[[RunResults], Any]) -> Mutant:
     """Return a reporter that runs `action` before it reports."""
 
-    def report(reporter: ClassNames, results: RunResults) -> list[Path]:
+    def report(reporter: ClassNameReporter, results: RunResults) -> list[Path]:
         action(results)
-        return ClassNames.report(reporter, results)
+        return ClassNameReporter.report(reporter, results)
 
-    return mutant(ClassNames, report=report)
+    return mutant(ClassNameReporter, report=report)
 
 
 def spread(evidence: Evidence) -> float:
@@ -67,7 +67,7 @@ def write_file_per_class(results: RunResults) -> None:
         (results.folder / f"{name}.txt").write_text("", encoding="utf-8")
 
 
-def unlock(reporter: ClassNames) -> None:
+def unlock(reporter: ClassNameReporter) -> None:
     for lock in reporter.context.base_dir.parent.glob("run/lock"):
         lock.rmdir()
 
@@ -99,10 +99,12 @@ MUTANTS: Mutants = {
         "labels_may_be_missing": before_report(expect_evaluation),
         "names_may_be_hostile": before_report(write_file_per_class),
         "hooks_are_called_during_a_run": mutant(
-            ClassNames, on_steps=lambda _, steps: Path("log.txt").touch()
+            ClassNameReporter, on_steps=lambda _, steps: Path("log.txt").touch()
         ),
         "hooks_are_called_when_a_run_fails": mutant(
-            ClassNames, on_run_start=lambda _, run: (run.folder / "lock").mkdir(), on_run_end=unlock
+            ClassNameReporter,
+            on_run_start=lambda _, run: (run.folder / "lock").mkdir(),
+            on_run_end=unlock,
         ),
     },
 }
