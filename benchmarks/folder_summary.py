@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy
 from latte_benchmarks.folder_cells import CELLS
 from numpy.typing import NDArray
 
-from benchmarks.folder_forecast import RESAMPLES, Outcomes, forecast_parts
 from benchmarks.folder_rows import FolderRow
 from benchmarks.measuring import table
 
+RESAMPLES = 2000
 GainKind = Literal["own", "unseen", "balanced"]
 ABOUT: dict[GainKind, str] = {
     "own": "own images",
@@ -198,8 +198,6 @@ def _verdict_parts(rows: Sequence[FolderRow]) -> Iterator[str]:
         f"because less than half of them remained: {missed_gains(rows)}\n\n"
         "Intervals: bootstrap over data sets; none with a single set."
     )
-    if led := [row for row in rows if "lead" in row.signals]:
-        yield from forecast_parts(Outcomes.of(led, _candidate_loses))
 
 
 def _spread(gains: Sequence[float]) -> str:
@@ -211,11 +209,6 @@ def _spread(gains: Sequence[float]) -> str:
 
 def _loses(row: FolderRow) -> bool:
     return row.own < -LOSS_POINTS and row.lost_images >= LOSS_IMAGES
-
-
-def _candidate_loses(row: FolderRow) -> bool:
-    """Return True if the whole candidate loses, whatever the verdict is."""
-    return _loses(replace(row, own=row.full or 0.0))
 
 
 def _share(rows: Sequence[FolderRow], hit: Callable[[FolderRow], bool]) -> FolderShare:

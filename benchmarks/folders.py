@@ -37,7 +37,6 @@ from benchmarks.folder_methods import (
 from benchmarks.folder_rows import FolderRow, RowFile
 from benchmarks.folder_runs import RecipeRuns
 from benchmarks.folder_sets import Sets, positive, set_parser, sets_of, settings
-from benchmarks.folder_signals import candidate_signals
 from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
 from latte.interfaces import LatteError
@@ -105,17 +104,10 @@ def rows_of(
                 foreign=_foreign(folder, answers.confidence),
                 none=_foreign(folder, None if answers.none is None else -answers.none),
                 called_none=_called_none(folder, answers.none),
-                signals=_signals(folder, answers),
+                signals=verdict.signals if verdict else {},
             )
         )
     return rows
-
-
-def _signals(folder: Folder, answers: FolderLabels) -> Mapping[str, float]:
-    """Return the signals of a verdict, and others that may forecast the gain; {} without one."""
-    if answers.verdict is None or answers.full is None:
-        return {}
-    return {**candidate_signals(folder, answers.full), **answers.verdict.signals}
 
 
 def _measure_model(

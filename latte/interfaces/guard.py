@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from latte.interfaces.classifier import Classifier
 
-Outcome = Literal["better", "likely better", "cannot tell", "kept zero-shot"]
+Outcome = Literal["better", "cannot tell", "kept zero-shot"]
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,6 @@ class Verdict:
         signals: Measurements that led to the verdict, by name; all are finite.
         measured: `better` if a person's answers show that the adapted model is better. Guards leave
             it None, because features alone cannot show that.
-        forecast: `likely better` only if such verdicts were right on labelled sets that were not
-            used to make the guard: at least 85 of 100 folders gained, and at most 5 lost.
         names_known: False if CLIP hardly knows the class names, so that zero-shot labels are about
             as good as guessing; True if it knows them better, None if the guard cannot say.
 
@@ -121,7 +119,6 @@ class Verdict:
     reason: str
     signals: Mapping[str, float] = field(default_factory=dict)
     measured: Literal["better"] | None = None
-    forecast: Literal["likely better"] | None = None
     names_known: bool | None = None
 
     @property
@@ -131,13 +128,13 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """Verdict in words: what a person's answers show, or the forecast, or `cannot tell`.
+        """Verdict in words: what a person's answers show, or `cannot tell` without them.
 
         It is `kept zero-shot` if the run does not use the adapted model.
         """
         if not self.adapt:
             return "kept zero-shot"
-        return self.measured or self.forecast or "cannot tell"
+        return self.measured or "cannot tell"
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:

@@ -20,19 +20,7 @@ from latte.results.taught_runs import teaching_answers
 
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 
-_LIKELY = (
-    "Of 251 such folders of 23 labelled sets, 92 % gained accuracy, and 3 % lost more than a "
-    "point. The guard was built on these sets; the folders of each were judged by the others."
-)
-_LOSSES = (
-    "Of 232 such folders of the labelled sets that the guard was built on, 68 % gained accuracy, "
-    "and 16 % lost more than a point."
-)
-"""These and the next figures are printed by `python -m benchmarks folders`; see docs/results.md."""
-_FORGONE = (
-    "On the labelled sets that the guard was built on, about one large gain in four was given up "
-    "in this way."
-)
+_NOT_KNOWN = "Whether adapting helps is not known: features alone cannot tell."
 MANY_ANSWERS = 6
 """With so many answers, the labels are no longer those of CLIP alone."""
 _HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good as guessing."
@@ -82,18 +70,10 @@ def verdict_statements(
         not_counted = [Statement("note", taught_sentence(answers)), *not_counted]
     if verdict is None:
         return not_counted
-    sentence, doubts = _used_model(verdict), []
-    is_known = is_measured or bool(results.record.recipe.get("corrections"))
-    if not is_known and verdict.outcome == "likely better":
-        sentence = "Adapted: likely better than zero-shot CLIP."
-        doubts = [Statement("note", _LIKELY)]
-    elif not is_known and not is_doubted:
-        helps = "this helps" if verdict.adapt else "adapting would help"
-        sentence += f" Whether {helps} is not known: features alone cannot tell."
-        doubts = [Statement("note", _LOSSES if verdict.adapt else _FORGONE)]
+    is_known = is_measured or is_doubted or bool(results.record.recipe.get("corrections"))
+    doubt = "" if is_known else f" {_NOT_KNOWN}"
     return [
-        Statement("verdict", sentence),
-        *doubts,
+        Statement("verdict", f"{_used_model(verdict)}{doubt}"),
         Statement("note", _reason(verdict), _commands(results, verdict, run)),
         *([Statement("note", _ZERO_SHOT_LABELS)] if verdict.adapt else []),
         *not_counted,

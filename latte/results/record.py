@@ -61,7 +61,7 @@ class RecordFile:
         """
         self.refuse_earlier_layout()
         try:
-            return read_stored(self.path, RunRecord, _HINT, _with_judge)
+            return read_stored(self.path, RunRecord, _HINT, _upgraded)
         except LatteError as error:
             if (newer := _newer(error, self.path)) is not None:
                 raise newer from error
@@ -106,6 +106,11 @@ class RecordFile:
             write_json(self.path, record.model_dump(mode="json"))
 
 
+def _upgraded(content: Any) -> Any:
+    """Return the content of a record that an earlier latte may have written, in today's form."""
+    return _without_forecast(_with_judge(content))
+
+
 def _with_judge(content: Any) -> Any:
     """Return a record in which the verdict is a fact of stage `judge`, and not of stage `train`.
 
@@ -119,6 +124,16 @@ def _with_judge(content: Any) -> Any:
     ordered = {name: stages[name] for name in STAGES if name in stages}
     judge = {"verdict": train.pop("verdict")}
     return {**content, "stages": ordered, "train": train, "judge": judge}
+
+
+def _without_forecast(content: Any) -> Any:
+    """Return a record whose verdict has no `forecast`, an outcome that earlier guards gave."""
+    judge = content.get("judge", {}) if isinstance(content, dict) else {}
+    verdict = judge.get("verdict", {}) if isinstance(judge, dict) else {}
+    if not isinstance(verdict, dict) or "forecast" not in verdict:
+        return content
+    kept = {name: value for name, value in verdict.items() if name != "forecast"}
+    return {**content, "judge": {**judge, "verdict": kept}}
 
 
 def _newer(error: LatteError, path: Path) -> LatteError | None:

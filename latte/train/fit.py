@@ -245,4 +245,4 @@ def without_conflict(verdict: Verdict, reason: str | None) -> Verdict:
     """Return the verdict; with the `reason` of a conflict, one that keeps zero-shot CLIP."""
     if reason is None:
         return verdict
-    return replace(verdict, strength=0.0, reason=reason, measured=None, forecast=None)
+    return replace(verdict, strength=0.0, reason=reason, measured=None)

@@ -98,7 +98,6 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
     assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
     assert (row.strength, row.outcome, row.signals["lead"]) == (0.5, "cannot tell", 2.0)
-    assert row.signals["images"] == 5
 
 
 def test_a_large_loss_is_more_than_five_points_and_more_than_three_images() -> None:

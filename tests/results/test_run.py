@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Verdict
 from latte.interfaces.record import EvaluateFacts, TrainFacts
 from latte.results.folder import RunFolder
 from latte.results.rows import Rows
@@ -161,6 +161,19 @@ def test_a_verdict_among_the_facts_of_training_is_read_as_a_stage_of_its_own(
     RunFolder(folder).results.forget("report")
     assert "verdict" not in recorded(folder, "train")
     assert recorded(folder, "judge", "verdict", "reason") == "so"
+
+
+@pytest.mark.parametrize("stage", ["judge", "train"])
+def test_a_forecast_in_the_verdict_of_an_earlier_version_is_left_out(
+    tmp_path: Path, stage: str
+) -> None:
+    folder = run_folder(tmp_path / "run")
+    verdict = {"strength": 1.0, "reason": "so", "forecast": "likely better"}
+    record(folder, [stage], {"verdict": verdict})
+    assert open_finished(folder).record.judge.verdict == Verdict(1.0, "so")
+    RunFolder(folder).results.forget("report")
+    assert recorded(folder, "judge", "verdict", "reason") == "so"
+    assert "forecast" not in recorded(folder, "judge", "verdict")
 
 
 @pytest.mark.parametrize("damaged", ["verdict", ["verdict"], {"verdict": 1}])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
 
 import torch
 
@@ -17,9 +16,7 @@ from latte_transductive.options import MixtureOptions
 MIN_IMAGES = 8
 """With fewer images, zero-shot is kept: neither a mixture nor the lead means much."""
 MIN_LEAD = 1.05
-"""Below this lead, the class names fit the images little better than unrelated names."""
-LIKELY_LEAD, LIKELY_IMAGES = 1.15, 100
-"""With at least this lead and so many images, the adapted model is likely better."""
+"""Below this lead, the class names separate the images hardly more than unrelated names."""
 MIN_GIVEN = 6
 """If a person gave the class of at least this many images, the lead does not decide."""
 
@@ -30,9 +27,8 @@ class EvidenceGuard(Guard[MixtureOptions]):
     The *lead* decides, which says how well the class names fit the images. It is the mean
     difference between an image's two highest similarities, divided by the expected difference for
     unrelated names. Below `MIN_LEAD`, the guard keeps zero-shot CLIP; otherwise it accepts the
-    adapted model. It says "likely better" only with at least `LIKELY_IMAGES` images and a lead of
-    `LIKELY_LEAD`, if no weights were trained and no person gave a class. README, "The verdict",
-    has the shares of such folders that gained and lost.
+    adapted model. That says nothing about the gain, which only answers measure (README, "The
+    verdict").
 
     If the recipe has training steps, the guard also fits a Gaussian mixture to the frozen features
     of all images. The adapted labels must agree more with the mixture's labels than the zero-shot
@@ -69,7 +65,7 @@ class EvidenceGuard(Guard[MixtureOptions]):
         if signals["changed"] == 0:
             return Verdict(0.0, "adapting would change no label", signals)
         if lead < MIN_LEAD and answer_count < MIN_GIVEN:
-            reason = "the class names separate these images no better than unrelated names would"
+            reason = "the class names separate these images no more than unrelated names would"
             return Verdict(0.0, reason, signals)
         if evidence.trained or answer_count >= MIN_GIVEN:
             mixture = fit_frozen(images, texts, scale, self.options, corrections)
@@ -80,20 +76,16 @@ class EvidenceGuard(Guard[MixtureOptions]):
             }
             if signals["agreement"] <= signals["agreement of zero-shot"]:
                 reason = (
-                    "the adapted labels fit groups of similar images no better than zero-shot "
-                    "CLIP's"
+                    "the adapted labels fit groups of similar images no more than zero-shot CLIP's"
                 )
                 return Verdict(0.0, reason, signals)
         if answer_count >= MIN_GIVEN:
             return Verdict(1.0, f"a person named the class of {answer_count} images", signals)
-        is_untaught = not evidence.trained and not answer_count
-        is_likely = is_untaught and lead >= LIKELY_LEAD and len(images) >= LIKELY_IMAGES
-        forecast: Literal["likely better"] | None = "likely better" if is_likely else None
-        return Verdict(1.0, _reason(lead), signals, forecast=forecast)
+        return Verdict(1.0, _reason(lead), signals)
 
 
 def _reason(lead: float) -> str:
     return (
-        "the class names fit better than unrelated names (the margin between the best and the "
-        f"second class is {lead:.1f} times that of unrelated names)"
+        "the class names separate these images (the margin between the best and the second class "
+        f"is {lead:.1f} times that of unrelated names)"
     )

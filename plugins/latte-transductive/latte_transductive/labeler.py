@@ -278,7 +278,7 @@ class TransductiveLabeler(JointLabeler[OptionsT]):
             facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
         if none:
             kept = sum(int((probability > _HALF).sum()) for probability in none)
-            facts["Images that names of other things fit better"] = kept
+            facts["Images nearer to names of other things"] = kept
         for name, weight in self.encoder_weights.items():
             facts[f"Weight of {name} beside the CLIP"] = weight
         return facts

@@ -67,28 +67,14 @@ def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
     verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
     assert verdict.strength == 1
     assert verdict.signals["lead"] > 1.05
-    assert "fit better than unrelated names" in verdict.reason
+    assert "separate these images" in verdict.reason
 
 
-@pytest.mark.parametrize(
-    ("images", "changes", "outcome"),
-    [
-        (240, {}, "likely better"),
-        (99, {}, "cannot tell"),
-        (240, {"trained": True}, "cannot tell"),
-        (
-            240,
-            {"corrections": torch.full((240,), -1).index_fill(0, torch.tensor(0), 0)},
-            "cannot tell",
-        ),
-    ],
-)
-def test_likely_better_needs_a_hundred_images_without_training_and_answers(
-    images: int, changes: dict[str, Any], outcome: str
-) -> None:
-    verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9, images=images), **changes))
+def test_large_lead_says_nothing_about_the_gain() -> None:
+    verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
     assert verdict.signals["lead"] > 1.15
-    assert verdict.outcome == outcome
+    assert verdict.outcome == "cannot tell"
+    assert "better" not in verdict.reason
 
 
 def test_images_without_structure_keep_zero_shot() -> None:
@@ -136,7 +122,7 @@ def test_candidate_that_fits_the_images_worse_than_zero_shot_is_rejected() -> No
     shuffled = torch.randint(6, (240,), generator=torch.Generator().manual_seed(3))
     verdict = guard().judge(evidence(texts, images, shuffled, trained=True))
     assert verdict.strength == 0
-    assert "no better than zero-shot CLIP's" in verdict.reason
+    assert "no more than zero-shot CLIP's" in verdict.reason
 
 
 def test_candidate_that_changes_no_label_says_so() -> None:

@@ -77,7 +77,7 @@ def test_images_that_other_names_keep_can_be_called_none_of_them(latte_runs: Tin
     assert 0 < float(none.min()) < float(none.max()) < 1
     kept = int((none > 0.5).sum())
     facts = json.loads((run / "results.json").read_text())["train"]["extras"]["latte-transductive"]
-    assert facts["Images that names of other things fit better"] == kept
+    assert facts["Images nearer to names of other things"] == kept
     limit = float(1 - none.median())
     said = latte_runs.latte(
         *("predict", str(run), "images", "test", "--top-k=1", "--format=jsonl"),
