@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_author.testing import RunContract, TinyRuns
 from safetensors.torch import load_file
-
-from latte.testing import RunContract, TinyRuns
 
 pytestmark = pytest.mark.thorough
 
