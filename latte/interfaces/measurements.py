@@ -18,7 +18,7 @@ ZERO_SHOT: Literal["zero-shot"] = "zero-shot"
 UsedModel = Literal["adapted", "zero-shot"]
 """A model that can be used instead of the one that the run uses."""
 
-_SimilarityScale = Annotated[float, Field(ge=1e-6, le=1e6)]
+_Scale = Annotated[float, Field(ge=1e-6, le=1e6)]
 """A plausible scale of similarities; CLIP's own is at most 100."""
 
 
@@ -126,8 +126,8 @@ class Calibration:
         2.0
     """
 
-    scale: _SimilarityScale
-    logit_scale: _SimilarityScale
+    scale: _Scale
+    logit_scale: _Scale
     expected_accuracy: Share
     images: Positive
     error: Share | None = None

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from latte.interfaces import Interval
 from latte.report.numbers import MINUS, NARROW_SPACE
-from latte.report.svg import Drawing, Scale, shortened
+from latte.report.svg import AxisScale, Drawing, shortened
 
 MetricRow = Mapping[str, Any]
 TickFormat = Callable[[float, float], str]
@@ -122,7 +122,7 @@ def interval_chart(
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
     ends = [end for row in rows for end in (row.interval.low, row.interval.high, *row.dots)]
-    scale = Scale.around([*ends, *([] if reference is None else [reference])], 4, width - 4)
+    scale = AxisScale.around([*ends, *([] if reference is None else [reference])], 4, width - 4)
     ticks = scale.ticks()
     for value in ticks:
         x = scale(value)
@@ -162,7 +162,7 @@ def line_chart(
 
 def change_bar(zero_shot: float, adapted: float) -> Markup:
     """Draw a change of accuracy on a scale from 0 to 1."""
-    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
+    drawing, scale = Drawing(160, 16, None, "change"), AxisScale(0, 1, 6, 154)
     drawing.line((6, 8), (154, 8), "rail")
     direction = "up" if adapted >= zero_shot else "down"
     drawing.line((scale(zero_shot), 8), (scale(adapted), 8), f"move {direction}")
@@ -173,7 +173,7 @@ def change_bar(zero_shot: float, adapted: float) -> Markup:
 
 def count_bars(zero_shot: int, adapted: int, largest: int) -> Markup:
     """Draw two counts as bars, one below the other, on a scale from 0 to `largest`."""
-    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, max(largest, 1), 0, 160)
+    drawing, scale = Drawing(160, 16, None, "change"), AxisScale(0, max(largest, 1), 0, 160)
     drawing.bar((0, 2), scale(zero_shot), 5, "bar zero-shot")
     drawing.bar((0, 9), scale(adapted), 5, "bar adapted")
     return drawing.markup()
@@ -217,7 +217,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _anchor(x: float, scale: Scale) -> str:
+def _anchor(x: float, scale: AxisScale) -> str:
     if x < scale.start + 20:
         return "start"
     return "end" if x > scale.end - 20 else "middle"
@@ -225,18 +225,18 @@ def _anchor(x: float, scale: Scale) -> str:
 
 def _framed(
     samples: Sequence[Sample], label: str, tick: TickFormat, reference: Reference | None
-) -> tuple[Drawing, Scale, Scale]:
+) -> tuple[Drawing, AxisScale, AxisScale]:
     """Return a chart without curves, and the scales of its axes, which fit all samples."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     steps = [sample.step for sample in samples]
     lowest, highest = min(steps), max(steps)
-    x = Scale(lowest, highest, left, width - right)
+    x = AxisScale(lowest, highest, left, width - right)
     if lowest == highest:
-        x = Scale.around(steps, left, width - right)
+        x = AxisScale.around(steps, left, width - right)
     ends = [end for sample in samples for end in (sample.low, sample.high)]
     extra = [] if reference is None else [reference.value]
-    y = Scale.around([*ends, *extra], height - bottom, top)
+    y = AxisScale.around([*ends, *extra], height - bottom, top)
     heights, steps = y.ticks(4), [step for step in x.ticks() if step == round(step)]
     for value in heights:
         drawing.line((x.start, y(value)), (x.end, y(value)), "grid")

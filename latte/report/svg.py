@@ -94,7 +94,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """Linear map from values (`low` to `high`) to pixels (`start` to `end`)."""
 
     low: float
@@ -107,14 +107,14 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     @staticmethod
-    def around(values: Iterable[float], start: float, end: float) -> Scale:
+    def around(values: Iterable[float], start: float, end: float) -> AxisScale:
         """Return a scale that shows all values with a margin, even if they are all equal."""
         numbers = list(values)
         low, high = min(numbers), max(numbers)
         size = max(abs(low), abs(high))
         spread = high - low if high - low > size * _SAME else 0.0
         room = spread * 0.06 or size * 0.05 or 1.0
-        return Scale(low - room, high + room, start, end)
+        return AxisScale(low - room, high + room, start, end)
 
     def ticks(self, number: int = 5) -> list[float]:
         """Return about `number` tick positions, spaced by 1, 2 or 5 times a power of ten."""

@@ -24,7 +24,7 @@ from latte.report.charts import (
     points_tick,
     series,
 )
-from latte.report.svg import Scale
+from latte.report.svg import AxisScale
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import steps
 from tests.helpers.snapshots import assert_snapshot
@@ -47,7 +47,7 @@ def samples(*values: float) -> MetricSeries:
 
 @given(st.lists(finite, min_size=1, max_size=20))
 def test_a_scale_shows_every_value_and_has_round_ticks(values: list[float]) -> None:
-    scale = Scale.around(values, 0.0, 100.0)
+    scale = AxisScale.around(values, 0.0, 100.0)
     assert all(-1e-6 <= scale(value) <= 100 + 1e-6 for value in values)
     ticks = scale.ticks()
     assert 2 <= len(ticks) <= 11
