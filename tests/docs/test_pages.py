@@ -172,7 +172,7 @@ def test_method_of_the_page_keeps_its_contract_and_equals_zlap(tmp_path: Path) -
     (folder / "tests" / "test_formula.py").write_text(test, encoding="utf-8")
     equal = """
 import torch
-from latte_field.base import Problem, shares
+from latte_field.base import FieldProblem, shares
 from latte_field.zlap import ZlapLabeler, ZlapOptions
 from latte_spread.component import SpreadOptions, links, spread
 from latte_author.testing.fixtures import make_context, unit_rows
@@ -181,7 +181,7 @@ from latte_author.testing.fixtures import make_context, unit_rows
 def test_equal(tmp_path):
     images, texts = unit_rows(20, 8, seed=1), unit_rows(4, 8, seed=2)
     nobody = torch.full((20,), -1)
-    problem = Problem(images, texts, 20.0, nobody)
+    problem = FieldProblem(images, texts, 20.0, nobody)
     fit = ZlapLabeler(ZlapOptions(), make_context(tmp_path, 0)).fit(problem)
     scores = spread(links(images, texts, SpreadOptions()), 4, 0.3)
     torch.testing.assert_close(shares(scores), fit.probabilities)
