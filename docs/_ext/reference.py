@@ -69,7 +69,7 @@ def _table(model: type[Options], prefix: str) -> Iterator[str]:
         return
     yield from ("| key | type | default | what it does |", "|---|---|---|---|")
     for row in rows:
-        kind = row.type.replace("Choice", "component")
+        kind = row.type.replace("ChosenComponent", "component")
         cells = (f"`{row.name}`", kind, _cell(default_in_words(row)), _cell(row.help))
         yield f"| {' | '.join(cells)} |"
 
