@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from benchmarks.answer_plans import with_mistakes
 from benchmarks.answer_rivals import AnsweredSet
 from latte.api import asking_order
-from latte.evaluate.answered_gain import Answered, Others, expected_gains
+from latte.evaluate.answered_gain import AnsweredImages, UnansweredImages, expected_gains
 from latte.interfaces import Posterior
 from latte.run.cross_fit import FOLDS, folds
 
@@ -85,20 +85,20 @@ class Draw:
         return float((is_right - was_right).mean())
 
     @property
-    def others(self) -> Others:
+    def others(self) -> UnansweredImages:
         """The images that the gain is about, by the fits without each fold."""
         is_other = self.is_other
         is_changed = (self.left_out != self.zero_shot)[:, is_other]
-        return Others.of(is_changed, self.expected[:, is_other], self.series[is_other])
+        return UnansweredImages.of(is_changed, self.expected[:, is_other], self.series[is_other])
 
     @property
-    def answered(self) -> Answered:
+    def answered(self) -> AnsweredImages:
         """The left-out answers."""
         rows = (self.given >= 0).nonzero().squeeze(1)
         left_out, expected = (
             values[self.fold[rows], rows] for values in (self.left_out, self.expected)
         )
-        return Answered(
+        return AnsweredImages(
             self.given[rows], self.zero_shot[rows], left_out, expected, self.series[rows]
         )
 

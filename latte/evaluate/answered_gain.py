@@ -55,7 +55,7 @@ _Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredImages:
     """A left-out answers, and two labels of each one's image."""
 
     answers: Tensor
@@ -82,7 +82,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Others:
+class UnansweredImages:
     """Images without an answer, whose gain is estimated."""
 
     changed: float
@@ -93,7 +93,7 @@ class Others:
     """Number of their series."""
 
     @classmethod
-    def of(cls, is_changed: Tensor, expected: Tensor, series: Tensor) -> Others:
+    def of(cls, is_changed: Tensor, expected: Tensor, series: Tensor) -> UnansweredImages:
         """Return the facts about M images and F fits.
 
         `is_changed` (F, M) is True where a fit changes the zero-shot label, `expected` (F, M) are
@@ -116,31 +116,33 @@ def expected_gains(posterior: Posterior, zero_shot_labels: Tensor) -> Tensor:
     return gains
 
 
-def answered_gain(answered: Answered, others: Others, widening: float = WIDENING) -> Interval:
+def answered_gain(
+    answered: AnsweredImages, unanswered: UnansweredImages, widening: float = WIDENING
+) -> Interval:
     """Return the gain in accuracy on images without an answer, with its 95 % interval.
 
     Args:
         answered: the left-out answers.
-        others: the images without an answer.
+        unanswered: the images without an answer.
         widening: factor of the interval's width.
 
     The interval is within [-d, d]. If no answer is about a changed label, it is all of that.
     """
-    is_changed, changed = answered.is_changed, others.changed
+    is_changed, changed = answered.is_changed, unanswered.changed
     if not bool(is_changed.any()) or changed == 0:
         return Interval(0.0, -changed, changed)
-    gains = (answered.gains - TRUST * answered.expected)[is_changed] + TRUST * others.expected
+    gains = (answered.gains - TRUST * answered.expected)[is_changed] + TRUST * unanswered.expected
     number = len(gains) + 2
     value, centre = min(1.0, max(-1.0, float(gains.mean()))), float(gains.sum()) / number
     sums, answered_series = _sums(gains - centre, answered.series[is_changed])
     squares = float(sums.square().sum()) + (1 - centre) ** 2 + (1 + centre) ** 2
-    variance = squares / number**2 * (1 + answered_series / max(1.0, changed * others.series))
+    variance = squares / number**2 * (1 + answered_series / max(1.0, changed * unanswered.series))
     half_width = widening * _Z * math.sqrt(variance)
     low, high = min(value, centre - half_width), max(value, centre + half_width)
     return Interval(changed * value, changed * max(-1.0, low), changed * min(1.0, high))
 
 
-def zero_shot_accuracy(answered: Answered, changed: float) -> float:
+def zero_shot_accuracy(answered: AnsweredImages, changed: float) -> float:
     """Return the estimated share of images without an answer whose zero-shot label is right.
 
     The answers about changed labels together count as the share `changed`, unless all or none of

@@ -113,9 +113,8 @@ class Context:
 
     Example:
         >>> from pathlib import Path
-        >>> from latte.api import Context
-        >>> from latte_author.testing import StubClip
-        >>> context = Context(Path("/recipes"), Path("/cache"), "cpu", 0, StubClip)
+        >>> from latte.api import Backbone, Context
+        >>> context = Context(Path("/recipes"), Path("/cache"), "cpu", 0, Backbone)
         >>> str(context.path("photos"))
         '/recipes/photos'
     """

@@ -23,8 +23,8 @@ from torch import Tensor
 from latte.data.series import Series
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.answered_gain import (
-    Answered,
-    Others,
+    AnsweredImages,
+    UnansweredImages,
     answered_gain,
     expected_gains,
     zero_shot_accuracy,
@@ -128,13 +128,13 @@ def _measured(
     zero_shot_labels, taught = zero_shot.zero_shot_labels[answered_rows], left_out.own.labels[:, 0]
     answered_series = series[answered_rows]
     expected = expected_gains(left_out.own, zero_shot_labels)
-    answered = Answered(left_out.answers, zero_shot_labels, taught, expected, answered_series)
+    answered = AnsweredImages(left_out.answers, zero_shot_labels, taught, expected, answered_series)
     is_other = ~torch.isin(series, series[images.corrections.given >= 0])
-    unanswered = Others.of(answered.is_changed, answered.expected, answered_series)
+    unanswered = UnansweredImages.of(answered.is_changed, answered.expected, answered_series)
     if bool(is_other.any()):
         is_changed = torch.stack([fit.is_changed[is_other] for fit in changes])
         gains = torch.stack([fit.expected[is_other] for fit in changes])
-        unanswered = Others.of(is_changed, gains, series[is_other])
+        unanswered = UnansweredImages.of(is_changed, gains, series[is_other])
     gain = answered_gain(answered, unanswered)
     accuracy = zero_shot_accuracy(answered, unanswered.changed)
     doubtful = answered_rows[doubtful_answers(left_out.own, left_out.answers)]

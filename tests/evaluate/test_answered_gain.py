@@ -12,8 +12,8 @@ from torch import Tensor
 
 from latte.evaluate.answered_gain import (
     TRUST,
-    Answered,
-    Others,
+    AnsweredImages,
+    UnansweredImages,
     answered_gain,
     expected_gains,
     zero_shot_accuracy,
@@ -25,26 +25,28 @@ MANY = 10**9
 """So many series that their number adds no variance."""
 
 
-def answered(won: int, lost: int, neither: int, kept: int = 0, kept_right: int = 0) -> Answered:
+def answered(
+    won: int, lost: int, neither: int, kept: int = 0, kept_right: int = 0
+) -> AnsweredImages:
     """Return answers of class 0: so many changed labels of each kind, and of kept labels."""
     kinds = [(1, 0, won), (0, 1, lost), (1, 2, neither), (1, 1, kept), (0, 0, kept_right)]
     labels = [(zero_shot, taught) for zero_shot, taught, number in kinds for _ in range(number)]
     zero_shot, taught = torch.tensor(labels).T
     expected = (zero_shot != taught).double()
-    return Answered(
+    return AnsweredImages(
         torch.zeros_like(zero_shot), zero_shot, taught, expected, torch.arange(len(labels))
     )
 
 
-def others(changed: float, series: int, expected: float = 1.0) -> Others:
+def others(changed: float, series: int, expected: float = 1.0) -> UnansweredImages:
     """Return images whose changed labels gain, by the fits, what those of `answered` do."""
-    return Others(changed, expected, series)
+    return UnansweredImages(changed, expected, series)
 
 
-def repeated(single: Answered, copies: int) -> Answered:
+def repeated(single: AnsweredImages, copies: int) -> AnsweredImages:
     """Return the answers with so many copies of each, which are a series."""
     parts = (single.answers, single.zero_shot, single.taught, single.expected, single.series)
-    return Answered(*(part.repeat_interleave(copies) for part in parts))
+    return AnsweredImages(*(part.repeat_interleave(copies) for part in parts))
 
 
 def width(interval: Interval) -> float:
@@ -168,8 +170,12 @@ def test_expected_gain_is_the_probability_minus_that_of_the_zero_shot_label() ->
 def test_others_are_described_by_their_changed_labels_alone() -> None:
     is_changed = torch.tensor([[True, False], [True, True]])
     expected = torch.tensor([[0.5, 0.0], [0.75, 1.0]])
-    assert Others.of(is_changed, expected, torch.tensor([4, 4])) == Others(0.75, 0.75, 1)
-    assert Others.of(is_changed[:1, 1:], expected[:1, 1:], torch.tensor([4])) == Others(0.0, 0.0, 1)
+    assert UnansweredImages.of(is_changed, expected, torch.tensor([4, 4])) == UnansweredImages(
+        0.75, 0.75, 1
+    )
+    assert UnansweredImages.of(
+        is_changed[:1, 1:], expected[:1, 1:], torch.tensor([4])
+    ) == UnansweredImages(0.0, 0.0, 1)
 
 
 def test_answers_about_harder_images_than_others_measure_the_gain_of_the_others() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from latte.evaluate.answered_gain import Answered, Others, answered_gain
+from latte.evaluate.answered_gain import AnsweredImages, UnansweredImages, answered_gain
 from latte.interfaces import Interval
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.report.taught import taught_sentence, taught_tone
@@ -153,7 +153,7 @@ def test_gain_is_within_the_share_of_labels_that_change(
 ) -> None:
     changed: list[float] = []
 
-    def gain_of(answered: Answered, others: Others) -> Interval:
+    def gain_of(answered: AnsweredImages, others: UnansweredImages) -> Interval:
         changed.append(others.changed)
         assert 0 < others.series <= 12 - len(answered.answers)
         assert bool((answered.expected[answered.is_changed] > 0).all())

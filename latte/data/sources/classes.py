@@ -58,10 +58,9 @@ def read_classes(
 
     Example:
         >>> from pathlib import Path
-        >>> from latte.api import Context
+        >>> from latte.api import Backbone, Context
         >>> from latte.api.sources import read_classes
-        >>> from latte_author.testing import StubClip
-        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, Backbone)
         >>> read_classes(("couch | sofa", "table"), Path(), context)
         (('couch', 'sofa'), ('table',))
     """
@@ -81,9 +80,8 @@ def read_class_names(
 
     Example:
         >>> from pathlib import Path
-        >>> from latte.api import Context, read_class_names
-        >>> from latte_author.testing import StubClip
-        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> from latte.api import Backbone, Context, read_class_names
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, Backbone)
         >>> read_class_names(("couch | sofa", "table"), Path(), context)
         ('couch', 'table')
     """
@@ -102,10 +100,9 @@ def class_notes(
 
     Example:
         >>> from pathlib import Path
-        >>> from latte.api import Context
+        >>> from latte.api import Backbone, Context
         >>> from latte.api.sources import class_notes
-        >>> from latte_author.testing import StubClip
-        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, Backbone)
         >>> [*class_notes(("cat", "dog"), ("cat", "dog"), context)]
         []
     """
