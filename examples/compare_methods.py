@@ -24,7 +24,7 @@ METHODS = {
         "prototypes": "re-estimated",
     },
     # All images are labelled together.
-    "mixture": {"labels": ["transductive"], "prototypes": "from-labeler"},
+    "self-taught": {"labels": ["self-taught"], "prototypes": "from-labeler"},
 }
 
 

@@ -38,7 +38,7 @@ def main() -> None:
         },
         "backbone": {"model": arguments.model, "pretrained": arguments.pretrained},
         "guard": "evidence",  # keeps zero-shot CLIP if its score is low
-        "labels": ["transductive"],  # all images are labelled together
+        "labels": ["self-taught"],  # all images are labelled together
         "prototypes": "from-labeler",
         "train": {"max_steps": 0},  # no training
         "output": str(output / "runs"),

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from latte.toolkit.asking import asking_order as asking_order
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
-    from latte.toolkit.encoder_agreement import encoder_weights as encoder_weights
+    from latte.toolkit.encoder_agreement import is_useful_encoder as is_useful_encoder
     from latte.toolkit.encoder_agreement import joined_features as joined_features
     from latte.toolkit.encoder_agreement import neighbour_agreement as neighbour_agreement
     from latte.toolkit.labelers import JointLabeler as JointLabeler
@@ -68,8 +68,8 @@ _AT_FIRST_USE = {
     "ModuleBackbone": "latte.toolkit.module_backbone",
     "ModuleEncoder": "latte.toolkit.module_encoder",
     "asking_order": "latte.toolkit.asking",
-    "encoder_weights": "latte.toolkit.encoder_agreement",
     "fetch_repository": "latte.backbone.hub",
+    "is_useful_encoder": "latte.toolkit.encoder_agreement",
     "joined_features": "latte.toolkit.encoder_agreement",
     "mistakes_page": "latte.report.page.mistakes",
     "model_card": "latte.report.card",

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from latte.models.zero_shot import ZeroShot, load_zero_shot
 from latte.results.run import Run
-from latte.toolkit.encoder_agreement import encoder_weights, joined_features
+from latte.toolkit.encoder_agreement import joined_features
 
 
 def training_features(run: Run) -> Tensor | None:
@@ -18,8 +18,7 @@ def training_features(run: Run) -> Tensor | None:
 def training_with_encoders(zero_shot: ZeroShot) -> Tensor:
     """Return unit rows (N, D + E + ...) whose cosines say which training images are similar.
 
-    They are `zero_shot.clip.training` itself unless an encoder sees the same classes as the CLIP.
+    They are `zero_shot.clip.training` itself unless an encoder is useful; see `joined_features`.
     """
     features = {name: encoder.training for name, encoder in zero_shot.encoders.items()}
-    weights = encoder_weights(zero_shot.clip.training, zero_shot.zero_shot_labels, features)
-    return joined_features(zero_shot.clip.training, features, weights)
+    return joined_features(zero_shot.clip.training, features)

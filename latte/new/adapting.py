@@ -117,7 +117,7 @@ def adapt(
                 given_classes(classes),
                 None if test is None else given_path(test, "test"),
                 folder,
-                given_text(method, "method", "mixture"),
+                given_text(method, "method", "self-taught"),
                 None if model is None else given_text(model, "model", "plugin:tiny"),
                 encoders=_given_encoders(encoder),
                 listed=listed,

@@ -22,7 +22,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import USE, Kind
 from latte.report.numbers import plural
 
-_MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
+_SELF_TAUGHT, _TRAINING_FREE = METHODS["self-taught"], METHODS["training-free"]
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 _TINY = "plugin:tiny"
@@ -133,7 +133,7 @@ def _choose_guard(choices: Choices, registry: Registry) -> None:
     if not has(registry, *_GUARD):
         choices.reasons.append(
             "guard: none, so the run uses the adapted model in any case; to get a guard, "
-            "pip install latte-transductive, and write this recipe again"
+            "pip install latte-selftaught, and write this recipe again"
         )
         return
     choices.guard = name
@@ -149,21 +149,21 @@ def _method(method: str, findings: Findings, registry: Registry) -> Choices:
     Methods without training were the safest in measurements on typical folders. If a package that
     the requested or chosen method needs is not installed, return `training-free` instead.
     """
-    method_settings = _MIXTURE if method == AUTO else METHODS[method]
+    method_settings = _SELF_TAUGHT if method == AUTO else METHODS[method]
     if method_settings.component is None or has(registry, *method_settings.component):
         if method != AUTO:
             return Choices(method_settings, reasons=[f"method: {method}, as you asked"])
         return Choices(
-            method_settings, reasons=["method: joint labelling of all images, no training"]
+            method_settings, reasons=["method: all images are labelled together, no training"]
         )
     if method != AUTO:
-        why = "method: training-free, because latte-transductive is not installed"
+        why = "method: training-free, because latte-selftaught is not installed"
         return Choices(_TRAINING_FREE, reasons=[why])
     reasons = ["method: class prototypes computed from texts and images, no training"]
     if warn_of_few(findings.images, len(findings.class_names)):
         reasons.append(
-            "few images: a mixture needs no texts about the images and has a guard; to get it, "
-            "pip install latte-transductive, and run this again"
+            "few images: the method self-taught needs no texts about the images and has a guard; "
+            "to get it, pip install latte-selftaught, and run this again"
         )
     return Choices(_TRAINING_FREE, reasons=reasons)
 

@@ -41,14 +41,14 @@ _METHODS = (
         adapts=False,
     ),
     ProposedMethod(
-        "mixture",
+        "self-taught",
         before="""\
-# All images are labelled jointly; nothing is trained
-labels: [transductive]
+# All images are labelled together; nothing is trained
+labels: [self-taught]
 prototypes: from-labeler
 """,
         after=_NO_STEPS,
-        component=("labeler", "transductive"),
+        component=("labeler", "self-taught"),
         takes_encoders=True,
     ),
     ProposedMethod(

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError
+from latte.registry import replaced
 
 
 def check_requirement(text: str) -> None:
@@ -22,6 +23,11 @@ def check_requirement(text: str) -> None:
         )
     if requirement.marker and not requirement.marker.evaluate():
         return
+    if replacement := replaced.PACKAGES.get(requirement.name):
+        raise LatteError(
+            f"{requirement.name} was replaced by {Requirement(replacement).name}",
+            hint=f'Write "{replacement}".',
+        )
     install = f'pip install "{requirement.name}{requirement.specifier}"'
     try:
         installed = version(requirement.name)

@@ -15,6 +15,7 @@ from latte import interfaces
 from latte.interfaces import Component, Context, LatteError, NoOptions, Options
 from latte.interfaces.errors import error_line, nearest
 from latte.interfaces.provider import note_provider
+from latte.registry import replaced
 from latte.registry.discovery import (
     STRICT_HINT,
     discover_plugins,
@@ -138,6 +139,9 @@ class Registry:
             what = f'{kind} "{name}" is provided by {packages}'
             choices = [f'"{component.full_name}"' for component in providers]
             hint = f"Write {' or '.join(choices)}."
+        elif replacement := replaced.COMPONENTS.get((kind, short_name)):
+            what = f'the {kind} "{short_name}" was replaced by "{replacement}"'
+            hint = f'Write "{replacement}".'
         else:
             what = f'no {kind} named "{name}" is installed'
             by_name = {component.full_name: component for component in components} | {

@@ -67,7 +67,7 @@ class FrozenMethod:
     Example:
         from latte.api.runs import frozen_method
 
-        method = frozen_method({"transductive": {}}, guard="evidence")
+        method = frozen_method({"self-taught": {}}, guard="evidence")
         labels = method.label(start, context).labels  # of a `TrainingStart` and a `Context`
     """
 

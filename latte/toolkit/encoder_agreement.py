@@ -1,4 +1,4 @@
-"""Features of image-only encoders beside the CLIP's, as far as both see the same classes."""
+"""Features of image-only encoders beside the CLIP's, if both find the same images similar."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from torch.nn.functional import normalize
 
 from latte.toolkit.neighbours import nearest_neighbours
 
-_NEIGHBOURS = 10
-_LEAST_SHARE = 0.6
-"""Encoders whose neighbours agree less, relative to the CLIP's neighbours, have the weight 0."""
-_LEAST_EXCESS = 0.1
-"""Encoders whose neighbours agree less than this, beyond chance, have the weight 0 too: in a small
-folder, random features can agree as much."""
+_NEIGHBOURS = 8
+_LEAST_SHARED = 0.2
+"""An encoder is useful if this share of neighbours, beyond chance, is the CLIP's."""
+_MOST_COMPARED = 128
+"""Largest number of images among which neighbours are compared."""
 
 
 def neighbour_agreement(indices: Tensor, labels: Tensor) -> float:
@@ -38,68 +37,53 @@ def neighbour_agreement(indices: Tensor, labels: Tensor) -> float:
     return max(0.0, (same - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
-def encoder_weights(
-    images: Tensor, labels: Tensor, encoder_features: Mapping[str, Tensor]
-) -> dict[str, float]:
-    """Return the weight in [0, 1] of each encoder beside the CLIP, by the folder's own images.
+def is_useful_encoder(images: Tensor, encoder_features: Tensor) -> bool:
+    """Return True if neighbours by the CLIP are often neighbours by an image-only encoder, too.
 
-    An encoder helps if similar images in its space have the same class. The true classes are
-    unknown, so `labels` that follow from the CLIP stand for them. Therefore neighbours by the CLIP
-    agree best by construction; an encoder whose neighbours agree as often has the weight 1. The
-    weight falls to 0 for an encoder whose neighbours agree 0.6 times as often, beyond chance. It is
-    also 0 if they agree less than 0.1 beyond chance, which shows nothing in a small folder.
+    Random features share as many neighbours as chance, so an encoder that sees nothing is found
+    without labels. Neighbours are searched among every K-th image, because more images share fewer.
 
     Args:
         images: (N, D): the CLIP's unit features of the images.
-        labels: (N,) int64: labels of the images from the CLIP, or from a person.
-        encoder_features: (N, E): unit features from each encoder, by its name.
+        encoder_features: (N, E): unit features from the encoder.
 
     Example:
         >>> import torch
-        >>> from latte.api import encoder_weights
-        >>> images, labels = torch.eye(2).repeat_interleave(20, 0), torch.arange(40) // 20
-        >>> encoder_weights(images, labels, {"same": images, "other": torch.eye(2).repeat(20, 1)})
-        {'same': 1.0, 'other': 0.0}
+        >>> from latte.api import is_useful_encoder
+        >>> images = torch.eye(40)[torch.arange(80) // 2]
+        >>> is_useful_encoder(images, images), is_useful_encoder(images, torch.eye(80))
+        (True, False)
     """
-    if not encoder_features or len(images) < 2:
-        return dict.fromkeys(encoder_features, 0.0)
-    reference = neighbour_agreement(nearest_neighbours(images, _NEIGHBOURS)[1], labels)
-    weights = {}
-    for name, features in encoder_features.items():
-        indices = nearest_neighbours(centred_directions(features), _NEIGHBOURS)[1]
-        agreement = neighbour_agreement(indices, labels)
-        relative = min(1.0, agreement / reference) if reference > 0 else 0.0
-        if agreement < _LEAST_EXCESS:
-            relative = 0.0
-        weights[name] = max(0.0, (relative - _LEAST_SHARE) / (1 - _LEAST_SHARE))
-    return weights
+    step = math.ceil(len(images) / _MOST_COMPARED)
+    near, near_by_encoder = (
+        nearest_neighbours(centred_directions(features[::step]), _NEIGHBOURS)[1]
+        for features in (images, encoder_features)
+    )
+    chance = near.shape[1] / max(1, len(near) - 1)
+    shared = (near.unsqueeze(2) == near_by_encoder.unsqueeze(1)).sum() / max(1, near.numel())
+    return float(shared) - chance > _LEAST_SHARED * (1 - chance)
 
 
-def joined_features(
-    images: Tensor, encoder_features: Mapping[str, Tensor], weights: Mapping[str, float]
-) -> Tensor:
+def joined_features(images: Tensor, encoder_features: Mapping[str, Tensor]) -> Tensor:
     """Return unit rows (N, D + E + ...) whose cosines average those of the CLIP and of encoders.
 
     Features of each model are centred first, since a network's features have a large part that all
-    images share. The CLIP has the weight 1. If no encoder has a weight above 0, `images` (N, D) are
-    returned unchanged.
+    images share. Encoders that are not useful are left out (`is_useful_encoder`); without a useful
+    one, `images` (N, D) are returned unchanged.
 
     Example:
         >>> import torch
         >>> from latte.api import joined_features
-        >>> joined_features(torch.eye(4), {"dinov2": torch.eye(4)}, {"dinov2": 0.5}).shape
-        torch.Size([4, 8])
+        >>> images = torch.eye(40)[torch.arange(80) // 2]
+        >>> joined_features(images, {"dinov2": images[:, :20]}).shape
+        torch.Size([80, 60])
     """
-    weighted_features = [
-        math.sqrt(weights[name]) * centred_directions(features)
-        for name, features in encoder_features.items()
-        if weights[name] > 0
+    useful = [
+        features for features in encoder_features.values() if is_useful_encoder(images, features)
     ]
-    return (
-        normalize(torch.cat([centred_directions(images), *weighted_features], dim=1))
-        if weighted_features
-        else images
-    )
+    if not useful:
+        return images
+    return normalize(torch.cat([*map(centred_directions, [images, *useful])], dim=1))
 
 
 def centred_directions(features: Tensor) -> Tensor:

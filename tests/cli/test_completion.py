@@ -19,7 +19,7 @@ MAIN = "from latte.cli.main import main; main()"
     [
         ("latte run my", ["my/birds.yaml"]),
         ("latte run my/birds.", ["my/birds.yaml"]),
-        ("latte run transd", ["transductive"]),
+        ("latte run self-t", ["self-taught"]),
         ("latte predict my/birds-", ["my/birds-1a2b3c4d"]),
         ("latte components labeler", ["labeler"]),
         ("latte components tiny-c", ["tiny-caltech"]),

@@ -23,7 +23,7 @@ from unittest import mock
 import torch
 from latte_flyp.flyp import FlypOptions, FlypPrototypes
 from latte_reclip.reclip import LabelPropagationLabeler, LabelPropagationOptions
-from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
+from latte_selftaught.labeler import SelfTaughtLabeler, SelfTaughtOptions
 
 from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
@@ -88,8 +88,8 @@ def flyp() -> dict[str, Any]:
     return {"parts": [part(prototypes=FlypPrototypes(FlypOptions(), ON_DEVICE))]}
 
 
-def transductive() -> dict[str, Any]:
-    labeler = TransductiveLabeler(TransductiveOptions(neighbours=2), ON_DEVICE)
+def self_taught() -> dict[str, Any]:
+    labeler = SelfTaughtLabeler(SelfTaughtOptions(), ON_DEVICE)
     prototypes = LabelerPrototypes(NoOptions(), ON_DEVICE)
     return {"parts": [part(prototypes=prototypes)], "labelers": [labeler]}
 
@@ -121,7 +121,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "class texts": class_texts,
     "flyp": flyp,
     "reclip": reclip,
-    "transductive": transductive,
+    "self-taught": self_taught,
 }
 _DEVICE, _TO_DEVICE = ", device=is_removed.device", ".to(self.context.device)"
 _TO_IMAGES = ".to(image_features.device, non_blocking=True)"

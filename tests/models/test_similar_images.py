@@ -14,7 +14,7 @@ def test_similar_images_are_those_of_clip_and_encoder_together() -> None:
     images, clear = noisy(0.4, seed=0), noisy(0.1, seed=1)
     encoders = {
         "clear": ImageFeatures(clear, clear),
-        "noise": ImageFeatures(noisy(9, seed=3), clear),
+        "noise": ImageFeatures(noisy(1e6, seed=3), clear),
     }
     zero_shot = ZeroShot(ImageFeatures(images, images), torch.eye(8)[:3], LABELS, encoders)
     assert training_with_encoders(zero_shot).shape == (60, 16)

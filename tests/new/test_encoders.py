@@ -81,7 +81,7 @@ def test_unusable_encoders_are_refused_with_the_way_on(findings: Findings) -> No
     assert "colours" in str(caught.value.hint)
     with pytest.raises(LatteError, match="the method zero-shot uses no encoder") as caught:
         chosen(findings, "colours", method="zero-shot")
-    assert caught.value.hint == "--method mixture"
+    assert caught.value.hint == "--method self-taught"
 
 
 def test_adapt_uses_the_encoder_that_the_user_names(

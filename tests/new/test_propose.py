@@ -153,11 +153,11 @@ def test_auto_trains_nothing_on_every_machine(
 ) -> None:
     recipe = written(findings, machine, load_registry(), tmp_path)
     assert (method_of(recipe), recipe.train.takes_steps) == ("from-labeler", False)
-    assert (recipe.requires, recipe.descriptions) == (("latte-transductive>=0.1,<0.2",), ())
+    assert (recipe.requires, recipe.descriptions) == (("latte-selftaught>=0.1,<0.2",), ())
     bare = written(findings, machine, BARE, tmp_path)
     assert (method_of(bare), bare.train.max_steps, bare.requires) == ("re-estimated", 0, ())
     reasons = " ".join(choose(findings, machine, BARE, "auto").reasons)
-    assert "pip install latte-transductive" in reasons
+    assert "pip install latte-selftaught" in reasons
 
 
 def test_latteclip_uses_the_lmm_that_the_gpu_holds(findings: Findings, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_latteclip_uses_the_lmm_that_the_gpu_holds(findings: Findings, tmp_path:
 
 
 @pytest.mark.parametrize("machine", [CPU, SMALL_GPU, GPU], ids=["cpu", "small", "large"])
-@pytest.mark.parametrize("method", ["zero-shot", "mixture", "training-free", "latteclip"])
+@pytest.mark.parametrize("method", ["zero-shot", "self-taught", "training-free", "latteclip"])
 @pytest.mark.parametrize("registry", [BARE, load_registry()], ids=["bare", "all"])
 def test_every_choice_is_a_valid_recipe_with_reasons(
     findings: Findings, machine: Machine, method: str, registry: Registry, tmp_path: Path
@@ -235,8 +235,8 @@ def test_new_prints_reasons_and_never_overwrites(
     assert run_command_line(command) == 2
     assert "exists already, and is not overwritten" in capsys.readouterr().err
     assert Path("my.yaml").read_text() == text
-    assert run_command_line([*command[:-1], "other.yaml", "--method", "mixtur"]) == 2
-    assert 'Did you mean "mixture"?' in capsys.readouterr().err
+    assert run_command_line([*command[:-1], "other.yaml", "--method", "self-taugt"]) == 2
+    assert 'Did you mean "self-taught"?' in capsys.readouterr().err
 
 
 def test_command_writes_the_chosen_model(
@@ -249,7 +249,7 @@ def test_command_writes_the_chosen_model(
     assert load_recipe(Path("my.yaml"), load_registry()).backbone.options.model == "plugin:tiny"
 
 
-@pytest.mark.parametrize("method", ["mixture", "latteclip"])
+@pytest.mark.parametrize("method", ["self-taught", "latteclip"])
 def test_the_written_recipe_runs(
     method: str,
     colour_images: MakeImages,

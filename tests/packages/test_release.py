@@ -16,7 +16,7 @@ from latte import __version__
 from tests.helpers.wheels import CORE, SOURCES, environment, install, metadata, run, text
 
 pytestmark = pytest.mark.slow
-FIRST = (CORE, "latte-tiny", "latte-transductive")
+FIRST = (CORE, "latte-tiny", "latte-selftaught")
 """Packages that the README's first commands need."""
 FORMS = {"wheel": ("--only-binary=:all:",), "sdist": ("--no-binary=:all:", "--no-build-isolation")}
 
@@ -71,7 +71,7 @@ def test_first_packages_install_and_adapt(
 ) -> None:
     python = environment(tmp_path / "environment")
     install(python, FIRST, "--find-links", dist, *FORMS[form])
-    assert entry_points(python, tmp_path) == {"latte", "latte_tiny", "latte_transductive"}
+    assert entry_points(python, tmp_path) == {"latte", "latte_tiny", "latte_selftaught"}
     latte = python.with_name("latte")
     settings = {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     plugins = json.loads(run(latte, "doctor", "--json", cwd=tmp_path, **settings))["plugins"]

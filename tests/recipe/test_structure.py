@@ -282,3 +282,12 @@ def test_a_describer_with_mistakes_may_have_any_name(complaints: Complaints) -> 
     text = "describers: [phrases, {use: phrases, nme: second}]\n"
     (message,) = complaints(MINIMAL + text + "descriptions: [{use: image, by: second}]\n")
     assert 'unknown key "nme"' in message
+
+
+def test_replaced_names_say_what_to_write(complaints: Complaints) -> None:
+    old = 'requires: ["latte-transductive>=0.1,<0.2"]\nlabels: [transductive]\n'
+    package, labeler = sorted(complaints(MINIMAL + old))
+    assert "latte-transductive was replaced by latte-selftaught" in package
+    assert 'Write "latte-selftaught>=0.1,<0.2".' in package
+    assert 'the labeler "transductive" was replaced by "self-taught"' in labeler
+    assert 'Write "self-taught".' in labeler

@@ -17,7 +17,7 @@ from tests.helpers.command_line import Latte
 pytestmark = pytest.mark.thorough
 
 SETTINGS = (
-    *("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0"),
+    *("labels=[self-taught]", "prototypes=from-labeler", "train.max_steps=0"),
     *("describer=null", "descriptions=[]", "loss=null", "dataset.evaluation=null"),
 )
 BLUE = 2

@@ -66,7 +66,7 @@ def test_answers_of_all_tasks_teach_a_run(
 name: squares
 dataset: {{use: folder, root: images, classes: folders}}
 backbone: {{model: "local-dir:{tiny_clip_folder}"}}
-labels: [transductive]
+labels: [self-taught]
 prototypes: from-labeler
 train: {{max_epochs: 0}}
 """
@@ -103,7 +103,7 @@ def test_predict_gives_the_class_that_a_person_gave(
     recipe: Path, fixed_guard: Path, strength: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the guard accepts."""
-    settings = ("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0")
+    settings = ("labels=[self-taught]", "prototypes=from-labeler", "train.max_steps=0")
     recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings, fixed(strength))
     plain, _, _ = run(recipe, *recipe_of)
     keys, name = open_run(plain).rows.training_keys, labels(plain)[0]

@@ -22,7 +22,7 @@ from tests.helpers.records import recorded
 from tests.helpers.whole_runs import run
 
 SETTINGS = (
-    *("describer=null", "descriptions=[]", "loss=null", "labels=[transductive]"),
+    *("describer=null", "descriptions=[]", "loss=null", "labels=[self-taught]"),
     *("prototypes=from-labeler", "train.max_steps=0", "guard=evidence"),
 )
 PARTS = {"part-0": "red", "part-1": "green", "part-2": "blue"}
@@ -248,9 +248,7 @@ def test_answers_about_few_series_are_not_left_out(recipe: Path) -> None:
 def test_an_answer_that_contradicts_all_others_is_doubtful(recipe: Path) -> None:
     file = labels_file(recipe, 3)
     file.write_text(file.read_text().replace("part-0/002.jpg,red", "part-0/002.jpg,blue"))
-    # Twelve images are too few to estimate the shifts that balance their classes.
-    labels = "labels=[{use: transductive, balance: 0}]"
-    folder, _, _ = run(recipe, *SETTINGS, labels, f"corrections={file}")
+    folder, _, _ = run(recipe, *SETTINGS, f"corrections={file}")
     doubtful = recorded(folder, "train", "answers")["measured"]["doubtful"]
     assert doubtful[0] == "part-0/002.jpg"
     assert len(doubtful) <= 2

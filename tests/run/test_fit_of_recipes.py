@@ -38,7 +38,7 @@ SETS = (
 )
 RECIPES = (
     *("adapt", "choices", "choices#no-questions", "training-free", "training-free#without-images"),
-    *("training-free#without-descriptions", "transductive#mixture-alone", "zero-shot"),
+    *("training-free#without-descriptions", "self-taught#labels-alone", "zero-shot"),
     *("ablations/groups-per-class", *(f"zero-shot/{name}" for name in SETS)),
 )
 """Names of recipes, and of controls behind `#`."""

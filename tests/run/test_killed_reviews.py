@@ -27,7 +27,7 @@ pytestmark = pytest.mark.thorough
 
 NAMES = ("red", "green", "blue")
 SETTINGS = (
-    *("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0"),
+    *("labels=[self-taught]", "prototypes=from-labeler", "train.max_steps=0"),
     *("describer=null", "descriptions=[]", "loss=null", "dataset.evaluation=null"),
 )
 TRAINING_FREE = tuple(word for setting in SETTINGS for word in ("--set", setting))

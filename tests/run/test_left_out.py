@@ -25,7 +25,7 @@ from tests.helpers.whole_runs import run
 pytestmark = pytest.mark.thorough
 
 SETTINGS = (
-    *("describer=null", "descriptions=[]", "loss=null", "labels=[transductive]"),
+    *("describer=null", "descriptions=[]", "loss=null", "labels=[self-taught]"),
     *("prototypes=from-labeler", "train.max_steps=0", "guard=evidence"),
 )
 FILE = "models/adapted/left_out.safetensors"

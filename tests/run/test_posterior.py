@@ -75,7 +75,7 @@ class TestClassifierThatContradictsThePosterior:
         assert "zero-shot CLIP: 100%" in line
 
     def test_fitted_mixture_is_judged_by_the_guard(self, recipe: Path, settings: list[str]) -> None:
-        settings[2] = "labels=[transductive]"
+        settings[2] = "labels=[self-taught]"
         _, results, _ = run(recipe, *settings, fixed(1))
         assert results is not None and results.record.judge.verdict is not None
         assert results.record.judge.verdict.outcome == "cannot tell"

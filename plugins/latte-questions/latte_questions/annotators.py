@@ -2,8 +2,8 @@
 
 Dawid and Skene (1979) estimate from the disagreements of annotators how often each of them confuses
 one class with another. Here the annotators are the describer and the *mixture*: the Gaussian
-mixture of the labeler `transductive`, fitted without answers. CLIP is no third annotator, because
-the mixture follows it and shares its errors.
+mixture, fitted without answers. CLIP is no third annotator, because the mixture follows it and
+shares its errors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Estimate, without labels, how often a describer is right, and weight its answers accordingly.
 
-The *mixture* is the Gaussian mixture of the labeler `transductive`, fitted without the answers.
+The *mixture* is the Gaussian mixture of `mixture`, fitted without the answers.
 """
 
 from __future__ import annotations

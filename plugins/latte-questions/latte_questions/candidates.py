@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from latte_transductive.options import Share
 from pydantic import Field
 from torch import Tensor
 
 from latte.api import LabelStream, Loss, Options, Supervision
+from latte_questions.options import Share
 
 
 class PartialLabelOptions(Options):

@@ -2,7 +2,7 @@
 
 Questions about clusters of images come first, then control questions, whose right answer is "none
 of these", and then questions about single images in several rounds. The *mixture* is the Gaussian
-mixture of the labeler `transductive`.
+mixture of `mixture`, which `choices` fits.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from latte_transductive.labeler import TransductiveOptions
-from latte_transductive.mixture import Mixture
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
 from latte_questions.annotators import AnswerPair, reliabilities
 from latte_questions.belief import NONE, PairedAnswer, Record, evidence
 from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
+from latte_questions.mixture import Mixture
+from latte_questions.options import MixtureOptions
 from latte_questions.order import choose_images
 from latte_questions.wordings import (
     DIFFERENCES,
@@ -55,35 +55,27 @@ FitMixture = Callable[[Tensor, Tensor | None], Mixture]
 """Function that fits the Gaussian mixture with the given class texts (C, D) and evidence (N, C)."""
 
 
-class ChoicesOptions(TransductiveOptions):
-    """Options of `choices`: the options of `transductive`, and the describer to ask."""
+class ChoicesOptions(MixtureOptions):
+    """Options of `choices`: those of the Gaussian mixture, and the describer to ask."""
 
-    # The order of the questions, and the expected gain, were calibrated without both.
-    other_names: int = Field(default=0, ge=0, description="as in the labeler transductive")
-    balance: float = Field(default=0.0, ge=0, le=1, description="as in the labeler transductive")
+    ask: bool = Field(
+        default=True, description="ask questions; false: the mixture of the images alone"
+    )
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"
     )
-    names: bool = Field(
-        default=False,
-        description="ask for other names of the classes first; needs prior: zero_shot",
-    )
+    names: bool = Field(default=False, description="ask for other names of the classes first")
     differences: bool = Field(
-        default=False,
-        description="ask what distinguishes confused classes, after the clusters; needs prior: "
-        "zero_shot",
+        default=False, description="ask what distinguishes confused classes, after the clusters"
     )
-
-    @model_validator(mode="after")
-    def _has_texts(self) -> ChoicesOptions:
-        if self.prior != "zero_shot" and (self.names or self.differences):
-            raise ValueError("names and differences change the zero-shot texts: prior: zero_shot")
-        return self
+    weight: float = Field(
+        default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
+    )
 
     @property
-    def questions_to(self) -> str:
-        """Name of the describer to ask; empty for the recipe's first describer."""
-        return self.describer
+    def questions_to(self) -> str | None:
+        """Name of the describer to ask; empty for the recipe's first describer; None for none."""
+        return self.describer if self.ask else None
 
 
 @dataclass
@@ -98,7 +90,7 @@ class Interview:
         texts: (C, D) unit class texts.
         encode: returns the unit features of names and descriptions.
         options: options of the labeler.
-        fit: fits the Gaussian mixture of the labeler `transductive`; see `FitMixture`.
+        fit: fits the Gaussian mixture; see `FitMixture`.
     """
 
     cluster_share: ClassVar[float] = 0.5

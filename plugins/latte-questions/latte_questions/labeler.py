@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.mixture import Mixture
 from torch import Tensor
 
 from latte.api import (
+    Batch,
+    Classifier,
+    JointLabeler,
     JointLabels,
+    LabelStream,
     LatteError,
     PrototypeAggregator,
     Questions,
     TrainingStart,
 )
 from latte_questions.interview import ChoicesOptions, Interview
+from latte_questions.mixture import Mixture, fit_mixture
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
@@ -25,14 +29,15 @@ FEWEST_QUESTIONS = 30
 reliable."""
 
 
-class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
-    """Labeler that fits the Gaussian mixture of `transductive`, with a describer's answers.
+class ChoicesLabeler(JointLabeler[ChoicesOptions]):
+    """Labeler that fits a Gaussian mixture to all images, with a describer's answers.
 
     It asks the describer once, when the first epoch starts, using the first learner's features.
+    Encoders of the recipe are not used.
     """
 
+    stream = "choices"
     interview: ClassVar[type[Interview]] = Interview
-    fits_large = False
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the questions."""
@@ -54,19 +59,22 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
         """Label the images by a mixture; before that, ask the questions unless they were asked."""
         questions = self.training.questions
         if self._evidence is None and questions is not None and len(self.training.class_names) > 1:
-            self._ask(questions, features, aggregator)
-        return super().label(learner, features, aggregator)
+            self._ask(questions, features)
+        counts = self._evidence is not None and bool(self._evidence.any())
+        texts = self._texts(features)
+        mixture = self._fit(features, texts, self._evidence if counts else None)
+        # The classifier gives similarities: latte multiplies them by the logit scale.
+        scale = self._scale(features)
+        owners = torch.arange(len(texts), device=texts.device)
+        classifier = Classifier(texts + mixture.rows / scale, owners, mixture.bias / scale)
+        return JointLabels.from_probabilities(mixture.posteriors, classifier)
 
-    def _ask(
-        self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> None:
-        start = self.training
-        text = self._text_logits(images, aggregator)
+    def _ask(self, questions: Questions, images: Tensor) -> None:
+        start, texts = self.training, self._texts(images)
 
-        def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
-            return super(ChoicesLabeler, self)._fit(images, texts, text, evidence)
+        def fit(class_texts: Tensor, evidence: Tensor | None) -> Mixture:
+            return self._fit(images, class_texts, evidence)
 
-        texts = self._texts(images, aggregator)
         interview = self.interview(
             questions,
             start.class_names,
@@ -89,16 +97,25 @@ class ChoicesLabeler(TransductiveLabeler[ChoicesOptions]):
             questions.note_gain(gain)
         questions.close()
 
-    def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        if self._reworded is not None:
-            return self._reworded
-        return super()._texts(images, aggregator)
+    def _texts(self, images: Tensor) -> Tensor:
+        texts = self.training.class_features if self._reworded is None else self._reworded
+        return texts.to(images)
 
-    def _fit(
-        self, images: Tensor, texts: Tensor, text: Tensor | None, evidence: Tensor | None = None
-    ) -> Mixture:
-        counts = self._evidence is not None and bool(self._evidence.any())
-        return super()._fit(images, texts, text, self._evidence if counts else None)
+    def _scale(self, images: Tensor) -> Tensor:
+        return self.context.frozen_clip().logit_scale.to(images)
+
+    def _fit(self, images: Tensor, texts: Tensor, evidence: Tensor | None) -> Mixture:
+        scale, corrections = float(self._scale(images)), self.training.corrections
+        return fit_mixture(images, texts, scale, self.options, corrections, evidence)
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return one label stream, `choices`, with the labels of the epoch's start."""
+        if self.options.weight == 0:
+            return []
+        streams = super().assign(batch, image_features, aggregator)
+        return [replace(stream, scale=self.options.weight) for stream in streams]
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).

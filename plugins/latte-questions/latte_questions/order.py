@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from latte_transductive.neighbours import neighbours_of
 from torch import Tensor
+
+from latte_questions.neighbours import neighbours_of
 
 _NEIGHBOURS = 10
 

@@ -10,7 +10,6 @@ import torch
 from latte_author.testing import StubClip
 from latte_questions.interview import MIXED, ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
-from latte_transductive.labeler import TransductiveLabeler, TransductiveOptions
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -23,6 +22,7 @@ from latte.api import (
     DescribeRequest,
     ExpectedGain,
     FeatureBank,
+    JointLabeler,
     LabelerPrototypes,
     NoOptions,
     TrainingStart,
@@ -143,7 +143,7 @@ def misnamed(noise: float = 0.12) -> TrainingStart:
 
 
 def labels(
-    labeler: TransductiveLabeler[Any], start: TrainingStart, questions: Asked | None = None
+    labeler: JointLabeler[Any], start: TrainingStart, questions: Asked | None = None
 ) -> Tensor:
     aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     aggregator.start(start)
@@ -161,6 +161,4 @@ def choices() -> ChoicesLabeler:
 
 
 def without_questions() -> Tensor:
-    return labels(
-        TransductiveLabeler(TransductiveOptions(other_names=0, balance=0), CONTEXT), misnamed()
-    )
+    return labels(choices(), misnamed())

@@ -58,11 +58,6 @@ def test_pairs_are_those_that_images_are_doubtful_between() -> None:
     assert confused_pairs(torch.cat([sure, doubtful, rare])) == [(0, 1)]
 
 
-def test_wordings_need_the_zero_shot_prior() -> None:
-    with pytest.raises(ValueError, match="prior: zero_shot"):
-        ChoicesOptions(names=True, prior="current")
-
-
 WORDED = ChoicesOptions(names=True, differences=True)
 CENTRES = torch.eye(CLASSES, 16)
 

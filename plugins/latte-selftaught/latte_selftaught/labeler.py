@@ -21,9 +21,10 @@ from latte.api import (
     Options,
     PrototypeAggregator,
     TrainingStart,
+    is_useful_encoder,
     long_task,
 )
-from latte_selftaught.self_taught import ROUNDS, self_taught, useful
+from latte_selftaught.self_taught import ROUNDS, self_taught
 
 _HALF = 0.5
 
@@ -39,8 +40,7 @@ class SelfTaughtOptions(Options):
 class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
     """Labeler that labels each learner's features of all images by self-taught ridge regression.
 
-    The answers are `TrainingStart.corrections`: class C, one more than the last name, is "none of
-    these". Encoders of the recipe that `useful` does not accept are left out: labels and
+    Encoders of the recipe that are not useful (`is_useful_encoder`) are left out: labels and
     classifier are then those without them, to the bit.
     """
 
@@ -53,7 +53,7 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         self.encoders = {
             name: features.to(start.image_features)
             for name, features in start.encoder_features.items()
-            if useful(start.image_features, features.to(start.image_features))
+            if is_useful_encoder(start.image_features, features.to(start.image_features))
         }
 
     def on_epoch_start(

@@ -35,7 +35,6 @@ Zhou et al. (NIPS 2003). `python -m benchmarks self_taught` chose the constants.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,9 +50,6 @@ TEMPERATURE = 0.2
 LEAST_NONE, STORED = 2, 5
 """Least number of answers "none of these" that teach; number of classes per image in results."""
 BLOCK_SCORES = 2**24  # largest number of scores of a block of classes
-LEAST_SHARED, MOST_COMPARED = 0.2, 128
-"""An encoder is used if this share of neighbours, beyond chance, is the CLIP's; and the largest
-number of images among which neighbours are compared, because more images share fewer."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def self_taught(
         texts: (C, D): unit features of the class texts.
         answers: (N,) int64: given classes, C for "none of these", and -1 for no answer.
         reliabilities: (N,) in [0, 1]: probability that each answer is right; None: 1.
-        encoders: (N, E): unit features of the images by each encoder, which `useful` has checked.
+        encoders: (N, E): unit features of the images by each encoder; see `is_useful_encoder`.
         advance: called with numbers of images: N in all for the neighbours and each regression.
     """
     image_answers = ImageAnswers.of(answers, reliabilities, texts)
@@ -183,21 +179,6 @@ def neighbour_graph(features: Tensor, advance: Callable[[int], object]) -> Tenso
     roots = degrees.clamp_min(torch.finfo(degrees.dtype).tiny).rsqrt()
     roots = torch.where(degrees > 0, roots, 0.0)
     return symmetric_graph(weights * roots.unsqueeze(1) * roots[indices], indices)
-
-
-def useful(images: Tensor, encoder: Tensor) -> bool:
-    """Return True if neighbours by the CLIP (N, D) are often those by an encoder (N, E), too.
-
-    Random features share as many neighbours as chance: NEIGHBOURS / (N - 1) of them.
-    """
-    step = math.ceil(len(images) / MOST_COMPARED)
-    near, near_by_encoder = (
-        nearest_neighbours(centred([features[::step]])[0], NEIGHBOURS)[1]
-        for features in (images, encoder)
-    )
-    chance = near.shape[1] / max(1, len(near) - 1)
-    shared = (near.unsqueeze(2) == near_by_encoder.unsqueeze(1)).sum() / max(1, near.numel())
-    return float(shared) - chance > LEAST_SHARED * (1 - chance)
 
 
 def _regressed(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from latte_selftaught import self_taught as method
-from latte_selftaught.self_taught import Taught, self_taught, useful
+from latte_selftaught.self_taught import Taught, self_taught
 from slow_self_taught import slow_scores
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -194,10 +194,3 @@ def test_progress_ends_at_the_work_that_was_announced() -> None:
     steps: list[int] = []
     self_taught(FEATURES, TEXTS, NOBODY, advance=steps.append)
     assert sum(steps) == IMAGES * (method.ROUNDS + 2)
-
-
-def test_random_features_are_no_useful_encoder() -> None:
-    assert useful(FEATURES, ENCODER)
-    assert useful(FEATURES, FEATURES)
-    for seed in range(20):
-        assert not useful(FEATURES, unit(IMAGES, 100 + seed, 32))

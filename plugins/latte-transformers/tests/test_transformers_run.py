@@ -43,8 +43,8 @@ train: {batch_size: 6, max_steps: 3, optimizer: {learning_rate: 1.0e-3}}
 TRANSDUCTIVE = (
     DATA
     + """\
-requires: ["latte-transductive>=0.1,<0.2"]
-labels: [transductive]
+requires: ["latte-selftaught>=0.1,<0.2"]
+labels: [self-taught]
 prototypes: from-labeler
 guard: evidence
 train: {max_steps: 0}
@@ -129,7 +129,7 @@ def shown(folder: Path) -> str:
     return out.getvalue().split()[0]
 
 
-def test_transductive_recipe_runs(runs: TinyRuns) -> None:
+def test_self_taught_recipe_runs(runs: TinyRuns) -> None:
     assert (runs.run(TRANSDUCTIVE) / "predictions.csv").exists()
     run = runs.run(TRANSDUCTIVE, "guard=null")
     assert (run / "models/adapted/posterior.safetensors").exists()

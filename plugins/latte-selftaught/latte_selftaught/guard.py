@@ -6,22 +6,23 @@ import math
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from latte.api import Evidence, Guard, Verdict
-from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
-from latte_transductive.known_names import LEAST_AGREEMENT, name_agreement
-from latte_transductive.margin import relative_margin
-from latte_transductive.options import MixtureOptions
+from latte.api import Evidence, Guard, NoOptions, Verdict
+from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
+from latte_selftaught.margin import relative_margin
+from latte_selftaught.self_taught import self_taught
 
+_BLOCK_NUMBERS = 2**24
 MIN_IMAGES = 8
-"""With fewer images, zero-shot is kept: neither a mixture nor the lead means much."""
+"""With fewer images, zero-shot is kept: the lead means little."""
 MIN_LEAD = 1.05
 """Below this lead, the class names separate the images hardly more than unrelated names."""
 MIN_GIVEN = 6
 """If a person gave the class of at least this many images, the lead does not decide."""
 
 
-class EvidenceGuard(Guard[MixtureOptions]):
+class EvidenceGuard(Guard[NoOptions]):
     """Guard that judges the adapted model without labels.
 
     The *lead* decides, which says how well the class names fit the images. It is the mean
@@ -30,13 +31,13 @@ class EvidenceGuard(Guard[MixtureOptions]):
     adapted model. That says nothing about the gain, which only answers measure (README, "The
     verdict").
 
-    If the recipe has training steps, the guard also fits a Gaussian mixture to the frozen features
-    of all images. The adapted labels must agree more with the mixture's labels than the zero-shot
-    labels do, so that they fit the clusters of the frozen features.
+    If the recipe has training steps, the guard also labels the frozen features of all images by
+    self-taught ridge regression. The adapted labels must agree more with these labels than the
+    zero-shot labels do, so that they fit the groups of similar images.
 
     If a person gave the class of `MIN_GIVEN` images or more, the lead does not decide, and the
-    adapted labels must agree more with a mixture that uses these classes, with or without training
-    (README, "With answers").
+    adapted labels must agree more with a regression that uses these classes, with or without
+    training (README, "With answers").
 
     The verdict also says that CLIP hardly knows the names if the lead is below `MIN_LEAD` and
     similar images often get different names (README, "Does CLIP know the names?").
@@ -55,12 +56,12 @@ class EvidenceGuard(Guard[MixtureOptions]):
 
     def _decision(self, evidence: Evidence) -> Verdict:
         images, texts = evidence.image_features, evidence.class_features
-        scale, corrections = evidence.logit_scale, evidence.corrections
+        corrections = evidence.corrections
         lead = relative_margin(images, texts, progress=self.context.progress)
         if len(images) < MIN_IMAGES or math.isnan(lead):
             return Verdict(0.0, "there are too few different images or class names to judge")
         answer_count = 0 if corrections is None else int((corrections >= 0).sum())
-        zero_shot = mixture_labels(images, texts, scale, None)
+        zero_shot = nearest_texts(images, texts)
         signals = {"lead": lead, "changed": float((evidence.labels != zero_shot).double().mean())}
         if signals["changed"] == 0:
             return Verdict(0.0, "adapting would change no label", signals)
@@ -68,8 +69,9 @@ class EvidenceGuard(Guard[MixtureOptions]):
             reason = "the class names separate these images no more than unrelated names would"
             return Verdict(0.0, reason, signals)
         if evidence.trained or answer_count >= MIN_GIVEN:
-            mixture = fit_frozen(images, texts, scale, self.options, corrections)
-            reference = mixture.posteriors.argmax(dim=1)
+            nobody = torch.full((len(images),), -1)
+            taught = self_taught(images, texts, nobody if corrections is None else corrections)
+            reference = taught.posterior.labels[:, 0]
             signals |= {
                 "agreement": kappa(evidence.labels, reference, len(texts)),
                 "agreement of zero-shot": kappa(zero_shot, reference, len(texts)),
@@ -89,3 +91,25 @@ def _reason(lead: float) -> str:
         "the class names separate these images (the margin between the best and the second class "
         f"is {lead:.1f} times that of unrelated names)"
     )
+
+
+def nearest_texts(images: Tensor, texts: Tensor) -> Tensor:
+    """Return the zero-shot class (N,) of each of the unit features (N, D), for texts (C, D)."""
+    blocks = torch.split(images, max(1, _BLOCK_NUMBERS // len(texts)))
+    return torch.cat([(block @ texts.T).argmax(dim=1) for block in blocks])
+
+
+def kappa(first_labels: Tensor, second_labels: Tensor, classes: int) -> float:
+    """Return Cohen's kappa of two labellings (N,): 1 if all labels agree, 0 at chance level.
+
+    Example:
+        >>> kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 2)
+        0.5
+    """
+    observed = float((first_labels == second_labels).double().mean())
+    shares = [
+        labels.bincount(minlength=classes).double() / len(labels)
+        for labels in (first_labels, second_labels)
+    ]
+    chance = float(shares[0] @ shares[1])
+    return (observed - chance) / (1 - chance) if chance < 1 else 1.0

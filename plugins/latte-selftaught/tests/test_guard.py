@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 import torch
 from latte_author.testing import GuardContract, StubClip
-from latte_transductive.agreement import fit_frozen, kappa, mixture_labels
-from latte_transductive.guard import MIN_LEAD, EvidenceGuard
-from latte_transductive.known_names import LEAST_AGREEMENT, name_agreement
-from latte_transductive.margin import expected_margin, relative_margin
-from latte_transductive.options import MixtureOptions
+from latte_selftaught.guard import MIN_LEAD, EvidenceGuard, kappa
+from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
+from latte_selftaught.margin import expected_margin, relative_margin
+from latte_selftaught.self_taught import Taught, self_taught
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import Candidate, Classifier, Context, Evidence
+from latte.api import Candidate, Classifier, Context, Evidence, NoOptions
 
 pytestmark = pytest.mark.thorough
 
@@ -40,13 +39,17 @@ def problem(gap: float, noise: float, images: int = 240, classes: int = 6) -> tu
     return texts, normalize(points + noise * unit(images, 2), dim=1)
 
 
+def taught_by(images: Tensor, texts: Tensor, corrections: Tensor | None = None) -> Taught:
+    nobody = torch.full((len(images),), -1)
+    return self_taught(images, texts, nobody if corrections is None else corrections)
+
+
 def evidence(
     texts: Tensor, images: Tensor, labels: Tensor | None = None, **changes: Any
 ) -> Evidence:
-    mixture = fit_frozen(images, texts, SCALE, MixtureOptions())
-    rows, bias = texts + mixture.rows / SCALE, mixture.bias / SCALE
-    classifier = Classifier(rows, torch.arange(len(texts)), bias)
-    adapted_labels = mixture_labels(images, texts, SCALE, mixture) if labels is None else labels
+    taught = taught_by(images, texts)
+    classifier = Classifier(taught.rows[0] / SCALE, torch.arange(len(texts)), taught.bias / SCALE)
+    adapted_labels = taught.posterior.labels[:, 0] if labels is None else labels
     settings = {"trained": False} | changes
     return Evidence(
         class_names=tuple(f"class {number}" for number in range(len(texts))),
@@ -60,7 +63,7 @@ def evidence(
 
 
 def guard() -> EvidenceGuard:
-    return EvidenceGuard(MixtureOptions(), CONTEXT)
+    return EvidenceGuard(NoOptions(), CONTEXT)
 
 
 def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
@@ -100,8 +103,7 @@ def test_classes_that_a_person_gave_decide_from_six_images_on(
     doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
     rows = torch.arange(240)
     corrections = torch.where(rows < answers, rows % 6, -1)
-    learned = fit_frozen(images, doubled, SCALE, MixtureOptions(), corrections)
-    labels = learned.posteriors.argmax(dim=1)
+    labels = taught_by(images, doubled, corrections).posterior.labels[:, 0]
     verdict = guard().judge(evidence(doubled, images, labels, corrections=corrections))
     assert verdict.strength == strength
     if strength:

@@ -1,4 +1,4 @@
-"""Options of the Gaussian mixture, which labeler and guard share."""
+"""Options of the Gaussian mixture."""
 
 from __future__ import annotations
 

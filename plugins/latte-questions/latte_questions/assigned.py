@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latte_transductive.options import MixtureOptions
+from latte_questions.options import MixtureOptions
 
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; larger numbers would have no effect."""
