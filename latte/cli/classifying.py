@@ -52,7 +52,7 @@ class Settings:
     """Settings that determine a row; see `latte predict --help`."""
 
     top_k: int = 5
-    unknown_below: float = 0.0
+    unknown_below: float | None = None
     use: UsedModel | None = None
     batch_size: int = 64
 

@@ -60,7 +60,8 @@ UnknownOption = Annotated[
         min=0.0,
         max=1.0,
         help="Answer `none of them` where the best class scores less than this. If an image has a "
-        "value in the column match, this value decides in place of the score.",
+        "value in the column match, this value decides in place of the score: below 0.5 by "
+        "default, if answers `none of these` taught the run.",
     ),
 ]
 SortOption = Annotated[
@@ -131,6 +132,8 @@ def predict(
     model = open_predictor(Predictor, run, device, progress, use=use)
     if model.adapted.encoder_names and not quiet:
         progress.say(_cost(model.adapted, total))
+    if unknown_below is not None and not model.columns(top_k).match and not quiet:
+        progress.say(_NO_MATCH)
     skipped = classify(
         model,
         images,
@@ -138,10 +141,16 @@ def predict(
         progress,
         quiet=quiet,
         total=total,
-        settings=Settings(top_k, unknown_below or 0.0, use, batch_size),
+        settings=Settings(top_k, unknown_below, use, batch_size),
     )
     if skipped:
         raise typer.Exit(SOME_SKIPPED)
+
+
+_NO_MATCH = (
+    "no answer taught what shows none of the classes, so --unknown-below compares the score of the "
+    "best class"
+)
 
 
 def _cost(adapted: Adapted, images: int | None) -> str:

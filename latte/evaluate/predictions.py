@@ -213,18 +213,23 @@ def _rounded(score: float) -> float:
 NONE_OF_THEM = "none of them"
 """Name of the prediction for an image that seems to show none of the classes."""
 NO_LABEL = -1
+LEAST_MATCH = 0.5
 
 
-def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
+def with_unknown(rows: Iterable[Prediction], below: float | None) -> Iterator[Prediction]:
     """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
 
     These are rows whose `match` (probability that a class fits) is less than `below`. A
     row without `match` is judged by its highest score, the usual baseline (Hendrycks and Gimpel
-    2017). The last class is removed, so that rows keep their length.
+    2017). If `below` is None, they are the run's own images that more probably show none of the
+    classes, as answers taught. The last class is removed, so that rows keep their length.
     """
     for row in rows:
         best_class = row.classes[0]
-        if (best_class.score if row.match is None else row.match) >= below:
+        least, match = (0.0 if below is None else below), row.match
+        if below is None and row.source == "own":
+            least = LEAST_MATCH if match is not None else 0.0
+        if (best_class.score if match is None else match) >= least:
             yield row
         else:
             none_class = ClassScore(NONE_OF_THEM, best_class.score, NO_LABEL)

@@ -66,6 +66,8 @@ class TrainingStart:
         corrections: (N,) int64, on the run's device: class that a person gave to the image, or -1;
             None if the recipe has no corrections. The engine puts these classes into all label
             streams; a labeler may use them to label other images.
+        shows_none: (N,) bool, on the run's device: True if a person said that the image shows none
+            of the classes; None if nobody said so of any image.
         questions: Lets a labeler ask a describer, a model that looks at images, in
             `on_epoch_start`; None unless the options of a labeler name a describer
             (`Options.questions_to`).
@@ -99,6 +101,7 @@ class TrainingStart:
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
     description_weights: Mapping[str, float] = field(default_factory=dict)
     corrections: Tensor | None = None
+    shows_none: Tensor | None = None
     questions: Questions | None = None
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
     encoder_features: Mapping[str, Tensor] = field(default_factory=dict)

@@ -161,14 +161,17 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     if own_images is None:
         if not person_labels:
             return None
-        labels = torch.tensor([*person_labels.values()], dtype=torch.int64).unsqueeze(1)
-        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(person_labels))
+        named = {key: label for key, label in person_labels.items() if label >= 0}
+        labels = torch.tensor([*named.values()], dtype=torch.int64).unsqueeze(1)
+        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(named))
     adapted = run.record.evaluate.model("adapted")
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
     keys = own_images.keys
     given_labels = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
-    return OwnImages(with_given_labels(own_images.posterior, given_labels), keys, exponent)
+    posterior = with_given_labels(own_images.posterior, given_labels)
+    is_none = torch.tensor([key in person_labels for key in keys]) & (given_labels < 0)
+    return OwnImages(with_given_none(posterior, is_none), keys, exponent)
 
 
 def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
@@ -189,4 +192,18 @@ def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
         labels.where(is_given, posterior.labels),
         certain.where(is_given, posterior.probabilities),
         None if posterior.none is None else posterior.none.masked_fill(given_labels >= 0, 0),
+    )
+
+
+def with_given_none(posterior: Posterior, is_none: Tensor) -> Posterior:
+    """Return the posterior in which images of no class, (N,) True in `is_none`, surely show none.
+
+    A posterior that has no probability of none stays as it is.
+    """
+    if posterior.none is None:
+        return posterior
+    return Posterior(
+        posterior.labels,
+        posterior.probabilities.masked_fill(is_none.unsqueeze(1), 0),
+        posterior.none.masked_fill(is_none, 1),
     )

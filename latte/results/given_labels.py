@@ -44,6 +44,8 @@ class GivenLabel:
     """The class; None for "none of these" and "cannot tell"."""
     where: str
     """Place of the label, for error messages."""
+    is_none: bool = False
+    """True for "none of these"."""
 
 
 def read_labels(
@@ -60,9 +62,10 @@ def read_labels(
     """
     lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
     for where, key, text in _entries(path, images, class_names):
-        entry = GivenLabel(given_label(text, where, lookup, class_names), where)
+        label = given_label(text, where, lookup, class_names)
+        entry = GivenLabel(label, where, is_none=label is None and text == NONE)
         earlier = labels.setdefault(key, entry)
-        if earlier.label != entry.label:
+        if (earlier.label, earlier.is_none) != (entry.label, entry.is_none):
             raise LatteError(
                 f"{earlier.where} has another label for this image",
                 where=where,
@@ -146,8 +149,9 @@ def _entries(
 def _answers(path: Path, images: NamedImages) -> Iterator[_LocatedLabel]:
     """Yield the answers of a review; answers about images that the run lacks are left out."""
     for key, answer in latest(read_answers(path)).items():
-        if answer.label is not None and key in images:
-            yield str(path), key, answer.label
+        label = NONE if answer.kind == "none" else answer.label
+        if label is not None and key in images:
+            yield str(path), key, label
 
 
 def _table(

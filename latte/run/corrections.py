@@ -60,6 +60,8 @@ class Corrections:
 
     labels: tuple[int, ...]
     """(N,): class that a person gave to the training image, or -1."""
+    none: tuple[bool, ...]
+    """(N,): True if a person said that the training image shows none of the classes."""
     examples: Scan
     """Images that are not in the dataset."""
     example_labels: tuple[int, ...]
@@ -71,6 +73,11 @@ class Corrections:
     def given(self) -> Tensor:
         """The classes (N,) of the training images, or -1."""
         return torch.tensor(self.labels)
+
+    @property
+    def given_none(self) -> Tensor | None:
+        """(N,) bool: `none`; None if there is no such answer."""
+        return torch.tensor(self.none) if any(self.none) else None
 
     @property
     def every_label(self) -> tuple[int, ...]:
@@ -105,7 +112,7 @@ def read_corrections(
     """
     if not label_files(workspace.recipe.resolved):
         return None
-    labels, entries, series = distributed.broadcast(
+    labels, none, entries, series = distributed.broadcast(
         lambda: _read(workspace, training, class_names, aliases)
     )
     images = [
@@ -117,7 +124,7 @@ def read_corrections(
         workspace.progress.say(f"warning: {_where(image)} cannot be read ({image.reason})")
     label_of = {image.id: label for image, (*_, label) in zip(images, entries, strict=True)}
     example_labels = tuple(label_of[image.id] for image in examples.images)
-    return Corrections(tuple(labels), examples, example_labels, series)
+    return Corrections(tuple(labels), tuple(none), examples, example_labels, series)
 
 
 def _read(
@@ -125,10 +132,13 @@ def _read(
     training: Scan,
     class_names: Sequence[str],
     aliases: Sequence[Sequence[str]],
-) -> tuple[list[int], list[tuple[str, str, tuple[int, int] | None, int]], dict[str, str]]:
-    """Return the class of each training image, or -1; id, path, span and class of examples; series.
+) -> tuple[
+    list[int], list[bool], list[tuple[str, str, tuple[int, int] | None, int]], dict[str, str]
+]:
+    """Return answers about the training images, and examples: id, path, span and class of each.
 
-    The series that the files give are returned by content key.
+    The answers are the class of each image, or -1, and whether it shows none of the classes. The
+    series that the files give are returned, too, by content key.
     """
     recipe = workspace.recipe
     ids = [image.id for image in training.images]
@@ -151,7 +161,9 @@ def _read(
         for key, image in images.examples.items()
         if key in labels
     ]
-    return [labels.get(key, -1) for key in training.keys], examples, series
+    none = {key for key, entry in labels_by_key.items() if entry.is_none}
+    given = [labels.get(key, -1) for key in training.keys]
+    return given, [key in none for key in training.keys], examples, series
 
 
 def correction_path(recipe: Recipe, file: str) -> Path:
@@ -248,11 +260,13 @@ def save_corrected(
 ) -> list[Path]:
     """Write the classes that a person gave, by content hash; remove the file if there are none.
 
+    -1 stands for an image that shows none of the classes.
     `keys` are the content hashes of the training images.
     """
     if corrections is None:
         folder.corrected.unlink(missing_ok=True)
         return []
-    pairs = zip(keys, corrections.labels, strict=True)
-    write_json(folder.corrected, {key: label for key, label in pairs if label >= 0})
+    answers = zip(keys, corrections.labels, corrections.none, strict=True)
+    given = {key: label for key, label, is_none in answers if label >= 0 or is_none}
+    write_json(folder.corrected, given)
     return [folder.corrected]

@@ -102,11 +102,17 @@ class Images:
 
     @property
     def given_labels(self) -> tuple[int, ...] | None:
-        """Classes that a person gave to the training images and examples; None if there are none.
+        """Answers about the training images and examples; None if there are none.
 
-        -1 stands for an image without a given class.
+        -1 stands for an image without an answer, -2 for one that shows none of the classes.
         """
-        return None if self.corrections is None else self.corrections.every_label
+        if self.corrections is None:
+            return None
+        labels, none = self.corrections.every_label, self.corrections.none
+        return (
+            *(-2 if is_none else label for label, is_none in zip(labels, none, strict=False)),
+            *labels[len(none) :],
+        )
 
     @property
     def given(self) -> Tensor:
@@ -143,6 +149,7 @@ class Images:
         corrections = replace(
             self.corrections,
             labels=self.corrections.every_label,
+            none=(*self.corrections.none, *(False for _ in self.corrections.example_labels)),
             examples=nothing,
             example_labels=(),
         )

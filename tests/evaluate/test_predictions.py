@@ -158,6 +158,14 @@ def test_low_score_puts_none_of_them_first() -> None:
     assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
 
 
+def test_own_images_that_answers_call_none_are_none_unless_a_threshold_is_given() -> None:
+    likely, unlikely = (replace(ROWS[0], source="own", match=match) for match in (0.6, 0.4))
+    other = replace(ROWS[0], match=0.4)
+    shown = [row.name for row in with_unknown([likely, unlikely, other], None)]
+    assert shown == [NAMES[1], NONE_OF_THEM, NAMES[1]]
+    assert [row.name for row in with_unknown([unlikely], 0.3)] == [NAMES[1]]
+
+
 def test_score_at_the_threshold_is_unchanged() -> None:
     assert [*with_unknown(WITH_UNSURE, 0.3)] == WITH_UNSURE
 

@@ -71,14 +71,12 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> JointLabels:
         """Label the images, and return the regression as classifier."""
-        corrections = self.training.corrections
-        nobody = torch.full((len(features),), -1, device=features.device)
         work = len(features) * (ROUNDS + 2)
         with long_task(self.context.progress, "label images", work, "images") as task:
             taught = self_taught(
                 features,
                 self.training.class_features.to(features),
-                nobody if corrections is None else corrections.to(features.device),
+                self._answers(features),
                 encoders=[*self.encoders.values()],
                 advance=task.advance,
             )
@@ -95,6 +93,16 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
             posterior,
         )
 
+    def _answers(self, features: Tensor) -> Tensor:
+        """Return the answers (N,) that `self_taught` takes: class C is "none of these"."""
+        answers = torch.full((len(features),), -1, device=features.device)
+        if self.training.corrections is not None:
+            answers = self.training.corrections.to(features.device)
+        if self.training.shows_none is None:
+            return answers
+        is_none = self.training.shows_none.to(features.device)
+        return answers.masked_fill(is_none, len(self.training.class_names))
+
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
@@ -105,13 +113,15 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         return [replace(stream, scale=self.options.weight) for stream in streams]
 
     def extras(self) -> dict[str, str | int | float]:
-        """Return the number of images in doubt, and the encoders that the labels use."""
+        """Return the numbers of images in doubt and of no class, and the encoders that are used."""
         likeliest = [
             rows for name, rows in self.state().items() if name.startswith("probabilities.")
         ]
         facts: dict[str, str | int | float] = {}
         if likeliest:
             facts["Images in doubt"] = sum(int((rows[:, 0] < _HALF).sum()) for rows in likeliest)
+        if none := [rows for name, rows in self.state().items() if name.startswith("none.")]:
+            facts["Images of no class"] = sum(int((rows > _HALF).sum()) for rows in none)
         for name in self.training.encoder_features:
             facts[f"Labels use {name}"] = "yes" if name in self.encoders else "no"
         return facts

@@ -42,7 +42,10 @@ BLIND = {
 
 
 def labelled(
-    features: Mapping[str, Tensor], corrections: Tensor | None = None, **options: float
+    features: Mapping[str, Tensor],
+    corrections: Tensor | None = None,
+    shows_none: Tensor | None = None,
+    **options: float,
 ) -> tuple[SelfTaughtLabeler, EpochInfo]:
     """Return a labeler after one epoch with these features of encoders, and its classifiers."""
     context = Context(Path(), Path(), "cpu", 0, StubClip)
@@ -55,6 +58,7 @@ def labelled(
         labels,
         lambda name: FEATURES,
         corrections=corrections,
+        shows_none=shows_none,
         encoder_features=features,
     )
     labeler.start(start)
@@ -107,11 +111,13 @@ def test_mean_of_members_is_the_mean_of_learners_with_their_encoder_parts() -> N
 def test_answers_of_none_give_a_probability_of_none() -> None:
     corrections = torch.full((IMAGES,), -1)
     assert labelled({}, corrections)[0].posterior("main").none is None  # type: ignore[union-attr]
-    corrections[:2] = 3
-    posterior = labelled({}, corrections)[0].posterior("main")
+    shows_none = torch.arange(IMAGES) < 2
+    labeler, _ = labelled({}, corrections, shows_none)
+    posterior = labeler.posterior("main")
     assert posterior is not None
     assert posterior.none is not None
     assert float(posterior.none[:2].min()) > 0.5
+    assert labeler.extras()["Images of no class"] == int((posterior.none > 0.5).sum())
 
 
 def test_answers_are_labels_of_their_images() -> None:
