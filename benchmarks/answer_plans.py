@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.answer_rivals import AnsweredSet
-from latte.api import AskingOrder, asking_order
+from latte.api import AskingOrder, Posterior, asking_order
 
 NO_ANSWER, IN_ORDER, WORTH_ASKING = "0 per class", "in order", "while worth asking"
 PLANS = (
@@ -26,7 +26,7 @@ _SUREST, _LEAST_SURE = 9, 3
 _MIXED = 0.25
 """A sheet is mixed, and its group gets no answer, if no class has this share of its images."""
 _REFIT_AFTER = 10
-"""Number of answers in latte's order after which the mixture is fitted again."""
+"""Number of answers in latte's order after which the model is fitted again."""
 
 
 def answers(answered: AnsweredSet, plan: str, generator: torch.Generator) -> Tensor:
@@ -67,8 +67,8 @@ def _number(plan: str) -> int:
 def _nearest_centres(
     answered: AnsweredSet, number: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yield, per group that the mixture finds, the images nearest its centre, of a random part."""
-    groups = answered.without_answers.argmax(dim=1)
+    """Yield, per group that latte finds, the images nearest its centre, of a random part."""
+    groups = answered.without_answers.labels[:, 0]
     for label in groups.unique().tolist():  # type: ignore[no-untyped-call]
         rows = (groups == label).nonzero().squeeze(1)
         centre = normalize(answered.own[rows].mean(dim=0), dim=0)
@@ -80,7 +80,8 @@ def _nearest_centres(
 def _sheets(answered: AnsweredSet, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield the images that get an answer on each group's sheet, the largest group first."""
     truth = answered.labelled.train.labels
-    confidence, groups = answered.without_answers.max(dim=1)
+    posterior = answered.without_answers
+    confidence, groups = posterior.probabilities[:, 0], posterior.labels[:, 0]
     is_considered = torch.rand(len(truth), generator=generator) < _CONSIDERED
     for label in groups.bincount().argsort(descending=True, stable=True).tolist():
         rows = ((groups == label) & is_considered).nonzero().squeeze(1)
@@ -99,22 +100,23 @@ def _in_order(answered: AnsweredSet, shuffled: Tensor, number: int | None) -> Te
     """
     considered = shuffled[: round(_CONSIDERED * len(shuffled))]
     truth = answered.labelled.train.labels
-    corrections, posteriors = torch.full_like(truth, -1), answered.without_answers
+    corrections, posterior = torch.full_like(truth, -1), answered.without_answers
     asked_rows = considered[:0]
     while len(asked_rows) < (len(considered) if number is None else number):
-        order = _next(answered, considered, posteriors, corrections)
+        order = _next(answered, considered, posterior, corrections)
         if number is None and not order.is_worth_asking:
             break
         rows = considered[order.rows]
         asked_rows, corrections[rows] = torch.cat([asked_rows, rows]), truth[rows]
-        posteriors = answered.taught(corrections).posteriors
+        posterior = answered.taught(corrections).posterior
     return asked_rows[:number]
 
 
 def _next(
-    answered: AnsweredSet, considered: Tensor, posteriors: Tensor, corrections: Tensor
+    answered: AnsweredSet, considered: Tensor, posterior: Posterior, corrections: Tensor
 ) -> AskingOrder:
-    confidence, labels = posteriors[considered].max(dim=1)
+    confidence = posterior.probabilities[considered, 0]
+    labels = posterior.labels[considered, 0]
     texts, features = answered.labelled.texts, answered.own[considered]
     differs = labels != (features @ texts.T).argmax(dim=1)
     return asking_order(features, confidence, differs, corrections[considered] >= 0, _REFIT_AFTER)

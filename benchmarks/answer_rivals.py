@@ -1,7 +1,7 @@
-"""Ways to use the classes that a person gave to a few images, as rivals of the mixture.
+"""Ways to use the classes that a person gave to a few images, as rivals of latte's method.
 
 Each has its published or usual form. Their settings were chosen on the eight sets named in
-`answers`, as the constants of latte's mixture were.
+`answers`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from functools import cached_property
 
 import torch
 from latte_benchmarks.folder_cells import LabelledSet
-from latte_transductive.labeler import TransductiveOptions
-from latte_transductive.mixture import Mixture
-from latte_transductive.other_names import NAMES, fit_among_other_names, fit_with_answers
+from latte_selftaught.self_taught import Taught, self_taught
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from latte.api import nearest_neighbours, symmetric_graph
+from latte.api import Posterior, nearest_neighbours, symmetric_graph
 
 _SURE, _ANSWER = 0.9, 200.0
 _NEAR_TEXTS, _NEAR_TEXTS_WITH_SURE_LABELS = 0.0005, 0.02
@@ -61,44 +59,13 @@ class AnsweredSet:
         return self.labelled.test.features
 
     @cached_property
-    def default(self) -> Mixture:
-        """The mixture that latte fits without answers, among names of other things."""
-        options, labelled = TransductiveOptions(), self.labelled
-        return fit_among_other_names(
-            self.own,
-            labelled.texts,
-            self.other_texts,
-            labelled.logit_scale,
-            options,
-            names=options.other_names,
-            balance=options.balance,
-        )
+    def without_answers(self) -> Posterior:
+        """What latte says of the own images without answers."""
+        return self.taught(torch.full((len(self.own),), -1)).posterior
 
-    def taught(self, corrections: Tensor) -> Mixture:
-        """Return the mixture with answers (N,), where -1 is no answer."""
-        options, labelled = TransductiveOptions(), self.labelled
-        if not bool((corrections >= 0).any()):
-            return self.default
-        return fit_with_answers(
-            self.own,
-            labelled.texts,
-            self.other_texts,
-            labelled.logit_scale,
-            options,
-            corrections,
-            names=options.other_names,
-            balance=options.balance,
-        )
-
-    @cached_property
-    def other_texts(self) -> Tensor:
-        """Texts of the names of other things."""
-        return self.labelled.encode_names(NAMES)
-
-    @property
-    def without_answers(self) -> Tensor:
-        """Posteriors (N, C) of the mixture without answers."""
-        return self.default.posteriors
+    def taught(self, corrections: Tensor) -> Taught:
+        """Return the regression with answers (N,), where -1 is no answer."""
+        return self_taught(self.own, self.labelled.texts, corrections)
 
     @cached_property
     def moved_texts(self) -> Tensor:
@@ -127,12 +94,11 @@ RivalMethod = Callable[[AnsweredSet, Tensor], RivalLabels]
 """Function of a set, and of the given classes (N,) with -1 elsewhere."""
 
 
-def mixture(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
-    """Labels of latte's mixture with the answers; without an answer, of the default."""
-    texts, scale = answered.labelled.texts, answered.labelled.logit_scale
-    fitted = answered.taught(corrections)
-    unseen = answered.classified(scale * texts + fitted.rows, fitted.bias).unseen
-    return RivalLabels(fitted.posteriors.argmax(dim=1), unseen)
+def latte(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
+    """Labels of self-taught regression with the answers."""
+    taught = answered.taught(corrections)
+    unseen = answered.classified(taught.rows[0], taught.bias).unseen
+    return RivalLabels(taught.posterior.labels[:, 0], unseen)
 
 
 def probe(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
@@ -143,8 +109,9 @@ def probe(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
 
 
 def probe_with_sure_labels(answered: AnsweredSet, corrections: Tensor) -> RivalLabels:
-    """Labels of the same regression, also on the mixture's labels with a probability above .9."""
-    probabilities, labels = answered.without_answers.max(dim=1)
+    """Labels of the same regression, also on latte's labels with a probability above .9."""
+    posterior = answered.without_answers
+    probabilities, labels = posterior.probabilities[:, 0], posterior.labels[:, 0]
     rows = ((corrections >= 0) | (probabilities > _SURE)).nonzero().squeeze(1)
     labels = torch.where(corrections >= 0, corrections, labels)[rows]
     weights = torch.where(corrections[rows] >= 0, _ANSWER, 1.0)

@@ -1,8 +1,8 @@
-"""Accuracy by number of answers, for latte's mixture and for other ways to use answers.
+"""Accuracy by number of answers, for latte's method and for other ways to use answers.
 
 Each set's training images are a folder, and its test images are unseen. A simulated person gives
 the true classes of some images: `5 per class`, `30 random` images, `2 per group`, the images
-nearest the centre of each group that the mixture finds without answers, or `30 in order`, the
+nearest the centre of each group that latte finds without answers, or `30 in order`, the
 images that latte asks about first. In `5 sheets` the person names the five largest groups on a
 sheet of the nine surest and three least sure images of each, of which those that show the sheet's
 commonest class get an answer. `while worth asking` goes on in this order as long as ten
@@ -10,9 +10,9 @@ answers are expected to change a point. With `--wrong`, a share of the answers n
 Accuracy on own images leaves the answered images out. With `--recipe demo`, the whole recipe of
 LatteCLIP is one more method; it needs `--set`, because it trains with the images.
 
-The constants of the mixture's steps for answers, and of the order of asking, were chosen on
-sports22, weather6, grocery26, trash6, steel6, brain4, cifar10 and emotions6, and judged on eight
-other sets.
+The constants of the order of asking were chosen on sports22, weather6, grocery26, trash6, steel6,
+brain4, cifar10 and emotions6, and judged on eight other sets; those of the method, see
+`self_taught`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from torch import Tensor
 
 from benchmarks.answer_plans import NO_ANSWER, PLANS, WORTH_ASKING, answers, with_mistakes
 from benchmarks.answer_recipes import RecipeRun
-from benchmarks.answer_rivals import RIVALS, AnsweredSet, RivalLabels, RivalMethod, mixture
+from benchmarks.answer_rivals import RIVALS, AnsweredSet, RivalLabels, RivalMethod, latte
 from benchmarks.folder_files import number
 from benchmarks.folder_sets import load_sets, positive, set_parser, sets_of
 from benchmarks.measuring import say, table
 
 LATTE = "latte"
-METHODS: dict[str, RivalMethod] = {LATTE: mixture, **RIVALS}
+METHODS: dict[str, RivalMethod] = {LATTE: latte, **RIVALS}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
         parser.error("--recipe needs --set")
     sets = load_sets(options)
     plans = options.plan or PLANS
-    methods = {LATTE: mixture} if options.no_rivals else dict(METHODS)
+    methods = {LATTE: latte} if options.no_rivals else dict(METHODS)
     with tempfile.TemporaryDirectory() as place:
         for recipe in options.recipe:
             methods[f"recipe {recipe}"] = RecipeRun(recipe, number(sets_of(options)), Path(place))

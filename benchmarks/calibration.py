@@ -2,7 +2,7 @@
 
 Each set's training images are a folder of at most 500 images, and as many test images are unseen. A
 simulated person gives the true classes of some images: `30 random` images, or `30 in order`, the
-images that latte asks about first. The mixture is taught, and taught again without a fifth of the
+images that latte asks about first. The model is taught, and taught again without a fifth of the
 answers, five times. The expected calibration error (15 bins) of own images without an answer is
 that of the posterior, and of unseen images that of the classifier. From each error, that of a
 temperature is subtracted which was fitted to all true labels of the same images. *Label-free* is
@@ -23,14 +23,14 @@ from zlib import crc32
 
 import torch
 from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
-from latte_transductive.mixture import Mixture
+from latte_selftaught.self_taught import Taught
 from torch import Tensor
 
 from benchmarks.answer_plans import PLANS, answers
 from benchmarks.answer_rivals import AnsweredSet
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
-from latte.api import JointLabels, Posterior
+from latte.api import Posterior
 from latte.evaluate.calibration import (
     calibration_error,
     expected_accuracy,
@@ -138,7 +138,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> TaughtModel:
     given_classes = answers(answered, plan, torch.Generator().manual_seed(seed))
     fitted, is_asked = answered.taught(given_classes), given_classes >= 0
     posterior = _posterior(fitted, ~is_asked)
-    own_logits = _logits(answered, fitted, answered.own[~is_asked])
+    own_logits = _logits(fitted, answered.own[~is_asked])
     zero_shot = (labelled.logit_scale * answered.own[~is_asked] @ labelled.texts.T).softmax(dim=1)
     label_free = (
         matching_exponent(
@@ -149,7 +149,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> TaughtModel:
     return TaughtModel(
         posterior,
         labelled.train.labels[~is_asked],
-        _logits(answered, fitted, answered.unseen),
+        _logits(fitted, answered.unseen),
         labelled.test.labels,
         label_free,
         left_out(answered, given_classes),
@@ -167,22 +167,20 @@ def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOutScores | No
     for fold in range(FOLDS):
         hidden = torch.tensor([row for row in rows if fold_of[str(row)] == fold])
         fitted = answered.taught(given_classes.index_fill(0, hidden, -1))
-        logits = _logits(answered, fitted, answered.own[hidden])
+        logits = _logits(fitted, answered.own[hidden])
         folds_left_out.append(
             LeftOutScores(given_classes[hidden], logits, _posterior(fitted, hidden))
         )
     return joined(folds_left_out)
 
 
-def _posterior(fitted: Mixture, rows: Tensor) -> Posterior:
-    posterior = JointLabels.from_probabilities(fitted.posteriors[rows]).posterior
-    assert posterior is not None, "made from probabilities"
-    return posterior
+def _posterior(taught: Taught, rows: Tensor) -> Posterior:
+    posterior = taught.posterior
+    return Posterior(posterior.labels[rows], posterior.probabilities[rows])
 
 
-def _logits(answered: AnsweredSet, fitted: Mixture, features: Tensor) -> Tensor:
-    rows = answered.labelled.logit_scale * answered.labelled.texts + fitted.rows
-    return torch.addmm(fitted.bias, features, rows.T)
+def _logits(taught: Taught, features: Tensor) -> Tensor:
+    return torch.addmm(taught.bias, features, taught.rows[0].T)
 
 
 def _cut(labelled: LabelledSet, most: int) -> LabelledSet:

@@ -17,11 +17,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
-from typing import Any, cast
+from typing import cast
 
 import torch
 from latte_benchmarks.folder_cells import CELL, Folder, draw
-from latte_transductive.labeler import TransductiveLabeler
+from latte_selftaught.labeler import SelfTaughtLabeler
 from torch import Tensor
 
 from benchmarks.encoded_sets import ALONE, EncodedSet, encoded_sets
@@ -128,12 +128,16 @@ def fitted(encoded: EncodedSet, folder: Folder, encoder: str | None) -> EncoderL
         encode_names=folder.encode_names,
         encoder_features={} if encoder is None else {encoder: own_parts[encoder]},
     )
-    method = built(frozen_method({"transductive": {}}), context_of(folder))
+    method = built(frozen_method({"self-taught": {}}), context_of(folder))
     outcome = fit(method, start)
     features = [unseen_parts[ALONE if name == LEARNER else name] for name in outcome.classifiers]
     similarities = mean_similarities([*outcome.classifiers.values()], features)
-    labeler = cast("TransductiveLabeler[Any]", method.labelers["transductive"])
-    return EncoderLabels(outcome.labels, similarities.argmax(dim=1), labeler.encoder_weights)
+    labeler = cast("SelfTaughtLabeler", method.labelers["self-taught"])
+    return EncoderLabels(
+        outcome.labels,
+        similarities.argmax(dim=1),
+        {name: float(name in labeler.encoders) for name in start.encoder_features},
+    )
 
 
 def gain(folder: Folder, labels: EncoderLabels, weight: float) -> EncoderGain:

@@ -115,10 +115,9 @@ def accuracy(
 KNOWN: Mapping[str, Callable[[], FolderMethod]] = {
     "zero-shot": lambda: zero_shot,
     "re-estimated": lambda: _method({}, "re-estimated", image_weight=1.0),
-    "mixture alone": lambda: _method({"transductive": {"other_names": 0, "balance": 0}}),
-    "balanced": lambda: _method({"transductive": {"other_names": 0, "balance": 0.5}}),
-    "transductive": lambda: _method({"transductive": {}}),
-    "transductive+evidence": lambda: _method({"transductive": {}}, guard="evidence"),
+    "mixture alone": lambda: _method({"choices": {"ask": False}}),
+    "self-taught": lambda: _method({"self-taught": {}}),
+    "self-taught+evidence": lambda: _method({"self-taught": {}}, guard="evidence"),
     "inmap": lambda: _method({"inmap": {"sure": 1.0}}),
     "label-propagation": lambda: _method({"zlap": {"text_power": 2.0, "alpha": 0.5}}),
     "stata": lambda: _method({"stata": {}}),

@@ -50,7 +50,7 @@ class RecipeRuns:
         changes = {
             "extends": os.path.relpath(self.recipe, place),
             "name": self.recipe.stem,
-            "requires": ["latte-transductive>=0.1,<0.2"],
+            "requires": ["latte-selftaught>=0.1,<0.2"],
             "dataset": dict(drawn.write(place)),
             "seed": number,
             "device": "cpu",

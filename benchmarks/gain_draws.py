@@ -26,7 +26,7 @@ _NOISE = 0.2
 _CONSIDERED = 0.7
 """Share of the series that latte may ask about in its order, so that draws differ."""
 _REFIT_AFTER = 10
-"""Number of answers in latte's order after which the mixture is fitted again."""
+"""Number of answers in latte's order after which the model is fitted again."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,7 @@ def draw_of(folder: SeriesFolder, given: Tensor) -> Draw:
 
 
 def _fit(folder: SeriesFolder, given: Tensor) -> Posterior:
-    probabilities, labels = folder.answered.taught(given).posteriors.sort(dim=1, descending=True)
-    return Posterior(labels, probabilities)
+    return folder.answered.taught(given).posterior
 
 
 def _folds(folder: SeriesFolder, given: Tensor) -> Tensor:
@@ -180,12 +179,13 @@ def _rows_in_order(
     is_considered = torch.isin(folder.series, shuffled[: round(_CONSIDERED * count)])
     considered = is_considered.nonzero().squeeze(1)
     features, zero_shot_labels = answered.own[considered], folder.zero_shot_labels[considered]
-    given, posteriors, asked = torch.full_like(answers, -1), answered.without_answers, []
+    given, posterior, asked = torch.full_like(answers, -1), answered.without_answers, []
     for _ in range(-(-number // _REFIT_AFTER)):
-        confidence, labels = posteriors[considered].max(dim=1)
+        confidence = posterior.probabilities[considered, 0]
+        labels = posterior.labels[considered, 0]
         differs, is_answered = labels != zero_shot_labels, given[considered] >= 0
         order = asking_order(features, confidence, differs, is_answered, _REFIT_AFTER)
         asked.append(considered[order.rows])
         given[asked[-1]] = answers[asked[-1]]
-        posteriors = answered.taught(given).posteriors
+        posterior = answered.taught(given).posterior
     return torch.cat(asked)[:number] if asked else considered[:0]

@@ -2,7 +2,7 @@
 
 Each set's training images give folders of at most 300 images, with series (each photo three times,
 slightly changed) and without. A simulated person answers about random images, or about those that
-latte asks about first. The mixture is taught, and taught again without a fifth of the answers, five
+latte asks about first. The model is taught, and taught again without a fifth of the answers, five
 times; a series is in one fold. The true gain is that of the taught model over zero-shot CLIP on the
 images of series without an answer. With `--wrong`, a share of the answers names another class;
 with C classes, a true gain must then be measured as gain times 1 - share - share / (C - 1).

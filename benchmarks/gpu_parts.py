@@ -29,7 +29,7 @@ from latte.train.step import training_step
 
 PartFigures = dict[str, Any]
 _RECIPES = (
-    *("zero-shot", "training-free", "demo", "transductive", "multi-prototype"),
+    *("zero-shot", "training-free", "demo", "self-taught", "multi-prototype"),
     *("flyp", "reclip", "five-types"),
 )
 _WAITS = "synchronizing CUDA operation"

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import torch
 from latte_benchmarks.folder_cells import LabelledSet
-from latte_transductive.guard import MIN_LEAD
-from latte_transductive.known_names import name_agreement
-from latte_transductive.margin import relative_margin
+from latte_selftaught.guard import MIN_LEAD
+from latte_selftaught.known_names import name_agreement
+from latte_selftaught.margin import relative_margin
 
 from benchmarks.auroc import separation
 from benchmarks.folder_sets import set_parser, sets_of

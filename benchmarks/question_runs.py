@@ -21,7 +21,7 @@ from typing import Any, ClassVar, cast
 import torch
 from latte_benchmarks.folder_cells import NO_CLASS, Folder, LabelledImages
 from latte_questions.labeler import ChoicesLabeler
-from latte_transductive.labeler import TransductiveOptions
+from latte_questions.options import MixtureOptions
 
 from benchmarks.folder_files import Drawn
 from benchmarks.measuring import evaluated_run
@@ -48,13 +48,12 @@ class CaptionOptions(Options):
     truth: str
 
 
-class SimulatedChoicesOptions(TransductiveOptions):
+class SimulatedChoicesOptions(MixtureOptions):
     """Options of the labeler `simulated-choices`."""
 
     names: ClassVar[bool] = False
     differences: ClassVar[bool] = False
-    other_names: int = 0
-    balance: float = 0.0
+    weight: float = 1.0
     truth: str
     budget: int
 

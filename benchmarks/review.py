@@ -161,7 +161,7 @@ def main(arguments: Sequence[str]) -> None:
     """Draw folders, adapt and simulate. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     recipe = options.recipe
-    method = load_method(recipe) if recipe else method_called("transductive")
+    method = load_method(recipe) if recipe else method_called("self-taught")
     loaded = load_sets(options)
     cells = cells_called(options.cells or ["all names"])
     cases = [
@@ -213,7 +213,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = set_parser("review", __doc__)
     add = parser.add_argument
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
-    add("--recipe", type=Path, help="a recipe without steps (default: the transductive mixture)")
+    add("--recipe", type=Path, help="a recipe without steps (default: self-taught regression)")
     add("--cells", action="append", help="kinds of folders (default: all names)")
     add("--reviewers", type=int, default=1000)
     add("--seed", type=int, default=0)

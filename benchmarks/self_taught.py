@@ -23,15 +23,15 @@ from zlib import crc32
 
 import torch
 from latte_benchmarks.folder_cells import CELL, NO_CLASS, LabelledSet, can_draw, draw, subset
+from latte_questions.mixture import fit_mixture
+from latte_questions.options import MixtureOptions
 from latte_selftaught import self_taught as method
-from latte_transductive.guard import MIN_LEAD
-from latte_transductive.labeler import TransductiveOptions
-from latte_transductive.margin import relative_margin
-from latte_transductive.mixture import fit_mixture
+from latte_selftaught.guard import MIN_LEAD
+from latte_selftaught.margin import relative_margin
 from torch import Tensor
 
 from benchmarks.answer_plans import answers
-from benchmarks.answer_rivals import AnsweredSet, RivalLabels, mixture
+from benchmarks.answer_rivals import AnsweredSet, RivalLabels, latte
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
 from benchmarks.ridge_rivals import RIVALS
@@ -42,7 +42,7 @@ PLANS = (
 )
 THREE, FIFTH = "3 of 10 classes", "a fifth, 10 random"
 KINDS = ("all names", "a fifth of the set's names", "50 images", "long tail", "30 % of no class")
-OURS, TODAY, ALONE, ZERO_SHOT = "self-taught", "transductive", "mixture alone", "zero-shot"
+OURS, ALONE, ZERO_SHOT = "self-taught", "mixture alone", "zero-shot"
 CONSTANTS: Mapping[str, tuple[float, ...]] = {
     "TEXT": (0.5, 1.0),
     "RIDGE": (0.25, 1.0),
@@ -85,11 +85,9 @@ def main(arguments: Sequence[str]) -> None:
     halves = [{labelled.name for labelled in sets[start::2]} for start in (0, 1)]
     taught = [*problems_with_answers(sets, options.draws)]
     untaught = [*problems_without_answers(sets, options.draws)]
-    rivals = {OURS: self_taught, TODAY: today, ALONE: mixture_alone}
-    with_answers = {
-        name: measured(taught, one) for name, one in (rivals | few_answer_rivals()).items()
-    }
-    untaught_rivals = {ZERO_SHOT: zero_shot, **rivals}
+    taught_rivals = {OURS: self_taught, **few_answer_rivals()}
+    with_answers = {name: measured(taught, one) for name, one in taught_rivals.items()}
+    untaught_rivals = {ZERO_SHOT: zero_shot, OURS: self_taught, ALONE: mixture_alone}
     without = {name: measured(untaught, one) for name, one in untaught_rivals.items()}
     guarded = {
         f"{name} with the guard": guarded_by_lead(untaught, results, without[ZERO_SHOT])
@@ -144,27 +142,14 @@ def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterato
 
 def self_taught(problem: TeachingProblem) -> RivalLabels:
     """Label by self-taught ridge regression."""
-    answered = problem.answered
-    taught = method.self_taught(answered.own, answered.labelled.texts, problem.answers)
-    own = taught.posterior.labels[:, 0]
-    return RivalLabels(own, (answered.unseen @ taught.rows[0].T + taught.bias).argmax(dim=1))
-
-
-def today(problem: TeachingProblem) -> RivalLabels:
-    """Label by the labeler `transductive`."""
-    return mixture(problem.answered, problem.answers)
+    return latte(problem.answered, problem.answers)
 
 
 def mixture_alone(problem: TeachingProblem) -> RivalLabels:
-    """Label by the mixture of `transductive`, without names of other things and balance."""
+    """Label by the Gaussian mixture of latte-questions, without answers."""
     labelled = problem.answered.labelled
-    options, corrections = TransductiveOptions(), problem.answers
     fitted = fit_mixture(
-        labelled.train.features,
-        labelled.texts,
-        labelled.logit_scale,
-        options,
-        corrections if bool((corrections >= 0).any()) else None,
+        labelled.train.features, labelled.texts, labelled.logit_scale, MixtureOptions()
     )
     rows = labelled.logit_scale * labelled.texts + fitted.rows
     unseen = (labelled.test.features @ rows.T + fitted.bias).argmax(dim=1)

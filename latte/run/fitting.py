@@ -99,15 +99,15 @@ def frozen_start(images: Images, zero_shot: ZeroShot, device: str) -> TrainingSt
     The text feature of an image is the feature of its zero-shot class.
     """
     classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
-    given = images.corrections
-    none = given and given.given_none
+    answers = images.corrections
+    none = None if answers is None else answers.given_none
     return TrainingStart(
         class_names=images.class_names,
         class_features=classes.to(device),
         image_features=zero_shot.clip.training.to(device),
         zero_shot_labels=labels.to(device),
         description_features=lambda name: classes[labels].to(device),
-        corrections=given and given.given.to(device),
+        corrections=None if answers is None else answers.given.to(device),
         shows_none=None if none is None else none.to(device),
         encoder_features={
             name: features.training.to(device) for name, features in zero_shot.encoders.items()

@@ -58,7 +58,7 @@ def component_method(name: str) -> RecipeMethod:
 
 
 @pytest.mark.parametrize("folder", [FOLDER, SINGLE], ids=["many", "one class"])
-@pytest.mark.parametrize("name", ["zero-shot", "re-estimated", "transductive", *RIVALS])
+@pytest.mark.parametrize("name", ["zero-shot", "re-estimated", "self-taught", *RIVALS])
 def test_each_method_answers_all_images_and_changes_no_input(name: str, folder: Folder) -> None:
     inputs_before = [
         tensor.clone() for tensor in (folder.texts, folder.own.features, folder.test.features)
@@ -89,7 +89,7 @@ def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) 
 
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
-    plain = component_method("transductive")
+    plain = component_method("self-taught")
     full_candidate, zero_shot_answers = plain(FOLDER), zero_shot(FOLDER)
     answers = guarded(plain, strength)(FOLDER)
     assert answers.verdict == Verdict(strength, "the test says so", {"weather": 1.5})
