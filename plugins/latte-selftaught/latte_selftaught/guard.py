@@ -37,7 +37,7 @@ class EvidenceGuard(Guard[NoOptions]):
 
     If a person gave the class of `MIN_GIVEN` images or more, the lead does not decide, and the
     adapted labels must agree more with a regression that uses these classes, with or without
-    training (README, "With answers").
+    training (README, "The verdict").
 
     The verdict also says that CLIP hardly knows the names if the lead is below `MIN_LEAD` and
     similar images often get different names (README, "Does CLIP know the names?").
