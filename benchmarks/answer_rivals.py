@@ -60,7 +60,7 @@ class AnsweredSet:
 
     @cached_property
     def without_answers(self) -> Posterior:
-        """What latte says of the own images without answers."""
+        """Posterior of the own images without answers."""
         return self.taught(torch.full((len(self.own),), -1)).posterior
 
     def taught(self, corrections: Tensor) -> Taught:

@@ -7,7 +7,8 @@ Training-Free Adaptation of Vision-Language Models*, ICLR 2025, arXiv 2412.18303
     w_d ∝ variance of dimension d over the class texts          (context of the task)
     s_ij = unit(w x_i) · x_j,   s_ic = x_i · t_c
     W: the 8 largest s_ij of each image i (its own is one of them), and the 3 largest s_ic, to the
-       power gamma; W + W^T is normalised as S = D^-1/2 (W + W^T) D^-1/2
+       even power gamma, so that negative ones count, too; W + W^T is normalised as
+       S = D^-1/2 (W + W^T) D^-1/2
     F_images <- S_images F,   F_texts = I,   three times from F_images = 0
 
 Images that a person labelled are nodes with fixed classes, to which each image has 8 further links.
@@ -77,4 +78,4 @@ def _links(
 ) -> tuple[Tensor, Tensor]:
     """Return edge weights (N, k) and nodes (N, k) of the nearest rows of each query."""
     cosines, indices = nearest_rows(queries, rows, count)
-    return cosines.clamp_min(0) ** power, indices + offset
+    return cosines.abs() ** power, indices + offset

@@ -76,14 +76,14 @@ def ecalp(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> 
     for row, image in enumerate(images):
         query = unit(image * texts.var(axis=0, ddof=1))
         for near in nearest(images @ query, 8):
-            weights[classes + row, classes + near] += max(0.0, images[near] @ query) ** 10
+            weights[classes + row, classes + near] += (images[near] @ query) ** 10
         for near in nearest(texts @ image, 3):
-            weights[classes + row, near] += max(0.0, texts[near] @ image) ** 10
+            weights[classes + row, near] += (texts[near] @ image) ** 10
         if len(answered) > 1:
             query = unit(image / images[answered].var(axis=0, ddof=1))
             for place in nearest(images[answered] @ query, 8):
                 cosine = images[answered[place]] @ query
-                weights[classes + row, classes + answered[place]] += max(0.0, cosine) ** 10
+                weights[classes + row, classes + answered[place]] += cosine**10
     graph = normalised(weights)
     scores = fixed(numpy.zeros((len(images), classes)), answers)
     for _ in range(3):
