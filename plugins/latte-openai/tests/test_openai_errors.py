@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -63,22 +65,76 @@ def test_transient_failures_are_retried(
     assert sorted(server.prompts) == ["a"] * 3 + ["b"] * 3
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(b"<html>busy</html>"),
-        Reply({"choices": []}),
-        Reply({"error": {"message": "upstream", "code": 502}}),
-        Reply(b"not gzip", headers={"Content-Encoding": "gzip"}),
-        Reply(b"not brotli", headers={"Content-Encoding": "br"}),
-    ],
-    ids=lambda reply: f"{reply.body}"[:30],
-)
-def test_reply_that_has_arrived_is_not_requested_again(tmp_path: Path, reply: Reply) -> None:
-    with chat_server(first(reply)) as server, describer(tmp_path, server.url) as lmm:
+MODELS = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")
+NEAREST = f'Did you mean "{MODELS[0]}"? It serves {", ".join(MODELS)}'
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A reply that is always sent, how often it is asked for, and the error that it becomes."""
+
+    reply: Reply
+    words: Sequence[str]
+    requests: int = 1
+    error: type[Exception] = RequestError
+
+
+REPLIES = {
+    "error that may pass": Wrong(wrong(500, "out of\nmemory"), ["status 500: out of memory"], 3),
+    "retry tomorrow": Wrong(
+        wrong(429, "tomorrow", {"Retry-After": "86400"}), ["status 429: tomorrow"]
+    ),
+    "no retry": Wrong(
+        wrong(429, "tomorrow", {"X-Should-Retry": "false"}), ["status 429: tomorrow"]
+    ),
+    **{
+        f"status {status}": Wrong(wrong(status, "too large"), [f"status {status}: too large"])
+        for status in (400, 413, 422)
+    },
+    "page": Wrong(
+        Reply(b"<html>Welcome to\x1b[31m the router" + b"x" * 500),
+        ["<html>Welcome to [31m the router"],
+    ),
+    "no choices": Wrong(Reply({"choices": []}), ['{"choices": []}']),
+    "error with status 200": Wrong(
+        Reply({"error": {"message": "upstream", "code": 502}}), ["upstream"]
+    ),
+    "not gzip": Wrong(Reply(b"no", headers={"Content-Encoding": "gzip"}), []),
+    "not brotli": Wrong(Reply(b"no", headers={"Content-Encoding": "br"}), []),
+    "no credit": Wrong(
+        wrong(402, "add credit"), ["payment first: ", "add credit"], error=LatteError
+    ),
+    "no quota": Wrong(
+        wrong(429, "add credit", code="insufficient_quota"),
+        ["payment first: ", "add credit"],
+        3,
+        error=LatteError,
+    ),
+    "no such path": Wrong(
+        wrong(404), ["does not find the model llava-v1.6", NEAREST], 1, LatteError
+    ),
+    "no such model": Wrong(
+        wrong(400, code="model_not_found"),
+        ["does not find the model llava-v1.6", NEAREST],
+        error=LatteError,
+    ),
+}
+
+
+@pytest.mark.parametrize("row", REPLIES.values(), ids=REPLIES)
+def test_each_wrong_reply_has_its_error_and_number_of_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Wrong
+) -> None:
+    without_waiting(monkeypatch)
+    with (
+        chat_server(lambda _: row.reply, MODELS) as server,
+        describer(tmp_path, server.url, retries=2, model="llava-v1.6-mistral") as lmm,
+    ):
         error = failure(lmm, questions(tmp_path, "a"))
-    assert isinstance(error, RequestError)
-    assert len(server.asked) == 1
+    assert isinstance(error, row.error)
+    assert all(words in str(error) for words in row.words), error
+    assert len(str(error)) < 300
+    assert len(server.asked) == row.requests
 
 
 def test_timeout_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,44 +160,6 @@ def test_retry_after_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         began = time.monotonic()
         lmm.describe(questions(tmp_path, "a"))
     assert time.monotonic() - began > 0.8
-
-
-@pytest.mark.parametrize(
-    ("reply", "message", "requests"),
-    [
-        (wrong(500, "out of\nmemory"), "status 500: out of memory", 3),
-        (wrong(429, "tomorrow", {"Retry-After": "86400"}), "status 429: tomorrow", 1),
-        (wrong(429, "tomorrow", {"X-Should-Retry": "false"}), "status 429: tomorrow", 1),
-        (wrong(400, "the image is too large"), "status 400: the image is too large", 1),
-        (wrong(413, "the image is too large"), "status 413: the image is too large", 1),
-        (wrong(422, "the image is too large"), "status 422: the image is too large", 1),
-    ],
-)
-def test_retries_are_limited_and_left_out_where_they_are_useless(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    reply: Reply,
-    message: str,
-    requests: int,
-) -> None:
-    without_waiting(monkeypatch)
-    with (
-        chat_server(lambda _: reply) as server,
-        describer(tmp_path, server.url, retries=2) as lmm,
-    ):
-        assert str(failure(lmm, questions(tmp_path, "a"))) == message
-    assert len(server.asked) == requests
-
-
-def test_reply_that_is_not_json_is_quoted(tmp_path: Path) -> None:
-    page = "<html>Welcome to\x1b[31m the router" + "x" * 500
-    with (
-        chat_server(lambda _: Reply(page.encode())) as server,
-        describer(tmp_path, server.url) as lmm,
-    ):
-        message = str(failure(lmm, questions(tmp_path, "a")))
-    assert "<html>Welcome to [31m the router" in message
-    assert len(message) < 300
 
 
 @pytest.mark.parametrize(
@@ -180,32 +198,6 @@ def test_missing_or_rejected_key_names_the_variable(
             message = str(failure(lmm, questions(tmp_path, "a")))
         assert "rejects the key in MY_KEY" in message
     assert len(server.asked) == 2
-
-
-@pytest.mark.parametrize(
-    "reply", [wrong(402, "add credit"), wrong(429, "add credit", code="insufficient_quota")]
-)
-def test_missing_credit_stops_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: Reply
-) -> None:
-    without_waiting(monkeypatch)
-    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as lmm:
-        error = failure(lmm, questions(tmp_path, "a"))
-    assert isinstance(error, LatteError)
-    assert "payment first: " in error.what
-    assert "add credit" in error.what
-
-
-@pytest.mark.parametrize("reply", [wrong(404), wrong(400, code="model_not_found")])
-def test_unknown_model_gets_suggestion_and_list_of_models(tmp_path: Path, reply: Reply) -> None:
-    models = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")
-    with (
-        chat_server(lambda _: reply, models) as server,
-        describer(tmp_path, server.url, model="llava-v1.6-mistral") as lmm,
-    ):
-        message = str(failure(lmm, questions(tmp_path, "a")))
-    assert "does not find the model llava-v1.6-mistral" in message
-    assert f'Did you mean "{models[0]}"? It serves {", ".join(models)}' in message
 
 
 @pytest.mark.parametrize("models", [("router/big",), ()])
