@@ -80,31 +80,37 @@ def test_five_mistakes_are_reported_together(load: Load) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "modules"),
-    [
-        (MINIMAL, "datasets.local latteclip prototypes trainable"),  # three are of defaults
-        (MINIMAL + "gates: [refusal]\n", "datasets.local gates latteclip prototypes trainable"),
-        (TRAINING, "datasets.local latteclip phrases trainable"),
-    ],
+COMPONENTS_OF = (
+    (MINIMAL, "datasets.local latteclip prototypes trainable"),  # three are of defaults
+    (MINIMAL + "gates: [refusal]\n", "datasets.local gates latteclip prototypes trainable"),
+    (TRAINING, "datasets.local latteclip phrases trainable"),
 )
-def test_checking_imports_only_the_components_of_the_recipe(
-    text: str, modules: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "r.yaml"
-    path.write_text(text + "reporters: []\n")
-    program = (
-        "import sys, pathlib\n"
-        "from latte.recipe.load import load_recipe\n"
-        "from latte.recipe.dump import dump_yaml\n"
-        "from latte.registry.registry import load_registry\n"
-        f"dump_yaml(load_recipe(pathlib.Path({str(path)!r}), load_registry()).resolved)\n"
-        "inner = [name for name in sys.modules if name.startswith('latte.components.')]\n"
-        "print(*sorted(name.removeprefix('latte.components.') for name in inner))\n"
-        "assert 'open_clip' not in sys.modules\n"
-    )
+"""Recipes, and the modules of the components that checking them imports."""
+CHECKED_IN_A_FORK = """
+import os, pathlib, sys
+import torch  # once for all recipes
+from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+
+for recipe in sys.argv[1:]:
+    if os.fork():
+        assert os.wait()[1] == 0
+        continue
+    dump_yaml(load_recipe(pathlib.Path(recipe), load_registry()).resolved)
+    inner = [name for name in sys.modules if name.startswith("latte.components.")]
+    print(*sorted(name.removeprefix("latte.components.") for name in inner), flush=True)
+    assert "open_clip" not in sys.modules
+    os._exit(0)
+"""
+
+
+def test_checking_imports_only_the_components_of_the_recipe(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(COMPONENTS_OF))]
+    for path, (text, _) in zip(paths, COMPONENTS_OF, strict=True):
+        path.write_text(text + "reporters: []\n")
     environment = {"LATTE_PLUGINS": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.removeprefix("datasets ") == f"{modules}\n"
+    command = [sys.executable, "-c", CHECKED_IN_A_FORK, *paths]
+    checked = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    imported = [line.removeprefix("datasets ") for line in checked.stdout.splitlines()]
+    assert imported == [modules for _, modules in COMPONENTS_OF]
