@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 
+from latte.cli.main import run_command_line
+from latte.registry.registry import load_registry
 from tests.helpers.wheels import CORE, ROOT, SOURCES
 
 DEMO = "latte-tiny"
@@ -36,8 +36,13 @@ def test_install_adds_the_tools_and_all_plugins() -> None:
     assert {*second} == {".[dev]", *(f"plugins/{name}" for name in SOURCES if name != CORE)}
 
 
-def test_recipe_of_the_demo_needs_no_other_plugin() -> None:
-    command = [sys.executable, "-m", "latte", "check", str(ROOT / "recipes/demo.yaml")]
-    environment = {**os.environ, "LATTE_PLUGINS": DEMO}
-    checked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
+def test_recipe_of_the_demo_needs_no_other_plugin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LATTE_PLUGINS", DEMO)
+    load_registry.cache_clear()
+    try:
+        code = run_command_line(["check", str(ROOT / "recipes/demo.yaml")])
+    finally:
+        load_registry.cache_clear()
+    assert code == 0, capsys.readouterr().err

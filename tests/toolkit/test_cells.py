@@ -52,7 +52,7 @@ def test_search_in_cells_repeats_to_the_bit_in_small_blocks() -> None:
     neighbours, neighbours_again = nearest_neighbours(rows, COUNT), nearest_neighbours(rows, COUNT)
     assert torch.equal(neighbours[0], neighbours_again[0])
     assert torch.equal(neighbours[1], neighbours_again[1])
-    small = nearest_neighbours(rows, COUNT, block_bytes=10_000)
+    small = nearest_neighbours(rows, COUNT, block_bytes=40_000)
     assert float((small[1] == neighbours[1]).double().mean()) > 0.999
 
 
