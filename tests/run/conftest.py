@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +12,26 @@ from tests.helpers.command_line import Latte, latte_in_process
 from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
 from tests.helpers.scripted_describer import Noting
-from tests.helpers.squares import RECIPE
+from tests.helpers.shared_runs import SharedRuns
+from tests.helpers.squares import write_project
 from tests.helpers.stub_encoders import write_stub_encoders
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder: Path) -> Path:
+def recipe(tmp_path: Path, tiny_clip_folder: Path) -> Path:
     """A recipe with 12 training and 9 labelled test images; training folders name no class."""
-    images = colour_images(per_class=4)
-    for number, name in enumerate(("red", "green", "blue")):
-        (images / name).rename(images / f"part-{number}")
-    colour_images(per_class=3, size=(38, 38), folder="test")
-    path = tmp_path / "squares.yaml"
-    path.write_text(RECIPE.format(clip=tiny_clip_folder))
-    return path
+    return write_project(tmp_path, tiny_clip_folder)
+
+
+@pytest.fixture(scope="session")
+def shared_runs(
+    tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path, guard_plugin: Path
+) -> Iterator[SharedRuns]:
+    """Finished runs of `recipe` by their settings; tests must not write to them."""
+    place = tmp_path_factory.mktemp("shared")
+    runs = SharedRuns(place, tiny_clip_folder, lambda: installed(guard_plugin))
+    yield runs
+    runs.assert_unchanged()
 
 
 @pytest.fixture

@@ -20,16 +20,16 @@ import pytest
 from latte.train import loop
 from tests.helpers.command_line import Latte
 from tests.helpers.records import recorded
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def finished(recipe: Path, latte: Latte) -> Path:
-    latte("run", recipe, "--quiet")
-    (folder,) = Path("runs").iterdir()
-    return folder
+def finished(recipe: Path, shared_runs: SharedRuns) -> Path:
+    """A copy of a finished run in `runs/`, beside images equal to its own."""
+    return shared_runs.of().copied(Path("runs"))
 
 
 def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:

@@ -23,6 +23,7 @@ from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import accuracies, record, recorded
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
@@ -79,40 +80,41 @@ def adapted_labels(folder: Path) -> list[str]:
 
 
 class TestWhole:
-    def test_an_adapted_model_that_is_taken_whole_changes_no_result(self, recipe: Path) -> None:
-        guarded, results, _ = run(recipe, fixed(1))
-        plain, without, _ = run(recipe, output=recipe.parent / "plain")
-        assert guarded != plain
-        assert_same_results(guarded, plain)
-        assert not (guarded / "models/adapted/pseudo_labels.csv").exists()
-        assert results is not None and without is not None
+    def test_an_adapted_model_that_is_taken_whole_changes_no_result(
+        self, shared_runs: SharedRuns
+    ) -> None:
+        guarded, plain = shared_runs.of(fixed(1)), shared_runs.of()
+        assert guarded.folder != plain.folder
+        assert_same_results(guarded.folder, plain.folder)
+        assert not (guarded.folder / "models/adapted/pseudo_labels.csv").exists()
         expected = Verdict(1.0, "the options say so", {"images": 12.0})
-        assert results.record.judge.verdict == expected
-        assert without.record.judge.verdict is None
-        assert recorded(plain, "judge", "verdict") is None
+        assert guarded.results.record.judge.verdict == expected
+        assert plain.results.record.judge.verdict is None
+        assert recorded(plain.folder, "judge", "verdict") is None
 
     def test_a_run_that_uses_the_adapted_model_opens_both(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+        self, shared_runs: SharedRuns, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder, _, _ = run(recipe, fixed(1))
-        images = recipe.parent / "test"
+        folder, images = shared_runs.of(fixed(1)).folder, shared_runs.test
         assert latte.load(folder, use="adapted").predict(images) == latte.load(folder).predict(
             images
         )
         zero_shot = latte.load(folder, use="zero-shot").predict(images)
-        kept_folder, _, _ = run(recipe, KEEPS)
-        assert zero_shot == latte.load(kept_folder).predict(images)
+        kept = shared_runs.of(KEEPS)
+        assert zero_shot == latte.load(kept.folder).predict(images)
         capsys.readouterr()
         assert run_command_line(["predict", str(folder), str(images), "--use", "mixed"]) == 2
         assert "'mixed' is not one of 'adapted', 'zero-shot'" in capsys.readouterr().err
 
 
 class TestKept:
-    def test_the_run_uses_the_frozen_clip_and_its_class_texts(self, recipe: Path) -> None:
-        folder, results, progress = run(recipe, KEEPS)
-        assert results is not None
-        assert [*accuracies(results)] == ["zero-shot", "adapted"]
-        assert results.record.judge.used == "zero-shot"
+    def test_the_run_uses_the_frozen_clip_and_its_class_texts(
+        self, shared_runs: SharedRuns
+    ) -> None:
+        kept = shared_runs.of(KEEPS)
+        folder = kept.folder
+        assert [*accuracies(kept.results)] == ["zero-shot", "adapted"]
+        assert kept.results.record.judge.used == "zero-shot"
         features = load_zero_shot(folder / "zero_shot.safetensors")
         prototypes = load_file(folder / "models/zero-shot/prototypes.safetensors")
         assert sorted(prototypes) == ["zero-shot.owners", "zero-shot.weights"]
@@ -122,28 +124,27 @@ class TestKept:
         ]
         zero_shot_labels = labels(folder / "pseudo_labels.csv", "zero_shot")
         assert adapted_labels(folder) == zero_shot_labels
-        assert "guard fixed: kept zero-shot" in progress.lines
+        assert "guard fixed: kept zero-shot" in kept.lines
 
-    def test_the_adapted_model_is_the_one_of_a_run_without_a_guard(self, recipe: Path) -> None:
-        kept_folder, results, _ = run(recipe, KEEPS)
-        plain, plain_results, _ = run(recipe, output=recipe.parent / "plain")
+    def test_the_adapted_model_is_the_one_of_a_run_without_a_guard(
+        self, shared_runs: SharedRuns
+    ) -> None:
+        kept, plain = shared_runs.of(KEEPS), shared_runs.of()
         for name in ("prototypes.safetensors", "model/open_clip_model.safetensors"):
             kept_file, plain_file = (
-                place / "models/adapted" / name for place in (kept_folder, plain)
+                shared.folder / "models/adapted" / name for shared in (kept, plain)
             )
             assert kept_file.read_bytes() == plain_file.read_bytes(), name
-        adapted_csv = kept_folder / "models/adapted/pseudo_labels.csv"
-        assert adapted_csv.read_bytes() == (plain / "pseudo_labels.csv").read_bytes()
-        assert results is not None and plain_results is not None
-        assert results.record.evaluate.models == plain_results.record.evaluate.models
-        assert len(results.metrics) == len(plain_results.metrics) > 0
+        adapted_csv = kept.folder / "models/adapted/pseudo_labels.csv"
+        assert adapted_csv.read_bytes() == (plain.folder / "pseudo_labels.csv").read_bytes()
+        assert kept.results.record.evaluate.models == plain.results.record.evaluate.models
+        assert len(kept.results.metrics) == len(plain.results.metrics) > 0
 
     def test_predictions_come_from_plain_clip_or_from_the_adapted_model(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+        self, shared_runs: SharedRuns, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        kept_folder, _, _ = run(recipe, KEEPS)
-        plain, _, _ = run(recipe, output=recipe.parent / "plain")
-        images = recipe.parent / "test"
+        kept_folder, plain = shared_runs.of(KEEPS).folder, shared_runs.of().folder
+        images = shared_runs.test
         by_adapted = latte.load(kept_folder, use="adapted").predict(images)
         assert by_adapted == latte.load(plain).predict(images)
         assert by_adapted != latte.load(kept_folder).predict(images)
@@ -155,31 +156,29 @@ class TestKept:
         assert reported[0] == reported[1]
 
     def test_other_original_weights_are_refused(
-        self, recipe: Path, monkeypatch: pytest.MonkeyPatch
+        self, shared_runs: SharedRuns, tmp_path: Path
     ) -> None:
-        folder, _, _ = run(recipe, KEEPS)
+        folder = shared_runs.of(KEEPS).copied(tmp_path)
         record(folder, ("source", "backbone"), "other weights")
         with pytest.raises(LatteError, match="have changed since this run") as caught:
             latte.load(folder)
         assert str(caught.value.hint).startswith("put them back, or make the run again: latte run")
         assert latte.load(folder, use="adapted").classes
 
-    def test_evaluate_measures_both_models(self, recipe: Path) -> None:
-        folder, results, _ = run(recipe, KEEPS)
-        assert results is not None
-        evaluated, _ = evaluate_run(folder, load_registry(), RecordedProgress())
+    def test_evaluate_measures_both_models(self, shared_runs: SharedRuns) -> None:
+        kept = shared_runs.of(KEEPS)
+        evaluated, _ = evaluate_run(kept.folder, load_registry(), RecordedProgress())
         evaluated_in_run = [
-            replace(model, calibration=None) for model in results.record.evaluate.models
+            replace(model, calibration=None) for model in kept.results.record.evaluate.models
         ]
         assert evaluated == evaluated_in_run
 
-    def test_without_a_step_both_models_have_the_same_clip(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *ESTIMATED, fixed(0))
+    def test_without_a_step_both_models_have_the_same_clip(self, shared_runs: SharedRuns) -> None:
+        folder = shared_runs.of(*ESTIMATED, fixed(0)).folder
         assert {path.name for path in (folder / "models/adapted").iterdir()} == {
             *("prototypes.safetensors", "pseudo_labels.csv", "model")
         }
-        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
-        images = recipe.parent / "test"
+        plain, images = shared_runs.of(*ESTIMATED).folder, shared_runs.test
         by_adapted = latte.load(folder, use="adapted").predict(images)
         assert by_adapted == latte.load(plain).predict(images)
         by_zero_shot = latte.load(plain, use="zero-shot").predict(images)
@@ -206,9 +205,9 @@ def two_learners(recipe: Path) -> None:
 
 
 class TestBetween:
-    def test_logits_are_mixed_exactly(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *ESTIMATED, fixed(0.25))
-        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
+    def test_logits_are_mixed_exactly(self, shared_runs: SharedRuns) -> None:
+        folder = shared_runs.of(*ESTIMATED, fixed(0.25)).folder
+        plain = shared_runs.of(*ESTIMATED).folder
         frozen = load_zero_shot(folder / "zero_shot.safetensors")
         (mixed,) = latte.load(folder).adapted.members
         (adapted,) = latte.load(plain).adapted.members
@@ -224,15 +223,14 @@ class TestBetween:
         names = ("red", "green", "blue")
         assert adapted_labels(folder) == [names[label] for label in logits[2].argmax(dim=1)]
 
-    def test_the_adapted_model_is_kept_whole_beside_the_mix(self, recipe: Path) -> None:
-        folder, results, _ = run(recipe, *ESTIMATED, fixed(0.25))
-        plain, _, _ = run(recipe, *ESTIMATED, output=recipe.parent / "plain")
+    def test_the_adapted_model_is_kept_whole_beside_the_mix(self, shared_runs: SharedRuns) -> None:
+        between, plain = shared_runs.of(*ESTIMATED, fixed(0.25)), shared_runs.of(*ESTIMATED)
         mixed, unmixed = (
-            (place / "models/adapted/prototypes.safetensors").read_bytes()
-            for place in (folder, plain)
+            (shared.folder / "models/adapted/prototypes.safetensors").read_bytes()
+            for shared in (between, plain)
         )
         assert mixed == unmixed
-        assert results is not None
+        results = between.results
         assert [*accuracies(results)] == ["zero-shot", "adapted", "mixed"]
         assert results.record.used_model == results.record.evaluate.models[-1]
 
@@ -250,9 +248,9 @@ class TestBetween:
 class TestAgain:
     @pytest.mark.parametrize("verdict", [KEEPS, fixed(1)], ids=["kept", "whole"])
     def test_stopped_and_reused_run_report_the_same_verdict(
-        self, recipe: Path, tmp_path: Path, verdict: str
+        self, recipe: Path, shared_runs: SharedRuns, verdict: str
     ) -> None:
-        uninterrupted, _, _ = run(recipe, verdict, output=tmp_path / "whole")
+        uninterrupted = shared_runs.of(verdict).folder
         for stage in ("train", "judge", "report"):
             folder, _, _ = run(recipe, verdict, until=stage)
         _, results, progress = run(recipe, verdict)
@@ -271,7 +269,7 @@ class TestAgain:
         assert any(line.startswith("train: reused") for line in progress.lines)
 
     def test_a_run_that_was_stopped_by_its_guard_is_not_trained_again(
-        self, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recipe: Path, shared_runs: SharedRuns, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         verdict = fixed(0, stops=True)
         with pytest.raises(KeyboardInterrupt):
@@ -279,8 +277,7 @@ class TestAgain:
         monkeypatch.setenv("GOES_ON", "")
         folder, _, progress = run(recipe, verdict)
         assert any(line.startswith("train: reused") for line in progress.lines)
-        plain, _, _ = run(recipe, KEEPS, output=tmp_path / "plain")
-        assert_same_results(folder, plain)
+        assert_same_results(folder, shared_runs.of(KEEPS).folder)
 
     def test_another_guard_of_the_same_name_does_not_train_again(
         self, recipe: Path, guard_plugin: Path
@@ -335,15 +332,16 @@ class TestWords:
 
 
 class TestUnsupportedNames:
-    def test_the_estimate_is_that_of_the_five_likeliest_classes(self, recipe: Path) -> None:
-        folder, results, _ = run(recipe, *ESTIMATED)
-        predicted = latte.load(folder).predict(recipe.parent / "images", top_k=3)
+    def test_the_estimate_is_that_of_the_five_likeliest_classes(
+        self, shared_runs: SharedRuns
+    ) -> None:
+        plain = shared_runs.of(*ESTIMATED)
+        predicted = latte.load(plain.folder).predict(shared_runs.images, top_k=3)
         order = [[scored_class.label for scored_class in row.classes] for row in predicted]
         scores = [[scored_class.score for scored_class in row.classes] for row in predicted]
         labels = unsupported_classes(torch.tensor(order), torch.tensor(scores), 3)
         names = ("red", "green", "blue")
-        assert results is not None
-        assert results.record.evaluate.unsupported == tuple(names[label] for label in labels)
+        assert plain.results.record.evaluate.unsupported == tuple(names[label] for label in labels)
 
     def test_class_names_without_an_image_are_reported(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ from tests.helpers.guards import fixed, installed, write_fixed_guard
 from tests.helpers.plugin_packages import write_package
 from tests.helpers.records import record, recorded
 from tests.helpers.reversed_labeler import PLUGIN, SETTINGS, add_own_images, reversed_labeler, rows
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
@@ -36,6 +37,23 @@ COLUMNS = ("image", "source", "class_1", "score_1")
 def plugin(tmp_path: Path) -> Iterator[None]:
     with reversed_labeler(tmp_path):
         yield
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path
+) -> Iterator[SharedRuns]:
+    """Runs with the labeler `reversed`; tests must not write to them."""
+    place = tmp_path_factory.mktemp("reversed")
+    runs = SharedRuns(place, tiny_clip_folder, lambda: reversed_labeler(place))
+    yield runs
+    runs.assert_unchanged()
+
+
+@pytest.fixture
+def copy(finished: SharedRuns, tmp_path: Path) -> Path:
+    """A copy of the run, which a test may damage."""
+    return finished.of(*SETTINGS).copied(tmp_path)
 
 
 class TestClassifierThatContradictsThePosterior:
@@ -114,9 +132,10 @@ def test_impossible_probability_of_no_class_is_an_error(none: Tensor) -> None:
 
 class TestArtifacts:
     def test_stage_train_keeps_the_posterior_and_pseudo_labels_are_its_own(
-        self, recipe: Path
+        self, finished: SharedRuns
     ) -> None:
-        folder, results, _ = run(recipe, *SETTINGS)
+        shared = finished.of(*SETTINGS)
+        folder = shared.folder
         posterior = load_file(folder / "models/adapted/posterior.safetensors")
         zero_shot = load_file(folder / "zero_shot.safetensors")
         expected = (zero_shot["training"] @ zero_shot["class_features"].T).argsort(dim=1)[:, :2]
@@ -130,8 +149,7 @@ class TestArtifacts:
         power = calibration["own_exponent"]
         share = 0.6**power / (0.6**power + 0.3**power)
         assert confidence == pytest.approx((0.6 + 0.3) * share, abs=1e-5)
-        assert results is not None
-        assert all(flow.frozen != flow.adapted for flow in results.label_flows)
+        assert all(flow.frozen != flow.adapted for flow in shared.results.label_flows)
 
     def test_all_files_and_predict_have_the_same_confidence(
         self, recipe: Path, monkeypatch: pytest.MonkeyPatch
@@ -173,16 +191,17 @@ class TestArtifacts:
 
     @pytest.mark.parametrize("exponent", [0, -5, 1e300])
     def test_impossible_exponent_is_an_error(
-        self, recipe: Path, exponent: float, capsys: pytest.CaptureFixture[str]
+        self, recipe: Path, copy: Path, exponent: float, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
-        record(folder, ("evaluate", "models", 1, "calibration", "own_exponent"), exponent)
-        assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
+        record(copy, ("evaluate", "models", 1, "calibration", "own_exponent"), exponent)
+        assert run_command_line(["predict", str(copy), str(recipe.parent / "images")]) == 2
         error_output = capsys.readouterr().err
         assert "results.json" in error_output and "exponent" in error_output
 
-    def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
+    def test_the_exported_classifier_is_the_labelers_with_its_bias(
+        self, finished: SharedRuns
+    ) -> None:
+        folder = finished.of(*SETTINGS).folder
         prototypes = load_file(folder / "models/adapted/prototypes.safetensors")
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
         assert torch.equal(prototypes["main.weights"], 2 * texts)
@@ -230,20 +249,23 @@ class TestArtifacts:
         ],
     )
     def test_posterior_of_other_shape_is_an_error(
-        self, recipe: Path, name: str, value: torch.Tensor, capsys: pytest.CaptureFixture[str]
+        self,
+        recipe: Path,
+        copy: Path,
+        name: str,
+        value: torch.Tensor,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
-        path = folder / "models/adapted/posterior.safetensors"
+        path = copy / "models/adapted/posterior.safetensors"
         save_file(load_file(path) | {name: value}, path)
-        assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 2
+        assert run_command_line(["predict", str(copy), str(recipe.parent / "test")]) == 2
         error_output = capsys.readouterr().err
         assert "models/adapted/posterior.safetensors" in error_output and "damaged" in error_output
 
-    def test_removed_posterior_is_an_error(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
-        (folder / "models/adapted/posterior.safetensors").unlink()
+    def test_removed_posterior_is_an_error(self, copy: Path) -> None:
+        (copy / "models/adapted/posterior.safetensors").unlink()
         with pytest.raises(LatteError, match="no such file"):
-            latte.load(folder)
+            latte.load(copy)
 
 
 def _stopped(*_: object) -> list[Path]:
@@ -251,8 +273,10 @@ def _stopped(*_: object) -> list[Path]:
 
 
 class TestPredictions:
-    def test_own_images_get_the_posterior_and_others_the_classifier(self, recipe: Path) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
+    def test_own_images_get_the_posterior_and_others_the_classifier(
+        self, recipe: Path, finished: SharedRuns
+    ) -> None:
+        folder = finished.of(*SETTINGS).folder
         model = latte.load(folder)
         posterior = load_file(folder / "models/adapted/posterior.safetensors")["labels"].tolist()
         own_predictions = model.predict(recipe.parent / "images")
@@ -296,9 +320,9 @@ class TestPredictions:
         assert [prediction.classes[0].name for prediction in predictions] == adapted
 
     def test_own_images_are_found_by_content_not_by_name(
-        self, recipe: Path, tmp_path: Path
+        self, recipe: Path, finished: SharedRuns, tmp_path: Path
     ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
+        folder = finished.of(*SETTINGS).folder
         model, own_image = latte.load(folder), sorted((recipe.parent / "images").rglob("*.jpg"))[5]
         copied = shutil.copy(own_image, tmp_path / "elsewhere.jpg")
         changed = tmp_path / own_image.name
@@ -308,9 +332,9 @@ class TestPredictions:
 
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
     def test_rows_name_the_source_of_the_answer(
-        self, recipe: Path, form: str, capsys: pytest.CaptureFixture[str]
+        self, recipe: Path, finished: SharedRuns, form: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
+        folder = finished.of(*SETTINGS).folder
         capsys.readouterr()
         places = [str(recipe.parent / name) for name in ("images", "test")]
         assert run_command_line(["predict", str(folder), *places, "--format", form]) == 0
@@ -325,9 +349,9 @@ class TestPredictions:
         assert sources == ["own"] * 12 + ["classifier"] * 9
 
     def test_unknown_goes_by_the_posterior_of_own_images(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+        self, recipe: Path, finished: SharedRuns, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder, _, _ = run(recipe, *SETTINGS)
+        folder = finished.of(*SETTINGS).folder
         capsys.readouterr()
         confidence = float(rows(folder / "pseudo_labels.csv")[0]["confidence"])
         arguments = ["predict", str(folder), str(recipe.parent / "images"), "--unknown-below"]
