@@ -2,7 +2,7 @@
 
 Runs are small (a few photos, one step, one seed) and use the tiny CLIP; otherwise the shell gets
 the line unchanged. Commands that cannot run here are listed below, with the reason. A process runs
-all commands of a page, as some need files of earlier ones.
+all commands of a page, as some need files of earlier ones. `latte` starts with torch imported.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from latte_tiny.dataset import IMAGES
 
 from tests.helpers.clip_models import TINY_CLIP, build_clip
 from tests.helpers.doc_pages import ROOT, ConsoleLine, blocks, commands, plugin_files
+from tests.helpers.warm_latte import warm_latte
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,8 @@ SMALL = "--set train.max_steps=1 --set train.batch_size=12"
 UNTRAINED = re.compile(
     "max_steps|zero-shot.yaml|training-free|groups-per-class|run adapt|adapt.yaml|choices"
 )
+COMMANDS = ".commands"
+"""Folder of the command `latte`."""
 TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
 
@@ -67,9 +71,16 @@ def prepared(command: ConsoleLine) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with photos, classes, recipes and two runs, named as on the pages."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with photos, classes, recipes and two runs, named as on the pages."""
     folder = tmp_path_factory.mktemp("pages")
+    with warm_latte(folder / COMMANDS):
+        write_project(folder)
+        yield folder
+
+
+def write_project(folder: Path) -> None:
+    """Write the files of the pages into `folder`, and make the runs."""
     (folder / "recipes").symlink_to(ROOT / "recipes")
     photos = sorted((IMAGES / "train").glob("*.jpg"))
     for place, name in enumerate(("photos/cup", "photos/chair", "labelled/cup", "labelled/chair")):
@@ -103,14 +114,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     next((folder / "made").glob("animals-*")).rename(folder / "runs/animals-1a2b3c4d")
     for name, photo in zip(("cat", "dog"), photos, strict=False):
         shutil.copy(photo, folder / "photos" / f"{name}.jpg")
-    return folder
 
 
 def run(folder: Path, line: str, expected: int = 0) -> None:
     """Run a line in a shell and check its exit code."""
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(
+            (str(folder / COMMANDS), str(Path(sys.executable).parent), os.environ["PATH"])
+        ),
         "LATTE_CACHE": str(folder / "cache"),
         "HOME": str(folder),
         "OMP_NUM_THREADS": "1",
