@@ -17,13 +17,14 @@ from latte.interfaces import LatteError
 from latte.registry import discovery
 from tests.helpers.records import accuracies, record, recorded
 from tests.helpers.reversed_labeler import SETTINGS, reversed_labeler
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
 pytestmark = pytest.mark.thorough
 
 
-def test_run_folder_has_all_files(recipe: Path) -> None:
-    folder, results, _ = run(recipe)
+def test_run_folder_has_all_files(shared_runs: SharedRuns) -> None:
+    folder, results = shared_runs.of().folder, shared_runs.of().results
     expected = (
         *RESULT_FILES,
         "recipe.yaml",
@@ -35,7 +36,6 @@ def test_run_folder_has_all_files(recipe: Path) -> None:
     )
     assert [name for name in expected if not (folder / name).exists()] == []
     assert list(folder.rglob("*.tmp")) == []
-    assert results is not None
     assert [*accuracies(results)] == ["zero-shot", "adapted"]
     assert results.record.data.training_images == 12
     assert {evaluation.images for evaluation in accuracies(results).values()} == {9}
@@ -53,18 +53,19 @@ def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
     assert trained.stat().st_mtime_ns == times[trained]
 
 
-def test_stopping_after_each_stage_and_going_on_equals_one_go(recipe: Path, tmp_path: Path) -> None:
-    uninterrupted, _, _ = run(recipe, output=tmp_path / "whole")
+def test_stopping_after_each_stage_and_going_on_equals_one_go(
+    recipe: Path, shared_runs: SharedRuns, tmp_path: Path
+) -> None:
     for stage in ("data", "zero-shot", "describe", "train", "judge", "evaluate", "report"):
         stepwise, results, _ = run(recipe, output=tmp_path / "stepwise", until=stage)
         assert (results is None) == (stage != "report")
-    assert_same_results(uninterrupted, stepwise)
+    assert_same_results(shared_runs.of().folder, stepwise)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
-    recipe: Path, tmp_path: Path
+    recipe: Path, shared_runs: SharedRuns, tmp_path: Path
 ) -> None:
-    first_folder, _, _ = run(recipe, output=tmp_path / "first")
+    first_folder = shared_runs.of().folder
     second_folder, _, _ = run(recipe, output=tmp_path / "second")
     assert_same_results(first_folder, second_folder)
     third_folder, _, _ = run(recipe, "seed=1", output=tmp_path / "third")
@@ -158,10 +159,11 @@ def test_files_that_look_like_images_are_named_once(recipe: Path, tmp_path: Path
     assert sum("left out 1 file (1 .cr2)" in line for line in progress.lines) == 1
 
 
-def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
-    unlimited, _, _ = run(recipe)
+def test_limit_draws_a_sample_and_runs_beside_the_whole(
+    recipe: Path, shared_runs: SharedRuns
+) -> None:
     limited, results, _ = run(recipe, limit=6)
-    assert unlimited != limited
+    assert shared_runs.of().folder.name != limited.name
     assert results is not None
     assert results.record.data.training_images == 6
     assert accuracies(results)["zero-shot"].images == 6
