@@ -32,7 +32,6 @@ from latte.evaluate.answered_gain import (
 from latte.evaluate.doubtful import doubtful_answers
 from latte.interfaces import Posterior, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
-from latte.interfaces.record import TrainFacts
 from latte.models.left_out import LeftOutScores, joined
 from latte.models.zero_shot import ZeroShot
 from latte.run.corrections import Corrections
@@ -147,12 +146,6 @@ def _measured(
         gain=gain,
         doubtful=tuple(images.training.images[row].id for row in doubtful.tolist()),
     )
-
-
-def measured_verdict(facts: TrainFacts) -> tuple[str, Verdict] | None:
-    """Return the verdict that stage `train` measured, and what measured it; None if nothing did."""
-    verdict = verdict_of(facts.answers)
-    return None if verdict is None else ("answers", verdict)
 
 
 def verdict_of(facts: AnswerFacts | None) -> Verdict | None:

@@ -28,9 +28,10 @@ from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_t
 from latte.interfaces.measurements import Role
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
+from latte.models.adapted import Adapted
 from latte.models.calibrating import calibrate
 from latte.models.classified import Classified, OwnLabels
-from latte.models.left_out import read_left_out
+from latte.models.left_out import LeftOutScores, read_left_out
 from latte.models.posterior import OwnImages, read_own_images
 from latte.models.zero_shot import ZeroShot
 from latte.results.rows import PSEUDO_LABEL_COLUMNS
@@ -68,13 +69,10 @@ def evaluate(
     left_out = copies.left_out if copies else None
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
     for model in measure(images, evaluation, posterior, outcome.used, left_out):
-        model_similarities = classified[model.role]
-        calibration = calibrate(
-            model_similarities, zero_shot, frozen_scale, images.given, images.labels
+        calibration, own_labels[model.role] = calibrated_labels(
+            classified[model.role], zero_shot, frozen_scale, images, workspace.progress
         )
         models.append(replace(model, calibration=calibration))
-        predicted = model_similarities.own_labels(calibration, workspace.progress)
-        own_labels[model.role] = predicted.corrected(images.given)
     folder, used = workspace.folder, own_labels[outcome.used]
     written = [folder.pseudo_labels, folder.uncertain, folder.predictions, folder.series]
     write_series(folder.series, images, series.series)
@@ -102,6 +100,18 @@ def evaluate(
         near_copies=copies.facts if copies else None,
     )
     return StageResult(written, facts)
+
+
+def calibrated_labels(
+    classified: Classified,
+    zero_shot: ZeroShot,
+    frozen_scale: float,
+    images: Images,
+    progress: Progress,
+) -> tuple[Calibration, OwnLabels]:
+    """Calibrate a model, and return its labels of the training images with a person's classes."""
+    calibration = calibrate(classified, zero_shot, frozen_scale, images.given, images.labels)
+    return calibration, classified.own_labels(calibration, progress).corrected(images.given)
 
 
 def measure(
@@ -197,17 +207,32 @@ def _classify(
         posterior, left_out = read_own_images(run), read_left_out(run)
     classified: dict[Role, Classified] = {}
     for role, model in outcome.models.items():
-        features = [zero_shot.of(name) for name in model.names]
-        frozen = [part.training for part in features], [part.evaluation for part in features]
-        training_features, evaluation_features = trained.get(role, frozen)
-        classified[role] = Classified(
-            model.logit_scale,
-            model.in_blocks(training_features),
-            model.in_blocks(evaluation_features),
-            posterior if role == "adapted" else None,
-            left_out if role == "adapted" else None,
-        )
+        facts = (posterior, left_out) if role == "adapted" else (None, None)
+        classified[role] = classified_by(model, zero_shot, *facts, trained.get(role))
     return classified
+
+
+def classified_by(
+    model: Adapted,
+    zero_shot: ZeroShot,
+    posterior: OwnImages | None,
+    left_out: LeftOutScores | None,
+    trained: tuple[Sequence[Tensor], Sequence[Tensor]] | None = None,
+) -> Classified:
+    """Return a model's similarities of all images, from frozen features or from `trained` ones.
+
+    These are the features of the training and of the evaluation images, one per learner.
+    """
+    features = [zero_shot.of(name) for name in model.names]
+    frozen = [part.training for part in features], [part.evaluation for part in features]
+    training, evaluation = trained or frozen
+    return Classified(
+        model.logit_scale,
+        model.in_blocks(training),
+        model.in_blocks(evaluation),
+        posterior,
+        left_out,
+    )
 
 
 def _write_pseudo_labels(

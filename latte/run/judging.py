@@ -10,13 +10,14 @@ from torch import Tensor
 
 from latte import distributed
 from latte.interfaces import Posterior, TrainingStart, Verdict
+from latte.interfaces.answer_facts import AnswerFacts
 from latte.interfaces.measurements import ZERO_SHOT, Role
 from latte.interfaces.record import JudgeFacts
 from latte.models.adapted import Adapted, Member, mixed_model
 from latte.models.posterior import read_own_images
 from latte.models.zero_shot import ZeroShot
 from latte.results.run import Run
-from latte.run.cross_fit import measured_verdict
+from latte.run.cross_fit import verdict_of
 from latte.run.fitting import frozen_start
 from latte.run.images import Images
 from latte.run.member_features import encode_members
@@ -73,7 +74,8 @@ def judge_model(
 
     start = frozen_start(images, zero_shot, "cpu")
     facts = _facts(workspace, fitted, start, scales)
-    return _outcome(zero_shot_model(workspace, images, zero_shot), adapted, facts, features), facts
+    frozen = zero_shot_model(workspace, images, zero_shot)
+    return outcome_of(frozen, adapted, facts, features), facts
 
 
 def _fit_of(adapted: Adapted, features: Sequence[Tensor], posterior: Posterior | None) -> Fit:
@@ -104,10 +106,9 @@ def _facts(
     extras: dict[str, Mapping[str, str | int | float]] = {}
 
     def judged() -> tuple[str, dict[str, Any]]:
-        named_verdict = measured_verdict(Run(workspace.folder).record.train)
-        if named_verdict is not None:
-            name, verdict = named_verdict
-            return name, asdict(without_conflict(verdict, conflict(fitted(), start)))
+        answers = Run(workspace.folder).record.train.answers
+        if (verdict := answered_verdict(answers, fitted, start)) is not None:
+            return "answers", asdict(verdict)
         guard = workspace.build(choice)
         verdict = judge(fitted(), start, guard, choice.label, trained_scales)
         if guard_extras := guard.extras():
@@ -120,6 +121,14 @@ def _facts(
     return JudgeFacts(verdict=verdict, extras=extras)
 
 
+def answered_verdict(
+    answers: AnswerFacts | None, fitted: Callable[[], Fit], start: TrainingStart
+) -> Verdict | None:
+    """Return the verdict that left-out answers measure, in place of a guard's; None without one."""
+    verdict = verdict_of(answers)
+    return None if verdict is None else without_conflict(verdict, conflict(fitted(), start))
+
+
 def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Adapted:
     """Return zero-shot CLIP as a model with one learner."""
     clip, arithmetic = workspace.frozen_clip, workspace.arithmetic
@@ -127,12 +136,13 @@ def zero_shot_model(workspace: Workspace, images: Images, zero_shot: ZeroShot) -
     return Adapted(images.class_names, (member,))
 
 
-def _outcome(
+def outcome_of(
     zero_shot: Adapted,
     adapted: Adapted,
     facts: JudgeFacts,
     features: tuple[Tensor, ...] | None = None,
 ) -> JudgedModels:
+    """Return the models of a run with this verdict; `features` are those of `JudgedModels`."""
     is_mixed = facts.used == "mixed"
     mixed = mixed_model(zero_shot, adapted, facts.strength) if is_mixed else None
     return JudgedModels(zero_shot, adapted, facts.used, mixed, features)
@@ -143,4 +153,4 @@ def load_outcome(
 ) -> JudgedModels:
     """Return the outcome that `judge_model` returned; features are not saved, so they are None."""
     frozen = zero_shot_model(workspace, images, zero_shot)
-    return _outcome(frozen, adapted, Run(workspace.folder).record.judge)
+    return outcome_of(frozen, adapted, Run(workspace.folder).record.judge)

@@ -8,6 +8,7 @@ import shlex
 
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.measured_gain import uses
 from latte.results.run import Run
@@ -23,20 +24,24 @@ def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
     is beside the reviewed run folder. A run that fewer answers taught stays there until the new run
     is complete.
     """
-    file = run.folder.review
-    if not teaching_answers(file):
+    if not teaching_answers(run.folder.review):
         counts = uses(RunAnswers(run).answers().values())
         raise LatteError(
             "there is no answer to learn from" + (f": of the answers, {counts}" if counts else ""),
-            where=str(file),
+            where=str(run.folder.review),
             hint=shlex.join(["latte", "review", str(run.folder.path)]),
         )
-    path = run.recipe_path
-    files = dict.fromkeys([*label_files(run.recipe), os.path.relpath(file, path.parent)])
-    value = json.dumps([*files] if len(files) > 1 else next(iter(files)))
-    recipe = load_recipe(run.folder.recipe, registry, [f"corrections={value}"])
-    limit, output = run.record.source.limit, run.folder.path.parent
-    recipe = recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
-    results = run_again(recipe, registry, progress, limit, output)
+    recipe, output = taught_recipe(run, registry), run.folder.path.parent
+    results = run_again(recipe, registry, progress, run.record.source.limit, output)
     assert results is not None, "the run goes to its last stage"
     return results
+
+
+def taught_recipe(run: Run, registry: Registry) -> Recipe:
+    """Return the recipe of a reviewed run whose `corrections` also name the run's answers."""
+    path = run.recipe_path
+    answers = os.path.relpath(run.folder.review, path.parent)
+    files = dict.fromkeys([*label_files(run.recipe), answers])
+    value = json.dumps([*files] if len(files) > 1 else next(iter(files)))
+    recipe = load_recipe(run.folder.recipe, registry, [f"corrections={value}"])
+    return recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})

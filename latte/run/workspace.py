@@ -63,6 +63,8 @@ class Workspace:
     """Largest number of training images and of evaluation images to use; None means all."""
     parent: Workspace | None = None
     """For a control: the workspace of the run that it belongs to."""
+    quiet: Progress = field(default_factory=SilentProgress)
+    """Progress of components that show none."""
     extras: dict[str, dict[str, str | int | float]] = field(default_factory=dict, init=False)
     """Facts of components by package, for the run's record; see `note_extras`."""
 
@@ -195,7 +197,7 @@ class Workspace:
 
         If `silent` is true, the component shows no progress.
         """
-        context = replace(self.context, progress=SilentProgress()) if silent else self.context
+        context = replace(self.context, progress=self.quiet) if silent else self.context
         return self.registry.build(choice, options or choice.options, context)
 
 
