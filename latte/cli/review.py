@@ -132,8 +132,9 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     import webbrowser
 
     from latte.data.sources.classes import ClassLookup
-    from latte.models.similar_images import training_features
+    from latte.models.similar_images import likeliest_images, training_features
     from latte.review.asking import order_of_asking
+    from latte.review.endpoints import Endpoints
     from latte.review.opening import (
         addresses,
         listening,
@@ -143,6 +144,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.review.teaching import Teaching, adopt_newest
+    from latte.run.live import LiveMethod
 
     remove_files_of_dead_servers(opened.run.folder.path)
     names = opened.run.class_names
@@ -150,15 +152,29 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     opened.stored()  # a damaged file of answers is an error before the page opens
     adopt_newest(opened)
     opened.asking = order_of_asking(opened.run, opened.images, opened.answers(), training_features)
-    picture = _picture(opened)
+    picture, registry = _picture(opened), load_registry()
+    endpoints = Endpoints(
+        opened,
+        lambda: LiveMethod(opened.run, registry),
+        partial(_teach, opened),
+        training_features,
+        likeliest_images(opened.run),
+        lambda line: echo(line, err=True),
+    )
     teaching = Teaching(opened, partial(_teach, opened), training_features)
     with listening(host, port) as listener, ExitStack() as files:
         hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
         app = make_app(
-            opened, picture, teaching, token, frozenset(hosts), lambda line: echo(line, err=True)
+            opened,
+            picture,
+            teaching,
+            token,
+            frozenset(hosts),
+            lambda line: echo(line, err=True),
+            endpoints,
         )
-        server = server_of(app)
+        server = server_of(app, endpoints.events.close)
         url = f"http://{hosts[0]}/{token}/{start and f'#{quote(start)}'}"
         command = shlex.join(["latte", "review", relative(opened.run.folder.path)])
         echo(f"review: {url}\nCtrl-C ends it; every answer is already saved. To go on: {command}")
@@ -170,6 +186,9 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         if teaching.is_running:
             echo("your answers are still being used; this takes seconds", err=True)
         teaching.wait()
+        if endpoints.learning.has_unwritten:
+            echo("your answers are being used; this takes seconds", err=True)
+        endpoints.close()
     folder = adopt_newest(opened)
     if folder is None or opened.evidence(opened.stored()).estimate.answered:
         _print(opened, as_json=False)

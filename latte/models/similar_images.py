@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache
+
 from torch import Tensor
 
 from latte.models.zero_shot import ZeroShot, load_zero_shot
 from latte.results.run import Run
-from latte.toolkit.encoder_agreement import joined_features
+from latte.toolkit.encoder_agreement import centred_directions, joined_features
 
 
 def training_features(run: Run) -> Tensor | None:
     """Return `training_with_encoders` of a finished run; None if the run stored no features."""
     path = run.folder.zero_shot
     return training_with_encoders(load_zero_shot(path)) if path.exists() else None
+
+
+def likeliest_images(run: Run) -> Callable[[int, int], Sequence[int]]:
+    """Return a function that returns the K training images that show class c most likely.
+
+    It is called with c and K. Images and class texts are compared by their directions from their
+    means, so that an image that is similar to all texts does not come first. The result is empty if
+    the run stored no features.
+    """
+
+    @cache
+    def directions() -> tuple[Tensor, Tensor]:
+        zero_shot = load_zero_shot(run.folder.zero_shot)
+        return centred_directions(zero_shot.clip.training), centred_directions(
+            zero_shot.class_features
+        )
+
+    def likeliest(label: int, count: int) -> Sequence[int]:
+        if not run.folder.zero_shot.exists():
+            return ()
+        images, texts = directions()
+        scores = images @ texts[label]
+        rows: list[int] = scores.topk(min(count, len(scores))).indices.tolist()
+        return rows
+
+    return likeliest
 
 
 def training_with_encoders(zero_shot: ZeroShot) -> Tensor:

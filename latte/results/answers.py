@@ -44,6 +44,10 @@ TITLES: Mapping[TaskName, str] = {
 }
 """Title of each task, as the page and reports name it."""
 
+UNSEEN = "map"
+"""The queue of images that a person named together and did not look at one by one: their answers
+teach, but do not measure."""
+
 MEASURING: TaskName = "evidence"
 """The queue whose images are drawn at random, so that answers about them measure the gain."""
 
@@ -64,6 +68,11 @@ class Answer:
     """The time of the answer, in UTC."""
     image: str = ""
     """The id of the image, for people who read the file."""
+    before: str = ""
+    """The class that the newest model gave to the image before a person answered; empty if it is
+    unknown. It measures a model that learns from the answers."""
+    before_others: tuple[tuple[str, str], ...] = ()
+    """Content key and this class of other images of the series, where it is another class."""
 
 
 _ADAPTER = TypeAdapter(Answer)

@@ -84,7 +84,7 @@ def estimate(
         true = answered.label(image)
         value = (image.adapted == true) - (image.zero_shot == true)
         bounds.append((-1, 1) if answered.is_unsure(image) else (value, value))
-    gain = _mean(bounds, differ, -1, _LEVEL)
+    gain = mean_interval(bounds, differ, -1)
     return Estimate(
         images=images,
         disagreements=differ,
@@ -138,7 +138,9 @@ class _AnsweredImages:
         return None if name is None else self._labels[name]
 
 
-def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
+def mean_interval(
+    bounds: Sequence[tuple[float, float]], size: int, low: float, level: float = _LEVEL
+) -> Interval:
     """Return an interval for the mean over `size` images of a value between `low` and 1.
 
     `bounds` has the lowest and the highest possible value of each answered image.
@@ -166,7 +168,7 @@ def _accuracy(
             else (float(label(image) == answered.label(image)),) * 2
             for image in images
         ]
-        intervals.append(_scaled(_mean(bounds, size, 0, level), size, sum(sizes)))
+        intervals.append(_scaled(mean_interval(bounds, size, 0, level), size, sum(sizes)))
     bounds_of_strata = [(mean.value, mean.low, mean.high) for mean in intervals]
     return Interval(*map(sum, zip(*bounds_of_strata, strict=True)))
 

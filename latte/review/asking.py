@@ -31,8 +31,15 @@ class Asking:
 
     def may_stop(self, answered: Container[str]) -> bool:
         """Return True if the next ten answers are expected to change less than a point."""
-        is_open = torch.tensor([key not in answered for key in self.keys], dtype=torch.bool)
+        is_open = self._open(answered)
         return not AskingOrder(self.order.rows[is_open], self.order.gains[is_open]).is_worth_asking
+
+    def expected_gain(self, answered: Container[str], count: int) -> float:
+        """Return the share of labels that the next `count` answers are expected to put right."""
+        return float(self.order.gains[self._open(answered)][:count].sum())
+
+    def _open(self, answered: Container[str]) -> Tensor:
+        return torch.tensor([key not in answered for key in self.keys], dtype=torch.bool)
 
 
 def order_of_asking(

@@ -6,7 +6,6 @@ requests for another host, or from another site's page, are refused.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -18,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
@@ -28,6 +27,8 @@ from latte.results.answers import MEASURING, AnswerKind, TaskName
 from latte.results.measured_gain import not_shown
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
+from latte.review.endpoints import Endpoints
+from latte.review.guarded import LARGEST_BODY, Guarded, error_line, refused
 from latte.review.session import Mark, Review
 from latte.review.tasks import TASKS, Likely, TaskPlace
 from latte.review.teaching import Teaching
@@ -36,21 +37,11 @@ Picture = Callable[[int, int], bytes]
 """Function from a training image's index and a largest side in pixels to a JPEG of the image."""
 
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-_LARGEST_BODY = 10_000
 _LARGE, _SMALL = 1024, 320
 _MOST_GONE = 10
 """A task ends at this number of images in a row that cannot be shown."""
 _SHOWN_CHANGES = 24
 """Largest number of images with a changed label that the page shows."""
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
-    "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
 
 
 class _MarkBody(BaseModel):
@@ -84,8 +75,9 @@ def make_app(
     token: str,
     hosts: frozenset[str],
     report: Callable[[str], None],
+    endpoints: Endpoints | None = None,
 ) -> ASGIApp:
-    """Return the web application.
+    """Return the web application, with the endpoints of a page that learns while one answers.
 
     `hosts` are the allowed values of the Host header, and `report` gets a line for each new error,
     such as a damaged file of answers.
@@ -100,8 +92,10 @@ def make_app(
         Route("/answers", server.answers, methods=["POST"]),
         Route("/undo", server.undo, methods=["POST"]),
         Route("/teaching", server.teaching, methods=["GET", "POST"]),
+        Route("/thumb/{row:int}", server.image),
+        *([] if endpoints is None else endpoints.routes),
     ]
-    return _Guarded(Starlette(routes=routes), token, hosts)
+    return Guarded(Starlette(routes=routes), token, hosts)
 
 
 class _Server:
@@ -147,13 +141,13 @@ class _Server:
 
     def image(self, request: Request) -> Response:
         """Return an image as a new JPEG, by its index; the path `/small/` returns a smaller one."""
-        row, is_small = request.path_params["row"], request.url.path.startswith("/small/")
+        row, is_small = request.path_params["row"], not request.url.path.startswith("/image/")
         if row not in self._keys:
-            return _refused(404, "there is no such image")
+            return refused(404, "there is no such image")
         try:
             content = self._picture(row, _SMALL) if is_small else self._large(row)
         except LatteError as error:
-            return _refused(404, error.what)
+            return refused(404, error.what)
         return Response(content, media_type="image/jpeg")
 
     async def question(self, request: Request) -> Response:
@@ -212,14 +206,14 @@ class _Server:
         try:
             async for part in request.stream():
                 body += part
-                if len(body) > _LARGEST_BODY:
-                    return _refused(413, "the request is too long")
+                if len(body) > LARGEST_BODY:
+                    return refused(413, "the request is too long")
         except ClientDisconnect:  # nobody reads this reply
-            return _refused(400, "the request is incomplete")
+            return refused(400, "the request is incomplete")
         try:
             return JSONResponse(await run_in_threadpool(self._locked, reply, body))
         except ValidationError as error:
-            return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
+            return refused(422, f"this is no answer: {error.errors()[0]['msg']}")
         except LatteError as error:
             return self._failed(error)
 
@@ -231,13 +225,11 @@ class _Server:
 
     def _failed(self, error: LatteError) -> Response:
         """Return an error as one line, and report this line unless the last error had it too."""
-        place = f"{error.where}: " if error.where else ""
-        hint = f"; {error.hint}" if error.hint else ""
-        line = one_line(f"{place}{error.what}{hint}")
+        line = error_line(error)
         if line != self._reported:
             self._reported = line
             self._report(line)
-        return _refused(409, line)
+        return refused(409, line)
 
     def _save(self, saved: _Saved) -> Mapping[str, Any]:
         names = self._review.run.class_names
@@ -320,40 +312,3 @@ class _Server:
         except LatteError:
             return False
         return True
-
-
-class _Guarded:
-    """Middleware that checks host, origin and token, and removes the token from the path."""
-
-    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
-        self._app = app
-        self._prefix = f"/{token}/"
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an allowed request to the application; answer any other request with 403 or 404."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope)
-        origin = request.headers.get("origin")
-        host = request.headers.get("host", "")
-        path = str(scope["path"])
-        if host not in self._hosts or origin not in (None, f"http://{host}"):
-            await _refused(403, "not allowed")(scope, receive, send)
-        elif not secrets.compare_digest(path[: len(self._prefix)].encode(), self._prefix.encode()):
-            await _refused(404, "not found")(scope, receive, send)
-        else:
-            inner = {**scope, "path": "/" + path.removeprefix(self._prefix)}
-
-            async def sending(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    extra = [(k.encode(), v.encode()) for k, v in _HEADERS.items()]
-                    message = {**message, "headers": [*message["headers"], *extra]}
-                await send(message)
-
-            await self._app(inner, receive, sending)
-
-
-def _refused(status: int, why: str) -> Response:
-    return PlainTextResponse(why, status_code=status)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -47,7 +49,23 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
-def server_of(app: ASGIApp) -> uvicorn.Server:
-    """Return a server of the application; its `run` needs a listening socket."""
+class _Server(uvicorn.Server):
+    """Server that ends streams of events before it waits for its replies to end."""
+
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_end = on_end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, and end all connections."""
+        self._on_end()
+        await super().shutdown(sockets)
+
+
+def server_of(app: ASGIApp, on_end: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """Return a server of the application; its `run` needs a listening socket.
+
+    `on_end` is called when the server begins to stop; it ends replies that have no end.
+    """
     config = uvicorn.Config(app, http=_Protocol, log_level="error", access_log=False)
-    return uvicorn.Server(config)
+    return _Server(config, on_end)

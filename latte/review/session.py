@@ -6,13 +6,23 @@ the gain of the reviewed run over zero-shot CLIP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, AnswerKind, TaskName, append_answers, latest, newest, now
+from latte.interfaces.answer_facts import LeftOutAnswers
+from latte.results.answers import (
+    UNSEEN,
+    Answer,
+    AnswerKind,
+    TaskName,
+    append_answers,
+    latest,
+    newest,
+    now,
+)
+from latte.results.corrected import read_corrected
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
@@ -45,11 +55,13 @@ class Review(RunAnswers):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.images = self.population.images
-        """The images in random order, with the labels by the newest model."""
+        self._show(self.population.images)
+        self.taught = frozenset[str]()
+        """The content keys of the images whose answers taught the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
-        self.doubtful = _doubtful(run)
+        answers = run.record.train.answers
+        self.doubtful = self._doubtful(None if answers is None else answers.measured)
         """Content keys of answered images whose answers contradict all others."""
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
@@ -61,12 +73,39 @@ class Review(RunAnswers):
 
     def adopt(self, taught: Run, since: str) -> None:
         """Ask about the labels by the model `taught`, which learned from answers before `since`."""
-        self.images, self.since = population_of(taught, self.labelled).images, since
-        self.doubtful = _doubtful(taught)
+        self._show(population_of(taught, self.labelled).images)
+        self.since = since
+        answers = taught.record.train.answers
+        self.doubtful = self._doubtful(None if answers is None else answers.measured)
+        self.taught = frozenset(read_corrected(taught))
 
-    @cached_property
-    def _by_key(self) -> dict[str, ReviewImage]:
-        return {image.key: image for image in self.images}
+    def follow(
+        self,
+        images: Sequence[ReviewImage],
+        taught: Collection[str],
+        measured: LeftOutAnswers | None,
+    ) -> None:
+        """Ask about these images, whose labels follow from the answers with the keys `taught`.
+
+        `measured` says what these answers measure.
+        """
+        self._show(images)
+        self.taught, self.doubtful = frozenset(taught), self._doubtful(measured)
+
+    def _doubtful(self, measured: LeftOutAnswers | None) -> tuple[str, ...]:
+        """Return the content keys of the images whose answers contradict all others."""
+        if measured is None or not measured.doubtful:
+            return ()
+        key_of = dict(zip(self.run.rows.training_ids, self.run.rows.training_keys, strict=True))
+        return tuple(key_of[image] for image in measured.doubtful if image in key_of)
+
+    def _show(self, images: Sequence[ReviewImage]) -> None:
+        self.images = images
+        """The images in random order, with the labels by the newest model."""
+        self._by_key = {image.key: image for image in images}
+        self._series: dict[int, list[ReviewImage]] = {}
+        for image in images:
+            self._series.setdefault(image.series, []).append(image)
 
     def next_step(self, stored: Stored) -> str:
         """Return the command that teaches a model with new answers; empty if there are none."""
@@ -99,10 +138,13 @@ class Review(RunAnswers):
         questions = self.questions(place, stored)
         return sum(1 if place.task == "clusters" else len(images) for images in questions)
 
-    def save(self, task: TaskName, marks: Sequence[Mark]) -> str:
+    def save(
+        self, task: TaskName, marks: Sequence[Mark], seen: Collection[str] | None = None
+    ) -> str:
         """Append the answers to one question, and return their time, by which `undo` finds them.
 
-        Raises `LatteError`, and appends nothing, for an unknown image, class or task.
+        If given, `seen` has the content keys of the images that the person looked at. Raises
+        `LatteError`, and appends nothing, for an unknown image, class or task.
         """
         if task not in TASKS:
             raise LatteError(f'there is no task "{task}"', hint=f"one of: {', '.join(TASKS)}")
@@ -112,24 +154,35 @@ class Review(RunAnswers):
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
-        self.lines()  # raises an error if the file is damaged
-        time, ids = now(), self.run.rows.training_ids
+        earlier = latest(self.lines())  # raises an error if the file is damaged
+        time = now()
+        answers = [self._answer(mark, task, time, earlier.get(mark.key)) for mark in marks]
         append_answers(
             self.file,
             [
-                Answer(
-                    mark.key,
-                    mark.kind,
-                    mark.label,
-                    task,
-                    self.name,
-                    time,
-                    ids[self._by_key[mark.key].row],
-                )
-                for mark in marks
+                answer if seen is None or answer.key in seen else replace(answer, queue=UNSEEN)
+                for answer in answers
             ],
         )
         return time
+
+    def _answer(self, mark: Mark, task: str, time: str, earlier: Answer | None) -> Answer:
+        """Return a line of the file, with the label that stood before the first answer."""
+        image = self._by_key[mark.key]
+        name = self.run.rows.training_ids[image.row]
+        answer = Answer(mark.key, mark.kind, mark.label, task, self.name, time, name)
+        if earlier is not None:
+            return replace(answer, before=earlier.before, before_others=earlier.before_others)
+        others = {other.key: other for other in self._series[image.series]}
+        if self.taught & others.keys():  # the labels already follow an answer
+            return answer
+        names = self.run.class_names
+        before_others = (
+            (key, names[other.used_label])
+            for key, other in others.items()
+            if other.used_label != image.used_label
+        )
+        return replace(answer, before=names[image.used_label], before_others=tuple(before_others))
 
     def undo(self, time: str) -> TaskName:
         """Undo the answers that were saved at `time`, and return their task.
@@ -148,12 +201,3 @@ class Review(RunAnswers):
         restored = [earlier[answer.key] for answer in current if answer.key in earlier]
         append_answers(self.file, [*undone, *restored])
         return task
-
-
-def _doubtful(run: Run) -> tuple[str, ...]:
-    """Return the content keys of the images whose answers contradict all others."""
-    answers = run.record.train.answers
-    if answers is None or answers.measured is None or not answers.measured.doubtful:
-        return ()
-    key_of = dict(zip(run.rows.training_ids, run.rows.training_keys, strict=True))
-    return tuple(key_of[image] for image in answers.measured.doubtful if image in key_of)

@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -14,17 +15,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
 from latte.interfaces import LatteError, Progress
 from latte.io.files import write_text
+from latte.models.classified import OwnLabels
+from latte.models.live_labels import LiveLabels, SupersededError
 from latte.models.similar_images import training_features
 from latte.recipe.dump import dump_yaml
 from latte.results.folder import RunFolder
 from latte.results.population import draw
 from latte.results.run import Run
 from latte.results.stages import STAGES
+from latte.review.live import LiveMethod
 from latte.review.session import Mark, Review
 from latte.review.tasks import TaskPlace
 from tests.helpers.records import RECORD, record
@@ -122,17 +127,65 @@ def without(*gone: int) -> Callable[[int, int], bytes]:
     return picture
 
 
+class ConfusedMethod:
+    """Method for made-up reviews: images of a class get the class that answers give to them most.
+
+    Its labels without answers are those of the review's adapted model.
+    """
+
+    why_not = ""
+
+    def __init__(self, review: Review) -> None:
+        self.review = review
+        self.fits = self.measured = 0
+
+    def fit(self, is_stale: Callable[[], bool]) -> LiveLabels:
+        self.fits += 1
+        if is_stale():
+            raise SupersededError
+        return self._labels()
+
+    def measure(self, is_stale: Callable[[], bool]) -> LiveLabels:
+        if is_stale():
+            raise SupersededError
+        self.measured += 1
+        return self._labels()
+
+    def _labels(self) -> LiveLabels:
+        run = self.review.run
+        names, keys, rows = run.class_names, run.rows.training_keys, run.rows.adapted_labels
+        given = {key: answer.label for key, answer in self.review.answers().items()}
+        votes: dict[int, Counter[int]] = {}
+        for key, label in zip(keys, rows.adapted, strict=True):
+            if (name := given.get(key)) is not None:
+                votes.setdefault(label, Counter())[names.index(name)] += 1
+        named = {label: counts.most_common(1)[0][0] for label, counts in votes.items()}
+        classes = len(names)
+        labels = torch.tensor([named.get(label, label) for label in rows.adapted])
+        likeliest = torch.stack([labels, (labels + 1) % classes], dim=1)
+        first = torch.tensor(rows.confidence)
+        confidences = torch.stack([first, 1 - first], dim=1)
+        person = torch.tensor(
+            [names.index(given[key] or "") if given.get(key) else -1 for key in keys]
+        )
+        own = OwnLabels(labels, likeliest, confidences, confidences).corrected(person)
+        return LiveLabels(torch.tensor(rows.frozen), own, own)
+
+
 @contextmanager
 def served(
     review: Review,
     picture: Callable[[int, int], bytes] = square,
     report: Callable[[str], None] = lambda line: None,
     teach: Callable[[Progress], tuple[Path, Sequence[str]]] | None = None,
+    method: Callable[[], LiveMethod] | None = None,
 ) -> Iterator[str]:
     """Serve a review in a thread; the block gets the page's address.
 
-    `teach` teaches a model; it returns its run folder and sentences on it.
+    `teach` teaches a model; it returns its run folder and sentences on it. `method` opens the
+    method that learns while a person answers.
     """
+    from latte.review.endpoints import Endpoints
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.review.teaching import Teaching
@@ -142,6 +195,14 @@ def served(
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
+    endpoints = Endpoints(
+        review,
+        method or (lambda: ConfusedMethod(review)),
+        teach or no_model,
+        training_features,
+        lambda label, count: range(count),
+        report,
+    )
     app = make_app(
         review,
         picture,
@@ -149,8 +210,9 @@ def served(
         TOKEN,
         frozenset({host}),
         report,
+        endpoints,
     )
-    server = server_of(app)
+    server = server_of(app, endpoints.events.close)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -159,3 +221,4 @@ def served(
         server.should_exit = True
         thread.join()
         listener.close()
+        endpoints.close()

@@ -1,0 +1,372 @@
+"""Endpoints of the page that learns while a person answers: state, questions, answers, events.
+
+A photo is named by its index, never by a path. An answer is on the disk before its reply; the reply
+has the next question, which was prepared before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from latte.interfaces import LatteError
+from latte.io.redaction import one_line
+from latte.results.answers import TaskName
+from latte.results.population import ReviewImage
+from latte.review.asking import Features
+from latte.review.events import Events
+from latte.review.guarded import body_of, error_data, error_line, failed
+from latte.review.live import Learning, LiveMethod, Teach
+from latte.review.photo_map import DOUBTFUL, map_bytes, rough_positions
+from latte.review.session import Mark, Review
+from latte.review.state import PageState
+from latte.review.views import QUEUES, Kind, Likeliest, Place, Question, View, Views
+
+_SHOWN_CHANGES = 24
+"""Largest number of photos of a group of changed labels that the page shows."""
+_TYPICAL = 9
+"""Number of photos at the start of a group that are typical; the others are doubtful."""
+_ASKING: Sequence[View] = ("groups", "measure", "doubtful")
+_GROUPS = Place("groups")
+
+
+class _PhotoMark(BaseModel):
+    """A person's answer about the photo with this index."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    photo: int
+    kind: Literal["class", "none", "unsure"]
+    class_: int | None = Field(None, alias="class")
+
+
+class _Answered(BaseModel):
+    """Body of a request that saves the answers to one question."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    question: str = ""
+    view: View
+    marks: list[_PhotoMark]
+    seen: list[int]
+    label: int | None = None
+    skip: int = Field(0, ge=0)
+
+
+class Endpoints:
+    """Endpoints that work in threads; only answers wait for each other."""
+
+    def __init__(
+        self,
+        review: Review,
+        open_method: Callable[[], LiveMethod],
+        teach: Teach,
+        features: Features,
+        likeliest: Likeliest,
+        report: Callable[[str], None],
+    ) -> None:
+        self._review, self._features, self._report = review, features, report
+        self.learning = Learning(review, open_method, teach, features, self._announce)
+        self._views = Views(review, likeliest)
+        self.events = Events(self.write_if_new)
+        keys = review.run.rows.training_keys
+        self._state = PageState(review, self.learning, len(keys))
+        self._lock = threading.Lock()
+        self._asked: dict[str, Question] = {}
+        self._saved: dict[str, tuple[Sequence[Mark], str]] = {}
+        self._times: list[tuple[View, str]] = []
+        self._rows = {key: row for row, key in reversed([*enumerate(keys)])}
+
+    @property
+    def routes(self) -> list[Route]:
+        """The addresses of the endpoints."""
+        return [
+            Route("/state", self.state),
+            Route("/question", self.question, methods=["GET"]),
+            Route("/answer", self.answer, methods=["POST"]),
+            Route("/withdraw", self.withdraw, methods=["POST"]),
+            Route("/changed", self.changed),
+            Route("/events", self.stream),
+            Route("/map", self.map),
+            Route("/finish", self.finish, methods=["POST"]),
+        ]
+
+    def close(self) -> None:
+        """Write a run with the answers, and end all threads."""
+        self.events.close()
+        self.write_if_new()
+        self.learning.close()
+        self._views.close()
+
+    def write_if_new(self) -> None:
+        """Write the run that the answers teach, if there are new ones; report an error."""
+        try:
+            if self.learning.has_unwritten:
+                self.learning.write()
+                self._announce("finished")
+        except LatteError as error:
+            self._report(error_line(error))
+
+    def state(self, request: Request) -> Response:
+        """Return the state of the page; learning begins with the first request."""
+        return self._replied(self._page_state)
+
+    def question(self, request: Request) -> Response:
+        """Return the next question of a view."""
+        return self._replied(lambda: self._next(_place(request)))
+
+    async def answer(self, request: Request) -> Response:
+        """Save the answers to a question; return the next question and the state."""
+        return await self._posted(request, lambda body: self._save(_Answered, body))
+
+    async def withdraw(self, request: Request) -> Response:
+        """Undo the newest answers, and return their view's next question."""
+        return await self._posted(request, lambda body: self._undo())
+
+    def changed(self, request: Request) -> Response:
+        """Return the photos whose label changed in a revision, by old and new label."""
+        return self._replied(lambda: self._changed(_number(request, "revision")))
+
+    async def stream(self, request: Request) -> Response:
+        """Return the events of the page."""
+        try:
+            first = await run_in_threadpool(self._page_state)
+        except LatteError as error:
+            return failed(error)
+        return self.events.stream(request, ("state", {"state": first}))
+
+    def map(self, request: Request) -> Response:
+        """Return position, label and flags of all photos, 8 bytes each."""
+        try:
+            stored = self._review.stored()
+            answered = {self._rows[key] for key in stored.answers if key in self._rows}
+            content = map_bytes(self._positions, self.learning.revision, answered)
+        except LatteError as error:
+            return failed(error)
+        return Response(content, media_type="application/octet-stream", headers={"x-map": "pca"})
+
+    async def finish(self, request: Request) -> Response:
+        """Write the run that all answers teach, and return its results."""
+        return await self._posted(request, lambda body: self._finish(), is_locked=False)
+
+    @cached_property
+    def _positions(self) -> NDArray[np.uint16]:
+        features = self._features(self._review.run)
+        if features is None:
+            raise LatteError("this run stored no features, so there is no map")
+        return rough_positions(features)
+
+    def _replied(self, reply: Callable[[], Mapping[str, Any]]) -> Response:
+        try:
+            return JSONResponse(reply())
+        except LatteError as error:
+            return self._failed(error)
+
+    async def _posted(
+        self,
+        request: Request,
+        reply: Callable[[bytes], Mapping[str, Any]],
+        *,
+        is_locked: bool = True,
+    ) -> Response:
+        """Return the reply to a request's body, which is made in a thread."""
+        body = await body_of(request)
+        if isinstance(body, Response):
+            return body
+        make = self._locked if is_locked else _unlocked
+        try:
+            return JSONResponse(await run_in_threadpool(make, reply, body))
+        except ValidationError as error:
+            what = f"this is no answer: {error.errors()[0]['msg']}"
+            return failed(LatteError(what), 422)
+        except LatteError as error:
+            return self._failed(error)
+
+    def _locked(
+        self, reply: Callable[[bytes], Mapping[str, Any]], body: bytes
+    ) -> Mapping[str, Any]:
+        with self._lock:
+            return reply(body)
+
+    def _failed(self, error: LatteError) -> Response:
+        self._report(error_line(error))
+        return failed(error)
+
+    def _page_state(self) -> Mapping[str, Any]:
+        self.learning.start()
+        stored = self._review.stored()
+        return self._state.data(stored, self._views.left(_GROUPS), bool(self._times))
+
+    def _next(self, place: Place) -> Mapping[str, Any]:
+        self.learning.start()
+        question, left = self._views.next(place)
+        return {"question": question and self._described(question), "left": left}
+
+    def _save(self, model: type[_Answered], body: bytes) -> Mapping[str, Any]:
+        answered = model.model_validate_json(body)
+        question = self._asked.get(answered.question)
+        marks = [self._mark(mark) for mark in answered.marks]
+        time = self._once(answered, question, marks)
+        place = Place(answered.view, answered.label, answered.skip)
+        following = {"question": None, "left": 0} if place.view == "map" else self._next(place)
+        state = self._page_state()
+        self.events.send("state", {"state": state})
+        return {"time": time, "next": following, "state": state}
+
+    def _once(self, answered: _Answered, question: Question | None, marks: Sequence[Mark]) -> str:
+        """Save the answers, unless the same ones to the same question are saved; return the time.
+
+        A page that lost the reply sends its answers again.
+        """
+        if answered.question in self._saved:
+            earlier, time = self._saved[answered.question]
+            if earlier == marks:
+                return time
+        keys = self._review.run.rows.training_keys
+        seen = {keys[row] for row in answered.seen if 0 <= row < len(keys)}
+        task: TaskName = QUEUES[answered.view]
+        if question is not None and question.kind == "named-class":
+            task = "images"  # its photos belong to other groups, which are still to be named
+        time = self._review.save(task, marks, seen) if marks else ""
+        if answered.question:
+            self._saved[answered.question] = marks, time
+        if marks:
+            self._times.append((answered.view, time))
+        self._views.answered(question, {mark.key for mark in marks})
+        self.learning.answers_changed()
+        return time
+
+    def _mark(self, mark: _PhotoMark) -> Mark:
+        keys, names = self._review.run.rows.training_keys, self._review.run.class_names
+        is_class = mark.kind == "class"
+        if mark.photo not in range(len(keys)) or is_class != (mark.class_ is not None):
+            raise LatteError("there is no such photo or class")
+        if mark.class_ not in (None, *range(len(names))):
+            raise LatteError("there is no such photo or class")
+        label = None if mark.class_ is None else names[mark.class_]
+        return Mark(keys[mark.photo], mark.kind, label)
+
+    def _undo(self) -> Mapping[str, Any]:
+        if not self._times:
+            raise LatteError("there is no answer to undo")
+        view, time = self._times[-1]
+        self._review.undo(time)
+        self._times.pop()
+        self._saved.clear()
+        self.learning.answers_changed()
+        self._views.forget()
+        state = self._page_state()
+        self.events.send("state", {"state": state})
+        following = {"question": None, "left": 0} if view == "map" else self._next(Place(view))
+        return {"view": view, **following, "state": state}
+
+    def _finish(self) -> Mapping[str, Any]:
+        self.learning.write()
+        state = self._page_state()
+        self.events.send("finished", {"state": state})
+        return {"state": state, "results": self._state.finished()}
+
+    def _changed(self, revision: int) -> Mapping[str, Any]:
+        change = self.learning.change
+        if change is None or change.revision != revision:
+            return {"count": 0, "groups": []}
+        groups = [
+            {"old": old, "new": new, "photos": [*rows[:_SHOWN_CHANGES]], "count": len(rows)}
+            for (old, new), rows in change.groups.items()
+        ]
+        return {"count": change.count, "groups": groups}
+
+    def _described(self, question: Question) -> Mapping[str, Any]:
+        """Return a question as JSON data; only sheets show labels, because they check them."""
+        self._asked[question.id] = question
+        shows_labels = question.kind == "sheet"
+        photos = [
+            {
+                **self._photo(image),
+                "doubtful": _is_doubtful(question.kind, place, image),
+                **(self._label(image) if shows_labels else {}),
+            }
+            for place, image in enumerate(question.images)
+        ]
+        names = self._review.run.class_names
+        named = question.class_
+        likely = self.learning.revision.likely.labels(question.images)
+        return {
+            "id": question.id,
+            "view": question.view,
+            "kind": question.kind,
+            **({} if named is None else {"class": named, "text": _text(names[named])}),
+            "photos": photos,
+            "likely": likely,
+        }
+
+    def _photo(self, image: ReviewImage) -> Mapping[str, Any]:
+        name = self._review.run.rows.training_ids[image.row]
+        return {"index": image.row, "name": name, "others": image.others}
+
+    def _label(self, image: ReviewImage) -> Mapping[str, Any]:
+        runners_up = self.learning.revision.runners_up
+        return {
+            "label": image.used_label,
+            "runnerUp": None if runners_up is None else runners_up[image.row],
+            "confidence": round(image.used_confidence, 3),
+        }
+
+    def _announce(self, name: str) -> None:
+        """Tell the pages what the learning thread did."""
+        if name == "learning":
+            self.events.send(name, {})
+            return
+        if name == "failed":
+            error = self.learning.error
+            if error is not None:
+                self._report(error_line(error))
+                self.events.send(name, error_data(error))
+            return
+        self._views.changed()
+        try:
+            state = self._page_state()
+        except LatteError:  # a damaged file of answers; the next request reports it
+            return
+        self.events.send(name, {"state": state})
+
+
+def _unlocked(reply: Callable[[bytes], Mapping[str, Any]], body: bytes) -> Mapping[str, Any]:
+    return reply(body)
+
+
+def _is_doubtful(kind: Kind, place: int, image: ReviewImage) -> bool:
+    return place >= _TYPICAL if kind == "group" else image.used_confidence < DOUBTFUL
+
+
+def _text(name: str) -> str:
+    return f"Do you see {one_line(name)} here?"
+
+
+def _place(request: Request) -> Place:
+    """Return the place that a request's query names. Raises `LatteError` for another one."""
+    name = request.query_params.get("view", "groups")
+    view = next((view for view in _ASKING if view == name), None)
+    if view is None:
+        raise LatteError("there is no such view", hint=f"one of: {', '.join(_ASKING)}")
+    if view != "doubtful":
+        return Place(view)
+    label = None if "label" not in request.query_params else _number(request, "label")
+    return Place(view, label, _number(request, "skip", 0))
+
+
+def _number(request: Request, name: str, default: int | None = None) -> int:
+    text = request.query_params.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise LatteError(f"{name} is no number")
+    return int(text)

@@ -1,0 +1,154 @@
+"""The state that the head of the page shows: one number, classes, and what the answers changed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from latte.evaluate.confidence_sequence import confidence_sequence
+from latte.interfaces import Interval
+from latte.io.paths import relative
+from latte.results.run_answers import Stored
+from latte.results.sequential import LEAST_RANDOM, sequential_score
+from latte.review.guarded import error_data
+from latte.review.live import Learning
+from latte.review.session import Review
+
+LEAST_LEFT_OUT = 6
+"""Smallest number of answers from which answers are left out in turn."""
+_TEN = 10
+_FEW = 20
+"""With fewer answers, the expected gain of ten more is known to be too low."""
+
+
+@dataclass(frozen=True)
+class PageEstimate:
+    """The one estimate that the page shows; shares are percentages."""
+
+    source: str
+    answers: int
+    needed: int
+    """Number of answers until there is an estimate, or until random photos alone make it."""
+    accuracy: Interval | None = None
+    zero_shot: float | None = None
+
+    def data(self) -> dict[str, Any]:
+        """Return the estimate as JSON data."""
+        data = {"source": self.source, "answers": self.answers, "needed": self.needed}
+        return data | ({} if self.accuracy is None else percentages(self.accuracy))
+
+
+def percentages(interval: Interval) -> dict[str, float]:
+    """Return the value and both ends of an interval, in percent."""
+    shares = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {name: round(100 * share, 1) for name, share in shares.items()}
+
+
+def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEstimate:
+    """Return the estimate from one source: random photos, else left-out answers, else nothing."""
+    images, names = learning.revision.images, review.run.class_names
+    score = sequential_score(images, stored.answers, names)
+    missing = max(0, LEAST_RANDOM - score.answers)
+    if score.is_enough:
+        return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
+    measured = learning.revision.measured
+    if measured is None:
+        series = {image.series for image in images if image.key in learning.revision.taught}
+        return PageEstimate("unknown", len(series), max(1, LEAST_LEFT_OUT - len(series)))
+    count = measured.series or measured.answers
+    right = round(measured.adapted * count)
+    hits = _spread(right, count)
+    interval = confidence_sequence(hits, len(images), 0, 1)
+    value = measured.adapted
+    accuracy = Interval(value, min(value, interval.low), max(value, interval.high))
+    return PageEstimate("left-out", count, missing, accuracy, measured.zero_shot)
+
+
+def _spread(right: int, count: int) -> list[float]:
+    """Return `count` scores, of which `right` are 1, spread evenly: their order has no meaning."""
+    return [float((place + 1) * right // count - place * right // count) for place in range(count)]
+
+
+class PageState:
+    """The state of the page as JSON data, and the history of its estimate."""
+
+    def __init__(self, review: Review, learning: Learning, photos: int) -> None:
+        self._review, self._learning, self._photos = review, learning, photos
+        self._history: list[dict[str, float]] = []
+
+    def data(self, stored: Stored, groups_left: int, can_undo: bool) -> dict[str, Any]:
+        """Return the whole state."""
+        review, learning = self._review, self._learning
+        revision, change = learning.revision, learning.change
+        estimate = page_estimate(learning, review, stored)
+        verdict = review.run.record.judge.verdict
+        return {
+            "name": review.name,
+            "photos": self._photos,
+            "classes": review.run.class_names,
+            "revision": revision.number,
+            "answered": len(stored.answers),
+            "groupsLeft": groups_left,
+            "counts": revision.counts,
+            "zeroShotCounts": revision.zero_shot_counts,
+            "zeroShotKnowsNames": None if verdict is None else verdict.names_known,
+            "estimate": estimate.data(),
+            "zeroShot": None if estimate.zero_shot is None else round(100 * estimate.zero_shot, 1),
+            "history": self._with(estimate),
+            "tenMore": self._ten_more(stored),
+            "teaching": self._teaching(),
+            "measureFrozen": learning.freezes_measure,
+            "finishing": learning.is_writing,
+            "finished": self.finished(),
+            "change": None
+            if change is None
+            else {"count": change.count, "revision": change.revision},
+            "canUndo": can_undo,
+            "commands": self.commands(),
+        }
+
+    def finished(self) -> Mapping[str, Any] | None:
+        """Return the run that all answers taught; None if there is none."""
+        written = self._learning.written
+        if written is None:
+            return None
+        return {"lines": written.lines, "commands": self.commands()}
+
+    def commands(self) -> Mapping[str, str]:
+        """Return the commands of the newest run: sort into folders, export, predict, report."""
+        written = self._learning.written
+        folder = relative(written.folder if written else self._review.run.folder.path)
+        run = shlex.quote(folder)
+        return {
+            "sort": f"latte predict {run} IMAGES --sort-into sorted",
+            "export": f"latte export {run} --format csv",
+            "predict": f"latte predict {run} NEW_IMAGES",
+            "report": shlex.quote(f"{folder}/report/index.html"),
+        }
+
+    def _with(self, estimate: PageEstimate) -> Sequence[Mapping[str, float]]:
+        """Return the history, which ends with this estimate."""
+        if estimate.accuracy is not None:
+            point = {"answers": estimate.answers, **percentages(estimate.accuracy)}
+            if not self._history or self._history[-1] != point:
+                self._history = [
+                    earlier for earlier in self._history if earlier["answers"] < estimate.answers
+                ] + [point]
+        return self._history
+
+    def _ten_more(self, stored: Stored) -> Mapping[str, Any] | None:
+        """Return the points of accuracy that ten more answers are expected to bring."""
+        asking = self._review.asking
+        if asking is None:
+            return None
+        points = 100 * asking.expected_gain(self._review.settled(stored), _TEN)
+        return {"points": round(points, 1), "atLeast": len(stored.answers) < _FEW}
+
+    def _teaching(self) -> Mapping[str, Any]:
+        learning = self._learning
+        state: dict[str, Any] = {"state": learning.state}
+        if learning.state == "failed" and learning.error is not None:
+            state["error"] = error_data(learning.error)
+        return state | ({"note": learning.note} if learning.note else {})

@@ -1,0 +1,204 @@
+"""The questions of the page's views: name groups, measure, doubtful photos, and absent classes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Literal
+
+from latte.results.answers import TaskName, now
+from latte.results.population import ReviewImage
+from latte.results.run_answers import Stored
+from latte.results.sequential import counts
+from latte.review.session import Review
+from latte.review.tasks import SHEET, TaskPlace
+
+View = Literal["groups", "measure", "doubtful", "map"]
+Kind = Literal["group", "photo", "sheet", "named-class"]
+Likeliest = Callable[[int, int], Sequence[int]]
+"""Function from a class and a number to the training images that show it most likely."""
+
+QUEUES: Mapping[View, TaskName] = {
+    "groups": "clusters",
+    "measure": "evidence",
+    "doubtful": "images",
+    "map": "images",
+}
+"""The queue of the answers of each view."""
+
+_PREPARED = 3
+"""Number of questions of a view that are ready: the visible one, and the next two."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a view: `label` and `skip` limit the doubtful photos."""
+
+    view: View
+    label: int | None = None
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one photo or several."""
+
+    view: View
+    kind: Kind
+    images: Sequence[ReviewImage]
+    class_: int | None = None
+    """The class that the question names, if its kind is `named-class`."""
+    id: str = ""
+
+
+@dataclass
+class _Prepared:
+    """The next questions of a place, and the number of questions or photos that are left."""
+
+    questions: deque[Question]
+    left: int
+    generation: int = field(default=-1)
+    """Number of the change of labels or answers after which they were made."""
+
+
+class Views:
+    """The questions of all views; the next ones are prepared, so that a key never waits."""
+
+    def __init__(self, review: Review, likeliest: Likeliest) -> None:
+        self._review, self._likeliest = review, likeliest
+        self._prepared: dict[Place, _Prepared] = {}
+        self._asked_classes = set[int]()
+        self._numbers, self._generation = count(1), 0
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1)
+
+    def next(self, place: Place) -> tuple[Question | None, int]:
+        """Return the next question of a place, and the number of groups or photos that are left."""
+        with self._lock:
+            prepared = self._prepared.get(place)
+        if prepared is None or not prepared.questions:
+            prepared = self._prepare(place)
+        return (prepared.questions[0] if prepared.questions else None), prepared.left
+
+    def left(self, place: Place) -> int:
+        """Return the number of groups or photos that are left."""
+        return self.next(place)[1]
+
+    def answered(self, question: Question | None, keys: Collection[str]) -> None:
+        """Leave out the answered question, and prepare further ones.
+
+        `keys` are the content keys of the photos that were answered.
+        """
+        if question is not None and question.class_ is not None:
+            self._asked_classes.add(question.class_)
+        with self._lock:
+            self._generation += 1
+            for prepared in self._prepared.values():
+                done = [one for one in prepared.questions if _is_about(one, question, keys)]
+                prepared.questions = deque(one for one in prepared.questions if one not in done)
+                prepared.left -= sum(len(one.images) if one.kind == "sheet" else 1 for one in done)
+        self.refresh()
+
+    def changed(self) -> None:
+        """Prepare questions by the newest labels in place of those that are prepared."""
+        with self._lock:
+            self._generation += 1
+        self.refresh()
+
+    def forget(self) -> None:
+        """Forget all prepared questions at once."""
+        with self._lock:
+            self._generation += 1
+            self._prepared.clear()
+
+    def refresh(self) -> None:
+        """Make the prepared questions again in a thread."""
+        with self._lock:
+            places = [*self._prepared]
+        for place in places:
+            self._worker.submit(self._prepare, place)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def _prepare(self, place: Place) -> _Prepared:
+        generation = self._generation
+        stored = self._review.stored()
+        questions, left = self._questions(place, stored)
+        made = _Prepared(deque(islice(questions, _PREPARED)), left, generation)
+        with self._lock:
+            if generation == self._generation:
+                self._prepared[place] = made
+        return made
+
+    def _questions(self, place: Place, stored: Stored) -> tuple[Iterator[Question], int]:
+        if place.view == "groups":
+            questions = [*self._groups(stored)]
+            return iter(questions), len(questions)
+        if place.view == "measure":
+            images = self._measurements(stored)
+            return (self._question("measure", "photo", [image]) for image in images), len(images)
+        task = TaskPlace(task="images", label=place.label, skip=place.skip)
+        sheets = [*self._review.questions(task, stored)]
+        left = sum(map(len, sheets))
+        return (self._question("doubtful", "sheet", sheet) for sheet in sheets), left
+
+    def _groups(self, stored: Stored) -> Iterator[Question]:
+        """Yield the groups, then the classes that no photo shows.
+
+        When all are answered, the groups of the newest model are asked about again, as long as
+        answers are expected to be worth it.
+        """
+        groups = [*self._review.questions(TaskPlace(task="clusters"), stored)]
+        absent = [*self._absent(stored)]
+        asking = self._review.asking
+        is_worth = asking is not None and not asking.may_stop(self._review.settled(stored))
+        if not groups and not absent and is_worth:
+            self._review.since = now()
+            groups = [*self._review.questions(TaskPlace(task="clusters"), stored)]
+        yield from (self._question("groups", "group", group) for group in groups)
+        yield from absent
+
+    def _absent(self, stored: Stored) -> Iterator[Question]:
+        """Yield a question about each class that no photo shows and no answer names."""
+        names = self._review.run.class_names
+        shown = {image.used_label for image in self._review.images}
+        named = {answer.label for answer in stored.answers.values()}
+        by_row = {image.row: image for image in self._review.images}
+        settled = self._review.settled(stored)
+        for label, name in enumerate(names):
+            if label in shown or label in self._asked_classes or name in named:
+                continue
+            rows = self._likeliest(label, 4 * SHEET)
+            images = [
+                by_row[row] for row in rows if row in by_row and by_row[row].key not in settled
+            ]
+            if images:
+                yield self._question("groups", "named-class", images[:SHEET], label)
+
+    def _measurements(self, stored: Stored) -> list[ReviewImage]:
+        """Return the photos that measure, in random order, one of each series without an answer."""
+        counted = {key: answer for key, answer in stored.answers.items() if counts(answer)}
+        population = self._review.images
+        asked = {image.series for image in population if image.key in counted}
+        images: list[ReviewImage] = []
+        for image in population:
+            if image.series not in asked:
+                asked.add(image.series)
+                images.append(image)
+        return images
+
+    def _question(
+        self, view: View, kind: Kind, images: Sequence[ReviewImage], class_: int | None = None
+    ) -> Question:
+        return Question(view, kind, images, class_, f"{view}-{next(self._numbers)}")
+
+
+def _is_about(question: Question, answered: Question | None, keys: Collection[str]) -> bool:
+    is_same = answered is not None and question.id == answered.id
+    return is_same or any(image.key in keys for image in question.images)
