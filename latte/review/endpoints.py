@@ -37,6 +37,7 @@ _SHOWN_CHANGES = 24
 _TYPICAL = 9
 """Number of photos at the start of a group that are typical; the others are doubtful."""
 _ASKING: Sequence[View] = ("groups", "measure", "doubtful")
+_NOTHING: Mapping[str, Any] = {"question": None, "left": 0, "ahead": []}
 _GROUPS = Place("groups")
 
 
@@ -98,6 +99,7 @@ class Endpoints:
             Route("/changed", self.changed),
             Route("/events", self.stream),
             Route("/map", self.map),
+            Route("/teach", self.teach, methods=["POST"]),
             Route("/finish", self.finish, methods=["POST"]),
         ]
 
@@ -132,6 +134,10 @@ class Endpoints:
     async def withdraw(self, request: Request) -> Response:
         """Undo the newest answers, and return their view's next question."""
         return await self._posted(request, lambda body: self._undo())
+
+    async def teach(self, request: Request) -> Response:
+        """Learn from the answers again, after an error."""
+        return await self._posted(request, lambda body: self._teach_again())
 
     def changed(self, request: Request) -> Response:
         """Return the photos whose label changed in a revision, by old and new label."""
@@ -210,15 +216,22 @@ class Endpoints:
     def _next(self, place: Place) -> Mapping[str, Any]:
         self.learning.start()
         question, left = self._views.next(place)
-        return {"question": question and self._described(question), "left": left}
+        return {
+            "question": question and self._described(question),
+            "left": left,
+            "ahead": self._views.ahead(place),
+        }
 
     def _save(self, model: type[_Answered], body: bytes) -> Mapping[str, Any]:
         answered = model.model_validate_json(body)
         question = self._asked.get(answered.question)
         marks = [self._mark(mark) for mark in answered.marks]
-        time = self._once(answered, question, marks)
+        is_skipped = not marks and not answered.seen
+        if is_skipped and question is not None:
+            self._views.skip(question)
+        time = "" if is_skipped else self._once(answered, question, marks)
         place = Place(answered.view, answered.label, answered.skip)
-        following = {"question": None, "left": 0} if place.view == "map" else self._next(place)
+        following = _NOTHING if place.view == "map" else self._next(place)
         state = self._page_state()
         self.events.send("state", {"state": state})
         return {"time": time, "next": following, "state": state}
@@ -267,8 +280,12 @@ class Endpoints:
         self._views.forget()
         state = self._page_state()
         self.events.send("state", {"state": state})
-        following = {"question": None, "left": 0} if view == "map" else self._next(Place(view))
+        following = _NOTHING if view == "map" else self._next(Place(view))
         return {"view": view, **following, "state": state}
+
+    def _teach_again(self) -> Mapping[str, Any]:
+        self.learning.answers_changed()
+        return {"state": self._page_state()}
 
     def _finish(self) -> Mapping[str, Any]:
         self.learning.write()

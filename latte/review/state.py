@@ -10,10 +10,12 @@ from typing import Any
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.io.paths import relative
+from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
 from latte.results.sequential import LEAST_RANDOM, sequential_score
 from latte.review.guarded import error_data
 from latte.review.live import Learning
+from latte.review.photo_map import DOUBTFUL
 from latte.review.session import Review
 
 LEAST_LEFT_OUT = 6
@@ -66,6 +68,14 @@ def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEst
     return PageEstimate("left-out", count, missing, accuracy, measured.zero_shot)
 
 
+def _measured(review: Review, images: Sequence[ReviewImage], stored: Stored) -> Mapping[str, int]:
+    """Return how many labels of random photos were right before their answers."""
+    score = sequential_score(images, stored.answers, review.run.class_names)
+    right = sum(int(lowest) for lowest, _ in score.scores)
+    needed = max(0, LEAST_RANDOM - score.answers)
+    return {"answers": len(score.scores), "right": right, "needed": needed}
+
+
 def _spread(right: int, count: int) -> list[float]:
     """Return `count` scores, of which `right` are 1, spread evenly: their order has no meaning."""
     return [float((place + 1) * right // count - place * right // count) for place in range(count)]
@@ -97,6 +107,8 @@ class PageState:
             "estimate": estimate.data(),
             "zeroShot": None if estimate.zero_shot is None else round(100 * estimate.zero_shot, 1),
             "history": self._with(estimate),
+            "measured": _measured(review, revision.images, stored),
+            "doubtful": sum(confidence < DOUBTFUL for confidence in revision.confidences),
             "tenMore": self._ten_more(stored),
             "teaching": self._teaching(),
             "measureFrozen": learning.freezes_measure,

@@ -72,6 +72,7 @@ class Views:
         self._review, self._likeliest = review, likeliest
         self._prepared: dict[Place, _Prepared] = {}
         self._asked_classes = set[int]()
+        self._skipped = set[tuple[View, str]]()
         self._numbers, self._generation = count(1), 0
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1)
@@ -83,6 +84,20 @@ class Views:
         if prepared is None or not prepared.questions:
             prepared = self._prepare(place)
         return (prepared.questions[0] if prepared.questions else None), prepared.left
+
+    def ahead(self, place: Place) -> list[int]:
+        """Return the indices of the photos of the questions after the next one."""
+        with self._lock:
+            prepared = self._prepared.get(place)
+        following = [] if prepared is None else [*prepared.questions][1:]
+        return [image.row for question in following for image in question.images]
+
+    def skip(self, question: Question) -> None:
+        """Ask the other questions of the view before this one."""
+        self._skipped |= {(question.view, image.key) for image in question.images}
+        if question.class_ is not None:
+            self._asked_classes.add(question.class_)
+        self.forget()
 
     def left(self, place: Place) -> int:
         """Return the number of groups or photos that are left."""
@@ -137,16 +152,23 @@ class Views:
         return made
 
     def _questions(self, place: Place, stored: Stored) -> tuple[Iterator[Question], int]:
+        """Return the open questions of a place, those that were skipped last, and what is left."""
         if place.view == "groups":
-            questions = [*self._groups(stored)]
-            return iter(questions), len(questions)
+            groups = [*self._groups(stored)]
+            groups.sort(key=lambda group: self._is_skipped("groups", group.images))
+            return iter(groups), len(groups)
         if place.view == "measure":
             images = self._measurements(stored)
+            images.sort(key=lambda image: ("measure", image.key) in self._skipped)
             return (self._question("measure", "photo", [image]) for image in images), len(images)
         task = TaskPlace(task="images", label=place.label, skip=place.skip)
         sheets = [*self._review.questions(task, stored)]
+        sheets.sort(key=lambda sheet: self._is_skipped("doubtful", sheet))
         left = sum(map(len, sheets))
         return (self._question("doubtful", "sheet", sheet) for sheet in sheets), left
+
+    def _is_skipped(self, view: View, images: Sequence[ReviewImage]) -> bool:
+        return all((view, image.key) in self._skipped for image in images)
 
     def _groups(self, stored: Stored) -> Iterator[Question]:
         """Yield the groups, then the classes that no photo shows.
