@@ -135,6 +135,11 @@ class Learning:
         return self._written[1]
 
     @property
+    def is_settled(self) -> bool:
+        """True if the labels are those of a run with all answers."""
+        return self._wanted == self._done and self.state != "failed"
+
+    @property
     def has_unwritten(self) -> bool:
         """True if there are answers that a written run could learn, and has not."""
         taught = taught_by(self._review.answers())

@@ -100,6 +100,7 @@ class PageState:
             "classes": review.run.class_names,
             "revision": revision.number,
             "answered": len(stored.answers),
+            "settled": learning.is_settled,
             "groupsLeft": groups_left,
             "counts": revision.counts,
             "zeroShotCounts": revision.zero_shot_counts,

@@ -6,10 +6,12 @@ import contextlib
 import json
 import random
 import signal
+import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -41,39 +43,68 @@ class ReviewClient:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
         self._path = urlsplit(url).path
 
-    def post(self, path: str, **body: Any) -> Any:
-        self._connection.request("POST", f"{self._path}{path}", json.dumps(body))
+    def content(self, method: str, path: str, body: Any = None) -> bytes:
+        sent = None if body is None else json.dumps(body)
+        self._connection.request(method, f"{self._path}{path}", sent)
         reply = self._connection.getresponse()
         content = reply.read()
         assert reply.status == 200, content
-        return json.loads(content)
+        return content
+
+    def answer(self, row: int, label: int) -> None:
+        marks = [{"photo": row, "kind": "class", "class": label}]
+        self.content("POST", "answer", {"view": "map", "marks": marks, "seen": [row]})
+
+    def state_after_fits(self) -> Any:
+        """Return the state when all answers have taught and been left out in turn."""
+        end = time.monotonic() + 60
+        while not _is_settled(state := json.loads(self.content("GET", "state"))):
+            assert time.monotonic() < end, state
+            time.sleep(0.1)
+        return state
+
+    def labels(self) -> list[int]:
+        content = self.content("GET", "map")
+        return [label for _, _, label, _, _ in struct.iter_unpack("<HHHBB", content)]
+
+
+def _is_settled(state: Any) -> bool:
+    return bool(state["teaching"]["state"] == "idle" and state["settled"])
+
+
+@contextlib.contextmanager
+def reviewing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `latte review`; the block gets the process and the page's address."""
+    command = [sys.executable, "-m", "latte", "review", str(folder), "--no-open"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment(Path.cwd())
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().split()[1]
+        finally:
+            process.kill()
 
 
 def answer_until_killed(url: str, draw: random.Random, saved: dict[int, str]) -> None:
-    """Give random images random classes, and use the answers; `saved` gets each saved class."""
+    """Give random images random classes; `saved` gets each saved class."""
     page = ReviewClient(url)
     with contextlib.suppress(OSError, HTTPException):
+        page.content("GET", "state")  # learning begins
         while True:
             row, label = draw.randrange(9), draw.randrange(3)
-            mark = {"row": row, "kind": "class", "label": label}
             saved.pop(row, None)  # until the server confirms, either class may be in the file
-            page.post("answers", task="images", marks=[mark])
+            page.answer(row, label)
             saved[row] = NAMES[label]
-            if len(saved) % 4 == 3:
-                page.post("teaching")
+            time.sleep(0.05)
 
 
 def test_kills_of_a_teaching_review_lose_no_saved_answer(recipe: Path, latte: Latte) -> None:
     latte("run", str(recipe), *TRAINING_FREE, "--quiet")
     (folder,) = Path("runs").iterdir()
     run, saved, draw = open_run(folder), dict[int, str](), random.Random(0)
-    command = [sys.executable, "-m", "latte", "review", str(folder), "--no-open"]
     for _ in range(KILLS):
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment(Path.cwd())
-        ) as process:
-            assert process.stdout is not None
-            url = process.stdout.readline().split()[1]
+        with reviewing(folder) as (process, url):
             threading.Timer(draw.uniform(0.1, 3), process.kill).start()
             answer_until_killed(url, draw, saved)
         assert process.returncode == -signal.SIGKILL
@@ -81,10 +112,36 @@ def test_kills_of_a_teaching_review_lose_no_saved_answer(recipe: Path, latte: La
         labels = {key: answer.label for key, answer in answers.items()}
         rows = {row: labels.get(key) for row, key in enumerate(run.rows.training_keys)}
         assert saved.items() <= rows.items()
-    latte("review", folder, "--learn")
+    with reviewing(folder) as (process, url):
+        page = ReviewClient(url)
+        state = page.state_after_fits()
+        assert state["answered"] == len(answers)
+        shown = page.labels()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
     (learned,) = {*Path("runs").iterdir()} - {folder}
     taught = open_run(learned).rows.pseudo_labels.adapted
     assert {row: NAMES[taught[row]] for row in saved} == saved
+    assert shown == [*taught]
+
+
+def test_finish_writes_the_labels_that_the_page_shows(recipe: Path, latte: Latte) -> None:
+    latte("run", str(recipe), *TRAINING_FREE, "--set", "labels=[self-taught]", "--quiet")
+    (folder,) = Path("runs").iterdir()
+    with reviewing(folder) as (_, url):
+        page = ReviewClient(url)
+        page.content("GET", "state")
+        for row in range(8):
+            page.answer(row, row % 3)
+        state = page.state_after_fits()
+        shown = page.labels()
+        finished = json.loads(page.content("POST", "finish", {}))
+        assert page.labels() == shown
+    (learned,) = {*Path("runs").iterdir()} - {folder}
+    assert shown == [*open_run(learned).rows.pseudo_labels.adapted]
+    assert finished["state"]["counts"] == state["counts"]
+    assert learned.name in finished["results"]["commands"]["predict"]
+    assert "8 answers taught the model" in finished["results"]["lines"][0]
 
 
 KILLED = """
