@@ -1,11 +1,9 @@
 // Elements of the page, and the curve of the estimate.
 // Names come from untrusted files: they are only ever set as text, never as HTML.
 
-const SVG = "http://www.w3.org/2000/svg";
-
 export const find = (id) => document.getElementById(id);
 
-/** Return an element with properties, attributes (`aria-…`, `data-…`, `role`) and children. */
+/** Return an element with properties, attributes (`aria-…`, `role`) and children. */
 export function made(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -18,69 +16,56 @@ export function made(tag, properties = {}, ...children) {
 
 /** Return an SVG element. */
 export function drawn(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
 }
 
-/** Return a button with its key printed on it. */
-export function button(text, key, onclick, className = "button") {
-  const printed = key ? [" ", made("kbd", {}, key)] : [];
-  return made("button", { type: "button", className, onclick }, text, ...printed);
-}
+export const picture = (photo) => made("img", { src: `thumb/${photo}`, alt: "", draggable: false, loading: "lazy" });
 
-export const picture = (photo, alt = "") => made("img", { src: `thumb/${photo}`, alt, draggable: false });
+/** Show what belongs to a view or a question, and hide what belongs to others. */
+export function showFor(name) {
+  for (const element of document.querySelectorAll("[data-for]")) {
+    element.hidden = !element.dataset.for.split(" ").includes(name);
+  }
+}
 
 export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
-export const percent = (value) => Math.round(value);
-
-/** Return the sentence part on ten more answers: "about 4 points", or null if nothing is known. */
+/** Return what ten more answers are expected to bring: "about 4 points", or null if that is not known. */
 export function tenMore({ tenMore: more }) {
-  if (!more) return null;
-  const points = Math.round(more.points);
-  if (points < 1) return more.atLeast ? null : "less than a point";
-  return `${more.atLeast ? "at least" : "about"} ${counted(points, "point")}`;
+  const points = Math.round(more?.points ?? 0);
+  if (!more || (points < 1 && more.atLeast)) return null;
+  return points < 1 ? "less than a point" : `${more.atLeast ? "at least" : "about"} ${counted(points, "point")}`;
 }
 
-// The curve of the estimate: one line with its interval, and a dotted line for ten more answers.
+// The curve: the estimate with its interval, and a dotted line for ten more answers
 
-const FURTHER = 10; // answers that the dotted line looks ahead
-
-function band(history, x, y) {
-  const upper = history.map((entry) => `${x(entry.answers)},${y(entry.high)}`);
-  const lower = history.map((entry) => `${x(entry.answers)},${y(entry.low)}`).reverse();
-  return [...upper, ...lower].join(" ");
-}
-
-function scale(width, height, x, history) {
-  const last = history[history.length - 1];
+function scale(width, height, answers, end) {
   const lines = [0, 25, 50, 75, 100].flatMap((share) => {
     const y = height - share / 100 * height;
-    return [drawn("line", { class: "base", x1: 0, x2: width, y1: y, y2: y }), drawn("text", { x: width + 6, y: y + 4 }, `${share} %`)];
+    const line = drawn("line", { class: "base", x1: 0, x2: width, y1: y, y2: y });
+    return [line, drawn("text", { x: width + 6, y: y + 4 }, `${share} %`)];
   });
-  return [...lines, drawn("text", { x: 0, y: height + 16 }, "0 answers"),
-    drawn("text", { x: x(last.answers), y: height + 16, "text-anchor": "middle" }, last.answers)];
+  const below = { y: height + 16, "text-anchor": "middle" };
+  return [...lines, drawn("text", { ...below, x: end }, counted(answers, "answer"))];
 }
 
 /** Return the history of the estimate as an SVG; `large` draws its scale. */
-export function curve(state, width, height, large = false) {
-  const { history, tenMore: more, zeroShot } = state;
+export function curve({ history, tenMore: more, zeroShot }, width, height, large = false) {
   const last = history[history.length - 1];
-  const x = (answers) => answers / Math.max(40, last.answers + FURTHER) * width;
+  const x = (answers) => answers / Math.max(40, last.answers + 10) * width;
   const y = (value) => height - value / 100 * height;
-  const image = drawn("svg", { class: "curve", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  if (large) image.append(...scale(width, height, x, history));
-  else image.append(drawn("line", { class: "base", x1: 0, x2: width, y1: height, y2: height }));
-  if (zeroShot !== null) image.append(drawn("line", { class: "zero-shot", x1: 0, x2: width, y1: y(zeroShot), y2: y(zeroShot) }));
-  image.append(drawn("polygon", { class: "band", points: band(history, x, y) }));
-  if (more) {
-    const end = { cx: x(last.answers + FURTHER), cy: y(Math.min(100, last.value + more.points)) };
-    image.append(drawn("line", { class: "ahead", x1: x(last.answers), y1: y(last.value), x2: end.cx, y2: end.cy }));
-    image.append(drawn("circle", { class: "goal", ...end, r: 3 }));
-  }
-  image.append(drawn("polyline", { class: "line", points: history.map((entry) => `${x(entry.answers)},${y(entry.value)}`).join(" ") }));
-  image.append(drawn("circle", { class: "now", cx: x(last.answers), cy: y(last.value), r: 4.5 }));
-  return image;
+  const places = (entries, name) => entries.map((entry) => `${x(entry.answers)},${y(entry[name])}`).join(" ");
+  const line = (name, x1, y1, x2, y2) => drawn("line", { class: name, x1, y1, x2, y2 });
+  const goal = [x(last.answers + 10), y(Math.min(100, last.value + (more?.points ?? 0)))];
+  return drawn("svg", { class: "curve", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+    ...(large ? scale(width, height, last.answers, x(last.answers)) : [line("base", 0, height, width, height)]),
+    ...(zeroShot === null ? [] : [line("zero-shot", 0, y(zeroShot), width, y(zeroShot))]),
+    drawn("polygon", { class: "band", points: `${places(history, "high")} ${places([...history].reverse(), "low")}` }),
+    ...(more ? [line("ahead", x(last.answers), y(last.value), ...goal)] : []),
+    ...(more ? [drawn("circle", { class: "goal", cx: goal[0], cy: goal[1], r: 3 })] : []),
+    drawn("polyline", { class: "course", points: places(history, "value") }),
+    drawn("circle", { class: "now", cx: x(last.answers), cy: y(last.value), r: 4.5 }));
 }

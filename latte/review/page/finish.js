@@ -1,81 +1,73 @@
 // The last view: the result, how far to trust it, what to do next.
 
-import { button, counted, curve, find, made, percent, picture, tenMore } from "./dom.js";
-import { go } from "./head.js";
-import { accept, asked, guarded, state } from "./server.js";
+import { counted, curve, find, made, picture, showFor, tenMore } from "./dom.js";
+import { bySize } from "./classes.js";
+import { readPoints } from "./map.js";
+import { accept, asked, guarded, onState, state } from "./server.js";
 
 const SHOWN = 7; // classes with a pile of photos
-let lines = [];
-let examples = new Map(); // some photos per class
+const ways = [...document.querySelectorAll("[data-way]")];
+let photos = []; // label of each photo
 
 /** Show the view, and write the run if answers have come since the last one. */
-export function load() {
-  find("side").hidden = true;
+export const load = () => guarded(async () => {
+  showFor("finish");
   show();
-  find("view").querySelector("h1").focus();
-  if (!state.finished) write("run");
-  guarded(async () => {
-    const data = new DataView(await (await fetch("map")).arrayBuffer());
-    examples = new Map();
-    for (let photo = 0; photo < data.byteLength / 8; photo++) {
-      const label = data.getUint16(photo * 8 + 4, true);
-      const some = examples.get(label) ?? [];
-      if (some.length < 3) examples.set(label, [...some, photo]);
-    }
-    show();
-  });
+  find("headline").focus();
+  if (!state.finished && state.answered) await write("run");
+  photos = await readPoints();
+  show();
+});
+
+async function write(what) {
+  find("written").replaceChildren("Writing…");
+  const reply = await asked("finish", { write: what }).finally(() => find("written").replaceChildren());
+  accept(reply.state);
+  const lines = [...reply.results.lines, ...(reply.written ? [`Written: ${reply.written}`] : [])];
+  find("written").replaceChildren(...lines.map((line) => made("p", {}, line)));
 }
 
-function write(what) {
-  guarded(async () => {
-    const reply = await asked("finish", { write: what });
-    lines = reply.results.lines;
-    accept(reply.state);
-    if (document.body.dataset.view === "finish") show();
-    if (reply.written) find("written").textContent = `Written: ${reply.written}`;
-  });
-}
-
-function headline() {
+function result() {
   const { estimate, zeroShot } = state;
   const more = tenMore(state);
-  const enough = more === "less than a point";
-  if (estimate.source === "unknown") return ["Finish here, or go on.", `Nobody knows yet how many labels are right. ${counted(estimate.needed, "more answer")} give a first estimate.`];
-  const before = zeroShot === null ? "" : `Zero-shot CLIP had ${percent(zeroShot)} % on the same answers. `;
-  const next = more ? ` Ten more answers are expected to bring ${more}${enough ? ": a good place to stop." : "."}` : "";
-  return [`${enough ? "Done." : "Finish here, or go on."} About ${percent(estimate.value)} % of the labels are right.`,
-    `${before}The true value is probably between ${percent(estimate.low)} and ${percent(estimate.high)} %.${next}`];
+  const isEnough = more === "less than a point";
+  if (estimate.source === "unknown") return ["Finish here, or go on.", "Nobody knows yet how many labels are right."];
+  const before = zeroShot === null ? "" : `Zero-shot CLIP had ${Math.round(zeroShot)} % on the same answers. `;
+  const after = more ? ` Ten more answers are expected to bring ${more}${isEnough ? ": a good place to stop." : "."}` : "";
+  return [`${isEnough ? "Done." : "Finish here, or go on."} About ${Math.round(estimate.value)} % of the labels are right.`,
+    `${before}The true value is probably between ${Math.round(estimate.low)} and ${Math.round(estimate.high)} %.${after}`];
 }
 
 function show() {
-  const [title, text] = headline();
-  const known = state.estimate.source !== "unknown";
-  const outputs = state.outputs ?? {};
-  const words = made("div", {}, made("h1", { tabIndex: -1 }, title), made("p", {}, text), ...lines.map((line) => made("p", { className: "fine" }, line)),
-    made("div", { className: "acts" }, button("Answer more", "n", () => go("groups"))), made("p", { id: "written", role: "status" }));
-  find("view").replaceChildren(made("div", { className: "finish" },
-    made("div", { className: "result" }, words, made("div", { className: "chart" }, ...(known ? [curve(state, 500, 130, true)] : []))),
-    made("ul", { className: "piles" }, piles()),
-    made("div", { className: "ways" },
-      way("Sort into folders", "Copies each photo into a folder of its class. Doubtful ones go into their own.", state.commands.sort, outputs.sorted, "sorted", "Sort"),
-      way("Export labels", "A table of photos, classes and how sure each label is.", state.commands.export, outputs.labels, "labels", "Export"),
-      way("Label new photos", "The model knows your classes now, also on photos that it has never seen.", state.commands.predict))));
+  [find("headline").textContent, find("trust").textContent] = result();
+  find("course").replaceChildren(...(state.history.length ? [curve(state, 500, 130, true)] : []));
+  const labels = bySize().filter((label) => state.counts[label]);
+  const rest = labels.length > SHOWN ? [made("li", { className: "rest" }, `and ${counted(labels.length - SHOWN, "more class").replace("classs", "classes")}`)] : [];
+  find("piles").replaceChildren(...labels.slice(0, SHOWN).map(pile), ...rest);
+  for (const way of ways) fill(way);
 }
 
-function piles() {
-  const labels = [...state.counts.keys()].filter((label) => state.counts[label]).sort((a, b) => state.counts[b] - state.counts[a]);
-  const shown = labels.slice(0, SHOWN).map((label) => made("li", {}, made("span", { className: "pile" }, (examples.get(label) ?? []).map((photo) => picture(photo))),
-    made("b", {}, state.classes[label]), made("small", {}, counted(state.counts[label], "photo"))));
-  return labels.length > SHOWN ? [...shown, made("li", { className: "rest" }, `and ${labels.length - SHOWN} more classes`)] : shown;
+function pile(label) {
+  const three = [...photos.keys()].filter((photo) => photos[photo].label === label).slice(0, 3);
+  return made("li", {}, made("span", {}, three.map(picture)), made("b", {}, state.classes[label]), made("small", {}, counted(state.counts[label], "photo")));
 }
 
-function way(title, text, command, path, what, verb) {
-  const code = made("code", { tabIndex: 0 }, command ?? "");
-  const copy = button("Copy", "", async () => {
-    await navigator.clipboard.writeText(command);
-    copy.textContent = "Copied";
+function fill(way) {
+  const name = way.dataset.way;
+  const commands = { sorted: state.commands.sort, labels: state.commands.export, predict: state.commands.predict };
+  const texts = [state.outputs?.[name], commands[name]];
+  [".path", ".command"].forEach((part, at) => {
+    way.querySelector(part).hidden = !texts[at];
+    way.querySelector(`${part} code`).textContent = texts[at] ?? "";
   });
-  const writing = path ? [made("p", { className: "path" }, made("code", {}, path), button(verb, "", () => write(what)))] : [];
-  return made("section", { className: "way" }, made("h2", {}, title), made("p", {}, text), ...writing,
-    ...(command ? [made("div", { className: "command" }, code, copy)] : []));
 }
+
+for (const way of ways) {
+  way.querySelector(".path button").onclick = () => guarded(() => write(way.dataset.way));
+  way.querySelector(".command button").onclick = async ({ target }) => {
+    await navigator.clipboard.writeText(way.querySelector(".command code").textContent);
+    target.textContent = "Copied";
+  };
+}
+
+onState(() => { if (document.body.dataset.view === "finish") show(); });

@@ -1,262 +1,218 @@
 // The map: photos that look alike lie close together. Draw around some, and name them.
 
-import { button, counted, find, made, picture } from "./dom.js";
-import { hue, showLikely } from "./classes.js";
-import { open, say } from "./head.js";
+import { counted, find, made, picture, showFor } from "./dom.js";
+import { bySize, hue, showLikely } from "./classes.js";
+import { say } from "./head.js";
 import { accept, asked, call, guarded, onState, state } from "./server.js";
 
-const BYTES = 8; // per photo: x, y, label of 16 bits, flags, nothing
-const [DOUBTFUL, ANSWERED] = [1, 2];
-const NEAR = 12; // pixels between the pointer and the dot it means
-const PINS = 46; // pixels between photos that are drawn instead of dots
-const MARGIN = 28; // pixels around all dots
-const NEIGHBOURS = 10;
-const LABELS = 7; // classes whose name stands on the map
+const BYTES = 8; // per photo: x, y and label of 16 bits, flags (1: doubtful), nothing
+const [NEAR, MARGIN, SPRITE] = [12, 28, 7]; // pixels: to the dot that the pointer means, around all dots, half a dot's picture
+const COLOURS = ["surface", "ink", "focus", ..."01234567x"].map((name) => (name.length > 1 ? name : `k${name}`));
 
-let points = []; // {x, y, label, doubtful, answered} per photo, x and y from 0 to 1
+let points = []; // {x, y, label, doubtful} per photo, x and y from 0 to 1
 let picked = new Set();
 let looked = new Set(); // photos of the selection whose picture was on the screen
 let lasso = [];
 let cursor = -1; // photo that the keys have walked to
 let hot = null; // class under the pointer
-let pinned = false;
 let eye = { zoom: 1, x: 0, y: 0 };
 let size = [0, 0];
 let frame = 0;
 let colours = {};
-let sprites = new Map();
-let last = null; // revision whose labels are drawn
-const images = new Map();
-const pointers = new Map();
+let drawnRevision = null;
+const sprites = new Map();
+const fingers = new Map(); // places of the pointers that are down
 
-const layer = (id) => find(id).getContext("2d");
-const isOpen = () => Boolean(find("dots"));
+const [dots, over] = [find("dots"), find("over")];
+const isOpen = () => over.offsetParent !== null;
 
-// Data
-
-async function fetchPoints() {
+/** Read places, labels and doubts of all photos. */
+export async function readPoints() {
   const reply = await call("map");
   const data = new DataView(await reply.arrayBuffer());
-  points = Array.from({ length: data.byteLength / BYTES }, (_, at) => {
-    const [x, y, label] = [0, 2, 4].map((offset) => data.getUint16(at * BYTES + offset, true));
-    const flags = data.getUint8(at * BYTES + 6);
-    return { x: x / 65535, y: y / 65535, label, doubtful: Boolean(flags & DOUBTFUL), answered: Boolean(flags & ANSWERED) };
+  find("rough").hidden = reply.headers.get("x-map") !== "pca";
+  points = Array.from({ length: data.byteLength / BYTES }, (_, photo) => {
+    const [x, y, label] = [0, 2, 4].map((offset) => data.getUint16(photo * BYTES + offset, true));
+    return { x: x / 65535, y: y / 65535, label, doubtful: Boolean(data.getUint8(photo * BYTES + 6) & 1) };
   });
-  last = state.revision;
-  return reply.headers.get("x-map");
+  drawnRevision = state.revision;
+  return points;
 }
 
-/** Open the view. */
-export function load() {
-  guarded(async () => {
-    const kind = points.length && last === state.revision ? null : await fetchPoints();
-    [picked, looked, lasso, hot] = [new Set(), new Set(), [], null];
-    find("view").replaceChildren(...body(kind));
-    find("side").hidden = false;
-    find("confirm").hidden = true;
-    find("none").hidden = find("unsure").hidden = false;
-    find("unsure").querySelector("span").textContent = "Cannot tell";
-    showLikely([]);
-    fit();
-    find("over").focus({ preventScroll: true });
-  });
-}
-
-function body(kind) {
-  const rough = kind === "pca" ? " A rough map: install latte with its extra “review” for a better one." : "";
-  const over = made("canvas", { id: "over", tabIndex: 0, role: "application", "aria-label": `Map of ${counted(points.length, "photo")}. Arrow keys walk, space selects, plus adds neighbours.` });
-  listen(over);
-  const pins = button("Photos", "", () => {
-    pinned = !pinned;
-    pins.textContent = pinned ? "Dots" : "Photos";
-    paint();
-  });
-  const [closer, farther] = [["+", "Zoom in", 1.5], ["−", "Zoom out", 1 / 1.5]].map(([text, label, by]) => Object.assign(button(text, "", () => zoom(by)), { ariaLabel: label }));
-  return [made("div", { className: "asking" }, made("h1", {}, "Map of your photos"), made("p", {}, `Photos that look alike lie close together. Draw around some to name them.${rough}`)),
-    made("div", { id: "map" }, made("canvas", { id: "dots" }), over,
-      made("p", { className: "key" }, made("span", { className: "dot" }), "sure", made("span", { className: "dot hollow" }), "doubtful"),
-      made("div", { className: "tools" }, farther, closer, pins),
-      made("p", { className: "unseen", id: "walked", role: "status" }), made("div", { id: "peek", hidden: true }), made("div", { id: "tray", hidden: true }))];
-}
+export const load = () => guarded(async () => {
+  showFor("map");
+  showLikely([]);
+  await readPoints();
+  fit();
+  pick([]);
+  over.focus({ preventScroll: true });
+});
 
 // Places on the screen
 
-const onScreen = ({ x, y }) => [MARGIN + x * (size[0] - 2 * MARGIN), MARGIN + y * (size[1] - 2 * MARGIN)].map((value, axis) => value * eye.zoom + (axis ? eye.y : eye.x));
-
-function zoom(by, [x, y] = size.map((side) => side / 2)) {
-  const next = Math.min(40, Math.max(1, eye.zoom * by));
-  const ratio = next / eye.zoom;
-  look(next, x - (x - eye.x) * ratio, y - (y - eye.y) * ratio);
-}
+const onScreen = ({ x, y }) => [
+  eye.x + eye.zoom * (MARGIN + x * (size[0] - 2 * MARGIN)),
+  eye.y + eye.zoom * (MARGIN + y * (size[1] - 2 * MARGIN)),
+];
 
 /** Move the eye, but never beyond the map's edge. */
-function look(next, x, y) {
-  const within = (value, side) => Math.min(0, Math.max(side * (1 - next), value));
-  eye = { zoom: next, x: within(x, size[0]), y: within(y, size[1]) };
+function look(zoom, x, y) {
+  const within = (value, side) => Math.min(0, Math.max(side * (1 - zoom), value));
+  eye = { zoom, x: within(x, size[0]), y: within(y, size[1]) };
   lasso = [];
   paint();
 }
 
-function nearest([x, y]) {
-  let [best, least] = [-1, NEAR];
-  points.forEach((point, at) => {
-    const [px, py] = onScreen(point);
-    const distance = Math.hypot(px - x, py - y);
-    if (distance < least) [best, least] = [at, distance];
-  });
+const move = ([x, y], [u, v]) => look(eye.zoom, eye.x + u - x, eye.y + v - y);
+
+function zoom(by, [x, y] = cursor < 0 ? size.map((side) => side / 2) : onScreen(points[cursor])) {
+  const next = Math.min(40, Math.max(1, eye.zoom * by));
+  look(next, x - (x - eye.x) * next / eye.zoom, y - (y - eye.y) * next / eye.zoom);
+}
+
+/** Return the index of the least value below `limit`, or -1. */
+function least(values, limit) {
+  let best = -1;
+  values.forEach((value, at) => { if (value < (best < 0 ? limit : values[best])) best = at; });
   return best;
 }
 
-function isInside([x, y], outline) {
-  return outline.reduce((inside, [ax, ay], at) => {
-    const [bx, by] = outline[(at + 1) % outline.length];
-    return ay > y !== by > y && x < (bx - ax) * (y - ay) / (by - ay) + ax ? !inside : inside;
-  }, false);
-}
+const apart = ([x, y], [u, v]) => Math.hypot(x - u, y - v);
+
+const nearest = (place) => least(points.map((point) => apart(onScreen(point), place)), NEAR);
+
+const isInside = ([x, y], outline) => outline.reduce((inside, [ax, ay], at) => {
+  const [bx, by] = outline[(at + 1) % outline.length];
+  return ay > y !== by > y && x < (bx - ax) * (y - ay) / (by - ay) + ax ? !inside : inside;
+}, false);
 
 // Pointer: draw around dots; shift, the middle button or two fingers move the map
 
-function listen(canvas) {
-  const at = (event) => [event.offsetX, event.offsetY];
-  canvas.onpointerdown = (event) => {
-    pointers.set(event.pointerId, at(event));
-    canvas.setPointerCapture(event.pointerId);
-    lasso = [at(event)];
-  };
-  canvas.onpointermove = (event) => {
-    const before = pointers.get(event.pointerId);
-    if (!before) return peek(nearest(at(event)));
-    const old = [...pointers.values()];
-    pointers.set(event.pointerId, at(event));
-    if (event.shiftKey || event.buttons === 4) look(eye.zoom, eye.x + at(event)[0] - before[0], eye.y + at(event)[1] - before[1]);
-    else if (pointers.size > 1) pinch(old, [...pointers.values()]);
-    else if (lasso.length) lasso.push(at(event));
-    return paint();
-  };
-  canvas.onpointerup = canvas.onpointercancel = (event) => {
-    pointers.delete(event.pointerId);
-    if (lasso.length > 2) pick(new Set(points.keys().filter((photo) => isInside(onScreen(points[photo]), lasso))));
-    else if (lasso.length) toggle(nearest(at(event)));
-  };
-  canvas.onpointerleave = () => peek(-1);
-  canvas.onwheel = (event) => {
-    event.preventDefault();
-    zoom(Math.exp(-event.deltaY / 400), at(event));
-  };
-}
+const placeOf = (event) => [event.offsetX, event.offsetY];
 
-function pinch([a, b], [c, d]) {
-  const middle = ([x, y], [u, v]) => [(x + u) / 2, (y + v) / 2];
-  const apart = ([x, y], [u, v]) => Math.hypot(x - u, y - v);
-  const [before, now] = [middle(a, b), middle(c, d)];
-  look(eye.zoom, eye.x + now[0] - before[0], eye.y + now[1] - before[1]);
-  zoom(apart(c, d) / Math.max(1, apart(a, b)), now);
-}
+over.onpointerdown = (event) => {
+  over.setPointerCapture(event.pointerId);
+  fingers.set(event.pointerId, placeOf(event));
+  lasso = [placeOf(event)];
+};
+over.onpointermove = (event) => {
+  const [before, now] = [fingers.get(event.pointerId), placeOf(event)];
+  if (!before) return peek(nearest(now));
+  const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
+  fingers.set(event.pointerId, now);
+  if (event.shiftKey || event.buttons === 4) move(before, now);
+  else if (other) zoom(apart(now, other) / Math.max(1, apart(before, other)), other);
+  else if (lasso.length) lasso.push(now);
+  return paint();
+};
+over.onpointerup = over.onpointercancel = (event) => {
+  fingers.delete(event.pointerId);
+  const near = nearest(placeOf(event));
+  if (lasso.length > 2) pick([...points.keys()].filter((photo) => isInside(onScreen(points[photo]), lasso)));
+  else if (lasso.length) toggle(near);
+};
+over.onpointerleave = () => peek(-1);
+over.onwheel = (event) => {
+  event.preventDefault();
+  zoom(Math.exp(-event.deltaY / 400), placeOf(event));
+};
 
+/** Show the photo of a dot beside it. */
 function peek(photo) {
-  const element = find("peek");
-  element.hidden = photo < 0;
+  find("peek").hidden = photo < 0;
   if (photo < 0) return;
+  const [image, text] = find("peek").children;
   const { label, doubtful } = points[photo];
-  if (element.dataset.photo !== `${photo} ${label}`) {
-    element.replaceChildren(picture(photo), made("span", {}, made("i", { className: `dot k${hue(label)}${doubtful ? " hollow" : ""}` }), state.classes[label]));
-    element.dataset.photo = `${photo} ${label}`;
-  }
+  if (image.dataset.photo !== `${photo}`) image.src = `thumb/${photo}`;
+  image.dataset.photo = photo;
+  text.firstElementChild.className = `dot ${hue(label)} ${doubtful ? "hollow" : ""}`;
+  text.lastElementChild.textContent = state.classes[label];
   const [x, y] = onScreen(points[photo]);
-  element.style.left = `${Math.min(x + 14, size[0] - 150)}px`;
-  element.style.top = `${y > 160 ? y - 150 : y + 14}px`;
+  find("peek").style.left = `${Math.min(x + 14, size[0] - 150)}px`;
+  find("peek").style.top = `${y > 160 ? y - 150 : y + 14}px`;
 }
 
 // The selection
 
-function toggle(photo) {
-  if (photo < 0) return pick(new Set());
-  const next = new Set(picked);
-  if (!next.delete(photo)) next.add(photo);
-  return pick(next, false);
-}
+const toggle = (photo) => pick(photo < 0 ? [] : picked.has(photo) ? [...picked].filter((one) => one !== photo) : [...picked, photo]);
 
-function pick(next, forgets = true) {
-  picked = next;
-  if (forgets || !next.size) looked = new Set();
-  if (!next.size || lasso.length < 3) lasso = [];
-  tray();
+function pick(photos) {
+  picked = new Set(photos);
+  if (!picked.size || lasso.length < 3) lasso = [];
+  const few = photos.filter((_, at) => at % Math.ceil(photos.length / 7) === 0);
+  looked = new Set([...looked, ...few].filter((photo) => picked.has(photo)));
+  find("tray").hidden = !picked.size;
+  find("picked").textContent = `${counted(picked.size, "photo")} selected`;
+  find("picked-doubtful").textContent = `${photos.filter((photo) => points[photo].doubtful).length} doubtful.`;
+  find("few").replaceChildren(...few.map(picture));
   paint();
 }
 
-function tray() {
-  const few = [...picked].filter((_, at) => at % Math.ceil(picked.size / 7) === 0);
-  const doubtful = [...picked].filter((photo) => points[photo].doubtful).length;
-  for (const photo of few) looked.add(photo);
-  find("tray").hidden = !picked.size;
-  find("tray").replaceChildren(made("p", { role: "status" }, made("b", {}, `${counted(picked.size, "photo")} selected`), made("br"), `${doubtful} doubtful.`, made("span", { className: "wide" }, " Press a class to name them.")),
-    made("span", { className: "few" }, few.map((photo) => picture(photo))), button("Look at all", "", lookAtAll),
-    button("Clear", "esc", () => pick(new Set()), "button plain"));
-}
-
-function lookAtAll() {
+find("look").onclick = () => {
   looked = new Set(picked);
-  open(`${counted(picked.size, "photo")} selected`, "all", made("div", { className: "strip" }, [...picked].map((photo) => made("img", { src: `thumb/${photo}`, alt: "", loading: "lazy" }))));
-}
+  find("all-title").textContent = find("picked").textContent;
+  find("all-photos").replaceChildren(...[...picked].map(picture));
+  find("all").showModal();
+};
 
 /** Name the selected photos. Those whose picture was never on the screen teach, but do not measure. */
 export function answer(kind, label = null) {
   if (!picked.size) return;
   const marks = [...picked].map((photo) => ({ photo, kind, ...(label === null ? {} : { class: label }) }));
   guarded(async () => {
-    const reply = await asked("answer", { question: null, view: "map", marks, seen: [...looked].filter((photo) => picked.has(photo)) });
-    accept(reply.state);
-    say(`${counted(marks.length, "photo")} ${kind === "class" ? `named ${state.classes[label]}.` : "noted."}`);
-    for (const { photo } of marks) Object.assign(points[photo], { answered: true, doubtful: false, ...(label === null ? {} : { label }) });
-    pick(new Set());
-    find("over").focus({ preventScroll: true });
+    const { state: next } = await asked("answer", { question: null, view: "map", marks, seen: [...looked] });
+    if (label !== null) for (const photo of picked) Object.assign(points[photo], { label, doubtful: false });
+    pick([]);
+    say(`${counted(marks.length, "photo")} ${kind === "class" ? `named ${state.classes[label]}` : "noted"}.`);
+    accept(next);
+    over.focus({ preventScroll: true });
   });
 }
 
 /** Light the dots of a class that the pointer is on. */
 export function point(label) {
   hot = label;
-  if (isOpen()) paint();
+  paint();
 }
 
-/** Handle a key of the map; return whether there is one. */
+// Keys
+
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS = {
+  " ": () => { if (cursor >= 0) toggle(cursor); },
+  "+": () => { if (cursor >= 0) pick([...picked, ...neighbours(10)]); },
+  Escape: () => pick([]),
+  "<": () => zoom(1 / 1.5),
+  ">": () => zoom(1.5),
+};
+
+/** Handle a key of the map; return whether it has a meaning here. */
 export function pressed(key) {
-  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-  if (way) walk(...way);
-  else if (key === " ") toggle(cursor);
-  else if (key === "+" && cursor >= 0) pick(new Set([...picked, ...neighbours()]), false);
-  else if (key === "Escape") pick(new Set());
-  else if (key === ">" || key === "<") zoom(key === ">" ? 1.5 : 1 / 1.5, cursor >= 0 ? onScreen(points[cursor]) : undefined);
+  if (WAYS[key]) walk(...WAYS[key]);
+  else if (KEYS[key]) KEYS[key]();
   else return false;
-  tellWalked();
+  if (cursor < 0) return true;
+  const { label, doubtful } = points[cursor];
+  find("walked").textContent = [state.classes[label], doubtful && "doubtful", picked.has(cursor) && "selected"].filter(Boolean).join(", ");
+  peek(cursor);
   paint();
   return true;
 }
 
 function walk(right, down) {
   const from = points[cursor] ?? { x: 0.5, y: 0.5 };
-  let [best, least] = [cursor, Infinity];
-  points.forEach(({ x, y }, at) => {
+  const next = least(points.map(({ x, y }, photo) => {
     const ahead = (x - from.x) * right + (y - from.y) * down;
-    const aside = Math.abs((x - from.x) * down) + Math.abs((y - from.y) * right);
-    if (at !== cursor && ahead > 0.001 && ahead + 2 * aside < least) [best, least] = [at, ahead + 2 * aside];
-  });
-  cursor = best;
-  const [x, y] = onScreen(points[cursor]);
-  if (x < 0 || y < 0 || x > size[0] || y > size[1]) look(eye.zoom, eye.x + size[0] / 2 - x, eye.y + size[1] / 2 - y);
+    return photo === cursor || ahead < 0.001 ? Infinity : ahead + 2 * Math.abs((x - from.x) * down + (y - from.y) * right);
+  }), Infinity);
+  if (next >= 0) cursor = next;
+  const [x, y] = onScreen(points[cursor] ?? from);
+  if (x < 0 || y < 0 || x > size[0] || y > size[1]) move([x, y], size.map((side) => side / 2));
 }
 
-function neighbours() {
-  const from = points[cursor];
-  const far = (photo) => Math.hypot(points[photo].x - from.x, points[photo].y - from.y);
-  return [...points.keys()].filter((photo) => !picked.has(photo)).sort((a, b) => far(a) - far(b)).slice(0, NEIGHBOURS);
-}
-
-function tellWalked() {
-  if (cursor < 0) return;
-  const { label, doubtful } = points[cursor];
-  find("walked").textContent = [state.classes[label], doubtful && "doubtful", picked.has(cursor) && "selected"].filter(Boolean).join(", ");
-  peek(cursor);
+function neighbours(count) {
+  const far = (photo) => Math.hypot(points[photo].x - points[cursor].x, points[photo].y - points[cursor].y);
+  return [...points.keys()].filter((photo) => !picked.has(photo)).sort((a, b) => far(a) - far(b)).slice(0, count);
 }
 
 // Drawing: dots on one canvas, what moves above them on another
@@ -265,105 +221,82 @@ function fit() {
   if (!isOpen()) return;
   size = [find("map").clientWidth, find("map").clientHeight];
   const style = getComputedStyle(document.documentElement);
-  colours = Object.fromEntries(["surface", "ink", "focus", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "kx"].map((name) => [name, style.getPropertyValue(`--${name}`)]));
-  sprites = new Map();
-  for (const id of ["dots", "over"]) {
-    Object.assign(find(id), { width: size[0] * devicePixelRatio, height: size[1] * devicePixelRatio });
-    layer(id).scale(devicePixelRatio, devicePixelRatio);
+  colours = Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`)]));
+  sprites.clear();
+  for (const canvas of [dots, over]) {
+    [canvas.width, canvas.height] = size.map((side) => side * devicePixelRatio);
+    canvas.getContext("2d").scale(devicePixelRatio, devicePixelRatio);
   }
   look(eye.zoom, eye.x, eye.y);
 }
 
 function paint() {
-  if (frame || !isOpen()) return;
-  frame = requestAnimationFrame(() => {
+  frame ||= requestAnimationFrame(() => {
     frame = 0;
     if (!isOpen()) return;
-    paintDots();
-    paintOver();
+    paintDots(dots.getContext("2d"));
+    paintNames(dots.getContext("2d"));
+    paintOver(over.getContext("2d"));
   });
 }
 
-const SPRITE = 7; // half a dot's picture, in pixels
-
-function sprite(point, isPicked) {
-  const name = `${hue(point.label)} ${point.doubtful} ${isPicked}`;
-  if (!sprites.has(name)) sprites.set(name, drawSprite(colours[`k${hue(point.label)}`], point.doubtful, isPicked ? 5 : points.length > 3000 ? 2.5 : 4));
+function sprite({ label, doubtful }, isPicked) {
+  const name = `${hue(label)} ${doubtful} ${isPicked}`;
+  if (!sprites.has(name)) sprites.set(name, drawSprite(colours[hue(label)], doubtful, isPicked ? 5 : points.length > 3000 ? 2.5 : 4));
   return sprites.get(name);
 }
 
 function drawSprite(colour, isHollow, radius) {
-  const canvas = made("canvas", { width: 2 * SPRITE * devicePixelRatio, height: 2 * SPRITE * devicePixelRatio });
+  const [canvas, side] = [document.createElement("canvas"), 2 * SPRITE * devicePixelRatio];
+  Object.assign(canvas, { width: side, height: side });
   const pen = canvas.getContext("2d");
+  const [fillStyle, strokeStyle, lineWidth] = isHollow ? [colours.surface, colour, 1.8] : [colour, colours.surface, 1];
   pen.scale(devicePixelRatio, devicePixelRatio);
+  Object.assign(pen, { fillStyle, strokeStyle, lineWidth });
   pen.arc(SPRITE, SPRITE, radius, 0, 7);
-  Object.assign(pen, isHollow ? { fillStyle: colours.surface, strokeStyle: colour, lineWidth: 1.8 } : { fillStyle: colour, strokeStyle: colours.surface, lineWidth: 1 });
   pen.fill();
   pen.stroke();
   return canvas;
 }
 
-function paintDots() {
-  const pen = layer("dots");
+function paintDots(pen) {
   pen.clearRect(0, 0, ...size);
-  const isDim = (point, photo) => (hot !== null ? point.label !== hot : picked.size > 0 && !picked.has(photo));
+  const isDim = points.map(({ label }, photo) => (hot !== null ? label !== hot : picked.size > 0 && !picked.has(photo)));
   for (const dim of [true, false]) {
     pen.globalAlpha = dim ? 0.28 : 1;
-    points.forEach((point, photo) => {
-      if (isDim(point, photo) !== dim) return;
-      const [x, y] = onScreen(point);
-      if (x > -SPRITE && y > -SPRITE && x < size[0] + SPRITE && y < size[1] + SPRITE) pen.drawImage(sprite(point, picked.has(photo)), x - SPRITE, y - SPRITE, 2 * SPRITE, 2 * SPRITE);
+    points.forEach((dot, photo) => {
+      const [x, y] = onScreen(dot);
+      if (isDim[photo] !== dim || x < 0 || y < 0 || x > size[0] || y > size[1]) return;
+      pen.drawImage(sprite(dot, picked.has(photo)), x - SPRITE, y - SPRITE, 2 * SPRITE, 2 * SPRITE);
     });
   }
-  pen.globalAlpha = 1;
-  if (pinned) paintPins(pen);
-  else paintNames(pen);
 }
 
+/** Write the names of the seven largest classes where most of their photos are. */
 function paintNames(pen) {
-  const largest = [...state.counts.keys()].sort((a, b) => state.counts[b] - state.counts[a]).slice(0, LABELS);
-  Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", lineJoin: "round", lineWidth: 5, strokeStyle: colours.surface, fillStyle: colours.ink });
-  for (const label of largest) {
-    const own = points.filter((point) => point.label === label && !point.doubtful);
+  const { surface: strokeStyle, ink: fillStyle } = colours;
+  Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", lineJoin: "round", lineWidth: 5, strokeStyle, fillStyle });
+  for (const label of bySize().slice(0, 7)) {
+    const own = points.filter((dot) => dot.label === label && !dot.doubtful);
     if (!own.length) continue;
-    const middle = (axis) => own.map((point) => point[axis]).sort((a, b) => a - b)[own.length >> 1];
+    const middle = (axis) => own.map((dot) => dot[axis]).sort((a, b) => a - b)[own.length >> 1];
     const place = onScreen({ x: middle("x"), y: middle("y") });
     pen.strokeText(state.classes[label], ...place);
     pen.fillText(state.classes[label], ...place);
   }
 }
 
-function paintPins(pen) {
-  const put = [];
-  points.forEach((point, photo) => {
-    const [x, y] = onScreen(point);
-    if (x < 0 || y < 0 || x > size[0] || y > size[1] || put.some(([a, b]) => Math.hypot(a - x, b - y) < PINS)) return;
-    put.push([x, y]);
-    if (!images.has(photo)) images.set(photo, made("img", { onload: paint, src: `thumb/${photo}` }));
-    const image = images.get(photo);
-    if (!image.complete || !image.naturalWidth) return;
-    const side = Math.min(image.naturalWidth, image.naturalHeight);
-    pen.drawImage(image, (image.naturalWidth - side) / 2, (image.naturalHeight - side) / 2, side, side, x - 20, y - 20, 40, 40);
-    Object.assign(pen, { strokeStyle: colours[`k${hue(point.label)}`], lineWidth: 2.5 });
-    pen.strokeRect(x - 20, y - 20, 40, 40);
-  });
-}
-
-function paintOver() {
-  const pen = layer("over");
+function paintOver(pen) {
   pen.clearRect(0, 0, ...size);
-  if (lasso.length > 2) {
-    pen.beginPath();
-    for (const place of lasso) pen.lineTo(...place);
-    pen.closePath();
-    Object.assign(pen, { globalAlpha: 0.08, fillStyle: colours.ink, strokeStyle: colours.ink, lineWidth: 1.5 });
-    pen.fill();
-    pen.globalAlpha = 1;
-    pen.setLineDash([4, 4]);
-    pen.stroke();
-    pen.setLineDash([]);
-  }
+  pen.beginPath();
+  for (const place of lasso) pen.lineTo(...place);
+  pen.closePath();
+  Object.assign(pen, { fillStyle: `color-mix(in srgb, ${colours.ink} 8%, transparent)`, strokeStyle: colours.ink, lineWidth: 1.5 });
+  pen.setLineDash([4, 4]);
+  pen.fill();
+  pen.stroke();
   if (cursor < 0) return;
+  pen.setLineDash([]);
   pen.beginPath();
   pen.arc(...onScreen(points[cursor]), 9, 0, 7);
   Object.assign(pen, { strokeStyle: colours.focus, lineWidth: 2.5 });
@@ -373,9 +306,9 @@ function paintOver() {
 addEventListener("resize", fit);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", fit);
 
-// New labels colour the dots; places stay.
+// New labels colour the dots; their places stay.
 onState(async () => {
-  if (!isOpen() || last === state.revision) return;
-  await fetchPoints().catch(() => {});
+  if (!isOpen() || drawnRevision === state.revision) return;
+  await readPoints().catch(() => {}); // the next state tries again
   paint();
 });

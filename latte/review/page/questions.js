@@ -1,207 +1,166 @@
 // The views that ask: Name groups, Measure, Doubtful. They show one question, and save its answer.
 
-import { button, counted, find, made, percent, picture } from "./dom.js";
+import { counted, find, made, picture, showFor } from "./dom.js";
 import { hue, showLikely } from "./classes.js";
-import { go, open, say, VIEWS } from "./head.js";
+import { say } from "./head.js";
 import { accept, asked, guarded, onState, state } from "./server.js";
 
-export const TILE_KEYS = "abcdefghijkl";
-const RANDOM = 20; // random photos from which the estimate rests on them alone
+const KEYS = "abcdefghijkl";
 
-let view = "groups";
+let view = "";
 let question = null;
-let showing = false; // one of these views is on the screen
+let kind = ""; // view of the question, or "named-class"
 let tiles = [];
-
-const ASKS = {
-  groups: { title: () => "What do these photos show?", hint: "Press a letter to leave a photo out, then the key of a class.", touch: "Tap a photo to leave it out, then tap its class." },
-  measure: { title: () => "What does this photo show?", hint: "A random photo. Its label is hidden, so that your answer is fair." },
-  doubtful: { title: () => "Which labels are wrong?", hint: "The least sure first. Press the letters of wrong ones, then their class.", touch: "The least sure first. Tap wrong ones, then their class." },
-  "named-class": { title: () => `Do you see ${state.classes[question.class]} here?`, hint: "Press the letters of the photos that show it.", touch: "Tap the photos that show it." },
-};
-const ENDS = {
-  groups: ["All groups are named.", "Single photos teach on: the least sure first, or random ones that measure."],
-  measure: ["Every random photo is answered.", "The number above rests on them alone."],
-  doubtful: ["No label is in doubt.", "Measure tells how many labels are right."],
-};
+let enlarged = 0;
 
 // Show
 
-const kind = () => (question.kind === "named-class" ? "named-class" : view);
-
 /** Show the next question of a view. */
-export function load(name, focus = true) {
-  guarded(async () => {
-    const next = await asked(`question?view=${name}`);
-    show(name, next, focus);
-  });
+export function load(name, focuses = true) {
+  guarded(async () => show(name, await asked(`question?view=${name}`), focuses));
 }
 
-export function leave() {
-  showing = false;
-  question = null;
-  tiles = [];
-}
+/** Forget the question, because another view is shown. */
+export const leave = () => { [view, question, tiles] = ["", null, []]; };
 
-function show(name, next, focus = true) {
-  view = name;
-  question = next.question;
-  showing = true;
-  tiles = question ? question.photos.map(tile) : [];
-  find("view").replaceChildren(...(question ? body() : end()));
-  find("side").hidden = !question;
-  find("confirm").hidden = !["doubtful", "named-class"].includes(question && kind());
-  find("none").hidden = find("unsure").hidden = question?.kind === "named-class";
-  find("unsure").querySelector("span").textContent = view === "groups" ? "Mixed" : "Cannot tell";
+function show(name, next, focuses = true) {
+  [view, question] = [name, next.question];
+  kind = question?.kind === "named-class" ? "named-class" : view;
+  showFor(question ? kind : `end-${view}`);
+  const figures = question?.photos.map(figure) ?? [];
+  tiles = figures.map((one) => one.firstElementChild);
+  find("tiles").className = kind;
+  find("tiles").replaceChildren(...figures);
+  find("class-asked").textContent = state.classes[question?.class] ?? "";
   showLikely(question?.likely ?? []);
-  labelConfirm();
-  if (focus) focusFirst();
-  preload(next.ahead ?? []);
+  showState();
+  if (focuses) focusFirst();
+  for (const photo of next.ahead ?? []) new Image().src = `${view === "measure" ? "image" : "thumb"}/${photo}`;
 }
 
-function body() {
-  const { title, hint, touch = hint } = ASKS[kind()];
-  const skipping = button("Skip", "", skip, "link skip");
-  const head = made("div", { className: "asking" }, made("h1", {}, question.text ?? title()), skipping, made("p", { className: "keys" }, hint), made("p", { className: "touch" }, touch));
-  const sheet = made("div", { className: `tiles ${kind()}` }, tiles);
-  if (view === "measure") sheet.className = "single";
-  return [head, sheet, ...(view === "measure" ? [tally()] : []), acts()];
+export function focusFirst() {
+  const first = tiles.find((tile) => !tile.disabled) ?? document.querySelector("main h1[tabindex]:not([hidden])");
+  first?.focus({ preventScroll: true });
 }
 
-function acts() {
-  const left = view === "doubtful" && state.doubtful !== undefined ? [made("span", { className: "fine" }, `${state.doubtful} doubtful of ${state.photos}`)] : [];
-  return made("div", { className: "acts" }, button("Enlarge", "z", () => enlarge(), "button plain"), button("Skip", "s", skip, "button plain"), ...left);
+/** Show what depends on the state and on the marks. */
+function showState() {
+  const { measured, measureFrozen, doubtful, photos } = state;
+  find("doubtful").textContent = doubtful === undefined ? "" : `${doubtful} doubtful of ${photos}`;
+  if (measured) {
+    const pips = Array.from({ length: Math.min(measured.answers, 60) }, (_, at) => made("i", { className: at < measured.right ? "" : "wrong" }));
+    find("pips").replaceChildren(...pips);
+    find("right").textContent = measured.answers ? `${measured.right} of ${measured.answers} random photos had the right label.` : "";
+    const then = measured.needed ? `${measured.needed} more, and the number above rests on these alone.` : "The number above rests on these alone.";
+    find("then").textContent = then + (measureFrozen ? " They teach once you leave this view." : "");
+  }
+  const some = marked("chosen").length;
+  const shows = some ? `${counted(some, "photo")} show${some === 1 ? "s" : ""} it` : "None of them";
+  const others = marked("chosen", "saved").length ? "All other labels are right" : "All labels are right";
+  find("confirm").firstElementChild.textContent = kind === "named-class" ? shows : others;
+  find("confirm").disabled = kind !== "named-class" && some > 0;
 }
 
-function end() {
-  const [title, text] = ENDS[view];
-  const others = VIEWS.filter((other) => other.name in ENDS && other.name !== view && !(other.name === "groups" && !state.groupsLeft));
-  return [made("div", { className: "end" }, made("h1", {}, title), made("p", {}, text),
-    made("div", { className: "acts" }, others.map((other) => button(other.title, other.key, () => go(other.name))),
-      button("Finish", "x", () => go("finish"), "button primary")))];
-}
+// A view that had nothing left asks again once the model has learnt.
+onState(() => {
+  if (!view) return;
+  if (question) showState();
+  else load(view, false);
+});
 
-function tally() {
-  const { answers, right, needed } = state.measured ?? { answers: 0, right: 0, needed: RANDOM };
-  const pips = Array.from({ length: Math.min(answers, 60) }, (_, at) => made("i", { className: at < right ? "" : "wrong" }));
-  const frozen = state.measureFrozen ? " These answers teach once you leave this view." : "";
-  const then = needed ? `${needed} more, and the number above rests on these alone.` : "The number above rests on these alone.";
-  return made("div", { className: "tally" }, made("span", { className: "pips", ariaHidden: "true" }, pips),
-    ...(answers ? [made("span", {}, made("b", {}, `${right} of ${answers}`), " random photos had the right label.")] : []), made("span", {}, then + frozen));
-}
+// Tiles and their marks: "" counts, "out" is left out, "own" waits for a class of its own, "named" has one,
+// "chosen" is wrong or shows the class asked for, "saved" is answered, "gone" has no picture
 
-function tile(photo, at) {
-  const image = picture(photo.index);
-  if (view === "measure") image.src = `image/${photo.index}`;
-  const element = made("button", { type: "button", className: "tile", onclick: () => press(element, false) }, image);
-  Object.assign(element.dataset, { photo: photo.index, mark: "" });
-  const many = view !== "measure";
-  if (many) element.append(made("kbd", {}, TILE_KEYS[at]));
-  element.append(made("span", { className: "told" }), ...tags(photo));
-  image.addEventListener("error", () => { mark(element, "gone"); skipGone(); });
-  element.photo = photo;
-  element.letter = many ? ` ${TILE_KEYS[at]}` : "";
-  name(element);
-  return view === "doubtful" && question.kind === "sheet" ? made("figure", {}, element, caption(photo)) : element;
-}
+const TOLD = { out: "left out", own: "which class?", saved: "saved", gone: "cannot be shown" };
 
-function tags({ doubtful, others }) {
-  const hollow = made("span", { className: "dot hollow" });
-  const series = others ? [made("span", { className: "tag more", title: "photos of the same series" }, `+ ${others}`)] : [];
-  return view === "groups" && doubtful ? [...series, made("span", { className: "tag" }, hollow, made("span", {}, "doubtful"))] : series;
+function figure(photo, at) {
+  const image = Object.assign(picture(photo.index), view === "measure" ? { src: `image/${photo.index}` } : {}, { loading: "eager" });
+  const tile = made("button", { type: "button", className: "tile", onclick: () => press(tile, false) }, image, made("span", { className: "told" }));
+  Object.assign(tile, { photo, letter: view === "measure" ? "" : KEYS[at] });
+  tile.dataset.photo = photo.index;
+  if (tile.letter) tile.append(made("kbd", {}, tile.letter));
+  if (photo.others) tile.append(made("span", { className: "tag series", title: "photos of the same series" }, `+ ${photo.others}`));
+  if (kind === "groups" && photo.doubtful) tile.append(made("span", { className: "tag" }, made("i", { className: "dot hollow" }), made("span", {}, "doubtful")));
+  tile.oncontextmenu = (event) => { // a long touch
+    event.preventDefault();
+    enlarge(tile);
+  };
+  image.addEventListener("error", () => { if (tiles.includes(tile)) lose(tile); });
+  mark(tile, "");
+  return made("figure", {}, tile, kind === "doubtful" ? caption(photo) : "");
 }
 
 function caption({ label, confidence }) {
-  return made("figcaption", {}, made("span", { className: `dot hollow k${hue(label)}` }), made("span", { className: "label", title: state.classes[label] }, state.classes[label]),
-    ...(confidence === undefined ? [] : [made("span", { className: "sure" }, `${percent(100 * confidence)} % sure`)]));
+  const sure = confidence === undefined ? "" : made("span", { className: "sure" }, `${Math.round(100 * confidence)} % sure`);
+  const name = state.classes[label];
+  return made("figcaption", {}, made("i", { className: `dot hollow ${hue(label)}` }), made("span", { className: "label", title: name }, name), sure);
 }
 
-const buttons = () => tiles.map((element) => (element.matches("button") ? element : element.firstElementChild));
-const marked = (...marks) => buttons().filter((element) => marks.includes(element.dataset.mark));
+const marked = (...marks) => tiles.filter((tile) => marks.includes(tile.dataset.mark));
 
-export const focusFirst = () => (buttons().find((element) => !element.disabled) ?? find("view").querySelector("button"))?.focus({ preventScroll: true });
-
-function preload(photos) {
-  for (const photo of photos) new Image().src = `${view === "measure" ? "image" : "thumb"}/${photo}`;
+/** Mark a tile, and give it its short name for readers of the screen. */
+function mark(tile, value, label = null) {
+  tile.dataset.mark = value;
+  tile.disabled = value === "saved" || value === "gone";
+  tile.label = label;
+  const told = label === null ? TOLD[value] : state.classes[label];
+  tile.querySelector(".told").textContent = told ?? "";
+  const { photo, letter } = tile;
+  const labelled = photo.label === undefined ? "" : `labelled ${state.classes[photo.label]}`;
+  const parts = [`Photo ${letter}`.trim(), photo.doubtful && "doubtful", labelled, told ?? value];
+  tile.ariaLabel = parts.filter(Boolean).join(", ");
+  if (view !== "measure") tile.ariaPressed = String(value !== "");
+  showState();
 }
 
-// Marks: "" counts, "out" is left out, "own" waits for a class of its own, "named" has one,
-// "chosen" is wrong or shows the class asked for, "saved" is answered, "gone" has no picture.
-
-const SAID = { out: "left out", own: "which class?", saved: "saved", gone: "cannot be shown" };
-
-function mark(element, value, label = null) {
-  element.dataset.mark = value;
-  element.label = label;
-  element.disabled = value === "saved" || value === "gone";
-  element.querySelector(".told").textContent = label !== null ? state.classes[label] : SAID[value] ?? "";
-  name(element);
-  labelConfirm();
+/** A question without a picture left is skipped. */
+function lose(tile) {
+  mark(tile, "gone");
+  if (marked("gone").length === tiles.length) skip();
 }
 
-/** Give a tile its short name, for readers of the screen. */
-function name(element) {
-  const { photo, letter } = element;
-  const is = element.dataset.mark;
-  const told = element.querySelector(".told").textContent;
-  const parts = [`Photo${letter}`, photo.doubtful && "doubtful", photo.label !== undefined && `labelled ${state.classes[photo.label]}`, is === "chosen" ? "chosen" : told];
-  element.setAttribute("aria-label", parts.filter(Boolean).join(", "));
-  element.setAttribute("aria-pressed", String(is !== ""));
-}
-
-/** Mark a tile; `alone` asks for a class of its own at once. */
-function press(element, alone) {
-  if (view === "measure") return enlarge(element);
-  const is = element.dataset.mark;
-  if (kind() !== "groups") return mark(element, is ? "" : "chosen");
-  for (const other of marked("own")) if (other !== element) mark(other, "out");
-  const steps = { "": "out", out: "own", own: "", named: "" };
-  return mark(element, alone && is !== "own" ? "own" : steps[is]);
+/** Mark a tile, or take its mark back; `alone` asks for a class of its own at once. */
+function press(tile, alone) {
+  if (view === "measure") return enlarge(tile);
+  const is = tile.dataset.mark;
+  if (kind !== "groups") return mark(tile, is ? "" : "chosen");
+  for (const other of marked("own")) if (other !== tile) mark(other, "out");
+  return mark(tile, alone && is !== "own" ? "own" : { "": "out", out: "own", own: "", named: "" }[is]);
 }
 
 /** Press the tile with this letter; its capital gives the photo a class of its own. */
 export function pressTile(key) {
-  const element = buttons()[TILE_KEYS.indexOf(key.toLowerCase())];
-  if (view === "measure" || !element || element.disabled) return;
-  press(element, key !== key.toLowerCase() && kind() === "groups");
-}
-
-function labelConfirm() {
-  if (!question) return;
-  const some = marked("chosen").length;
-  find("confirm").firstElementChild.textContent = kind() === "named-class"
-    ? some ? `${counted(some, "photo")} show${some === 1 ? "s" : ""} it` : "None of them"
-    : marked("chosen", "saved").length ? "All other labels are right" : "All labels are right";
-  find("confirm").disabled = kind() !== "named-class" && some > 0;
+  const tile = tiles.find(({ letter, disabled }) => letter && letter === key.toLowerCase() && !disabled);
+  if (tile) press(tile, kind === "groups" && key !== key.toLowerCase());
 }
 
 // Answers
 
+const toMark = (how, label = null) => (tile) => ({ photo: tile.photo.index, kind: how, ...(label === null ? {} : { class: label }) });
+
 /** Answer the question with a class, or with "none" or "unsure". */
 export function answer(how, label = null) {
-  if (!question) return;
   const [alone] = marked("own");
+  if (!question) return;
   if (alone && how === "class") mark(alone, "named", label);
-  else if (kind() === "doubtful" || kind() === "named-class") correct(how, label);
-  else name_(how, label);
+  else if (kind === "doubtful" || kind === "named-class") correct(how, label);
+  else nameAll(how, label);
 }
 
-const said = (how, label) => ({ class: () => `named ${state.classes[label]}.`, none: () => "kept out of all classes.", unsure: () => "noted: nothing was taught." })[how]();
-
-function name_(how, label) {
-  const own = marked("named").map((element) => toMark(element, "class", element.label));
-  const out = marked("out", "own").map((element) => toMark(element, "unsure"));
-  const rest = marked("").map((element) => toMark(element, how, label));
-  save([...rest, ...own, ...out], `${counted(rest.length, "photo")} ${said(how, label)}`);
+function nameAll(how, label) {
+  const own = marked("named").map((tile) => toMark("class", tile.label)(tile));
+  const rest = marked("").map(toMark(how, label));
+  const done = { class: `named ${state.classes[label]}`, none: "kept out of all classes", unsure: "noted: nothing was taught" }[how];
+  save([...rest, ...own, ...marked("out", "own").map(toMark("unsure"))], `${counted(rest.length, "photo")} ${done}.`);
 }
 
-/** Correct the chosen tiles; they stay where they are until all others are confirmed. */
+/** Correct the chosen tiles; they stay until all others are confirmed. */
 function correct(how, label) {
   const chosen = marked("chosen");
   if (!chosen.length) return;
-  save(chosen.map((element) => toMark(element, how, label)), `${counted(chosen.length, "label")} corrected.`, () => {
-    for (const element of chosen) mark(element, "saved", label);
-    if (marked("").length) focusFirst();
+  save(chosen.map(toMark(how, label)), `${counted(chosen.length, "label")} corrected.`, () => {
+    for (const tile of chosen) mark(tile, "saved", label);
+    focusFirst();
     return marked("").length > 0;
   });
 }
@@ -209,65 +168,49 @@ function correct(how, label) {
 /** Confirm all other labels, or say which photos show the class that was asked for. */
 export function confirm() {
   if (!question || find("confirm").hidden || find("confirm").disabled) return;
-  const shows = kind() === "named-class";
-  const marks = marked(shows ? "chosen" : "").map((element) => toMark(element, "class", shows ? question.class : element.photo.label));
+  const shows = kind === "named-class";
+  const marks = marked(shows ? "chosen" : "").map((tile) => toMark("class", shows ? question.class : tile.photo.label)(tile));
   save(marks, shows ? `${counted(marks.length, "photo")} named ${state.classes[question.class]}.` : `${counted(marks.length, "label")} confirmed.`);
 }
 
 export function skip() {
-  if (question) save([], "Skipped.", undefined, []);
+  if (question) save([], "Skipped.", () => false, []);
 }
-
-/** A question without a picture left is skipped. */
-function skipGone() {
-  if (question && marked("gone").length === tiles.length) skip();
-}
-
-const toMark = (element, how, label = null) => ({ photo: element.photo.index, kind: how, ...(label === null ? {} : { class: label }) });
 
 /** Save marks, and show the next question unless `stays` keeps this one. */
-function save(marks, sentence, stays = () => false, seen = buttons().filter((element) => element.dataset.mark !== "gone").map((element) => element.photo.index)) {
-  const name_ = view;
+function save(marks, done, stays = () => false, seen = tiles.filter((tile) => tile.dataset.mark !== "gone").map((tile) => tile.photo.index)) {
+  const name = view;
   guarded(async () => {
-    const reply = await asked("answer", { question: question.id, view: name_, marks, seen });
+    const reply = await asked("answer", { question: question.id, view: name, marks, seen });
     accept(reply.state);
-    say(sentence);
-    if (!stays()) show(name_, reply.next);
+    say(done);
+    if (!stays()) show(name, reply.next);
   });
 }
 
-/** Undo the last answer, and show its question again; return the name of its view. */
+/** Undo the last answer, and show its question again; `enter` opens its view. */
 export function undo(enter) {
   if (!state.canUndo) return;
   guarded(async () => {
     const reply = await asked("withdraw", {});
     accept(reply.state);
-    say("Undone. The labels are as before that answer.");
+    say("Undone.");
     enter(reply.view);
-    if (reply.view in ENDS) show(reply.view, reply);
+    if (reply.view !== "map") show(reply.view, reply);
   });
 }
 
-// A view that had nothing left asks again once the model has learned.
-onState(() => {
-  if (!showing) return;
-  if (!question) load(view, false);
-  else if (view === "measure") find("view").querySelector(".tally")?.replaceWith(tally());
-});
-
 // Full size
 
-/** Show a photo in full size, with its name; arrows go to the others. */
-export function enlarge(element = document.activeElement) {
+/** Show a photo in full size, with its name. */
+export function enlarge(tile = document.activeElement) {
+  enlarged = Math.max(0, tiles.indexOf(tile));
   if (!question) return;
-  const at = Math.max(0, buttons().indexOf(element));
-  const shown = question.photos[at];
-  const image = made("img", { src: `image/${shown.index}`, alt: `Photo ${at + 1} in full size` });
-  open(shown.name + (shown.others ? ` + ${shown.others} more` : ""), "zoom", image);
-  find("dialog").at = at;
+  const { index, name, others } = tiles[enlarged].photo;
+  find("zoom-title").textContent = name + (others ? ` + ${others} more` : "");
+  find("zoomed").src = `image/${index}`;
+  if (!find("zoom").open) find("zoom").showModal();
 }
 
-export function step(by) {
-  const at = find("dialog").at + by;
-  if (buttons()[at]) enlarge(buttons()[at]);
-}
+/** Show the photo beside the one in full size. */
+export const step = (by) => enlarge(tiles[Math.min(tiles.length - 1, Math.max(0, enlarged + by))]);
