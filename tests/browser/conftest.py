@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.review.session import Review
-from tests.browser.review_page import NAMES
 from tests.helpers.chromium import Page, chromium
-from tests.helpers.reviews import made_up_review
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +15,4 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with chromium(tmp_path_factory.mktemp("profile")) as opened:
         opened.show(1280)
         yield opened
-
-
-@pytest.fixture
-def review(tmp_path: Path) -> Review:
-    return made_up_review(tmp_path, NAMES)
+        opened.visit("about:blank")

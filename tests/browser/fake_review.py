@@ -90,12 +90,14 @@ class FakeReview:
     """Sentence on why the next fit fails."""
     delay: float = 0.05
     """Seconds of a fit."""
+    slow: float = 0.0
+    """Seconds until an answer is saved."""
     picture: Callable[[int, int, int], bytes] = stone
     saved: list[dict[str, Any]] = field(default_factory=list)
     finished: dict[str, Any] | None = None
     revision: int = 0
     asked: int = 0
-    before: list[tuple[int, int]] = field(default_factory=list)
+    before: list[tuple[int, int, int]] = field(default_factory=list)
     listeners: list[asyncio.Queue[bytes | None]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -113,6 +115,8 @@ class FakeReview:
             for true in self.true
         ]
         self.answered = PATH[self.step][0]
+        self.named = self.step
+        self.learning = False
 
     # State
 
@@ -141,7 +145,7 @@ class FakeReview:
             "classes": self.names,
             "revision": self.revision,
             "answered": self.answered,
-            "groupsLeft": max(0, self.groups - self.step),
+            "groupsLeft": max(0, self.groups - self.named),
             "counts": self._counts([self.label(photo) for photo in self.all()]),
             "zeroShotCounts": self._counts(self.zero_shot),
             "zeroShotKnowsNames": False,
@@ -151,7 +155,7 @@ class FakeReview:
             "zeroShot": 5 if known else None,
             "history": history if known else [],
             "tenMore": {"points": TEN_MORE[step], "atLeast": step == 1} if known else None,
-            "teaching": {"state": "idle"},
+            "teaching": {"state": "learning" if self.learning else "idle"},
             "measureFrozen": self.frozen,
             "measured": {
                 "answers": self.random_answers,
@@ -178,7 +182,7 @@ class FakeReview:
     # Questions
 
     def question(self, view: str) -> dict[str, Any]:
-        left = {"groups": max(0, self.groups - self.step), "measure": self.photos}
+        left = {"groups": max(0, self.groups - self.named), "measure": self.photos}
         shown, ahead = self._photos(view), self._photos(view, self.asked + 1)
         if left.get(view, 1) == 0 or self.photos < GROUP:
             return {"question": None, "left": 0, "ahead": []}
@@ -222,10 +226,11 @@ class FakeReview:
 
     async def answer(self, request: Request) -> Response:
         body = await request.json()
+        await asyncio.sleep(self.slow)
         if self.error:
             return JSONResponse({"error": dict(self.error)}, 409)
         taught = bool(body["marks"])
-        self.before.append((self.step, self.answered))
+        self.before.append((self.step, self.answered, self.named))
         finishes_sheet = body["view"] != "doubtful" or len(body["marks"]) > 3 or not taught
         if taught or body["seen"]:
             self.saved.append(body)
@@ -237,7 +242,9 @@ class FakeReview:
             self.random_answers += 1
         if body["view"] == "groups":
             self.asks_for = None
+            self.named += taught
         if taught:
+            self.learning = True
             self._send("learning", {})
             asyncio.get_running_loop().call_later(self.delay, self._learn)
         following = {"question": None, "left": 0, "ahead": []}
@@ -246,6 +253,7 @@ class FakeReview:
         return JSONResponse({"time": str(len(self.saved)), "next": following, "state": self.state()})
 
     def _learn(self) -> None:
+        self.learning = False
         if self.fails:
             self._send("failed", {"what": self.fails, "where": None, "hint": "close other programs"})
             self.fails = None
@@ -257,7 +265,7 @@ class FakeReview:
     async def withdraw(self, request: Request) -> Response:
         body = self.saved.pop() if self.saved else {"view": "groups"}
         if self.before:
-            self.step, self.answered = self.before.pop()
+            self.step, self.answered, self.named = self.before.pop()
         self.asked = max(0, self.asked - 1)
         self.revision += 1
         shown = self.question(body["view"]) if body["view"] != "map" else {}

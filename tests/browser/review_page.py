@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from latte.review.session import Review
+from tests.browser.fake_review import FakeReview
 from tests.helpers.chromium import Page
-
-NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
-CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
-MANY = (*CLOTHES, *(f"other clothes {number}" for number in range(9)))
 
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 
+_SHOWN = (
+    "[...document.querySelectorAll('.tile, #end, #mapping, #finishing')]"
+    ".some((one) => one.offsetParent !== null)"
+)
 
-def open_task(page: Page, url: str, key: str = "n") -> None:
-    """Open the page and choose the task with this key, by the keyboard."""
+
+def open_page(page: Page, url: str, keys: Sequence[str] = ()) -> None:
+    """Open the page, and press keys, each once the page has answered the one before."""
     page.visit(url)
-    page.wait_for("state !== null && !busy")
-    page.press(key)
-    page.wait_for(f"!busy && tasks[state.task].key === {key!r}")
-    page.wait_for("[...document.querySelectorAll('#sheet img')].every(one => one.complete)")
+    page.wait_for(_SHOWN)
+    settle(page)
+    for key in keys:
+        press(page, [key])
+
+
+def settle(page: Page) -> None:
+    """Wait until all requests are answered and the photos of the question are there."""
+    page.wait_for("document.body.dataset.busy === 'false'")
+    page.wait_for("[...document.querySelectorAll('.tile img')].every((one) => one.complete)")
 
 
 def press(page: Page, keys: Sequence[str]) -> None:
     """Press keys one after the other, and wait until their answers are saved."""
     for key in keys:
         page.press(key)
-    page.wait_for("!busy")
+    settle(page)
 
 
 def text(page: Page, id_: str) -> str:
-    return str(page.evaluate(f"document.getElementById({id_!r}).textContent"))
+    """Return the text of an element as a person sees it."""
+    return str(page.evaluate(f"document.getElementById({id_!r}).innerText")).strip()
 
 
 def is_shown(page: Page, id_: str) -> bool:
     return bool(page.evaluate(f"document.getElementById({id_!r}).offsetParent !== null"))
 
 
-def rows(page: Page) -> list[str]:
-    """Return the indices of the images of the question, in order."""
-    return [str(row) for row in page.evaluate("state.question.images.map((image) => image.row)")]
+def photos(page: Page) -> list[int]:
+    """Return the photos of the question, in order."""
+    script = "[...document.querySelectorAll('.tile')].map((one) => Number(one.dataset.photo))"
+    return [*page.evaluate(script)]
 
 
-def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -> None:
-    """Wait until the review has `count` answers and the page shows the next question."""
-    end = time.monotonic() + seconds
-    while len(review.answers()) != count and time.monotonic() < end:
-        time.sleep(0.02)
-    page.wait_for("!busy")
-    assert len(review.answers()) == count
+def marks(review: FakeReview, at: int = -1) -> dict[int, Any]:
+    """Return the class, or else the kind, of each photo of a saved answer."""
+    return {mark["photo"]: mark.get("class", mark["kind"]) for mark in review.saved[at]["marks"]}
 
 
-def kinds(review: Review) -> list[str]:
-    return [answer.kind for answer in review.answers().values()]
-
-
-def search(page: Page, class_name: str) -> None:
-    page.press("/")
-    for letter in class_name:
-        page.press(letter)
+def focused(page: Page) -> str:
+    """Return the photo that has the focus, or else the id or the text of what has it."""
+    script = "(({ dataset, id, innerText }) => dataset.photo ?? (id || innerText))"
+    return str(page.evaluate(f"{script}(document.activeElement)"))

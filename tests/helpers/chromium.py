@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,15 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 
-_CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
+_CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 """Windows virtual key codes of keys that enter no character."""
 
 _ON_3_AND_4 = 'exec "$@" 3<&8 4>&9 8<&- 9>&-'
@@ -123,6 +131,16 @@ class Page:
         )
         self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def drag(self, places: Sequence[tuple[float, float]], modifiers: int = 0) -> None:
+        """Press the mouse at the first place, move it over the others, and release it."""
+        kinds = ["mousePressed", *["mouseMoved"] * (len(places) - 1), "mouseReleased"]
+        for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
+            self.call(
+                "Input.dispatchMouseEvent",
+                **{"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1},
+                modifiers=modifiers,
+            )
 
     def complaints(self) -> list[str]:
         """Return errors and warnings of console, policy and scripts."""

@@ -45,9 +45,7 @@ onState(() => {
   find("name").textContent = name;
   const left = groupsLeft ? `, ${counted(groupsLeft, "group")} left` : "";
   find("progress").replaceChildren(counted(photos, "photo"), made("span", { className: "wide" }, `, ${answered} answered`), left);
-  const number = isKnown() ? `${Math.round(estimate.value)} % right, probably ${interval(estimate)}` : "Accuracy not known yet";
-  find("estimate").ariaLabel = `${number}. How sure is this number?`;
-  find("estimate").replaceChildren(...(isKnown() ? known(state) : unknown(state)));
+  find("estimate").replaceChildren(...(isKnown() ? known(state) : unknown(state)), made("span", { className: "unseen" }, "How sure is this number?"));
   find("undo").disabled = !state.canUndo;
   showLine();
 });

@@ -20,7 +20,8 @@ let size = [0, 0];
 let frame = 0;
 let colours = {};
 let drawnRevision = null;
-const sprites = new Map();
+let sprites = []; // pictures of dots, by class, doubt and selection
+let middles = []; // [label, place] of the largest classes
 const fingers = new Map(); // places of the pointers that are down
 
 const [dots, over] = [find("dots"), find("over")];
@@ -36,6 +37,8 @@ export async function readPoints() {
     return { x: x / 65535, y: y / 65535, label, doubtful: Boolean(data.getUint8(photo * BYTES + 6) & 1) };
   });
   drawnRevision = state.revision;
+  sprites = []; // classes may have other colours now
+  findMiddles();
   return points;
 }
 
@@ -222,7 +225,7 @@ function fit() {
   size = [find("map").clientWidth, find("map").clientHeight];
   const style = getComputedStyle(document.documentElement);
   colours = Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`)]));
-  sprites.clear();
+  sprites = [];
   for (const canvas of [dots, over]) {
     [canvas.width, canvas.height] = size.map((side) => side * devicePixelRatio);
     canvas.getContext("2d").scale(devicePixelRatio, devicePixelRatio);
@@ -241,9 +244,9 @@ function paint() {
 }
 
 function sprite({ label, doubtful }, isPicked) {
-  const name = `${hue(label)} ${doubtful} ${isPicked}`;
-  if (!sprites.has(name)) sprites.set(name, drawSprite(colours[hue(label)], doubtful, isPicked ? 5 : points.length > 3000 ? 2.5 : 4));
-  return sprites.get(name);
+  const at = 4 * label + 2 * doubtful + isPicked;
+  const radius = isPicked ? 5 : points.length > 3000 ? 2.5 : 4;
+  return sprites[at] ??= drawSprite(colours[hue(label)], doubtful, radius);
 }
 
 function drawSprite(colour, isHollow, radius) {
@@ -261,28 +264,31 @@ function drawSprite(colour, isHollow, radius) {
 
 function paintDots(pen) {
   pen.clearRect(0, 0, ...size);
-  const isDim = points.map(({ label }, photo) => (hot !== null ? label !== hot : picked.size > 0 && !picked.has(photo)));
-  for (const dim of [true, false]) {
-    pen.globalAlpha = dim ? 0.28 : 1;
+  for (const isDim of [true, false]) {
+    pen.globalAlpha = isDim ? 0.28 : 1;
     points.forEach((dot, photo) => {
+      const isPicked = picked.has(photo);
+      if ((hot !== null ? dot.label !== hot : picked.size > 0 && !isPicked) !== isDim) return;
       const [x, y] = onScreen(dot);
-      if (isDim[photo] !== dim || x < 0 || y < 0 || x > size[0] || y > size[1]) return;
-      pen.drawImage(sprite(dot, picked.has(photo)), x - SPRITE, y - SPRITE, 2 * SPRITE, 2 * SPRITE);
+      if (x < 0 || y < 0 || x > size[0] || y > size[1]) return;
+      pen.drawImage(sprite(dot, isPicked), Math.round(x) - SPRITE, Math.round(y) - SPRITE, 2 * SPRITE, 2 * SPRITE);
     });
   }
 }
 
-/** Write the names of the seven largest classes where most of their photos are. */
+/** Find where most photos of the seven largest classes are: there the class's name stands. */
+function findMiddles() {
+  const largest = bySize().slice(0, 7).map((label) => [label, points.filter((dot) => dot.label === label && !dot.doubtful)]);
+  const middle = (dots_, axis) => dots_.map((dot) => dot[axis]).sort((a, b) => a - b)[dots_.length >> 1];
+  middles = largest.filter(([, own]) => own.length).map(([label, own]) => [label, { x: middle(own, "x"), y: middle(own, "y") }]);
+}
+
 function paintNames(pen) {
   const { surface: strokeStyle, ink: fillStyle } = colours;
   Object.assign(pen, { font: "600 13px system-ui, sans-serif", textAlign: "center", lineJoin: "round", lineWidth: 5, strokeStyle, fillStyle });
-  for (const label of bySize().slice(0, 7)) {
-    const own = points.filter((dot) => dot.label === label && !dot.doubtful);
-    if (!own.length) continue;
-    const middle = (axis) => own.map((dot) => dot[axis]).sort((a, b) => a - b)[own.length >> 1];
-    const place = onScreen({ x: middle("x"), y: middle("y") });
-    pen.strokeText(state.classes[label], ...place);
-    pen.fillText(state.classes[label], ...place);
+  for (const [label, place] of middles) {
+    pen.strokeText(state.classes[label], ...onScreen(place));
+    pen.fillText(state.classes[label], ...onScreen(place));
   }
 }
 

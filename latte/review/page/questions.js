@@ -74,13 +74,18 @@ onState(() => {
 const TOLD = { out: "left out", own: "which class?", saved: "saved", gone: "cannot be shown" };
 
 function figure(photo, at) {
-  const image = Object.assign(picture(photo.index), view === "measure" ? { src: `image/${photo.index}` } : {}, { loading: "eager" });
-  const tile = made("button", { type: "button", className: "tile", onclick: () => press(tile, false) }, image, made("span", { className: "told" }));
-  Object.assign(tile, { photo, letter: view === "measure" ? "" : KEYS[at] });
+  const letter = view === "measure" ? "" : KEYS[at];
+  const src = `${view === "measure" ? "image" : "thumb"}/${photo.index}`;
+  const image = Object.assign(picture(photo.index), { src, alt: "Photo ", loading: "eager" });
+  const tile = made("button", { type: "button", className: "tile", onclick: () => press(tile, false) }, image);
+  Object.assign(tile, { photo, letter });
   tile.dataset.photo = photo.index;
-  if (tile.letter) tile.append(made("kbd", {}, tile.letter));
-  if (photo.others) tile.append(made("span", { className: "tag series", title: "photos of the same series" }, `+ ${photo.others}`));
-  if (kind === "groups" && photo.doubtful) tile.append(made("span", { className: "tag" }, made("i", { className: "dot hollow" }), made("span", {}, "doubtful")));
+  if (letter) tile.append(made("kbd", {}, letter));
+  tile.append(made("span", { className: "told" }));
+  if (photo.label !== undefined) tile.append(made("span", { className: "unseen" }, `labelled ${state.classes[photo.label]}`));
+  if (photo.others) tile.append(made("span", { className: "tag series" }, `+ ${photo.others}`));
+  const isTagged = kind === "groups" && photo.doubtful;
+  if (isTagged) tile.append(made("span", { className: "tag" }, made("i", { className: "dot hollow" }), made("span", {}, "doubtful")));
   tile.oncontextmenu = (event) => { // a long touch
     event.preventDefault();
     enlarge(tile);
@@ -98,17 +103,13 @@ function caption({ label, confidence }) {
 
 const marked = (...marks) => tiles.filter((tile) => marks.includes(tile.dataset.mark));
 
-/** Mark a tile, and give it its short name for readers of the screen. */
+/** Mark a tile, and say so on it. */
 function mark(tile, value, label = null) {
   tile.dataset.mark = value;
   tile.disabled = value === "saved" || value === "gone";
   tile.label = label;
   const told = label === null ? TOLD[value] : state.classes[label];
   tile.querySelector(".told").textContent = told ?? "";
-  const { photo, letter } = tile;
-  const labelled = photo.label === undefined ? "" : `labelled ${state.classes[photo.label]}`;
-  const parts = [`Photo ${letter}`.trim(), photo.doubtful && "doubtful", labelled, told ?? value];
-  tile.ariaLabel = parts.filter(Boolean).join(", ");
   if (view !== "measure") tile.ariaPressed = String(value !== "");
   showState();
 }

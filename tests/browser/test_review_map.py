@@ -1,0 +1,148 @@
+"""The map of the review page in a real browser: lasso, keys, zoom, and how fast it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import cos, pi, sin
+
+import pytest
+
+from tests.browser.fake_review import FakeReview, serving
+from tests.browser.review_page import focused, marks, open_page, press, settle, text
+from tests.helpers.chromium import NEEDS_BROWSER, Page
+
+pytestmark = NEEDS_BROWSER
+
+MARGIN = 28
+"""Pixels around all dots."""
+
+
+@pytest.fixture(autouse=True)
+def _wide(page: Page) -> Iterator[None]:
+    page.show(1280)
+    yield
+    page.visit("about:blank")
+
+
+def on_screen(page: Page, review: FakeReview, photo: int) -> tuple[float, float]:
+    """Return where the dot of a photo is, in pixels of the window."""
+    left, top, width, height = page.evaluate(
+        "(({ left, top, width, height }) => [left, top, width, height])"
+        "(document.getElementById('over').getBoundingClientRect())"
+    )
+    x, y = review.place[photo]
+    return left + MARGIN + x * (width - 2 * MARGIN), top + MARGIN + y * (height - 2 * MARGIN)
+
+
+def circle(middle: tuple[float, float], radius: float) -> list[tuple[float, float]]:
+    turns = [2 * pi * part / 24 for part in range(24)]
+    return [(middle[0] + radius * cos(turn), middle[1] + radius * sin(turn)) for turn in turns]
+
+
+def test_photos_inside_a_lasso_are_named(page: Page) -> None:
+    review = FakeReview()
+    with serving(review) as url:
+        open_page(page, url, ["v"])
+        middle = on_screen(page, review, 7)
+        inside = [
+            photo
+            for photo in review.all()
+            if sum((a - b) ** 2 for a, b in zip(on_screen(page, review, photo), middle, strict=True))
+            < 38**2
+        ]
+        page.drag(circle(middle, 40))
+        picked = int(text(page, "picked").split()[0])
+        assert abs(picked - len(inside)) <= max(2, len(inside) // 5)
+        press(page, ["3"])
+        assert {*inside} <= {*marks(review)}
+        assert {*marks(review).values()} == {2}
+        assert review.saved[0]["view"] == "map"
+        assert 0 < len(review.saved[0]["seen"]) <= 7
+        assert focused(page) == "over"
+        assert page.evaluate("document.getElementById('tray').hidden")
+        assert page.complaints() == []
+
+
+def test_look_at_all_shows_the_photos_which_then_count_as_seen(page: Page) -> None:
+    review = FakeReview()
+    with serving(review) as url:
+        open_page(page, url, ["v", "ArrowDown", "+", "+", "+"])
+        page.evaluate("document.getElementById('look').click()")
+        assert page.evaluate("document.querySelectorAll('#all-photos img').length") == 30
+        page.press("Escape")
+        press(page, ["1"])
+        assert len(review.saved[0]["seen"]) == len(marks(review)) == 30
+
+
+def test_arrows_walk_space_selects_plus_adds_neighbours_escape_clears(page: Page) -> None:
+    review = FakeReview()
+    with serving(review) as url:
+        open_page(page, url, ["v"])
+        press(page, ["ArrowRight"])
+        walked = text(page, "walked")
+        assert walked.split(",")[0] in review.names
+        press(page, [" "])
+        assert text(page, "picked") == "1 photo selected"
+        assert text(page, "walked").endswith("selected")
+        press(page, ["+"])
+        assert text(page, "picked") == "11 photos selected"
+        press(page, ["Escape"])
+        assert page.evaluate("document.getElementById('tray').hidden")
+        press(page, ["1"])
+        assert review.saved == []
+
+
+def test_zoom_keeps_the_place_under_the_pointer(page: Page) -> None:
+    review = FakeReview()
+    with serving(review) as url:
+        open_page(page, url, ["v"])
+        x, y = on_screen(page, review, 7)
+        for _ in range(6):
+            page.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-200)
+        page.wait_for("!!document.getElementById('over')")
+        page.drag([(x, y)])
+        settle(page)
+        press(page, ["1"])
+        assert [*marks(review)] == [7]
+
+
+def test_learning_colours_the_dots_and_moves_none(page: Page) -> None:
+    review = FakeReview()
+    pixels = "document.getElementById('dots').toDataURL()"
+    with serving(review) as url:
+        open_page(page, url, ["v"])
+        before = page.evaluate(pixels)
+        places = [*review.place]
+        page.drag(circle(on_screen(page, review, 7), 40))
+        press(page, ["3"])
+        page.wait_for("document.getElementById('estimate').innerText.startsWith('68')")
+        page.wait_for(f"{pixels} !== {before!r}")
+        assert review.place == places
+
+
+FRAMES = """
+new Promise((resolve) => {
+  const times = [];
+  const over = document.getElementById("over");
+  const box = over.getBoundingClientRect();
+  let last = null;
+  const step = (now) => {
+    if (last !== null) times.push(now - last);
+    last = now;
+    if (times.length === 120) return resolve(times);
+    const at = { clientX: box.left + 300, clientY: box.top + 200, deltaY: times.length < 60 ? -20 : 20 };
+    over.dispatchEvent(new WheelEvent("wheel", { ...at, cancelable: true }));
+    return requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+})
+"""
+
+
+def test_ten_thousand_photos_are_drawn_within_33_ms(page: Page) -> None:
+    with serving(FakeReview(photos=10_000)) as url:
+        open_page(page, url, ["v"])
+        times = page.call(
+            "Runtime.evaluate", expression=FRAMES, awaitPromise=True, returnByValue=True
+        )["result"]["value"]
+    assert sorted(times)[int(0.95 * len(times))] < 33, sorted(times)
