@@ -279,10 +279,6 @@ class FakeReview:
         self._learn()
         return JSONResponse({"state": self.state()})
 
-    async def classes(self, request: Request) -> Response:
-        self.names[:] = (await request.json())["names"]
-        return JSONResponse({"state": self.state()})
-
     async def finish(self, request: Request) -> Response:
         what = (await request.json())["write"]
         lines = ["All labels were written to adapted/mineralien-6f9a."]
@@ -320,7 +316,7 @@ class FakeReview:
         if photo in self.gone:
             return JSONResponse({"error": {"what": "gone", "where": None, "hint": None}}, 404)
         content = self.picture(photo, self.true[photo], 240 if is_small else 1024)
-        headers = {"cache-control": "private, max-age=3600"}
+        headers = {"cache-control": "no-store"}
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def events(self, request: Request) -> Response:
@@ -353,7 +349,7 @@ class FakeReview:
 
     def app(self) -> Starlette:
         """Return the web application, at the path `/token/`."""
-        posts = ("answer", "withdraw", "leave", "teach", "classes", "finish")
+        posts = ("answer", "withdraw", "leave", "teach", "finish")
         gets = {
             "state": self.get_state,
             "question": self.get_question,

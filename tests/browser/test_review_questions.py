@@ -205,24 +205,6 @@ def test_forty_classes_show_the_likeliest_first_and_give_colours_to_seven(page: 
         assert {*marks(review).values()} == {likely[8]}
 
 
-def test_classes_are_renamed_and_added_while_answering(page: Page) -> None:
-    review = FakeReview()
-    with serving(review) as url:
-        open_page(page, url, ["t"])
-        fields = "document.querySelectorAll('#fields input')"
-        page.evaluate(f"{fields}[0].value = 'dark mica'; {fields}[7].value = 'opal'")
-        page.evaluate("document.querySelector('#names-form button').click()")
-        settle(page)
-        assert review.names == ["dark mica", *review.names[1:7], "opal"]
-        assert "opal" in text(page, "classes")
-        press(page, ["8"])
-        assert {*marks(review).values()} == {7}
-        press(page, ["t"])
-        page.evaluate(f"{fields}[1].value = 'Opal'")
-        page.evaluate("document.querySelector('#names-form button').click()")
-        assert text(page, "refused") == "Every class needs a name of its own."
-
-
 def test_names_are_text_and_never_markup(page: Page) -> None:
     review = FakeReview(names=["<b>cat</b>", "<img src=x onerror=alert(1)>", *FORTY])
     with serving(review) as url:

@@ -1,7 +1,7 @@
-// The classes beside the photos: their keys, bars that move, the search, new names.
+// The classes beside the photos: their keys, bars that move, the search.
 
 import { drawn, find, made } from "./dom.js";
-import { accept, asked, guarded, onState, state } from "./server.js";
+import { onState, state } from "./server.js";
 
 const KEYS = "123456789pqr";
 const HUES = ["7", "1", "2", "3", "6", "5", "4", "0"]; // with more classes, the seven largest have one
@@ -91,7 +91,7 @@ function arrange() {
   find("finder").hidden = !isMany();
   find("side").classList.toggle("many", isMany());
   find("classes").classList.toggle("likely", isMany() && !typed && first.length > 0);
-  const nearest = order.length ? `Enter names ${state.classes[order[0]]}` : "No class has such a name; t adds one";
+  const nearest = order.length ? `Enter names ${state.classes[order[0]]}` : "No class has such a name";
   find("found").textContent = typed ? nearest : "";
 }
 
@@ -112,23 +112,3 @@ export function typedKey(event) {
 }
 
 find("search").addEventListener("input", arrange);
-
-/** Show a field per class, to rename it, and one field more, to add a class. */
-export function editNames() {
-  const field = (name, at) => made("label", {}, made("span", {}, at < state.classes.length ? `Class ${at + 1}` : "New class"),
-    made("input", { value: name, autocomplete: "off" }));
-  find("fields").replaceChildren(...[...state.classes, ""].map(field));
-  find("refused").textContent = "";
-  find("names").showModal();
-}
-
-find("names-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const names = [...find("fields").querySelectorAll("input")].map((input) => input.value.trim());
-  if (!names[names.length - 1]) names.pop();
-  const isClear = new Set(names.map(plain)).size === names.length && !names.includes("");
-  find("refused").textContent = isClear ? "" : "Every class needs a name of its own.";
-  if (!isClear) return;
-  find("names").close();
-  guarded(async () => accept((await asked("classes", { names })).state));
-});

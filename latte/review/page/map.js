@@ -163,7 +163,7 @@ export function answer(kind, label = null) {
   if (!picked.size) return;
   const marks = [...picked].map((photo) => ({ photo, kind, ...(label === null ? {} : { class: label }) }));
   guarded(async () => {
-    const { state: next } = await asked("answer", { question: null, view: "map", marks, seen: [...looked] });
+    const { state: next } = await asked("answer", { question: "", view: "map", marks, seen: [...looked] });
     if (label !== null) for (const photo of picked) Object.assign(points[photo], { label, doubtful: false });
     pick([]);
     say(`${counted(marks.length, "photo")} ${kind === "class" ? `named ${state.classes[label]}` : "noted"}.`);

@@ -1,7 +1,7 @@
 // Start of the review page: views and keys.
 
 import { find, showFor } from "./dom.js";
-import { chosen, editNames, pressClass, typedKey } from "./classes.js";
+import { chosen, pressClass, typedKey } from "./classes.js";
 import * as finish from "./finish.js";
 import { explain, see } from "./head.js";
 import * as map from "./map.js";
@@ -38,7 +38,6 @@ const COMMANDS = {
   y: questions.confirm,
   s: questions.skip,
   z: () => questions.enlarge(),
-  t: editNames,
   "?": () => find("keys").showModal(),
   u: () => questions.undo((name) => {
     enter(name);

@@ -1,6 +1,6 @@
 // The views that ask: Name groups, Measure, Doubtful. They show one question, and save its answer.
 
-import { counted, find, made, picture, showFor } from "./dom.js";
+import { counted, find, made, showFor } from "./dom.js";
 import { hue, showLikely } from "./classes.js";
 import { say } from "./head.js";
 import { accept, asked, guarded, onState, state } from "./server.js";
@@ -12,6 +12,7 @@ let question = null;
 let kind = ""; // view of the question, or "named-class"
 let tiles = [];
 let enlarged = 0;
+let ready = new Map(); // images of the next two questions, by their address
 
 // Show
 
@@ -35,8 +36,12 @@ function show(name, next, focuses = true) {
   showLikely(question?.likely ?? []);
   showState();
   if (focuses) focusFirst();
-  for (const photo of next.ahead ?? []) new Image().src = `${view === "measure" ? "image" : "thumb"}/${photo}`;
+  ready = new Map((next.ahead ?? []).map(source).map((src) => [src, ready.get(src) ?? imageOf(src)]));
 }
+
+const source = (photo) => `${view === "measure" ? "image" : "thumb"}/${photo}`;
+
+const imageOf = (src) => made("img", { src, draggable: false });
 
 export function focusFirst() {
   const first = tiles.find((tile) => !tile.disabled) ?? document.querySelector("main h1[tabindex]:not([hidden])");
@@ -75,8 +80,8 @@ const TOLD = { out: "left out", own: "which class?", saved: "saved", gone: "cann
 
 function figure(photo, at) {
   const letter = view === "measure" ? "" : KEYS[at];
-  const src = `${view === "measure" ? "image" : "thumb"}/${photo.index}`;
-  const image = Object.assign(picture(photo.index), { src, alt: "Photo ", loading: "eager" });
+  const src = source(photo.index);
+  const image = Object.assign(ready.get(src) ?? imageOf(src), { alt: "Photo " });
   const tile = made("button", { type: "button", className: "tile", onclick: () => press(tile, false) }, image);
   Object.assign(tile, { photo, letter });
   tile.dataset.photo = photo.index;
