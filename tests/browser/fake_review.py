@@ -181,9 +181,12 @@ class FakeReview:
 
     # Questions
 
-    def question(self, view: str) -> dict[str, Any]:
+    def question(self, view: str, label: int | None = None) -> dict[str, Any]:
         left = {"groups": max(0, self.groups - self.named), "measure": self.photos}
         shown, ahead = self._photos(view), self._photos(view, self.asked + 1)
+        if label is not None:
+            of_class = [photo for photo in self.all() if self.label(photo) == label]
+            shown = of_class[self.asked * GROUP :][:GROUP]
         if left.get(view, 1) == 0 or self.photos < GROUP:
             return {"question": None, "left": 0, "ahead": []}
         kind = {"groups": "group", "measure": "photo", "doubtful": "sheet"}[view]
@@ -222,7 +225,9 @@ class FakeReview:
         return JSONResponse(self.state())
 
     async def get_question(self, request: Request) -> Response:
-        return JSONResponse(self.question(request.query_params["view"]))
+        label = request.query_params.get("label")
+        view = request.query_params["view"]
+        return JSONResponse(self.question(view, None if label is None else int(label)))
 
     async def answer(self, request: Request) -> Response:
         body = await request.json()
@@ -249,7 +254,7 @@ class FakeReview:
             asyncio.get_running_loop().call_later(self.delay, self._learn)
         following = {"question": None, "left": 0, "ahead": []}
         if body["view"] != "map":
-            following = self.question(body["view"])
+            following = self.question(body["view"], body["label"])
         return JSONResponse({"time": str(len(self.saved)), "next": following, "state": self.state()})
 
     def _learn(self) -> None:

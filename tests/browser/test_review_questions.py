@@ -147,7 +147,20 @@ def test_wrong_labels_are_corrected_in_place_and_the_others_confirmed(page: Page
         assert photos(page) != shown
 
 
-# Classes: keys, search, new names
+def test_a_link_opens_the_labels_of_one_class(page: Page) -> None:
+    review = FakeReview(names=["a b", "ä#ö", "c"], delay=9.0)
+    with serving(review) as url:
+        open_page(page, f"{url}#%C3%A4%23%C3%B6")
+        assert {review.label(photo) for photo in photos(page)} == {1}
+        assert text(page, "doubtful") == "Labelled ä#ö only"
+        press(page, ["y"])
+        assert review.saved[0]["label"] == 1
+        assert {review.label(photo) for photo in photos(page)} == {1}
+        press(page, ["o"])
+        assert text(page, "doubtful").endswith("doubtful of 423")
+
+
+# Classes: keys, search
 
 
 def test_twelve_classes_have_keys_that_no_other_command_uses(page: Page) -> None:

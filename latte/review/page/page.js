@@ -23,11 +23,11 @@ function enter(name) {
   }
 }
 
-function open(name) {
+function open(name, only = null) {
   enter(name);
   if (name === "map") map.load();
   else if (name === "finish") finish.load();
-  else questions.load(name);
+  else questions.load(name, only);
 }
 
 const answer = (kind, label) => (view === "map" ? map : questions).answer(kind, label);
@@ -93,5 +93,7 @@ showFor("");
 guarded(async () => {
   accept(await asked("state"));
   listen();
-  open("groups");
+  const only = state.classes.indexOf(decodeURIComponent(location.hash.slice(1)));
+  if (only < 0) open("groups");
+  else open("doubtful", only);
 });

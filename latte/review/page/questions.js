@@ -11,14 +11,16 @@ let view = "";
 let question = null;
 let kind = ""; // view of the question, or "named-class"
 let tiles = [];
+let label = null; // class whose labels alone are doubted
 let enlarged = 0;
 let ready = new Map(); // images of the next two questions, by their address
 
 // Show
 
-/** Show the next question of a view. */
-export function load(name, focuses = true) {
-  guarded(async () => show(name, await asked(`question?view=${name}`), focuses));
+/** Show the next question of a view; `only` is a class, for the doubtful labels of one class. */
+export function load(name, only = null, focuses = true) {
+  label = only;
+  guarded(async () => show(name, await asked(`question?view=${name}${only === null ? "" : `&label=${only}`}`), focuses));
 }
 
 /** Forget the question, because another view is shown. */
@@ -51,7 +53,7 @@ export function focusFirst() {
 /** Show what depends on the state and on the marks. */
 function showState() {
   const { measured, measureFrozen, doubtful, photos } = state;
-  find("doubtful").textContent = doubtful === undefined ? "" : `${doubtful} doubtful of ${photos}`;
+  find("doubtful").textContent = label === null ? `${doubtful} doubtful of ${photos}` : `Labelled ${state.classes[label]} only`;
   if (measured) {
     const pips = Array.from({ length: Math.min(measured.answers, 60) }, (_, at) => made("i", { className: at < measured.right ? "" : "wrong" }));
     find("pips").replaceChildren(...pips);
@@ -70,7 +72,7 @@ function showState() {
 onState(() => {
   if (!view) return;
   if (question) showState();
-  else load(view, false);
+  else load(view, label, false);
 });
 
 // Tiles and their marks: "" counts, "out" is left out, "own" waits for a class of its own, "named" has one,
@@ -100,20 +102,20 @@ function figure(photo, at) {
   return made("figure", {}, tile, kind === "doubtful" ? caption(photo) : "");
 }
 
-function caption({ label, confidence }) {
+function caption({ label: shown, confidence }) {
   const sure = confidence === undefined ? "" : made("span", { className: "sure" }, `${Math.round(100 * confidence)} % sure`);
-  const name = state.classes[label];
-  return made("figcaption", {}, made("i", { className: `dot hollow ${hue(label)}` }), made("span", { className: "label", title: name }, name), sure);
+  const name = state.classes[shown];
+  return made("figcaption", {}, made("i", { className: `dot hollow ${hue(shown)}` }), made("span", { className: "label", title: name }, name), sure);
 }
 
 const marked = (...marks) => tiles.filter((tile) => marks.includes(tile.dataset.mark));
 
 /** Mark a tile, and say so on it. */
-function mark(tile, value, label = null) {
+function mark(tile, value, named = null) {
   tile.dataset.mark = value;
   tile.disabled = value === "saved" || value === "gone";
-  tile.label = label;
-  const told = label === null ? TOLD[value] : state.classes[label];
+  tile.named = named;
+  const told = named === null ? TOLD[value] : state.classes[named];
   tile.querySelector(".told").textContent = told ?? "";
   if (view !== "measure") tile.ariaPressed = String(value !== "");
   showState();
@@ -142,30 +144,30 @@ export function pressTile(key) {
 
 // Answers
 
-const toMark = (how, label = null) => (tile) => ({ photo: tile.photo.index, kind: how, ...(label === null ? {} : { class: label }) });
+const toMark = (how, named = null) => (tile) => ({ photo: tile.photo.index, kind: how, ...(named === null ? {} : { class: named }) });
 
 /** Answer the question with a class, or with "none" or "unsure". */
-export function answer(how, label = null) {
+export function answer(how, named = null) {
   const [alone] = marked("own");
   if (!question) return;
-  if (alone && how === "class") mark(alone, "named", label);
-  else if (kind === "doubtful" || kind === "named-class") correct(how, label);
-  else nameAll(how, label);
+  if (alone && how === "class") mark(alone, "named", named);
+  else if (kind === "doubtful" || kind === "named-class") correct(how, named);
+  else nameAll(how, named);
 }
 
-function nameAll(how, label) {
-  const own = marked("named").map((tile) => toMark("class", tile.label)(tile));
-  const rest = marked("").map(toMark(how, label));
-  const done = { class: `named ${state.classes[label]}`, none: "kept out of all classes", unsure: "noted: nothing was taught" }[how];
+function nameAll(how, named) {
+  const own = marked("named").map((tile) => toMark("class", tile.named)(tile));
+  const rest = marked("").map(toMark(how, named));
+  const done = { class: `named ${state.classes[named]}`, none: "kept out of all classes", unsure: "noted: nothing was taught" }[how];
   save([...rest, ...own, ...marked("out", "own").map(toMark("unsure"))], `${counted(rest.length, "photo")} ${done}.`);
 }
 
 /** Correct the chosen tiles; they stay until all others are confirmed. */
-function correct(how, label) {
+function correct(how, named) {
   const chosen = marked("chosen");
   if (!chosen.length) return;
-  save(chosen.map(toMark(how, label)), `${counted(chosen.length, "label")} corrected.`, () => {
-    for (const tile of chosen) mark(tile, "saved", label);
+  save(chosen.map(toMark(how, named)), `${counted(chosen.length, "label")} corrected.`, () => {
+    for (const tile of chosen) mark(tile, "saved", named);
     focusFirst();
     return marked("").length > 0;
   });
@@ -187,7 +189,7 @@ export function skip() {
 function save(marks, done, stays = () => false, seen = tiles.filter((tile) => tile.dataset.mark !== "gone").map((tile) => tile.photo.index)) {
   const name = view;
   guarded(async () => {
-    const reply = await asked("answer", { question: question.id, view: name, marks, seen });
+    const reply = await asked("answer", { question: question.id, view: name, label, marks, seen });
     accept(reply.state);
     say(done);
     if (!stays()) show(name, reply.next);
