@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,7 +37,9 @@ from latte.review.teaching import Teaching
 Picture = Callable[[int, int], bytes]
 """Function from a training image's index and a largest side in pixels to a JPEG of the image."""
 
-_FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_PAGE = files("latte.review").joinpath("page")
+_FILES = {"": "page.html"} | {file.name: file.name for file in _PAGE.iterdir()}
 _LARGE, _SMALL = 1024, 320
 _MOST_GONE = 10
 """A task ends at this number of images in a row that cannot be shown."""
@@ -126,9 +129,9 @@ class _Server:
         return Likely(self._review.images, len(self._review.run.class_names))
 
     def file(self, request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
-        content = files("latte.review").joinpath("page", name or "page.html").read_text("utf-8")
-        return Response(content, media_type=_FILES[name])
+        name = _FILES[request.url.path.removeprefix("/")]
+        content = _PAGE.joinpath(name).read_text("utf-8")
+        return Response(content, media_type=_TYPES[Path(name).suffix])
 
     def about(self, request: Request) -> Response:
         """Return the class names in label order, and the tasks."""

@@ -172,7 +172,6 @@ class FakeReview:
                 "predict": "latte predict adapted/mineralien-6f9a new-photos --output labels.csv",
                 "report": "adapted/mineralien-6f9a/report/index.html",
             },
-            "outputs": {"sorted": "photos-sorted", "labels": "photos-labels.csv"},
             "doubtful": sum(map(self.doubtful, self.all())),
         }
 
@@ -285,12 +284,10 @@ class FakeReview:
         return JSONResponse({"state": self.state()})
 
     async def finish(self, request: Request) -> Response:
-        what = (await request.json())["write"]
         lines = ["All labels were written to adapted/mineralien-6f9a."]
         self.finished = {"lines": lines, "commands": []}
-        written = None if what == "run" else self.state()["outputs"][what]
         results = {"lines": lines, "commands": self.state()["commands"]}
-        return JSONResponse({"state": self.state(), "results": results, "written": written})
+        return JSONResponse({"state": self.state(), "results": results})
 
     async def changed(self, request: Request) -> Response:
         flows: dict[tuple[int, int], list[int]] = {}

@@ -14,17 +14,15 @@ export const load = () => guarded(async () => {
   showFor("finish");
   show();
   find("headline").focus();
-  if (!state.finished && state.answered) await write("run");
+  if (!state.finished && state.answered) await write();
   photos = await readPoints();
   show();
 });
 
-async function write(what) {
+async function write() {
   find("written").replaceChildren("Writing…");
-  const reply = await asked("finish", { write: what }).finally(() => find("written").replaceChildren());
+  const reply = await asked("finish", {}).finally(() => find("written").replaceChildren());
   accept(reply.state);
-  const lines = [...reply.results.lines, ...(reply.written ? [`Written: ${reply.written}`] : [])];
-  find("written").replaceChildren(...lines.map((line) => made("p", {}, line)));
 }
 
 function result() {
@@ -44,7 +42,8 @@ function show() {
   const labels = bySize().filter((label) => state.counts[label]);
   const rest = labels.length > SHOWN ? [made("li", { className: "rest" }, `and ${counted(labels.length - SHOWN, "more class").replace("classs", "classes")}`)] : [];
   find("piles").replaceChildren(...labels.slice(0, SHOWN).map(pile), ...rest);
-  for (const way of ways) fill(way);
+  find("written").replaceChildren(...(state.finished?.lines ?? []).map((line) => made("p", {}, line)));
+  for (const way of ways) way.querySelector("code").textContent = state.commands[way.dataset.way];
 }
 
 function pile(label) {
@@ -52,20 +51,9 @@ function pile(label) {
   return made("li", {}, made("span", {}, three.map(picture)), made("b", {}, state.classes[label]), made("small", {}, counted(state.counts[label], "photo")));
 }
 
-function fill(way) {
-  const name = way.dataset.way;
-  const commands = { sorted: state.commands.sort, labels: state.commands.export, predict: state.commands.predict };
-  const texts = [state.outputs?.[name], commands[name]];
-  [".path", ".command"].forEach((part, at) => {
-    way.querySelector(part).hidden = !texts[at];
-    way.querySelector(`${part} code`).textContent = texts[at] ?? "";
-  });
-}
-
 for (const way of ways) {
-  way.querySelector(".path button").onclick = () => guarded(() => write(way.dataset.way));
-  way.querySelector(".command button").onclick = async ({ target }) => {
-    await navigator.clipboard.writeText(way.querySelector(".command code").textContent);
+  way.querySelector("button").onclick = async ({ target }) => {
+    await navigator.clipboard.writeText(way.querySelector("code").textContent);
     target.textContent = "Copied";
   };
 }

@@ -33,7 +33,11 @@ function known({ estimate, zeroShot }) {
   return [curve(state, 208, 52), number, made("span", { className: "aside" }, aside)];
 }
 
-const needed = ({ needed: number }) => `${counted(number, "more answer")} give${number === 1 ? "s" : ""} a first estimate`;
+const ENOUGH = 6; // usable answers from which there is an estimate
+
+const needed = ({ answers, needed: number }) => (answers < ENOUGH
+  ? `${counted(number, "more answer")} give${number === 1 ? "s" : ""} a first estimate`
+  : "It is estimated while you pause");
 
 function unknown({ estimate }) {
   return [made("span", { className: "unknown" }, made("b", {}, "Accuracy not known yet"), made("br"), needed(estimate))];
