@@ -213,7 +213,9 @@ class FakeReview:
         at = self.asked if asked is None else asked
         if view == "groups":
             mine = [photo for photo in self.all() if self.true[photo] == (at + 1) % 7]
-            return [(mine or [*self.all()])[(at * 5 + k) % len(mine or self.all())] for k in range(12)]
+            return [
+                (mine or [*self.all()])[(at * 5 + k) % len(mine or self.all())] for k in range(12)
+            ]
         if view == "measure":
             return [(at * 131 + 17) % self.photos]
         return [(at * 60 + 4 + 9 * k) % self.photos for k in range(GROUP)]
@@ -254,12 +256,16 @@ class FakeReview:
         following = {"question": None, "left": 0, "ahead": []}
         if body["view"] != "map":
             following = self.question(body["view"], body["label"])
-        return JSONResponse({"time": str(len(self.saved)), "next": following, "state": self.state()})
+        return JSONResponse(
+            {"time": str(len(self.saved)), "next": following, "state": self.state()}
+        )
 
     def _learn(self) -> None:
         self.learning = False
         if self.fails:
-            self._send("failed", {"what": self.fails, "where": None, "hint": "close other programs"})
+            self._send(
+                "failed", {"what": self.fails, "where": None, "hint": "close other programs"}
+            )
             self.fails = None
             return
         self.step = min(self.step + 1, len(PATH) - 1)

@@ -47,7 +47,9 @@ def test_photos_inside_a_lasso_are_named(page: Page) -> None:
         inside = [
             photo
             for photo in review.all()
-            if sum((a - b) ** 2 for a, b in zip(on_screen(page, review, photo), middle, strict=True))
+            if sum(
+                (a - b) ** 2 for a, b in zip(on_screen(page, review, photo), middle, strict=True)
+            )
             < 38**2
         ]
         page.drag(circle(middle, 40))
@@ -98,7 +100,9 @@ def test_zoom_keeps_the_place_under_the_pointer(page: Page) -> None:
         open_page(page, url, ["v"])
         x, y = on_screen(page, review, 7)
         for _ in range(6):
-            page.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-200)
+            page.call(
+                "Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-200
+            )
         page.wait_for("!!document.getElementById('over')")
         page.drag([(x, y)])
         settle(page)
@@ -130,8 +134,8 @@ new Promise((resolve) => {
     if (last !== null) times.push(now - last);
     last = now;
     if (times.length === 120) return resolve(times);
-    const at = { clientX: box.left + 300, clientY: box.top + 200, deltaY: times.length < 60 ? -20 : 20 };
-    over.dispatchEvent(new WheelEvent("wheel", { ...at, cancelable: true }));
+    const at = { clientX: box.left + 300, clientY: box.top + 200, cancelable: true };
+    over.dispatchEvent(new WheelEvent("wheel", { ...at, deltaY: times.length < 60 ? -20 : 20 }));
     return requestAnimationFrame(step);
   };
   requestAnimationFrame(step);

@@ -167,7 +167,9 @@ def test_twelve_classes_have_keys_that_no_other_command_uses(page: Page) -> None
     review = FakeReview(names=[f"class {number}" for number in range(12)])
     with serving(review) as url:
         open_page(page, url, ["m"])
-        script = "[...document.querySelectorAll('.class')].map((one) => one.innerText.split('\\n')[0])"
+        script = (
+            "[...document.querySelectorAll('.class')].map((one) => one.innerText.split('\\n')[0])"
+        )
         assert "".join(page.evaluate(script)) == "123456789pqr"
         assert not is_shown(page, "finder")
         press(page, ["9", "p", "r"])
@@ -212,7 +214,9 @@ def test_forty_classes_show_the_likeliest_first_and_give_colours_to_seven(page: 
         shown = page.evaluate(script)
         assert shown[:9] == [review.names[label] for label in likely]
         assert sorted(shown) == sorted(review.names)
-        script = "[...document.querySelectorAll('.class')].filter((one) => !one.matches('.kx')).length"
+        script = (
+            "[...document.querySelectorAll('.class')].filter((one) => !one.matches('.kx')).length"
+        )
         assert page.evaluate(script) == 7
         press(page, ["9"])
         assert {*marks(review).values()} == {likely[8]}

@@ -1,4 +1,4 @@
-"""The script of axe-core, which checks accessibility: the newest of npm, or of `axe-core-python`."""
+"""The script of axe-core, which checks accessibility: from npm, or from `axe-core-python`."""
 
 from __future__ import annotations
 
