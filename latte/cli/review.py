@@ -141,39 +141,31 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         redirecting_file,
         remove_files_of_dead_servers,
     )
+    from latte.review.pictures import Pictures
     from latte.review.server import make_app
     from latte.review.serving import server_of
-    from latte.review.teaching import Teaching, adopt_newest
     from latte.run.live import LiveMethod
 
     remove_files_of_dead_servers(opened.run.folder.path)
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
-    adopt_newest(opened)
     opened.asking = order_of_asking(opened.run, opened.images, opened.answers(), training_features)
-    picture, registry = _picture(opened), load_registry()
+    registry = load_registry()
+    pictures = Pictures(_picture(opened), len(opened.run.rows.training_keys))
     endpoints = Endpoints(
         opened,
+        pictures,
         lambda: LiveMethod(opened.run, registry),
         partial(_teach, opened),
         training_features,
         likeliest_images(opened.run),
         lambda line: echo(line, err=True),
     )
-    teaching = Teaching(opened, partial(_teach, opened), training_features)
     with listening(host, port) as listener, ExitStack() as files:
         hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
-        app = make_app(
-            opened,
-            picture,
-            teaching,
-            token,
-            frozenset(hosts),
-            lambda line: echo(line, err=True),
-            endpoints,
-        )
+        app = make_app(endpoints, pictures, token, frozenset(hosts))
         server = server_of(app, endpoints.events.close)
         url = f"http://{hosts[0]}/{token}/{start and f'#{quote(start)}'}"
         command = shlex.join(["latte", "review", relative(opened.run.folder.path)])
@@ -183,17 +175,14 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
             webbrowser.open(file.absolute().as_uri())
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
-        if teaching.is_running:
-            echo("your answers are still being used; this takes seconds", err=True)
-        teaching.wait()
         if endpoints.learning.has_unwritten:
             echo("your answers are being used; this takes seconds", err=True)
         endpoints.close()
-    folder = adopt_newest(opened)
-    if folder is None or opened.evidence(opened.stored()).estimate.answered:
+    written = endpoints.learning.written
+    if written is None or opened.evidence(opened.stored()).estimate.answered:
         _print(opened, as_json=False)
-    if folder is not None:
-        command = shlex.join(["latte", "predict", relative(folder), "IMAGES"])
+    if written is not None:
+        command = shlex.join(["latte", "predict", relative(written.folder), "IMAGES"])
         echo(f"classify images with your answers: {command}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -25,11 +26,13 @@ from latte.results.answers import TaskName
 from latte.results.population import ReviewImage
 from latte.review.asking import Features
 from latte.review.events import Events
-from latte.review.guarded import body_of, error_data, error_line, failed
+from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Teach
 from latte.review.photo_map import DOUBTFUL, map_bytes, rough_positions
+from latte.review.pictures import Pictures
 from latte.review.session import Mark, Review
 from latte.review.state import PageState
+from latte.review.tasks import TaskPlace
 from latte.review.views import QUEUES, Kind, Likeliest, Place, Question, View, Views
 
 _SHOWN_CHANGES = 24
@@ -37,6 +40,10 @@ _SHOWN_CHANGES = 24
 _TYPICAL = 9
 """Number of photos at the start of a group that are typical; the others are doubtful."""
 _ASKING: Sequence[View] = ("groups", "measure", "doubtful")
+_MOST_GONE = 10
+"""*Measure* ends at this number of photos in a row that cannot be shown."""
+_MARK_BYTES = 100
+"""Largest number of bytes of a photo in a request: a person may name all photos together."""
 _NOTHING: Mapping[str, Any] = {"question": None, "left": 0, "ahead": []}
 _GROUPS = Place("groups")
 
@@ -70,13 +77,15 @@ class Endpoints:
     def __init__(
         self,
         review: Review,
+        pictures: Pictures,
         open_method: Callable[[], LiveMethod],
         teach: Teach,
         features: Features,
         likeliest: Likeliest,
         report: Callable[[str], None],
     ) -> None:
-        self._review, self._features, self._report = review, features, report
+        self._review, self._features, self._pictures = review, features, pictures
+        self._report = OncePerLine(report)
         self.learning = Learning(review, open_method, teach, features, self._announce)
         self._views = Views(review, likeliest)
         self.events = Events(self.write_if_new)
@@ -186,7 +195,7 @@ class Endpoints:
         is_locked: bool = True,
     ) -> Response:
         """Return the reply to a request's body, which is made in a thread."""
-        body = await body_of(request)
+        body = await body_of(request, LARGEST_BODY + len(self._rows) * _MARK_BYTES)
         if isinstance(body, Response):
             return body
         make = self._locked if is_locked else _unlocked
@@ -216,11 +225,38 @@ class Endpoints:
     def _next(self, place: Place) -> Mapping[str, Any]:
         self.learning.start()
         question, left = self._views.next(place)
+        if place.view == "measure":
+            question, left = self._without_gone(question, left)
         return {
             "question": question and self._described(question),
             "left": left,
             "ahead": self._views.ahead(place),
         }
+
+    def _without_gone(self, question: Question | None, left: int) -> tuple[Question | None, int]:
+        """Return the next photo that can be shown; those before it get the answer `unsure`.
+
+        The estimate uses only answers before the first unanswered photo. If none of the next
+        `_MOST_GONE` photos can be shown, they get no answer, and there is no question.
+        """
+        gone: list[str] = []
+        images = self._review.questions(TaskPlace(task="evidence"))
+        for (image,) in islice(images, _MOST_GONE) if question else ():
+            if self._pictures.can_show(image.row):
+                break
+            gone.append(image.key)
+        else:
+            if gone:
+                raise self._changed_images()
+        if not gone:
+            return question, left
+        self._review.save("evidence", [Mark(key, "unsure") for key in gone], (*gone,))
+        self._views.forget()
+        return self._views.next(Place("measure"))
+
+    def _changed_images(self) -> LatteError:
+        hint = f"make the run again: {self._review.run.repeat_command()}"
+        return LatteError("the images have changed since this run", hint=hint)
 
     def _save(self, model: type[_Answered], body: bytes) -> Mapping[str, Any]:
         answered = model.model_validate_json(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +14,7 @@ from latte.interfaces import LatteError
 from latte.io.redaction import one_line
 
 LARGEST_BODY = 10_000
-"""Largest size of a request's body, in bytes."""
+"""Largest size of a request's body that is about no photo, in bytes."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -58,17 +59,30 @@ class Guarded:
             await self._app(inner, receive, sending)
 
 
-async def body_of(request: Request) -> bytes | Response:
-    """Return the body of a request, or the reply that refuses it."""
+async def body_of(request: Request, largest: int) -> bytes | Response:
+    """Return the body of a request, or the reply that refuses it, as one over `largest` bytes."""
     body = b""
     try:
         async for part in request.stream():
             body += part
-            if len(body) > LARGEST_BODY:
+            if len(body) > largest:
                 return failed(LatteError("the request is too long"), 413)
     except ClientDisconnect:  # nobody reads this reply
         return failed(LatteError("the request is incomplete"), 400)
     return body
+
+
+class OncePerLine:
+    """Passes lines on, but not one that equals the line before it."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report, self._line = report, ""
+
+    def __call__(self, line: str) -> None:
+        """Report a line, unless it was the last one."""
+        if line != self._line:
+            self._line = line
+            self._report(line)
 
 
 def refused(status: int, why: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
 
 from PIL import Image
@@ -12,10 +13,37 @@ from PIL import Image
 from latte.data.images import CheckedImage, open_image
 from latte.interfaces import ImageReference, LatteError
 
+Picture = Callable[[int, int], bytes]
+"""Function from a training image's index and a largest side in pixels to a JPEG of the image."""
+
+_LARGE, _SMALL = 1024, 320
+
+
+class Pictures:
+    """Photos of a review by their index, in two sizes."""
+
+    def __init__(self, picture: Picture, count: int) -> None:
+        self._picture, self._count = picture, count
+        self._large = lru_cache(maxsize=4)(lambda row: picture(row, _LARGE))
+
+    def jpeg(self, row: int, *, is_small: bool) -> bytes:
+        """Return a photo. Raises `LatteError` if there is none, or it cannot be shown."""
+        if row not in range(self._count):
+            raise LatteError("there is no such image")
+        return self._picture(row, _SMALL) if is_small else self._large(row)
+
+    def can_show(self, row: int) -> bool:
+        """Return True if the photo is still there and can be read."""
+        try:
+            self._large(row)
+        except LatteError:
+            return False
+        return True
+
 
 def picture_of(
     ids: Sequence[str], keys: Sequence[str], images: Sequence[ImageReference]
-) -> Callable[[int, int], bytes]:
+) -> Picture:
     """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
     The JPEG's longer side has at most `side` pixels. `keys` are the content keys of `ids`, and

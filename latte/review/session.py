@@ -126,7 +126,7 @@ class Review(RunAnswers):
             first_keys = (*self.doubtful, *(self.asking.keys if self.asking else ()))
             images = one_per_series(self.images, unchecked)
             return sheets(images, self.settled(stored), place, first_keys, unchecked)
-        return ((image,) for image in measurements(self.population, stored.measuring))
+        return ((image,) for image in measurements(self.images, stored.answers))
 
     def settled(self, stored: Stored) -> dict[str, Answer]:
         """Return the answers by content key; the images of an answered series share its answer."""

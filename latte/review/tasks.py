@@ -7,15 +7,14 @@ answer.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latte.results.answers import TITLES, Answer, TaskName
-from latte.results.population import Population, ReviewImage
+from latte.results.answers import Answer, TaskName
+from latte.results.population import ReviewImage
+from latte.results.sequential import counts
 
 Answers = Mapping[str, Answer]
 """The newest answer for each content key; for the task `evidence`, only of images that it drew."""
@@ -24,40 +23,14 @@ ALL_SHOWN = 12
 """Up to this number of classes, every question offers all classes."""
 _LIKELIEST = 9
 """With more classes, the number of likely classes that a question offers."""
-_AGREED_EVERY = 4
-"""Every fourth question that measures the gain is about an image on which the models agree."""
 _TYPICAL, _DOUBTFUL = 9, 3
 """Numbers of a group's most confident and least confident images in a question."""
 SHEET = _TYPICAL + _DOUBTFUL
 """Largest number of images in a question."""
 
 
-@dataclass(frozen=True)
-class ReviewTask:
-    """One of the three tasks, as the page shows it."""
-
-    name: TaskName
-    title: str
-    key: str
-    """The key that chooses the task."""
-    prompt: str
-
-
-TASKS: Mapping[TaskName, ReviewTask] = {
-    task.name: task
-    for task in (
-        ReviewTask(
-            "clusters",
-            TITLES["clusters"],
-            "n",
-            "Which class do most of these images show? Deselect the images of other classes.",
-        ),
-        ReviewTask("evidence", TITLES["evidence"], "m", "What does this image show?"),
-        ReviewTask(
-            "images", TITLES["images"], "o", "Select images with a wrong label, and correct it."
-        ),
-    )
-}
+TASKS: Sequence[TaskName] = ("clusters", "evidence", "images")
+"""Names of the tasks, which are also the queues of their answers."""
 
 
 class TaskPlace(BaseModel):
@@ -98,27 +71,14 @@ def groups(
         yield (*group[:_TYPICAL], *doubtful[max(0, len(doubtful) - _DOUBTFUL) :])
 
 
-def measurements(population: Population, answers: Answers) -> Iterator[ReviewImage]:
-    """Yield the unanswered images that measure the gain, mostly disagreements of the models.
-
-    Every fourth image is one on which the models agree. Two of three such images have a confidence
-    below the median. Images of a series that has an answer, or of which an earlier image is
-    yielded, are left out: they share its answer.
-    """
-    asked_series = {image.series for image in population.images if image.key in answers}
-    strata = [deque(images) for images in (population.disagreements, *population.agreements)]
-    for number in count(len(answers)):
-        for stratum in strata:
-            while stratum and stratum[0].series in asked_series:
-                stratum.popleft()
-        differs, unsure, sure = strata
-        agreed = (sure or unsure) if number // _AGREED_EVERY % 3 == 2 else (unsure or sure)
-        is_about_agreement = number % _AGREED_EVERY == _AGREED_EVERY - 1
-        stratum = (agreed or differs) if is_about_agreement else (differs or agreed)
-        if not stratum:
-            return
-        asked_series.add(stratum[0].series)
-        yield stratum.popleft()
+def measurements(images: Sequence[ReviewImage], answers: Answers) -> Iterator[ReviewImage]:
+    """Yield the images that measure, in random order: one of each series without an answer."""
+    counted = {key for key, answer in answers.items() if counts(answer)}
+    asked = {image.series for image in images if image.key in counted}
+    for image in images:
+        if image.series not in asked:
+            asked.add(image.series)
+            yield image
 
 
 def sheets(

@@ -13,9 +13,8 @@ from typing import Literal
 from latte.results.answers import TaskName, now
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
-from latte.results.sequential import counts
 from latte.review.session import Review
-from latte.review.tasks import SHEET, TaskPlace
+from latte.review.tasks import SHEET, TaskPlace, measurements
 
 View = Literal["groups", "measure", "doubtful", "map"]
 Kind = Literal["group", "photo", "sheet", "named-class"]
@@ -158,7 +157,7 @@ class Views:
             groups.sort(key=lambda group: self._is_skipped("groups", group.images))
             return iter(groups), len(groups)
         if place.view == "measure":
-            images = self._measurements(stored)
+            images = [*measurements(self._review.images, stored.answers)]
             images.sort(key=lambda image: ("measure", image.key) in self._skipped)
             return (self._question("measure", "photo", [image]) for image in images), len(images)
         task = TaskPlace(task="images", label=place.label, skip=place.skip)
@@ -202,18 +201,6 @@ class Views:
             ]
             if images:
                 yield self._question("groups", "named-class", images[:SHEET], label)
-
-    def _measurements(self, stored: Stored) -> list[ReviewImage]:
-        """Return the photos that measure, in random order, one of each series without an answer."""
-        counted = {key: answer for key, answer in stored.answers.items() if counts(answer)}
-        population = self._review.images
-        asked = {image.series for image in population if image.key in counted}
-        images: list[ReviewImage] = []
-        for image in population:
-            if image.series not in asked:
-                asked.add(image.series)
-                images.append(image)
-        return images
 
     def _question(
         self, view: View, kind: Kind, images: Sequence[ReviewImage], class_: int | None = None

@@ -30,6 +30,7 @@ from latte.results.population import draw
 from latte.results.run import Run
 from latte.results.stages import STAGES
 from latte.review.live import LiveMethod
+from latte.review.pictures import Pictures
 from latte.review.session import Mark, Review
 from latte.review.tasks import TaskPlace
 from tests.helpers.records import RECORD, record
@@ -188,30 +189,23 @@ def served(
     from latte.review.endpoints import Endpoints
     from latte.review.server import make_app
     from latte.review.serving import server_of
-    from latte.review.teaching import Teaching
 
     def no_model(progress: Progress) -> tuple[Path, Sequence[str]]:
         raise LatteError("this test teaches no model")
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
+    pictures = Pictures(picture, len(review.run.rows.training_keys))
     endpoints = Endpoints(
         review,
+        pictures,
         method or (lambda: ConfusedMethod(review)),
         teach or no_model,
         training_features,
         lambda label, count: range(count),
         report,
     )
-    app = make_app(
-        review,
-        picture,
-        Teaching(review, teach or no_model, training_features),
-        TOKEN,
-        frozenset({host}),
-        report,
-        endpoints,
-    )
+    app = make_app(endpoints, pictures, TOKEN, frozenset({host}))
     server = server_of(app, endpoints.events.close)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -14,7 +14,7 @@ from latte.results.estimate import Estimate, estimate
 from latte.results.measured_gain import MeasuredGain
 from latte.results.population import Population, draw, population
 from latte.results.rows import PseudoLabels
-from latte.review.tasks import measurements
+from tests.helpers.strata import measurements
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)

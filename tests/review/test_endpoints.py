@@ -283,7 +283,7 @@ def test_errors_are_json_with_what_where_and_hint(page: Page, review: Review) ->
         assert reply["error"].keys() == {"what", "where", "hint"}
     assert page.answer(question, 0, path="/etc")[0] == 422
     assert page.answer(question, 0, view="else")[0] == 422
-    assert page.raw("POST", "answer", b" " * 20_000)[0] == 413
+    assert page.raw("POST", "answer", b" " * 31_000)[0] == 413
     for path in ("question?view=../x", "question?view=doubtful&skip=-1", "changed?revision=x"):
         status, body = page.raw("GET", path)
         assert (status, *json.loads(body)) == (409, "error")

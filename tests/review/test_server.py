@@ -20,7 +20,6 @@ import pytest
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
 from latte.review.tasks import TaskPlace
-from tests.helpers.limits import LIMITS, largest_file
 from tests.helpers.reviews import TOKEN, made_up_review, served, without
 
 NAMES = ("cat", "dog", "bird")
@@ -45,18 +44,18 @@ class Client:
     def post(self, path: str, **body: Any) -> tuple[int, Any]:
         """Return the status and the decoded reply to a body that is sent as JSON."""
         status, reply = self("POST", f"/{TOKEN}/{path}", json.dumps(body).encode())
-        return status, json.loads(reply) if status == 200 else reply.decode()
+        return status, json.loads(reply)
 
-    def question(self, task: str = "evidence", **place: Any) -> Any:
-        status, state = self.post("question", task=task, **place)
-        assert status == 200
-        return state["question"]
+    def question(self, view: str = "measure") -> Any:
+        status, reply = self("GET", f"/{TOKEN}/question?view={view}")
+        assert status == 200, reply
+        return json.loads(reply)["question"]
 
     def answer(
-        self, rows: list[int], kind: str, task: str, label: int | None = None
+        self, rows: list[int], kind: str, view: str = "map", label: int | None = None
     ) -> tuple[int, Any]:
-        marks = [{"row": row, "kind": kind, "label": label} for row in rows]
-        return self.post("answers", task=task, marks=marks)
+        marks = [{"photo": row, "kind": kind, "class": label} for row in rows]
+        return self.post("answer", view=view, marks=marks, seen=rows)
 
 
 @pytest.fixture(scope="module")
@@ -71,26 +70,26 @@ def client(review: Review) -> Iterator[Client]:
 
 
 def rows(question: Any) -> list[int]:
-    return [image["row"] for image in question["images"]]
+    return [photo["index"] for photo in question["photos"]]
 
 
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     question = client.question()
-    assert set(question) == {"images", "options"}
-    assert set(question["images"][0]) == {"row", "name", "others"}
-    assert question["options"] == [0, 1, 2]
+    assert set(question) == {"id", "view", "kind", "photos", "likely"}
+    assert set(question["photos"][0]) == {"index", "name", "others", "doubtful"}
+    assert question["likely"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("path", ["/", "/about", "/wrong/about", f"/{TOKEN[:-1]}/about"])
+@pytest.mark.parametrize("path", ["/", "/state", "/wrong/state", f"/{TOKEN[:-1]}/state"])
 def test_without_the_token_nothing_is_found(client: Client, path: str) -> None:
     assert client("GET", path)[0] == 404
 
 
 def test_other_hosts_and_other_sites_are_refused(client: Client) -> None:
-    assert client("GET", f"/{TOKEN}/about", Host="evil.example")[0] == 403
-    assert client("GET", f"/{TOKEN}/about", Origin="http://evil.example")[0] == 403
-    assert client("GET", f"/{TOKEN}/about", Origin="null")[0] == 403
-    assert client("GET", f"/{TOKEN}/about", Origin=f"http://{client.host}")[0] == 200
+    assert client("GET", f"/{TOKEN}/state", Host="evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/state", Origin="http://evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/state", Origin="null")[0] == 403
+    assert client("GET", f"/{TOKEN}/state", Origin=f"http://{client.host}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -124,40 +123,41 @@ def test_pages_forbid_frames_scripts_of_others_and_caching(client: Client) -> No
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"{}", b'{"marks": "1", "task": "evidence"}',
-        b'{"marks": [{"row": 1, "kind": "else"}], "task": "evidence"}',
-        b'{"marks": [{"row": 1, "kind": "none"}], "task": "else"}',
-        b'{"marks": [{"row": 1, "kind": "none"}], "task": "evidence", "path": "/etc"}',
-        b'{"marks": [{"row": 1, "kind": "none", "path": "/etc"}], "task": "evidence"}',
-        b'{"marks": [{"row": 1e99, "kind": "none"}], "task": "evidence"}', b"\xff\xfe",
+        b"", b"[]", b"{}", b'{"marks": "1", "view": "measure", "seen": []}',
+        b'{"marks": [{"photo": 1, "kind": "else"}], "view": "measure", "seen": []}',
+        b'{"marks": [{"photo": 1, "kind": "none"}], "view": "else", "seen": []}',
+        b'{"marks": [{"photo": 1, "kind": "none"}], "view": "map", "seen": [], "path": "/etc"}',
+        b'{"marks": [{"photo": 1, "kind": "none", "path": "/etc"}], "view": "map", "seen": []}',
+        b'{"marks": [{"photo": 1e99, "kind": "none"}], "view": "map", "seen": []}', b"\xff\xfe",
     ],
 )  # fmt: skip
 def test_bodies_that_are_no_answers_are_refused(
     client: Client, review: Review, body: bytes
 ) -> None:
     answers_before = review.answers()
-    assert client("POST", f"/{TOKEN}/answers", body)[0] == 422
+    assert client("POST", f"/{TOKEN}/answer", body)[0] == 422
     assert review.answers() == answers_before
 
 
 @pytest.mark.parametrize(
-    "place",
-    [{}, {"task": "../x"}, {"task": "images", "skip": -1}, {"task": "images", "label": "a"}],
+    "query", ["view=../x", "view=doubtful&skip=-1", "view=doubtful&label=a", "view=map"]
 )
-def test_places_that_do_not_exist_are_refused(client: Client, place: dict[str, Any]) -> None:
-    assert client.post("question", **place)[0] == 422
+def test_places_that_do_not_exist_are_refused(client: Client, query: str) -> None:
+    status, reply = client("GET", f"/{TOKEN}/question?{query}")
+    assert status == 409
+    assert json.loads(reply)["error"]["what"]
 
 
 def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     client: Client, review: Review
 ) -> None:
     answers_before = review.answers()
-    assert client.answer([9999], "none", "evidence")[0] == 409
-    assert client.answer([1], "class", "evidence", 3)[0] == 409
-    assert client.answer([1], "class", "evidence", -1)[0] == 409
-    assert client.answer([1], "class", "evidence")[0] == 409
-    assert client.post("undo", time="")[0] == 409
-    assert client("POST", f"/{TOKEN}/answers", b" " * 20_000)[0] == 413
+    assert client.answer([9999], "none")[0] == 409
+    assert client.answer([1], "class", label=3)[0] == 409
+    assert client.answer([1], "class", label=-1)[0] == 409
+    assert client.answer([1], "class")[0] == 409
+    assert client.post("withdraw")[0] == 409
+    assert client("POST", f"/{TOKEN}/answer", b" " * 31_000)[0] == 413  # there are 200 photos
     assert review.answers() == answers_before
 
 
@@ -174,7 +174,7 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
     monkeypatch.setattr(review, "save", save)
     with ThreadPoolExecutor() as threads:
         second_client = Client(f"http://{client.host}")
-        replied = threads.submit(second_client.answer, [1], "none", "evidence")
+        replied = threads.submit(second_client.answer, [1], "none")
         assert begun.wait(20)
         assert client("GET", f"/{TOKEN}/image/1")[0] == 200
         assert not replied.done()
@@ -187,9 +187,8 @@ def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None
     drawn = review.questions(TaskPlace(task="evidence"))
     unreadable, other_unreadable, readable = (next(drawn)[0] for _ in range(3))
     with served(review, without(unreadable.row, other_unreadable.row)) as url:
-        state = Client(url).post("question", task="evidence")[1]
-    assert rows(state["question"]) == [readable.row]
-    assert ": 2. In the estimate of the gain, such an image counts" in state["note"]
+        question = Client(url).question("measure")
+    assert rows(question) == [readable.row]
     assert {key: answer.kind for key, answer in review.answers().items()} == {
         unreadable.key: "unsure",
         other_unreadable.key: "unsure",
@@ -200,35 +199,11 @@ def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None
 def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path, images: int) -> None:
     review = made_up_review(tmp_path, NAMES, images)
     with served(review, without(*range(200))) as url:
-        state = Client(url).post("question", task="evidence")[1]
-    assert state["question"] is None
-    assert state["note"].startswith("The images have changed since this run. Make the run again:")
+        status, reply = Client(url)("GET", f"/{TOKEN}/question?view=measure")
+    error = json.loads(reply)["error"]
+    assert (status, error["what"]) == (409, "the images have changed since this run")
+    assert error["hint"].startswith("make the run again: latte run")
     assert review.answers() == {}
-
-
-def test_the_answers_about_a_sheet_are_one_line_per_image(client: Client, review: Review) -> None:
-    sheet = rows(client.question("clusters"))
-    assert len(sheet) == 12
-    lines_before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
-    marks = [
-        {"row": row, "kind": "class", "label": 2} if number > 1 else {"row": row, "kind": "unsure"}
-        for number, row in enumerate(sheet)
-    ]
-    status, state = client.post("answers", task="clusters", marks=marks)
-    assert status == 200
-    lines = [json.loads(line) for line in review.file.read_text().splitlines()[lines_before:]]
-    assert [line["label"] for line in lines] == [None] * 2 + ["bird"] * 10
-    assert {line["time"] for line in lines} == {state["time"]}
-    assert client.answer([*sheet, 9999], "unsure", "clusters")[0] == 409
-
-
-def test_undo_takes_back_a_sheet_and_asks_about_it_again(client: Client) -> None:
-    question = client.question("clusters")
-    state = client.answer(rows(question), "none", "clusters")[1]
-    assert client.question("clusters") != question
-    status, undone = client.post("undo", time=state["time"])
-    assert status == 200
-    assert (undone["task"], undone["question"]) == ("clusters", question)
 
 
 @pytest.mark.thorough
@@ -255,7 +230,7 @@ def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) ->
                     if answered_count == 5:
                         threading.Timer(0.01 * number, process.kill).start()
                     (row,) = rows(client.question())
-                    assert client.answer([row], "none", "evidence")[0] == 200
+                    assert client.answer([row], "none", "measure")[0] == 200
                     confirmed.append(row)
         assert process.returncode == -signal.SIGKILL
     assert len({*confirmed}) == len(confirmed) >= 15
@@ -274,39 +249,22 @@ def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
         served(Review(review.run)) as second_url,
         ThreadPoolExecutor() as threads,
     ):
-        answered = [*threads.map(answer_twenty, (url, second_url), ("evidence", "clusters"))]
+        answered = [*threads.map(answer_twenty, (url, second_url), ("measure", "groups"))]
     assert {f"key {row}" for rows in answered for row in rows} == review.answers().keys()
 
 
-def answer_twenty(url: str, task: str) -> list[int]:
-    """Answer at most 20 questions of a task; return the rows of all their images."""
+def answer_twenty(url: str, view: str) -> list[int]:
+    """Answer at most 20 questions of a view; return the rows of all their images."""
     client, answered = Client(url), list[int]()
-    question = client.question(task)
+    question = client.question(view)
     for _ in range(20):
         if question is None:
             break
         answered += rows(question)
-        status, state = client.answer(rows(question), "none", task)
+        status, reply = client.answer(rows(question), "none", view)
         assert status == 200
-        question = state["question"]
+        question = reply["next"]["question"]
     return answered
-
-
-@LIMITS
-def test_answers_on_a_full_disk_are_one_line_and_can_be_given_again(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
-    printed: list[str] = []
-    with served(review, report=printed.append) as url:
-        client = Client(url)
-        client.answer([0], "none", "evidence")
-        intact = review.file.read_bytes()
-        with largest_file(len(intact) + 100):
-            status, reply = client.answer([3, 4], "none", "images")
-        assert (status, printed) == (409, [reply])
-        assert reply.startswith(f"{review.file}: cannot be written: file too large; free some")
-        assert review.file.read_bytes() == intact
-        assert client.answer([3, 4], "none", "images")[0] == 200
-    assert review.answers().keys() == {"key 0", "key 3", "key 4"}
 
 
 def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Path) -> None:
@@ -314,21 +272,16 @@ def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Pa
     printed: list[str] = []
     with served(review, report=printed.append) as url:
         client = Client(url)
-        client.answer([0], "none", "evidence")
+        client.answer([0], "none")
         intact = review.file.read_bytes()
         for damage in (b"{}\n", b"\0" * 100):
             review.file.write_bytes(intact + damage)
-            line = f"{review.file}:2: this file is damaged"
             for _ in range(2):
-                for status, reply in (
-                    client.post("question", task="evidence"),
-                    client.answer([4], "none", "evidence"),
-                ):
+                for status, reply in (client.answer([4], "none"), client.post("withdraw")):
                     assert status == 409
-                    assert reply.startswith(line)
-                    assert reply.endswith("; correct or remove this line")
-                    assert printed[-1:] == reply.splitlines()
+                    assert reply["error"]["where"] == f"{review.file}:2"
+                    assert reply["error"]["hint"] == "correct or remove this line"
             assert review.file.read_bytes() == intact + damage
-        assert len(printed) == 2
+        assert {line.split(": this file is damaged")[0] for line in printed} == {f"{review.file}:2"}
         review.file.write_bytes(intact)
-        assert client.post("question", task="evidence")[0] == 200
+        assert client.answer([4], "none")[0] == 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latte.results.population import ReviewImage
-from latte.review.tasks import ALL_SHOWN, TASKS, Likely, TaskPlace
+from latte.review.tasks import ALL_SHOWN, Likely
 from tests.helpers.reviews import made_up_review
 
 
@@ -54,8 +54,3 @@ def test_an_image_with_one_label_offers_it() -> None:
     assert Likely([image], 40).labels([image]) == (39,)
     mixed = replace(image, used_label=4)
     assert Likely([mixed], 40).labels([mixed]) == (4, 39)
-
-
-def test_the_keys_of_the_tasks_differ() -> None:
-    assert len({task.key for task in TASKS.values()}) == 3
-    assert all(TaskPlace(task=name).skip == 0 for name in TASKS)
