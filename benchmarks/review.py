@@ -4,7 +4,8 @@ Folders are drawn as in `folders`. A simulated reviewer answers, in random order
 which zero-shot CLIP and the adapted model disagree; the true labels are the answers. The adapted
 model is that of the default recipe without its guard, or of any recipe without steps. With
 `--largest-series`, images of the same class and labels make up series of random sizes, and the
-reviewer is asked about one image of each; the others share the answer.
+reviewer is asked about one image of each; the others share the answer. With `--moving`, the
+accuracy of a model is measured that learns from the same answers; see `moving_model`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.folder_methods import FolderMethod, load_method, method_called, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser
 from benchmarks.measuring import say, table, table_row
+from benchmarks.moving_model import HEAD, moving_rows
 from latte.evaluate.confidence_sequence import log_wealth
 
 Numbers = NDArray[np.float64]
@@ -161,8 +163,14 @@ def main(arguments: Sequence[str]) -> None:
     """Draw folders, adapt and simulate. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     recipe = options.recipe
-    method = load_method(recipe) if recipe else method_called("self-taught")
     loaded = load_sets(options)
+    if options.moving:
+        rows = moving_rows(loaded, options.moving, options.reviewers, options.seed)
+        say(f"{table(HEAD)}")
+        for row in rows:
+            say(table_row(row))
+        return
+    method = load_method(recipe) if recipe else method_called("self-taught")
     cells = cells_called(options.cells or ["all names"])
     cases = [
         _case(
@@ -217,5 +225,11 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--cells", action="append", help="kinds of folders (default: all names)")
     add("--reviewers", type=int, default=1000)
     add("--seed", type=int, default=0)
+    add(
+        "--moving",
+        type=int,
+        metavar="IMAGES",
+        help="instead: a model that learns from the answers, and folders of so many images",
+    )
     add("--largest-series", type=int, default=1, help="images of a made series (%(default)s)")
     return parser.parse_args(arguments)

@@ -69,10 +69,11 @@ class Answer:
     image: str = ""
     """The id of the image, for people who read the file."""
     before: str = ""
-    """The class that the newest model gave to the image before a person answered; empty if it is
-    unknown. It measures a model that learns from the answers."""
-    before_others: tuple[tuple[str, str], ...] = ()
-    """Content key and this class of other images of the series, where it is another class."""
+    """The class that the newest model gave to the image when the person answered; empty if unknown.
+    """
+    model: str = ""
+    """Digest of the labels that this model gave to all images; empty if it is unknown. Answers with
+    one digest measure the same labels."""
 
 
 _ADAPTER = TypeAdapter(Answer)
@@ -143,14 +144,26 @@ def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
     return {key: answer for key, answer in newest(answers).items() if answer.kind != "undo"}
 
 
-def measuring(answers: Sequence[Answer]) -> dict[str, Answer]:
-    """Return the newest answer about each image that was drawn at random, by content key.
+def counts(answer: Answer | None) -> bool:
+    """Return True if a person looked at an image and answered, so that it measures.
 
-    The question came from the queue `MEASURING`, and its answer was not undone. A later answer
-    about the image, in any queue, corrects it.
+    A person who left an image out of a group has not answered about it.
+    """
+    if answer is None or answer.queue == UNSEEN:
+        return False
+    return answer.kind != "unsure" or answer.queue != "clusters"
+
+
+def measuring(answers: Sequence[Answer]) -> dict[str, Answer]:
+    """Return the newest answers that measure a run, by content key; empty if nobody measures.
+
+    They are those about images that were drawn at random: their question came from the queue
+    `MEASURING`, and their answer was not undone. A later answer, in any queue, corrects it. Images
+    that a person had looked at before are not drawn again, so their answers are among them.
     """
     drawn = latest(answer for answer in answers if answer.queue == MEASURING)
-    return {key: answer for key, answer in latest(answers).items() if key in drawn}
+    newest_answers = latest(answers).items() if drawn else ()
+    return {key: answer for key, answer in newest_answers if key in drawn or counts(answer)}
 
 
 def _write(file: FileIO, content: bytes) -> None:

@@ -6,6 +6,7 @@ over zero-shot CLIP, even if the guard did not accept this model.
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -87,6 +88,19 @@ class Stored:
         return {key: answer for key, answer in answers.items() if answer.label not in self.unknown}
 
 
+_FileState = tuple[int, ...]
+
+
+def _state_of(file: Path) -> _FileState | None:
+    """Return what changes when a file is written; None if there is none, or it is a link."""
+    try:
+        found = file.lstat()
+    except OSError:
+        return None
+    is_file = stat.S_ISREG(found.st_mode)
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if is_file else None
+
+
 class RunAnswers:
     """A person's answers about a run, in its file `review.jsonl`.
 
@@ -97,15 +111,19 @@ class RunAnswers:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.file = run.folder.review
+        self._newest: tuple[_FileState | None, Stored] | None = None
         self.labelled = labelled_images(run)
         """The content keys of the images whose class a person gave before the run."""
         self.population = population_of(run, self.labelled)
         """The images in random order, with the labels of the run's two models."""
 
     def stored(self) -> Stored:
-        """Read the answers, with class names as the run spells them."""
-        answers = tuple(map(self._with_spelling, self.lines()))
-        return Stored(answers, self.run.class_names)
+        """Read the answers, with class names as the run spells them; again if the file changed."""
+        state = _state_of(self.file)
+        if self._newest is None or state is None or self._newest[0] != state:
+            answers = tuple(map(self._with_spelling, self.lines()))
+            self._newest = state, Stored(answers, self.run.class_names)
+        return self._newest[1]
 
     def lines(self) -> list[Answer]:
         """Read the file of answers, which may be untrusted; raise `LatteError` for a link."""

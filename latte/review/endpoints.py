@@ -105,6 +105,7 @@ class Endpoints:
             Route("/question", self.question, methods=["GET"]),
             Route("/answer", self.answer, methods=["POST"]),
             Route("/withdraw", self.withdraw, methods=["POST"]),
+            Route("/leave", self.leave, methods=["POST"]),
             Route("/changed", self.changed),
             Route("/events", self.stream),
             Route("/map", self.map),
@@ -143,6 +144,10 @@ class Endpoints:
     async def withdraw(self, request: Request) -> Response:
         """Undo the newest answers, and return their view's next question."""
         return await self._posted(request, lambda body: self._undo())
+
+    async def leave(self, request: Request) -> Response:
+        """End the view *Measure*: its answers teach from now on."""
+        return await self._posted(request, lambda body: self._leave())
 
     async def teach(self, request: Request) -> Response:
         """Learn from the answers again, after an error."""
@@ -292,6 +297,7 @@ class Endpoints:
         if marks:
             self._times.append((answered.view, time))
         self._views.answered(question, {mark.key for mark in marks})
+        self.learning.hold(answered.view == "measure")
         self.learning.answers_changed()
         return time
 
@@ -312,12 +318,17 @@ class Endpoints:
         self._review.undo(time)
         self._times.pop()
         self._saved.clear()
+        self.learning.hold(view == "measure" and self.learning.is_held)
         self.learning.answers_changed()
         self._views.forget()
         state = self._page_state()
         self.events.send("state", {"state": state})
         following = _NOTHING if view == "map" else self._next(Place(view))
         return {"view": view, **following, "state": state}
+
+    def _leave(self) -> Mapping[str, Any]:
+        self.learning.hold(False)
+        return {"state": self._page_state()}
 
     def _teach_again(self) -> Mapping[str, Any]:
         self.learning.answers_changed()

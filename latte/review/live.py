@@ -94,9 +94,7 @@ class Learning:
         self.note = ""
         self.is_writing = False
         self._written: tuple[Signature, WrittenRun] | None = None
-        self._is_held = False
-        self.freezes_measure = False
-        """True while a person measures, if new answers wait until that ends."""
+        self.is_held = False
         self._known: Taught = {}
         self._kept: dict[Signature, Revision] = {}
         self._condition = threading.Condition()
@@ -115,16 +113,16 @@ class Learning:
 
     def answers_changed(self) -> None:
         """Learn from the answers in the file; known labels for them are taken at once."""
-        if known := self._kept.get(self._signature()):
+        if not self.is_held and (known := self._kept.get(self._signature())):
             self._adopt(known)
         with self._condition:
             self._wanted += 1
             self._condition.notify_all()
 
     def hold(self, is_held: bool) -> None:
-        """Stop learning from new answers, or go on, so that the newest model can be measured."""
+        """Stop learning from new answers, so that the labels can be measured, or go on."""
         with self._condition:
-            self._is_held = is_held
+            self.is_held = is_held
             self._condition.notify_all()
 
     @property
@@ -188,9 +186,7 @@ class Learning:
                 self._condition.wait_for(
                     lambda: (
                         self._closed
-                        or (
-                            self._wanted != self._done and not self.is_writing and not self._is_held
-                        )
+                        or (self._wanted != self._done and not self.is_writing and not self.is_held)
                     )
                 )
                 if self._closed:
@@ -275,5 +271,5 @@ class Learning:
             change = label_change(self.revision, new)
             self.change = change if change.count else self.change
         self.revision = new
-        self._review.follow(new.images, new.taught, new.measured)
+        self._review.follow(new.images, new.measured)
         return new

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
 from latte.interfaces.answer_facts import LeftOutAnswers
+from latte.io.files import digest
 from latte.results.answers import (
     UNSEEN,
     Answer,
@@ -22,11 +23,10 @@ from latte.results.answers import (
     newest,
     now,
 )
-from latte.results.corrected import read_corrected
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
-from latte.results.run_answers import RunAnswers, Stored, population_of
+from latte.results.run_answers import RunAnswers, Stored
 from latte.results.taught_runs import next_step
 from latte.review.tasks import TASKS, TaskPlace, groups, is_open, measurements, sheets
 
@@ -56,8 +56,6 @@ class Review(RunAnswers):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._show(self.population.images)
-        self.taught = frozenset[str]()
-        """The content keys of the images whose answers taught the newest model."""
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
         answers = run.record.train.answers
@@ -71,26 +69,13 @@ class Review(RunAnswers):
         """The name of the run folder."""
         return self.run.folder.path.absolute().name
 
-    def adopt(self, taught: Run, since: str) -> None:
-        """Ask about the labels by the model `taught`, which learned from answers before `since`."""
-        self._show(population_of(taught, self.labelled).images)
-        self.since = since
-        answers = taught.record.train.answers
-        self.doubtful = self._doubtful(None if answers is None else answers.measured)
-        self.taught = frozenset(read_corrected(taught))
-
-    def follow(
-        self,
-        images: Sequence[ReviewImage],
-        taught: Collection[str],
-        measured: LeftOutAnswers | None,
-    ) -> None:
-        """Ask about these images, whose labels follow from the answers with the keys `taught`.
+    def follow(self, images: Sequence[ReviewImage], measured: LeftOutAnswers | None) -> None:
+        """Ask about these images, whose labels are those of a model that answers taught.
 
         `measured` says what these answers measure.
         """
         self._show(images)
-        self.taught, self.doubtful = frozenset(taught), self._doubtful(measured)
+        self.doubtful = self._doubtful(measured)
 
     def _doubtful(self, measured: LeftOutAnswers | None) -> tuple[str, ...]:
         """Return the content keys of the images whose answers contradict all others."""
@@ -103,9 +88,9 @@ class Review(RunAnswers):
         self.images = images
         """The images in random order, with the labels by the newest model."""
         self._by_key = {image.key: image for image in images}
-        self._series: dict[int, list[ReviewImage]] = {}
-        for image in images:
-            self._series.setdefault(image.series, []).append(image)
+        labels = ",".join(str(image.used_label) for image in images)
+        self.model = digest(labels.encode())[:16]
+        """Digest of the labels of all images."""
 
     def next_step(self, stored: Stored) -> str:
         """Return the command that teaches a model with new answers; empty if there are none."""
@@ -154,9 +139,9 @@ class Review(RunAnswers):
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
-        earlier = latest(self.lines())  # raises an error if the file is damaged
+        self.lines()  # raises an error if the file is damaged
         time = now()
-        answers = [self._answer(mark, task, time, earlier.get(mark.key)) for mark in marks]
+        answers = [self._answer(mark, task, time) for mark in marks]
         append_answers(
             self.file,
             [
@@ -166,23 +151,20 @@ class Review(RunAnswers):
         )
         return time
 
-    def _answer(self, mark: Mark, task: str, time: str, earlier: Answer | None) -> Answer:
-        """Return a line of the file, with the label that stood before the first answer."""
+    def _answer(self, mark: Mark, task: str, time: str) -> Answer:
+        """Return a line of the file, with the label that stands now."""
         image = self._by_key[mark.key]
-        name = self.run.rows.training_ids[image.row]
-        answer = Answer(mark.key, mark.kind, mark.label, task, self.name, time, name)
-        if earlier is not None:
-            return replace(answer, before=earlier.before, before_others=earlier.before_others)
-        others = {other.key: other for other in self._series[image.series]}
-        if self.taught & others.keys():  # the labels already follow an answer
-            return answer
-        names = self.run.class_names
-        before_others = (
-            (key, names[other.used_label])
-            for key, other in others.items()
-            if other.used_label != image.used_label
+        return Answer(
+            mark.key,
+            mark.kind,
+            mark.label,
+            task,
+            self.name,
+            time,
+            self.run.rows.training_ids[image.row],
+            self.run.class_names[image.used_label],
+            self.model,
         )
-        return replace(answer, before=names[image.used_label], before_others=tuple(before_others))
 
     def undo(self, time: str) -> TaskName:
         """Undo the answers that were saved at `time`, and return their task.

@@ -10,9 +10,9 @@ from typing import Any
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.io.paths import relative
+from latte.results.measured_labels import LEAST_RANDOM, measured_labels
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
-from latte.results.sequential import LEAST_RANDOM, sequential_score
 from latte.review.guarded import error_data
 from latte.review.live import Learning
 from latte.review.photo_map import DOUBTFUL
@@ -51,7 +51,7 @@ def percentages(interval: Interval) -> dict[str, float]:
 def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEstimate:
     """Return the estimate from one source: random photos, else left-out answers, else nothing."""
     images, names = learning.revision.images, review.run.class_names
-    score = sequential_score(images, stored.answers, names)
+    score = measured_labels(images, stored.answers, names, review.model)
     missing = max(0, LEAST_RANDOM - score.answers)
     if score.is_enough:
         return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
@@ -70,10 +70,10 @@ def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEst
 
 def _measured(review: Review, images: Sequence[ReviewImage], stored: Stored) -> Mapping[str, int]:
     """Return how many labels of random photos were right before their answers."""
-    score = sequential_score(images, stored.answers, review.run.class_names)
-    right = sum(int(lowest) for lowest, _ in score.scores)
+    score = measured_labels(images, stored.answers, review.run.class_names, review.model)
+    right = sum(int(lowest) for lowest, _ in score.drawn)
     needed = max(0, LEAST_RANDOM - score.answers)
-    return {"answers": len(score.scores), "right": right, "needed": needed}
+    return {"answers": len(score.drawn), "right": right, "needed": needed}
 
 
 def _spread(right: int, count: int) -> list[float]:
@@ -112,7 +112,7 @@ class PageState:
             "doubtful": sum(confidence < DOUBTFUL for confidence in revision.confidences),
             "tenMore": self._ten_more(stored),
             "teaching": self._teaching(),
-            "measureFrozen": learning.freezes_measure,
+            "measureFrozen": learning.is_held,
             "finishing": learning.is_writing,
             "finished": self.finished(),
             "change": None

@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latte.results.answers import Answer, TaskName
+from latte.results.answers import Answer, TaskName, counts
 from latte.results.population import ReviewImage
-from latte.results.sequential import counts
 
 Answers = Mapping[str, Answer]
 """The newest answer for each content key; for the task `evidence`, only of images that it drew."""

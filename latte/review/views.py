@@ -209,5 +209,6 @@ class Views:
 
 
 def _is_about(question: Question, answered: Question | None, keys: Collection[str]) -> bool:
-    is_same = answered is not None and question.id == answered.id
-    return is_same or any(image.key in keys for image in question.images)
+    if answered is not None and answered.class_ is not None:
+        return question.class_ == answered.class_
+    return any(image.key in keys for image in question.images)

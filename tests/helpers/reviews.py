@@ -32,8 +32,8 @@ from latte.results.stages import STAGES
 from latte.review.live import LiveMethod
 from latte.review.pictures import Pictures
 from latte.review.session import Mark, Review
-from latte.review.tasks import TaskPlace
 from tests.helpers.records import RECORD, record
+from tests.helpers.strata import measurements
 
 TOKEN = "token"
 
@@ -102,9 +102,9 @@ def with_series(folder: Path, series: Sequence[int]) -> Review:
 
 
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
-    """Answer `count` questions as if this model were always right."""
+    """Answer about `count` random images, mostly disagreements, as if this model were right."""
     for _ in range(count):
-        (image,) = next(review.questions(TaskPlace(task="evidence")))
+        image = next(measurements(review.population, review.answers()))
         name = review.run.class_names[getattr(image, label)]
         review.save("evidence", [Mark(image.key, "class", name)])
 

@@ -23,7 +23,7 @@ from latte.report.page.page import run_page
 from latte.report.statement import Statement
 from latte.report.statements import statements
 from latte.report.summary import summary_table
-from latte.review.tasks import TASKS
+from latte.results.answers import TITLES
 from tests.helpers.html_document import parse
 from tests.helpers.report_examples import (
     ADAPTED,
@@ -160,7 +160,7 @@ class TestNames:
 
     def test_the_task_that_corrects_groups_is_named(self, tmp_path: Path) -> None:
         results = run_results(tmp_path, unsupported=("fox",))
-        task = TASKS["clusters"].title
+        task = TITLES["clusters"]
         (names,) = [
             statement for statement in statements(results, "my photos") if statement.kind == "names"
         ]

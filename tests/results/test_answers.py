@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, append_answers, latest, measuring, read_answers
+from latte.results.answers import (
+    UNSEEN,
+    Answer,
+    append_answers,
+    latest,
+    measuring,
+    read_answers,
+)
 
 ONE = Answer("k1", "class", "cat", "evidence", "demo", "2026-01-01T00:00:00+00:00")
 
@@ -60,7 +67,11 @@ def test_the_last_answer_counts_and_undo_removes_it() -> None:
 def test_images_that_were_drawn_measure_with_their_newest_answer() -> None:
     grouped = replace(ONE, key="k2", queue="clusters")
     corrected = replace(ONE, label="dog", queue="images")
-    assert measuring([ONE, grouped, corrected]) == {"k1": corrected}
+    assert measuring([ONE, grouped, corrected]) == {"k1": corrected, "k2": grouped}
+    assert measuring([grouped]) == {}
+    left_out = replace(grouped, kind="unsure", label=None)
+    assert measuring([ONE, left_out]) == {"k1": ONE}
+    assert measuring([ONE, replace(grouped, queue=UNSEEN)]) == {"k1": ONE}
     assert measuring([grouped, replace(grouped, queue="evidence")]).keys() == {"k2"}
     assert measuring([ONE, replace(ONE, kind="undo", label=None), grouped]) == {}
 

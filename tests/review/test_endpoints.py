@@ -212,25 +212,42 @@ def test_the_same_answers_again_are_saved_once(page: Page, review: Review) -> No
     assert review.answers() == {}
 
 
-def test_measure_asks_in_random_order_and_stores_the_label_that_stood_before(
-    page: Page, review: Review
-) -> None:
-    drawn = [image.row for image in review.population.images]
-    asked = []
-    for number in range(25):
-        question = page.question("measure")
-        assert question["kind"] == "photo" and len(question["photos"]) == 1
-        asked.append(question["photos"][0]["index"])
-        image = next(image for image in review.images if image.row == asked[-1])
-        state = page.answer(question, image.used_label if number % 5 else None)[1]["state"]
-        source = state["estimate"]["source"]
-        assert source == ("random" if number >= 19 else "unknown")
-    assert asked == drawn[:25]
-    assert state["estimate"]["value"] == 80
-    assert state["estimate"]["low"] < 80 < state["estimate"]["high"]
-    assert state["history"][-1]["answers"] == 25
-    assert state["measured"] == {"answers": 25, "right": 20, "needed": 0}
-    assert all(line.before for line in read_answers(review.file))
+def test_measure_asks_in_random_order_about_labels_that_do_not_move(review: Review) -> None:
+    method = ConfusedMethod(review)
+    with served(review, method=lambda: method) as url:
+        page = Page(url)
+        group = page.question()
+        page.answer(group, label_of(review, group))
+        second = page.question()
+        page.answer(second, (label_of(review, second) + 1) % 3)
+        page.state_when(lambda state: idle(state) and state["settled"])
+        answered, model = review.answers().keys(), review.model
+        drawn = [image for image in review.images if image.key not in answered]
+        asked = []
+        for number in range(25):
+            question = page.question("measure")
+            assert question["kind"] == "photo" and len(question["photos"]) == 1
+            asked.append(question["photos"][0]["index"])
+            image = next(image for image in review.images if image.row == asked[-1])
+            state = page.answer(question, image.used_label if number % 5 else None)[1]["state"]
+            source = state["estimate"]["source"]
+            assert source == ("random" if number >= 19 else "unknown")
+        assert asked == [image.row for image in drawn[:25]]
+        assert state["measureFrozen"] and review.model == model
+        assert state["measured"] == {"answers": 25, "right": 20, "needed": 0}
+        right = sum(
+            image.used_label == NAMES.index(review.answers()[image.key].label or "")
+            for image in review.images
+            if image.key in answered
+        )
+        value = (right + 0.8 * len(drawn)) / 200
+        assert state["estimate"]["value"] == pytest.approx(100 * value, abs=0.1)
+        assert state["estimate"]["low"] < 100 * value < state["estimate"]["high"]
+        assert state["history"][-1]["answers"] == 25
+        fits = method.fits
+        assert not page.post("leave")[1]["state"]["measureFrozen"]
+        page.state_when(lambda state: idle(state) and state["settled"])
+        assert method.fits > fits
 
 
 def test_photos_that_were_not_on_the_screen_teach_and_do_not_measure(

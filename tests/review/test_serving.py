@@ -16,8 +16,8 @@ HALF_SENT = (
     "",
     f"GET /{TOKEN}/ HT",
     f"GET /{TOKEN}/ HTTP/1.1\r\nHost: HOST\r\n",
-    f'POST /{TOKEN}/question HTTP/1.1\r\nHost: HOST\r\nContent-Length: 50\r\n\r\n{{"task"',
-    f"POST /{TOKEN}/question HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+    f'POST /{TOKEN}/answer HTTP/1.1\r\nHost: HOST\r\nContent-Length: 50\r\n\r\n{{"task"',
+    f"POST /{TOKEN}/answer HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
 )
 
 

@@ -61,23 +61,19 @@ def test_an_image_left_out_of_a_group_or_not_looked_at_is_drawn(review: Review) 
     assert question(review, "evidence") != (drawn,)
 
 
-def test_the_label_before_the_first_answer_stays(review: Review) -> None:
-    (drawn,) = question(review, "evidence")
-    review.save("images", marks([drawn], "cat"))
-    taught = replace(drawn, used_label=(drawn.used_label + 1) % 3)
-    images = [taught if image is drawn else image for image in review.images]
-    review.follow(images, {drawn.key}, None)
-    review.save("evidence", marks([drawn], "dog"))
-    assert {line.before for line in read_answers(review.file)} == {NAMES[drawn.used_label]}
-
-
-def test_a_label_that_follows_an_undone_answer_does_not_measure(review: Review) -> None:
-    (drawn,) = question(review, "evidence")
-    time = review.save("evidence", marks([drawn], "cat"))
-    review.follow(review.images, {drawn.key}, None)
-    review.undo(time)
-    review.save("evidence", marks([drawn], "dog"))
-    assert read_answers(review.file)[-1].before == ""
+def test_an_answer_stores_the_label_and_the_model_that_stood_before(review: Review) -> None:
+    drawn, following = (image for (image,) in islice(review.questions(MEASURE), 2))
+    review.save("evidence", marks([drawn], "cat"))
+    changed = [
+        image if image.key == drawn.key else replace(image, used_label=(image.used_label + 1) % 3)
+        for image in review.images
+    ]
+    review.follow(changed, None)
+    review.save("evidence", marks([following], "dog"))
+    first, second = read_answers(review.file)
+    assert first.before == NAMES[drawn.used_label]
+    assert second.before == NAMES[(following.used_label + 1) % 3]
+    assert first.model != second.model == review.model
 
 
 def test_images_are_looked_through_from_the_most_doubtful(review: Review) -> None:
@@ -156,7 +152,7 @@ def test_groups_are_asked_once_and_the_most_doubtful_first(review: Review) -> No
 def test_a_group_is_asked_again_after_its_answers_have_taught(review: Review) -> None:
     while images := question(review, "clusters"):
         review.save("clusters", marks(images, None))
-    review.adopt(review.run, now())
+    review.since = now()
     assert left(review, "clusters") == len(NAMES)
 
 
@@ -225,12 +221,23 @@ def test_the_next_step_after_teaching_is_named(
     assert step in capsys.readouterr().out.splitlines()
 
 
-def test_sheets_do_not_change_the_evidence(review: Review) -> None:
-    answered(review, 12)
+def test_groups_alone_measure_nothing(review: Review) -> None:
     estimate_before = review.evidence().estimate
     while images := question(review, "clusters"):
         review.save("clusters", marks(images, "cat"))
     assert review.evidence().estimate == estimate_before
+
+
+def test_images_of_groups_count_where_the_random_order_passes_them(review: Review) -> None:
+    review.save("clusters", marks(question(review, "clusters"), "cat"))
+    last = answered(review, 100)[-1]
+    passed, disagreements = list[str](), review.population.disagreements
+    for image in review.population.images:
+        passed.append(image.key)
+        if image.key == last:
+            break
+    assert len(passed) > 100
+    assert review.evidence().estimate.answered >= sum(i.key in passed for i in disagreements)
 
 
 @pytest.mark.parametrize(
