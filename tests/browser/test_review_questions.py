@@ -251,6 +251,19 @@ def test_keys_pressed_while_an_answer_is_saved_wait_for_it(page: Page) -> None:
         assert review.names[kinds[5]] == "agate"
 
 
+def test_a_name_is_typed_while_the_answer_before_is_saved(page: Page) -> None:
+    review = FakeReview(names=[*FORTY], slow=0.5)
+    with serving(review) as url:
+        open_page(page, url, ["m"])
+        for key in ["1", "/", *"aga"]:
+            page.press(key)
+        assert page.evaluate("document.body.dataset.busy") == "true"
+        settle(page)
+        press(page, ["t", "e", "Enter"])
+        page.wait_for("document.getElementById('right').innerText.startsWith('9 of 14')")
+        assert [review.names[label] for label in marks(review).values()] == ["agate"]
+
+
 def test_a_key_held_down_is_one_answer(page: Page) -> None:
     review = FakeReview()
     with serving(review) as url:

@@ -58,10 +58,13 @@ onState(() => {
   arrange();
 });
 
-/** Show the likeliest classes of a question first, and clear the search. */
+/** Return whether somebody is typing a class's name, perhaps before the question is there. */
+export const isTyping = () => document.activeElement === find("search");
+
+/** Show the likeliest classes of a question first. */
 export function showLikely(labels) {
   likely = labels.slice(0, LIKELY);
-  find("search").value = "";
+  if (!isTyping()) find("search").value = "";
   arrange();
 }
 

@@ -1,7 +1,7 @@
 // The views that ask: Name groups, Measure, Doubtful. They show one question, and save its answer.
 
 import { counted, find, made, showFor } from "./dom.js";
-import { hue, showLikely } from "./classes.js";
+import { hue, isTyping, showLikely } from "./classes.js";
 import { say } from "./head.js";
 import { accept, asked, guarded, onState, state } from "./server.js";
 
@@ -37,7 +37,7 @@ function show(name, next, focuses = true) {
   find("class-asked").textContent = state.classes[question?.class] ?? "";
   showLikely(question?.likely ?? []);
   showState();
-  if (focuses) focusFirst();
+  if (focuses && !isTyping()) focusFirst();
   ready = new Map((next.ahead ?? []).map(source).map((src) => [src, ready.get(src) ?? imageOf(src)]));
 }
 
