@@ -64,8 +64,8 @@ def assert_same(live: LiveLabels, taught: Run) -> None:
         ("self-taught", "null", 8),
         ("self-taught", "evidence", 3),
         ("self-taught", "evidence", 8),
-        ("transductive", "{use: fixed, strength: 0}", 3),
-        ("transductive", "{use: fixed, strength: 0.5}", 3),
+        ("self-taught", "{use: fixed, strength: 0}", 3),
+        ("self-taught", "{use: fixed, strength: 0.5}", 3),
     ],
 )
 def test_live_labels_are_those_of_the_run_with_the_same_answers(
