@@ -86,6 +86,8 @@ class FakeReview:
     asks_for: int | None = None
     """Class that the next question of groups asks for by its name."""
     frozen: bool = False
+    is_estimated: bool = True
+    """False while the newest labels are not estimated yet."""
     fails: str | None = None
     """Sentence on why the next fit fails."""
     delay: float = 0.05
@@ -150,7 +152,7 @@ class FakeReview:
             "zeroShotCounts": self._counts(self.zero_shot),
             "zeroShotKnowsNames": False,
             "estimate": {"source": "left-out", **history[-1], "needed": 0}
-            if known
+            if known and self.is_estimated
             else {"source": "unknown", "answers": 0, "needed": 6},
             "zeroShot": 5 if known else None,
             "history": history if known else [],

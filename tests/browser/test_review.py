@@ -67,6 +67,14 @@ def test_without_answers_the_accuracy_is_not_known(page: Page) -> None:
         assert text(page, "written") == ""
 
 
+def test_the_number_before_stands_until_the_newest_labels_are_estimated(page: Page) -> None:
+    with serving(FakeReview(is_estimated=False)) as url:
+        open_page(page, url)
+        assert text(page, "estimate").startswith(
+            "63 % right\nprobably 49 to 75 %\nAfter 43 answers"
+        )
+
+
 # Learning
 
 

@@ -26,6 +26,9 @@ export const onState = (listener) => listeners.push(listener);
 export function accept(next) {
   if (state && next.revision < state.revision) return;
   state = next;
+  // The newest labels are estimated in a pause; until then, the number before stands, with its answers.
+  const last = next.history[next.history.length - 1];
+  if (last && next.estimate.source === "unknown") next.estimate = { ...last, source: "left-out" };
   const { state: teaching, error } = state.teaching;
   document.body.classList.toggle("learning", teaching === "learning");
   find("learning").hidden = teaching !== "learning";
