@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.classified import Classified
 from latte.cli.classifying import Target, classify, format_of
 from latte.cli.shared import (
     ClassesOption,
@@ -14,14 +16,21 @@ from latte.cli.shared import (
     MethodOption,
     ModelOption,
     QuietOption,
+    VerboseOption,
     number_of_names,
+    print_line,
 )
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Progress
+from latte.io.paths import relative
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
 from latte.report.output import echo
-from latte.report.progress import make_progress
+from latte.report.progress import shown_progress
+from latte.report.screen import can_draw
 from latte.report.terminal import in_lines
+
+if TYPE_CHECKING:
+    from latte.new.adapting import Proposal
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
 
@@ -71,14 +80,15 @@ def adapt(
         typer.Option("--ask", help="Then open a page that asks what images show, and teaches."),
     ] = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Adapt CLIP to a folder of images and label them, in one command.
 
-    Writes the recipe, runs it and shows the result.
+    Writes the recipe, runs it and shows the result. --verbose also shows why the method and the
+    model were chosen, other methods, and all statements of the report.
 
     After an interruption the same command reuses finished stages and the newest checkpoint.
     """
-    from latte.cli.recipes import print_reasons
     from latte.cli.run import print_results
     from latte.new.adapting import propose, run_proposal
 
@@ -91,33 +101,53 @@ def adapt(
     if output is not None and not output.suffix:
         hint = f"for the folder of recipe and results: --runs {output}"
         raise LatteError("is no .csv, .xlsx or .jsonl file", where=f"--output {output}", hint=hint)
-    registry, progress = load_registry(), make_progress(quiet)
-    proposed = propose(
-        images,
-        file_or_names(classes),
-        test,
-        runs,
-        method,
-        model,
-        encoders=encoder or (),
-        labels=labels,
-        registry=registry,
-        progress=progress,
-    )
-    findings = proposed.findings
-    class_names = number_of_names(findings.class_names)
-    echo(in_lines(f"images: {findings.images:,}; class names: {class_names}"))
-    print_reasons(findings, proposed.choices)
-    results = run_proposal(proposed, registry, progress)
-    print_results(results, results.folder)
-    if output or sort_into:
-        from latte.predict.predictor import Predictor, open_predictor
-
-        predictor = open_predictor(Predictor, results.folder, progress=progress)
-        classify(predictor, [str(images)], target, progress, quiet=quiet)
-    echo(f"recipe: {proposed.recipe}")
-    echo(in_lines(proposed.choices.other_methods))
+    registry = load_registry()
+    with shown_progress(quiet, verbose=verbose) as progress:
+        proposed = propose(
+            images,
+            file_or_names(classes),
+            test,
+            runs,
+            method,
+            model,
+            encoders=encoder or (),
+            labels=labels,
+            registry=registry,
+            progress=progress,
+        )
+        _say_choices(proposed, print_line if quiet or verbose else progress.say)
+        results = run_proposal(proposed, registry, progress)
+        done = _classify(results.folder, images, target, progress, quiet=quiet)
+    if done is not None:
+        done.print(quiet=quiet or can_draw(err=True))  # the run has the screen
+    if verbose:
+        echo(f"recipe: {relative(proposed.recipe)}")
+        echo(in_lines(proposed.choices.other_methods))
+    print_results(results, results.folder, verbose=verbose)
     if open_:
         typer.launch(str(results.folder / "report" / "index.html"))
     if ask:
         review(results.folder)
+
+
+def _classify(
+    run: Path, images: Path, target: Target, progress: Progress, *, quiet: bool
+) -> Classified | None:
+    """Write the classes of the images to the target; return None if none was named."""
+    if target.output is None and target.sort_into is None:
+        return None
+    from latte.predict.predictor import Predictor, open_predictor
+
+    predictor = open_predictor(Predictor, run, progress=progress)
+    return classify(predictor, [str(images)], target, progress, quiet=quiet)
+
+
+def _say_choices(proposed: Proposal, say: Callable[[str], None]) -> None:
+    """Say what the images are, and why each setting was chosen; then the warnings."""
+    from latte.new.adapting import reasons
+
+    findings = proposed.findings
+    class_names = number_of_names(findings.class_names)
+    say(f"images: {findings.images:,}; class names: {class_names}")
+    for line in reasons(findings, proposed.choices):
+        say(line)

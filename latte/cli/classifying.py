@@ -1,14 +1,14 @@
-"""Classify images for a command: write the rows, sort the images, print what was done."""
+"""Classify images for a command: write the rows, and sort the images."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from latte.cli.classified import Classified, Tally
 from latte.interfaces import LatteError
 from latte.interfaces.measurements import UsedModel
 from latte.io.files import digest
@@ -19,7 +19,7 @@ from latte.io.paths import (
     refuse_other_kind,
     refuse_read_only,
 )
-from latte.report.numbers import duration, percent, plural
+from latte.report.numbers import plural
 from latte.report.output import echo, rows_stream
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from latte.predict.sorting import Sorter
 
 RowsFormat = Literal["csv", "jsonl", "xlsx"]
-LOW = 0.5
-"""Confidence below which the last line counts an image as doubtful."""
 STDIN = "-"
 _STARTS = {
     "csv": tuple(
@@ -100,11 +98,10 @@ def classify(
     quiet: bool = False,
     total: int | None = None,
     settings: Settings = DEFAULT,
-) -> int:
-    """Write the classes of `images` to the `target`, and print what was done.
+) -> Classified:
+    """Write the classes of `images` to the `target`; return what was done.
 
-    A stopped call with the same arguments is continued. Returns the number of images that were left
-    out.
+    A stopped call with the same arguments is continued.
     """
     from latte.evaluate.predictions import with_unknown
     from latte.predict.rows_file import RowsFile, continued
@@ -132,14 +129,21 @@ def classify(
     sorter, tally = _sorter(target, model.classes, say), Tally(len(model.classes))
     rows = tally.count(sorter.sort(rows) if sorter else rows)
     _write(_with_progress(rows, progress, total, skipped), file, columns, target)
-    skipped.write(target.output and _skipped_file(target.output))
-    _print_notes(sorter, skipped)
+    skipped_list = skipped.write(target.output and _skipped_file(target.output))
     if written and written.changed:
         images = plural(written.changed, "image")
         progress.say(f"{images} changed since the earlier call, and got new rows")
-    if not quiet:
-        echo(str(tally), err=True)
-    return skipped.total
+    warnings = skipped.left_out.warnings()
+    return Classified(
+        model.folder,
+        model.classes,
+        target.output,
+        tally,
+        sorter,
+        skipped.total,
+        skipped_list,
+        warnings,
+    )
 
 
 def format_of(output: Path | None) -> RowsFormat:
@@ -195,43 +199,6 @@ def _print_written(written: WrittenRows, path: Path, progress: Progress) -> None
         progress.say(f"{len(written):,} rows of {path} are kept, if their images have not changed")
 
 
-def _print_notes(sorter: Sorter | None, skipped: _Skipped) -> None:
-    """Print numbers of sorted and skipped images."""
-    if sorter:
-        echo(sorter.summary(), err=True)
-    for warning in skipped.left_out.warnings():
-        echo(f"warning: {warning}", err=True)
-    if skipped.total:
-        echo(f"images left out: {skipped.total:,}", err=True)
-
-
-class Tally:
-    """Counter of images, of low confidences and of classes; as text, a line that sums them up."""
-
-    def __init__(self, classes: int) -> None:
-        self._classes = classes
-        self._start = time.monotonic()
-        self._images = self._low = 0
-        self._labels: set[int] = set()
-
-    def count(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Yield the rows, and count them."""
-        for row in rows:
-            self._images += 1
-            self._low += row.confidence < LOW
-            self._labels.update([row.label] if row.label >= 0 else [])
-            yield row
-
-    def __str__(self) -> str:
-        """Return the line, as in `3 images in 1 s; confidence below 50 %: 33 %; 2 of 5 classes`."""
-        seconds = duration(time.monotonic() - self._start)
-        words = [f"{plural(self._images, 'image')} in {seconds}"]
-        if self._images:
-            share = percent(self._low / self._images, 100)
-            words.append(f"confidence below {percent(LOW, 100)}: {share}")
-        return "; ".join([*words, f"{len(self._labels):,} of {self._classes:,} classes"])
-
-
 class _Skipped:
     """List of images that cannot be read; each image is also printed."""
 
@@ -255,10 +222,13 @@ class _Skipped:
         """Number of unreadable images, and of files in image formats that are not read."""
         return self.count + self.left_out.images
 
-    def write(self, path: Path | None) -> None:
-        """Write the list of skipped images to `path`; if none was skipped, delete an older list."""
+    def write(self, path: Path | None) -> Path | None:
+        """Write the list of skipped images to `path`, and return it.
+
+        If no image was skipped, delete an older list and return None.
+        """
         if path is None:
-            return
+            return None
         from latte.data.images import SkippedImage
         from latte.data.scan import write_skipped
 
@@ -266,9 +236,9 @@ class _Skipped:
         left_out = [SkippedImage(path_as_text(str(file)), reason) for file, reason in reasons]
         if images := [*self.images, *left_out]:
             write_skipped(path, images, "image")
-            echo(f"images left out, with reasons: {path}", err=True)
-        else:
-            path.unlink(missing_ok=True)
+            return path
+        path.unlink(missing_ok=True)
+        return None
 
 
 def count_images(images: Sequence[str]) -> int | None:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli import shared
+from latte.cli import shared, waited
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
+from latte.recipe.shipped import shown
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
 from latte.report.output import echo, results
-from latte.report.progress import make_progress
+from latte.report.progress import make_progress, shown_progress
+from latte.report.screen import can_draw, print_screen
 from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def describe(
         ),
     ] = None,
     quiet: shared.QuietOption = False,
+    verbose: shared.VerboseOption = False,
 ) -> None:
     """Ask a recipe's describers for texts, or show stored texts.
 
@@ -109,8 +112,17 @@ def describe(
     from latte.run.runner import run_recipe
     from latte.run.workspace import run_folder
 
-    run_recipe(loaded, registry, progress, until="describe", limit=limit, ask_again=ask_again)
-    echo(str(run_folder(loaded, limit).descriptions))
+    with shown_progress(quiet, verbose=verbose) as display:
+        run_recipe(loaded, registry, display, until="describe", limit=limit, ask_again=ask_again)
+    folder = run_folder(loaded, limit)
+    if not can_draw():
+        echo(str(folder.descriptions))
+        return
+    from latte.report.other_screens import describe_screen
+    from latte.results.run import open_run
+
+    facts = open_run(folder.path).record.describe
+    print_screen(describe_screen(folder, facts, shown(recipe), waited()))
 
 
 def _print_questions(planned: Sequence[PlannedQuestions]) -> None:

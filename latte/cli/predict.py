@@ -16,11 +16,18 @@ from latte.cli.classifying import (
     count_images,
     format_of,
 )
-from latte.cli.shared import ForceOption, QuietOption, RunArgument, UseOption, require_run
+from latte.cli.shared import (
+    ForceOption,
+    QuietOption,
+    RunArgument,
+    UseOption,
+    VerboseOption,
+    require_run,
+)
 from latte.interfaces import LatteError
 from latte.io.paths import exists
 from latte.report.numbers import duration, plural
-from latte.report.progress import make_progress
+from latte.report.progress import shown_progress
 
 if TYPE_CHECKING:
     from latte.models.adapted import Adapted
@@ -99,6 +106,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     use: UseOption = None,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     force: ForceOption = False,
 ) -> None:
     """Classify images with a run's model, and sort them into folders.
@@ -128,22 +136,25 @@ def predict(
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     from latte.predict.predictor import Predictor, open_predictor
 
-    progress, total = make_progress(quiet), count_images(images)
-    model = open_predictor(Predictor, run, device, progress, use=use)
-    if model.adapted.encoder_names and not quiet:
-        progress.say(_cost(model.adapted, total))
-    if unknown_below is not None and not model.columns(top_k).match and not quiet:
-        progress.say(_NO_MATCH)
-    skipped = classify(
-        model,
-        images,
-        target,
-        progress,
-        quiet=quiet,
-        total=total,
-        settings=Settings(top_k, unknown_below, use, batch_size),
-    )
-    if skipped:
+    total = count_images(images)
+    # Without a list of skipped images, the lines on them stay on the screen.
+    with shown_progress(quiet, verbose=verbose or output is None) as progress:
+        model = open_predictor(Predictor, run, device, progress, use=use)
+        if model.adapted.encoder_names and not quiet:
+            progress.say(_cost(model.adapted, total))
+        if unknown_below is not None and not model.columns(top_k).match and not quiet:
+            progress.say(_NO_MATCH)
+        done = classify(
+            model,
+            images,
+            target,
+            progress,
+            quiet=quiet,
+            total=total,
+            settings=Settings(top_k, unknown_below, use, batch_size),
+        )
+    done.print(quiet=quiet)
+    if done.left_out:
         raise typer.Exit(SOME_SKIPPED)
 
 

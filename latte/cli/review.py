@@ -21,7 +21,8 @@ from latte.interfaces import LatteError, Progress
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.output import echo, naming, print_json
-from latte.report.progress import make_progress
+from latte.report.progress import make_progress, shown_progress
+from latte.report.screen import can_draw, print_screen
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def review(
     if learn:
         from latte.run.learning import learn as run_again
 
-        results = run_again(opened.run, load_registry(), make_progress(False))
+        with shown_progress() as progress:
+            results = run_again(opened.run, load_registry(), progress)
         print_results(results, results.folder)
         return
     if show or as_json:
@@ -97,6 +99,13 @@ def _print(opened: Review, as_json: bool) -> None:
             echo(in_lines(evidence.unknown), err=True)
         better = {"better": evidence.estimate.better}
         print_json(asdict(evidence.estimate) | better)
+        return
+    if can_draw():
+        from latte.report.other_screens import review_screen
+
+        learns = bool(opened.next_step(stored))
+        answers = stored.answers.values()
+        print_screen(review_screen(opened.run, evidence, answers, learns=learns))
         return
     for line in evidence.lines:
         echo(in_lines(line))

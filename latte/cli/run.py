@@ -15,7 +15,8 @@ from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes
 from latte.report.output import echo, results
-from latte.report.progress import make_progress, three_digits
+from latte.report.progress import shown_progress, three_digits
+from latte.report.screen import can_draw
 from latte.report.terminal import fitted, in_lines
 from latte.results.stages import STAGES
 
@@ -40,6 +41,7 @@ def run(
         typer.Option("--profile", help="Measure where the time goes, and print it at the end."),
     ] = False,
     quiet: shared.QuietOption = False,
+    verbose: shared.VerboseOption = False,
 ) -> None:
     """Run a recipe, from images to report; finished stages are reused.
 
@@ -55,22 +57,24 @@ def run(
         registry = load_registry()
         loaded = load_recipe_or_saved(recipe, registry, set_ or ())
         refuse_unready(loaded, registry, until="data" if dry_run else last_stage, limit=limit)
-        progress = make_progress(quiet or not is_main)
         from latte.run.runner import plan_run, run_recipe
 
         folder = run_folder(loaded, limit).path
-        if is_main:
-            echo(f"run folder: {relative(folder)}")
-        if dry_run:
-            _print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
-            return
-        run_results = run_recipe(
-            loaded, registry, progress, until=last_stage, limit=limit, profile=profile
-        )
+        with shown_progress(quiet or not is_main, verbose=verbose) as progress:
+            if dry_run:
+                echo(f"run folder: {relative(folder)}")
+                _print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
+                return
+            if is_main:
+                say = progress.say if can_draw() and not quiet else echo
+                say(f"run folder: {relative(folder)}")
+            run_results = run_recipe(
+                loaded, registry, progress, until=last_stage, limit=limit, profile=profile
+            )
         if not is_main:
             return
         if run_results is not None:
-            print_results(run_results, folder)
+            print_results(run_results, folder, verbose=verbose)
         else:
             advice = "the same command without --until continues"
             echo(in_lines(f"stopped after stage {last_stage}; {advice}"))
@@ -91,31 +95,41 @@ def _print_plan(stages: Sequence[PlannedStage]) -> None:
         echo(f"  {stage.name:<10} {what}")
 
 
-def print_results(run_results: RunResults, folder: Path) -> None:
-    """Print the results of a run and the paths of its files."""
+def print_results(run_results: RunResults, folder: Path, *, verbose: bool = False) -> None:
+    """Print the outcome of a run on one screen; before it, if `verbose`, everything at length."""
+    from latte.report.run_screen import run_screen
+    from latte.report.screen import print_screen
+
+    seconds = waited()
+    if verbose:
+        _print_at_length(run_results, folder, seconds)
+    print_screen(run_screen(run_results, seconds))
+
+
+def _print_at_length(run_results: RunResults, folder: Path, seconds: float) -> None:
+    """Print all statements on a run, and the paths of its files."""
     from latte.report.summary import cost_line, print_summary
     from latte.results.folder import RunFolder
     from latte.results.taught_runs import learned_runs, next_step, teaching_answers
 
     print_summary(run_results, relative(folder))
-    echo(in_lines(cost_line(run_results, waited())))
+    echo(in_lines(cost_line(run_results, seconds)))
+    run_folder = RunFolder(folder)
     for title, path in (
-        ("report", folder / "report" / "index.html"),
-        ("adapted model", RunFolder(folder).adapted_model.backbone),
-        ("labels of your images", folder / "pseudo_labels.csv"),
+        ("adapted model", run_folder.adapted_model.backbone),
+        ("labels of your images", run_folder.pseudo_labels),
     ):
         if path.exists():
             echo(f"{title}: {relative(path)}")
     echo(f"classify new images: {shlex.join(['latte', 'predict', relative(folder), 'IMAGES'])}")
-    previous = RunFolder(folder).previous
-    if previous.exists():
-        command = shlex.join(["latte", "predict", relative(previous), "IMAGES"])
+    if run_folder.previous.exists():
+        command = shlex.join(["latte", "predict", relative(run_folder.previous), "IMAGES"])
         echo(f"the run before your images or class names changed: {command}")
-    review = RunFolder(folder).review
-    if answers := len(teaching_answers(review)):
-        for run in learned_runs(review):
+    if answers := len(teaching_answers(run_folder.review)):
+        for run in learned_runs(run_folder.review):
             echo(f"run with your answers: {relative(run)}")
         echo(next_step(answers, folder))
+    echo("")
 
 
 def print_profile(path: Path) -> None:

@@ -31,6 +31,7 @@ from latte.recipe.shipped import (
 from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS, Kind
 from latte.report.output import echo, naming
+from latte.report.terminal import in_lines
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _FOR_SEVERAL = ("run", "describe")
@@ -222,7 +223,16 @@ ForceOption = Annotated[
     bool, typer.Option("--force", help="Overwrite a file of any kind; default: only a result.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Print everything at length, and keep what was done."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def print_line(line: str) -> None:
+    """Print a line on standard error, wrapped at spaces; for commands without a display."""
+    echo(in_lines(line), err=True)
 
 
 def number_of_names(names: Sequence[str]) -> str:

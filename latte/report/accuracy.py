@@ -154,7 +154,8 @@ def _accuracy(evaluation: Evaluation) -> str:
     )
 
 
-def _tone(gain: Interval) -> Tone:
+def tone_of(gain: Interval) -> Tone:
+    """Return what the interval of a gain says: better, worse, or the same."""
     if gain.low > 0:
         return "better"
     return "worse" if gain.high < 0 else "same"
@@ -171,7 +172,7 @@ def _compared(zero_shot: Evaluation, used: Evaluation) -> Statement:
         f"top-1 went from {percent(zero_shot.top1.value, zero_shot.images)} "
         f"to {percent(used.top1.value, used.images)} on {images}"
     )
-    interval, tone = points_range(gain, used.images), _tone(gain)
+    interval, tone = points_range(gain, used.images), tone_of(gain)
     size = points(abs(gain.value), used.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
     text = (
@@ -192,7 +193,7 @@ def _kept(zero_shot: Evaluation, adapted: Evaluation) -> Statement:
         f"The adapted model reaches {percent(adapted.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
-    if _tone(gain) == "better":
+    if tone_of(gain) == "better":
         sentence += " It is measurably better: `latte predict --use adapted` uses it."
     return Statement("result", sentence + _at_chance(zero_shot, adapted), tone="same")
 
@@ -216,7 +217,24 @@ def _at_chance(zero_shot: Evaluation, adapted: Evaluation) -> str:
 def _stronger_control(
     models: MeasuredModels, model: Evaluation, verdict: Verdict | None
 ) -> list[Statement]:
-    """Return a statement on the best control if it is at least as accurate as `model`.
+    """Return a statement on the best control if it is at least as accurate as `model`."""
+    rival = stronger_control(models, model, verdict)
+    if rival is None:
+        return []
+    name, best = rival
+    than = "" if model is models.used else " as the adapted model"
+    text = (
+        f"The control “{name}” did at least as well{than}: "
+        f"{percent(best.top1.value, best.images)}. "
+        "What the recipe adds to this control brought no measurable gain."
+    )
+    return [Statement("caution", text)]
+
+
+def stronger_control(
+    models: MeasuredModels, model: Evaluation, verdict: Verdict | None
+) -> tuple[str, Evaluation] | None:
+    """Return name and accuracy of the best control if it is at least as accurate as `model`.
 
     With a `verdict`, controls that kept zero-shot CLIP are ignored: their accuracy says nothing
     about their recipe.
@@ -230,15 +248,8 @@ def _stronger_control(
         if control.top1.value >= model.top1.value and control.classes != zero_shot_classes
     }
     if not rivals:
-        return []
-    name, best = max(rivals.items(), key=lambda rival: rival[1].top1.value)
-    than = "" if model is models.used else " as the adapted model"
-    text = (
-        f"The control “{name}” did at least as well{than}: "
-        f"{percent(best.top1.value, best.images)}. "
-        "What the recipe adds to this control brought no measurable gain."
-    )
-    return [Statement("caution", text)]
+        return None
+    return max(rivals.items(), key=lambda rival: rival[1].top1.value)
 
 
 def _own_images(models: MeasuredModels) -> list[Statement]:

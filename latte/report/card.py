@@ -15,7 +15,7 @@ from latte.report.accuracy import measured_models
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.report.statement import Statement
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.results.oracle import is_oracle
 
 _LATTE = """\
@@ -66,7 +66,7 @@ def model_card(results: RunResults) -> str:
     sections = (
         _header(results),
         f"# {escaped(results.record.name)}",
-        *(_statement(stated) for stated in statements(results)),
+        *(_statement(stated) for stated in details(results)),
         "## Model",
         _summary(results),
         "## Intended use",

@@ -8,7 +8,7 @@ from pathlib import Path
 from latte.io.paths import relative
 from latte.report.html import html_page
 from latte.report.statement import Command
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.results.collected import stored_results
 from latte.results.run import open_finished
 
@@ -25,6 +25,6 @@ def run_html(folder: Path) -> str:
         replace(statement, commands=(*statement.commands, _ASK))
         if statement.kind == "ask"
         else statement
-        for statement in statements(stored_results(open_finished(folder)), relative(folder))
+        for statement in details(stored_results(open_finished(folder)), relative(folder))
     ]
     return html_page(_TEMPLATES, None, {"statements": stated}, "notebook.html")

@@ -112,3 +112,39 @@ def points_with_range(gain: Interval, images: int) -> str:
         '+2.1 (+1.0 to +3.2)'
     """
     return f"{points(gain.value, images)} ({points_range(gain, images)})"
+
+
+FEW = 10
+"""Number of images below which a share is written as two counts: a percentage would look exact."""
+
+
+def rounded_share(fraction: float, images: int) -> str:
+    """Return a fraction in whole percent, as `63 %`; of fewer than `FEW` images, as `5 of 8`."""
+    if images < FEW:
+        return f"{round(fraction * images)} of {images}"
+    return f"{100 * fraction:.0f}{PERCENT}"
+
+
+def right_labels(fraction: float, images: int) -> str:
+    """Return how many labels are right, as `63 % of labels`; of few images, `5 of 8 labels`."""
+    share = rounded_share(fraction, images)
+    return f"{share} labels" if images < FEW else f"{share} of labels"
+
+
+def rounded_range(low: float, high: float) -> str:
+    """Return two fractions as an interval in whole percent, such as `49 to 75 %`."""
+    return f"{100 * low:.0f} to {100 * high:.0f}{PERCENT}"
+
+
+def rounded_points(difference: float) -> str:
+    """Return a difference of fractions in whole percentage points, with its sign."""
+    return points(difference, images=0)
+
+
+def rounded_points_range(interval: Interval) -> str:
+    """Return the 95 % interval of a gain in whole points; signs only where one is negative.
+
+    Example: `14 to 28` and `−2 to +5`.
+    """
+    text = f"{rounded_points(interval.low)} to {rounded_points(interval.high)}"
+    return text if MINUS in text else text.replace("+", "")

@@ -6,13 +6,21 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -44,6 +52,21 @@ def make_progress(quiet: bool = False, *, after: float = 0.0) -> Progress:
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
         return RichProgress(console, after)
     return PlainProgress(after=after)
+
+
+@contextmanager
+def shown_progress(quiet: bool = False, *, verbose: bool = False) -> Iterator[Progress]:
+    """Yield a progress display for a whole command.
+
+    On a terminal it is one live display, which is erased at the end of the `with` block: the result
+    takes its place. Warnings stay. If `verbose`, bars and lines stay, as with `make_progress`.
+    """
+    progress = make_progress(quiet)
+    if verbose or not isinstance(progress, RichProgress):
+        yield progress
+        return
+    with LiveProgress(progress.console) as live:
+        yield live
 
 
 class PlainProgress:
@@ -95,7 +118,7 @@ class RichProgress:
 
     def __init__(self, console: Console, after: float = 0.0) -> None:
         """Draw on `console`; leave out tasks shorter than `after` seconds."""
-        self._console = console
+        self.console = console
         self._after = after
         self._bars = self._new_bars()
         self._open = 0
@@ -133,19 +156,84 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
+        self.console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
         """Return a new display of bars; a restarted one would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
-            *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
+            *([] if self.console.width < _WIDE else [BarColumn(bar_width=24)]),
             _CountColumn(),
             _RateColumn(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}", style="dim", markup=False),
-            console=self._console,
+            console=self.console,
         )
+
+
+class LiveProgress:
+    """One display of all tasks of a command, with the newest line below; erased at the end.
+
+    A line that begins with `warning` stays on the screen, as it asks for a look.
+    """
+
+    def __init__(self, console: Console) -> None:
+        """Draw on `console`, between entering and leaving the `with` block."""
+        self._console = console
+        self._bars = _LiveBars(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}", markup=False),
+            *([] if console.width < _WIDE else [BarColumn(bar_width=24)]),
+            _CountColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[figures]}", style="dim", markup=False),
+            console=console,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+
+    def __enter__(self) -> LiveProgress:
+        """Show the display."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Erase the display."""
+        self._bars.stop()
+
+    @contextmanager
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
+        """Show a bar; its line stays until the end of the command. If `total` is 0, show none."""
+        if total == 0:
+            yield SilentTask()
+            return
+        identity = self._bars.add_task(name, total=total, completed=done, unit=unit, figures="")
+        try:
+            yield _RichTask(self._bars, identity)
+        finally:
+            self._bars.update(identity, total=self._bars.tasks[identity].completed)
+
+    def say(self, line: str) -> None:
+        """Show a line below the bars until the next one, or keep it if it is a warning."""
+        shown = redact(line)
+        if shown.startswith("warning"):
+            self._console.print(in_lines(shown), style="yellow", soft_wrap=True)
+        else:
+            self._bars.newest_line = shown.split("\n", 1)[0]
+
+
+class _LiveBars(Bars):
+    """Bars with one line of text below."""
+
+    newest_line = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the table of bars, and the line."""
+        yield from super().get_renderables()
+        if self.newest_line:
+            yield Text(self.newest_line, "dim", no_wrap=True, overflow="ellipsis")
 
 
 @dataclass

@@ -1,18 +1,22 @@
 """List everything that terminal, page and model card say about a run's result, in one order.
 
-The terminal shows these statements alone. The page adds pictures and tables of classes, and the
-model card adds the facts that a model hub expects.
+Three short statements come first: result, trust and next step. Terminal and page show them at once.
+The long ones follow: under `--verbose`, under a fold of the page, and in the model card.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from latte.interfaces import QuestionCounts, RunRecord, RunResults
+from latte.io.paths import relative
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
+from latte.report.next_step import label_groups, naming_time
 from latte.report.numbers import count, percent, plural
+from latte.report.outcome import Outcome, outcome_of
 from latte.report.statement import Command, Statement
 from latte.report.taught import sure_sentence
 from latte.report.verdict import NO_GUARD, name_statements, verdict_statements
@@ -32,23 +36,42 @@ _CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt En
 _MEASURE = "To measure the gain with a few dozen answers"
 _TAUGHT = (
     "On eight image sets on which nothing about answers was tuned, this raised the mean accuracy "
-    "on new images from 38 to 64 % (one true label per group)."
+    "on new images from 38 to 65 % (one true label per group)."
 )
 """Printed by `python -m benchmarks answers` for the plans `0 per class` and `1 per group`."""
 _SHOWN_NAMES = 3
-_SECONDS_PER_GROUP = 15
-"""Estimated time in which a person looks at the images of a group and names their class."""
-_MANY_GROUPS = 20
-"""With more groups, the estimated time is that of the first groups, which have most images."""
 
 
 def statements(results: RunResults, run: str | None = None) -> list[Statement]:
-    """Return everything to say about a run's result, the most important first.
+    """Return everything to say about a run's result: short statements, then the long ones.
 
-    Commands name the run folder by `run`; the default is the name of the folder.
+    Commands name the run folder by `run`; the default is `folder_name`.
     """
+    folder = run or folder_name(results)
+    return [*outcome(results, folder).statements(), *details(results, folder)]
+
+
+def outcome(results: RunResults, run: str | None = None) -> Outcome:
+    """Return what a screen shows of a run: result, trust and next step."""
+    return outcome_of(results, read_evidence(results.folder), run or folder_name(results))
+
+
+def folder_name(results: RunResults) -> str:
+    """Return the run folder as a person types it: relative to the working directory.
+
+    A folder that is not below it is named with its parent only, because a page must not show where
+    a person keeps files.
+    """
+    shown = relative(results.folder)
+    if not Path(shown).is_absolute():
+        return shown
+    return f"{results.folder.parent.name}/{results.folder.name}"
+
+
+def details(results: RunResults, run: str | None = None) -> list[Statement]:
+    """Return the long statements on a run's result, the most important first."""
     record, evidence = results.record, read_evidence(results.folder)
-    models, folder = measured_models(record), run or results.folder.name
+    models, folder = measured_models(record), run or folder_name(results)
     is_answered = _answers_measure(results, evidence)
     goal = None if models.models or is_answered else _goal_of_answers(results)
     headline = [] if models.models else name_statements(results, folder)
@@ -156,24 +179,14 @@ def _ask(results: RunResults, run: str | None) -> Statement:
 
     The command is left out if `run` is None, because an earlier statement has it.
     """
-    groups = _groups(results)
-    number = min(groups, _MANY_GROUPS)
-    minutes = plural(max(1, round(number * _SECONDS_PER_GROUP / 60)), "minute")
-    time = f"about {minutes}" if number == groups else f"the first {number} take about {minutes}"
+    groups = label_groups(results)
     text = (
-        f"{plural(groups, 'group')} of images to name, {time}: a new run learns the names. "
+        f"{plural(groups, 'group')} of images to name, {naming_time(groups)}: a new run learns the "
+        "names. "
         f"{_TAUGHT} The task “{TITLES['evidence']}” measures the gain of this run."
     )
     commands = (Command("To answer in the browser", _review(run)),) if run else ()
     return Statement("ask", text, commands)
-
-
-def _groups(results: RunResults) -> int:
-    """Return the number of classes that the adapted model gives to training images."""
-    run = Run(RunFolder(results.folder))
-    if run.folder.adapted_model.pseudo_labels.exists():
-        return len({*run.rows.adapted_labels.adapted})
-    return sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
 
 
 def _review(run: str) -> str:

@@ -1,4 +1,4 @@
-"""Show the statements about a run in the terminal, at most 80 columns wide."""
+"""Show the long statements about a run in the terminal, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latte.report.facts import peak_memory
 from latte.report.numbers import PERCENT, duration
 from latte.report.output import echo
 from latte.report.statement import Statement
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.report.terminal import paragraph, table
 
 _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
@@ -19,16 +19,16 @@ _ASCII = str.maketrans({"–": " to ", "“": '"', "”": '"'})
 
 
 def summary_table(results: RunResults, run: str | None = None) -> str:
-    """Return the summary of a run, at most 80 columns wide, in ASCII except for names.
+    """Return the long statements on a run, at most 80 columns wide, in ASCII except for names.
 
     Commands in the summary name the run folder by `run`; the default is the name of the folder.
     """
-    return _joined(statements(results, run))
+    return _joined(details(results, run))
 
 
 def print_summary(results: RunResults, run: str) -> None:
-    """Print the summary of a run; a headline is in bold if stdout is a terminal."""
-    stated = statements(results, run)
+    """Print the long statements on a run; a headline is in bold if stdout is a terminal."""
+    stated = details(results, run)
     headlines = [statement for statement in stated if statement.kind == "headline"]
     if headlines:
         echo(_joined(headlines), bold=True)

@@ -23,20 +23,29 @@ NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP.
 _NOT_KNOWN = "Whether adapting helps is not known: features alone cannot tell."
 MANY_ANSWERS = 6
 """With so many answers, the labels are no longer those of CLIP alone."""
-_HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good as guessing."
+HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good as guessing."
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 
 
-def name_statements(results: RunResults, run: str) -> list[Statement]:
-    """Return the headline that CLIP hardly knows the class names; empty if the guard does not say.
+def hardly_known(results: RunResults) -> bool:
+    """Return True if the guard says that CLIP hardly knows the class names.
 
-    The run has no labelled images. It is empty, too, if a person has given `MANY_ANSWERS` labels.
+    It is False if a person has given `MANY_ANSWERS` labels.
     """
     verdict = results.record.judge.verdict
-    if verdict is None or verdict.names_known is not False or _answers(results) >= MANY_ANSWERS:
+    is_doubted = verdict is not None and verdict.names_known is False
+    return is_doubted and _answers(results) < MANY_ANSWERS
+
+
+def name_statements(results: RunResults, run: str) -> list[Statement]:
+    """Return the headline that CLIP hardly knows the class names; empty if that is not known.
+
+    The run has no labelled images.
+    """
+    if not hardly_known(results):
         return []
     command = Command("A few answers help most", f"latte review {shlex.quote(run)}")
-    return [Statement("headline", _HARDLY_KNOWN, (command,))]
+    return [Statement("headline", HARDLY_KNOWN, (command,))]
 
 
 def _answers(results: RunResults) -> int:

@@ -51,7 +51,7 @@ def test_one_command_writes_recipe_run_report_and_labels(
     labelled = colour_images(per_class=2, folder="labelled")
     command = ["adapt", str(photos), "--test", str(labelled), *MODEL, "--quiet"]
     assert run_command_line(command) == 0
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     recipe = Path("adapted", f"{photos.name}.yaml")
     (folder,) = (path.parent for path in Path("adapted").glob("*/pseudo_labels.csv"))
     with (folder / "pseudo_labels.csv").open(newline="") as file:
@@ -247,7 +247,7 @@ def test_offline_without_a_model_is_an_error_before_anything_else(
     with pytest.raises(LatteError, match='model="plugin:tiny"'):
         latte.adapt(photos)
     assert run_command_line(["adapt", str(photos), *MODEL, "--quiet"]) == 0
-    assert capsys.readouterr().out.count("only to try latte: its labels are poor") == 1
+    assert capsys.readouterr().err.count("only to try latte: its labels are poor") == 1
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_adapt_uses_the_encoder_that_the_user_names(
     findings: Findings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(findings.root.parent)
-    options = ["--model", "plugin:tiny", "--encoder", "colours", "-q"]
+    options = ["--model", "plugin:tiny", "--encoder", "colours", "-q", "--verbose"]
     assert run_command_line(["adapt", str(findings.root), *options]) == 0
-    shown = capsys.readouterr().out
+    shown = "".join(capsys.readouterr())
     assert "encoder: colours beside the CLIP (licence CC0-1.0" in shown
     assert "The classifier uses colours" in shown or "The classifier does not use colours" in shown
 

@@ -110,8 +110,8 @@ def command(photos: Path, tiny_clip_folder: Path) -> list[str]:
 def test_labels_of_photos_and_of_other_images_teach(
     photos: Path, command: list[str], tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command_line([*command, "--labels", "examples"]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
+    assert run_command_line([*command, "--labels", "examples", "--verbose"]) == 0
+    printed = " ".join("".join(capsys.readouterr()).split())
     assert "labels: 6 images of 3 classes; 6 are not among your images" in printed
     assert "gain: not measured" not in printed
     assert "6 answers taught the model" in printed

@@ -266,8 +266,8 @@ def test_the_written_recipe_runs(
     assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
     (run,) = Path("runs").iterdir()
     printed = capsys.readouterr().out
-    assert f"labels of your images: {run}/pseudo_labels.csv\n" in printed
-    assert f"classify new images: latte predict {run} IMAGES\n" in printed
+    assert f"labels\t{run}/pseudo_labels.csv\n" in printed
+    assert f"predict\tlatte predict {run} IMAGES\n" in printed
 
 
 def test_a_quick_look_is_proposed_only_if_it_is_smaller(findings: Findings, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_the_core_wheel_alone_lists_checks_and_runs(
     assert "latte-tiny" not in run(latte, "plugins", cwd=tmp_path)
     assert "demo" in run(latte, "recipes", "ls", cwd=tmp_path)
     run(latte, "check", recipe, cwd=tmp_path, **settings)
-    assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
+    assert "report\t" in run(latte, "run", recipe, cwd=tmp_path, **settings)
 
 
 def test_the_core_alone_adds_nothing_to_a_pytest_session(python: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from latte.interfaces import ExpectedGain, Interval, RunModel, Verdict
 from latte.report.accuracy import accuracy_statements, gain_sentence, measured_models
 from latte.report.statement import Statement
-from latte.report.statements import statements
+from latte.report.statements import details
 from tests.helpers.report_examples import (
     ADAPTED,
     CONTROL,
@@ -141,7 +141,7 @@ EXPECTED = (
 def test_the_reliability_of_the_describer_comes_before_the_expected_gain(tmp_path: Path) -> None:
     results = run_results(tmp_path, expected_gain=GAIN, reliability="It is <right>.")
     assert gain_sentence(results) == EXPECTED
-    assert [statement.text for statement in statements(results)][-2:] == [
+    assert [statement.text for statement in details(results)][-2:] == [
         "It is <right>.",
         EXPECTED,
     ]

@@ -12,7 +12,7 @@ from latte_benchmarks.comparison import compare_folders, notes
 from latte.interfaces import Interval, RunResults, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
 from latte.report.card import model_card
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.report.summary import summary_table
 from latte.results.folder import RunFolder
 from latte.review.session import Mark, Review
@@ -25,6 +25,12 @@ ADAPTED = Verdict(1.0, "the texts and the groups of images agree")
 KEPT = Verdict(0.0, "the texts and the groups of images agree")
 HINT = "To measure the gain with a few dozen answers: latte review animals-1a2b3c4d"
 GAIN = "After 30 answers: the adapted model is better by +25.0 points"
+
+
+@pytest.fixture(autouse=True)
+def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the folder above the run folder, so that commands name the run folder alone."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -44,15 +50,14 @@ def squashed(text: str) -> str:
 def text_of(results: RunResults, run: str | None = None) -> str:
     """Return the texts and commands of all statements."""
     text_lists = (
-        [statement.text, *map(": ".join, statement.commands)]
-        for statement in statements(results, run)
+        [statement.text, *map(": ".join, statement.commands)] for statement in details(results, run)
     )
     return " ".join(text for part in text_lists for text in part if text)
 
 
 def test_without_answers_the_first_statement_asks_for_them(tmp_path: Path) -> None:
     results = unlabelled(tmp_path)
-    ask = statements(results, "my runs/a")[0]
+    ask = details(results, "my runs/a")[0]
     assert ask.kind == "ask"
     assert ask.text.startswith("2 groups of images to name, about 1 minute: a new run learns")
     assert [command.line for command in ask.commands] == ["latte review 'my runs/a'"]
@@ -66,7 +71,7 @@ def test_without_answers_the_first_statement_asks_for_them(tmp_path: Path) -> No
 )  # fmt: skip
 def test_the_time_to_name_the_groups_is_estimated(tmp_path: Path, groups: int, time: str) -> None:
     counts = ((0, 9),) * groups + ((9, 0),) * 3
-    assert time in statements(unlabelled(tmp_path, pseudo_label_counts=counts))[0].text
+    assert time in details(unlabelled(tmp_path, pseudo_label_counts=counts))[0].text
 
 
 def with_adapted_labels(folder: Path) -> None:
@@ -79,7 +84,7 @@ def test_the_groups_are_those_of_a_rejected_model(tmp_path: Path) -> None:
     folder = tmp_path / "animals-1a2b3c4d"
     made_up_review(folder, CLASSES)
     with_adapted_labels(folder)
-    assert statements(unlabelled(tmp_path, KEPT))[0].text.startswith("3 groups of images")
+    assert details(unlabelled(tmp_path, KEPT))[0].text.startswith("3 groups of images")
 
 
 def test_after_an_answer_only_the_command_that_measures_is_named(
@@ -118,7 +123,7 @@ def test_measured_gain_is_the_headline_and_the_verdict_comes_below(
 ) -> None:
     answer_all(review, "adapted", 40)
     results = unlabelled(tmp_path, verdict)
-    headline, text = statements(results)[0], text_of(results)
+    headline, text = details(results)[0], text_of(results)
     assert GAIN in headline.text
     assert (headline.kind, headline.tone) == ("verdict", "better")
     gain, _, below = text.partition("Accuracy (95 % intervals): zero-shot")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from latte.report.page.gallery import gallery
-from latte.report.statements import label_use, statements
+from latte.report.statements import details, label_use
 from latte.results.oracle import ORACLE_STATEMENT
 from tests.helpers.report_examples import run_results
 
@@ -34,11 +34,9 @@ def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
 
 
 def test_an_oracle_is_the_first_statement(tmp_path: Path) -> None:
-    statement = statements(run_results(tmp_path, recipe={"oracle": True}))[0]
+    statement = details(run_results(tmp_path, recipe={"oracle": True}))[0]
     assert (statement.kind, statement.text) == ("label-use", f"Oracle: {ORACLE_STATEMENT}")
-    assert not [
-        stated for stated in statements(run_results(tmp_path)) if stated.kind == "label-use"
-    ]
+    assert not [stated for stated in details(run_results(tmp_path)) if stated.kind == "label-use"]
 
 
 def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:

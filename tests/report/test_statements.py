@@ -21,7 +21,7 @@ from latte.report.card import model_card
 from latte.report.numbers import NARROW_SPACE
 from latte.report.page.page import run_page
 from latte.report.statement import Statement
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.report.summary import summary_table
 from latte.results.answers import TITLES
 from tests.helpers.html_document import parse
@@ -109,7 +109,7 @@ def test_each_statement_is_shown_once_and_in_order(
         answer_all(made_up_review(results.folder, CLASSES), "adapted", answers)
     results = changed(results, **CASES[case])
     text, end = ascii_text(render(results)), 0
-    for stated in statements(results):
+    for stated in details(results):
         for part in map(ascii_text, shown(stated)):
             assert part in text[end:], f"{part} is missing or too early"
             end = text.index(part, end) + len(part)
@@ -139,7 +139,7 @@ class TestNames:
         results = run_results(folder, unsupported=unsupported, **changes)
         kinds = [
             statement
-            for statement in statements(results, "runs/my photos")
+            for statement in details(results, "runs/my photos")
             if "class" in statement.text
         ]
         return [
@@ -162,7 +162,7 @@ class TestNames:
         results = run_results(tmp_path, unsupported=("fox",))
         task = TITLES["clusters"]
         (names,) = [
-            statement for statement in statements(results, "my photos") if statement.kind == "names"
+            statement for statement in details(results, "my photos") if statement.kind == "names"
         ]
         purpose = f"To correct whole groups of images, choose the task “{task}” of"
         assert names.commands == ((purpose, "latte review 'my photos'"),)
@@ -183,7 +183,7 @@ class TestNames:
 
 class TestChanges:
     def stated(self, folder: Path, **changes: object) -> list[str]:
-        texts = [statement.text for statement in statements(run_results(folder, **changes))]
+        texts = [statement.text for statement in details(run_results(folder, **changes))]
         return [text for text in texts if "another label" in text]
 
     def test_the_share_of_changed_labels_is_stated(self, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from latte.interfaces.answer_facts import AnswerFacts
 from latte.interfaces.guard import Outcome
 from latte.report.card import model_card
 from latte.report.page.page import run_page
-from latte.report.statements import statements
+from latte.report.statements import details
 from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
 from latte.report.verdict import NO_GUARD
@@ -44,6 +44,12 @@ GAIN_WORDS = re.compile("better|likely|forecast|improve|gained|lost", re.IGNOREC
 NOT_KNOWN = "Whether adapting helps is not known: features alone cannot tell."
 
 
+@pytest.fixture(autouse=True)
+def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the folder above the run folder, so that commands name the run folder alone."""
+    monkeypatch.chdir(tmp_path)
+
+
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
     return changed(run_results(folder, **changes), verdict=verdict)
 
@@ -56,7 +62,7 @@ def lines(results: RunResults, run: str = "runs/a") -> tuple[str, ...]:
     """Return the texts and commands of all statements."""
     return tuple(
         line
-        for stated in statements(results, run)
+        for stated in details(results, run)
         for line in [*filter(None, [stated.text]), *map(": ".join, stated.commands)]
     )
 

@@ -180,7 +180,7 @@ def test_several_processes_give_the_results_of_one(
     code, output, complaints = Together(recipe, folder, count, CONTROL).end()
     assert (code, complaints) == (0, [])
     shared_run = the_run(folder)
-    assert output.count("run folder: ") == output.count("report: ") == 1
+    assert output.count("run folder: ") == output.count("report\t") == 1
     assert_close_results(shared_run, expected)
     names = [
         {path.relative_to(each).as_posix() for path in each.rglob("*") if path.is_file()}

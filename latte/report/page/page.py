@@ -21,7 +21,7 @@ from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
 from latte.report.page.sheets import copies_sentence, sheets
-from latte.report.statements import statements
+from latte.report.statements import details
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LEADING = ("headline", "label-use", "ask", "verdict")
@@ -51,7 +51,7 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    recipe, stated = results.record.recipe, statements(results)
+    recipe, stated = results.record.recipe, details(results)
     is_measured = bool(measured_models(results.record).models)
     sheets_of_classes = [] if is_measured else sheets(results)
     # Without texts, the gallery would only repeat the contact sheets.

@@ -46,4 +46,4 @@ def test_example_of_an_interface_runs_from_a_file(kind: Kind, runs: TinyRuns) ->
     outcome = runs.latte("run", f"{kind}.yaml", "--plugin", str(file))
     assert outcome.code == 0, outcome.err
     assert outcome.err.startswith(f"{file} has {kind} own\n")
-    assert "report: " in outcome.out
+    assert "report\t" in outcome.out
