@@ -41,15 +41,18 @@ from tests.helpers.snapshots import assert_snapshot, outline
 pytestmark = pytest.mark.thorough
 
 SECTIONS = (
+    "photos",
+    "gallery",
     "result",
-    "curves",
     "classes",
     "confusions",
+    "curves",
     "labels",
     "prototypes",
-    "gallery",
     "recipe",
 )
+FOLDED = SECTIONS[2:]
+"""Sections that are under a fold, as they say how the run was made."""
 LOADING = ("src", "href", "srcset", "data", "action", "poster", "xlink:href", "background")
 
 
@@ -76,7 +79,7 @@ def test_two_pages_are_written_below_the_run_folder(tmp_path: Path) -> None:
     assert index == run_page(results, mistakes="mistakes.html")
     assert mistakes == mistakes_page(results)
     for page, linked_page in ((index, "mistakes.html"), (mistakes, "index.html")):
-        assert linked_page in [link.attributes["href"] for link in parse(page).one("nav").all("a")]
+        assert linked_page in [link.attributes["href"] for link in parse(page).all("a")]
 
 
 def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:
@@ -85,7 +88,13 @@ def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:
     assert [section.attributes["id"] for section in page.all("section")] == list(SECTIONS)
     assert all(section.one("h2").text for section in page.all("section"))
     links = [link.attributes["href"] for link in page.one("nav").all("a")]
-    assert links == [f"#{name}" for name in SECTIONS]
+    assert links == ["#photos", "#classes", "#gallery", "#made"]
+    ids = {element.attributes.get("id") for element in page.all()}
+    assert {link.removeprefix("#") for link in links} <= ids
+    folds = list(page.all("details", "fold"))
+    folded = [section.attributes["id"] for fold in folds for section in fold.all("section")]
+    assert folded == list(FOLDED)
+    assert not any("open" in fold.attributes for fold in folds)
     assert len(list(page.all("h1"))) == 1
 
 
@@ -170,15 +179,16 @@ def test_without_labels_the_page_has_no_empty_sections_and_no_cosines(tmp_path: 
     results = run_results(tmp_path, models=(), confusions={}, metrics=(), gallery=())
     page = document(results, gallery_images=0)
     assert [section.attributes["id"] for section in page.all("section")] == [
+        "photos",
         "result",
         "labels",
         "recipe",
     ]
     links = [link.attributes["href"] for link in page.one("nav").all("a")]
-    assert links == ["#result", "#labels", "#recipe"]
+    assert links == ["#photos", "#made"]
 
 
-def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) -> None:
+def test_a_class_has_a_card_and_a_contact_sheet(tmp_path: Path) -> None:
     pictures = [picture(tmp_path, f"{number}.png", "red") for number in range(12)]
     surest, doubtful = (0.9,) * 8, (0.4,) * 4
     examples = [
@@ -188,7 +198,9 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
     examples += [ClassifiedImage(pictures[0], (2,), (0.5,), 0, None)]
     results = run_results(tmp_path, models=(), examples=tuple(examples))
     page = document(results)
-    assert next(iter(page.all("section"))).attributes["id"] == "images"
+    cards = page.by_id("photos")
+    assert [len(list(card.all("img"))) for card in cards.all("article")] == [5, 0, 1]
+    assert next(cards.all("h3")).words == "red fox 7,345 photos"
     section = page.by_id("images")
     assert [heading.words for heading in section.all("h3")] == [
         "red fox 7,345 images",
@@ -198,7 +210,6 @@ def test_without_labels_a_contact_sheet_per_class_comes_first(tmp_path: Path) ->
     assert len(images) == 13
     assert images[0].attributes["alt"] == "0.png, 90\u202f%"
     assert len(list(section.all("li", "doubtful"))) == 4
-    assert not [*document(run_results(tmp_path, examples=tuple(examples))).all("ul", "sheet")]
 
 
 @pytest.mark.parametrize(("pairs", "number"), [(49, "49 series"), (50, "50 or more series")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def lines_of(results: RunResults, columns: int = WIDTH) -> list[str]:
     return [line.plain for line in screen_lines(run_screen(results, 36), columns)]
 
 
-CASES = {
+CASES: dict[str, Callable[[Path], RunResults]] = {
     "unknown": unlabelled,
     "doubted": lambda folder: unlabelled(folder, UNKNOWN, unsupported=CLASSES[:1]),
     "measured": run_results,

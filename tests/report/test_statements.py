@@ -77,7 +77,7 @@ def in_terminal(results: RunResults) -> str:
 
 def on_page(results: RunResults) -> str:
     page = parse(run_page(results))
-    return f"{page.one('header').words} {page.by_id('result').words}"
+    return page.by_id("result").words
 
 
 def on_card(results: RunResults) -> str:

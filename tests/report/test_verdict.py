@@ -171,9 +171,9 @@ class TestUnknownNames:
         command = f"latte review {results.folder.name}"
         start = squashed(f"{HARDLY_KNOWN} A few answers help most: {command}")
         assert squashed(summary_table(results)).startswith(start)
-        header = parse(run_page(results)).one("header").words
-        title = results.record.name
-        assert squashed(header).startswith(squashed(f"latte report {title} {start}"))
+        page, title = parse(run_page(results)), results.record.name
+        assert page.one("h1").words == "CLIP hardly knows these names."
+        assert page.one("div", "cmd").one("code").words == command
         _, _, body = model_card(results).partition(f"# {title}\n\n")
         assert body.startswith(f"**{HARDLY_KNOWN}**")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,17 +14,19 @@ from latte.report.accuracy import measured_models
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.html import html_page
 from latte.report.numbers import percent, points
+from latte.report.outcome import photos
 from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
+from latte.report.page.first_screen import doubtful_command, first_screen
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
+from latte.report.page.photo_map import map_content
 from latte.report.page.sheets import copies_sentence, sheets
-from latte.report.statements import details
+from latte.report.page.skipped import skipped_files
+from latte.report.statements import details, folder_name, outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LEADING = ("headline", "label-use", "ask", "verdict")
-"""Kinds of the first statements, which the page shows above its sections."""
 
 
 def run_page(
@@ -51,17 +52,25 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    recipe, stated = results.record.recipe, details(results)
+    recipe, run = results.record.recipe, folder_name(results)
+    said = outcome(results, run)
+    first = first_screen(results, said)
     is_measured = bool(measured_models(results.record).models)
-    sheets_of_classes = [] if is_measured else sheets(results)
+    sheets_of_classes = sheets(results)
     # Without texts, the gallery would only repeat the contact sheets.
     has_texts = any(entry.descriptions for entry in results.gallery)
     gallery_images = gallery_images if has_texts or not sheets_of_classes else 0
     content = {
         "results": results,
         "title": facts.page_title(results),
-        "statements": stated,
-        "leading": sum(1 for _ in takewhile(lambda statement: statement.kind in _LEADING, stated)),
+        "statements": details(results, run),
+        "first": first,
+        "photos": photos(results),
+        "map": map_content(results, first["hues"]),
+        "doubtful_command": doubtful_command(results, run),
+        "has_texts": has_texts and gallery_images > 0,
+        "skipped": skipped_files(results),
+        "skipped_images": results.record.data.skipped_images,
         "sheets": sheets_of_classes,
         "sheetless": sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
         - len(sheets_of_classes),

@@ -13,7 +13,7 @@ from latte.io.redaction import one_line
 from latte.report.numbers import percent
 from latte.report.page.gallery import Thumbnail, thumbnail
 
-MOST_SHEETS = 100
+MOST_SHEETS = 40
 """Largest number of classes with a sheet; a sheet takes about 25 kilobytes."""
 _MOST_SERIES = 50
 """Largest number of series with a pair in `RunResults.near_copies`."""
