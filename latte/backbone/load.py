@@ -9,6 +9,7 @@ from typing import Any
 from open_clip.factory import create_model, get_tokenizer
 
 from latte.backbone.hub import answers
+from latte.backbone.logs import open_clip_logs
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import ModelSource, find_model
 from latte.backbone.untrusted import brings_code, restricted
@@ -29,7 +30,7 @@ def load_backbone(
     # Without an answer of the hub, cached files are used.
     offline = source.text_repository is None or not answers(source.text_repository)
     try:
-        with restricted(offline=offline):
+        with restricted(offline=offline), open_clip_logs():
             model = _create(source)
             tokenizer = get_tokenizer(source.name)
     except Exception as error:  # open_clip, timm and transformers raise many types

@@ -1,0 +1,53 @@
+"""open_clip's log lines do not reach the root logger, and give it no handler."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from latte.backbone.load import load_backbone
+from latte.backbone.logs import open_clip_logs
+from latte.interfaces.settings import BackboneSettings
+
+
+class Recorded(logging.Handler):
+    """Handler that keeps the records."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+def test_loading_a_model_logs_nothing_to_the_root_logger(
+    tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, recorded = logging.getLogger(), Recorded()
+    monkeypatch.setattr(root, "handlers", [recorded])
+    monkeypatch.setattr(root, "level", logging.INFO)
+    settings = BackboneSettings(model=f"local-dir:{tiny_clip_folder}")
+    load_backbone(settings, device="cpu", base_dir=Path.cwd(), model_folder=Path)
+    assert recorded.records == []
+    assert root.handlers == [recorded] and root.filters == []
+
+
+def test_no_handler_is_added_to_a_root_logger_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    with open_clip_logs():
+        logging.info("a line by a library")
+    assert root.handlers == []
+
+
+def test_other_records_of_the_root_logger_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    root, recorded = logging.getLogger(), Recorded()
+    monkeypatch.setattr(root, "handlers", [recorded])
+    monkeypatch.setattr(root, "level", logging.INFO)
+    with open_clip_logs():
+        logging.info("a line of the user's program")
+    assert [record.getMessage() for record in recorded.records] == ["a line of the user's program"]
