@@ -31,7 +31,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class MovingPlan:
-    """What a reviewer does: `answers` about random images, and groups in between."""
+    """Work of a reviewer: `answers` about random images, and groups in between."""
 
     name: str
     answers: int

@@ -25,4 +25,4 @@ class LiveLabels:
     adapted: OwnLabels
     """The labels by the adapted model, even if the run would not use it."""
     answers: AnswerFacts | None = None
-    """What the answers measure when they are left out in turn; None before that."""
+    """Facts that the answers measure when they are left out in turn; None before that."""

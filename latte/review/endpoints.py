@@ -21,24 +21,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from latte.interfaces import LatteError
-from latte.io.redaction import one_line
 from latte.results.answers import TaskName
-from latte.results.population import ReviewImage
 from latte.review.asking import Features
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Teach
-from latte.review.photo_map import DOUBTFUL, map_bytes, rough_positions
+from latte.review.photo_map import map_bytes, rough_positions
 from latte.review.pictures import Pictures
+from latte.review.question_data import question_data
 from latte.review.session import Mark, Review
 from latte.review.state import PageState
 from latte.review.tasks import TaskPlace
-from latte.review.views import QUEUES, Kind, Likeliest, Place, Question, View, Views
+from latte.review.views import QUEUES, Likeliest, Place, Question, View, Views
 
 _SHOWN_CHANGES = 24
 """Largest number of photos of a group of changed labels that the page shows."""
-_TYPICAL = 9
-"""Number of photos at the start of a group that are typical; the others are doubtful."""
 _ASKING: Sequence[View] = ("groups", "measure", "doubtful")
 _MOST_GONE = 10
 """*Measure* ends at this number of photos in a row that cannot be shown."""
@@ -351,40 +348,8 @@ class Endpoints:
         return {"count": change.count, "groups": groups}
 
     def _described(self, question: Question) -> Mapping[str, Any]:
-        """Return a question as JSON data; only sheets show labels, because they check them."""
         self._asked[question.id] = question
-        shows_labels = question.kind == "sheet"
-        photos = [
-            {
-                **self._photo(image),
-                "doubtful": _is_doubtful(question.kind, place, image),
-                **(self._label(image) if shows_labels else {}),
-            }
-            for place, image in enumerate(question.images)
-        ]
-        names = self._review.run.class_names
-        named = question.class_
-        likely = self.learning.revision.likely.labels(question.images)
-        return {
-            "id": question.id,
-            "view": question.view,
-            "kind": question.kind,
-            **({} if named is None else {"class": named, "text": _text(names[named])}),
-            "photos": photos,
-            "likely": likely,
-        }
-
-    def _photo(self, image: ReviewImage) -> Mapping[str, Any]:
-        name = self._review.run.rows.training_ids[image.row]
-        return {"index": image.row, "name": name, "others": image.others}
-
-    def _label(self, image: ReviewImage) -> Mapping[str, Any]:
-        runners_up = self.learning.revision.runners_up
-        return {
-            "label": image.used_label,
-            "runnerUp": None if runners_up is None else runners_up[image.row],
-            "confidence": round(image.used_confidence, 3),
-        }
+        return question_data(question, self._review, self.learning.revision)
 
     def _announce(self, name: str) -> None:
         """Tell the pages what the learning thread did."""
@@ -407,14 +372,6 @@ class Endpoints:
 
 def _unlocked(reply: Callable[[bytes], Mapping[str, Any]], body: bytes) -> Mapping[str, Any]:
     return reply(body)
-
-
-def _is_doubtful(kind: Kind, place: int, image: ReviewImage) -> bool:
-    return place >= _TYPICAL if kind == "group" else image.used_confidence < DOUBTFUL
-
-
-def _text(name: str) -> str:
-    return f"Do you see {one_line(name)} here?"
 
 
 def _place(request: Request) -> Place:

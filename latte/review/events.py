@@ -12,6 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+LEFT_SECONDS = 60.0
+"""Seconds after which a review counts as left, when its last page has closed."""
 _KEEP_ALIVE = 15.0
 """Seconds after which a silent connection gets a comment, so that a dead one is noticed."""
 _HEADERS = {"x-accel-buffering": "no"}
@@ -23,9 +25,9 @@ News = tuple[str, Mapping[str, Any]]
 class Events:
     """The open connections of pages; any thread can send news to all of them."""
 
-    def __init__(self, on_last_closed: Callable[[], None], seconds: float = 60.0) -> None:
-        """Call `on_last_closed` in a thread, `seconds` after the last connection has closed."""
-        self._on_last_closed, self._seconds = on_last_closed, seconds
+    def __init__(self, on_last_closed: Callable[[], None]) -> None:
+        """Call `on_last_closed` in a thread, a minute after the last connection has closed."""
+        self._on_last_closed = on_last_closed
         self._queues: dict[asyncio.Queue[News | None], asyncio.AbstractEventLoop] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -86,7 +88,7 @@ class Events:
             self._queues.pop(queue, None)
             self._stop_timer()
             if not self._queues:
-                self._timer = threading.Timer(self._seconds, self._on_last_closed)
+                self._timer = threading.Timer(LEFT_SECONDS, self._on_last_closed)
                 self._timer.daemon = True
                 self._timer.start()
 

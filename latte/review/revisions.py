@@ -37,7 +37,7 @@ class Revision:
     runners_up: tuple[int, ...] | None = None
     """(N,): the second likeliest class of each image; None if it is not known."""
     measured: LeftOutAnswers | None = None
-    """What the answers measured when they were left out in turn; None before that."""
+    """Gain that answers measured when they were left out in turn; None before that."""
     is_settled: bool = False
     """True if the answers were left out in turn, so that a run with them has these labels."""
     number: int = 0

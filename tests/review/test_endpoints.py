@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +72,13 @@ class Page:
         connection.request("GET", f"/{TOKEN}/events")
         reply = connection.getresponse()
         assert reply.headers["content-type"].startswith("text/event-stream")
+        try:
+            yield from self._read(reply)
+        finally:
+            connection.close()
+            reply.close()
+
+    def _read(self, reply: HTTPResponse) -> Iterator[tuple[str, Any]]:
         name = ""
         while line := reply.readline().decode():
             if line.startswith("event: "):
@@ -422,3 +429,32 @@ def test_without_answers_nothing_is_written_and_finish_says_why(review: Review) 
         status, reply = Page(url).post("finish")
     assert (status, reply["error"]["what"]) == (409, "there is no answer to learn from")
     assert printed == ["there is no answer to learn from"]
+
+
+def test_a_minute_after_the_last_page_has_closed_the_run_is_written(
+    review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.review.events.LEFT_SECONDS", 0.2)
+    written = threading.Event()
+
+    def teach(progress: Progress) -> tuple[Path, list[str]]:
+        written.set()
+        return review.run.folder.path, []
+
+    with served(review, teach=teach) as url:
+        page = Page(url)
+        events = page.events()
+        next(events)
+        for label in range(2):
+            page.answer(page.question(), label)
+        assert not written.wait(0.5)  # a page is open
+        events.close()  # type: ignore[attr-defined]
+        assert written.wait(20)
+
+
+def test_an_open_page_does_not_hold_up_the_end(review: Review) -> None:
+    with served(review) as url:
+        events = Page(url).events()
+        next(events)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
