@@ -91,7 +91,8 @@ def review(
         _serve(opened, host, port, open_, class_)
 
 
-def _print(opened: Review, as_json: bool) -> None:
+def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:
+    """Print what the answers measure, and the command that uses them if `has_step` is true."""
     stored = opened.stored()
     evidence = opened.evidence(stored)
     if as_json:
@@ -112,7 +113,7 @@ def _print(opened: Review, as_json: bool) -> None:
     if opened.run.record.judge.strength < 1 and evidence.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
         echo(f"use the adapted model: latte predict {folder} IMAGES --use adapted")
-    if step := opened.next_step(stored):
+    if has_step and (step := opened.next_step(stored)):
         echo(step)
 
 
@@ -189,7 +190,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         endpoints.close()
     written = endpoints.learning.written
     if written is None or opened.evidence(opened.stored()).estimate.answered:
-        _print(opened, as_json=False)
+        _print(opened, as_json=False, has_step=written is None)
     if written is not None:
         command = shlex.join(["latte", "predict", relative(written.folder), "IMAGES"])
         echo(f"classify images with your answers: {command}")

@@ -139,9 +139,10 @@ class Learning:
 
     @property
     def has_unwritten(self) -> bool:
-        """True if there are answers that a written run could learn, and has not."""
+        """True if there are answers that a run could learn in seconds, and has not."""
         taught = taught_by(self._review.answers())
-        return self.written is None and taught != self._known and self._can_teach(taught)
+        is_new = self.written is None and taught != self._known
+        return is_new and self.state != "at-finish" and self._can_teach(taught)
 
     def write(self) -> WrittenRun:
         """Write the run that the answers teach, unless it is written; return it when it is there.

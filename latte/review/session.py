@@ -55,6 +55,8 @@ class Review(RunAnswers):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
+        keys = run.rows.training_keys
+        self._rows = {key: row for row, key in reversed([*enumerate(keys)])}
         self._show(self.population.images)
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
@@ -134,7 +136,7 @@ class Review(RunAnswers):
         if task not in TASKS:
             raise LatteError(f'there is no task "{task}"', hint=f"one of: {', '.join(TASKS)}")
         for mark in marks:
-            if mark.key not in self._by_key:
+            if mark.key not in self._rows:
                 raise LatteError("no image of this run has this content key", where=mark.key)
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
@@ -153,33 +155,26 @@ class Review(RunAnswers):
 
     def _answer(self, mark: Mark, task: str, time: str) -> Answer:
         """Return a line of the file, with the label that stands now."""
-        image = self._by_key[mark.key]
-        return Answer(
-            mark.key,
-            mark.kind,
-            mark.label,
-            task,
-            self.name,
-            time,
-            self.run.rows.training_ids[image.row],
-            self.run.class_names[image.used_label],
-            self.model,
-        )
+        name = self.run.rows.training_ids[self._rows[mark.key]]
+        answer = Answer(mark.key, mark.kind, mark.label, task, self.name, time, name)
+        image = self._by_key.get(mark.key)
+        if image is None:  # its class taught the reviewed run, so it measures nothing
+            return answer
+        before = self.run.class_names[image.used_label]
+        return replace(answer, before=before, model=self.model)
 
-    def undo(self, time: str) -> TaskName:
-        """Undo the answers that were saved at `time`, and return their task.
+    def undo(self, time: str) -> None:
+        """Undo the answers that were saved at `time`.
 
         Each image gets back the answer that it had before; an image that has been answered again
         since keeps its new answer. Raises `LatteError` if there is no such answer.
         """
         lines = self.lines()
         saved = [answer for answer in lines if answer.time == time and answer.kind != "undo"]
-        task = next((name for name in TASKS if saved and saved[0].queue == name), None)
-        if task is None:
+        if not saved:
             raise LatteError("these answers are not in the file any more", where=str(self.file))
         earlier = latest(lines[: lines.index(saved[0])])
         current = [answer for answer in newest(lines).values() if answer in saved]
         undone = [replace(answer, kind="undo", label=None, time=now()) for answer in current]
         restored = [earlier[answer.key] for answer in current if answer.key in earlier]
         append_answers(self.file, [*undone, *restored])
-        return task

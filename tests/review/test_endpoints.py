@@ -268,6 +268,19 @@ def test_photos_that_were_not_on_the_screen_teach_and_do_not_measure(
     assert page.question("measure")["photos"][0]["index"] == first
 
 
+def test_a_lasso_can_be_undone_and_may_name_photos_that_taught_the_run(tmp_path: Path) -> None:
+    made = made_up_review(tmp_path, NAMES)
+    made.run.folder.corrected.write_text('{"key 7": 1}')
+    review = Review(made.run)
+    with served(review) as url:
+        page = Page(url)
+        marks = [{"photo": photo, "kind": "class", "class": 0} for photo in (7, 8)]
+        assert page.post("answer", view="map", marks=marks, seen=[])[0] == 200
+        assert review.answers().keys() == {"key 7", "key 8"}
+        assert page.post("withdraw")[0] == 200
+    assert review.answers() == {}
+
+
 def test_a_class_that_no_photo_shows_is_asked_for_by_name_once(page: Page, review: Review) -> None:
     """All birds are called cats, so no photo shows a bird."""
     while (question := page.question())["kind"] == "group":

@@ -123,14 +123,14 @@ def test_undo_gives_back_the_answer_before_and_leaves_later_answers(review: Revi
     answers_before = review.answers()
     time = review.save("images", marks(images[:3], "dog"))
     later = review.save("evidence", marks(images[:1], "bird"))
-    assert review.undo(time) == "images"
+    review.undo(time)
     assert [review.answers()[image.key].label for image in images[:4]] == ["bird", *["cat"] * 3]
-    assert review.undo(later) == "evidence"
+    review.undo(later)
     assert review.answers()[images[0].key].label == "dog"
-    assert review.undo(time) == "images"
+    review.undo(time)
     assert review.answers() == answers_before
     assert review.evidence().estimate.answered + review.evidence().estimate.agreeing == 0
-    assert review.undo(answers_before[images[0].key].time) == "clusters"
+    review.undo(answers_before[images[0].key].time)
     assert review.answers() == {}
     with pytest.raises(LatteError, match="not in the file"):
         review.undo("2001-01-01")
