@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -24,5 +25,7 @@ class LiveLabels:
     """The labels by the model that a run would use, with the classes that a person gave."""
     adapted: OwnLabels
     """The labels by the adapted model, even if the run would not use it."""
+    left_out_right: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a fit without an answer gives its image the same class, by content key."""
     answers: AnswerFacts | None = None
     """Facts that the answers measure when they are left out in turn; None before that."""

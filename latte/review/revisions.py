@@ -38,6 +38,8 @@ class Revision:
     """(N,): the second likeliest class of each image; None if it is not known."""
     measured: LeftOutAnswers | None = None
     """Gain that answers measured when they were left out in turn; None before that."""
+    left_out_right: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a fit without an answer gives its image the same class, by content key."""
     is_settled: bool = False
     """True if the answers were left out in turn, so that a run with them has these labels."""
     number: int = 0
@@ -126,6 +128,7 @@ def of_fit(live: LiveLabels, review: RunAnswers, taught: Taught) -> Revision:
         len(review.run.class_names),
         runners_up,
         measured,
+        live.left_out_right,
     )
 
 

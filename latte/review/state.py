@@ -10,6 +10,7 @@ from typing import Any
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.io.paths import relative
+from latte.results.answers import MEASURING
 from latte.results.measured_labels import LEAST_RANDOM, measured_labels
 from latte.results.population import ReviewImage
 from latte.results.run_answers import Stored
@@ -19,7 +20,7 @@ from latte.review.photo_map import DOUBTFUL
 from latte.review.session import Review
 
 LEAST_LEFT_OUT = 6
-"""Smallest number of answers from which answers are left out in turn."""
+"""Smallest number of answers about random photos from which left-out ones make an estimate."""
 _TEN = 10
 _FEW = 20
 """With fewer answers, the expected gain of ten more is known to be too low."""
@@ -49,23 +50,31 @@ def percentages(interval: Interval) -> dict[str, float]:
 
 
 def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEstimate:
-    """Return the estimate from one source: random photos, else left-out answers, else nothing."""
+    """Return the estimate from one source: random photos, else left-out answers, else nothing.
+
+    Only answers about random photos are left out: those in groups are about typical photos, whose
+    neighbours have answers, so that they would be guessed far too well.
+    """
     images, names = learning.revision.images, review.run.class_names
     score = measured_labels(images, stored.answers, names, review.model)
     missing = max(0, LEAST_RANDOM - score.answers)
     if score.is_enough:
         return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
-    measured = learning.revision.measured
-    if measured is None:
-        series = {image.series for image in images if image.key in learning.revision.taught}
-        return PageEstimate("unknown", len(series), max(1, LEAST_LEFT_OUT - len(series)))
-    count = measured.series or measured.answers
-    right = round(measured.adapted * count)
-    hits = _spread(right, count)
-    interval = confidence_sequence(hits, len(images), 0, 1)
-    value = measured.adapted
-    accuracy = Interval(value, min(value, interval.low), max(value, interval.high))
-    return PageEstimate("left-out", count, missing, accuracy, measured.zero_shot)
+    drawn = {answer.key for answer in stored.lines if answer.queue == MEASURING}
+    right = learning.revision.left_out_right
+    taught = learning.revision.taught.items()
+    labels = {key: names.index(label) for key, label in taught if label in names}
+    measuring = right.keys() & drawn & labels.keys()
+    sample = [image for image in images if image.key in measuring]
+    if len(sample) < LEAST_LEFT_OUT:
+        return PageEstimate("unknown", score.answers, missing)
+    known = sum(image.key in labels for image in images)
+    hits = [float(right[image.key]) for image in sample]
+    others = len(images) - known
+    part = confidence_sequence(hits, others + len(hits), 0, 1)
+    ends = ((known + others * end) / len(images) for end in (part.value, part.low, part.high))
+    share = sum(image.zero_shot == labels[image.key] for image in sample) / len(sample)
+    return PageEstimate("left-out", len(sample), missing, Interval(*ends), share)
 
 
 def _measured(review: Review, images: Sequence[ReviewImage], stored: Stored) -> Mapping[str, int]:
@@ -74,11 +83,6 @@ def _measured(review: Review, images: Sequence[ReviewImage], stored: Stored) -> 
     right = sum(int(lowest) for lowest, _ in score.drawn)
     needed = max(0, LEAST_RANDOM - score.answers)
     return {"answers": len(score.drawn), "right": right, "needed": needed}
-
-
-def _spread(right: int, count: int) -> list[float]:
-    """Return `count` scores, of which `right` are 1, spread evenly: their order has no meaning."""
-    return [float((place + 1) * right // count - place * right // count) for place in range(count)]
 
 
 class PageState:

@@ -72,7 +72,7 @@ def answer_facts(
     """
     if images.corrections is None:
         return None, None
-    rows = _distinct(images.training.keys, images.corrections)
+    rows = distinct_rows(images.training.keys, images.corrections)
     labels = {key: images.corrections.labels[row] for key, row in rows.items()}
     numbers = find_series().numbers
     series = {key: int(numbers[row]) for key, row in rows.items()}
@@ -82,7 +82,7 @@ def answer_facts(
     if workspace.recipe.train.takes_steps or len({*series.values()}) < LEAST_SERIES:
         return facts, None
     fold_of = folds(labels, series)
-    keys = sorted(labels, key=lambda key: fold_of[key])
+    keys = left_out_order(labels, series)
     left_out_folds, changes = [], []
     with workspace.progress.task("leave answers out", FOLDS, "fits") as task:
         for fold in range(FOLDS):
@@ -175,7 +175,13 @@ def folds(labels: Mapping[str, int], series: Mapping[str, int]) -> dict[str, int
     return {key: numbers.setdefault(series[key], len(numbers)) % FOLDS for key in ranked}
 
 
-def _distinct(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
+def left_out_order(labels: Mapping[str, int], series: Mapping[str, int]) -> list[str]:
+    """Return the keys in the order in which they are left out; see `folds`."""
+    fold_of = folds(labels, series)
+    return sorted(labels, key=lambda key: fold_of[key])
+
+
+def distinct_rows(keys: Sequence[str], corrections: Corrections) -> dict[str, int]:
     """Return the first row of each image whose class a person gave, by content key."""
     rows: dict[str, int] = {}
     for row, (key, label) in enumerate(zip(keys, corrections.labels, strict=True)):

@@ -7,7 +7,7 @@ the run that `latte.run.learning.learn` writes with the same answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,7 +32,7 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.run import Run
 from latte.run.corrections import read_corrections
-from latte.run.cross_fit import LEAST_SERIES, answer_facts
+from latte.run.cross_fit import LEAST_SERIES, answer_facts, distinct_rows, left_out_order
 from latte.run.describing import load_bank
 from latte.run.evaluating import calibrated_labels, classified_by
 from latte.run.fitting import adapted_of, build_method, frozen_start, training_start
@@ -132,7 +132,20 @@ class LiveMethod:
         answers, self._left_out = answer_facts(*inputs, lambda: self._series(fitted.images))
         self._is_measured = self._left_out is not None
         self._verdict = self._judge(fitted, answers)
-        return replace(self._labels(fitted, self._verdict), answers=answers)
+        labels = self._labels(fitted, self._verdict)
+        return replace(labels, answers=answers, left_out_right=self._left_out_right(fitted.images))
+
+    def _left_out_right(self, images: Images) -> Mapping[str, bool]:
+        """Return whether a fit without an answer gives it, too, by content key."""
+        given = images.joined.corrections
+        if self._left_out is None or given is None:
+            return {}
+        rows = distinct_rows(images.joined.training.keys, given)
+        numbers = self._series(images).numbers
+        series = {key: int(numbers[row]) for key, row in rows.items()}
+        keys = left_out_order({key: given.labels[row] for key, row in rows.items()}, series)
+        is_right = self._left_out.own.labels[:, 0] == self._left_out.answers
+        return dict(zip(keys, is_right.tolist(), strict=True))
 
     @cached_property
     def _zero_shot(self) -> ZeroShot:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -150,7 +151,8 @@ class ConfusedMethod:
         if is_stale():
             raise SupersededError
         self.measured += 1
-        return self._labels()
+        answered = {key: bool(place % 4) for place, key in enumerate(self.review.answers())}
+        return replace(self._labels(), left_out_right=answered)
 
     def _labels(self) -> LiveLabels:
         run = self.review.run

@@ -253,8 +253,15 @@ def test_measure_asks_in_random_order_about_labels_that_do_not_move(review: Revi
         assert state["history"][-1]["answers"] == 25
         fits = method.fits
         assert not page.post("leave")[1]["state"]["measureFrozen"]
-        page.state_when(lambda state: idle(state) and state["settled"])
+        state = page.state_when(lambda state: idle(state) and state["settled"])
         assert method.fits > fits
+        assert state["estimate"]["source"] == "random"  # no label has changed
+        third = page.question()
+        page.answer(third, (label_of(review, third) + 1) % 3)
+        state = page.state_when(lambda state: idle(state) and state["settled"])
+        # Of the left-out answers, only the 20 about random photos with a class measure.
+        assert (state["estimate"]["source"], state["estimate"]["answers"]) == ("left-out", 20)
+        assert state["estimate"]["low"] < state["estimate"]["value"] < state["estimate"]["high"]
 
 
 def test_photos_that_were_not_on_the_screen_teach_and_do_not_measure(

@@ -9,6 +9,7 @@ import pytest
 
 from latte.interfaces.progress import SilentProgress
 from latte.models.classified import OwnLabels
+from latte.models.left_out import read_left_out
 from latte.models.live_labels import LiveLabels, SupersededError
 from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers, now
@@ -56,6 +57,10 @@ def assert_same(live: LiveLabels, taught: Run) -> None:
     assert rows(live.used, zero_shot) == taught.rows.pseudo_labels
     assert rows(live.adapted, zero_shot) == taught.rows.adapted_labels
     assert live.answers == taught.record.train.answers
+    left_out = read_left_out(taught)
+    right = [] if left_out is None else left_out.own.labels[:, 0] == left_out.answers
+    assert sum(live.left_out_right.values()) == sum(right)
+    assert len(live.left_out_right) == len(right)
 
 
 @pytest.mark.parametrize(
