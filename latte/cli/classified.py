@@ -132,8 +132,8 @@ class Classified:
         if not self.tally.low:
             return f"No label has a confidence below {percent(LOW, 100)}."
         doubtful = plural(self.tally.low, "label")
-        verb = "has" if self.tally.low == 1 else "have"
-        return f"{doubtful} {verb} a confidence below {percent(LOW, 100)}: look at these first."
+        verb, these = ("has", "it") if self.tally.low == 1 else ("have", "these")
+        return f"{doubtful} {verb} a confidence below {percent(LOW, 100)}: look at {these} first."
 
     def _steps(self) -> list[Step]:
         review = shlex.join(["latte", "review", relative(self.run)])

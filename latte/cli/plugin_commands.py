@@ -15,7 +15,7 @@ from latte.registry import discovery
 from latte.registry.spec import CommandSpec, Plugin
 
 COMMANDS_OF_PLUGINS = {
-    **dict.fromkeys(("compare", "datasets", "reproduce", "sweep"), "latte-benchmarks"),
+    **dict.fromkeys(("compare", "datasets", "field", "reproduce", "sweep"), "latte-benchmarks"),
     **dict.fromkeys(("plugins check", "plugins new"), "latte-author"),
 }
 """Packages of commands that latte's own plugins add, for the error without the plugin."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from latte.interfaces.record import DescribeFacts
 from latte.io.paths import relative
 from latte.report.numbers import count, duration, plural
+from latte.report.outcome import answered_sentences
 from latte.report.screen import Bar, Screen, Step
 from latte.results.answers import Answer
 from latte.results.folder import RunFolder
@@ -28,7 +29,11 @@ def review_screen(
     """
     names = [answer.label or "no class" for answer in answers]
     folder = relative(run.folder.path)
-    result, *details = evidence.lines
+    result, *details = (
+        answered_sentences(evidence.estimate) if evidence.estimate.answered else evidence.lines
+    )
+    if evidence.estimate.answered and evidence.unknown:
+        details.append(evidence.unknown)
     return Screen(
         status=plural(len(names), "answer"),
         headings=("class", "answers", ""),

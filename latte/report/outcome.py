@@ -170,22 +170,31 @@ def _reservation(results: RunResults, models: MeasuredModels, used: Evaluation) 
 
 def _answered(estimate: Estimate, step: NextStep) -> Outcome:
     """Return the outcome of a run whose gain a person's answers about random images measure."""
-    gain = _gain(estimate.gain)
-    tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}
-    tone = tones.get(estimate.better, "unknown")
-    result = {
-        "better": f"Adapting helps: {gain}",
-        "worse": f"Plain CLIP is better: {gain}",
-    }.get(tone, f"Not decided yet: {gain}")
-    right = rounded_range(estimate.adapted.low, estimate.adapted.high)
-    answers = f"From {plural(estimate.series, 'answer')} about random photos."
-    trust = f"Probably {right} of the adapted labels are right. {answers}"
+    result, trust = answered_sentences(estimate)
+    tone = _answered_tone(estimate)
     headline = {
         "better": f"Adapting helps by {rounded_points(estimate.gain.value)} points.",
         "worse": "Plain CLIP is better here.",
     }.get(tone, "Not decided yet.")
     lede = f"Probably {rounded_points_range(estimate.gain)} points. {trust}"
-    return Outcome("answered", headline, lede, f"{result}.", trust, step, tone)
+    return Outcome("answered", headline, lede, result, trust, step, tone)
+
+
+def answered_sentences(estimate: Estimate) -> tuple[str, str]:
+    """Return result and trust of answers about random images, of which at least one counts."""
+    gain = _gain(estimate.gain)
+    result = {
+        "better": f"Adapting helps: {gain}.",
+        "worse": f"Plain CLIP is better: {gain}.",
+    }.get(_answered_tone(estimate), f"Not decided yet: {gain}.")
+    right = rounded_range(estimate.adapted.low, estimate.adapted.high)
+    answers = f"From {plural(estimate.series, 'answer')} about random photos."
+    return result, f"Probably {right} of the adapted labels are right. {answers}"
+
+
+def _answered_tone(estimate: Estimate) -> Tone:
+    tones: dict[str | None, Tone] = {"adapted": "better", "zero-shot": "worse"}
+    return tones.get(estimate.better, "unknown")
 
 
 def _about(share: float, images: int) -> str:

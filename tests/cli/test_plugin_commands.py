@@ -87,7 +87,7 @@ def called(
 
 
 COMMANDS = {
-    **dict.fromkeys(("compare", "datasets", "reproduce", "sweep"), "latte-benchmarks"),
+    **dict.fromkeys(("compare", "datasets", "field", "reproduce", "sweep"), "latte-benchmarks"),
     **dict.fromkeys(("plugins new", "plugins check"), "latte-author"),
 }
 
