@@ -1,4 +1,4 @@
-"""How a classification of images ends: one screen on a terminal, the same lines as ever in a pipe."""
+"""The end of a classification: one screen on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
