@@ -44,7 +44,7 @@ def test_the_head_shows_one_number_with_its_interval(page: Page) -> None:
         )
         assert page.evaluate("document.querySelector('#estimate .course').points.length") == 5
         page.evaluate("document.getElementById('estimate').click()")
-        assert "Each answer was left out once" in text(page, "how-facts")
+        assert "Each answer about a random photo was left out once" in text(page, "how-facts")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_ten_more_answers_are_expected_to_bring(page: Page, step: int, more: str
 def test_without_answers_the_accuracy_is_not_known(page: Page) -> None:
     with serving(FakeReview(step=0, random_answers=0)) as url:
         open_page(page, url)
-        assert text(page, "estimate").startswith("Accuracy not known yet\n6 more answers")
+        assert text(page, "estimate").startswith("Accuracy not known yet\n6 random photos in Measure")
         assert "%" not in text(page, "head")
         assert page.evaluate("document.getElementById('undo').disabled")
         press(page, ["x"])

@@ -36,7 +36,7 @@ function known({ estimate, zeroShot }) {
 const ENOUGH = 6; // usable answers from which there is an estimate
 
 const needed = ({ answers, needed: number }) => (answers < ENOUGH
-  ? `${counted(number, "more answer")} give${number === 1 ? "s" : ""} a first estimate`
+  ? `${counted(number, "random photo")} in Measure give${number === 1 ? "s" : ""} a first estimate`
   : "It is estimated while you pause");
 
 function unknown({ estimate }) {
@@ -56,8 +56,8 @@ onState(() => {
 
 const SOURCES = {
   "left-out": [
-    ["Source", "Each answer was left out once and guessed from the others."],
-    ["Too high?", "Perhaps: photos in groups are easier than most. Measure asks about random photos and corrects this."],
+    ["Source", "Each answer about a random photo was left out once and guessed from the others."],
+    ["Better?", "Measure asks about more random photos and narrows the band."],
   ],
   random: [
     ["Source", "Random photos alone, each scored by the label that it had before its answer."],
