@@ -59,7 +59,9 @@ def test_ten_more_answers_are_expected_to_bring(page: Page, step: int, more: str
 def test_without_answers_the_accuracy_is_not_known(page: Page) -> None:
     with serving(FakeReview(step=0, random_answers=0)) as url:
         open_page(page, url)
-        assert text(page, "estimate").startswith("Accuracy not known yet\n6 random photos in Measure")
+        assert text(page, "estimate").startswith(
+            "Accuracy not known yet\n6 random photos in Measure"
+        )
         assert "%" not in text(page, "head")
         assert page.evaluate("document.getElementById('undo').disabled")
         press(page, ["x"])
