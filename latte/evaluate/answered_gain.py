@@ -48,7 +48,7 @@ from latte.interfaces import Interval, Posterior
 
 TRUST = 1.5
 """Factor of the gains that the fits expect."""
-WIDENING = 1.35
+WIDENING = 1.75
 """Factor of the interval's width."""
 _Z = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""

@@ -26,6 +26,6 @@ class LiveLabels:
     adapted: OwnLabels
     """The labels by the adapted model, even if the run would not use it."""
     left_out_right: Mapping[str, bool] = field(default_factory=dict)
-    """Whether a fit without an answer gives its image the same class, by content key."""
+    """True if a fit without an answer gives its image the same class, by content key."""
     answers: AnswerFacts | None = None
     """Facts that the answers measure when they are left out in turn; None before that."""

@@ -39,7 +39,7 @@ class Revision:
     measured: LeftOutAnswers | None = None
     """Gain that answers measured when they were left out in turn; None before that."""
     left_out_right: Mapping[str, bool] = field(default_factory=dict)
-    """Whether a fit without an answer gives its image the same class, by content key."""
+    """True if a fit without an answer gives its image the same class, by content key."""
     is_settled: bool = False
     """True if the answers were left out in turn, so that a run with them has these labels."""
     number: int = 0

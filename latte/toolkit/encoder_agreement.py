@@ -75,8 +75,8 @@ def joined_features(images: Tensor, encoder_features: Mapping[str, Tensor]) -> T
         >>> import torch
         >>> from latte.api import joined_features
         >>> images = torch.eye(40)[torch.arange(80) // 2]
-        >>> joined_features(images, {"dinov2": images[:, :20]}).shape
-        torch.Size([80, 60])
+        >>> joined_features(images, {"dinov2": images}).shape
+        torch.Size([80, 80])
     """
     useful = [
         features for features in encoder_features.values() if is_useful_encoder(images, features)

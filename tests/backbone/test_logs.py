@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,27 @@ class Recorded(logging.Handler):
         self.records.append(record)
 
 
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    """The only handler of the root logger, which gets records of INFO and above."""
+    root, handler = logging.getLogger(), Recorded()
+    monkeypatch.setattr(root, "handlers", [handler])
+    level = root.level
+    root.setLevel(logging.INFO)  # which also empties the cache of enabled levels
+    yield handler
+    root.setLevel(level)
+
+
 def test_loading_a_model_logs_nothing_to_the_root_logger(
-    tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_clip_folder: Path, recorded: Recorded
 ) -> None:
-    root, recorded = logging.getLogger(), Recorded()
-    monkeypatch.setattr(root, "handlers", [recorded])
-    monkeypatch.setattr(root, "level", logging.INFO)
+    root = logging.getLogger()
+    handlers = [*root.handlers]
     settings = BackboneSettings(model=f"local-dir:{tiny_clip_folder}")
     load_backbone(settings, device="cpu", base_dir=Path.cwd(), model_folder=Path)
     assert recorded.records == []
-    assert root.handlers == [recorded] and root.filters == []
+    assert root.handlers == handlers
+    assert root.filters == []
 
 
 def test_no_handler_is_added_to_a_root_logger_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,10 +56,7 @@ def test_no_handler_is_added_to_a_root_logger_without_one(monkeypatch: pytest.Mo
     assert root.handlers == []
 
 
-def test_other_records_of_the_root_logger_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    root, recorded = logging.getLogger(), Recorded()
-    monkeypatch.setattr(root, "handlers", [recorded])
-    monkeypatch.setattr(root, "level", logging.INFO)
+def test_other_records_of_the_root_logger_stay(recorded: Recorded) -> None:
     with open_clip_logs():
         logging.info("a line of the user's program")
     assert [record.getMessage() for record in recorded.records] == ["a line of the user's program"]
