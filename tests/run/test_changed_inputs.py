@@ -36,7 +36,7 @@ def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latt
         add_image()
         printed = latte("run", recipe)
         assert f"its results are moved to {previous}" in " ".join(printed.err.split())
-        assert f"changed: latte predict {previous} IMAGES" in " ".join(printed.out.split())
+        assert f"previous\tlatte predict {previous} IMAGES" in printed.out.splitlines()
         assert files_of(previous) == earlier_files
         assert (folder / "review.jsonl").exists()
         assert files_of(folder, *not_moved).keys() == earlier_files.keys()

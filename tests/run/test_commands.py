@@ -34,11 +34,12 @@ def finished(recipe: Path, shared_runs: SharedRuns) -> Path:
 
 def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:
     printed = latte("run", recipe)
-    lines = printed.out.splitlines()
-    assert lines[0].startswith("run folder: runs/squares-")
+    assert printed.out.startswith("run folder: runs/squares-")
+    facts = [line.split("\t")[0] for line in printed.out.splitlines()[1:]]
+    assert {"label", "result", "next", "report", "model", "labels", "predict"} <= {*facts}
+    lines = latte("run", recipe, "--verbose").out.split("label\t")[0].splitlines()
     assert any(line.startswith("zero-shot") for line in lines)
     assert any(line.startswith("adapted") for line in lines)
-    assert any(line.startswith("report: runs/squares-") for line in lines)
     assert max(map(len, lines)) <= 80
     assert "train" in printed.err
 
@@ -264,7 +265,7 @@ def test_the_printed_command_adapts_without_the_guard(
     recipe: Path, latte: Latte, fixed_guard: Path, limit: tuple[str, ...]
 ) -> None:
     guard = ("--set", "guard={use: fixed, strength: 0}", "--set", "output=my runs")
-    printed = latte("run", recipe, *guard, *limit)
+    printed = latte("run", recipe, "--verbose", *guard, *limit)
     (command,) = re.findall("without the guard:\n  latte (run .+)", printed.out)
     (folder,) = Path("my runs").iterdir()
     assert recorded(folder, "judge", "verdict") is not None

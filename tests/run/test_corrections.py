@@ -85,7 +85,7 @@ train: {{max_epochs: 0}}
     ]
     append_answers(plain / "review.jsonl", answers)
     taught = [*run, "--set", f"corrections=runs/{plain.name}/review.jsonl"]
-    assert run_command_line([option for option in taught if option != "--quiet"]) == 0
+    assert run_command_line([*taught, "--verbose"]) == 0
     (folder,) = set((tmp_path / "runs").iterdir()) - {plain}
     assert labels(folder)[:2] == given_names
     assert "Corrected: labels that a person gave" in " ".join(capsys.readouterr().out.split())
@@ -173,7 +173,7 @@ def test_answers_of_none_teach_and_call_their_images_none(recipe: Path) -> None:
 def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
     recipe: Path, fixed_guard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["run", str(recipe), "--quiet"]
+    command = ["run", str(recipe), "--quiet", "--verbose"]
     assert run_command_line(command) == 0
     assert "teach; next step" not in capsys.readouterr().out
     (plain,) = Path("runs").iterdir()

@@ -318,7 +318,7 @@ class TestWords:
     def test_verdict_comes_first_in_summary_and_report(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert run_command_line(["run", str(recipe), "--quiet", "--set", KEEPS]) == 0
+        assert run_command_line(["run", str(recipe), "--quiet", "--verbose", "--set", KEEPS]) == 0
         folder_line, *summary_lines = capsys.readouterr().out.splitlines()
         run_name = folder_line.removeprefix("run folder: ")
         text = " ".join(" ".join(summary_lines).split())
@@ -353,7 +353,7 @@ class TestUnsupportedNames:
         change = f"dataset.classes=[{', '.join(names)}]"
         arguments = ["--set", change, "--set", "dataset.evaluation=null"]
         arguments += [part for setting in ESTIMATED for part in ("--set", setting)]
-        assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
+        assert run_command_line(["run", str(recipe), "--quiet", "--verbose", *arguments]) == 0
         printed = " ".join(capsys.readouterr().out.split())
         (folder,) = Path("runs").iterdir()
         missing = recorded(folder, "evaluate", "unsupported")

@@ -28,7 +28,7 @@ def test_the_record_keeps_it_and_the_first_line_says_it(
 ) -> None:
     settings = (KEPT_UNKNOWN, "dataset.evaluation=null")
     arguments = [part for setting in settings for part in ("--set", setting)]
-    assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
+    assert run_command_line(["run", str(recipe), "--quiet", "--verbose", *arguments]) == 0
     folder_line, headline, *_ = capsys.readouterr().out.splitlines()
     folder = Path(folder_line.removeprefix("run folder: "))
     assert headline.startswith("CLIP hardly knows these names here")

@@ -125,7 +125,7 @@ def test_terminal_card_and_page_show_posterior_and_classifier_apart(
 ) -> None:
     add_own_images(recipe)
     changes = [f"--set={setting}" for setting in SETTINGS]
-    assert run_command_line(["run", str(recipe), "--quiet", *changes]) == 0
+    assert run_command_line(["run", str(recipe), "--quiet", "--verbose", *changes]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "adapted, own images" in printed
     assert "Test images that are also training images: 6." in printed
