@@ -117,10 +117,8 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     assert f"  {command}" in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{failures.count} of 24 requests for descriptions failed" in page
-    assert (
-        f"To send them again: <code>latte run {failed.parent.name}/{failed.name}/recipe.yaml</code></p>"
-        in page
-    )
+    sent_again = f"<code>latte run {failed.parent.name}/{failed.name}/recipe.yaml</code></p>"
+    assert f"To send them again: {sent_again}" in page
     card = (failed / "models/adapted/model" / "README.md").read_text(encoding="utf-8")
     assert FAILED in card
 
