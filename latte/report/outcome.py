@@ -30,7 +30,6 @@ Case = Literal["unknown", "doubted", "measured", "taught", "answered"]
 out in turn, or answers about images that were drawn at random."""
 
 NOT_KNOWN = "How many labels are right is not known yet."
-_KNOWN = {True: " CLIP knows these names.", False: "", None: ""}
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,9 @@ def _changed(results: RunResults) -> str:
 
 
 def _unknown(results: RunResults, step: NextStep) -> Outcome:
-    verdict, answers = results.record.judge.verdict, results.record.train.answers
-    known = _KNOWN[verdict.names_known if verdict else None]
+    answers = results.record.train.answers
     taught = f"{plural(answers.answers, 'answer')} taught the model. " if answers else ""
-    result = f"{taught}{_changed(results)}{'' if answers else known}"
+    result = f"{taught}{_changed(results)}"
     lede = f"{result} {NOT_KNOWN}"
     return Outcome("unknown", f"{photos(results)}.", lede, result, NOT_KNOWN, step)
 
