@@ -125,7 +125,7 @@ def test_recipe_of_a_step_runs(step: str, tmp_path: Path) -> None:
     command = ["run", "recipe.yaml", "--limit", "24", "--set", "train.batch_size=12"]
     ended = run_example("-m", "latte", *command, cwd=site, site=site)
     assert ended.returncode == 0, ended.stderr
-    assert "report:" in ended.stdout
+    assert "report\t" in ended.stdout
     (resolved,) = site.glob("runs/*/recipe.yaml")
     assert "use: latte-clear/clear" in resolved.read_text(encoding="utf-8")
 
