@@ -19,7 +19,7 @@ from tests.helpers.plugin_packages import write_package
 EXAMPLES = ROOT / "examples"
 SCRIPTS = {
     "own_folder.py": ("labels of the images in", "labels.csv"),
-    "compare_methods.py": ("mixture", "training-free"),
+    "compare_methods.py": ("self-taught", "training-free"),
     "use_in_python.py": ("8 classes",),
 }
 """Scripts, and what they print or write."""

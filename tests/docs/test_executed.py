@@ -82,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def write_project(folder: Path) -> None:
     """Write the files of the pages into `folder`, and make the runs."""
     (folder / "recipes").symlink_to(ROOT / "recipes")
+    (folder / "plugins").symlink_to(ROOT / "plugins")
     photos = sorted((IMAGES / "train").glob("*.jpg"))
     for place, name in enumerate(("photos/cup", "photos/chair", "labelled/cup", "labelled/chair")):
         (folder / name).mkdir(parents=True)
@@ -102,7 +103,8 @@ def write_project(folder: Path) -> None:
     (folder / "runs").mkdir()
     next((folder / "made").glob("birds-*")).rename(folder / "runs/birds-1a2b3c4d")
     shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "runs/adapt-1a2b3c4d")
-    shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "adapted/photos-1a2b3c4d")
+    for name in ("photos", "train"):
+        shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / f"adapted/{name}-1a2b3c4d")
     # The page on exports speaks of a CLIP that transformers knows: a vision transformer.
     build_clip(TINY_CLIP).save(folder / "vit")
     (folder / "animals.yaml").write_text(tiny.replace("plugin:tiny", "local-dir:vit"))
