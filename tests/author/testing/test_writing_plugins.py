@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,10 +88,11 @@ class ExampleContract(ComponentContract):
     module: ClassVar[str]
 
     @pytest.fixture(autouse=True)
-    def _importable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _importable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (tmp_path / f"{self.module}.py").write_text(FILES[f"{self.module}.py"], encoding="utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        monkeypatch.delitem(sys.modules, self.module, raising=False)
+        yield
+        sys.modules.pop(self.module, None)
 
     def build(self) -> tuple[type[Component[Any]], Options]:
         classes = [cls for cls in vars(import_module(self.module)).values() if inspect.isclass(cls)]
