@@ -94,11 +94,11 @@ _FileState = tuple[int, ...]
 def _state_of(file: Path) -> _FileState | None:
     """Return what changes when a file is written; None if there is none, or it is a link."""
     try:
-        found = file.lstat()
+        status = file.lstat()
     except OSError:
         return None
-    is_file = stat.S_ISREG(found.st_mode)
-    return (found.st_ino, found.st_size, found.st_mtime_ns) if is_file else None
+    is_file = stat.S_ISREG(status.st_mode)
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if is_file else None
 
 
 class RunAnswers:

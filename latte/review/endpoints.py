@@ -32,7 +32,7 @@ from latte.review.question_data import question_data
 from latte.review.session import Mark, Review
 from latte.review.state import PageState
 from latte.review.tasks import TaskPlace
-from latte.review.views import QUEUES, Likeliest, Place, Question, View, Views
+from latte.review.views import QUEUES, Likeliest, Place, Prepared, Question, View, Views
 
 _SHOWN_CHANGES = 24
 """Largest number of photos of a group of changed labels that the page shows."""
@@ -136,7 +136,7 @@ class Endpoints:
 
     async def answer(self, request: Request) -> Response:
         """Save the answers to a question; return the next question and the state."""
-        return await self._posted(request, lambda body: self._save(_Answered, body))
+        return await self._posted(request, self._save)
 
     async def withdraw(self, request: Request) -> Response:
         """Undo the newest answers, and return their view's next question."""
@@ -222,28 +222,28 @@ class Endpoints:
     def _page_state(self) -> Mapping[str, Any]:
         self.learning.start()
         stored = self._review.stored()
-        return self._state.data(stored, self._views.left(_GROUPS), bool(self._times))
+        return self._state.data(stored, self._views.next(_GROUPS).left, bool(self._times))
 
     def _next(self, place: Place) -> Mapping[str, Any]:
         self.learning.start()
-        question, left = self._views.next(place)
-        if place.view == "measure":
-            question, left = self._without_gone(question, left)
+        prepared = self._views.next(place)
+        if place.view == "measure" and prepared.question:
+            prepared = self._without_gone(prepared)
         return {
-            "question": question and self._described(question),
-            "left": left,
-            "ahead": self._views.ahead(place),
+            "question": prepared.question and self._described(prepared.question),
+            "left": prepared.left,
+            "ahead": prepared.ahead,
         }
 
-    def _without_gone(self, question: Question | None, left: int) -> tuple[Question | None, int]:
-        """Return the next photo that can be shown; those before it get the answer `unsure`.
+    def _without_gone(self, prepared: Prepared) -> Prepared:
+        """Return the next photos that can be shown; those before them get the answer `unsure`.
 
         The estimate uses only answers before the first unanswered photo. If none of the next
         `_MOST_GONE` photos can be shown, they get no answer, and there is no question.
         """
         gone: list[str] = []
         images = self._review.questions(TaskPlace(task="evidence"))
-        for (image,) in islice(images, _MOST_GONE) if question else ():
+        for (image,) in islice(images, _MOST_GONE):
             if self._pictures.can_show(image.row):
                 break
             gone.append(image.key)
@@ -251,7 +251,7 @@ class Endpoints:
             if gone:
                 raise self._changed_images()
         if not gone:
-            return question, left
+            return prepared
         self._review.save("evidence", [Mark(key, "unsure") for key in gone], (*gone,))
         self._views.forget()
         return self._views.next(Place("measure"))
@@ -260,8 +260,8 @@ class Endpoints:
         hint = f"make the run again: {self._review.run.repeat_command()}"
         return LatteError("the images have changed since this run", hint=hint)
 
-    def _save(self, model: type[_Answered], body: bytes) -> Mapping[str, Any]:
-        answered = model.model_validate_json(body)
+    def _save(self, body: bytes) -> Mapping[str, Any]:
+        answered = _Answered.model_validate_json(body)
         question = self._asked.get(answered.question)
         marks = [self._mark(mark) for mark in answered.marks]
         is_skipped = not marks and not answered.seen

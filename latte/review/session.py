@@ -120,11 +120,6 @@ class Review(RunAnswers):
         closed = {key: answer for key, answer in stored.answers.items() if not is_open(answer)}
         return {**stored.answers, **shared_answers(self.images, closed)}
 
-    def left(self, place: TaskPlace, stored: Stored) -> int:
-        """Return the number of groups or images that a task still asks about."""
-        questions = self.questions(place, stored)
-        return sum(1 if place.task == "clusters" else len(images) for images in questions)
-
     def save(
         self, task: TaskName, marks: Sequence[Mark], seen: Collection[str] | None = None
     ) -> str:
@@ -141,7 +136,7 @@ class Review(RunAnswers):
             is_class = mark.label in self.run.class_names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
-        self.lines()  # raises an error if the file is damaged
+        self.stored()  # raises an error if the file is damaged
         time = now()
         answers = [self._answer(mark, task, time) for mark in marks]
         append_answers(

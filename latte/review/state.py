@@ -11,8 +11,7 @@ from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.io.paths import relative
 from latte.results.answers import MEASURING
-from latte.results.measured_labels import LEAST_RANDOM, measured_labels
-from latte.results.population import ReviewImage
+from latte.results.measured_labels import LEAST_RANDOM, MeasuredLabels, measured_labels
 from latte.results.run_answers import Stored
 from latte.review.guarded import error_data
 from latte.review.live import Learning
@@ -49,14 +48,16 @@ def percentages(interval: Interval) -> dict[str, float]:
     return {name: round(100 * share, 1) for name, share in shares.items()}
 
 
-def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEstimate:
+def page_estimate(
+    learning: Learning, review: Review, stored: Stored, score: MeasuredLabels
+) -> PageEstimate:
     """Return the estimate from one source: random photos, else left-out answers, else nothing.
 
+    `score` is that of the labels by answers about random photos.
     Only answers about random photos are left out: those in groups are about typical photos, whose
     neighbours have answers, so that they would be guessed far too well.
     """
     images, names = learning.revision.images, review.run.class_names
-    score = measured_labels(images, stored.answers, names, review.model)
     missing = max(0, LEAST_RANDOM - score.answers)
     if score.is_enough:
         return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
@@ -77,9 +78,8 @@ def page_estimate(learning: Learning, review: Review, stored: Stored) -> PageEst
     return PageEstimate("left-out", len(sample), missing, Interval(*ends), share)
 
 
-def _measured(review: Review, images: Sequence[ReviewImage], stored: Stored) -> Mapping[str, int]:
+def _measured(score: MeasuredLabels) -> Mapping[str, int]:
     """Return how many labels of random photos were right before their answers."""
-    score = measured_labels(images, stored.answers, review.run.class_names, review.model)
     right = sum(int(lowest) for lowest, _ in score.drawn)
     needed = max(0, LEAST_RANDOM - score.answers)
     return {"answers": len(score.drawn), "right": right, "needed": needed}
@@ -96,7 +96,10 @@ class PageState:
         """Return the whole state."""
         review, learning = self._review, self._learning
         revision, change = learning.revision, learning.change
-        estimate = page_estimate(learning, review, stored)
+        score = measured_labels(
+            revision.images, stored.answers, review.run.class_names, review.model
+        )
+        estimate = page_estimate(learning, review, stored, score)
         verdict = review.run.record.judge.verdict
         return {
             "name": review.name,
@@ -112,7 +115,7 @@ class PageState:
             "estimate": estimate.data(),
             "zeroShot": None if estimate.zero_shot is None else round(100 * estimate.zero_shot, 1),
             "history": self._with(estimate),
-            "measured": _measured(review, revision.images, stored),
+            "measured": _measured(score),
             "doubtful": sum(confidence < DOUBTFUL for confidence in revision.confidences),
             "tenMore": self._ten_more(stored),
             "teaching": self._teaching(),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Literal
 
@@ -54,14 +53,22 @@ class Question:
     id: str = ""
 
 
-@dataclass
-class _Prepared:
-    """The next questions of a place, and the number of questions or photos that are left."""
+@dataclass(frozen=True)
+class Prepared:
+    """The next questions of a place, and the number of groups or photos that are left."""
 
-    questions: deque[Question]
+    questions: tuple[Question, ...]
     left: int
-    generation: int = field(default=-1)
-    """Number of the change of labels or answers after which they were made."""
+
+    @property
+    def question(self) -> Question | None:
+        """The next question; None if there is none."""
+        return self.questions[0] if self.questions else None
+
+    @property
+    def ahead(self) -> list[int]:
+        """The indices of the photos of the questions after the next one."""
+        return [image.row for question in self.questions[1:] for image in question.images]
 
 
 class Views:
@@ -69,27 +76,20 @@ class Views:
 
     def __init__(self, review: Review, likeliest: Likeliest) -> None:
         self._review, self._likeliest = review, likeliest
-        self._prepared: dict[Place, _Prepared] = {}
+        self._prepared: dict[Place, Prepared] = {}
         self._asked_classes = set[int]()
         self._skipped = set[tuple[View, str]]()
         self._numbers, self._generation = count(1), 0
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1)
 
-    def next(self, place: Place) -> tuple[Question | None, int]:
-        """Return the next question of a place, and the number of groups or photos that are left."""
+    def next(self, place: Place) -> Prepared:
+        """Return the next questions of a place; they are made now if none is prepared."""
         with self._lock:
             prepared = self._prepared.get(place)
         if prepared is None or not prepared.questions:
-            prepared = self._prepare(place)
-        return (prepared.questions[0] if prepared.questions else None), prepared.left
-
-    def ahead(self, place: Place) -> list[int]:
-        """Return the indices of the photos of the questions after the next one."""
-        with self._lock:
-            prepared = self._prepared.get(place)
-        following = [] if prepared is None else [*prepared.questions][1:]
-        return [image.row for question in following for image in question.images]
+            return self._prepare(place)
+        return prepared
 
     def skip(self, question: Question) -> None:
         """Ask the other questions of the view before this one."""
@@ -97,10 +97,6 @@ class Views:
         if question.class_ is not None:
             self._asked_classes.add(question.class_)
         self.forget()
-
-    def left(self, place: Place) -> int:
-        """Return the number of groups or photos that are left."""
-        return self.next(place)[1]
 
     def answered(self, question: Question | None, keys: Collection[str]) -> None:
         """Leave out the answered question, and prepare further ones.
@@ -111,10 +107,10 @@ class Views:
             self._asked_classes.add(question.class_)
         with self._lock:
             self._generation += 1
-            for prepared in self._prepared.values():
-                done = [one for one in prepared.questions if _is_about(one, question, keys)]
-                prepared.questions = deque(one for one in prepared.questions if one not in done)
-                prepared.left -= sum(len(one.images) if one.kind == "sheet" else 1 for one in done)
+            self._prepared = {
+                place: _without(prepared, question, keys)
+                for place, prepared in self._prepared.items()
+            }
         self.refresh()
 
     def changed(self) -> None:
@@ -140,15 +136,15 @@ class Views:
         """End the thread."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _prepare(self, place: Place) -> _Prepared:
+    def _prepare(self, place: Place) -> Prepared:
         generation = self._generation
         stored = self._review.stored()
         questions, left = self._questions(place, stored)
-        made = _Prepared(deque(islice(questions, _PREPARED)), left, generation)
+        prepared = Prepared(tuple(islice(questions, _PREPARED)), left)
         with self._lock:
             if generation == self._generation:
-                self._prepared[place] = made
-        return made
+                self._prepared[place] = prepared
+        return prepared
 
     def _questions(self, place: Place, stored: Stored) -> tuple[Iterator[Question], int]:
         """Return the open questions of a place, those that were skipped last, and what is left."""
@@ -206,6 +202,14 @@ class Views:
         self, view: View, kind: Kind, images: Sequence[ReviewImage], class_: int | None = None
     ) -> Question:
         return Question(view, kind, images, class_, f"{view}-{next(self._numbers)}")
+
+
+def _without(prepared: Prepared, answered: Question | None, keys: Collection[str]) -> Prepared:
+    """Return the questions that are still open after an answer about the photos `keys`."""
+    closed = [question for question in prepared.questions if _is_about(question, answered, keys)]
+    still_open = tuple(question for question in prepared.questions if question not in closed)
+    left_out = sum(len(question.images) if question.kind == "sheet" else 1 for question in closed)
+    return Prepared(still_open, prepared.left - left_out)
 
 
 def _is_about(question: Question, answered: Question | None, keys: Collection[str]) -> bool:

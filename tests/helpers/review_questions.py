@@ -28,7 +28,9 @@ def question(review: Review, task: TaskName) -> Sequence[ReviewImage]:
 
 
 def left(review: Review, task: TaskName) -> int:
-    return review.left(TaskPlace(task=task), review.stored())
+    """Return the number of groups or images that a task still asks about."""
+    questions = review.questions(TaskPlace(task=task))
+    return sum(1 if task == "clusters" else len(images) for images in questions)
 
 
 def marks(images: Sequence[ReviewImage], label: str | None) -> list[Mark]:
