@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latte.evaluate.predictions import NONE_OF_THEM, Prediction
 from latte.io.paths import relative
 from latte.report.numbers import duration, percent, plural
 from latte.report.output import echo
@@ -17,12 +18,10 @@ from latte.report.screen import Bar, Screen, Step, can_draw, print_screen
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
-    from latte.evaluate.predictions import Prediction
     from latte.predict.sorting import Sorter
 
 LOW = 0.5
 """Confidence below which an image is counted as doubtful."""
-_NO_CLASS = "none of them"
 
 
 class Tally:
@@ -112,7 +111,7 @@ class Classified:
             warning=f"; {files} left out" if self.left_out else "",
             headings=("class", "photos", ""),
             bars=[
-                Bar(self.classes[label] if label >= 0 else _NO_CLASS, number)
+                Bar(self.classes[label] if label >= 0 else NONE_OF_THEM, number)
                 for label, number in counts
             ],
             result=self._result(),

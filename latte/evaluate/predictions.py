@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from latte.io.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PredictionFormat = Literal["csv", "jsonl"]
 Cell: TypeAlias = str | float | None

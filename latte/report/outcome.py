@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from latte.interfaces import Evaluation, Interval, RunResults
@@ -82,10 +82,7 @@ def _marked(outcome: Outcome, mark: str | None) -> Outcome:
     """Return the outcome with `mark`, which says that true labels were used, as what to trust."""
     if mark is None:
         return outcome
-    lede = f"{mark} {outcome.lede}"
-    return Outcome(
-        outcome.case, outcome.headline, lede, outcome.result, mark, outcome.step, outcome.tone
-    )
+    return replace(outcome, lede=f"{mark} {outcome.lede}", trust=mark)
 
 
 def photos(results: RunResults) -> str:
