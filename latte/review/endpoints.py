@@ -170,7 +170,7 @@ class Endpoints:
             content = map_bytes(self._positions, self.learning.revision, answered)
         except LatteError as error:
             return failed(error)
-        return Response(content, media_type="application/octet-stream", headers={"x-map": "pca"})
+        return Response(content, media_type="application/octet-stream")
 
     async def finish(self, request: Request) -> Response:
         """Write the run that all answers teach, and return its results."""

@@ -319,7 +319,7 @@ class FakeReview:
             )
             for photo in self.all()
         )
-        return Response(b"".join(rows), headers={"x-map": "tsne"})
+        return Response(b"".join(rows))
 
     async def image(self, request: Request) -> Response:
         photo, is_small = request.path_params["photo"], "/thumb/" in request.url.path

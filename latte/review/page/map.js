@@ -31,7 +31,6 @@ const isOpen = () => over.offsetParent !== null;
 export async function readPoints() {
   const reply = await call("map");
   const data = new DataView(await reply.arrayBuffer());
-  find("rough").hidden = reply.headers.get("x-map") !== "pca";
   points = Array.from({ length: data.byteLength / BYTES }, (_, photo) => {
     const [x, y, label] = [0, 2, 4].map((offset) => data.getUint16(photo * BYTES + offset, true));
     return { x: x / 65535, y: y / 65535, label, doubtful: Boolean(data.getUint8(photo * BYTES + 6) & 1) };
