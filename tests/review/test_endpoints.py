@@ -7,84 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import torch
 
-from latte.interfaces import LatteError, Progress
+from latte.interfaces import LatteError
 from latte.models.live_labels import LiveLabels
 from latte.results.answers import read_answers
 from latte.review.session import Review
 from tests.helpers.limits import LIMITS, largest_file
-from tests.helpers.reviews import TOKEN, ConfusedMethod, made_up_review, served
+from tests.helpers.page_client import Page
+from tests.helpers.reviews import ConfusedMethod, made_up_review, served
 
 NAMES = ("cat", "dog", "bird")
-
-
-class Page:
-    """Sends requests to one served review, as its page does."""
-
-    def __init__(self, url: str) -> None:
-        self.host = urlsplit(url).netloc
-
-    def raw(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        connection = HTTPConnection(self.host, timeout=20)
-        connection.request(method, f"/{TOKEN}/{path}", body)
-        reply = connection.getresponse()
-        return reply.status, reply.read()
-
-    def get(self, path: str) -> Any:
-        status, reply = self.raw("GET", path)
-        assert status == 200, reply
-        return json.loads(reply)
-
-    def post(self, path: str, /, **body: Any) -> tuple[int, Any]:
-        status, reply = self.raw("POST", path, json.dumps(body).encode())
-        return status, json.loads(reply)
-
-    def question(self, view: str = "groups", **query: int) -> Any:
-        more = "".join(f"&{name}={value}" for name, value in query.items())
-        return self.get(f"question?view={view}{more}")["question"]
-
-    def answer(self, question: Any, label: int | None, **changes: Any) -> tuple[int, Any]:
-        """Give all photos of a question one class, or say that none fits."""
-        photos = [photo["index"] for photo in question["photos"]]
-        kind = {"kind": "none"} if label is None else {"kind": "class", "class": label}
-        marks = [{"photo": photo, **kind} for photo in photos]
-        body = {"question": question["id"], "view": question["view"], "marks": marks}
-        return self.post("answer", **{**body, "seen": photos, **changes})
-
-    def state_when(self, is_true: Callable[[Any], bool]) -> Any:
-        """Return the first state of which `is_true` is true; wait for it."""
-        end = time.monotonic() + 20
-        while not is_true(state := self.get("state")):
-            assert time.monotonic() < end, state
-            time.sleep(0.02)
-        return state
-
-    def events(self) -> Iterator[tuple[str, Any]]:
-        """Yield the names and the data of events."""
-        connection = HTTPConnection(self.host, timeout=20)
-        connection.request("GET", f"/{TOKEN}/events")
-        reply = connection.getresponse()
-        assert reply.headers["content-type"].startswith("text/event-stream")
-        try:
-            yield from self._read(reply)
-        finally:
-            connection.close()
-            reply.close()
-
-    def _read(self, reply: HTTPResponse) -> Iterator[tuple[str, Any]]:
-        name = ""
-        while line := reply.readline().decode():
-            if line.startswith("event: "):
-                name = line.removeprefix("event: ").strip()
-            if line.startswith("data: "):
-                yield name, json.loads(line.removeprefix("data: "))
 
 
 @pytest.fixture
@@ -415,66 +352,3 @@ def test_two_people_at_once_lose_nothing(review: Review) -> None:
         views = ("groups", "measure", "doubtful")
         answered = [*threads.map(lambda view: answer_twelve(url, view), views)]
     assert {f"key {row}" for rows in answered for row in rows} == review.answers().keys()
-
-
-def test_finish_writes_one_run_and_says_so(review: Review) -> None:
-    written: list[int] = []
-
-    def teach(progress: Progress) -> tuple[Path, list[str]]:
-        written.append(len(review.answers()))
-        return review.run.folder.path, ["36 answers taught the model."]
-
-    with served(review, teach=teach) as url:
-        page = Page(url)
-        for label in range(3):
-            page.answer(page.question(), label)
-        status, reply = page.post("finish")
-        assert status == 200
-        assert reply["results"]["lines"] == ["36 answers taught the model."]
-        assert reply["results"]["commands"]["predict"].startswith("latte predict ")
-        assert reply["state"]["finished"] == reply["results"]
-        assert page.post("finish")[0] == 200
-        assert written == [36]
-        page.answer(page.question("measure"), 0)
-        assert page.get("state")["finished"] is None
-    assert written == [36, 37]  # the end of the server writes the newest answers
-
-
-def test_without_answers_nothing_is_written_and_finish_says_why(review: Review) -> None:
-    def teach(progress: Progress) -> tuple[Path, list[str]]:
-        raise LatteError("there is no answer to learn from")
-
-    printed: list[str] = []
-    with served(review, report=printed.append, teach=teach) as url:
-        status, reply = Page(url).post("finish")
-    assert (status, reply["error"]["what"]) == (409, "there is no answer to learn from")
-    assert printed == ["there is no answer to learn from"]
-
-
-def test_a_minute_after_the_last_page_has_closed_the_run_is_written(
-    review: Review, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("latte.review.events.LEFT_SECONDS", 0.2)
-    written = threading.Event()
-
-    def teach(progress: Progress) -> tuple[Path, list[str]]:
-        written.set()
-        return review.run.folder.path, []
-
-    with served(review, teach=teach) as url:
-        page = Page(url)
-        events = page.events()
-        next(events)
-        for label in range(2):
-            page.answer(page.question(), label)
-        assert not written.wait(0.5)  # a page is open
-        events.close()  # type: ignore[attr-defined]
-        assert written.wait(20)
-
-
-def test_an_open_page_does_not_hold_up_the_end(review: Review) -> None:
-    with served(review) as url:
-        events = Page(url).events()
-        next(events)
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
