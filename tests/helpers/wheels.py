@@ -59,10 +59,12 @@ def wheel_of(name: str, folder: Path) -> Path:
 def install(python: Path, packages: Sequence[Path | str], *options: str | Path) -> None:
     """Install wheels, or packages by their names, into the environment of `python`.
 
-    pip gets nothing from an index, and no dependencies: the environment has them.
+    pip gets nothing from an index, and no dependencies: the environment has them. Without its
+    cache, because pip knows a wheel that it built from an sdist by the path of the sdist alone, and
+    would install yesterday's.
     """
-    pip = ("-m", "pip", "install", "--disable-pip-version-check", "-q", "--no-index", "--no-deps")
-    run(python, *pip, *options, *packages, cwd=python.parent)
+    pip = ("-m", "pip", "install", "--disable-pip-version-check", "-q", "--no-cache-dir")
+    run(python, *pip, "--no-index", "--no-deps", *options, *packages, cwd=python.parent)
 
 
 def environment(folder: Path) -> Path:
