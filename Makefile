@@ -25,6 +25,8 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --verifytypes latte --ignoreexternal > .venv/types.txt \
+	  || { grep -E 'error|score' .venv/types.txt; exit 1; }
 
 check: lint test thorough
 

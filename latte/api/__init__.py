@@ -7,7 +7,7 @@ first use.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.source import SourceOptions
@@ -115,11 +115,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name that needs torch or Pillow when it is first used."""
-    if name in _AT_FIRST_USE:
-        return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers then report a name that is not there
+
+    def __getattr__(name: str) -> object:
+        """Import a name that needs torch or Pillow when it is first used."""
+        if name in _AT_FIRST_USE:
+            return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -92,7 +92,7 @@ class OpenClipBackbone(ModuleBackbone):
         )
         """Tokens that the last image block computes: only the `class token`, or all (`full`)."""
         self._has_trunk = has_trunk(model.visual)
-        self.notes = _NOTES[self.text_path]
+        self.notes: tuple[str, ...] = _NOTES[self.text_path]
         if is_vision_transformer(model.visual) and not can_run(model.visual.transformer):
             self.notes += (_ALL_TOKENS,)
         self.tokenizer = tokenizer

@@ -112,7 +112,7 @@ class LossScaler(torch.amp.GradScaler):
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
         super().__init__(device.type, enabled=arithmetic == "fp16")
-        self.skipped = 0
+        self.skipped: int = 0
 
     def take_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take a step of `optimizer`, unless a gradient is not finite."""

@@ -30,7 +30,7 @@ class Tally:
     def __init__(self, classes: int) -> None:
         self._classes = classes
         self._start = time.monotonic()
-        self.low = 0
+        self.low: int = 0
         self.labels: Counter[int] = Counter()
         """Numbers of images by label; the label of images of no class is below 0."""
 

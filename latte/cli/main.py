@@ -17,7 +17,7 @@ from latte.registry.plugin_file import forgetting_plugin_file
 from latte.report.output import echo
 from latte.version import __version__
 
-GROUPS = {
+GROUPS: dict[str, tuple[str, ...]] = {
     "Your images": ("adapt:adapt", "review:review", "predict:predict", "finished:export"),
     "Recipes and runs": (
         "recipes:new",
@@ -34,7 +34,7 @@ GROUPS = {
 
 A module is imported when its command is called or listed, so slow imports are inside functions."""
 
-COMMANDS = {
+COMMANDS: dict[str, str] = {
     command.partition(":")[2]: f"latte.cli.{command}"
     for commands in GROUPS.values()
     for command in commands
@@ -91,7 +91,7 @@ class CommandGroup(OpenGroup):
             raise typer.Abort from stopped
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=CommandGroup,
     invoke_without_command=True,
     rich_markup_mode=None,

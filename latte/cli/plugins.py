@@ -19,7 +19,7 @@ from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Plugin
 from latte.report.output import echo, print_json, results
 from latte.report.terminal import fitted
 
-plugins = command_group("plugins", cls=OpenGroup)
+plugins: typer.Typer = command_group("plugins", cls=OpenGroup)
 
 NameArgument = Annotated[str, typer.Argument(help="The package, by its pip name.")]
 

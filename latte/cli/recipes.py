@@ -201,7 +201,9 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-recipes = shared.command_group("recipes", "List, show and copy the recipes that come with latte.")
+recipes: typer.Typer = shared.command_group(
+    "recipes", "List, show and copy the recipes that come with latte."
+)
 
 NameArgument = Annotated[
     str,

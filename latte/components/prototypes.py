@@ -50,7 +50,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
 
     def __init__(self, options: TemplateOptions, context: Context) -> None:
         super().__init__(options, context)
-        self.class_features_refresh = options.refresh
+        self.class_features_refresh: ClassFeatureRefresh = options.refresh
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier as the first prototypes."""

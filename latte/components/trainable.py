@@ -32,31 +32,31 @@ class _TrainGroup(Trainable[NoOptions]):
 class All(_TrainGroup):
     """Every parameter of both towers, and the logit scale."""
 
-    group = "all"
+    group: ClassVar[TrainableGroup] = "all"
 
 
 class VisualLayerNorms(_TrainGroup):
     """Layer norms of the image tower."""
 
-    group = "visual_layer_norms"
+    group: ClassVar[TrainableGroup] = "visual_layer_norms"
 
 
 class TextLayerNorms(_TrainGroup):
     """Layer norms of the text tower."""
 
-    group = "text_layer_norms"
+    group: ClassVar[TrainableGroup] = "text_layer_norms"
 
 
 class Projections(_TrainGroup):
     """Projections of both towers into the joint space."""
 
-    group = "projections"
+    group: ClassVar[TrainableGroup] = "projections"
 
 
 class Nothing(_TrainGroup):
     """No parameter; only prototypes change."""
 
-    group = "none"
+    group: ClassVar[TrainableGroup] = "none"
 
 
 class LastBlocksOptions(Options):

@@ -34,7 +34,7 @@ class ImageCache:
         A `store` that is shared with other caches needs `keys`, the hashes of the images' contents.
         """
         self.images = images
-        self.store = PixelStore(DEFAULT_CACHE_BYTES) if store is None else store
+        self.store: PixelStore = PixelStore(DEFAULT_CACHE_BYTES) if store is None else store
         self._keys = keys
 
     def __len__(self) -> int:
@@ -143,7 +143,9 @@ class DecodedImages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.keys = frozenset(key for path in folder.glob("*.txt") for key in _read_keys(path))
+        self.keys: frozenset[str] = frozenset(
+            key for path in folder.glob("*.txt") for key in _read_keys(path)
+        )
 
     def note(self, keys: Collection[str]) -> None:
         """Record `keys` for later runs. A write error is ignored: later runs decode again."""

@@ -37,10 +37,10 @@ class DescriptionBank:
         descriptions: Descriptions,
         columns: Mapping[str, Column],
     ) -> None:
-        self.ids = tuple(ids)
+        self.ids: tuple[str, ...] = tuple(ids)
         self.zero_shot_labels = zero_shot_labels
-        self.class_names = tuple(class_names)
-        self.columns = dict(columns)
+        self.class_names: tuple[str, ...] = tuple(class_names)
+        self.columns: dict[str, Column] = dict(columns)
         self._row_of_text: dict[str, int] = {}
         self._templates = [fill(template, name) for name in self.class_names]
         self._of_class: dict[str, Tensor] = {}
@@ -50,7 +50,7 @@ class DescriptionBank:
                 self._of_class[label] = self._intern([kind.prompt(n) for n in self.class_names])
             else:
                 self._samplers[label] = self._sampler(label, kind)
-        self.of_class = frozenset(self._of_class)
+        self.of_class: frozenset[str] = frozenset(self._of_class)
         """Names of the descriptions about classes (scope `class`)."""
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
         """All distinct texts of the run; `rows` returns indices into this tuple."""

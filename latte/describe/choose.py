@@ -45,11 +45,11 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     version: ClassVar[str]
     """Part of each key; change it if the wording of questions or the format of answers changes."""
     noun: ClassVar[str]
-    needs_text: ClassVar = False
+    needs_text: ClassVar[bool] = False
     fewest_images: ClassVar[int]
 
     def __init__(self, describer: Describer[Any], requests: Sequence[RequestT]) -> None:
-        self.fingerprint = f"{self.version} {describer.fingerprint}"
+        self.fingerprint: str = f"{self.version} {describer.fingerprint}"
         refuse_secrets(self.fingerprint)
         for prompt in {self.question(request).prompt for request in requests}:
             refuse_secrets(prompt)
@@ -63,7 +63,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         self._counted = counted_tokens(describer)
         self._describer = describer
         self._all: tuple[RequestT, ...] = tuple(requests)
-        self.keys = tuple(self._record(request).key for request in requests)
+        self.keys: tuple[str, ...] = tuple(self._record(request).key for request in requests)
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
         self._order: tuple[str, ...] = tuple(self._distinct)
 

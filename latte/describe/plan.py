@@ -100,8 +100,8 @@ class Plan:
     requests: Requests
     descriptions: Mapping[str, PlannedDescription]
     fingerprint: str
-    noun: ClassVar = "descriptions"
-    needs_text: ClassVar = True
+    noun: ClassVar[str] = "descriptions"
+    needs_text: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.requests)

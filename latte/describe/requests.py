@@ -37,9 +37,10 @@ class DescriptionQuestions:
         """Start without questions. `image_rows` (S, size) indexes the images of S subjects."""
         self.image_rows = image_rows
         self.layout = layout
-        self.keys = bytearray()
-        self.prompts, self.samples = array("i"), array("B")
-        self.counts = array("i")
+        self.keys: bytearray = bytearray()
+        self.prompts: array[int] = array("i")
+        self.samples: array[int] = array("B")
+        self.counts: array[int] = array("i")
         """Number of questions about each subject."""
 
     def add(self, key: str, prompt: int, sample: int) -> None:
@@ -152,7 +153,7 @@ class Ragged:
     """
 
     def __init__(self, values: NDArray[numpy.integer], ends: NDArray[numpy.integer]) -> None:
-        self.values = values.astype(numpy.int32)
+        self.values: NDArray[numpy.int32] = values.astype(numpy.int32)
         self._bounds = numpy.concatenate([[0], ends]).astype(numpy.int64)
 
     @classmethod

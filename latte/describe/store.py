@@ -167,7 +167,7 @@ class DescriptionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.skipped_lines = 0
+        self.skipped_lines: int = 0
         """Number of unreadable lines so far; last lines that a crash truncated do not count."""
         self._texts: dict[str, str] = {}
         self._refusals: dict[str, str] = {}

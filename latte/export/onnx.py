@@ -47,9 +47,11 @@ class ImageClassifier(nn.Module):
     def __init__(self, exported: shared.Exported) -> None:
         super().__init__()
         members = exported.adapted.members
-        self.towers = nn.ModuleList()
-        self.scale = exported.scale
-        self.formats = [*dict.fromkeys(member.encoder.pixel_format for member in members)]
+        self.towers: nn.ModuleList = nn.ModuleList()
+        self.scale: float = exported.scale
+        self.formats: list[PixelFormat] = [
+            *dict.fromkeys(member.encoder.pixel_format for member in members)
+        ]
         self._inputs = [self.formats.index(member.encoder.pixel_format) for member in members]
         self._classes = len(exported.adapted.class_names)
         for number, member in enumerate(members):

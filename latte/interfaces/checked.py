@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,6 @@ Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING)]
 class Checked(BaseModel):
     """Base class of the parts of a run's record: frozen, and without unknown keys."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True
     )

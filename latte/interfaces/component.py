@@ -29,7 +29,9 @@ class Options(BaseModel):
         5
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True
+    )
 
     oracle_options: ClassVar[tuple[str, ...]] = ()
     """Names of options that, if not None, make a description use true labels of training images. A

@@ -121,7 +121,7 @@ class WrittenRows:
         self._images = {*names[: self._count]}
         self._rows = islice(_read_rows(path, labels), self._count)
         self._next = next(self._rows, None) if self._count else None
-        self.are_unknown = is_file(path) and path.stat().st_size > 0 and not names
+        self.are_unknown: bool = is_file(path) and path.stat().st_size > 0 and not names
         """True if the file has no row that names the content of its image."""
         self.changed = 0
         """Number of rows that were not taken because their image has changed."""

@@ -52,9 +52,9 @@ class Sorter:
         """
         self.folder = folder
         self.counts: Counter[str] = Counter()
-        self.present = 0
+        self.present: int = 0
         """Number of images that were already in their sub-folder."""
-        self.elsewhere = 0
+        self.elsewhere: int = 0
         """Number of images that an earlier call put into another sub-folder."""
         self._names = distinct_names(class_names, reserved=(UNKNOWN, UNCERTAIN))
         self._link = link

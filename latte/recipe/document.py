@@ -42,7 +42,7 @@ class DocumentBuilder:
         self.environment = environment
         self.mistakes = mistakes
         self.places: dict[KeyPath, Place] = {}
-        self.values = 0
+        self.values: int = 0
         self.open: set[int] = set()
         """IDs of collections that are being expanded; a collection that occurs again contains
         itself."""

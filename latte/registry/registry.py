@@ -98,7 +98,7 @@ class Registry:
     """
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
-        self.plugins = tuple(plugins)
+        self.plugins: tuple[Plugin, ...] = tuple(plugins)
         components = [
             Registered(spec, plugin.distribution, plugin.version)
             for plugin in plugins

@@ -38,8 +38,8 @@ NAME = "name"
 BY = "by"
 """Recipe key `by` of a description: the name of the describer that it asks."""
 
-hookspec = pluggy.HookspecMarker("latte")
-hookimpl = pluggy.HookimplMarker("latte")
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("latte")
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("latte")
 
 
 @dataclass(frozen=True, slots=True)

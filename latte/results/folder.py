@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+from typing import ClassVar
 
 from latte import distributed
 from latte.interfaces import LatteError
@@ -53,16 +54,16 @@ class ModelFolder:
 
     path: Path
 
-    prototypes = _Below("prototypes.safetensors")
-    backbone = _Below("model")
+    prototypes: ClassVar[_Below] = _Below("prototypes.safetensors")
+    backbone: ClassVar[_Below] = _Below("model")
     """The adapted CLIP, or a copy of the frozen CLIP if it was not trained; none for zero-shot."""
-    encoders = _Below("encoders")
+    encoders: ClassVar[_Below] = _Below("encoders")
     """A folder with a copy of each encoder whose features the adapted model's classifier uses."""
-    posterior = _Below("posterior.safetensors")
+    posterior: ClassVar[_Below] = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
-    left_out = _Below("left_out.safetensors")
+    left_out: ClassVar[_Below] = _Below("left_out.safetensors")
     """Labels of images by fits without a person's answers about them; calibrates confidence."""
-    pseudo_labels = _Below("pseudo_labels.csv")
+    pseudo_labels: ClassVar[_Below] = _Below("pseudo_labels.csv")
     """Labels of the training images, if the run does not use this model."""
 
 
@@ -72,39 +73,39 @@ class RunFolder:
 
     path: Path
 
-    recipe = _Below("recipe.yaml")
-    training_images = _Below("data/training.jsonl")
+    recipe: ClassVar[_Below] = _Below("recipe.yaml")
+    training_images: ClassVar[_Below] = _Below("data/training.jsonl")
     """Id and content key of each training image, one JSON line each."""
-    evaluation_images = _Below("data/evaluation.jsonl")
+    evaluation_images: ClassVar[_Below] = _Below("data/evaluation.jsonl")
     """Id, content key and label of each evaluation image, one JSON line each."""
-    skipped = _Below("data/skipped.csv")
+    skipped: ClassVar[_Below] = _Below("data/skipped.csv")
     """Images that could not be read, and the reasons."""
-    series = _Below("data/series.csv")
+    series: ClassVar[_Below] = _Below("data/series.csv")
     """Series of each training image and example, and why its images belong together."""
-    near_copies = _Below("data/near_copies.csv")
+    near_copies: ClassVar[_Below] = _Below("data/near_copies.csv")
     """Test images that are near-copies of training images, each with the training image."""
-    zero_shot = _Below("zero_shot.safetensors")
+    zero_shot: ClassVar[_Below] = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
-    descriptions = _Below("descriptions.jsonl")
-    profile = _Below("profile.json")
+    descriptions: ClassVar[_Below] = _Below("descriptions.jsonl")
+    profile: ClassVar[_Below] = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
-    trace = _Below("trace.json.gz")
+    trace: ClassVar[_Below] = _Below("trace.json.gz")
     """Trace of two training steps in the format of chrome://tracing, written by `--profile`."""
-    metrics = _Below("metrics.jsonl")
-    checkpoints = _Below("checkpoints")
-    asked_questions = _Below("checkpoints/questions.json")
+    metrics: ClassVar[_Below] = _Below("metrics.jsonl")
+    checkpoints: ClassVar[_Below] = _Below("checkpoints")
+    asked_questions: ClassVar[_Below] = _Below("checkpoints/questions.json")
     """Questions that a labeler asked so far, for a run that resumes from a checkpoint."""
-    models = _Below("models")
+    models: ClassVar[_Below] = _Below("models")
     """Folders of the zero-shot model and of the adapted model."""
-    corrected = _Below("corrected.json")
+    corrected: ClassVar[_Below] = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
-    predictions = _Below("predictions.csv")
-    pseudo_labels = _Below("pseudo_labels.csv")
-    review = _Below(REVIEW)
-    uncertain = _Below("uncertain.jsonl")
-    controls = _Below("controls")
+    predictions: ClassVar[_Below] = _Below("predictions.csv")
+    pseudo_labels: ClassVar[_Below] = _Below("pseudo_labels.csv")
+    review: ClassVar[_Below] = _Below(REVIEW)
+    uncertain: ClassVar[_Below] = _Below("uncertain.jsonl")
+    controls: ClassVar[_Below] = _Below("controls")
     """Run folders of control runs: variants of the recipe, run for comparison."""
-    shards = _Below("shards")
+    shards: ClassVar[_Below] = _Below("shards")
     """Folders for the processes of `latte describe --shard`; each folder has a lock."""
 
     @property

@@ -110,11 +110,11 @@ class RunAnswers:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.file = run.folder.review
+        self.file: Path = run.folder.review
         self._newest: tuple[_FileState | None, Stored] | None = None
-        self.labelled = labelled_images(run)
+        self.labelled: frozenset[str] = labelled_images(run)
         """The content keys of the images whose class a person gave before the run."""
-        self.population = population_of(run, self.labelled)
+        self.population: Population = population_of(run, self.labelled)
         """The images in random order, with the labels of the run's two models."""
 
     def stored(self) -> Stored:

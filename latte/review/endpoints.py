@@ -83,9 +83,9 @@ class Endpoints:
     ) -> None:
         self._review, self._features, self._pictures = review, features, pictures
         self._report = OncePerLine(report)
-        self.learning = Learning(review, open_method, teach, features, self._announce)
+        self.learning: Learning = Learning(review, open_method, teach, features, self._announce)
         self._views = Views(review, likeliest)
-        self.events = Events(self.write_if_new)
+        self.events: Events = Events(self.write_if_new)
         keys = review.run.rows.training_keys
         self._state = PageState(review, self.learning, len(keys))
         self._lock = threading.Lock()

@@ -61,7 +61,9 @@ class Review(RunAnswers):
         self.since = ""
         """Time of the newest model; it has learned from the answers before it."""
         answers = run.record.train.answers
-        self.doubtful = self._doubtful(None if answers is None else answers.measured)
+        self.doubtful: tuple[str, ...] = self._doubtful(
+            None if answers is None else answers.measured
+        )
         """Content keys of answered images whose answers contradict all others."""
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
@@ -91,7 +93,7 @@ class Review(RunAnswers):
         """The images in random order, with the labels by the newest model."""
         self._by_key = {image.key: image for image in images}
         labels = ",".join(str(image.used_label) for image in images)
-        self.model = digest(labels.encode())[:16]
+        self.model: str = digest(labels.encode())[:16]
         """Digest of the labels of all images."""
 
     def next_step(self, stored: Stored) -> str:

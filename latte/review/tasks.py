@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,7 +36,7 @@ TASKS: Sequence[TaskName] = ("clusters", "evidence", "images")
 class TaskPlace(BaseModel):
     """A place in a task: where the page asks."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     task: TaskName
     label: int | None = None

@@ -32,6 +32,7 @@ from latte.interfaces import (
     Posterior,
     PrototypeAggregator,
     PseudoLabeler,
+    Refresh,
     TrainingStart,
 )
 from latte.interfaces.provider import note_provider, provider_of
@@ -206,8 +207,8 @@ class CorrectedLabeler(PseudoLabeler[Any]):
         super().__init__(labeler.options, labeler.context)
         note_provider(self, provider_of(labeler))
         self._labeler, self._corrections = labeler, corrections
-        self.refresh = labeler.refresh
-        self.needs_feature_banks = labeler.needs_feature_banks
+        self.refresh: Refresh = labeler.refresh
+        self.needs_feature_banks: bool = labeler.needs_feature_banks
 
     def start(self, start: TrainingStart) -> None:
         """Prepare the labeler."""

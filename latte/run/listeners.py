@@ -17,7 +17,7 @@ class Listeners:
     """Calls the hooks of the reporters of one run."""
 
     def __init__(self, reporters: Sequence[tuple[str, Reporter[Any]]], progress: Progress) -> None:
-        self.reporters = [reporter for _, reporter in reporters]
+        self.reporters: list[Reporter[Any]] = [reporter for _, reporter in reporters]
         self._listening = [*reporters]
         self._progress = progress
 

@@ -100,7 +100,7 @@ class LiveMethod:
         limit, recipe = run.record.source.limit, taught_recipe(run, registry)
         progress = self._progress
         self._workspace = Workspace(recipe, registry, progress, run.folder, limit, quiet=progress)
-        self.why_not = why_not_live(recipe)
+        self.why_not: str = why_not_live(recipe)
         self._fitted: _Fitted | None = None
         self._verdict = run.record.judge.verdict
         self._is_measured = False

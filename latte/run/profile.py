@@ -27,7 +27,7 @@ class RunProfile:
     """Time measurements during a run; they do not change the results or the run ID."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self.device = workspace.device
+        self.device: str = workspace.device
         self.arithmetic = choose_arithmetic(
             workspace.recipe.train.precision, torch.device(self.device)
         )

@@ -73,7 +73,7 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self.expected_gain: ExpectedGain | None = None
         self.reliability: str | None = None
-        self.fingerprint = ""
+        self.fingerprint: str = ""
 
     @property
     def budget(self) -> int:

@@ -87,7 +87,7 @@ class Job:
             self.images.given_labels,
             self.images.series_names,
         )
-        self.fingerprints = stage_fingerprints(self.plan, inputs)
+        self.fingerprints: dict[str, str] = stage_fingerprints(self.plan, inputs)
 
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage, or None if the stage must run (again)."""

@@ -49,7 +49,7 @@ class ModuleEncoder(Encoder):
         self, module: nn.Module, pixel_format: PixelFormat, architecture: Mapping[str, Any]
     ) -> None:
         """Freeze `module`, and try it. Raises `LatteError` if it gives no features (B, D)."""
-        self.module = module.float().eval().requires_grad_(False)
+        self.module: nn.Module = module.float().eval().requires_grad_(False)
         self.pixel_format = pixel_format
         self.architecture = architecture
         side = pixel_format.size
@@ -60,7 +60,7 @@ class ModuleEncoder(Encoder):
                 f"this encoder does not accept images of {side} x {side} pixels: "
                 f"{error_line(error, with_type=False)}"
             ) from error
-        self.embedding_width = features.shape[1]
+        self.embedding_width: int = features.shape[1]
 
     @property
     def device(self) -> torch.device:

@@ -45,7 +45,7 @@ class Checkpoints:
 
     def __init__(self, training: Training, step: int) -> None:
         """Start the clock; `step` is the step of the loaded checkpoint, or 0 if none was loaded."""
-        self.step = step
+        self.step: int = step
         """Step of the newest checkpoint, from which a stopped training continues."""
         self._training = training
         self._folder = training.folder / "checkpoints"

@@ -28,7 +28,7 @@ class GradCache(TowerEncoder[InputT]):
     def __init__(
         self, encoder: TowerEncoder[InputT], size: int, arithmetic: Arithmetic, device: torch.device
     ) -> None:
-        self.trains = encoder.trains
+        self.trains: bool = encoder.trains
         self._encoder = encoder
         self._size = size
         self._arithmetic = arithmetic

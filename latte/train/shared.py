@@ -31,7 +31,7 @@ class Shared(TowerEncoder[InputT]):
         device: torch.device,
     ) -> None:
         """Encode `share` of the inputs with `encoder`; features have the width D = `width`."""
-        self.trains = encoder.trains
+        self.trains: bool = encoder.trains
         self._encoder = encoder
         self._share = share
         self._width = width

@@ -57,8 +57,8 @@ class Stopwatch:
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
-        self.measured = StepTimes()
-        self.looked_into = StepTimes()
+        self.measured: StepTimes = StepTimes()
+        self.looked_into: StepTimes = StepTimes()
         self.flops: dict[str, int] = defaultdict(int)
         self.beside: dict[str, float] = defaultdict(float)
         """Seconds of the parts of training outside steps, such as evaluations, by part."""

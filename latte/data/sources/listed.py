@@ -43,7 +43,7 @@ class ListedPaths:
         self._absolute = absolute
         self._id_root = id_root or root
         self._inside: dict[Path, bool] = {}
-        self.without_class = 0
+        self.without_class: int = 0
 
     def reference(self, entry: str, where: str, series: str | None = None) -> ImageReference:
         """Return the image at path `entry`. Raises `LatteError` for a path that leaves the root."""
