@@ -16,6 +16,7 @@ latte-tiny again. A package that has changed and kept its version is refused.
 from __future__ import annotations
 
 import io
+import os
 import posixpath
 import re
 import subprocess
@@ -28,6 +29,8 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACEHOLDER = "ADDRESS-OF-THIS-REPOSITORY"
+_PURE = {"LATTE_VIEWS_PURE": "1"}
+"""An index takes no wheel compiled on one Linux; the workflow of a release compiles those."""
 _LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -45,7 +48,7 @@ def main(arguments: list[str]) -> None:
         prepare(copy, repository, core_version(copy))
         for name in new_versions(ROOT, core_version(copy)):
             project = copy / name
-            _run("-m", "build", "--no-isolation", "--outdir", str(output), str(project))
+            _run("-m", "build", "--no-isolation", "--outdir", str(output), str(project), **_PURE)
     _run("-m", "twine", "check", "--strict", *map(str, sorted(output.glob("latte_*"))))
 
 
@@ -151,8 +154,8 @@ def _refuse(reason: str) -> None:
     sys.exit(2)
 
 
-def _run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], check=True)
+def _run(*arguments: str, **environment: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, env={**os.environ, **environment})
 
 
 def _bytes(repository: Path, *arguments: str) -> bytes:

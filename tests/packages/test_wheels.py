@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import sysconfig
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from tests.helpers.wheels import (
 
 pytestmark = pytest.mark.slow
 VIEWS = "latte-views"
-LIBRARY = f"latte_views/_views{sysconfig.get_config_var('EXT_SUFFIX')}"
+LIBRARY = "latte_views/_views.abi3.so"
 PLUGINS = [name for name in SOURCES if name not in (CORE, VIEWS)]
 """Packages with components, which `latte plugins` lists."""
 RECIPE = """\
@@ -163,11 +162,12 @@ def test_each_plugin_can_be_uninstalled_without_effect_on_others(
             install(python, [wheels[name]])
 
 
-def test_latte_views_is_used_if_it_is_installed(
-    python: Path, tmp_path: Path, wheels: dict[str, Path]
+@pytest.mark.parametrize("without", ["CC=/bin/false", "LATTE_VIEWS_PURE=1"])
+def test_latte_views_is_used_if_its_library_is_installed(
+    python: Path, tmp_path: Path, wheels: dict[str, Path], without: str
 ) -> None:
     code = "from latte.data.compiled_views import compiled_views; print(compiled_views() is None)"
-    without_library = build(SOURCES[VIEWS], tmp_path, CC="/bin/false")
+    without_library = build(SOURCES[VIEWS], tmp_path, **dict([without.split("=")]))
     assert run(python, "-c", code, cwd=tmp_path) == "True\n"
     try:
         install(python, [without_library])
