@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,7 +23,7 @@ from latte.review.asking import Features
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Teach
-from latte.review.photo_map import map_bytes, rough_positions
+from latte.review.photo_map import PhotoMap, map_bytes
 from latte.review.pictures import Pictures
 from latte.review.question_data import question_data
 from latte.review.session import Mark, Review
@@ -81,7 +78,8 @@ class Endpoints:
         likeliest: Likeliest,
         report: Callable[[str], None],
     ) -> None:
-        self._review, self._features, self._pictures = review, features, pictures
+        self._review, self._pictures = review, pictures
+        self._map = PhotoMap(review.run, features)
         self._report = OncePerLine(report)
         self.learning: Learning = Learning(review, open_method, teach, features, self._announce)
         self._views = Views(review, likeliest)
@@ -167,7 +165,7 @@ class Endpoints:
         try:
             stored = self._review.stored()
             answered = {self._rows[key] for key in stored.answers if key in self._rows}
-            content = map_bytes(self._positions, self.learning.revision, answered)
+            content = map_bytes(self._map.positions, self.learning.revision, answered)
         except LatteError as error:
             return failed(error)
         return Response(content, media_type="application/octet-stream")
@@ -175,13 +173,6 @@ class Endpoints:
     async def finish(self, request: Request) -> Response:
         """Write the run that all answers teach, and return its results."""
         return await self._posted(request, lambda body: self._finish(), is_locked=False)
-
-    @cached_property
-    def _positions(self) -> NDArray[np.uint16]:
-        features = self._features(self._review.run)
-        if features is None:
-            raise LatteError("this run stored no features, so there is no map")
-        return rough_positions(features)
 
     def _replied(self, reply: Callable[[], Mapping[str, Any]]) -> Response:
         try:
@@ -221,6 +212,7 @@ class Endpoints:
 
     def _page_state(self) -> Mapping[str, Any]:
         self.learning.start()
+        self._map.prepare()
         stored = self._review.stored()
         return self._state.data(stored, self._views.next(_GROUPS).left, bool(self._times))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latte.interfaces import LatteError, RunResults
 from latte.io.redaction import one_line
+from latte.models.photo_places import principal_places, stored_places
 from latte.models.similar_images import training_features
 from latte.report.numbers import count, plural
 from latte.results.folder import RunFolder
@@ -60,27 +61,17 @@ def placed_photos(results: RunResults) -> PlacedPhotos | None:
         rows = torch.linspace(0, len(features) - 1, MOST_DOTS).round().long()
     chosen = rows.tolist()
     return PlacedPhotos(
-        principal_places(features.float())[rows],
+        _places(run, features.float())[rows],
         tuple(labels.adapted[row] for row in chosen),
         tuple(labels.confidence[row] for row in chosen),
         len(features),
     )
 
 
-def principal_places(features: Tensor) -> Tensor:
-    """Return the two principal components of features (N, D) as coordinates (N, 2) from 0 to 1.
-
-    The sign of a component is fixed by its largest entry, so that equal runs have equal maps.
-    """
-    centred = (features - features.mean(dim=0)).double()
-    _, directions = torch.linalg.eigh(centred.T @ centred)
-    axes = directions[:, -2:].flip(1)
-    largest = axes.abs().argmax(dim=0)
-    axes = axes * axes.gather(0, largest[None]).sign()
-    places: Tensor = centred @ axes
-    low, high = (places.quantile(share, dim=0) for share in (0.01, 0.99))
-    scaled: Tensor = (places - low) / (high - low).clamp_min(1e-9)
-    return scaled.clamp(0, 1)
+def _places(run: Run, features: Tensor) -> Tensor:
+    """Return the places that the review keeps, or the principal components, (N, 2) from 0 to 1."""
+    kept = stored_places(run, len(features))
+    return principal_places(features) if kept is None else kept
 
 
 def map_content(results: RunResults, hue_of: Mapping[int, str]) -> dict[str, Any] | None:
