@@ -4,8 +4,6 @@ The reviewer answers about images in random order, and the model learns from eve
 image is scored with the label that stood before its answer. In between, the reviewer may name
 groups: images of one label, all with their true classes, as on the review page. After each answer
 from the twentieth on, the interval should contain the accuracy of the newest labels of all images.
-With a *frozen* model, the random answers do not teach, and are about images without an answer;
-images that were answered before are right.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latte.evaluate.confidence_sequence import confidence_sequence
-from latte.interfaces import Interval
 
 LEAST = 20
 """Number of random answers from which the page shows an interval."""
@@ -39,16 +36,12 @@ class MovingPlan:
     """A group is named after so many random answers; 0 for never."""
     groups_first: int = 0
     """Number of groups that are named before the first random answer."""
-    is_frozen: bool = False
-    """True if the random answers do not teach."""
 
 
 PLANS = (
     MovingPlan("random only", 60),
     MovingPlan("groups first", 60, groups_first=5),
     MovingPlan("groups between", 60, group_every=5),
-    MovingPlan("frozen", 60, is_frozen=True),
-    MovingPlan("groups first, frozen", 60, groups_first=5, is_frozen=True),
 )
 
 
@@ -104,12 +97,9 @@ def review(
     before = labels.clone()
     for _ in range(plan.groups_first):
         before = labels.where(answers < 0, before)
-        answers = _with_group(folder, answers, labels, confidences, named)
+        answers = with_group(folder, answers, labels, confidences, named)
         labels, confidences = folder.labels(answers)
     order = torch.randperm(size, generator=generator).tolist()
-    known = int((answers >= 0).sum()) if plan.is_frozen else 0
-    if plan.is_frozen:
-        order = [row for row in order if answers[row] < 0]
     covered, lags, accuracies, scores = [], [], [], list[float]()
     for number, row in enumerate(order[: plan.answers], 1):
         stood = labels[row] if answers[row] < 0 else before[row]
@@ -117,25 +107,18 @@ def review(
         answers[row] = folder.truth[row]
         if plan.group_every and number % plan.group_every == 0:
             before = labels.where(answers < 0, before)
-            answers = _with_group(folder, answers, labels, confidences, named)
-        if not plan.is_frozen:
-            labels, confidences = folder.labels(answers)
+            answers = with_group(folder, answers, labels, confidences, named)
+        labels, confidences = folder.labels(answers)
         accuracies.append(float((labels == folder.truth).float().mean()))
         if number >= LEAST:
-            interval = _of_all(confidence_sequence(scores, size - known, 0, 1), known, size)
+            interval = confidence_sequence(scores, size, 0, 1)
             is_inside = interval.low - _ROUNDING <= accuracies[-1] <= interval.high + _ROUNDING
             covered.append(float(is_inside))
             lags.append(100 * (interval.value - accuracies[-1]))
     return covered, lags, accuracies
 
 
-def _of_all(part: Interval, known: int, size: int) -> Interval:
-    """Return the mean of `size` images, of which `known` are right, and `part` is about others."""
-    ends = (part.value, part.low, part.high)
-    return Interval(*((known + (size - known) * end) / size for end in ends))
-
-
-def _with_group(
+def with_group(
     folder: MovingFolder, answers: Tensor, labels: Tensor, confidences: Tensor, named: set[int]
 ) -> Tensor:
     """Return the answers with those about a group: the largest that is not named yet."""

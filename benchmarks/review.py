@@ -5,7 +5,8 @@ which zero-shot CLIP and the adapted model disagree; the true labels are the ans
 model is that of the default recipe without its guard, or of any recipe without steps. With
 `--largest-series`, images of the same class and labels make up series of random sizes, and the
 reviewer is asked about one image of each; the others share the answer. With `--moving`, the
-accuracy of a model is measured that learns from the same answers; see `moving_model`.
+accuracy of a model is measured that learns from the same answers; see `moving_model`. With
+`--frozen`, its labels stand still while they are measured; see `frozen_model`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from numpy.typing import NDArray
 
 from benchmarks.folder_methods import FolderMethod, load_method, method_called, zero_shot
 from benchmarks.folder_sets import load_sets, set_parser
+from benchmarks.frozen_model import HEAD as FROZEN_HEAD
+from benchmarks.frozen_model import frozen_rows
 from benchmarks.measuring import say, table, table_row
-from benchmarks.moving_model import HEAD, moving_rows
-from latte.evaluate.confidence_sequence import log_wealth
+from benchmarks.moving_model import HEAD as MOVING_HEAD
+from benchmarks.moving_model import moving_rows
+from latte.evaluate.confidence_sequence import is_rejected, log_wealth
 
 Numbers = NDArray[np.float64]
 RowIndices = NDArray[np.int64]
@@ -136,11 +140,7 @@ def _asked(series: RowIndices) -> RowIndices:
 
 def _covers(drawn: Numbers, size: int, mean: float) -> bool:
     """Return True if no bet on either side rejects the true mean at any number of answers."""
-    sides = [(drawn, mean), (-drawn, -mean)]
-    return all(
-        mean <= -1 + 1e-12 or log_wealth(values, size, -1, 1, mean).max() < _REJECTED
-        for values, mean in sides
-    )
+    return not is_rejected(drawn, size, -1, 1, mean).any()
 
 
 def _decided(drawn: Numbers, answer_counts: RowIndices, size: int) -> tuple[float, int]:
@@ -164,9 +164,10 @@ def main(arguments: Sequence[str]) -> None:
     options = _arguments(arguments)
     recipe = options.recipe
     loaded = load_sets(options)
-    if options.moving:
-        rows = moving_rows(loaded, options.moving, options.reviewers, options.seed)
-        say(f"{table(HEAD)}")
+    if options.moving or options.frozen:
+        head, make = (MOVING_HEAD, moving_rows) if options.moving else (FROZEN_HEAD, frozen_rows)
+        rows = make(loaded, options.moving or options.frozen, options.reviewers, options.seed)
+        say(table(head))
         for row in rows:
             say(table_row(row))
         return
@@ -231,5 +232,6 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="IMAGES",
         help="instead: a model that learns from the answers, and folders of so many images",
     )
+    add("--frozen", type=int, metavar="IMAGES", help="instead: labels that stand still")
     add("--largest-series", type=int, default=1, help="images of a made series (%(default)s)")
     return parser.parse_args(arguments)

@@ -79,6 +79,26 @@ def log_wealth(
     return np.asarray(np.logaddexp.reduce(shares, axis=0) - math.log(len(gains)))
 
 
+def is_rejected(
+    values: NDArray[np.float64],
+    population: int,
+    low: float,
+    high: float,
+    mean: float,
+    level: float = 0.95,
+) -> NDArray[np.bool_]:
+    """Return, after each of `values` (m,), whether its interval excludes `mean`.
+
+    It says of every interval of `confidence_sequence` at once what that would say of each.
+    """
+    excluded = np.zeros(len(values), dtype=bool)
+    for side, middle, lowest, highest in ((values, mean, low, high), (-values, -mean, -high, -low)):
+        if middle > lowest:
+            wealth = log_wealth(side, population, lowest, highest, middle)
+            excluded |= wealth >= math.log(2 / (1 - level))
+    return np.asarray(np.logical_or.accumulate(excluded))
+
+
 def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:

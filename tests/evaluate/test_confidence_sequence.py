@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from latte.evaluate.confidence_sequence import confidence_sequence, log_wealth
+from latte.evaluate.confidence_sequence import confidence_sequence, is_rejected, log_wealth
 
 VALUES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40)
 
@@ -60,3 +60,16 @@ def test_impossible_values_are_errors() -> None:
         confidence_sequence([0, 0], 1, -1, 1)
     with pytest.raises(ValueError, match="not between"):
         confidence_sequence([2], 5, -1, 1)
+
+
+@given(VALUES, st.integers(0, 60), st.floats(-0.99, 0.99))
+def test_mean_is_rejected_where_the_interval_excludes_it(
+    values: list[float], unsampled: int, mean: float
+) -> None:
+    population = len(values) + unsampled
+    others = (population * mean - sum(values)) / max(unsampled, 1)
+    assume(-1 < others < 1 and unsampled)  # else no population has this mean
+    interval = confidence_sequence(values, population, -1, 1)
+    assume(min(abs(interval.low - mean), abs(interval.high - mean)) > 1e-6)
+    rejected = is_rejected(np.asarray(values), population, -1, 1, mean)
+    assert rejected[-1] == (not interval.low <= mean <= interval.high)
