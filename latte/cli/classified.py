@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from latte.evaluate.predictions import NONE_OF_THEM, Prediction
 from latte.io.paths import relative
@@ -16,9 +15,6 @@ from latte.report.numbers import duration, percent, plural
 from latte.report.output import echo
 from latte.report.screen import Bar, Screen, Step, can_draw, print_screen
 from latte.report.terminal import in_lines
-
-if TYPE_CHECKING:
-    from latte.predict.sorting import Sorter
 
 LOW = 0.5
 """Confidence below which an image is counted as doubtful."""
@@ -70,6 +66,7 @@ class Classified:
         run: The run folder whose model classified the images.
         classes: Class names in label order.
         output: File of the rows; None if they were printed.
+        places: A sentence about each place to which classes were written beside the rows.
         left_out: Number of images that could not be read, or that have an unsupported format.
         skipped_list: File with these images and the reasons; None without any.
         warnings: Sentences on files that are no images, or not read.
@@ -79,7 +76,7 @@ class Classified:
     classes: Sequence[str]
     output: Path | None
     tally: Tally
-    sorter: Sorter | None
+    places: Sequence[str]
     left_out: int
     skipped_list: Path | None
     warnings: Sequence[str]
@@ -95,8 +92,8 @@ class Classified:
             return
         if self.skipped_list is not None:
             echo(f"images left out, with reasons: {self.skipped_list}", err=True)
-        if self.sorter:
-            echo(self.sorter.summary(), err=True)
+        for summary in self.places:
+            echo(summary, err=True)
         if self.left_out:
             echo(f"images left out: {self.left_out:,}", err=True)
         if not quiet:
@@ -120,9 +117,8 @@ class Classified:
         )
 
     def _result(self) -> str:
-        if self.sorter is not None:
-            summary = self.sorter.summary()
-            return f"{summary[:1].upper()}{summary[1:]}."
+        if self.places:
+            return " ".join(f"{summary[:1].upper()}{summary[1:]}." for summary in self.places)
         occurring = len(self.tally.labels.keys() - {-1})
         return f"{occurring:,} of {plural(len(self.classes), 'class', 'classes')} occur."
 

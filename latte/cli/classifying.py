@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latte.interfaces import Progress
     from latte.predict.predictor import Predictor
     from latte.predict.rows_file import RowsFile, WrittenRows
+    from latte.predict.sidecars import Sidecars
     from latte.predict.sorting import Sorter
 
 RowsFormat = Literal["csv", "jsonl", "xlsx"]
@@ -72,6 +73,8 @@ class Target:
     format: RowsFormat
     sort_into: Path | None = None
     link: bool = False
+    sidecars: Literal["xmp"] | None = None
+    """Format of files beside the images that name their classes."""
     min_confidence: float | None = None
 
     def check(self, images: Sequence[str], *, force: bool) -> None:
@@ -126,8 +129,10 @@ def classify(
         rows = continued(paths, written, predict)
     else:
         rows = predict(paths)
-    sorter, tally = _sorter(target, model.classes, say), Tally(len(model.classes))
-    rows = tally.count(sorter.sort(rows) if sorter else rows)
+    places, tally = _places(target, model.classes, say), Tally(len(model.classes))
+    for place in places:
+        rows = place.write(rows)
+    rows = tally.count(rows)
     _write(_with_progress(rows, progress, total, skipped), file, columns, target)
     skipped_list = skipped.write(target.output and _skipped_file(target.output))
     if written and written.changed:
@@ -139,7 +144,7 @@ def classify(
         model.classes,
         target.output,
         tally,
-        sorter,
+        [place.summary() for place in places],
         skipped.total,
         skipped_list,
         warnings,
@@ -294,15 +299,21 @@ def _listed_path(line: str) -> str:
     return path_from_text(line)
 
 
-def _sorter(
+def _places(
     target: Target, class_names: Sequence[str], say: Callable[[str], None]
-) -> Sorter | None:
+) -> list[Sorter | Sidecars]:
+    """Return what writes the class of each image beside the rows."""
+    from latte.predict.sidecars import Sidecars
     from latte.predict.sorting import Sorter
 
-    if target.sort_into is None:
-        return None
     least = target.min_confidence or 0.0
-    return Sorter(target.sort_into, class_names, link=target.link, min_confidence=least, warn=say)
+    places: list[Sorter | Sidecars] = []
+    if target.sort_into is not None:
+        into = target.sort_into
+        places.append(Sorter(into, class_names, link=target.link, min_confidence=least, warn=say))
+    if target.sidecars is not None:
+        places.append(Sidecars(least))
+    return places
 
 
 def _with_progress(

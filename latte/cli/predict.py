@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -87,7 +87,17 @@ MinConfidenceOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="With --sort-into: sort into DIR/uncertain where the best class scores less.",
+        help="Where the best class scores less, --sort-into sorts into DIR/uncertain, and --write "
+        "writes no keyword.",
+    ),
+]
+WriteOption = Annotated[
+    Literal["xmp"] | None,
+    typer.Option(
+        "--write",
+        help="Also write the class as a keyword for photo managers into a sidecar, photo.jpg.xmp "
+        "beside photo.jpg. Images are not changed, and sidecars keep all else that they have.",
+        show_default=False,
     ),
 ]
 
@@ -102,6 +112,7 @@ def predict(
     sort_into: SortOption = None,
     link: LinkOption = False,
     min_confidence: MinConfidenceOption = None,
+    write: WriteOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     use: UseOption = None,
@@ -125,10 +136,11 @@ def predict(
     image. For training images, it is the probability of showing any of the classes, if the labeler
     has one.
     """
-    if sort_into is None and (link or min_confidence is not None):
-        option = "--link" if link else "--min-confidence"
-        raise LatteError(f"{option} needs --sort-into DIR")
-    target = Target(output, format_ or format_of(output), sort_into, link, min_confidence)
+    if sort_into is None and link:
+        raise LatteError("--link needs --sort-into DIR")
+    if sort_into is None and write is None and min_confidence is not None:
+        raise LatteError("--min-confidence needs --sort-into DIR or --write xmp")
+    target = Target(output, format_ or format_of(output), sort_into, link, write, min_confidence)
     target.check(images, force=force)
     require_run(run)
     for path in images:

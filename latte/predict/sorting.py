@@ -69,7 +69,7 @@ class Sorter:
                 for entry in entries:
                     self._earlier.setdefault(entry.name, []).append(name)
 
-    def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+    def write(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
         """Yield each prediction after its image was sorted. Raises `LatteError` if that fails."""
         for row in rows:
             name = self._name(row)

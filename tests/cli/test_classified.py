@@ -24,7 +24,7 @@ def classified(tmp_path: Path, labels: list[int], confidence: float = 0.9) -> Cl
     assert len(list(tally.count(rows))) == len(labels)
     output, skipped = tmp_path / "rows.csv", tmp_path / "rows.skipped.csv"
     warnings = ["left out 1 file"]
-    return Classified(tmp_path / "run", CLASSES, output, tally, None, 2, skipped, warnings)
+    return Classified(tmp_path / "run", CLASSES, output, tally, (), 2, skipped, warnings)
 
 
 @pytest.fixture

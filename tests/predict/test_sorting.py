@@ -29,7 +29,7 @@ def predicted(path: Path, label: int, score: float = 0.9) -> Prediction:
 
 
 def sort(sorter: Sorter, *rows: Prediction) -> Sorter:
-    assert list(sorter.sort(rows)) == list(rows)
+    assert list(sorter.write(rows)) == list(rows)
     return sorter
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.helpers.exported_runs import adapted, photos, write_run
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 
 
 @pytest.fixture
@@ -308,6 +310,22 @@ def test_sort_into_copies_each_image_into_a_folder_of_its_class(
         copy = Path("sorted", name, Path(row["image"]).name)
         assert copy.read_bytes() == Path(row["image"]).read_bytes()
     assert len(list(Path("sorted").glob("*/*.png"))) == 10
+
+
+def test_write_xmp_names_the_class_beside_each_image(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("predict", model, "photos", "-o", "rows.csv", "--write", "xmp")
+    assert latte(*arguments) == 0
+    assert "sidecars (XMP) written or changed: 5" in capsys.readouterr().err
+    with Path("rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        sidecar = ElementTree.parse(f"{row['image']}.xmp")
+        words = {word.text for word in sidecar.iter(f"{RDF}li")}
+        assert words == {row["class_1"], f"latte|{row['class_1']}"}
+    assert latte(*arguments) == 0
+    assert "written or changed: 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
