@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
+from latte.io.system import flush
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Numbers of the errors of a full disk, an exceeded quota, and a file that is too large."""
@@ -130,8 +131,7 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     temporary = temporary_beside(unfinished or path)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         # Some libraries, such as safetensors, write files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
@@ -251,6 +251,5 @@ def sync_files(folder: Path) -> None:
     """Flush everything below `folder` to disk: files and names. Call this before a rename."""
     for place, _, names in os.walk(folder):
         for name in names:
-            with Path(place, name).open("rb") as file:
-                os.fsync(file.fileno())
+            flush(Path(place, name))
         sync_folder(Path(place))

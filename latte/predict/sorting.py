@@ -21,6 +21,7 @@ from latte.io.files import (
     temporary_name,
 )
 from latte.io.paths import LONGEST_NAME, distinct_names, path_from_text, shortened
+from latte.io.system import flush
 
 if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
     from latte.evaluate.predictions import Prediction
@@ -161,8 +162,7 @@ class Sorter:
         temporary = temporary_name(target)
         try:
             shutil.copy2(image, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(temporary)
             return rename_to_unused(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)

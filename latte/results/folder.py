@@ -15,14 +15,9 @@ from typing import ClassVar
 from latte import distributed
 from latte.interfaces import LatteError
 from latte.io.files import make_folder, remove_leftovers, sync_folder, write_json
+from latte.io.system import lock
 from latte.results.record import RECORD, RecordFile
 from latte.results.stored import read_stored
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks: a second process is not detected
-    fcntl = None  # type: ignore[assignment]
-
 
 PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
@@ -216,16 +211,13 @@ class RunFolder:
         self.refuse_links()
         self.results.refuse_earlier_layout()
         with open(self._lock, "a", encoding="ascii", opener=open_no_link) as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    what = "another process is working on this run"
-                    hint = "wait for it, or change the recipe's `seed` or `output`"
-                    raise LatteError(what, where=str(self.path), hint=hint) from error
-                for place, folders, _ in os.walk(self.path):  # temporary files of killed processes
-                    folders[:] = [name for name in folders if name != self.shards.name]
-                    remove_leftovers(Path(place), locked=True)
+            if not lock(file, wait=False):
+                what = "another process is working on this run"
+                hint = "wait for it, or change the recipe's `seed` or `output`"
+                raise LatteError(what, where=str(self.path), hint=hint)
+            for place, folders, _ in os.walk(self.path):  # temporary files of killed processes
+                folders[:] = [name for name in folders if name != self.shards.name]
+                remove_leftovers(Path(place), locked=True)
             yield
 
     def refuse_links(self) -> None:

@@ -12,11 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from latte.interfaces import LatteError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks: pages of killed processes stay
-    fcntl = None  # type: ignore[assignment]
+from latte.io.system import lock
 
 _BEGINNING = '<!doctype html>\n<meta charset="utf-8">\n<title>Review</title>\n'
 _HTTP_PORT = 80
@@ -74,8 +70,7 @@ def redirecting_file(folder: Path, url: str) -> Iterator[Path]:
     try:
         address = escape(url, quote=True)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)  # until this process ends
+            lock(file, wait=True)  # until this process ends
             file.write(
                 f'{_BEGINNING}<meta name="referrer" content="no-referrer">\n'
                 f'<meta http-equiv="refresh" content="0; url={address}">\n'
@@ -92,13 +87,15 @@ def remove_files_of_dead_servers(folder: Path) -> None:
 
     Each page has a secret token. A page whose server runs is locked, and stays.
     """
-    for path in folder.glob("review-????????.html") if fcntl is not None else ():
-        with suppress(OSError), open(path, "rb", opener=_without_waiting) as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if file.read(len(_BEGINNING)) == _BEGINNING.encode():
+    for path in folder.glob("review-????????.html"):
+        with suppress(OSError):
+            with open(path, "rb", opener=_without_waiting) as file:
+                is_dead = lock(file, wait=False)
+                is_page = is_dead and file.read(len(_BEGINNING)) == _BEGINNING.encode()
+            if is_page:
                 path.unlink()
 
 
 def _without_waiting(path: str, flags: int) -> int:
     """Open a file for `open(opener=...)`; fail for a link, and do not wait for a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -124,7 +124,7 @@ def test_sorted_copies_survive(root: Path, tmp_path: Path) -> None:
     disk = Disk(root)
     with disk.watched():
         row = Prediction(str(photo), (ClassScore("cat", 1.0, 0),))
-        list(Sorter(root / "sorted", ["cat"]).sort([row]))
+        list(Sorter(root / "sorted", ["cat"]).write([row]))
         disk.promise("sorted")
     for image in disk.images(tmp_path / "left"):
         copy = image.path / "sorted" / "cat" / "photo.png"
