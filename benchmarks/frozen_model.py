@@ -15,7 +15,7 @@ import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from numpy.typing import NDArray
 
-from benchmarks.moving_model import LEAST, MovingFolder, with_group
+from benchmarks.moving_model import LEAST, MovingFolder, need_images, with_group
 from latte.evaluate.confidence_sequence import is_rejected
 
 GROUPS_FIRST = (0, 5)
@@ -74,6 +74,7 @@ def frozen_rows(
         folder = MovingFolder.of(labelled, most)
         for groups_first in GROUPS_FIRST:
             labels = frozen_labels(folder, groups_first)
+            need_images(len(labels.is_right), folder.name)
             covered = covered_reviews(labels, reviewers, seed).mean(axis=0)
             right = f"{labels.accuracy:.1%}"
             shares = (f"{covered[0]:.1%}", f"{covered[-1]:.1%}")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latte.evaluate.confidence_sequence import confidence_sequence
+from latte.interfaces import LatteError
 
 LEAST = 20
 """Number of random answers from which the page shows an interval."""
@@ -147,6 +148,13 @@ def coverage(folder: MovingFolder, plan: MovingPlan, reviewers: int, seed: int) 
     )
 
 
+def need_images(images: int, folder: str) -> None:
+    """Raise `LatteError` if a reviewer can answer about too few `images` for an interval."""
+    if images < LEAST:
+        hint = f"take at least {LEAST} images, and 12 for each group that is named first"
+        raise LatteError(f"{images} images to ask about are too few", where=folder, hint=hint)
+
+
 HEAD = ("folder", "plan", "grown", "worst coverage", "lag after 20", "lag after 60")
 
 
@@ -157,6 +165,7 @@ def moving_rows(
     rows = []
     for labelled in sets:
         folder = MovingFolder.of(labelled, most)
+        need_images(len(folder.truth), folder.name)
         for plan in PLANS:
             found = coverage(folder, plan, reviewers, seed)
             rows.append(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from benchmarks import review
+from benchmarks.frozen_model import GROUPS_FIRST
+from benchmarks.moving_model import LEAST, PLANS
 from benchmarks.review import Case, made_series, simulate
+from latte.interfaces import LatteError
+from tests.helpers.labelled_sets import labelled_set
 
 
 def labels(images: int) -> list[np.ndarray]:
@@ -35,3 +43,42 @@ def test_reviewers_of_series_give_fewer_answers_and_their_intervals_hold() -> No
     assert alone[:4] == joined[:4]
     assert float(joined[4].rstrip("%")) >= 95
     assert float(joined[5]) < float(alone[5])
+
+
+@pytest.fixture
+def few_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate few answers about 100 images; two classes have each other's name."""
+    plans = [replace(plan, answers=LEAST + 2) for plan in PLANS]
+    monkeypatch.setattr("benchmarks.moving_model.PLANS", plans)
+    named = labelled_set("made", classes=4, train=25)
+    made = replace(named, texts=named.texts[[1, 0, 2, 3]])
+    monkeypatch.setattr(review, "load_sets", lambda options: [made])
+
+
+def rows_of(option: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """Return the cells of the rows that `benchmarks review` prints about 100 images."""
+    review.main([option, "100", "--reviewers", "2"])
+    return [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "%" in line]
+
+
+def test_moving_prints_a_row_for_each_plan(
+    few_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = rows_of("--moving", capsys)
+    assert [row[1] for row in rows] == [plan.name for plan in PLANS]
+    assert float(rows[0][2]) > 0
+
+
+def test_frozen_prints_a_row_for_each_number_of_groups(
+    few_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = rows_of("--frozen", capsys)
+    assert [row[1] for row in rows] == [str(number) for number in GROUPS_FIRST]
+    accuracies = [float(row[2].rstrip("%")) for row in rows]
+    assert 0 < accuracies[0] < accuracies[1]
+
+
+@pytest.mark.parametrize("option", ["--moving", "--frozen"])
+def test_few_images_are_refused(few_answers: None, option: str) -> None:
+    with pytest.raises(LatteError, match="19 images to ask about are too few"):
+        review.main([option, "19", "--reviewers", "1"])

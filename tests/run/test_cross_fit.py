@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from latte.evaluate.answered_gain import AnsweredImages, UnansweredImages, answered_gain
-from latte.interfaces import Interval
+from latte.interfaces import Interval, Posterior
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
+from latte.models.zero_shot import ZeroShot
 from latte.report.taught import taught_sentence, taught_tone
 from latte.run.cross_fit import FOLDS, folds, verdict_of
 from latte.run.fitting import fit_again
@@ -25,6 +29,7 @@ SETTINGS = (
     *("describer=null", "descriptions=[]", "loss=null", "labels=[self-taught]"),
     *("prototypes=from-labeler", "train.max_steps=0", "guard=evidence"),
 )
+Sample = tuple[AnsweredImages, UnansweredImages]
 PARTS = {"part-0": "red", "part-1": "green", "part-2": "blue"}
 
 
@@ -148,29 +153,91 @@ def test_an_answer_that_is_its_class_only_one_is_left_out_too(recipe: Path) -> N
     assert (found["answers"], found["measured"]["answers"], found["left_out"]) == (7, 7, 7)
 
 
-def test_gain_is_within_the_share_of_labels_that_change(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed: list[float] = []
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """Return a list that gets the images from which each gain is estimated."""
+    estimated_from: list[Sample] = []
 
     def gain_of(answered: AnsweredImages, others: UnansweredImages) -> Interval:
-        changed.append(others.changed)
-        assert 0 < others.series <= 12 - len(answered.answers)
-        assert bool((answered.expected[answered.is_changed] > 0).all())
-        assert bool(
-            (answered.expected[answered.is_changed] < 1).any()
-        )  # the labeler's probabilities
-        assert bool((answered.expected[~answered.is_changed] == 0).all())
-        assert (0 < others.expected < 1) == (others.changed > 0)
+        estimated_from.append((answered, others))
         return answered_gain(answered, others)
 
     monkeypatch.setattr("latte.run.cross_fit.answered_gain", gain_of)
+    return estimated_from
+
+
+def test_gain_is_within_the_share_of_labels_that_change(
+    recipe: Path, samples: list[Sample]
+) -> None:
     folder, _, _ = run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 3)}")
+    [(answered, others)] = samples
+    assert 0 < others.series <= 12 - len(answered.answers)
+    expected_of_changed = answered.expected[answered.is_changed]
+    assert bool((expected_of_changed > 0).all())
+    assert bool((expected_of_changed < 1).any())  # the labeler's probabilities
+    assert bool((answered.expected[~answered.is_changed] == 0).all())
+    assert (0 < others.expected < 1) == (others.changed > 0)
     measured = recorded(folder, "train", "answers")["measured"]
     low, high = measured["gain"]["low"], measured["gain"]["high"]
-    assert -changed[0] <= low <= high <= changed[0]
+    assert -others.changed <= low <= high <= others.changed
     change = measured["adapted"] - measured["zero_shot"]
     assert change == pytest.approx(measured["gain"]["value"])
+
+
+def test_photos_of_a_series_with_an_answer_are_not_among_the_other_images(
+    recipe: Path, samples: list[Sample]
+) -> None:
+    file = recipe.parent / "labels.csv"
+    answers = [
+        f"{part}/00{number}.jpg,{name},{part}-{number}"
+        for part, name in PARTS.items()
+        for number in range(1, 4)
+    ]
+    unsure = "part-0/000.jpg,cannot tell,part-0-1"
+    file.write_text("\n".join(["path,class,series", *answers, unsure, ""]))
+    run(recipe, *SETTINGS, f"corrections={file}")
+    [(answered, others)] = samples
+    assert (len(answered.answers), len({*answered.series.tolist()}), others.series) == (9, 9, 2)
+
+
+def with_class_0_first(posterior: Posterior | None) -> Posterior:
+    """Return the labels that zero-shot CLIP gives: it takes all squares for the first class."""
+    assert posterior is not None
+    return replace(posterior, labels=posterior.labels.sort(dim=1).values)
+
+
+def test_all_fits_say_how_many_labels_of_the_other_images_change(
+    recipe: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[Tensor] = []
+
+    def differing_fit(workspace: Workspace, images: Images, zero_shot: ZeroShot, *rest: Any) -> Any:
+        fitted = fit_again(workspace, images, zero_shot, *rest)
+        if len(changes) == 1:
+            fitted = replace(fitted, posterior=with_class_0_first(fitted.posterior))
+        changes.append(fitted.labels != zero_shot.zero_shot_labels)
+        return fitted
+
+    monkeypatch.setattr("latte.run.cross_fit.fit_again", differing_fit)
+    run(recipe, *SETTINGS, f"corrections={labels_file(recipe, 2)}")
+    [(_, others)] = samples
+    changed = torch.stack(changes)[:, [2, 3, 6, 7, 10, 11]].double()
+    assert changed[1].sum() == 0 < changed.sum()
+    assert others.changed == pytest.approx(float(changed.mean()))
+
+
+def test_left_out_answers_stand_for_others_if_all_series_have_an_answer(
+    recipe: Path, samples: list[Sample]
+) -> None:
+    file = series_file(recipe, 2)
+    file.write_text(file.read_text() + "part-2/003.jpg,cannot tell,5\n")
+    run(recipe, *SETTINGS, f"corrections={file}")
+    [(answered, others)] = samples
+    gains = answered.expected[answered.taught != answered.zero_shot].tolist()
+    assert 0 < len(gains) < len(answered.answers) == 11
+    assert others.changed == pytest.approx(len(gains) / 11)
+    assert others.expected == pytest.approx(sum(gains) / len(gains))
+    assert others.series == 6
 
 
 def test_copies_of_an_image_lose_its_answer_in_the_fit_that_leaves_it_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,18 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import (
+    Batch,
+    Context,
+    LabelStream,
     NoOptions,
+    PrototypeAggregator,
+    Supervision,
 )
 from latte.train.encoding import StepImages
 from latte.train.training import Training
 from tests.helpers.method_doubles import (
     AgreementLabeler,
+    MaskedCrossEntropy,
     TwoPrototypes,
 )
 from tests.helpers.training_driver import CONTEXT
@@ -89,6 +96,76 @@ def test_resume_gives_identical_bits(make: Make, stop_after: int, shape: str) ->
 
     learners = len(make("built", **changes()).learners)
     assert_resumes(lambda name: make(name, **changes()), stop_after * learners)
+
+
+class RecordingLabeler(AgreementLabeler):
+    """Records the batches for which it gives labels."""
+
+    def __init__(self, options: NoOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.batches: list[Batch] = []
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        self.batches.append(batch)
+        return super().assign(batch, image_features, aggregator)
+
+
+def test_batches_say_learner_epoch_and_step_and_take_each_image_once_per_epoch(make: Make) -> None:
+    labeler = RecordingLabeler(NoOptions(), CONTEXT)
+    run(make(parts=reclip_parts(), labelers=[labeler], described=False))
+    batches = [(batch.epoch, batch.step, batch.learner) for batch in labeler.batches]
+    epochs = [0, 0, 0, 0, 1, 1, 1]
+    learners = ("text", "visual")
+    assert batches == [(epochs[step], step, name) for step in range(7) for name in learners]
+    first_epoch = [batch.indices for batch in labeler.batches if batch.epoch == 0]
+    images = torch.cat(first_epoch).bincount().tolist()
+    assert images == [2] * 15
+
+
+class RandomScale(MaskedCrossEntropy):
+    """Multiplies the loss by a number of torch's global generator, from which dropout draws."""
+
+    def __init__(self, options: NoOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.draws: list[float] = []
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        scale = torch.rand(())
+        self.draws.append(float(scale))
+        return scale * super().__call__(image_features, supervision, logit_scale)
+
+
+def random_scales(make: Make, name: str, seed: int = 0) -> Training:
+    """Make a training of two learners, each with the loss `RandomScale`."""
+    training = make(
+        name,
+        parts=[replace(part, loss=RandomScale(NoOptions(), CONTEXT)) for part in reclip_parts()],
+        labelers=[AgreementLabeler(NoOptions(), CONTEXT)],
+        described=False,
+    )
+    return replace(training, inputs=replace(training.inputs, seed=seed))
+
+
+def drawn(training: Training) -> list[float]:
+    losses = [learner.loss for learner in run(training).learners]
+    return [draw for loss in losses if isinstance(loss, RandomScale) for draw in loss.draws]
+
+
+def test_each_step_of_each_learner_draws_other_numbers_and_a_seed_repeats_them(make: Make) -> None:
+    torch.manual_seed(1)
+    draws = drawn(random_scales(make, "first"))
+    assert len({*draws}) == len(draws) == 14
+    torch.manual_seed(2)
+    assert drawn(random_scales(make, "again")) == draws
+    assert {*drawn(random_scales(make, "other seed", seed=1))}.isdisjoint(draws)
+
+
+def test_a_loss_that_draws_resumes_with_identical_bits(make: Make) -> None:
+    assert_resumes(lambda name: random_scales(make, name), 6)
 
 
 def test_checkpoints_contain_only_trained_tensors(make: Make) -> None:
