@@ -29,6 +29,18 @@ def _no_pauses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Check only that each `fsync` gets an open file; `tests.helpers.power_loss` sees its order.
+
+    A run waits for the disk about 90 times, nearly as long as it computes. Processes that tests
+    start wait as for a user.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _tokens_once() -> Iterator[None]:
     """Tokenize each text once, if a test has imported open_clip."""
     with pytest.MonkeyPatch.context() as patch:
