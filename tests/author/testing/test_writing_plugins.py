@@ -20,6 +20,8 @@ from latte_author.testing import (
 )
 
 from latte.interfaces import Component, NoOptions, Options
+from tests.helpers.command_line import Latte, latte_in_process
+from tests.helpers.guards import installed
 from tests.helpers.plugin_packages import run_python, write_package
 
 pytestmark = pytest.mark.thorough
@@ -33,7 +35,6 @@ FILES = {
     if (heading := re.match(r"# (\S+\.(?:py|toml|yaml))\n", text))
 }
 PLUGIN = {"pyproject.toml", "latte_colours.py", "tests/test_colours.py", "colours.yaml"}
-LATTE = ("-c", "from latte.cli.main import main; main()")
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,22 @@ def test_make_knows_the_targets_that_are_named() -> None:
     assert targets <= {*re.findall(r"^([\w-]+):", makefile, flags=re.MULTILINE)}
 
 
-def test_the_describer_is_listed(site: Path) -> None:
-    plugins = run_python(site, *LATTE, "plugins")
-    assert re.search(r"latte-colours +0\.1\.0 +ok +describer: colours", plugins.stdout)
-    page = run_python(site, *LATTE, "components", "describer", "colours").stdout
+@pytest.fixture
+def latte(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Latte]:
+    """Run `latte` in this process and in the folder `site`, with the page's describer."""
+    monkeypatch.chdir(site)
+    monkeypatch.setenv("COLUMNS", "200")
+    with installed(site):
+        yield latte_in_process(capsys)
+    sys.modules.pop("latte_colours", None)
+
+
+def test_the_describer_is_listed(latte: Latte) -> None:
+    plugins = latte("plugins").out
+    assert re.search(r"latte-colours +0\.1\.0 +ok +describer: colours", plugins)
+    page = latte("components", "describer", "colours").out
     assert "count" in page
     assert "colours that a sentence names" in page
     assert "defined  latte_colours:ColourDescriber" in page
@@ -76,10 +89,9 @@ def test_the_describer_passes_its_contract(site: Path) -> None:
     assert re.search(r"^\d+ passed in", tested.stdout, flags=re.MULTILINE), tested.stdout
 
 
-def test_the_recipe_uses_the_describer(site: Path) -> None:
-    checked = run_python(site, *LATTE, "check", "colours.yaml")
-    assert checked.returncode == 0, checked.stderr
-    assert re.search(r"use: latte-colours/colours .*\n +count: 3 ", checked.stdout)
+def test_the_recipe_uses_the_describer(latte: Latte) -> None:
+    checked = latte("check", "colours.yaml").out
+    assert re.search(r"use: latte-colours/colours .*\n +count: 3 ", checked)
 
 
 class ExampleContract(ComponentContract):
