@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -82,8 +82,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def write_project(folder: Path) -> None:
     """Write the files of the pages into `folder`, and make the runs."""
     (folder / "recipes").symlink_to(ROOT / "recipes")
-    (folder / "plugins").symlink_to(ROOT / "plugins")
     photos = sorted((IMAGES / "train").glob("*.jpg"))
+    write_shipped_photos(folder / IMAGES.relative_to(ROOT), photos[::20])
     for place, name in enumerate(("photos/cup", "photos/chair", "labelled/cup", "labelled/chair")):
         (folder / name).mkdir(parents=True)
         for photo in photos[12 * place : 12 * place + 12]:
@@ -116,6 +116,14 @@ def write_project(folder: Path) -> None:
     next((folder / "made").glob("animals-*")).rename(folder / "runs/animals-1a2b3c4d")
     for name, photo in zip(("cat", "dog"), photos, strict=False):
         shutil.copy(photo, folder / "photos" / f"{name}.jpg")
+
+
+def write_shipped_photos(folder: Path, photos: Sequence[Path]) -> None:
+    """Copy some photos of latte-tiny, and the names of all their classes."""
+    (folder / "train").mkdir(parents=True)
+    shutil.copy(IMAGES / "classes.txt", folder)
+    for photo in photos:
+        shutil.copy(photo, folder / "train")
 
 
 def run(folder: Path, line: str, expected: int = 0) -> None:

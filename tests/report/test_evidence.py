@@ -17,20 +17,17 @@ from latte.report.summary import summary_table
 from latte.results.folder import RunFolder
 from latte.review.session import Mark, Review
 from tests.helpers.made_up_runs import run_folder
+from tests.helpers.one_line import squashed
 from tests.helpers.records import record
 from tests.helpers.report_examples import CLASSES, changed, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels
+
+pytestmark = pytest.mark.usefixtures("folder_above_the_run")
 
 ADAPTED = Verdict(1.0, "the texts and the groups of images agree")
 KEPT = Verdict(0.0, "the texts and the groups of images agree")
 HINT = "To measure the gain with a few dozen answers: latte review animals-1a2b3c4d"
 GAIN = "After 30 answers: the adapted model is better by +25.0 points"
-
-
-@pytest.fixture(autouse=True)
-def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in the folder above the run folder, so that commands name the run folder alone."""
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -41,10 +38,6 @@ def review(tmp_path: Path) -> Review:
 
 def unlabelled(folder: Path, verdict: Verdict | None = ADAPTED, **changes: Any) -> RunResults:
     return changed(run_results(folder, **changes), verdict=verdict, models=(), confusions={})
-
-
-def squashed(text: str) -> str:
-    return " ".join(text.split())
 
 
 def text_of(results: RunResults, run: str | None = None) -> str:

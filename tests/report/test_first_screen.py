@@ -15,11 +15,7 @@ from latte.report.page.photo_map import principal_places
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import picture, run_results
 
-
-@pytest.fixture(autouse=True)
-def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work two folders above the run folder, as `latte adapt` does."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("folder_above_the_run")
 
 
 def document(results: RunResults) -> Element:

@@ -18,11 +18,7 @@ from latte.results.folder import RunFolder
 from tests.helpers.report_examples import CLASSES
 from tests.helpers.reviews import answer_all, made_up_review
 
-
-@pytest.fixture(autouse=True)
-def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in the folder above the run folder, so that commands name the run folder alone."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("folder_above_the_run")
 
 
 def review_lines(folder: Path, answers: int) -> list[str]:

@@ -15,16 +15,9 @@ from latte.report.progress import (
     make_progress,
     three_digits,
 )
+from tests.helpers.clock import Clock
 
 CURSOR_UP = "\x1b[1A"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from latte.report.terminal import WIDTH
 from tests.helpers.report_examples import CLASSES, run_model, run_results
 from tests.helpers.reviews import answer_all, made_up_review
 
+pytestmark = pytest.mark.usefixtures("folder_above_the_run")
+
 FORTY = tuple(f"class {number}" for number in range(40))
 MANY = tuple((40 - number, number) for number in range(40))
 KNOWN = Verdict(1.0, "the names fit", names_known=True)
@@ -32,12 +34,6 @@ UNKNOWN = Verdict(0.0, "the names do not fit", names_known=False)
 ESTIMATE = LeftOutAnswers(
     answers=43, folds=5, zero_shot=0.05, adapted=0.63, gain=Interval(0.58, 0.39, 0.72)
 )
-
-
-@pytest.fixture(autouse=True)
-def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in the folder above the run folder, so that commands name the run folder alone."""
-    monkeypatch.chdir(tmp_path)
 
 
 def unlabelled(folder: Path, verdict: Verdict | None = KNOWN, **changes: object) -> RunResults:

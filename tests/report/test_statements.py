@@ -25,6 +25,7 @@ from latte.report.statements import details
 from latte.report.summary import summary_table
 from latte.results.answers import TITLES
 from tests.helpers.html_document import parse
+from tests.helpers.one_line import squashed
 from tests.helpers.report_examples import (
     ADAPTED,
     CLASSES,
@@ -65,10 +66,6 @@ CASES = {
         "failed": FailedRequests(3, 40, "there was no answer within 60 s"),
     },
 }
-
-
-def squashed(text: str) -> str:
-    return " ".join(text.split())
 
 
 def in_terminal(results: RunResults) -> str:

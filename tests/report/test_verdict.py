@@ -19,6 +19,7 @@ from latte.report.summary import summary_table
 from latte.report.terminal import WIDTH
 from latte.report.verdict import NO_GUARD
 from tests.helpers.html_document import parse
+from tests.helpers.one_line import squashed
 from tests.helpers.report_examples import (
     ADAPTED,
     BEFORE,
@@ -33,6 +34,8 @@ from tests.helpers.report_examples import (
 )
 from tests.helpers.reviews import answer_all, made_up_review
 
+pytestmark = pytest.mark.usefixtures("folder_above_the_run")
+
 REASON = "the texts and the groups of images agree"
 WHOLE = Verdict(1.0, REASON)
 KEPT = Verdict(0.0, REASON)
@@ -42,12 +45,6 @@ HARDLY_KNOWN = "CLIP hardly knows these names here: the labels are about as good
 GAIN_WORDS = re.compile("better|likely|forecast|improve|gained|lost", re.IGNORECASE)
 """Words that only labelled images or a person's answers can justify."""
 NOT_KNOWN = "Whether adapting helps is not known: features alone cannot tell."
-
-
-@pytest.fixture(autouse=True)
-def folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in the folder above the run folder, so that commands name the run folder alone."""
-    monkeypatch.chdir(tmp_path)
 
 
 def judged(folder: Path, verdict: Verdict | None, **changes: object) -> RunResults:
@@ -65,10 +62,6 @@ def lines(results: RunResults, run: str = "runs/a") -> tuple[str, ...]:
         for stated in details(results, run)
         for line in [*filter(None, [stated.text]), *map(": ".join, stated.commands)]
     )
-
-
-def squashed(text: str) -> str:
-    return " ".join(text.split())
 
 
 class TestOutcome:

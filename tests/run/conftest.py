@@ -11,6 +11,7 @@ from latte.registry.registry import load_registry
 from tests.helpers.command_line import Latte, latte_in_process
 from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
+from tests.helpers.reversed_labeler import reversed_labeler
 from tests.helpers.scripted_describer import Noting
 from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.squares import write_project
@@ -77,6 +78,13 @@ def stub_encoders(tmp_path: Path) -> Iterator[Path]:
     plugin = write_stub_encoders(tmp_path)
     with installed(plugin):
         yield plugin
+
+
+@pytest.fixture
+def reversed_posterior(tmp_path: Path) -> Iterator[None]:
+    """The labeler `reversed`, for runs in this process."""
+    with reversed_labeler(tmp_path):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from latte.components.phrases import PhraseDescriber
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
 from latte.run.workspace import description_folder
+from tests.helpers.one_line import squashed
 from tests.helpers.records import recorded
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
@@ -50,10 +51,6 @@ def bank(folder: Path) -> list[str | None]:
 def _text(described: Any) -> str | None:
     text: str | None = described["text"]
     return text
-
-
-def squashed(text: str) -> str:
-    return " ".join(text.split())
 
 
 def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:

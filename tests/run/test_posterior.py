@@ -28,15 +28,9 @@ from tests.helpers.reversed_labeler import PLUGIN, SETTINGS, add_own_images, rev
 from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import assert_same_results, run
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("reversed_posterior")]
 
 COLUMNS = ("image", "source", "class_1", "score_1")
-
-
-@pytest.fixture(autouse=True)
-def plugin(tmp_path: Path) -> Iterator[None]:
-    with reversed_labeler(tmp_path):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,10 @@ from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.records import accuracies, recorded
-from tests.helpers.reversed_labeler import SETTINGS, add_own_images, reversed_labeler, rows
+from tests.helpers.reversed_labeler import SETTINGS, add_own_images, rows
 from tests.helpers.whole_runs import run
 
-pytestmark = pytest.mark.thorough
-
-
-@pytest.fixture(autouse=True)
-def plugin(tmp_path: Path) -> Iterator[None]:
-    with reversed_labeler(tmp_path):
-        yield
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("reversed_posterior")]
 
 
 def evaluations(folder: Path) -> dict[str, Evaluation]:

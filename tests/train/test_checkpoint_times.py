@@ -13,6 +13,7 @@ from latte.train import checkpoint, loop
 from latte.train.checkpoint import Checkpoints
 from latte.train.loop import train
 from latte.train.training import Training
+from tests.helpers.clock import Clock
 from tests.helpers.method_doubles import AgreementLabeler
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
@@ -23,23 +24,13 @@ RARELY = with_settings(SETTINGS, checkpoint_every=1000, evaluate_every=0)
 """Settings whose only checkpoint by steps is the one after the last step."""
 
 
-class Clock:
-    """Clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 Make = Callable[..., tuple[Training, Clock]]
 
 
 @pytest.fixture
 def make(make: Callable[..., Training]) -> Make:
     def build(name: str, **changes: Any) -> tuple[Training, Clock]:
-        clock = Clock()
+        clock = Clock(1000.0)
         return replace(make(name, settings=RARELY, **changes), clock=clock), clock
 
     return build

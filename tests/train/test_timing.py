@@ -36,21 +36,12 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
+from tests.helpers.clock import Clock
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import latteclip_part
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 pytestmark = pytest.mark.thorough
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -16,20 +16,11 @@ from latte.train import loop, waiting
 from latte.train.loop import train
 from latte.train.training import Training
 from latte.train.waiting import Waiting
+from tests.helpers.clock import Clock
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, with_settings
 
 FORMAT = PixelFormat(size=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-
-class Clock:
-    """A clock that advances when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def advice(clock: Clock, making: float, using: float, epochs: int, augment: Any) -> str | None:
