@@ -11,6 +11,7 @@ import latte
 from latte.interfaces import Calibration, RunRecord
 from latte.results.run import open_run
 from tests.helpers.records import recorded
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -22,11 +23,12 @@ def calibration(record: RunRecord) -> Calibration:
     return record.used_model.calibration
 
 
-def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
-    folder, results, _ = run(recipe)
+def test_calibration_matches_expected_accuracy_and_reports_its_error(
+    recipe: Path, shared_runs: SharedRuns
+) -> None:
+    folder = shared_runs.of().folder
     recorded_calibration = calibration(open_run(folder).record)
-    assert results is not None
-    assert calibration(results.record) == recorded_calibration
+    assert calibration(shared_runs.of().results.record) == recorded_calibration
     assert recorded_calibration.images == 12
     assert recorded_calibration.temperature == pytest.approx(
         recorded_calibration.logit_scale / recorded_calibration.scale

@@ -11,6 +11,7 @@ from latte.components.phrases import PhraseDescriber
 from latte.interfaces import CutTexts, DescribeRequest, LatteError
 from latte.results.folder import RunFolder
 from tests.helpers.records import record, recorded
+from tests.helpers.shared_runs import SharedRuns
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -46,9 +47,8 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
         RunFolder(folder).results.read()
 
 
-def test_nothing_is_recorded_if_all_texts_fit(recipe: Path) -> None:
-    folder, results, progress = run(recipe)
-    assert results is not None
-    assert results.record.train.cut_texts == ()
-    assert recorded(folder, "train", "cut_texts") == []
-    assert not any("longer than the text tower" in line for line in progress.lines)
+def test_nothing_is_recorded_if_all_texts_fit(shared_runs: SharedRuns) -> None:
+    shared_run = shared_runs.of()
+    assert shared_run.results.record.train.cut_texts == ()
+    assert recorded(shared_run.folder, "train", "cut_texts") == []
+    assert not any("longer than the text tower" in line for line in shared_run.lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ from latte.registry.registry import load_registry
 from latte.report.statements import statements
 from latte.run.identity import run_hash
 from latte.run.reopen import evaluate_run, report_run
-from tests.helpers.guards import fixed
+from tests.helpers.guards import fixed, installed
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.shared_runs import SharedRun, SharedRuns
+from tests.helpers.stub_encoders import write_stub_encoders
 from tests.helpers.whole_runs import run
 
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("stub_encoders")]
@@ -31,6 +34,16 @@ pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("stub_encoders")]
 FREE = ("describer=null", "descriptions=[]", "loss=null", "train.max_steps=0")
 MEANS = (*FREE, "labels=[means]", "prototypes=of-means")
 EYES = (*MEANS, "encoders=[colours]")
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> Iterator[SharedRun]:
+    """The run with the settings `EYES`; tests must not write to it."""
+    place = tmp_path_factory.mktemp("eyes")
+    plugin = write_stub_encoders(place)
+    runs = SharedRuns(place, tiny_clip_folder, lambda: installed(plugin))
+    yield runs.of(*EYES)
+    runs.assert_unchanged()
 
 
 def similarities(folder: Path, images: Path) -> tuple[Tensor, list[str]]:
@@ -49,8 +62,8 @@ def similarities(folder: Path, images: Path) -> tuple[Tensor, list[str]]:
     return mean, [prediction.name for prediction in model.predict(images)]
 
 
-def test_encoder_is_a_member_of_the_adapted_model(recipe: Path) -> None:
-    folder, results, _ = run(recipe, *EYES)
+def test_encoder_is_a_member_of_the_adapted_model(recipe: Path, eyes: SharedRun) -> None:
+    folder = eyes.folder
     stored = load_zero_shot(folder / "zero_shot.safetensors")
     assert stored.encoders["colours"].training.shape == (12, 6)
     assert stored.encoders["colours"].evaluation.shape == (9, 6)
@@ -60,8 +73,7 @@ def test_encoder_is_a_member_of_the_adapted_model(recipe: Path) -> None:
     assert latte.load(folder, use="zero-shot").adapted.names == ["zero-shot"]
     mean, names = similarities(folder, recipe.parent / "test")
     assert [model.classes[label] for label in mean.argmax(dim=1).tolist()] == names
-    assert results is not None
-    (facts,) = results.record.train.encoders
+    (facts,) = eyes.results.record.train.encoders
     assert (facts.name, facts.licence, facts.classifies) == ("colours", "CC0-1.0", True)
     assert (facts.parameters, facts.bytes) == (78, 312)
     card = (folder / "models" / "adapted" / "model" / "README.md").read_text()
@@ -118,12 +130,11 @@ def test_features_are_encoded_once_for_all_runs(recipe: Path) -> None:
     assert "encode images with colours" not in [task.name for task in second_progress.tasks]
 
 
-def test_finished_runs_are_measured_and_reported_again(recipe: Path) -> None:
-    folder, results, _ = run(recipe, *EYES)
-    registry = load_registry()
+def test_finished_runs_are_measured_and_reported_again(eyes: SharedRun, tmp_path: Path) -> None:
+    folder, registry = eyes.copied(tmp_path), load_registry()
     models, _ = evaluate_run(folder, registry, RecordedProgress())
-    assert results is not None
-    run_classifiers = {model.role: model.classifier for model in results.record.evaluate.models}
+    measured_models = eyes.results.record.evaluate.models
+    run_classifiers = {model.role: model.classifier for model in measured_models}
     assert {model.role: model.classifier for model in models} == run_classifiers
     report_run(folder, registry, RecordedProgress())
     assert "Encoder colours" in (folder / "report" / "index.html").read_text()
@@ -173,8 +184,8 @@ def test_trained_recipes_have_no_classifier_for_an_encoder(recipe: Path) -> None
     assert latte.load(folder).adapted.names == ["main"]
 
 
-def test_an_encoder_that_changed_since_the_run_is_refused(recipe: Path) -> None:
-    folder, _, _ = run(recipe, *EYES)
+def test_an_encoder_that_changed_since_the_run_is_refused(eyes: SharedRun, tmp_path: Path) -> None:
+    folder = eyes.copied(tmp_path)
     place = folder / "models" / "adapted" / "encoders" / "colours"
     weights = place / "encoder.safetensors"
     tensors = load_tensors(weights)
@@ -189,11 +200,9 @@ def test_an_encoder_that_changed_since_the_run_is_refused(recipe: Path) -> None:
 
 
 def test_predict_states_the_cost_of_both_models(
-    recipe: Path, capsys: pytest.CaptureFixture[str]
+    recipe: Path, eyes: SharedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, _, _ = run(recipe, *EYES)
-    capsys.readouterr()
-    assert run_command_line(["predict", str(folder), str(recipe.parent / "test")]) == 0
+    assert run_command_line(["predict", str(eyes.folder), str(recipe.parent / "test")]) == 0
     error_output = capsys.readouterr().err
     assert (
         "each image is encoded by 2 models: main" in error_output
@@ -201,10 +210,9 @@ def test_predict_states_the_cost_of_both_models(
     )
 
 
-def test_transformers_cannot_hold_two_image_towers(recipe: Path) -> None:
-    folder, _, _ = run(recipe, *EYES)
+def test_transformers_cannot_hold_two_image_towers(eyes: SharedRun) -> None:
     with pytest.raises(LatteError, match="the encoder colours beside the CLIP") as caught:
-        export_run(folder, "transformers", None, RecordedProgress())
+        export_run(eyes.folder, "transformers", None, RecordedProgress())
     assert "--format onnx" in str(caught.value.hint)
 
 
@@ -213,9 +221,9 @@ def test_an_encoder_and_a_learner_cannot_have_one_name(recipe: Path) -> None:
         load_recipe(recipe, load_registry(), ["encoders=[{use: colours, name: main}]"])
 
 
-def test_prototypes_name_the_component_of_the_encoder(recipe: Path) -> None:
-    folder, _, _ = run(recipe, *EYES)
-    with safe_open(folder / "models/adapted/prototypes.safetensors", framework="pt") as file:
+def test_prototypes_name_the_component_of_the_encoder(eyes: SharedRun) -> None:
+    prototypes = eyes.folder / "models/adapted/prototypes.safetensors"
+    with safe_open(prototypes, framework="pt") as file:
         about = json.loads(file.metadata()["latte"])
     assert about["learners"] == ["main"]
     assert about["encoders"]["colours"]["use"] == "stub-encoders/colours"

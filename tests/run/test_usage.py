@@ -11,7 +11,7 @@ import pytest
 from latte.run import process
 from latte.run.process import peak_memory_mb, start_measuring
 from tests.helpers.records import recorded
-from tests.helpers.whole_runs import run
+from tests.helpers.shared_runs import SharedRuns
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone")
 
@@ -48,7 +48,6 @@ def test_peak_memory_is_unknown_without_proc(
     assert peak_memory_mb("cpu") is None
 
 
-def test_every_stage_records_its_peak_memory(recipe: Path) -> None:
-    folder, _, _ = run(recipe)
-    records = recorded(folder, "stages").values()
+def test_every_stage_records_its_peak_memory(shared_runs: SharedRuns) -> None:
+    records = recorded(shared_runs.of().folder, "stages").values()
     assert all(stage_record["peak_memory_mb"] > 50 for stage_record in records)
