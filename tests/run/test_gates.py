@@ -53,7 +53,9 @@ def _text(described: Any) -> str | None:
     return text
 
 
-def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
+def test_held_back_texts_are_counted_in_record_page_and_card_and_not_in_the_bank(
+    recipe: Path,
+) -> None:
     folder, results, progress = run(recipe, GATES)
     assert results is not None
     assert bank(folder)[:3] == [None, None, "a square number 2 on a wall"]
@@ -77,10 +79,6 @@ def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
     }
     assert "gates held back 2 of 12 texts of image (refusal 1, short 1)" in progress.lines
     assert any(line.startswith("gates: all") and "of group" in line for line in progress.lines)
-
-
-def test_report_and_card_show_counts_of_held_back_texts(recipe: Path) -> None:
-    folder, _, _ = run(recipe, GATES)
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="gates"' in page
     assert "1 word, fewer than 3" in page

@@ -57,7 +57,9 @@ def test_every_group_has_so_many_correct_images(labelled: Path, correct: int) ->
     assert not any(line.startswith("oracle") for line in progress.lines)
 
 
-def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) -> None:
+def test_a_run_is_marked_in_its_summary_report_and_model_card_and_by_evaluate(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from latte.report.summary import summary_table
 
     folder, results, _ = run(labelled, *changes(1))
@@ -66,10 +68,7 @@ def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) ->
     assert NOTE in (folder / "report" / "index.html").read_text()
     assert NOTE in (folder / "models/adapted/model" / "README.md").read_text()
     assert "without labels" not in (folder / "models/adapted/model" / "README.md").read_text()
-
-
-def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, _, _ = run(labelled, *changes(1))
+    capsys.readouterr()
     assert run_command_line(["evaluate", "--quiet", str(folder)]) == 0
     assert NOTE in " ".join(capsys.readouterr().out.split())
     assert run_command_line(["evaluate", "--quiet", "--json", str(folder)]) == 0
