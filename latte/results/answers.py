@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from json import dumps
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -77,6 +79,7 @@ class Answer:
 
 
 _ADAPTER = TypeAdapter(Answer)
+_LINE_HINT = "correct or remove this line"
 _HINT = "free some space, or give this user the permission to write there, and answer again"
 
 
@@ -109,25 +112,65 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """Return the answers in order, without incomplete lines; empty if there is no file.
 
-    A byte order mark, which some editors write, is ignored. Raises `LatteError` for a line that is
-    no answer.
+    A byte order mark, which some editors write, is ignored. Only lines that were appended since the
+    last call for this file are parsed. Raises `LatteError` for a line that is no answer.
     """
     if not path.exists():
         return []
-    answers: list[Answer] = []
-    hint = "correct or remove this line"
-    with explained(path, hint):
-        lines = read_bounded(path).removeprefix(BOM_UTF8).split(b"\n")
-    for number, line in enumerate(lines, 1):
-        is_incomplete = line.startswith(b"{") and not line.rstrip().endswith(b"}")
-        if not line.strip() or is_incomplete:
-            continue
-        with explained(path, hint, number):
-            answer = _ADAPTER.validate_json(line, strict=True)
-            if (answer.kind == "class") != (answer.label is not None):
-                raise ValueError("an answer has a label if and only if its kind is class")
-        answers.append(answer)
-    return answers
+    with _PARSED_LOCK:
+        parsed = _PARSED.setdefault(path.absolute(), ParsedAnswers(path))
+        _PARSED.move_to_end(path.absolute())
+        while len(_PARSED) > _MOST_PARSED:
+            _PARSED.popitem(last=False)
+        return parsed.read()
+
+
+class ParsedAnswers:
+    """The answers in a file, in memory; lines that are appended later are parsed alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._content = b""
+        self._answers: list[Answer] = []
+
+    def read(self) -> list[Answer]:
+        """Return the answers that the file has now; a file that changed otherwise is read again."""
+        with explained(self._path, _LINE_HINT):
+            content = read_bounded(self._path)
+        if not content.startswith(self._content):
+            self._content, self._answers = b"", []
+        complete = content[: content.rfind(b"\n") + 1]
+        if len(complete) > len(self._content):
+            self._answers = [*self._answers, *self._parsed(complete)]
+            self._content = complete
+        return [*self._answers, *self._parsed(content)]
+
+    def _parsed(self, content: bytes) -> list[Answer]:
+        """Return the answers in the lines of `content` that are not in memory."""
+        first = self._content.count(b"\n") + 1
+        lines = content[len(self._content) :].split(b"\n")
+        if first == 1:
+            lines[0] = lines[0].removeprefix(BOM_UTF8)
+        answers = (_answer_in(line, self._path, number) for number, line in enumerate(lines, first))
+        return [answer for answer in answers if answer is not None]
+
+
+_PARSED: OrderedDict[Path, ParsedAnswers] = OrderedDict()
+_PARSED_LOCK = Lock()
+_MOST_PARSED = 4
+"""Number of files whose answers stay in memory."""
+
+
+def _answer_in(line: bytes, path: Path, number: int) -> Answer | None:
+    """Return the answer in a line of a file; None if the line is empty or incomplete."""
+    is_incomplete = line.startswith(b"{") and not line.rstrip().endswith(b"}")
+    if not line.strip() or is_incomplete:
+        return None
+    with explained(path, _LINE_HINT, number):
+        answer = _ADAPTER.validate_json(line, strict=True)
+        if (answer.kind == "class") != (answer.label is not None):
+            raise ValueError("an answer has a label if and only if its kind is class")
+    return answer
 
 
 def newest(answers: Iterable[Answer]) -> dict[str, Answer]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import replace
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
+from latte.results import answers
 from latte.results.answers import (
     UNSEEN,
     Answer,
+    ParsedAnswers,
     append_answers,
     latest,
     measuring,
     read_answers,
 )
+from tests.helpers.property_inputs import QUICKLY
 
 ONE = Answer("k1", "class", "cat", "evidence", "demo", "2026-01-01T00:00:00+00:00")
 
@@ -93,3 +100,61 @@ def test_processes_that_append_at_the_same_time_lose_nothing(tmp_path: Path) -> 
     assert [process.wait() for process in processes] == [0, 0, 0]
     keys = [read.key for read in read_answers(path)]
     assert sorted(keys) == sorted(f"{n}-{i}" for n in range(3) for i in range(100))
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["append", "append", "cut", "edit", "unfinished", "replace"]),
+        st.integers(0, 3),
+        st.integers(0, 400),
+    ),
+    max_size=12,
+)
+"""Changes of a file by two writers and an editor: kind, which image, and a place in the file."""
+
+
+def change(path: Path, kind: str, image: int, place: int) -> None:
+    """Append an answer, or do to the file what an editor or a kill does."""
+    answer = replace(ONE, key=f"k{image}", label="cat" if place % 2 else "a longer name")
+    content = path.read_bytes() if path.exists() else b""
+    if kind == "append":
+        append_answers(path, [answer] * (1 + place % 2))
+    elif kind == "cut":
+        path.write_bytes(content[: content.rfind(b"\n", 0, place) + 1])
+    elif kind == "edit":
+        path.write_bytes(content.replace(b'"cat"', b'"dog"', 1 + place % 3) + b"\n")
+    elif kind == "unfinished":
+        path.write_bytes(content + b"\n" + json.dumps(asdict(answer)).encode()[:place])
+    else:
+        path.unlink(missing_ok=True)
+        append_answers(path, [answer])
+
+
+@QUICKLY
+@given(CHANGES)
+def test_answers_in_memory_are_those_of_a_fresh_read_after_any_changes(
+    changes: list[tuple[str, int, int]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "review.jsonl"
+        append_answers(path, [ONE])
+        kept = ParsedAnswers(path)
+        for kind, image, place in changes:
+            change(path, kind, image, place)
+            assert kept.read() == ParsedAnswers(path).read()
+
+
+def test_only_appended_lines_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, numbers = tmp_path / "review.jsonl", list[int]()
+    append_answers(path, [ONE] * 3)
+    assert len(read_answers(path)) == 3
+    parse = answers._answer_in
+
+    def counted(line: bytes, path: Path, number: int) -> Answer | None:
+        numbers.append(number)
+        return parse(line, path, number)
+
+    monkeypatch.setattr(answers, "_answer_in", counted)
+    append_answers(path, [replace(ONE, key="k2")])
+    assert len(read_answers(path)) == 4
+    assert min(numbers) == 4
