@@ -110,7 +110,9 @@ def _print_at_length(run_results: RunResults, folder: Path, seconds: float) -> N
     """Print all statements on a run, and the paths of its files."""
     from latte.report.summary import cost_line, print_summary
     from latte.results.folder import RunFolder
-    from latte.results.taught_runs import learned_runs, next_step, teaching_answers
+    from latte.results.run import Run
+    from latte.results.run_answers import waiting_answers
+    from latte.results.taught_runs import learned_runs, next_step
 
     print_summary(run_results, relative(folder))
     echo(in_lines(cost_line(run_results, seconds)))
@@ -125,8 +127,9 @@ def _print_at_length(run_results: RunResults, folder: Path, seconds: float) -> N
     if run_folder.previous.exists():
         command = shlex.join(["latte", "predict", relative(run_folder.previous), "IMAGES"])
         echo(f"the run before your images or class names changed: {command}")
-    if answers := len(teaching_answers(run_folder.review)):
-        for run in learned_runs(run_folder.review):
+    finished = Run(run_folder)
+    if answers := waiting_answers(finished):
+        for run in learned_runs(finished):
             echo(f"run with your answers: {relative(run)}")
         echo(next_step(answers, folder))
     echo("")

@@ -22,7 +22,7 @@ from latte.io.paths import given_path, path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
 from latte.registry.registry import load_registry
 from latte.report.progress import LONG, make_progress
-from latte.results.answers import Answer, AnswerKind, append_answers, now
+from latte.results.answers import Answer, AnswerKind, append_answers, digest_of_classes, now
 from latte.results.given_labels import NONE, UNSURE, given_label
 from latte.results.named_images import NamedImages
 from latte.results.one_per_series import one_per_series, shared_answers
@@ -202,6 +202,7 @@ class Model(Predictor):
         ids = dict(zip(run.rows.training_keys, run.rows.training_ids, strict=True))
         images = NamedImages({image: key for key, image in ids.items()}, lambda: self._references)
         lookup, time = ClassLookup(run.class_names), now()
+        classes = digest_of_classes(run.class_names)
         lines = []
         for image, name in answers.items():
             where = f"answers[{image!r}]"
@@ -217,7 +218,8 @@ class Model(Predictor):
                 "class" if label is not None else "none" if name == NONE else "unsure"
             )
             class_name = None if label is None else run.class_names[label]
-            lines.append(Answer(key, kind, class_name, _QUEUE, self.folder.name, time, ids[key]))
+            about = (_QUEUE, self.folder.name, time, ids[key])
+            lines.append(Answer(key, kind, class_name, *about, classes=classes))
         append_answers(run.folder.review, lines)
 
     def refit(self, progress: Progress | bool | None = None) -> Model:

@@ -15,7 +15,8 @@ from latte.report.numbers import count, plural
 from latte.report.statement import Command
 from latte.results.folder import RunFolder
 from latte.results.run import Run
-from latte.results.taught_runs import label_files, learned_runs, teaching_answers
+from latte.results.run_answers import waiting_answers
+from latte.results.taught_runs import label_files, learned_runs
 
 SECONDS_PER_GROUP = 15
 """Estimated time in which a person looks at the images of a group and names their class."""
@@ -63,14 +64,14 @@ def next_step(results: RunResults, run: str, *, is_measured: bool) -> NextStep:
 
 def _of_answers(results: RunResults, run: str) -> NextStep | None:
     """Return the step that uses stored answers; None if there are none."""
-    review = RunFolder(results.folder).review
+    reviewed = Run(RunFolder(results.folder))
     try:
-        waiting = len(teaching_answers(review))
+        waiting = waiting_answers(reviewed)
     except LatteError:  # the review itself says what is damaged
         return None
     if not waiting:
         return None
-    if taught := learned_runs(review):
+    if taught := learned_runs(reviewed):
         newest = max(taught, key=lambda folder: (folder / "results.json").stat().st_mtime)
         line = shlex.join(["latte", "review", f"{Path(run).parent / newest.name}"])
         return NextStep("Go on with the run that your answers taught", _TEACHES, line)

@@ -25,7 +25,7 @@ from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain
 from latte.results.oracle import oracle_mark
 from latte.results.run import Run
-from latte.results.run_answers import read_evidence
+from latte.results.run_answers import has_answers, read_evidence
 from latte.results.taught_runs import label_files
 
 MIN_IMAGES = 25
@@ -110,8 +110,9 @@ def _answers_measure(results: RunResults, evidence: MeasuredGain | None) -> bool
 
 def _goal_of_answers(results: RunResults) -> Literal["names", "gain"]:
     """Return what a person's first or next answers bring to a run whose gain is not measured."""
-    has_answers = RunFolder(results.folder).review.exists() or label_files(results.record.recipe)
-    return "gain" if has_answers else "names"
+    run = Run(RunFolder(results.folder))
+    is_answered = label_files(results.record.recipe) or has_answers(run)
+    return "gain" if is_answered else "names"
 
 
 def _sure_labels(record: RunRecord) -> list[Statement]:

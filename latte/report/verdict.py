@@ -16,7 +16,7 @@ from latte.report.taught import taught_sentence, taught_tone
 from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain
 from latte.results.run import Run
-from latte.results.taught_runs import teaching_answers
+from latte.results.run_answers import waiting_answers
 
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 
@@ -51,7 +51,7 @@ def name_statements(results: RunResults, run: str) -> list[Statement]:
 def _answers(results: RunResults) -> int:
     """Return the number of answers that taught the run, and of those that may teach the next."""
     taught = results.record.train.answers
-    waiting = len(teaching_answers(RunFolder(results.folder).review))
+    waiting = waiting_answers(Run(RunFolder(results.folder)))
     return waiting + (taught.answers if taught else 0)
 
 

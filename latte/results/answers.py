@@ -1,8 +1,9 @@
 """The file `review.jsonl`: a person's answers about what images show, one per line.
 
-An image is identified by its content key, a hash of its bytes. Each answer is flushed to the disk
-before the next question. A later answer about an image replaces the earlier one; an image whose
-answer was undone has no answer.
+It is beside the run folders, and all reviews of these runs share it. An image is identified by its
+content key, a hash of its file's bytes: an image that is encoded again is another image. Each
+answer is flushed to the disk before the next question. A later answer about an image replaces the
+earlier one; an image whose answer was undone has no answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from latte.interfaces import LatteError
-from latte.io.files import sync_folder
+from latte.io.files import digest, sync_folder
 from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
 
@@ -76,11 +77,24 @@ class Answer:
     model: str = ""
     """Digest of the labels that this model gave to all images; empty if it is unknown. Answers with
     one digest measure the same labels."""
+    classes: str = ""
+    """Digest of the class names that the person could choose from; empty if it is unknown. With
+    other classes, an answer `none` says nothing."""
 
 
 _ADAPTER = TypeAdapter(Answer)
 _LINE_HINT = "correct or remove this line"
 _HINT = "free some space, or give this user the permission to write there, and answer again"
+
+
+def digest_of_classes(class_names: Iterable[str]) -> str:
+    """Return the digest of a list of class names, in any order."""
+    return digest(*sorted(class_names))[:16]
+
+
+def is_about(answer: Answer, classes: str) -> bool:
+    """Return True unless it says that none of other classes fits; `classes` is a digest."""
+    return answer.kind != "none" or answer.classes in ("", classes)
 
 
 def now() -> str:

@@ -22,7 +22,7 @@ from latte.results.stored import read_stored
 PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
 REVIEW = "review.jsonl"
-"""Name of the file of a person's answers in a run folder."""
+"""Name of the file of a person's answers, beside the run folders."""
 _LOCK = ".lock"
 _KEPT = (_LOCK, REVIEW, "controls", "checkpoints", "shards")
 """Entries that stay: a person's answers, and files that are checked before they are used."""
@@ -98,12 +98,24 @@ class RunFolder:
     """Classes that a person gave to training images, if the recipe has `corrections`."""
     predictions: ClassVar[_Below] = _Below("predictions.csv")
     pseudo_labels: ClassVar[_Below] = _Below("pseudo_labels.csv")
-    review: ClassVar[_Below] = _Below(REVIEW)
+    earlier_review: ClassVar[_Below] = _Below(REVIEW)
+    """A person's answers in a run folder of an earlier version; they are read, never written."""
     uncertain: ClassVar[_Below] = _Below("uncertain.jsonl")
     controls: ClassVar[_Below] = _Below("controls")
     """Run folders of control runs: variants of the recipe, run for comparison."""
     shards: ClassVar[_Below] = _Below("shards")
     """Folders for the processes of `latte describe --shard`; each folder has a lock."""
+
+    @property
+    def review(self) -> Path:
+        """A person's answers about the images of all runs beside this one."""
+        return Path(os.path.normpath(self.path / os.pardir / REVIEW))
+
+    @property
+    def answer_files(self) -> tuple[Path, ...]:
+        """The files of a person's answers that exist, the one with the newest answers last."""
+        files = (self.earlier_review, self.review)
+        return tuple(file for file in files if os.path.lexists(file))
 
     @property
     def results(self) -> RecordFile:

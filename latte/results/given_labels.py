@@ -6,7 +6,9 @@ which `latte export` writes labels are read, so they can be corrected and read a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -21,7 +23,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.json_text import parse_json
 from latte.io.paths import distinct_names, is_folder, read_text
-from latte.results.answers import latest, read_answers
+from latte.results.answers import digest_of_classes, is_about, latest, read_answers
 from latte.results.folder import REVIEW
 from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
@@ -56,12 +58,16 @@ def read_labels(
 ) -> dict[str, GivenLabel]:
     """Return the labels in a file or folder, by content key of the image.
 
+    Answers of a review that name a class of another list are left out; see `unknown_answers`.
     Images that are not of the run are added to `images.examples`. Raises `LatteError` for an
     unknown image or class, two labels of an image that differ, and malformed content; the error
     names the line or the place. `aliases` has all names of each class, if some have several.
     """
     lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
+    is_stored = path.name == REVIEW
     for where, key, text in _entries(path, images, class_names):
+        if is_stored and not _is_known(text, lookup):
+            continue
         label = given_label(text, where, lookup, class_names)
         entry = GivenLabel(label, where, is_none=label is None and text == NONE)
         earlier = labels.setdefault(key, entry)
@@ -72,6 +78,27 @@ def read_labels(
                 hint="keep one of the two",
             )
     return labels
+
+
+def unknown_answers(
+    path: Path,
+    images: NamedImages,
+    class_names: Sequence[str],
+    aliases: Sequence[Sequence[str]] = (),
+) -> Counter[str | None]:
+    """Return the number of answers in the file of a review by class name, of classes not listed."""
+    if path.name != REVIEW:
+        return Counter()
+    lookup = ClassLookup(class_names, aliases)
+    names = (name for _, _, name in _answers(path, images, class_names))
+    return Counter[str | None](name for name in names if not _is_known(name, lookup))
+
+
+def _is_known(text: str, lookup: ClassLookup) -> bool:
+    """Return True for the name of a class, and for "none of these"."""
+    with suppress(LatteError):
+        return text == NONE or lookup.label(text, "") >= 0
+    return False
 
 
 def read_series(path: Path, images: NamedImages) -> dict[str, str]:
@@ -136,7 +163,7 @@ def _entries(
             return _fiftyone(file, read_text(file), images, copies)
         return _folder(path, images, class_names)
     if path.name == REVIEW:
-        return _answers(path, images)
+        return _answers(path, images, class_names)
     rows = table_rows(path)
     if rows is not None:
         return _table(rows, images, class_names)
@@ -146,11 +173,18 @@ def _entries(
     return _fiftyone(path, text, images, {})
 
 
-def _answers(path: Path, images: NamedImages) -> Iterator[_LocatedLabel]:
-    """Yield the answers of a review; answers about images that the run lacks are left out."""
+def _answers(
+    path: Path, images: NamedImages, class_names: Sequence[str]
+) -> Iterator[_LocatedLabel]:
+    """Yield the answers of a review.
+
+    Answers about images that the run lacks are left out, as are those which say that none of other
+    classes fits.
+    """
+    classes = digest_of_classes(class_names)
     for key, answer in latest(read_answers(path)).items():
         label = NONE if answer.kind == "none" else answer.label
-        if label is not None and key in images:
+        if label is not None and key in images and is_about(answer, classes):
             yield str(path), key, label
 
 

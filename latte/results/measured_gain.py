@@ -115,12 +115,13 @@ def unknown_classes(unknown: Counter[str | None], class_names: Sequence[str], fi
         clauses.append(f'"{name}" ({number:,}{f", nearest: {near}" if near else ""})')
     if len(unknown) > _SHOWN_NAMES:
         clauses.append(f"{len(unknown) - _SHOWN_NAMES:,} more")
-    answers = "1 answer does" if total == 1 else f"{total:,} answers do"
+    answers = "1 answer names a class" if total == 1 else f"{total:,} answers name classes"
+    verb = "does" if total == 1 else "do"
     # Reports show this sentence, so it names no folder above the run's.
     where = f"{file.absolute().parent.name}/{file.name}"
     return one_line(
-        f"{answers} not count, because the class list has no class {', '.join(clauses)}. Replace "
-        f"the names in {where}, or answer again about these images with latte review."
+        f"{answers} not in your list, and {verb} not count: {', '.join(clauses)}. Replace the "
+        f"names in {where}, or answer again about these images with latte review."
     )
 
 

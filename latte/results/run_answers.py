@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -16,13 +16,21 @@ from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, latest, measuring, read_answers
+from latte.results.answers import (
+    Answer,
+    digest_of_classes,
+    is_about,
+    latest,
+    measuring,
+    read_answers,
+)
+from latte.results.corrected import read_corrected
 from latte.results.estimate import estimate
 from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain, unknown_classes
 from latte.results.population import Population, population
 from latte.results.run import Run
-from latte.results.stored import explained, read_stored, same_count
+from latte.results.stored import same_count
 
 
 def read_evidence(folder: Path) -> MeasuredGain | None:
@@ -40,7 +48,7 @@ def read_evidence(folder: Path) -> MeasuredGain | None:
         True
     """
     run = Run(RunFolder(folder))
-    if not run.folder.results.exists() or not run.folder.review.exists():
+    if not run.folder.results.exists() or not run.folder.answer_files:
         return None
     evidence = RunAnswers(run).evidence()
     return evidence if evidence.estimate.answered or evidence.unknown else None
@@ -48,17 +56,20 @@ def read_evidence(folder: Path) -> MeasuredGain | None:
 
 @dataclass(frozen=True)
 class Stored:
-    """The answers in the file of a review, read once."""
+    """The answers about the images of a run, read once."""
 
     lines: tuple[Answer, ...]
-    """The answers in the order of the file, undone ones included."""
+    """The answers in the order of the files, undone ones included."""
     class_names: tuple[str, ...]
+    given: Mapping[str, str]
+    """The class, or the kind `none`, that a person gave to each image before the run."""
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
         """The newest answer about each image, by content key, without undone answers.
 
-        Answers that name no class of the run are left out; their images are asked about again.
+        Answers that name no class of the run, or say that none of other classes fits, are left out;
+        their images are asked about again.
         """
         return self._known(latest(self.lines))
 
@@ -67,10 +78,18 @@ class Stored:
         """The answers about images that were drawn at random, by content key."""
         return self._known(measuring(self.lines))
 
-    def unused(self, since: str) -> int:
-        """Return the number of images whose class differs from the answers at the time `since`."""
-        used = _labels(answer for answer in self.lines if answer.time <= since)
-        return len({key for key, _ in used.items() ^ _labels(self.lines).items()})
+    @cached_property
+    def taught(self) -> dict[str, str]:
+        """The part of `given` that is about images with answers."""
+        keys = {answer.key for answer in self.lines}
+        return {key: name for key, name in self.given.items() if key in keys}
+
+    @property
+    def unused(self) -> int:
+        """Number of images whose answer names another class than the one that taught the run."""
+        used = {key: name for key, name in self.taught.items() if name != "none"}
+        labels = {key: answer.label for key, answer in self.answers.items() if answer.label}
+        return len({key for key, _ in used.items() ^ labels.items()})
 
     def answered_by(self, time: str, keys: Iterable[str]) -> set[str]:
         """Return those of the content keys `keys` whose newest answer is from `time` or before."""
@@ -85,13 +104,18 @@ class Stored:
         return Counter(label for label in labels if label not in class_names)
 
     def _known(self, answers: Mapping[str, Answer]) -> dict[str, Answer]:
-        return {key: answer for key, answer in answers.items() if answer.label not in self.unknown}
+        classes = digest_of_classes(self.class_names)
+        return {
+            key: answer
+            for key, answer in answers.items()
+            if answer.label not in self.unknown and is_about(answer, classes)
+        }
 
 
-_FileState = tuple[int, ...]
+_FileState = tuple[int, ...] | None
 
 
-def _state_of(file: Path) -> _FileState | None:
+def _state_of(file: Path) -> _FileState:
     """Return what changes when a file is written; None if there is none, or it is a link."""
     try:
         status = file.lstat()
@@ -102,7 +126,7 @@ def _state_of(file: Path) -> _FileState | None:
 
 
 class RunAnswers:
-    """A person's answers about a run, in its file `review.jsonl`.
+    """A person's answers about the images of a run, in the file `review.jsonl` beside its folder.
 
     Other processes may append answers to this file at any time. Raises `LatteError` if a file of
     the run is missing or damaged.
@@ -111,26 +135,32 @@ class RunAnswers:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.file: Path = run.folder.review
-        self._newest: tuple[_FileState | None, Stored] | None = None
-        self.labelled: frozenset[str] = labelled_images(run)
+        self._newest: tuple[Sequence[_FileState], Stored] | None = None
+        corrected = read_corrected(run)
+        self.labelled: frozenset[str] = frozenset(corrected)
         """The content keys of the images whose class a person gave before the run."""
-        self.population: Population = population_of(run, self.labelled)
+        self._given = {
+            key: "none" if label < 0 else run.class_names[label] for key, label in corrected.items()
+        }
+
+    @cached_property
+    def population(self) -> Population:
         """The images in random order, with the labels of the run's two models."""
+        return population_of(self.run, self.labelled)
 
     def stored(self) -> Stored:
-        """Read the answers, with class names as the run spells them; again if the file changed."""
-        state = _state_of(self.file)
-        if self._newest is None or state is None or self._newest[0] != state:
-            answers = tuple(map(self._with_spelling, self.lines()))
-            self._newest = state, Stored(answers, self.run.class_names)
+        """Read the answers, with class names as the run spells them; again if a file changed."""
+        states = [_state_of(file) for file in self.run.folder.answer_files]
+        if self._newest is None or None in states or self._newest[0] != states:
+            keys = frozenset(self.run.rows.training_keys)
+            lines = (answer for answer in self.lines() if answer.key in keys)
+            answers = tuple(map(self._with_spelling, lines))
+            self._newest = states, Stored(answers, self.run.class_names, self._given)
         return self._newest[1]
 
     def lines(self) -> list[Answer]:
-        """Read the file of answers, which may be untrusted; raise `LatteError` for a link."""
-        if self.file.is_symlink():
-            what = "this is a link, and a review reads and writes no file through one"
-            raise LatteError(what, where=str(self.file), hint="replace it by a file")
-        return read_answers(self.file)
+        """Read the files of answers, which may be untrusted; raise `LatteError` for a link."""
+        return [answer for file in self.run.folder.answer_files for answer in _read(file)]
 
     def _with_spelling(self, answer: Answer) -> Answer:
         label = answer.label and self._spelt(answer.label)
@@ -165,10 +195,21 @@ class RunAnswers:
         )
 
 
-def _labels(lines: Iterable[Answer]) -> dict[str, str]:
-    """Return the class names that the answers give, by content key."""
-    answers = latest(lines).items()
-    return {key: answer.label for key, answer in answers if answer.label is not None}
+def has_answers(run: Run) -> bool:
+    """Return True if a person answered about images of the run."""
+    return bool(run.folder.answer_files) and bool(RunAnswers(run).stored().lines)
+
+
+def waiting_answers(run: Run) -> int:
+    """Return the number of images whose answer the run has not learnt."""
+    return RunAnswers(run).stored().unused if run.folder.answer_files else 0
+
+
+def _read(file: Path) -> list[Answer]:
+    if file.is_symlink():
+        what = "this is a link, and a review reads and writes no file through one"
+        raise LatteError(what, where=str(file), hint="replace it by a file")
+    return read_answers(file)
 
 
 def population_of(run: Run, labelled: frozenset[str]) -> Population:
@@ -177,12 +218,3 @@ def population_of(run: Run, labelled: frozenset[str]) -> Population:
     counts = [len(keys), len(adapted.adapted), len(used.adapted)]
     same_count(run.folder.pseudo_labels, "training images", counts)
     return population(keys, adapted, used, labelled, run.rows.series)
-
-
-def labelled_images(run: Run) -> frozenset[str]:
-    """Return the content keys of the images whose class a person gave before the run."""
-    path = run.folder.corrected
-    if not run.folder.wrote("train", path):
-        return frozenset()
-    with explained(path):
-        return frozenset(read_stored(path, dict[str, int]))

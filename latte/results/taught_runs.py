@@ -1,4 +1,4 @@
-"""Find the answers that teach, the files that have them, and the runs that they taught."""
+"""Find the files of answers that teach, and the runs that they taught."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from latte.interfaces import LatteError
 from latte.io.paths import relative
-from latte.results.answers import Answer, latest, read_answers
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.run import Run
 
@@ -21,25 +20,35 @@ def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     return (files,) if isinstance(files, str) else tuple(map(str, files))
 
 
-def teaching_answers(file: Path) -> list[Answer]:
-    """Return the answers of a review that name a class: they become training labels."""
-    answers = latest(read_answers(file)).values()
-    return [answer for answer in answers if answer.label is not None]
+def other_label_files(run: Run) -> list[str]:
+    """Return the paths in the run's `corrections` that are not its files of answers."""
+    answers = {file.resolve() for file in run.folder.answer_files}
+    files = zip(label_files(run.recipe), _resolved_files(run), strict=True)
+    return [file for file, path in files if path not in answers]
 
 
-def learned_runs(review: Path) -> list[Path]:
-    """Return the finished runs beside the reviewed run that were trained with its answers."""
-    folders = []
-    for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
-        run = Run(RunFolder(path.parent))
-        with suppress(LatteError):
-            base = run.recipe_path.parent
-            files = [(base / file).resolve() for file in label_files(run.recipe)]
-            was_moved = path.parent.suffix == PREVIOUS
-            is_finished = run.folder.results.recorded("evaluate")
-            if review.resolve() in files and not was_moved and is_finished:
-                folders.append(path.parent)
-    return folders
+def learned_runs(reviewed: Run) -> list[Path]:
+    """Return the other finished runs on the same images that were trained with its answers."""
+    return [
+        folder
+        for path in sorted(reviewed.folder.review.parent.glob("*/recipe.yaml"))
+        if not (folder := path.parent).samefile(reviewed.folder.path)
+        if folder.suffix != PREVIOUS and _has_learned(Run(RunFolder(folder)), reviewed)
+    ]
+
+
+def _has_learned(run: Run, reviewed: Run) -> bool:
+    with suppress(LatteError):
+        files = {file.resolve() for file in reviewed.folder.answer_files}
+        has_same_images = run.recipe.get("dataset") == reviewed.recipe.get("dataset")
+        is_taught = has_same_images and not files.isdisjoint(_resolved_files(run))
+        return is_taught and run.folder.results.recorded("evaluate") is not None
+    return False
+
+
+def _resolved_files(run: Run) -> list[Path]:
+    base = run.recipe_path.parent
+    return [(base / Path(file).expanduser()).resolve() for file in label_files(run.recipe)]
 
 
 def next_step(labels: int, run: Path) -> str:

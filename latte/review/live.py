@@ -20,12 +20,11 @@ from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.models.live_labels import LiveLabels, SupersededError
 from latte.results.run import open_finished
-from latte.results.taught_runs import label_files
+from latte.results.taught_runs import other_label_files
 from latte.review.asking import Features, order_of_asking
 from latte.review.revisions import (
     LabelChange,
     Revision,
-    Taught,
     label_change,
     of_fit,
     of_run,
@@ -95,7 +94,6 @@ class Learning:
         self.is_writing: bool = False
         self._written: tuple[Signature, WrittenRun] | None = None
         self.is_held: bool = False
-        self._known: Taught = {}
         self._kept: dict[Signature, Revision] = {}
         self._condition = threading.Condition()
         self._wanted, self._done = 0, 0
@@ -140,8 +138,9 @@ class Learning:
     @property
     def has_unwritten(self) -> bool:
         """True if there are answers that a run could learn in seconds, and has not."""
-        taught = taught_by(self._review.answers())
-        is_new = self.written is None and taught != self._known
+        stored = self._review.stored()
+        taught = taught_by(stored.answers)
+        is_new = self.written is None and taught != stored.taught
         return is_new and self.state != "at-finish" and self._can_teach(taught)
 
     def write(self) -> WrittenRun:
@@ -253,7 +252,7 @@ class Learning:
     def _can_teach(self, taught: Mapping[str, str]) -> bool:
         """Return True if the answers name two classes, or other labels already teach."""
         names = {*taught.values()} - {"none"}
-        return len(names) > 1 or bool(names and label_files(self._review.run.recipe))
+        return len(names) > 1 or bool(names and other_label_files(self._review.run))
 
     def _signature(self) -> Signature:
         return frozenset(taught_by(self._review.answers()).items())

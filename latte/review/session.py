@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
 from latte.interfaces.answer_facts import LeftOutAnswers
-from latte.io.files import digest
+from latte.io.files import digest_json
 from latte.results.answers import (
     UNSEEN,
     Answer,
     AnswerKind,
     TaskName,
     append_answers,
+    digest_of_classes,
     latest,
     newest,
     now,
@@ -56,6 +57,7 @@ class Review(RunAnswers):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         keys = run.rows.training_keys
+        self.classes = digest_of_classes(run.class_names)
         self._rows = {key: row for row, key in reversed([*enumerate(keys)])}
         self._show(self.population.images)
         self.since = ""
@@ -92,13 +94,13 @@ class Review(RunAnswers):
         self.images = images
         """The images in random order, with the labels by the newest model."""
         self._by_key = {image.key: image for image in images}
-        labels = ",".join(str(image.used_label) for image in images)
-        self.model: str = digest(labels.encode())[:16]
+        labels = [[image.key, image.used_label] for image in images]
+        self.model: str = digest_json([self.run.class_names, labels])[:16]
         """Digest of the labels of all images."""
 
     def next_step(self, stored: Stored) -> str:
         """Return the command that teaches a model with new answers; empty if there are none."""
-        return next_step(stored.unused(self.since), self.run.folder.path)
+        return next_step(stored.unused, self.run.folder.path)
 
     def questions(
         self, place: TaskPlace, stored: Stored | None = None
@@ -153,7 +155,9 @@ class Review(RunAnswers):
     def _answer(self, mark: Mark, task: str, time: str) -> Answer:
         """Return a line of the file, with the label that stands now."""
         name = self.run.rows.training_ids[self._rows[mark.key]]
-        answer = Answer(mark.key, mark.kind, mark.label, task, self.name, time, name)
+        answer = Answer(
+            mark.key, mark.kind, mark.label, task, self.name, time, name, classes=self.classes
+        )
         image = self._by_key.get(mark.key)
         if image is None:  # its class taught the reviewed run, so it measures nothing
             return answer

@@ -46,7 +46,9 @@ from latte.results.given_labels import (
     read_labels,
     read_series,
     refuse_useless,
+    unknown_answers,
 )
+from latte.results.measured_gain import unknown_classes
 from latte.results.named_images import NamedImages
 from latte.results.taught_runs import label_files
 from latte.run.workspace import Workspace
@@ -153,6 +155,8 @@ def _read(
         if note := sheet_note(path):
             workspace.progress.say(note)
         labels_by_key |= read_labels(path, images, class_names, aliases)
+        if unknown := unknown_answers(path, images, class_names, aliases):
+            workspace.progress.say(f"warning: {unknown_classes(unknown, class_names, path)}")
         series |= read_series(path, images)
     labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
     refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))

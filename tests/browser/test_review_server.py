@@ -30,7 +30,7 @@ NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
 
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
-    return made_up_review(tmp_path, NAMES)
+    return made_up_review(tmp_path / "run", NAMES)
 
 
 def kinds(review: Review) -> list[str]:
@@ -107,7 +107,7 @@ def test_the_page_says_how_many_more_photos_a_series_has(page: Page, review: Rev
 
 
 def test_a_link_opens_the_labels_of_one_class(page: Page, tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, ("a b", "ä#ö", "c"))
+    review = made_up_review(tmp_path / "run", ("a b", "ä#ö", "c"))
     with served(review) as url:
         open_page(page, f"{url}#%C3%A4%23%C3%B6")
         labels = "[...document.querySelectorAll('.tile')].map((one) => one.photo.label)"
@@ -118,9 +118,9 @@ def test_a_link_opens_the_labels_of_one_class(page: Page, tmp_path: Path) -> Non
 
 
 def test_a_run_that_kept_zero_shot_shows_the_labels_of_its_file(page: Page, tmp_path: Path) -> None:
-    made_up_review(tmp_path, NAMES)
-    keep_zero_shot(tmp_path)
-    review = Review(open_run(tmp_path))
+    made_up_review(tmp_path / "run", NAMES)
+    keep_zero_shot(tmp_path / "run")
+    review = Review(open_run(tmp_path / "run"))
     with served(review) as url:
         open_page(page, url, ["o"])
         labels = "[...document.querySelectorAll('.tile')].map((one) => one.photo.label)"

@@ -26,13 +26,13 @@ def test_lock_removes_temporary_files_except_those_of_shards(tmp_path: Path) -> 
 def test_a_move_keeps_the_answers_about_the_run_that_it_replaces(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     previous = RunFolder(folder.previous)
-    for path in (folder.recipe, folder.review, previous.recipe, previous.review):
+    for path in (folder.recipe, folder.earlier_review, previous.recipe, previous.earlier_review):
         path.parent.mkdir(exist_ok=True)
         path.write_text(str(path))
     folder.move_aside(wanted=True)
     assert [path.name for path in folder.path.iterdir()] == ["review.jsonl"]
     assert previous.recipe.read_text() == str(folder.recipe)
-    assert previous.review.read_text() == str(previous.review)
+    assert previous.earlier_review.read_text() == str(previous.earlier_review)
 
 
 def test_a_persons_own_files_stay_in_the_folder_of_the_previous_run(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def asking_order_of(review: Review) -> Asking | None:
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
     """A review of 300 images with features in three groups."""
-    review = made_up_review(tmp_path, NAMES, images=300)
+    review = made_up_review(tmp_path / "run", NAMES, images=300)
     features = torch.eye(3).repeat(100, 1) + 0.1 * torch.randn(
         300, 3, generator=torch.Generator().manual_seed(0)
     )
@@ -87,6 +87,6 @@ def test_one_image_of_a_series_is_in_the_order(review: Review) -> None:
 
 
 def test_a_run_without_features_is_looked_through_by_confidence(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
+    review = made_up_review(tmp_path / "run", NAMES)
     assert asking_order_of(review) is None
     assert looked_through(review)

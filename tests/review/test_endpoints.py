@@ -26,7 +26,7 @@ NAMES = ("cat", "dog", "bird")
 
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
-    return made_up_review(tmp_path, NAMES)
+    return made_up_review(tmp_path / "run", NAMES)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_photos_that_were_not_on_the_screen_teach_and_do_not_measure(
 
 
 def test_a_lasso_can_be_undone_and_may_name_photos_that_taught_the_run(tmp_path: Path) -> None:
-    made = made_up_review(tmp_path, NAMES)
+    made = made_up_review(tmp_path / "run", NAMES)
     made.run.folder.corrected.write_text('{"key 7": 1}')
     review = Review(made.run)
     with served(review) as url:

@@ -16,7 +16,7 @@ from tests.helpers.reviews import made_up_review, served
 
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
-    return made_up_review(tmp_path, ("cat", "dog", "bird"))
+    return made_up_review(tmp_path / "run", ("cat", "dog", "bird"))
 
 
 def test_finish_writes_one_run_and_says_so(review: Review) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.reviews import made_up_review, with_series
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
     """A review of 200 images, of which every fourth divides the models."""
-    return made_up_review(tmp_path, NAMES)
+    return made_up_review(tmp_path / "run", NAMES)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_damaged_file_of_answers_is_an_error_before_the_page_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("uvicorn.Server.run", lambda *arguments, **keywords: pytest.fail("it runs"))
-    review = made_up_review(tmp_path, NAMES)
+    review = made_up_review(tmp_path / "run", NAMES)
     review.file.write_text("{}\n")
-    assert run_command_line(["review", str(tmp_path), "--no-open"]) == 2
+    assert run_command_line(["review", str(tmp_path / "run"), "--no-open"]) == 2
     assert "review.jsonl:1: this file is damaged" in capsys.readouterr().err

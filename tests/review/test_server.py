@@ -60,7 +60,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
-    return made_up_review(tmp_path_factory.mktemp("review"), NAMES)
+    return made_up_review(tmp_path_factory.mktemp("review") / "run", NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_an_image_does_not_wait_until_an_answer_is_stored(
 
 
 def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
+    review = made_up_review(tmp_path / "run", NAMES)
     drawn = review.questions(TaskPlace(task="evidence"))
     unreadable, other_unreadable, readable = (next(drawn)[0] for _ in range(3))
     with served(review, without(unreadable.row, other_unreadable.row)) as url:
@@ -197,7 +197,7 @@ def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("images", [8, 200])
 def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path, images: int) -> None:
-    review = made_up_review(tmp_path, NAMES, images)
+    review = made_up_review(tmp_path / "run", NAMES, images)
     with served(review, without(*range(200))) as url:
         status, reply = Client(url)("GET", f"/{TOKEN}/question?view=measure")
     error = json.loads(reply)["error"]
@@ -211,7 +211,7 @@ def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) ->
     program = (
         "import sys; from pathlib import Path\n"
         "from tests.helpers.reviews import made_up_review, served\n"
-        "with served(made_up_review(Path(sys.argv[1]), ('cat', 'dog', 'bird'))) as url:\n"
+        "with served(made_up_review(Path(sys.argv[1]) / 'run', ('cat', 'dog', 'bird'))) as url:\n"
         "    print(url, flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -243,7 +243,7 @@ def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) ->
 
 
 def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
+    review = made_up_review(tmp_path / "run", NAMES)
     with (
         served(review) as url,
         served(Review(review.run)) as second_url,
@@ -268,7 +268,7 @@ def answer_twenty(url: str, view: str) -> list[int]:
 
 
 def test_a_damaged_file_of_answers_is_one_line_in_page_and_terminal(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path, NAMES)
+    review = made_up_review(tmp_path / "run", NAMES)
     printed: list[str] = []
     with served(review, report=printed.append) as url:
         client = Client(url)

@@ -26,7 +26,7 @@ def test_half_sent_requests_end(
 ) -> None:
     assert serving.REQUEST_SECONDS == 5.0
     monkeypatch.setattr(serving, "REQUEST_SECONDS", 0.5)
-    with served(made_up_review(tmp_path, ("cat", "dog"))) as url:
+    with served(made_up_review(tmp_path / "run", ("cat", "dog"))) as url:
         host = urlsplit(url).netloc
         address = (host.split(":")[0], int(host.split(":")[1]))
         connections = [socket.create_connection(address, timeout=20) for _ in HALF_SENT]

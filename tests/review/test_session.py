@@ -30,7 +30,7 @@ MEASURE = TaskPlace(task="evidence")
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
     """A review of 200 images, of which every fourth divides the models."""
-    return made_up_review(tmp_path, NAMES)
+    return made_up_review(tmp_path / "run", NAMES)
 
 
 def test_images_that_measure_are_asked_about_in_random_order(review: Review) -> None:
@@ -98,9 +98,9 @@ def test_images_of_one_class_are_looked_through(review: Review) -> None:
 
 
 def test_labels_of_a_refused_model_are_measured_and_not_shown(tmp_path: Path) -> None:
-    accepted = made_up_review(tmp_path, NAMES)
-    keep_zero_shot(tmp_path)
-    refused = Review(Run(RunFolder(tmp_path)))
+    accepted = made_up_review(tmp_path / "run", NAMES)
+    keep_zero_shot(tmp_path / "run")
+    refused = Review(Run(RunFolder(tmp_path / "run")))
     assert refused.evidence() == accepted.evidence()
     assert question(refused, "evidence")[0].key == question(accepted, "evidence")[0].key
     in_file = refused.run.rows.pseudo_labels.adapted
@@ -188,14 +188,16 @@ def test_doubtful_answers_are_shown_again_first_until_they_are_checked(review: R
 def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
     images = question(review, "clusters")
     review.save("clusters", [*marks(images[:10], "bird"), *marks(images[10:], None)])
-    assert review.stored().unused("") == 10
-    since = now()
-    assert review.stored().unused(since) == 0
-    time = review.save("images", marks(images[:2], "cat"))
-    review.save("images", marks(images[2:3], "bird"))
-    assert review.stored().unused(since) == 2
-    review.undo(time)
-    assert review.stored().unused(since) == 0
+    assert review.stored().unused == 10
+    birds = {image.key: NAMES.index("bird") for image in images[:10]}
+    (review.run.folder.corrected).write_text(json.dumps(birds))
+    taught = Review(review.run)
+    assert taught.stored().unused == 0
+    time = taught.save("images", marks(images[:2], "cat"))
+    taught.save("images", marks(images[2:3], "bird"))
+    assert taught.stored().unused == 2
+    taught.undo(time)
+    assert taught.stored().unused == 0
 
 
 def test_sheets_with_an_unknown_image_are_refused_and_leave_no_line(review: Review) -> None:
@@ -258,14 +260,19 @@ def test_impossible_answers_are_refused(
     assert not review.file.exists()
 
 
-def test_a_taught_run_has_answers_of_its_own_about_other_images(tmp_path: Path) -> None:
+def test_a_taught_run_asks_about_other_images(tmp_path: Path) -> None:
     first_review = made_up_review(tmp_path / "first", NAMES)
     asked_keys = answered(first_review, 5)
     taught = tmp_path / "taught"
-    made_up_review(taught, NAMES, corrections="../first/review.jsonl")
-    (taught / "corrected.json").write_text(json.dumps(dict.fromkeys(asked_keys, 0)))
+    made_up_review(taught, NAMES, corrections="review.jsonl")
+    (taught / "corrected.json").write_text(
+        json.dumps(
+            {key: NAMES.index(first_review.answers()[key].label or "") for key in asked_keys}
+        )
+    )
     review = Review(Run(RunFolder(taught)))
-    assert review.file == taught / "review.jsonl"
+    assert review.file == first_review.file == tmp_path / "review.jsonl"
+    assert review.stored().unused == 0
     assert len(review.population.images) == len(first_review.population.images) - 5
     assert not {*answered(review, 20)} & {*asked_keys}
 
@@ -291,6 +298,7 @@ def test_the_file_is_read_once_for_an_answer(
         read.append(path)
         return read_answers(path)
 
+    review.save("evidence", marks(review.population.disagreements[:1], "cat"))
     monkeypatch.setattr("latte.results.run_answers.read_answers", counted)
     review.save("evidence", marks(review.population.disagreements[-1:], "cat"))
     assert read == [review.file]
@@ -308,19 +316,19 @@ def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Rev
 def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked_keys = answered(made_up_review(tmp_path, NAMES), 40)
-    answers_before = made_up_review(tmp_path, NAMES).answers()
-    renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
+    asked_keys = answered(made_up_review(tmp_path / "run", NAMES), 40)
+    answers_before = made_up_review(tmp_path / "run", NAMES).answers()
+    renamed = made_up_review(tmp_path / "run", ("cat", "hound", "bird"))
     stale = [key for key in asked_keys if answers_before[key].label == "dog"]
     assert 0 < len(stale) < 40
     assert renamed.answers().keys() == set(asked_keys) - set(stale)
     evidence = renamed.evidence()
     assert evidence.estimate.neither == 0
     assert question(renamed, "evidence")[0].key in stale
-    line = f'{len(stale)} answers do not count, because the class list has no class "dog"'
+    line = f'{len(stale)} answers name classes not in your list, and do not count: "dog"'
     assert line in evidence.lines[-1]
     assert f"Replace the names in {tmp_path.name}/review.jsonl" in evidence.lines[-1]
-    assert run_command_line(["review", str(tmp_path), "--show"]) == 0
+    assert run_command_line(["review", str(tmp_path / "run"), "--show"]) == 0
     assert line in " ".join(capsys.readouterr().out.split())
     text = renamed.file.read_text().replace('"label": "dog"', '"label": "hound"')
     renamed.file.write_text(text)
@@ -329,23 +337,23 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
 
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
-    answered(made_up_review(tmp_path, NAMES), 8)
-    evidence = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
+    answered(made_up_review(tmp_path / "run", NAMES), 8)
+    evidence = made_up_review(tmp_path / "run", ("cats", "dogs", "birds")).evidence()
     assert evidence.estimate.answered == 0
-    assert "8 answers do not count" in evidence.unknown
+    assert "8 answers name classes not in your list" in evidence.unknown
     assert "nearest: dogs)" in evidence.unknown
-    reported = read_evidence(tmp_path)
+    reported = read_evidence(tmp_path / "run")
     assert reported is not None
     assert evidence.unknown in reported.lines
 
 
 def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path) -> None:
     names = ("K\u00e4fer", "Katze", "Vogel")
-    first_review = made_up_review(tmp_path, names)
+    first_review = made_up_review(tmp_path / "run", names)
     for _ in range(40):
         (image,) = question(first_review, "evidence")
         first_review.save("evidence", marks([image], names[image.zero_shot]))
-    renamed = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
+    renamed = made_up_review(tmp_path / "run", ("ka\u0308fer", "KATZE", "vogel"))
     evidence_before, evidence_after = first_review.evidence(), renamed.evidence()
     assert evidence_before == evidence_after
     assert {answer.label for answer in renamed.answers().values()} == {*renamed.run.class_names}

@@ -19,7 +19,7 @@ def labelled(key: str, zero_shot: int, adapted: int) -> ReviewImage:
 
 @pytest.mark.parametrize("classes", [2, 9, ALL_SHOWN])
 def test_few_classes_are_all_offered_in_their_order(tmp_path: Path, classes: int) -> None:
-    review = made_up_review(tmp_path, [f"class {label}" for label in range(classes)])
+    review = made_up_review(tmp_path / "run", [f"class {label}" for label in range(classes)])
     likely = Likely(review.images, classes)
     assert likely.labels(review.images[:1]) == tuple(range(classes))
 

@@ -37,7 +37,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
     folder = tmp_path_factory.mktemp("review")
-    return made_up_review(folder, [f"class {label}" for label in range(CLASSES)], IMAGES)
+    return made_up_review(folder / "run", [f"class {label}" for label in range(CLASSES)], IMAGES)
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
