@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.classified import Classified
-from latte.cli.classifying import Target, classify, format_of
+from latte.cli.classifying import NOWHERE, Target, classify, format_of
 from latte.cli.shared import (
     ClassesOption,
     EncoderOption,
     MethodOption,
     ModelOption,
     QuietOption,
+    RunsOption,
     VerboseOption,
     number_of_names,
     print_line,
@@ -71,9 +72,15 @@ def adapt(
         Path | None,
         typer.Option(metavar="DIR", help="Also copy each image into DIR/CLASS NAME."),
     ] = None,
-    runs: Annotated[
-        Path, typer.Option("--runs", metavar="DIR", help="Folder of recipe and results.")
-    ] = Path("adapted"),
+    runs: RunsOption = Path("adapted"),
+    answers: Annotated[
+        bool,
+        typer.Option(
+            "--answers/--no-answers",
+            help="Use the answers about these images in the review.jsonl of --runs, whichever run "
+            "asked.",
+        ),
+    ] = True,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     ask: Annotated[
         bool,
@@ -89,45 +96,74 @@ def adapt(
 
     After an interruption the same command reuses finished stages and the newest checkpoint.
     """
-    from latte.cli.run import print_results
-    from latte.new.adapting import propose, run_proposal
+    from latte.new.adapting import propose
 
     if ask:
         from latte.cli.review import require_page, review
 
+        if not answers:
+            hint = "name another folder, which has no answers: --runs DIR"
+            what = "does not go with --ask, because a review shows all answers"
+            raise LatteError(what, where="--no-answers", hint=hint)
         require_page()  # before the images are encoded
     target = Target(output, format_of(output), sort_into)
     target.check([str(images)], force=False)
     if output is not None and not output.suffix:
         hint = f"for the folder of recipe and results: --runs {output}"
         raise LatteError("is no .csv, .xlsx or .jsonl file", where=f"--output {output}", hint=hint)
-    registry = load_registry()
-    with shown_progress(quiet, verbose=verbose) as progress:
-        proposed = propose(
+    registry, names = load_registry(), file_or_names(classes)
+
+    def proposing(progress: Progress) -> Proposal:
+        return propose(
             images,
-            file_or_names(classes),
+            names,
             test,
             runs,
             method,
             model,
             encoders=encoder or (),
             labels=labels,
+            answers=answers,
             registry=registry,
             progress=progress,
         )
+
+    run = adapted_run(proposing, images, target, quiet=quiet, verbose=verbose)
+    if open_:
+        typer.launch(str(run / "report" / "index.html"))
+    if ask:
+        review(run)
+
+
+def adapted_run(
+    proposing: Callable[[Progress], Proposal],
+    images: Path,
+    target: Target = NOWHERE,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Path:
+    """Run the recipe that `proposing` writes, and print the result; return the run folder.
+
+    The classes of the `images` are also written to `target`.
+    """
+    from latte.cli.run import print_results
+    from latte.new.adapting import run_proposal
+
+    with shown_progress(quiet, verbose=verbose) as progress:
+        proposed = proposing(progress)
         _say_choices(proposed, print_line if quiet or verbose else progress.say)
-        results = run_proposal(proposed, registry, progress)
+        results = run_proposal(proposed, load_registry(), progress)
         done = _classify(results.folder, images, target, progress, quiet=quiet)
     if done is not None:
         done.print(quiet=quiet or can_draw(err=True))  # the run has the screen
     if verbose:
         echo(f"recipe: {relative(proposed.recipe)}")
         echo(in_lines(proposed.choices.other_methods))
+    elif proposed.findings.answers and can_draw(err=True) and not quiet:
+        echo(str(proposed.findings.answers), err=True)  # the live display has been erased
     print_results(results, results.folder, verbose=verbose)
-    if open_:
-        typer.launch(str(results.folder / "report" / "index.html"))
-    if ask:
-        review(results.folder)
+    return results.folder
 
 
 def _classify(

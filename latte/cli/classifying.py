@@ -92,6 +92,9 @@ class Target:
             _refuse_own_files(self.output, self.format, force=force)
 
 
+NOWHERE = Target(None, "csv")
+
+
 def classify(
     model: Predictor,
     images: Sequence[str],

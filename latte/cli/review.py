@@ -16,21 +16,28 @@ from urllib.parse import quote
 import typer
 
 from latte.cli.run import print_results
-from latte.cli.shared import JsonOption, complete_run
+from latte.cli.shared import ClassesOption, JsonOption, ModelOption, RunsOption, complete_run
 from latte.interfaces import LatteError, Progress
 from latte.io.paths import relative
+from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
 from latte.report.output import echo, naming, print_json
 from latte.report.progress import make_progress, shown_progress
 from latte.report.screen import can_draw, print_screen
 from latte.report.terminal import in_lines
+from latte.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from latte.review.session import Review
 
 
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=complete_run)
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_PHOTOS",
+        help="A run folder, or a folder of your images, which are adapted to first.",
+        autocompletion=complete_run,
+    ),
 ]
 PortOption = Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")]
 HostOption = Annotated[
@@ -55,6 +62,9 @@ OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the pag
 
 def review(
     run: RunArgument,
+    classes: ClassesOption = None,
+    model: ModelOption = None,
+    runs: RunsOption = Path("adapted"),
     port: PortOption = 0,
     host: HostOption = "127.0.0.1",
     show: ShowOption = False,
@@ -66,7 +76,8 @@ def review(
     """Answer questions about images, to teach and to measure the gain.
 
     The page has three tasks: name groups of images, measure the gain, look through the labels.
-    Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
+    Answers are stored in review.jsonl beside the run folder. To go on later, run the command again.
+    A folder of photos is adapted to first, as latte adapt PHOTOS --ask does.
     Labels from a file teach by latte adapt --labels.
     """
     from latte.results.run import open_finished
@@ -76,6 +87,15 @@ def review(
         if learn and is_given:
             hint = "give two commands, one with each of these options"
             raise LatteError(f"does not go with {option}", where="--learn", hint=hint)
+    if _is_photos(run):
+        if show or learn or as_json:
+            what = "this is no run folder, so it has no answers"
+            raise LatteError(what, where=str(run), hint="leave out --show, --learn and --json")
+        run = _run_of_photos(run, classes, model, runs)
+    elif classes is not None or model is not None:
+        what = "is for photos, and this is a run folder, which has class names and a model"
+        option = "--classes" if classes is not None else "--model"
+        raise LatteError(what, where=option, hint=f"leave it out, or name your photos, not {run}")
     with naming("RUN"):
         opened = Review(open_finished(run))
     if learn:
@@ -89,6 +109,29 @@ def review(
         _print(opened, as_json)
     else:
         _serve(opened, host, port, open_, class_)
+
+
+def _is_photos(path: Path) -> bool:
+    """Return True for a folder that neither is a run nor has runs in it."""
+    from latte.results.run import find_runs
+
+    is_run = RunFolder(path).results.exists() or find_runs(path)
+    return path.is_dir() and not is_run
+
+
+def _run_of_photos(photos: Path, classes: str | None, model: str | None, runs: Path) -> Path:
+    """Adapt CLIP to a folder of photos as `latte adapt` does; return the run folder."""
+    require_page()  # before the images are encoded
+    from latte.cli.adapt import adapted_run
+    from latte.new.adapting import propose
+
+    registry, names = load_registry(), file_or_names(classes)
+    return adapted_run(
+        lambda progress: propose(
+            photos, names, None, runs, "auto", model, registry=registry, progress=progress
+        ),
+        photos,
+    )
 
 
 def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latte.cli import shared, waited
-from latte.interfaces import RunResults
+from latte.interfaces import LatteError, RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes
@@ -21,6 +21,8 @@ from latte.report.terminal import fitted, in_lines
 from latte.results.stages import STAGES
 
 if TYPE_CHECKING:
+    from latte.recipe.model import Recipe
+    from latte.results.folder import RunFolder
     from latte.run.runner import PlannedStage
 
 
@@ -36,6 +38,14 @@ def run(
         bool, typer.Option("--dry-run", help="List the stages and which are reused; run nothing.")
     ] = False,
     limit: shared.LimitOption = None,
+    answers: Annotated[
+        bool,
+        typer.Option(
+            "--answers",
+            help="Let the answers of the reviews of runs beside this one teach, too. This is "
+            "another run, in a folder of its own.",
+        ),
+    ] = False,
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure where the time goes, and print it at the end."),
@@ -56,6 +66,9 @@ def run(
         shared.require_recipe(recipe)
         registry = load_registry()
         loaded = load_recipe_or_saved(recipe, registry, set_ or ())
+        if answers:
+            setting = _with_answers(loaded, run_folder(loaded, limit))
+            loaded = load_recipe_or_saved(recipe, registry, [*(set_ or ()), setting])
         refuse_unready(loaded, registry, until="data" if dry_run else last_stage, limit=limit)
         from latte.run.runner import plan_run, run_recipe
 
@@ -80,6 +93,19 @@ def run(
             echo(in_lines(f"stopped after stage {last_stage}; {advice}"))
         if profile:
             print_profile(folder / "profile.json")
+
+
+def _with_answers(recipe: Recipe, folder: RunFolder) -> str:
+    """Return the setting that lets the answers beside the run `folder` teach.
+
+    Raises `LatteError` if there are none.
+    """
+    from latte.results.taught_runs import answers_setting, label_files
+
+    if not folder.review.exists():
+        hint = "answer questions about a run: latte review RUN"
+        raise LatteError("there are no answers here", where=str(folder.review), hint=hint)
+    return answers_setting(label_files(recipe.resolved), folder, recipe.base_dir)
 
 
 def _print_plan(stages: Sequence[PlannedStage]) -> None:

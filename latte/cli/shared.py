@@ -199,6 +199,9 @@ EncoderOption = Annotated[
         "timm:FOLDER; may be repeated. All names: latte components encoder",
     ),
 ]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", help="Folder of recipe and results.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

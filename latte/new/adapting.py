@@ -26,6 +26,7 @@ from latte.new.arguments import (
     naming_argument,
 )
 from latte.new.choices import Choices, choose
+from latte.new.earlier_answers import files_of_answers
 from latte.new.encoders import encoder_keys
 from latte.new.given_images import given_images
 from latte.new.images import Findings, look_at
@@ -64,6 +65,7 @@ def adapt(
     model: str | None = None,
     encoder: str | Sequence[str] | None = None,
     runs: str | PathLike[str] = RUNS,
+    answers: bool = True,
     progress: Progress | bool = True,
 ) -> Model:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
@@ -92,6 +94,8 @@ def adapt(
         encoder: an image-only model beside the CLIP, as NAME or NAME:MODEL, such as
             `dinov2-small` or `timm:FOLDER`; or a list of these.
         runs: the folder for the recipe and the run.
+        answers: True, the default, lets earlier answers about these images teach, whichever run in
+            `runs` asked. False leaves them out.
         progress: True, the default, shows progress and messages on standard error, as `latte adapt`
             does; False shows nothing, now and when the model is used; or an object shows them.
 
@@ -122,6 +126,7 @@ def adapt(
                 encoders=_given_encoders(encoder),
                 listed=listed,
                 labels=labels_path,
+                answers=answers,
                 registry=registry,
                 arguments=PYTHON,
                 progress=shown,
@@ -153,13 +158,15 @@ def propose(
     encoders: Sequence[str] = (),
     listed: Path | None = None,
     labels: Path | None = None,
+    answers: bool = True,
     registry: Registry,
     arguments: Arguments = ADAPT,
     progress: Progress | None = None,
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    `listed` is a CSV file that names the images in the folder `images`; None means all. Error
+    `listed` is a CSV file that names the images in the folder `images`; None means all. Unless
+    `answers` is False, earlier answers about the images teach. Error
     messages use the argument names in `arguments`. Raises `LatteError` if the recipe file exists
     and has been edited.
     """
@@ -176,7 +183,14 @@ def propose(
     with naming_argument(arguments.encoder):
         keys = encoder_keys(encoders, registry)
     findings = look_at(
-        images, classes, test, labels, listed=listed, arguments=arguments, progress=progress
+        images,
+        classes,
+        test,
+        labels,
+        listed=listed,
+        answers=files_of_answers(output, path.stem) if answers else (),
+        arguments=arguments,
+        progress=progress,
     )
     choices = choose(findings, this_machine(), registry, method, model, keys)
     if not path.exists():  # else the run may have all features already

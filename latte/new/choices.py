@@ -95,7 +95,9 @@ def choose(
         choices.reasons.append(f"class names: {names}")
     if findings.label_counts:
         choices.reasons.append(str(findings.label_counts))
-    if not (findings.evaluation or findings.label_counts):
+    if findings.answers:
+        choices.reasons.append(str(findings.answers))
+    if not (findings.evaluation or findings.corrections):
         only = "; sub-folders only give class names" if findings.named_by else ""
         choices.reasons.append(f"gain: not measured, because there are no labelled images{only}")
     other_methods = (name for name in NAMES if name not in (method, choices.method.name))

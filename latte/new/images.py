@@ -24,6 +24,7 @@ from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError, Progress
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
 from latte.new.arguments import NEW, Arguments
+from latte.new.earlier_answers import EarlierAnswers, earlier_answers
 from latte.new.labels import LabelCounts, checked_labels
 from latte.registry.context import unbound_context
 from latte.registry.registry import load_registry
@@ -74,8 +75,16 @@ class Findings:
     labels: Path | None
     """File or folder with the classes that a person gave to images."""
     label_counts: LabelCounts | None
+    answers: EarlierAnswers | None
+    """The answers of earlier reviews about the images; None if there are none, or none is used."""
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
+
+    @property
+    def corrections(self) -> tuple[Path, ...]:
+        """The files of labels that teach: the person's own, and those of earlier reviews."""
+        own = () if self.labels is None else (self.labels,)
+        return own if self.answers is None or self.answers.why_not else own + self.answers.files
 
     def warnings(self) -> Iterator[str]:
         """Yield warnings for users to check before a run, one sentence each."""
@@ -122,12 +131,14 @@ def look_at(
     labels: Path | None = None,
     *,
     listed: Path | None = None,
+    answers: Sequence[Path] = (),
     arguments: Arguments = NEW,
     progress: Progress | None = None,
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
-    If the file `listed` is given, only the images that it lists are looked at.
+    If the file `listed` is given, only the images that it lists are looked at. `answers` are files
+    of earlier reviews.
 
     If `classes` is None, the class names are the names of the sub-folders of `root`, or of
     `evaluation` if only `evaluation` has two or more sub-folders. Error messages use the
@@ -172,6 +183,7 @@ def look_at(
         labelled=labelled,
         labels=labels,
         label_counts=label_counts,
+        answers=earlier_answers(answers, dataset, are_alone=labels is None),
         left_out=tuple(dataset.warnings()),
     )
 

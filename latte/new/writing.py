@@ -55,9 +55,9 @@ dataset:
   # A folder of labelled images by class, not those in root, to measure the gain
   # evaluation: labelled
 {% endif %}
-{% if findings.labels %}
+{% if corrections %}
 # Classes that a person gave to images; all of them teach
-{{ yaml(corrections=path(findings.labels)) }}
+{{ yaml(corrections=corrections) }}
 {% endif %}
 {{ yaml(backbone=backbone) }}
 {% if choices.encoders %}
@@ -111,6 +111,7 @@ def recipe_text(
         look=quick_look(findings.images, len(findings.class_names)),
         classes=_classes(findings, file),
         backbone=backbone_keys(choices.model, file),
+        corrections=_corrections(findings, file),
         encoders=[_encoder_keys(keys, file) for keys in choices.encoders],
         path=lambda path: _path(path, file),
         yaml=lambda **entry: dump_yaml(entry).rstrip(),
@@ -130,6 +131,12 @@ def _classes(findings: Findings, file: Path) -> str | list[str]:
             if ListedPaths(folder, absolute=True).stays_inside(findings.classes.absolute()):
                 return _path(findings.classes, file)
     return list(findings.class_entries)
+
+
+def _corrections(findings: Findings, file: Path) -> str | list[str]:
+    """Return the recipe's value of `corrections` in the recipe `file`; empty if there is none."""
+    paths = [_path(path, file) for path in findings.corrections]
+    return paths[0] if len(paths) == 1 else paths
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:

@@ -122,20 +122,30 @@ def refuse_useless(
 
     `labels` are the given classes by key of the image, and `keys` are those of all images.
     """
+    error = why_useless(labels, keys, class_names, where)
+    if error is not None:
+        raise error
+
+
+def why_useless(
+    labels: Mapping[str, int], keys: Sequence[str], class_names: Sequence[str], where: str
+) -> LatteError | None:
+    """Return the error for labels that cannot teach; None if they can."""
     if not labels:
-        raise LatteError("there is no label", where=where, hint="give the class of some images")
+        return LatteError("there is no label", where=where, hint="give the class of some images")
     if len({*labels.values()}) == 1:
         name = class_names[next(iter(labels.values()))]
         only = "the only label is" if len(labels) == 1 else f"all {len(labels):,} labels are"
         hint = "give an image of another class, too"
-        raise LatteError(f'{only} of the class "{name}"', where=where, hint=hint)
+        return LatteError(f'{only} of the class "{name}"', where=where, hint=hint)
     if all(key in labels for key in keys):
-        raise LatteError(
+        return LatteError(
             f"all {counted(len(keys), 'image')} have a label, so nothing is left to label",
             where=where,
             hint="leave out some labels, or add images without labels; to measure with these "
             "labels: latte adapt IMAGES --test FILE",
         )
+    return None
 
 
 def given_label(

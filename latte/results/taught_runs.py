@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,16 @@ def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the paths in the key `corrections` of a resolved recipe, which is a path or a list."""
     files = recipe.get("corrections") or ()
     return (files,) if isinstance(files, str) else tuple(map(str, files))
+
+
+def answers_setting(labels: Sequence[str], folder: RunFolder, base: Path) -> str:
+    """Return the setting `corrections=VALUE` that adds the answers about a run to its labels.
+
+    `labels` are the paths that the recipe names, relative to the recipe's folder `base`.
+    """
+    answers = folder.answer_files or (folder.review,)
+    files = [*dict.fromkeys([*labels, *(os.path.relpath(file, base) for file in answers)])]
+    return f"corrections={json.dumps(files if len(files) > 1 else files[0])}"
 
 
 def other_label_files(run: Run) -> list[str]:

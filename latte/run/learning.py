@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-from collections.abc import Sequence
-from pathlib import Path
 
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
@@ -15,7 +11,7 @@ from latte.registry.registry import Registry
 from latte.results.measured_gain import uses
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers
-from latte.results.taught_runs import label_files
+from latte.results.taught_runs import answers_setting, label_files
 from latte.run.again import run_again
 
 
@@ -40,20 +36,9 @@ def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
     return results
 
 
-def with_answers(labels: Sequence[str], answers: Sequence[Path], base: Path) -> str:
-    """Return the setting `corrections=VALUE` of a recipe in the folder `base`.
-
-    `labels` are the files that the recipe names already, and `answers` are files of answers.
-    """
-    relative_paths = (os.path.relpath(file, base) for file in answers)
-    files = [*dict.fromkeys([*labels, *relative_paths])]
-    return f"corrections={json.dumps(files if len(files) > 1 else files[0])}"
-
-
 def taught_recipe(run: Run, registry: Registry) -> Recipe:
     """Return the recipe of a reviewed run whose `corrections` also name the run's answers."""
     path = run.recipe_path
-    files = run.folder.answer_files or (run.folder.review,)
-    setting = with_answers(label_files(run.recipe), files, path.parent)
+    setting = answers_setting(label_files(run.recipe), run.folder, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [setting])
     return recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
