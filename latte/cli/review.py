@@ -21,6 +21,7 @@ from latte.interfaces import LatteError, Progress
 from latte.io.paths import relative
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
+from latte.report.numbers import plural
 from latte.report.output import echo, naming, print_json
 from latte.report.progress import make_progress, shown_progress
 from latte.report.screen import can_draw, print_screen
@@ -223,6 +224,8 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         url = f"http://{hosts[0]}/{token}/{start and f'#{quote(start)}'}"
         command = shlex.join(["latte", "review", relative(opened.run.folder.path)])
         echo(f"review: {url}\nCtrl-C ends it; every answer is already saved. To go on: {command}")
+        if earlier := len(opened.answers()):
+            echo(f"{plural(earlier, 'earlier answer')} in {relative(opened.file)}")
         if open_:
             file = files.enter_context(redirecting_file(opened.run.folder.path, url))
             webbrowser.open(file.absolute().as_uri())

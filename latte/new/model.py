@@ -223,7 +223,9 @@ class Model(Predictor):
         append_answers(run.folder.review, lines)
 
     def refit(self, progress: Progress | bool | None = None) -> Model:
-        """Return the model of a new run, which all answers teach; this model stays as it is.
+        """Return the model of a run that all answers teach; a model without answers stays as it is.
+
+        A run that fewer answers taught is replaced by the new one.
 
         Recipes without training steps take seconds, because images are not encoded again.
         `progress` is that of `latte.adapt`; by default, it is shown unless this model shows none.

@@ -95,8 +95,8 @@ class SharedKeys(Options):
     )
     corrections: str | tuple[str, ...] | None = Field(
         default=None,
-        description="classes that a person gave to images, used as labels: the review.jsonl of a "
-        "run, a table with the columns path and class, a folder per class, an export of Label "
+        description="classes that a person gave to images, used as labels: the review.jsonl of "
+        "reviews, a table with the columns path and class, a folder per class, an export of Label "
         "Studio or FiftyOne, or a list of these, of which a later one corrects an earlier one",
     )
     series: SeriesSettings = Field(

@@ -71,7 +71,11 @@ class Stored:
         Answers that name no class of the run, or say that none of other classes fits, are left out;
         their images are asked about again.
         """
-        return self._known(latest(self.lines))
+        return self._known(self._latest)
+
+    @cached_property
+    def _latest(self) -> dict[str, Answer]:
+        return latest(self.lines)
 
     @cached_property
     def measuring(self) -> dict[str, Answer]:
@@ -100,7 +104,7 @@ class Stored:
     def unknown(self) -> Counter[str | None]:
         """Number of answers per name that is no class of the run, such as a class's old name."""
         class_names = {None, *self.class_names}
-        labels = (answer.label for answer in latest(self.lines).values())
+        labels = (answer.label for answer in self._latest.values())
         return Counter(label for label in labels if label not in class_names)
 
     def _known(self, answers: Mapping[str, Answer]) -> dict[str, Answer]:

@@ -91,6 +91,7 @@ class PageState:
     def __init__(self, review: Review, learning: Learning, photos: int) -> None:
         self._review, self._learning, self._photos = review, learning, photos
         self._history: list[dict[str, float]] = []
+        self._earlier = len(review.stored().answers)
 
     def data(self, stored: Stored, groups_left: int, can_undo: bool) -> dict[str, Any]:
         """Return the whole state."""
@@ -107,6 +108,7 @@ class PageState:
             "classes": review.run.class_names,
             "revision": revision.number,
             "answered": len(stored.answers),
+            "earlier": self._earlier,
             "settled": learning.is_settled,
             "groupsLeft": groups_left,
             "counts": revision.counts,

@@ -12,8 +12,8 @@ import pytest
 from latte.interfaces import ImageReference, LatteError
 from latte.io.files import digest
 from latte.io.workbooks import write_workbook
-from latte.results.answers import Answer, append_answers
-from latte.results.given_labels import read_labels, refuse_useless
+from latte.results.answers import Answer, append_answers, digest_of_classes
+from latte.results.given_labels import read_labels, refuse_useless, unknown_answers
 from latte.results.named_images import NamedImages
 
 NAMES = ("cat", "dog", "bird")
@@ -86,9 +86,13 @@ def test_every_format_gives_the_same_labels(images: NamedImages, tmp_path: Path)
         Answer(key(0), "class", "dog", "evidence", "run", ""),
         Answer(key(2), "unsure", None, "evidence", "run", ""),
         Answer("key of an image that the run lacks", "class", "dog", "evidence", "run", ""),
+        Answer(key(3), "class", "a class of another list", "images", "run", ""),
+        Answer(key(4), "none", None, "images", "run", "", classes=digest_of_classes(["cat"])),
     ]
     append_answers(tmp_path / "review.jsonl", answers)
     assert labels(tmp_path / "review.jsonl", images) == expected
+    unknown = unknown_answers(tmp_path / "review.jsonl", images, NAMES)
+    assert unknown == {"a class of another list": 1}
     for name, number in (("dog", 0), ("cat", 1)):
         (tmp_path / "examples" / name).mkdir(parents=True)
         copy = tmp_path / "examples" / name / "copy.jpg"

@@ -13,8 +13,9 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, now, read_answers
+from latte.results.answers import Answer, append_answers, now, read_answers
 from latte.results.folder import RunFolder
+from latte.results.measured_labels import measured_labels
 from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.run_answers import read_evidence
@@ -275,6 +276,35 @@ def test_a_taught_run_asks_about_other_images(tmp_path: Path) -> None:
     assert review.stored().unused == 0
     assert len(review.population.images) == len(first_review.population.images) - 5
     assert not {*answered(review, 20)} & {*asked_keys}
+
+
+def test_answers_of_another_run_on_the_same_photos_count_and_measure_honestly(
+    tmp_path: Path,
+) -> None:
+    asked = made_up_review(tmp_path / "first", NAMES)
+    keys = answered(asked, 30)
+    asked.save("images", [Mark(asked.images[-1].key, "none")])
+    append_answers(asked.file, [Answer("a photo elsewhere", "class", "cat", "images", "x", now())])
+    others = made_up_review(tmp_path / "second", (*NAMES, "fish"))
+    assert others.answers().keys() == {*keys}, "no class of the first list fits, but fish may"
+    assert others.model != asked.model
+    scores = measured_labels(others.images, others.answers(), others.run.class_names, others.model)
+    assert scores.answers == 0, "they were asked about the labels of the first run"
+    assert len(scores.known) == 30
+    assert others.evidence().estimate.answered == asked.evidence().estimate.answered > 0
+
+
+def test_answers_in_the_folder_of_an_earlier_version_are_read_and_not_written(
+    review: Review,
+) -> None:
+    (key,) = answered(review, 1)
+    earlier = review.run.folder.earlier_review
+    review.file.rename(earlier)
+    content = earlier.read_bytes()
+    assert [*Review(review.run).answers()] == [key]
+    answered(review, 2)
+    assert earlier.read_bytes() == content
+    assert len(Review(review.run).answers()) == 3
 
 
 def test_a_missing_file_of_corrections_does_not_hinder_a_review(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ def _is_settled(state: Any) -> bool:
     return bool(state["teaching"]["state"] == "idle" and state["settled"])
 
 
+def run_folders() -> list[Path]:
+    return [path.parent for path in Path("runs").glob("*/recipe.yaml")]
+
+
 @contextlib.contextmanager
 def reviewing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `latte review`; the block gets the process and the page's address."""
@@ -119,7 +123,7 @@ def test_kills_of_a_teaching_review_lose_no_saved_answer(recipe: Path, latte: La
         shown = page.labels()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-    (learned,) = {*Path("runs").iterdir()} - {folder}
+    (learned,) = {*run_folders()} - {folder}
     taught = open_run(learned).rows.pseudo_labels.adapted
     assert {row: NAMES[taught[row]] for row in saved} == saved
     assert shown == [*taught]
@@ -137,7 +141,7 @@ def test_finish_writes_the_labels_that_the_page_shows(recipe: Path, latte: Latte
         shown = page.labels()
         finished = json.loads(page.content("POST", "finish", {}))
         assert page.labels() == shown
-    (learned,) = {*Path("runs").iterdir()} - {folder}
+    (learned,) = {*run_folders()} - {folder}
     assert shown == [*open_run(learned).rows.pseudo_labels.adapted]
     assert finished["state"]["counts"] == state["counts"]
     assert learned.name in finished["results"]["commands"]["predict"]
@@ -176,13 +180,14 @@ def test_kills_while_a_model_is_taught_again_leave_the_earlier_or_the_new_one(
     save_answers(run, "red", [0, 1])
     save_answers(run, "green", [4])
     latte("review", folder, "--learn")
-    (taught,) = (path for path in Path("runs").iterdir() if path != folder)
+    (taught,) = (path for path in run_folders() if path != folder)
     (taught / "notes.txt").write_text("mine")
     append_answers(taught / "review.jsonl", [Answer("0", "none", None, "evidence", "", now())])
-    untouched_files = {
-        path: path.read_bytes() for path in (taught / "notes.txt", taught / "review.jsonl")
-    }
     save_answers(run, "blue", [2, 3])
+    untouched_files = {
+        path: path.read_bytes()
+        for path in (taught / "notes.txt", taught / "review.jsonl", run.folder.review)
+    }
     moved = 0
     for renames in count(step=BETWEEN_KILLS):
         command = [sys.executable, "-c", KILLED, str(renames), str(folder)]
@@ -199,4 +204,5 @@ def test_kills_while_a_model_is_taught_again_leave_the_earlier_or_the_new_one(
         moved += 1
     assert moved > 3
     assert labels[2:4] == (NAMES.index("blue"),) * 2
-    assert {path.name for path in Path("runs").iterdir()} == {folder.name, taught.name}
+    names = {path.name for path in Path("runs").iterdir()}
+    assert names == {folder.name, taught.name, "review.jsonl"}
