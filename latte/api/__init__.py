@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.class_lookup import ClassLookup
+from latte.data.sources.classes import read_class_names
 from latte.data.sources.source import SourceOptions
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces

@@ -123,7 +123,7 @@ def _is_photos(path: Path) -> bool:
 def _run_of_photos(photos: Path, classes: str | None, model: str | None, runs: Path) -> Path:
     """Adapt CLIP to a folder of photos as `latte adapt` does; return the run folder."""
     require_page()  # before the images are encoded
-    from latte.cli.adapt import adapted_run
+    from latte.cli.adapting import adapted_run
     from latte.new.adapting import propose
 
     registry, names = load_registry(), file_or_names(classes)
@@ -185,9 +185,9 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     require_page()
     import webbrowser
 
-    from latte.data.sources.classes import ClassLookup
+    from latte.data.sources.class_lookup import ClassLookup
     from latte.models.similar_images import likeliest_images, training_features
-    from latte.review.asking import order_of_asking
+    from latte.review.asking import Asking, order_of_asking
     from latte.review.endpoints import Endpoints
     from latte.review.opening import (
         addresses,
@@ -200,11 +200,14 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.serving import server_of
     from latte.run.live import LiveMethod
 
+    def order() -> Asking | None:
+        return order_of_asking(opened.run, opened.images, opened.answers(), training_features)
+
     remove_files_of_dead_servers(opened.run.folder.path)
     names = opened.run.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
-    opened.asking = order_of_asking(opened.run, opened.images, opened.answers(), training_features)
+    opened.asking = order()
     registry = load_registry()
     pictures = Pictures(_picture(opened), len(opened.run.rows.training_keys))
     endpoints = Endpoints(
@@ -212,6 +215,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         pictures,
         lambda: LiveMethod(opened.run, registry),
         partial(_teach, opened),
+        order,
         training_features,
         likeliest_images(opened.run),
         lambda line: echo(line, err=True),

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
+from latte.data.sources.class_lookup import ClassLookup
 from latte.data.sources.classes import (
     ALIAS_SEPARATOR,
     CLASS_FOLDERS,
-    ClassLookup,
     folder_class_name,
     read_classes,
 )

@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, overload
 
-from latte.data.sources.classes import ClassLookup
+from latte.data.sources.class_lookup import ClassLookup
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress

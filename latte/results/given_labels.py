@@ -16,7 +16,7 @@ from typing import TypeAlias
 from pydantic import BaseModel, TypeAdapter
 
 from latte.data.few_images import counted
-from latte.data.sources.classes import ClassLookup
+from latte.data.sources.class_lookup import ClassLookup
 from latte.data.sources.tables import TableRow
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError

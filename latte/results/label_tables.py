@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from latte.data.formats import IMAGE_SUFFIXES
-from latte.data.sources.classes import ClassLookup
+from latte.data.sources.class_lookup import ClassLookup
 from latte.data.sources.tables import (
     MissingColumnError,
     TableRow,

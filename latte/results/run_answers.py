@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from latte.data.sources.classes import ClassLookup
+from latte.data.sources.class_lookup import ClassLookup
 from latte.interfaces import LatteError
 from latte.results.answers import (
     Answer,

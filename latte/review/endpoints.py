@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -19,10 +19,9 @@ from starlette.routing import Route
 
 from latte.interfaces import LatteError
 from latte.results.answers import TaskName
-from latte.review.asking import Features
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
-from latte.review.live import Learning, LiveMethod, Teach
+from latte.review.live import Learning, LiveMethod, Order, Teach
 from latte.review.photo_map import PhotoMap, map_bytes
 from latte.review.pictures import Pictures
 from latte.review.question_data import question_data
@@ -30,6 +29,9 @@ from latte.review.session import Mark, Review
 from latte.review.state import PageState
 from latte.review.tasks import TaskPlace
 from latte.review.views import QUEUES, Likeliest, Place, Prepared, Question, View, Views
+
+if TYPE_CHECKING:
+    from latte.review.asking import Features
 
 _SHOWN_CHANGES = 24
 """Largest number of photos of a group of changed labels that the page shows."""
@@ -74,6 +76,7 @@ class Endpoints:
         pictures: Pictures,
         open_method: Callable[[], LiveMethod],
         teach: Teach,
+        order: Order,
         features: Features,
         likeliest: Likeliest,
         report: Callable[[str], None],
@@ -81,7 +84,7 @@ class Endpoints:
         self._review, self._pictures = review, pictures
         self._map = PhotoMap(review.run, features)
         self._report = OncePerLine(report)
-        self.learning: Learning = Learning(review, open_method, teach, features, self._announce)
+        self.learning: Learning = Learning(review, open_method, teach, order, self._announce)
         self._views = Views(review, likeliest)
         self.events: Events = Events(self.write_if_new)
         keys = review.run.rows.training_keys

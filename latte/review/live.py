@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.progress import SilentProgress
@@ -21,7 +21,6 @@ from latte.io.machine import machine_errors
 from latte.models.live_labels import LiveLabels, SupersededError
 from latte.results.run import open_finished
 from latte.results.taught_runs import other_label_files
-from latte.review.asking import Features, order_of_asking
 from latte.review.revisions import (
     LabelChange,
     Revision,
@@ -32,8 +31,13 @@ from latte.review.revisions import (
 )
 from latte.review.session import Review
 
+if TYPE_CHECKING:
+    from latte.review.asking import Asking
+
 Teach = Callable[[Progress], tuple[Path, Sequence[str]]]
 """Function that writes a taught run; it returns its folder and sentences on its accuracy."""
+Order = Callable[[], "Asking | None"]
+"""Function that orders a review's images by the expected gain of an answer, if it is known."""
 Announce = Callable[[str], None]
 """Function that tells the open pages an event by its name."""
 
@@ -75,15 +79,16 @@ class Learning:
         review: Review,
         open_method: Callable[[], LiveMethod],
         teach: Teach,
-        features: Features,
+        order: Order,
         announce: Announce,
     ) -> None:
         """Prepare to learn; `start` begins.
 
-        `open_method` opens the run's method, and `teach` writes a run with the answers.
+        `open_method` opens the run's method, and `teach` writes a run with the answers. `order`
+        orders the images by the expected gain of an answer.
         """
         self._review, self._open_method, self._teach = review, open_method, teach
-        self._features, self._announce = features, announce
+        self._order_images, self._announce = order, announce
         self._method: LiveMethod | None = None
         self._base = of_run(review.run, review, {})
         self.revision: Revision = self._base
@@ -245,8 +250,7 @@ class Learning:
         """Order the images by the expected gain of an answer."""
         if is_stale():
             raise SupersededError
-        review = self._review
-        review.asking = order_of_asking(review.run, review.images, review.answers(), self._features)
+        self._review.asking = self._order_images()
         self._announce("state")
 
     def _can_teach(self, taught: Mapping[str, str]) -> bool:

@@ -31,7 +31,7 @@ from latte.results.run_answers import RunAnswers, Stored
 from latte.results.taught_runs import next_step
 from latte.review.tasks import TASKS, TaskPlace, groups, is_open, measurements, sheets
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:
     from latte.review.asking import Asking
 
 

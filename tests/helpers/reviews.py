@@ -30,6 +30,7 @@ from latte.results.folder import RunFolder
 from latte.results.population import draw
 from latte.results.run import Run
 from latte.results.stages import STAGES
+from latte.review.asking import order_of_asking
 from latte.review.live import LiveMethod
 from latte.review.pictures import Pictures
 from latte.review.session import Mark, Review
@@ -203,6 +204,7 @@ def served(
         pictures,
         method or (lambda: ConfusedMethod(review)),
         teach or no_model,
+        lambda: order_of_asking(review.run, review.images, review.answers(), training_features),
         training_features,
         lambda label, count: range(count),
         report,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -13,8 +12,7 @@ from pydantic import Field
 from latte.data.sources.tables import csv_cells
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, IsPath, LatteError
-from latte.interfaces.errors import nearest
-from latte.io.paths import existing_file, read_text, safe_name, some
+from latte.io.paths import existing_file, read_text, some
 
 _WHERE = "dataset.classes"
 _IN_LINES = "Write one class name per line, or all in one line with commas between them."
@@ -248,53 +246,3 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
     if classes < 2:
         names = "1 class name" if classes == 1 else f"{classes} class names"
         raise LatteError(f"{names}; at least 2 are needed", where=where, hint=hint)
-
-
-class ClassLookup:
-    """Lookup of labels by class name; small differences in spelling are ignored.
-
-    An exact match is preferred. Without one, case and Unicode form are ignored, and `_` counts as a
-    space. The name of a folder that `latte predict --sort-into` made for a class is found too.
-
-    Example:
-        >>> from latte.api import ClassLookup
-        >>> ClassLookup(["polar bear", "seal"]).label("Polar_Bear", where="labels.csv:2")
-        0
-    """
-
-    def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
-        """Look up classes by `names`, or by all names of each class if `aliases` lists them."""
-        self._names = names
-        self._exact = {
-            name: label
-            for label, of_class in enumerate(aliases or [(name,) for name in names])
-            for name in of_class
-        }
-        self._loose: defaultdict[str, list[str]] = defaultdict(list)
-        self._folders: defaultdict[str, list[str]] = defaultdict(list)
-        for name in self._exact:
-            self._loose[_loosely(name)].append(name)
-            self._folders[_loosely(safe_name(name))].append(name)
-
-    def label(self, name: str, where: str) -> int:
-        """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
-        if name in self._exact:
-            return self._exact[name]
-        loose_name = _loosely(name)
-        candidates = self._loose.get(loose_name) or self._folders.get(loose_name, [])
-        if len({self._exact[candidate] for candidate in candidates}) == 1:
-            return self._exact[candidates[0]]
-        if candidates:
-            raise LatteError(
-                f"class {name!r} could be any of {some(candidates)}",
-                where=where,
-                hint="Write it exactly as in the class names.",
-            )
-        hint = f"The classes are {some(self._names)}."
-        if nearest_name := nearest(loose_name, self._loose):
-            hint = f'Did you mean "{self._loose[nearest_name][0]}"?'
-        raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
-
-
-def _loosely(name: str) -> str:
-    return unicodedata.normalize("NFC", " ".join(name.replace("_", " ").casefold().split()))

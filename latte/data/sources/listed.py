@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from latte.data.sources.classes import ClassLookup
+from latte.data.sources.class_lookup import ClassLookup
 from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import LeftOut, list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Progress, long_task

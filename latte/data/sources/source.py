@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from pydantic import Field, field_validator
 
-from latte.data.sources.classes import ClassLookup, shown
+from latte.data.sources.class_lookup import ClassLookup
+from latte.data.sources.classes import shown
 from latte.data.sources.sentences import read_sentences
 from latte.interfaces import Context, Dataset, LabelledImage, LatteError, Options, PathText
 

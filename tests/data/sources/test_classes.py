@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from latte.components.datasets.local import FolderOptions, ListOptions
-from latte.data.sources.classes import ClassLookup, class_notes, read_class_names, read_classes
+from latte.data.sources.class_lookup import ClassLookup
+from latte.data.sources.classes import class_notes, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 
 
@@ -83,34 +84,11 @@ def test_folders_that_differ_only_in_underscores_are_refused(context: Context) -
         read_class_names("folders", context.base_dir, context)
 
 
-@pytest.mark.parametrize("name", ["sea horse", "Sea_Horse", "SEA  HORSE"])
-def test_class_lookup_ignores_case_and_underscores(name: str) -> None:
-    assert ClassLookup(["cat", "sea horse"]).label(name, "here") == 1
-
-
-def test_class_lookup_finds_folder_names_of_sorted_images() -> None:
-    lookup = ClassLookup(["cat", "Anchors / Boat parts", "a b", "a/b"])
-    assert lookup.label("Anchors _ Boat parts", "here") == 1
-    assert [lookup.label(name, "here") for name in ("a b", "a/b", "A_b")] == [2, 3, 2]
-
-
 def test_several_spaces_of_a_folder_are_one(context: Context) -> None:
     for name in ("polar  bear", "sea_horse"):
         (context.base_dir / name).mkdir()
     class_names = read_class_names("folders", context.base_dir, context)
     assert {"polar bear", "sea horse"} < {*class_names}
-
-
-def test_class_lookup_prefers_exact_spelling_and_rejects_ambiguity() -> None:
-    lookup = ClassLookup(["Crane", "crane"])
-    assert [lookup.label(name, "here") for name in ("Crane", "crane")] == [0, 1]
-    with pytest.raises(LatteError, match="could be any of Crane, crane"):
-        lookup.label("CRANE", "here")
-
-
-def test_unknown_class_error_lists_some_classes() -> None:
-    with pytest.raises(LatteError, match="The classes are c0, c1, c2, c3, c4 and 2 more"):
-        ClassLookup([f"c{i}" for i in range(7)]).label("zebra", "here")
 
 
 @pytest.mark.parametrize("options", [FolderOptions, ListOptions])
@@ -130,11 +108,6 @@ def test_line_with_several_names_of_one_class(context: Context) -> None:
     (context.base_dir / "classes.txt").write_text("couch | sofa, table")
     classes_again = read_classes("classes.txt", context.base_dir, context)
     assert classes_again == (("couch", "sofa"), ("table",))
-
-
-def test_an_alias_finds_its_class_in_other_spellings() -> None:
-    lookup = ClassLookup(["couch", "cat"], [("couch", "Big_Sofa"), ("cat",)])
-    assert [lookup.label(name, "here") for name in ("couch", "big sofa", "cat")] == [0, 0, 1]
 
 
 def test_names_in_one_line_without_commas_get_the_right_form_as_a_hint(context: Context) -> None:
