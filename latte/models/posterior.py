@@ -17,7 +17,6 @@ from latte.interfaces.measurements import Role
 from latte.interfaces.training import check_posterior
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
-from latte.results.corrected import read_corrected
 from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import explained, same_count
@@ -157,7 +156,7 @@ def read_predicted(run: Run, role: Role) -> OwnImages | None:
     `read_own_images` does.
     """
     own_images = read_own_images(run) if role == "adapted" else None
-    person_labels = read_corrected(run)
+    person_labels = run.rows.corrected
     if own_images is None:
         if not person_labels:
             return None

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, read_json_lines, same_count
+from latte.results.stored import explained, read_json_lines, read_stored, same_count
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence", "series")
 _WITHOUT_SERIES = PSEUDO_LABEL_COLUMNS[:-1]
@@ -63,6 +63,18 @@ class Rows:
         path = self._folder.adapted_model.pseudo_labels
         is_apart = self._folder.wrote("evaluate", path)
         return self._pseudo_labels(path) if is_apart else self.pseudo_labels
+
+    @cached_property
+    def corrected(self) -> dict[str, int]:
+        """The classes that a person gave before the run, by content key; -1 for none of them."""
+        path, classes = self._folder.corrected, len(self._label_of)
+        if not self._folder.wrote("train", path):
+            return {}
+        labels = read_stored(path, dict[str, int])
+        with explained(path):
+            if not all(-1 <= label < classes for label in labels.values()):
+                raise ValueError(f"a label is none of {classes} classes")
+        return labels
 
     def _pseudo_labels(self, path: Path) -> PseudoLabels:
         labels, confidences = array("l"), array("d")

@@ -24,7 +24,6 @@ from latte.results.answers import (
     measuring,
     read_answers,
 )
-from latte.results.corrected import read_corrected
 from latte.results.estimate import estimate
 from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain, unknown_classes
@@ -140,7 +139,7 @@ class RunAnswers:
         self.run = run
         self.file: Path = run.folder.review
         self._newest: tuple[Sequence[_FileState], Stored] | None = None
-        corrected = read_corrected(run)
+        corrected = run.rows.corrected
         self.labelled: frozenset[str] = frozenset(corrected)
         """The content keys of the images whose class a person gave before the run."""
         self._given = {

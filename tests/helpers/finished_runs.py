@@ -62,7 +62,10 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
 
 
 def _answer(run: Run) -> None:
-    """Write `review.jsonl`: a class and an unsure answer that measure the gain, and a class."""
+    """Write `review.jsonl` in the run folder: answers of an earlier version.
+
+    A class and an unsure answer measure the gain; another one is about a group.
+    """
     answers: list[tuple[AnswerKind, str | None, str]] = [
         ("class", "red", "evidence"),
         ("unsure", None, "evidence"),
@@ -70,7 +73,7 @@ def _answer(run: Run) -> None:
     ]
     images = zip(run.rows.training_keys, run.rows.training_ids, answers, strict=False)
     append_answers(
-        run.folder.review,
+        run.folder.earlier_review,
         [
             Answer(key, *answer, run=run.folder.path.name, time=now(), image=image)
             for key, image, answer in images

@@ -192,7 +192,7 @@ def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
     assert review.stored().unused == 10
     birds = {image.key: NAMES.index("bird") for image in images[:10]}
     (review.run.folder.corrected).write_text(json.dumps(birds))
-    taught = Review(review.run)
+    taught = Review(Run(review.run.folder))
     assert taught.stored().unused == 0
     time = taught.save("images", marks(images[:2], "cat"))
     taught.save("images", marks(images[2:3], "bird"))
