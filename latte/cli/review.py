@@ -239,7 +239,8 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
             echo("your answers are being used; this takes seconds", err=True)
         endpoints.close()
     written = endpoints.learning.written
-    if written is None or opened.evidence(opened.stored()).estimate.answered:
+    is_replaced = written is not None and written.folder == opened.run.folder.path
+    if written is None or (not is_replaced and opened.evidence(opened.stored()).estimate.answered):
         _print(opened, as_json=False, has_step=written is None)
     if written is not None:
         command = shlex.join(["latte", "predict", relative(written.folder), "IMAGES"])
