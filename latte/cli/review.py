@@ -26,7 +26,6 @@ from latte.report.output import echo, naming, print_json
 from latte.report.progress import make_progress, shown_progress
 from latte.report.screen import can_draw, print_screen
 from latte.report.terminal import in_lines
-from latte.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from latte.review.session import Review
@@ -114,6 +113,7 @@ def review(
 
 def _is_photos(path: Path) -> bool:
     """Return True for a folder that neither is a run nor has runs in it."""
+    from latte.results.folder import RunFolder
     from latte.results.run import find_runs
 
     is_run = RunFolder(path).results.exists() or find_runs(path)

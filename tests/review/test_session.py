@@ -287,7 +287,8 @@ def test_answers_of_another_run_on_the_same_photos_count_and_measure_honestly(
     append_answers(asked.file, [Answer("a photo elsewhere", "class", "cat", "images", "x", now())])
     others = made_up_review(tmp_path / "second", (*NAMES, "fish"))
     assert others.answers().keys() == {*keys}, "no class of the first list fits, but fish may"
-    assert others.model != asked.model
+    reordered = made_up_review(tmp_path / "third", (*NAMES[1:], NAMES[0]))
+    assert len({asked.model, others.model, reordered.model}) == 3
     scores = measured_labels(others.images, others.answers(), others.run.class_names, others.model)
     assert scores.answers == 0, "they were asked about the labels of the first run"
     assert len(scores.known) == 30
