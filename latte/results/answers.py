@@ -25,13 +25,9 @@ from pydantic import TypeAdapter
 
 from latte.interfaces import LatteError
 from latte.io.files import digest, sync_folder
+from latte.io.system import lock
 from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks: one reviewer at a time
-    fcntl = None  # type: ignore[assignment]
 
 AnswerKind = Literal["class", "none", "unsure", "undo"]
 """`class`: the image shows a class; `none`: the image shows no class of the recipe; `unsure`: the
@@ -234,8 +230,7 @@ def _write(file: FileIO, content: bytes) -> None:
 def _locked(path: Path) -> Iterator[FileIO]:
     try:
         with open(path, "r+b", buffering=0, opener=open_no_link) as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, wait=True)
             yield file
     except OSError as error:
         reason = error.strerror or str(error)
