@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latte.evaluate.predictions import NONE_OF_THEM, Prediction
+from latte.evaluate.predictions import Prediction
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.paths import relative
 from latte.report.numbers import duration, percent, plural
 from latte.report.output import echo
@@ -108,7 +109,7 @@ class Classified:
             warning=f"; {files} left out" if self.left_out else "",
             headings=("class", "photos", ""),
             bars=[
-                Bar(self.classes[label] if label >= 0 else NONE_OF_THEM, number)
+                Bar(self.classes[label] if label >= 0 else NONE_OF_THESE, number)
                 for label, number in counts
             ],
             result=self._result(),

@@ -120,7 +120,7 @@ def classify(
         rows = model.predict_iter(
             paths, top_k=settings.top_k, batch_size=settings.batch_size, on_unreadable=skipped
         )
-        return with_unknown(rows, settings.unknown_below)
+        return with_unknown(rows, settings.unknown_below, knows_none=model.adapted.knows_none)
 
     paths = _image_paths(images, target.sort_into, skipped)
     columns, file, written = model.columns(settings.top_k), None, None

@@ -66,9 +66,9 @@ UnknownOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Answer `none of them` where the best class scores less than this. If an image has a "
+        help="Answer `none of these` where the best class scores less than this. If an image has a "
         "value in the column match, this value decides in place of the score: below 0.5 by "
-        "default, if answers `none of these` taught the run.",
+        "default, if answers `none of these` taught the model.",
     ),
 ]
 SortOption = Annotated[
@@ -76,7 +76,7 @@ SortOption = Annotated[
     typer.Option(
         metavar="DIR",
         help="Also copy each image into DIR/CLASS NAME, or into DIR/unknown where the answer is "
-        "`none of them`. No file is overwritten, moved or deleted.",
+        "`none of these`. No file is overwritten, moved or deleted.",
     ),
 ]
 LinkOption = Annotated[
@@ -133,8 +133,8 @@ def predict(
     Scores are probabilities. If the run was evaluated, scores are calibrated, without labels or by
     answers that were left out: the classifier's scores by a scale, and the posterior's scores by an
     exponent. For sigmoid models, the column match is the probability that the best class fits the
-    image. For training images, it is the probability of showing any of the classes, if the labeler
-    has one.
+    image. If answers `none of these` taught the model, it is the probability of showing any of the
+    classes.
     """
     if sort_into is None and link:
         raise LatteError("--link needs --sort-into DIR")
@@ -156,6 +156,8 @@ def predict(
             progress.say(_cost(model.adapted, total))
         if unknown_below is not None and not model.columns(top_k).match and not quiet:
             progress.say(_NO_MATCH)
+        if model.names_every_new_image and not quiet:
+            progress.say(_NO_NONE)
         done = classify(
             model,
             images,
@@ -173,6 +175,11 @@ def predict(
 _NO_MATCH = (
     "no answer taught what shows none of the classes, so --unknown-below compares the score of the "
     "best class"
+)
+
+_NO_NONE = (
+    "the answers `none of these` did not teach this model (it takes two, and a model whose CLIP is "
+    "not trained): every new image gets a class"
 )
 
 

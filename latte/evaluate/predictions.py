@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.files import write_atomically
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ class Prediction:
     zero_shot: str | None = None
     """Name of zero-shot CLIP's class, where `true_class` is given; otherwise None."""
     match: float | None = None
-    """Probability that the image shows one of the classes, for a training image of a labeler that
-    estimates it; or, by a sigmoid model with unit prototypes, that the likeliest class fits. Else
-    None."""
+    """Probability that the image shows one of the classes, if answers "none of these" taught it;
+    or, by a sigmoid model with unit prototypes, that the likeliest class fits. Else None."""
     key: str | None = field(default=None, compare=False, repr=False)
     """Hash of the content of the image file that was classified; None if it is not known."""
 
@@ -67,6 +67,19 @@ class Prediction:
         return self.classes[0].score
 
 
+def class_probabilities(similarities: Tensor, scale: float, none: Tensor | None) -> Tensor:
+    """Return the probabilities (M, C) of the classes, from unscaled similarities (M, C).
+
+    `none` (M,) are the similarities to "none of these", a class whose probability is left out;
+    None if it is no class.
+    """
+    logits = similarities.detach().float() * scale
+    if none is None:
+        return logits.softmax(dim=1)
+    total = logits.logsumexp(dim=1).logaddexp(none.detach().float() * scale)
+    return (logits - total.unsqueeze(1)).exp()
+
+
 def predict_rows(
     images: Sequence[str],
     similarities: Tensor,
@@ -75,16 +88,20 @@ def predict_rows(
     logit_scale: float,
     top_k: int,
     matches: Tensor | None = None,
+    none: Tensor | None = None,
 ) -> list[Prediction]:
     """Return the `top_k` likeliest classes of each image, or all classes if there are fewer.
 
     `similarities` (M, C) are not scaled. `matches` (M, C) are the probabilities, from a sigmoid
-    model, that a class fits an image.
+    model, that a class fits an image. `none` (M,) are the similarities to "none of these", if it is
+    one more class: the probabilities of the classes then add up to that of showing any of them.
     """
-    probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
+    probabilities = class_probabilities(similarities, logit_scale, none)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
     label_matches: list[float | None] = [None] * len(images)
-    if matches is not None:
+    if none is not None:
+        label_matches = probabilities.sum(dim=1).clamp(max=1).tolist()
+    elif matches is not None:
         label_matches = matches.gather(1, labels[:, :1]).flatten().tolist()
     rows = zip(images, label_matches, labels.tolist(), scores.tolist(), strict=True)
     return [
@@ -211,27 +228,31 @@ def _rounded(score: float) -> float:
     return round(score, 6)
 
 
-NONE_OF_THEM = "none of them"
-"""Name of the prediction for an image that seems to show none of the classes."""
 NO_LABEL = -1
 LEAST_MATCH = 0.5
+"""If an image shows one of the classes with a smaller probability, its label is none of them."""
 
 
-def with_unknown(rows: Iterable[Prediction], below: float | None) -> Iterator[Prediction]:
-    """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
+def with_unknown(
+    rows: Iterable[Prediction], below: float | None, *, knows_none: bool = False
+) -> Iterator[Prediction]:
+    """Put the class `NONE_OF_THESE` first in rows of images that seem to show no known class.
 
     These are rows whose `match` (probability that a class fits) is less than `below`. A
     row without `match` is judged by its highest score, the usual baseline (Hendrycks and Gimpel
-    2017). If `below` is None, they are the run's own images that more probably show none of the
-    classes, as answers taught. The last class is removed, so that rows keep their length.
+    2017). If `below` is None, they are images that more probably show none of the classes, as
+    answers taught: the run's own images, and if the model `knows_none`, all images. The last class
+    is removed, so that rows keep their length.
     """
     for row in rows:
-        best_class = row.classes[0]
-        least, match = (0.0 if below is None else below), row.match
-        if below is None and row.source == "own":
-            least = LEAST_MATCH if match is not None else 0.0
-        if (best_class.score if match is None else match) >= least:
+        best_score, match = row.classes[0].score, row.match
+        is_taught = knows_none or row.source == "own"
+        least = (
+            (LEAST_MATCH if is_taught and match is not None else 0.0) if below is None else below
+        )
+        if (best_score if match is None else match) >= least:
             yield row
         else:
-            none_class = ClassScore(NONE_OF_THEM, best_class.score, NO_LABEL)
+            none_score = best_score if match is None else 1 - match
+            none_class = ClassScore(NONE_OF_THESE, none_score, NO_LABEL)
             yield replace(row, classes=(none_class, *row.classes)[: len(row.classes)])

@@ -49,6 +49,18 @@ def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tens
     return similarities[0] if len(similarities) == 1 else torch.stack(similarities).mean(dim=0)
 
 
+def mean_none_similarities(
+    classifiers: Sequence[Classifier], features: Sequence[Tensor]
+) -> Tensor | None:
+    """Return the members' mean similarities (B,) to "none of these"; None if a member has none."""
+    similarities = [
+        part
+        for classifier, member_features in zip(classifiers, features, strict=True)
+        if (part := classifier.none_similarities(member_features)) is not None
+    ]
+    return torch.stack(similarities).mean(dim=0) if len(similarities) == len(classifiers) else None
+
+
 @dataclass(frozen=True)
 class Diagnostics:
     """Measures of one classifier that need no labels; none of them measures accuracy."""

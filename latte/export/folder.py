@@ -23,6 +23,11 @@ if TYPE_CHECKING:  # this import loads torch, which exports of labels do not nee
     from latte.models.adapted import Adapted, Member
 
 PROTOTYPES = "prototypes.safetensors"
+NAMES_EVERY_IMAGE = (
+    "This export gives every image a class: only `latte predict` and `latte.load` also answer "
+    "`none of these`."
+)
+"""Limit of the exports of a model that answers `none of these` taught."""
 NO_EXPORT_NEEDED = (
     'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
 )
@@ -278,5 +283,7 @@ def _page(exported: Exported, *sections: str) -> str:
         else "Probabilities follow CLIP's logit scale, and are often overconfident."
     )
     head, *other_sections = sections
+    if exported.adapted.knows_none:
+        calibration_sentence += f" {NAMES_EVERY_IMAGE}"
     page = (f"# {escaped(exported.name)}", f"{head} {calibration_sentence}", *other_sections)
     return "\n\n".join(page) + "\n"

@@ -1,7 +1,7 @@
 """`latte export`: write the labels of a run's training images for other tools.
 
-The labels are those of `pseudo_labels.csv`, column `adapted`: the predictions of the run's final
-classifier.
+The labels are those of `pseudo_labels.csv`, column `adapted`: the classes by the model that the run
+uses, or "none of these".
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from xml.sax.saxutils import quoteattr
 
 from latte.export.folder import require, whole_folder
 from latte.interfaces import ImageReference, LatteError, Progress
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.files import digest, write_atomically, write_text
 from latte.io.paths import distinct_names, refuse_read_only
 from latte.io.redaction import printable
@@ -29,7 +30,7 @@ from latte.results.run import Run, open_finished
 LabelFormat = Literal["csv", "jsonl", "xlsx", "parquet", "imagefolder", "label-studio", "fiftyone"]
 ListImages: TypeAlias = Callable[[], Sequence[ImageReference]]
 ExportedLabel: TypeAlias = tuple[str, str, float, int]
-"""ID of an image, name of the image's class, confidence of this class, and series of the image."""
+"""ID of an image, its label (a class or "none of these"), its confidence, and its series."""
 _COLUMNS = ("image", "label", "confidence", "series")
 _METADATA = "metadata.csv"
 """File with a row per image, which `datasets.load_dataset("imagefolder")` reads."""
@@ -127,7 +128,7 @@ def _export_tasks(
         tasks = _tasks(answers, images, run.class_names, series, root, model)
         file.write("[\n" + ",\n".join(map(_json, tasks)) + "\n]\n")
     choices = "".join(
-        f"    <Choice value={quoteattr(printable(name))}/>\n" for name in run.class_names
+        f"    <Choice value={quoteattr(printable(name))}/>\n" for name in _label_names(run, answers)
     )
     write_text(
         interface,
@@ -176,13 +177,15 @@ def _files(
     images: Sequence[ImageReference],
 ) -> list[PurePosixPath]:
     """Return the path of each image's copy, below the folder of the export."""
-    names = ["data"] * len(run.class_names)
+    folders: dict[str, str] = {}
     if format_ == "imagefolder":
-        names = distinct_names(run.class_names, reserved=[_METADATA])
+        names = [*run.class_names, NONE_OF_THESE]
+        folders = dict(zip(names, distinct_names(names, reserved=[_METADATA]), strict=True))
     stems = distinct_names(PurePosixPath(image.id).stem for image in images)
     return [
         PurePosixPath(
-            names[answer.labels[0]], stem + (PurePosixPath(image.id).suffix or image.path.suffix)
+            folders.get(answer.named(run.class_names)[0], "data"),
+            stem + (PurePosixPath(image.id).suffix or image.path.suffix),
         )
         for answer, image, stem in zip(answers, images, stems, strict=True)
     ]
@@ -191,21 +194,25 @@ def _files(
 def _write_fiftyone(
     path: Path, run: Run, answers: Sequence[RankedClasses], files: Sequence[PurePosixPath]
 ) -> None:
+    names = _label_names(run, answers)
+    place = {name: index for index, name in enumerate(names)}
+    named = [answer.named(run.class_names) for answer in answers]
     labels = {
-        file.stem: {
-            "label": answer.labels[0],
-            "confidence": answer.confidences[0],
-            "series": number,
-        }
-        for file, answer, number in zip(files, answers, run.rows.series, strict=True)
+        file.stem: {"label": place[name], "confidence": confidence, "series": number}
+        for file, (name, confidence), number in zip(files, named, run.rows.series, strict=True)
     }
-    path.write_text(_json({"classes": run.class_names, "labels": labels}), encoding="utf-8")
+    path.write_text(_json({"classes": names, "labels": labels}), encoding="utf-8")
+
+
+def _label_names(run: Run, answers: Sequence[RankedClasses]) -> list[str]:
+    """Return the class names, and last "none of these" if an image is called so."""
+    is_none = any(answer.none is not None for answer in answers)
+    return [*run.class_names, *([NONE_OF_THESE] if is_none else [])]
 
 
 def _labels(run: Run) -> list[ExportedLabel]:
-    names = run.class_names
     return [
-        (answer.image, names[answer.labels[0]], answer.confidences[0], number)
+        (answer.image, *answer.named(run.class_names), number)
         for answer, number in zip(_answers(run), run.rows.series, strict=True)
     ]
 
@@ -266,18 +273,18 @@ def _tasks(
     """Yield one Label Studio task per image, with the run's label as a prediction."""
     for answer, image, number in zip(answers, images, series, strict=True):
         path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
+        name, score = answer.named(class_names)
         result = {
             "from_name": _CHOICES,
             "to_name": _IMAGE,
             "type": "choices",
-            "value": {"choices": [printable(class_names[answer.labels[0]])]},
+            "value": {"choices": [printable(name)]},
         }
-        confidence = answer.confidences[0]
         yield {
             "data": {
                 "image": f"/data/local-files/?d={quote(path)}",
                 "image_id": answer.image,
                 "series": number,
             },
-            "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
+            "predictions": [{"model_version": model, "score": score, "result": [result]}],
         }

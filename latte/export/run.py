@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from latte.export.folder import Exported, refuse_occupied
+from latte.export.folder import NAMES_EVERY_IMAGE, Exported, refuse_occupied
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Progress
@@ -39,6 +39,8 @@ def export_run(
     folder = loaded.run.folder
     exported = Exported(folder.path.name, loaded.model, loaded.calibration)
     progress.say(f"exporting to {format_}")
+    if loaded.model.knows_none:
+        progress.say(NAMES_EVERY_IMAGE)
     if output is None:
         folder.refuse_links()
     target = output or folder.path / "export" / (use or "") / format_

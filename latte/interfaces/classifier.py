@@ -26,6 +26,8 @@ class Classifier:
         owners: (C·K,) int64: the class of each row; every class has at least one row.
         bias: (C·K,) in the dtype of `weights`, added to the score of each row; None means zeros.
             The logit scale multiplies the sum.
+        none: (D + 1,) in the dtype of `weights`: the row of "none of these", and last its bias;
+            None if the classifier knows the classes alone. `similarities` leaves it out.
 
     Example:
         >>> import torch
@@ -39,6 +41,7 @@ class Classifier:
     weights: Tensor
     owners: Tensor
     bias: Tensor | None = None
+    none: Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -72,14 +75,26 @@ class Classifier:
         lowest_score = rows.new_full((rows.shape[0], self.classes), -float("inf"))
         return lowest_score.scatter_reduce(1, owners, rows, "amax", include_self=True)
 
+    def none_similarities(self, image_features: Tensor) -> Tensor | None:
+        """Return the unscaled scores (B,) of "none of these"; None without the row `none`."""
+        if self.none is None:
+            return None
+        return image_features @ self.none[:-1] + self.none[-1]
+
+    def scaled(self, factor: float) -> Classifier:
+        """Return the classifier whose scores are `factor` times those of this one."""
+        optional = (self.bias, self.none)
+        others = (None if part is None else factor * part for part in optional)
+        return Classifier(factor * self.weights, self.owners, *others)
+
 
 def cpu_copy(classifier: Classifier) -> Classifier:
     """Return a copy of the classifier on the CPU, without gradient."""
-    bias = classifier.bias
+    optional = (classifier.bias, classifier.none)
     return Classifier(
         classifier.weights.detach().cpu().clone(),
         classifier.owners.cpu().clone(),
-        None if bias is None else bias.detach().cpu().clone(),
+        *(None if part is None else part.detach().cpu().clone() for part in optional),
     )
 
 
@@ -112,6 +127,8 @@ def check_classifier(
     check_tensor("owners of the classifier", classifier.owners, shape[:1], torch.int64, device)
     if classifier.bias is not None:
         check_tensor("biases of the classifier", classifier.bias, shape[:1], device=device)
+    if classifier.none is not None:
+        check_tensor("row of no class", classifier.none, (width + 1,), device=device)
     if reads and {*classifier.owners.tolist()} != {*range(classes)}:
         raise ValueError(f"owners of the classifier are not each of {classes} classes")
 

@@ -151,6 +151,8 @@ class RunResults:
         confusions: For `zero-shot`, and as `adapted` for the model that the run uses: pairs of true
             and predicted class, the pair with most images first; empty without an evaluation split.
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
+        none_images: Number of training images whose adapted label is "none of these". They have
+            neither an adapted label in `pseudo_label_counts` nor a pair in `label_flows`.
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
         uncertain: Up to 200 training images, the least certain first.
@@ -178,6 +180,7 @@ class RunResults:
     examples: tuple[ClassifiedImage, ...] = ()
     near_copies: tuple[tuple[str, str], ...] = ()
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
+    none_images: int = 0
 
 
 class Reporter(Component[OptionsT]):

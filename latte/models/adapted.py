@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 
 from latte.backbone.precision import Arithmetic, encoding_in
-from latte.evaluate.similarities import Similarities, mean_similarities
+from latte.evaluate.similarities import (
+    Similarities,
+    mean_none_similarities,
+    mean_similarities,
+)
 from latte.interfaces import Backbone, Classifier, Encoder
 
 
@@ -95,6 +99,15 @@ class Adapted:
         """Return the members' mean similarities (B, C), from each member's features (B, D)."""
         return mean_similarities([member.classifier for member in self.members], features)
 
+    @property
+    def knows_none(self) -> bool:
+        """True if answers "none of these" taught the model, so that new images may be called so."""
+        return all(member.classifier.none is not None for member in self.members)
+
+    def none_similarities(self, features: Sequence[Tensor]) -> Tensor | None:
+        """Return the mean similarities (B,) to "none of these"; None unless `knows_none`."""
+        return mean_none_similarities([member.classifier for member in self.members], features)
+
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
         """Return the similarities of all images, computed in blocks when they are used.
 
@@ -131,7 +144,7 @@ def mixed_classifiers(
     """
     share = len(adapted) / (len(adapted) - len(encoders))
     return {
-        name: _scaled(classifier, strength)
+        name: replace(classifier.scaled(strength), none=None)
         if name in encoders
         else mixed_classifier(texts, classifier, strength, share)
         for name, classifier in adapted.items()
@@ -144,13 +157,9 @@ def mixed_classifier(
     """Mix the zero-shot classifier `texts` (C, D) with the classifier `adapted`.
 
     With s = `strength`, a prototype w of a class with the text feature t becomes
-    (1 - s) share t + s w, and its bias b becomes s b.
+    (1 - s) share t + s w, and its bias b becomes s b. The mix does not know "none of these", which
+    has no text.
     """
-    scaled = _scaled(adapted, strength)
+    scaled = adapted.scaled(strength)
     weights = (1 - strength) * share * texts[adapted.owners].to(adapted.weights) + scaled.weights
     return Classifier(weights, scaled.owners, scaled.bias)
-
-
-def _scaled(classifier: Classifier, factor: float) -> Classifier:
-    bias = None if classifier.bias is None else factor * classifier.bias
-    return Classifier(factor * classifier.weights, classifier.owners, bias)

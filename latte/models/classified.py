@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latte.evaluate.predictions import LEAST_MATCH
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Progress, long_task
 from latte.interfaces.answer_facts import SureLabels
@@ -29,9 +30,20 @@ class OwnLabels:
     """(N, K): their probabilities, which are not calibrated if there is a posterior."""
     confidences: Tensor
     """(N, K): their calibrated probabilities."""
+    none: Tensor | None = None
+    """(N,): probability that the image shows none of the classes; None if no answer said so."""
 
-    def corrected(self, person_labels: Tensor) -> OwnLabels:
-        """Replace predictions by `person_labels` (N,), except where these are -1."""
+    @property
+    def label_confidences(self) -> Tensor:
+        """(N,): confidence of the label, be it a class or none of them."""
+        sure = self.confidences[:, 0]
+        return sure if self.none is None else sure.where(self.none <= 1 - LEAST_MATCH, self.none)
+
+    def corrected(self, person_labels: Tensor, is_none: Tensor | None = None) -> OwnLabels:
+        """Replace predictions by `person_labels` (N,), except where these are -1.
+
+        `is_none` (N,) marks the images that show none of the classes, as a person said.
+        """
         has_label = person_labels >= 0
         certain_probabilities = torch.zeros_like(self.probabilities)
         certain_probabilities[:, 0] = 1
@@ -40,7 +52,15 @@ class OwnLabels:
             person_labels.unsqueeze(1).where(has_label.unsqueeze(1), self.likeliest),
             certain_probabilities.where(has_label.unsqueeze(1), self.probabilities),
             certain_probabilities.where(has_label.unsqueeze(1), self.confidences),
+            self._corrected_none(has_label, is_none),
         )
+
+    def _corrected_none(self, has_label: Tensor, is_none: Tensor | None) -> Tensor | None:
+        if self.none is None and is_none is None:
+            return None
+        none = torch.zeros(len(self.labels)) if self.none is None else self.none
+        none = none.masked_fill(has_label, 0)
+        return none if is_none is None else none.masked_fill(is_none, 1)
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,8 @@ class Classified:
                 own_images.confidences,
             )
             labels, probabilities, confidences = (tensor[:, :MOST_CLASSES] for tensor in tensors)
-            return OwnLabels(labels[:, 0], labels, probabilities, confidences)
+            none = own_images.posterior.none
+            return OwnLabels(labels[:, 0], labels, probabilities, confidences, none)
         columns: list[tuple[Tensor, ...]] = []
         with long_task(progress, "label images", self.training.images, "images") as task:
             for block in self.training:

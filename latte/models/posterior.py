@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class OwnImages:
     """Content hash of each of the N training images, as in `data/training.jsonl`."""
     exponent: float | None = None
     """Exponent that calibrates the posterior's probabilities; see `Calibration.own_exponent`."""
+    none_keys: frozenset[str] = frozenset()
+    """Content hashes of the images that show none of the classes, as a person said."""
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -79,12 +81,13 @@ class OwnImages:
 
         `keys` are the content hashes of the predicted images.
         """
-        for prediction, row in zip(predictions, self.rows(keys), strict=True):
-            yield (
+        for prediction, key, row in zip(predictions, keys, self.rows(keys), strict=True):
+            own = (
                 prediction
                 if row is None
                 else self.prediction(prediction.image, row, class_names, top_k)
             )
+            yield without_class(own) if key in self.none_keys else own
 
     def replace_probabilities(self, probabilities: Tensor, keys: Sequence[str | None]) -> None:
         """Replace the rows of training images in `probabilities` (B, C) by their posterior.
@@ -92,8 +95,9 @@ class OwnImages:
         `keys` are the content hashes of the B images. Classes without a posterior get 0.
         """
         for place, row in enumerate(self.rows(keys)):
-            if row is not None:
+            if row is not None or keys[place] in self.none_keys:
                 probabilities[place] = 0
+            if row is not None and keys[place] not in self.none_keys:
                 probabilities[place, self.posterior.labels[row]] = self.confidences[row]
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -105,6 +109,12 @@ class OwnImages:
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
         return ranks.where(hits.any(dim=1), torch.full_like(ranks, classes))
+
+
+def without_class(prediction: Prediction) -> Prediction:
+    """Return the prediction of an image that surely shows none of the classes."""
+    classes = tuple(replace(class_score, score=0.0) for class_score in prediction.classes)
+    return replace(prediction, classes=classes, source="own", match=0.0)
 
 
 def of_first(posterior: Posterior | None, images: int) -> Posterior | None:
@@ -151,26 +161,27 @@ def read_own_images(run: Run) -> OwnImages | None:
 def read_predicted(run: Run, role: Role) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
-    Only the adapted model may have a posterior. Without one, the result has only the images whose
-    class a person gave. It is None if there are no such images. Raises `LatteError` as
+    Only the adapted model may have a posterior. Without one, the result has only the images about
+    which a person gave an answer. It is None if there are no such images. Raises `LatteError` as
     `read_own_images` does.
     """
     own_images = read_own_images(run) if role == "adapted" else None
     person_labels = run.rows.corrected
+    none_keys = frozenset(key for key, label in person_labels.items() if label < 0)
     if own_images is None:
         if not person_labels:
             return None
         named = {key: label for key, label in person_labels.items() if label >= 0}
         labels = torch.tensor([*named.values()], dtype=torch.int64).unsqueeze(1)
-        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(named))
+        certain = Posterior(labels, torch.ones(labels.shape))
+        return OwnImages(certain, tuple(named), none_keys=none_keys)
     adapted = run.record.evaluate.model("adapted")
     calibration = None if adapted is None else adapted.calibration
     exponent = None if calibration is None else calibration.own_exponent
     keys = own_images.keys
     given_labels = torch.tensor([person_labels.get(key, -1) for key in keys], dtype=torch.int64)
     posterior = with_given_labels(own_images.posterior, given_labels)
-    is_none = torch.tensor([key in person_labels for key in keys]) & (given_labels < 0)
-    return OwnImages(with_given_none(posterior, is_none), keys, exponent)
+    return OwnImages(posterior, keys, exponent, none_keys)
 
 
 def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
@@ -191,18 +202,4 @@ def with_given_labels(posterior: Posterior, given_labels: Tensor) -> Posterior:
         labels.where(is_given, posterior.labels),
         certain.where(is_given, posterior.probabilities),
         None if posterior.none is None else posterior.none.masked_fill(given_labels >= 0, 0),
-    )
-
-
-def with_given_none(posterior: Posterior, is_none: Tensor) -> Posterior:
-    """Return the posterior in which images of no class, (N,) True in `is_none`, surely show none.
-
-    A posterior that has no probability of none stays as it is.
-    """
-    if posterior.none is None:
-        return posterior
-    return Posterior(
-        posterior.labels,
-        posterior.probabilities.masked_fill(is_none.unsqueeze(1), 0),
-        posterior.none.masked_fill(is_none, 1),
     )

@@ -80,15 +80,16 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
     """Write the prototypes of all members to the file `path`, with the metadata `about`.
 
     The tensors of the member NAME are `NAME.weights`, `NAME.owners` (class indices) and, if its
-    prototypes have biases, `NAME.bias`.
+    prototypes have biases, `NAME.bias`; `NAME.none` is the row of "none of these" and its bias, if
+    answers taught it.
     """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
-        classifier = member.classifier
-        tensors[f"{member.name}.weights"] = classifier.weights.contiguous()
-        tensors[f"{member.name}.owners"] = classifier.owners.contiguous()
-        if classifier.bias is not None:
-            tensors[f"{member.name}.bias"] = classifier.bias.contiguous()
+        tensors |= {
+            f"{member.name}.{part}": tensor.contiguous()
+            for part, tensor in vars(member.classifier).items()
+            if tensor is not None
+        }
     # Use one key, because safetensors writes several keys in an order that differs by process.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(path) as temporary:
@@ -263,8 +264,11 @@ def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     weights, owners = (
         file.get_tensor(f"{learner}.{part}").clone() for part in ("weights", "owners")
     )
-    name = f"{learner}.bias"
-    bias = file.get_tensor(name).clone() if name in {*file.keys()} else None
+    stored = {*file.keys()}
+    bias, none = (
+        file.get_tensor(name).clone() if (name := f"{learner}.{part}") in stored else None
+        for part in ("bias", "none")
+    )
     if weights.dtype != torch.float32 or weights.ndim != 2:
         raise ValueError(f"the prototypes of {learner} are not a matrix of fp32")
     if not _is_sane(weights):
@@ -281,7 +285,11 @@ def _classifier(file: Any, learner: str, classes: int) -> Classifier:
         bias.dtype != weights.dtype or bias.shape != owners.shape or not _is_sane(bias)
     ):
         raise ValueError(f"the bias of {learner} is not one finite number for each prototype")
-    return Classifier(weights, owners, bias)
+    if none is not None and (
+        none.dtype != weights.dtype or none.shape != (weights.shape[1] + 1,) or not _is_sane(none)
+    ):
+        raise ValueError(f"the row of no class of {learner} is not one of finite numbers")
+    return Classifier(weights, owners, bias, none)
 
 
 def _is_sane(values: Tensor) -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latte.data.images import SkippedImage
-from latte.evaluate.predictions import Columns, Prediction, predict_rows
+from latte.evaluate.predictions import Columns, Prediction, class_probabilities, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
@@ -89,10 +89,22 @@ class Predictor:
         """Factor that turns similarities into logits: calibrated, or else CLIP's logit scale."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
+    @property
+    def _own_know_none(self) -> bool:
+        """True if answers "none of these" say something about the run's training images."""
+        own = self.own
+        return own is not None and (own.posterior.none is not None or bool(own.none_keys))
+
+    @property
+    def names_every_new_image(self) -> bool:
+        """True if there are answers "none of these" that did not teach this model."""
+        return self._own_know_none and not self.adapted.knows_none
+
     def columns(self, top_k: int) -> Columns:
         """Return the columns of a predictions file with `top_k` classes per image."""
-        estimates_none = self.own is not None and self.own.posterior.none is not None
-        has_match = estimates_none or self.adapted.logit_bias is not None
+        has_match = (
+            self.adapted.knows_none or self._own_know_none or self.adapted.logit_bias is not None
+        )
         return Columns(min(top_k, len(self.classes)), match=has_match)
 
     def predict(
@@ -163,6 +175,7 @@ class Predictor:
                 logit_scale=self.scale,
                 top_k=top_k,
                 matches=self.adapted.matches(similarities),
+                none=self.adapted.none_similarities(batch.features),
             )
             if self.own is not None:
                 rows = [*self.own.replace(rows, batch.keys, self.classes, top_k)]
@@ -184,9 +197,10 @@ class Predictor:
     def probabilities(self, images: GivenImages, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Return the probability (N, C) of each class for all images, on the CPU.
 
-        They are the scores of `predict`. The posterior of a training image has its likeliest
-        classes alone: the others get 0, and the sum may be less than 1. Raises `LatteError` as
-        `predict_iter` does.
+        They are the scores of `predict`. If answers "none of these" taught the model, the sum of a
+        row is the probability that the image shows any of the classes. The posterior of a training
+        image has its likeliest classes alone: the others get 0, and the sum may be less than 1.
+        Raises `LatteError` as `predict_iter` does.
 
         Example:
             >>> model.probabilities("photos").argmax(dim=1)  # doctest: +SKIP
@@ -194,8 +208,9 @@ class Predictor:
         """
         batches = [torch.empty(0, len(self.classes))]
         for batch in self._shown(images, batch_size, "probabilities"):
-            similarities = self.adapted.similarities(batch.features).detach().float()
-            probabilities = (similarities * self.scale).softmax(dim=1)
+            similarities = self.adapted.similarities(batch.features)
+            none = self.adapted.none_similarities(batch.features)
+            probabilities = class_probabilities(similarities, self.scale, none)
             if self.own is not None:
                 self.own.replace_probabilities(probabilities, batch.keys)
             batches.append(probabilities)

@@ -14,7 +14,6 @@ from latte.data.images import UnreadableImageError, read_image
 from latte.data.prefetch import image_threads, ordered_map
 from latte.evaluate.predictions import (
     NO_LABEL,
-    NONE_OF_THEM,
     PLAIN,
     ClassScore,
     Columns,
@@ -24,6 +23,7 @@ from latte.evaluate.predictions import (
     table_rows,
 )
 from latte.interfaces import ImageReference, LatteError
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.files import digest, partial_file, rescue_leftover, write_atomically
 from latte.io.paths import is_file, path_as_text
 from latte.io.workbooks import write_workbook
@@ -115,7 +115,7 @@ class WrittenRows:
     """Rows that a stopped call wrote, to be taken in the order of its images."""
 
     def __init__(self, path: Path, class_names: Sequence[str], batch_size: int) -> None:
-        labels = {NONE_OF_THEM: NO_LABEL, **{name: i for i, name in enumerate(class_names)}}
+        labels = {NONE_OF_THESE: NO_LABEL, **{name: i for i, name in enumerate(class_names)}}
         names = [row.image for row in _read_rows(path, labels)] if is_file(path) else []
         self._count = len(names) - len(names) % batch_size
         self._images = {*names[: self._count]}

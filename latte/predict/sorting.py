@@ -92,7 +92,7 @@ class Sorter:
         return f"sorted into {self.folder}: {', '.join(count_texts)}{present_text}{elsewhere_text}"
 
     def _name(self, row: Prediction) -> str:
-        if row.label < 0:  # the label of `none of them`
+        if row.label < 0:  # the label of `none of these`
             return UNKNOWN
         return UNCERTAIN if row.confidence < self._min_confidence else self._names[row.label]
 

@@ -11,6 +11,7 @@ from latte.report.accuracy import MeasuredModels, measured_models, stronger_cont
 from latte.report.next_step import NextStep, next_step
 from latte.report.numbers import (
     FEW,
+    count,
     plural,
     right_labels,
     rounded_points,
@@ -86,15 +87,20 @@ def _marked(outcome: Outcome, mark: str | None) -> Outcome:
 
 
 def photos(results: RunResults) -> str:
-    """Return the numbers of photos and of classes with photos, as in `423 photos in 7 classes`."""
+    """Return the numbers of photos and of classes with photos, as in `423 photos in 7 classes`.
+
+    Photos of no class follow, as in `423 photos in 7 classes, 12 in none`.
+    """
     images = results.record.data.training_images
     classes = sum(adapted > 0 for _, adapted in results.pseudo_label_counts)
-    return f"{plural(images, 'photo')} in {plural(classes, 'class', 'classes')}"
+    none = f", {count(results.none_images)} in none" if results.none_images else ""
+    return f"{plural(images, 'photo')} in {plural(classes, 'class', 'classes')}{none}"
 
 
 def _changed(results: RunResults) -> str:
     """Return what happened to the labels, as in `Adapted: 118 labels changed.`"""
-    changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
+    changed = results.none_images
+    changed += sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     labels = f"{plural(changed, 'label')} changed" if changed else "no label changed"
     used = results.record.judge.used
     if used == "zero-shot":

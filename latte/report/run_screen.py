@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from latte.interfaces import RunResults
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.paths import relative
 from latte.report.class_rows import ClassRow, class_rows
 from latte.report.next_step import NextStep
@@ -24,6 +25,8 @@ def run_screen(results: RunResults, seconds: float) -> Screen:
     said = outcome(results, run)
     rows = class_rows(results)
     heading, bars = _bars(results, said, rows)
+    if results.none_images:
+        bars = [*bars, Bar(NONE_OF_THESE, results.none_images)]
     skipped = results.record.data.skipped_images
     images = plural(results.record.data.training_images, "photo")
     files = plural(skipped, "file")

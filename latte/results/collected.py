@@ -15,7 +15,12 @@ PairT = TypeVar("PairT")
 def stored_results(run: Run) -> RunResults:
     """Return the results that are in the files of a run folder, without images and controls."""
     labels = run.rows.pseudo_labels
-    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
+    pairs = [
+        pair
+        for row, pair in enumerate(zip(labels.frozen, labels.adapted, strict=True))
+        if row not in labels.none
+    ]
+    frozen, adapted = Counter(labels.frozen), Counter(label for _, label in pairs)
     return RunResults(
         folder=run.folder.path,
         record=run.record.without_stages("report"),
@@ -24,7 +29,8 @@ def stored_results(run: Run) -> RunResults:
         pseudo_label_counts=tuple(
             (frozen[label], adapted[label]) for label in range(len(run.class_names))
         ),
-        label_flows=count_pairs(LabelFlow, labels.frozen, labels.adapted),
+        label_flows=count_pairs(LabelFlow, *([pair[place] for pair in pairs] for place in (0, 1))),
+        none_images=len(labels.none),
     )
 
 

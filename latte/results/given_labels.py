@@ -21,6 +21,7 @@ from latte.data.sources.tables import TableRow
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.json_text import parse_json
 from latte.io.paths import distinct_names, is_folder, read_text
 from latte.results.answers import digest_of_classes, is_about, latest, read_answers
@@ -29,7 +30,7 @@ from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
 from latte.results.stored import explained
 
-NONE, UNSURE = "none of these", "cannot tell"
+NONE, UNSURE = NONE_OF_THESE, "cannot tell"
 """Labels for "the image shows none of the classes" and "the person cannot tell"."""
 
 _FIFTYONE = "labels.json"

@@ -12,10 +12,14 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from latte.evaluate.predictions import LEAST_MATCH
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.results.folder import RunFolder
 from latte.results.stored import explained, read_json_lines, read_stored, same_count
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence", "series")
+PSEUDO_LABEL_NONE_COLUMNS = (*PSEUDO_LABEL_COLUMNS, "class_1", "score_1", "match")
+"""Columns of a run with answers "none of these": the likeliest class is apart from the label."""
 _WITHOUT_SERIES = PSEUDO_LABEL_COLUMNS[:-1]
 """Columns of files that were written before runs found series."""
 SERIES_COLUMNS = ("image", "series", "origin")
@@ -28,8 +32,11 @@ class PseudoLabels:
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
+    """The likeliest class, even of images that are called none of the classes."""
     confidence: tuple[float, ...]
-    """Probability of the model's label."""
+    """Probability of the model's class."""
+    none: frozenset[int] = frozenset()
+    """Indices of the images whose label is "none of these"."""
 
 
 class RankedClasses(NamedTuple):
@@ -39,6 +46,14 @@ class RankedClasses(NamedTuple):
     labels: tuple[int, ...]
     """The likeliest class, then the second likeliest if the file has it."""
     confidences: tuple[float, ...]
+    none: float | None = None
+    """Probability of "none of these" if this is the image's label, else None."""
+
+    def named(self, class_names: Sequence[str]) -> tuple[str, float]:
+        """Return the image's label, be it a class or "none of these", and its probability."""
+        if self.none is not None:
+            return NONE_OF_THESE, self.none
+        return class_names[self.labels[0]], self.confidences[0]
 
 
 class Rows:
@@ -77,11 +92,15 @@ class Rows:
         return labels
 
     def _pseudo_labels(self, path: Path) -> PseudoLabels:
-        labels, confidences = array("l"), array("d")
-        for frozen, answer in self._pseudo_label_rows(path):
+        labels, confidences, none = array("l"), array("d"), array("l")
+        for row, (frozen, answer) in enumerate(self._pseudo_label_rows(path)):
             labels.extend((frozen, answer.labels[0]))
             confidences.append(answer.confidences[0])
-        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
+            if answer.none is not None:
+                none.append(row)
+        return PseudoLabels(
+            tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences), frozenset(none)
+        )
 
     def pseudo_label_rows(self) -> Iterator[tuple[int, RankedClasses]]:
         """Yield the zero-shot label and the adapted classes of each training image, in order."""
@@ -91,10 +110,12 @@ class Rows:
         label_of = self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
-            if tuple(next(rows, ())) not in (PSEUDO_LABEL_COLUMNS, _WITHOUT_SERIES):
+            header = tuple(next(rows, ()))
+            if header not in (PSEUDO_LABEL_COLUMNS, PSEUDO_LABEL_NONE_COLUMNS, _WITHOUT_SERIES):
                 raise ValueError("its first line does not name its columns")
-            for image, frozen, adapted, confidence, *_ in rows:
-                yield label_of[frozen], self._answer(image, [(adapted, float(confidence))])
+            for image, frozen, adapted, confidence, *further in rows:
+                answer = self._own_answer(image, adapted, float(confidence), further[1:])
+                yield label_of[frozen], answer
 
     @cached_property
     def predicted_labels(self) -> tuple[int, ...]:
@@ -119,6 +140,20 @@ class Rows:
                 self._answer(row.image, [(scored.name, scored.score) for scored in row.classes])
                 for row in read_json_lines(path, _UncertainLine)
             )
+
+    def _own_answer(
+        self, image: str, label: str, confidence: float, class_cells: Sequence[str]
+    ) -> RankedClasses:
+        """Return the class of an image; `class_cells` are class, score and match, if any."""
+        if not class_cells:
+            return self._answer(image, [(label, confidence)])
+        name, score, match = class_cells
+        answer = self._answer(image, [(name, float(score))])
+        if float(match) >= LEAST_MATCH:
+            return answer
+        if label != NONE_OF_THESE or not 0 <= confidence <= 1:
+            raise ValueError("an image of no class has another label")
+        return answer._replace(none=confidence)
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
         if not classes:

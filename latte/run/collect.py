@@ -163,9 +163,8 @@ def _near_copies(run: Run, images: Images) -> tuple[tuple[str, str], ...]:
 
 def _examples(images: Images, labels: PseudoLabels) -> Iterator[ClassifiedImage]:
     """Yield the most and the least confident training images of each class."""
-    ranked = sorted(
-        range(len(labels.adapted)), key=lambda row: (labels.adapted[row], -labels.confidence[row])
-    )
+    named = (row for row in range(len(labels.adapted)) if row not in labels.none)
+    ranked = sorted(named, key=lambda row: (labels.adapted[row], -labels.confidence[row]))
     for label, group in groupby(ranked, key=lambda row: labels.adapted[row]):
         rows = [*group]
         for row in rows[:_SUREST] + rows[max(_SUREST, len(rows) - _DOUBTFUL) :]:

@@ -15,6 +15,7 @@ from latte import distributed
 from latte.data.series import Series
 from latte.evaluate.metrics import evaluate_ranks, label_ranks
 from latte.evaluate.predictions import (
+    LEAST_MATCH,
     ClassScore,
     Columns,
     Prediction,
@@ -26,6 +27,7 @@ from latte.evaluate.priors import unsupported_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration, Evaluation, Progress, RunModel, long_task
 from latte.interfaces.measurements import Role
+from latte.interfaces.questions import NONE_OF_THESE
 from latte.interfaces.record import EvaluateFacts
 from latte.io.files import write_atomically
 from latte.models.adapted import Adapted
@@ -34,7 +36,7 @@ from latte.models.classified import Classified, OwnLabels
 from latte.models.left_out import LeftOutScores, read_left_out
 from latte.models.posterior import OwnImages, read_own_images
 from latte.models.zero_shot import ZeroShot
-from latte.results.rows import PSEUDO_LABEL_COLUMNS
+from latte.results.rows import PSEUDO_LABEL_COLUMNS, PSEUDO_LABEL_NONE_COLUMNS
 from latte.results.run import Run
 from latte.run.evaluation_copies import find_copies, write_copies
 from latte.run.images import Images
@@ -111,7 +113,8 @@ def calibrated_labels(
 ) -> tuple[Calibration, OwnLabels]:
     """Calibrate a model, and return its labels of the training images with a person's classes."""
     calibration = calibrate(classified, zero_shot, frozen_scale, images.given, images.labels)
-    return calibration, classified.own_labels(calibration, progress).corrected(images.given)
+    labels = classified.own_labels(calibration, progress)
+    return calibration, labels.corrected(images.given, images.given_none)
 
 
 def measure(
@@ -243,34 +246,43 @@ def _write_pseudo_labels(
     series: Series,
     progress: Progress,
 ) -> None:
-    names = images.class_names
-    training = images.training.images
+    training, none = images.training.images, own_labels.none
     tensors = (
         zero_shot.zero_shot_labels,
         own_labels.labels,
-        own_labels.confidences[:, 0],
+        own_labels.confidences[:, 0].clamp(max=1),
         series.numbers[: len(training)],
+        torch.zeros(len(training)) if none is None else none,
     )
     columns = [tensor.tolist() for tensor in tensors]
+    header = PSEUDO_LABEL_COLUMNS if none is None else PSEUDO_LABEL_NONE_COLUMNS
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
         long_task(progress, f"write {path.name}", len(training), "images") as task,
     ):
         writer = csv.writer(file)
-        writer.writerow(PSEUDO_LABEL_COLUMNS)
-        for image, zero_shot_label, label, confidence, number in zip(
-            training, *columns, strict=True
-        ):
-            rounded = round(min(1.0, confidence), 6)
-            writer.writerow((image.id, names[zero_shot_label], names[label], rounded, number))
+        writer.writerow(header)
+        for image, *cells in zip(training, *columns, strict=True):
+            row = (image.id, *_label_cells(images.class_names, *cells))
+            writer.writerow(row[: len(header)])
             task.advance()
+
+
+def _label_cells(
+    names: Sequence[str], zero_shot: int, label: int, confidence: float, series: int, none: float
+) -> tuple[str | float, ...]:
+    """Return the cells of an image in `pseudo_labels.csv` after its id."""
+    match, score = round(1 - none, 6), round(confidence, 6)
+    is_none = match < LEAST_MATCH
+    named = (NONE_OF_THESE, round(1 - match, 6)) if is_none else (names[label], score)
+    return (names[zero_shot], *named, series, names[label], score, match)
 
 
 def _write_uncertain(path: Path, own_labels: OwnLabels, images: Images) -> None:
     names = images.class_names
     confidences = own_labels.confidences
-    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN]
+    order = own_labels.label_confidences.sort(stable=True).indices[:LEAST_CERTAIN]
     best = (tensor[order, :2].tolist() for tensor in (own_labels.likeliest, confidences))
     rows = []
     for row, label, likeliest, scores in zip(

@@ -122,6 +122,11 @@ class Images:
         return self.corrections.given
 
     @property
+    def given_none(self) -> Tensor | None:
+        """(N,) bool: True if a person said that the training image shows no class; None without."""
+        return None if self.corrections is None else self.corrections.given_none
+
+    @property
     def example_count(self) -> int | None:
         """Number of examples; None if these images were found without them."""
         return None if self.corrections is None else len(self.corrections.examples.images)

@@ -25,7 +25,8 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     """Prototypes that a labeler returns in each epoch; the zero-shot classifier until then.
 
     The labeler's classifier is used unchanged. It may have rows of any norm, several rows per
-    class, and a bias. If several labelers return a classifier, the last one is used.
+    class, a bias, and a row of "none of these". If several labelers return a classifier, the last
+    one is used.
 
     Example:
         >>> from latte.api import LabelerPrototypes
@@ -74,20 +75,22 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
             self._take(classifier)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the classifier's rows, the class of each row (`owners`), and any bias."""
-        classifier = self._classifier
-        state = {"weights": classifier.weights.clone(), "owners": classifier.owners.clone()}
-        return state if classifier.bias is None else state | {"bias": classifier.bias.clone()}
+        """Return the classifier's rows, the class of each row (`owners`), any bias and none."""
+        parts = vars(self._classifier).items()
+        return {name: part.clone() for name, part in parts if part is not None}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""
-        self._take(Classifier(state["weights"], state["owners"], state.get("bias")))
+        bias, none = state.get("bias"), state.get("none")
+        self._take(Classifier(state["weights"], state["owners"], bias, none))
 
     def _take(self, classifier: Classifier) -> None:
-        weights, bias = classifier.weights.detach().to(self.context.device), classifier.bias
-        owners = classifier.owners.to(weights.device)
+        weights = classifier.weights.detach().to(self.context.device)
+        optional = (classifier.bias, classifier.none)
         self._classifier = Classifier(
-            weights, owners, None if bias is None else bias.detach().to(weights)
+            weights,
+            classifier.owners.to(weights.device),
+            *(None if part is None else part.detach().to(weights) for part in optional),
         )
 
 

@@ -15,7 +15,7 @@ import torch
 
 from latte.evaluate.predictions import (
     NO_LABEL,
-    NONE_OF_THEM,
+    NONE_OF_THESE,
     ClassScore,
     Columns,
     Prediction,
@@ -155,15 +155,33 @@ WITH_UNSURE = [
 def test_low_score_puts_none_of_them_first() -> None:
     sure, unsure = with_unknown(WITH_UNSURE, 0.5)
     assert sure == WITH_UNSURE[0]
-    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
+    assert unsure.classes == (ClassScore(NONE_OF_THESE, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
 
 
 def test_own_images_that_answers_call_none_are_none_unless_a_threshold_is_given() -> None:
     likely, unlikely = (replace(ROWS[0], source="own", match=match) for match in (0.6, 0.4))
     other = replace(ROWS[0], match=0.4)
     shown = [row.name for row in with_unknown([likely, unlikely, other], None)]
-    assert shown == [NAMES[1], NONE_OF_THEM, NAMES[1]]
+    assert shown == [NAMES[1], NONE_OF_THESE, NAMES[1]]
     assert [row.name for row in with_unknown([unlikely], 0.3)] == [NAMES[1]]
+
+
+def test_new_images_are_none_if_answers_taught_the_model() -> None:
+    new = replace(ROWS[0], match=0.4)
+    (called,) = with_unknown([new], None, knows_none=True)
+    assert called.classes[0] == ClassScore(NONE_OF_THESE, 0.6, NO_LABEL)
+    (unknown,) = with_unknown([replace(new, match=None)], None, knows_none=True)
+    assert unknown.name == NAMES[1]
+
+
+def test_scores_add_up_to_the_probability_of_any_class() -> None:
+    similarities, none = torch.tensor([[0.3, 0.1], [0.1, 0.2]]), torch.tensor([0.2, 0.9])
+    rows = predict_rows(["a", "b"], similarities, ["cat", "dog"], logit_scale=9, top_k=2, none=none)
+    every = (9 * torch.cat([similarities, none.unsqueeze(1)], dim=1)).softmax(dim=1)
+    for row, expected in zip(rows, every, strict=True):
+        assert row.match == pytest.approx(1 - float(expected[2]), abs=1e-6)
+        assert sum(scored.score for scored in row.classes) == pytest.approx(row.match)
+    assert rows[0].confidence == pytest.approx(float(every[0, 0]))
 
 
 def test_score_at_the_threshold_is_unchanged() -> None:
@@ -177,4 +195,4 @@ def test_match_of_a_sigmoid_model_decides_before_the_score() -> None:
     )
     assert [row.match for row in rows] == pytest.approx([0.6, 0.9])
     assert min(row.confidence for row in rows) > 0.7
-    assert [row.name for row in with_unknown(rows, 0.7)] == [NONE_OF_THEM, "dog"]
+    assert [row.name for row in with_unknown(rows, 0.7)] == [NONE_OF_THESE, "dog"]

@@ -7,6 +7,7 @@ import torch
 from latte_author.testing.fixtures import unit_rows
 
 from latte.interfaces import Classifier
+from latte.interfaces.classifier import check_classifier, cpu_copy
 
 ONE_EACH = torch.tensor([2, 0, 3, 1])
 UNEVEN = torch.tensor([1, 0, 2, 2, 1, 3])
@@ -54,3 +55,32 @@ def test_directions_have_unit_length() -> None:
     lengths = classifier.directions.norm(dim=1)
     assert torch.allclose(lengths, torch.ones(6))
     assert bool(((classifier.directions * classifier.weights).sum(dim=1) > 0).all())
+
+
+def test_none_has_a_row_and_a_bias_of_its_own() -> None:
+    images, none = unit_rows(5, 6, seed=1), torch.arange(7.0)
+    plain = random(ONE_EACH)
+    classifier = Classifier(plain.weights, plain.owners, plain.bias, none)
+    assert plain.none_similarities(images) is None
+    expected = images @ none[:6] + 6
+    for same in (classifier, cpu_copy(classifier)):
+        similarities = same.none_similarities(images)
+        assert similarities is not None
+        torch.testing.assert_close(similarities, expected)
+        assert torch.equal(same.similarities(images), plain.similarities(images))
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_scaled_classifier_multiplies_every_score(biased: bool) -> None:
+    images, plain = unit_rows(5, 6, seed=1), random(UNEVEN, biased)
+    scaled = Classifier(plain.weights, plain.owners, plain.bias, torch.arange(7.0)).scaled(3.0)
+    torch.testing.assert_close(scaled.similarities(images), 3 * plain.similarities(images))
+    none = scaled.none_similarities(images)
+    assert none is not None
+    torch.testing.assert_close(none, 3 * (images @ torch.arange(6.0) + 6))
+
+
+def test_row_of_none_with_another_width_is_an_error() -> None:
+    plain = random(ONE_EACH)
+    with pytest.raises(ValueError, match="row of no class"):
+        check_classifier(Classifier(plain.weights, plain.owners, none=torch.zeros(6)), 4, 6)

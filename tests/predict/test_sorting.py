@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.evaluate.predictions import NO_LABEL, NONE_OF_THEM, ClassScore, Prediction
+from latte.evaluate.predictions import NO_LABEL, NONE_OF_THESE, ClassScore, Prediction
 from latte.interfaces import LatteError
 from latte.predict.sorting import Sorter, refuse_inside
 
@@ -24,7 +24,7 @@ def write(path: Path, content: str) -> Path:
 
 
 def predicted(path: Path, label: int, score: float = 0.9) -> Prediction:
-    name = NONE_OF_THEM if label == NO_LABEL else CLASSES[label]
+    name = NONE_OF_THESE if label == NO_LABEL else CLASSES[label]
     return Prediction(str(path), (ClassScore(name, score, label),))
 
 

@@ -6,7 +6,6 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import torch
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LabelStream, LatteError, Posterior
-from latte.io.files import digest
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers
@@ -131,41 +129,6 @@ def test_predict_gives_the_class_that_a_person_gave(
     assert evidence["corrections"] == [*corrected_labels, *[-1] * 10]
     calibration = recorded(taught, "evaluate", "models", 1, "calibration")
     assert calibration["images"] == 10, "images of known class are left out"
-
-
-def matches_of(folder: Path, images: Path) -> dict[str, tuple[str, float]]:
-    """Return the class and the column `match` of each image by `latte predict`, by content key."""
-    output = folder.parent / "labels.csv"
-    command = ["predict", str(folder), str(images), "--quiet", "--force", "--output", str(output)]
-    assert run_command_line(command) == 0
-    with output.open(encoding="utf-8", newline="") as file:
-        return {
-            digest(Path(row["image"]).read_bytes()): (row["class_1"], float(row["match"]))
-            for row in csv.DictReader(file)
-        }
-
-
-@pytest.mark.thorough
-def test_answers_of_none_teach_and_call_their_images_none(recipe: Path) -> None:
-    settings = ("labels=[self-taught]", "prototypes=from-labeler", "train.max_steps=0")
-    recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings)
-    plain, _, _ = run(recipe, *recipe_of)
-    rows = open_run(plain).rows
-    named = [
-        Answer(key, "class", name, "images", plain.name, "")
-        for key, name in zip(rows.training_keys[:2], ("red", "blue"), strict=True)
-    ]
-    none = [Answer(key, "none", None, "images", plain.name, "") for key in rows.training_keys[2:5]]
-    append_answers(plain / "review.jsonl", [*named, *none])
-    taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
-    matches = matches_of(taught, recipe.parent / "images")
-    assert [matches[key][1] for key in rows.training_keys[:5]] == [1, 1, 0, 0, 0]
-    assert {matches[key][0] for key in rows.training_keys[2:5]} == {"none of them"}
-    append_answers(plain / "review.jsonl", [replace(none[0], kind="undo")])
-    again, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
-    matches = matches_of(again, recipe.parent / "images")
-    assert 0 < matches[none[0].key][1] < 1
-    assert [matches[answer.key][1] for answer in none[1:]] == [0, 0]
 
 
 @pytest.mark.thorough

@@ -143,7 +143,7 @@ def unchanging(text: str) -> str:
 
     A list of answers without its last line is a list of fewer answers, which a line counts.
     """
-    clock = ("time", "run folder", "stage", "profile", "wrote")
+    clock = ("time", "run folder", "stage", "profile", "wrote", "done")
     lines = [line for line in text.splitlines() if not line.startswith(clock)]
     return "\n".join(line for line in lines if "; next step: latte review" not in line)
 

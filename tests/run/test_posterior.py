@@ -350,9 +350,9 @@ class TestPredictions:
         confidence = float(rows(folder / "pseudo_labels.csv")[0]["confidence"])
         arguments = ["predict", str(folder), str(recipe.parent / "images"), "--unknown-below"]
         assert run_command_line([*arguments, f"{confidence + 0.01}"]) == 0
-        assert capsys.readouterr().out.count("none of them,") == 12
+        assert capsys.readouterr().out.count("none of these,") == 12
         assert run_command_line([*arguments, f"{confidence - 0.01}"]) == 0
-        assert "none of them" not in capsys.readouterr().out
+        assert "none of these" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("fixed_guard")

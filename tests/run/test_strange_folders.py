@@ -162,6 +162,8 @@ def test_learner_named_like_a_path_is_an_error(
         ("bias", torch.zeros(3, 1), "not one finite number for each prototype"),
         ("bias", torch.zeros(3, dtype=torch.float64), "not one finite number for each prototype"),
         ("bias", torch.tensor([0, torch.inf, 0]), "not one finite number for each prototype"),
+        ("none", torch.zeros(2), "the row of no class of main is not one of finite numbers"),
+        ("none", torch.full((17,), torch.nan), "the row of no class of main is not one of finite"),
     ],
 )
 def test_prototypes_of_other_shape_are_an_error(

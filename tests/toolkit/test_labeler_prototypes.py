@@ -20,21 +20,18 @@ def centroids(rows: Tensor = CLASSES) -> LabelerPrototypes:
 
 
 def random(biased: bool = True, owners: tuple[int, ...] = (1, 0, 2)) -> Classifier:
-    """Rows of length 3, with a bias."""
+    """Rows of length 3, with a bias and a row of "none of these"."""
     rows = 3 * unit_rows(len(owners), 3, seed=1)
-    bias = unit_rows(1, len(owners), seed=2)[0] if biased else None
-    return Classifier(rows, torch.tensor(owners), bias)
+    bias, none = (unit_rows(1, width, seed=2)[0] for width in (len(owners), 4))
+    optional = (bias, none) if biased else (None, None)
+    return Classifier(rows, torch.tensor(owners), *optional)
 
 
 def same(classifier: Classifier, other_classifier: Classifier) -> bool:
-    return (
-        torch.equal(classifier.weights, other_classifier.weights)
-        and torch.equal(classifier.owners, other_classifier.owners)
-        and (classifier.bias is None) == (other_classifier.bias is None)
-        and (
-            classifier.bias is None
-            or other_classifier.bias is None
-            or torch.equal(classifier.bias, other_classifier.bias)
+    return all(
+        part is other_part or torch.equal(part, other_part)
+        for part, other_part in zip(
+            vars(classifier).values(), vars(other_classifier).values(), strict=True
         )
     )
 
@@ -82,7 +79,7 @@ def test_they_give_targets_and_a_classifier_without_gradient() -> None:
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_state_restores_rows_owners_and_bias(biased: bool) -> None:
+def test_state_restores_rows_owners_bias_and_none(biased: bool) -> None:
     trained, resumed = centroids(), centroids()
     trained.on_epoch_start(EpochInfo({"mine": random(biased)}), "mine")
 

@@ -33,7 +33,7 @@ class RunFiles:
     features: Tensor
     """(N, D): frozen unit features of the training images."""
     labels: Tensor
-    """(N,) int64: adapted pseudo-labels of the training images."""
+    """(N,) int64: adapted pseudo-labels of the training images; -1 for an image of no class."""
     ids: tuple[str, ...]
     texts: Mapping[str, Mapping[str, str]]
     """Mapping from image id to {description name: text}; refusals are left out."""
@@ -54,10 +54,15 @@ def read_run(folder: Path, class_names: tuple[str, ...]) -> RunFiles:
     return RunFiles(
         classifiers=_classifiers(folder / PROTOTYPES),
         features=features,
-        labels=torch.tensor([class_of[row["adapted"]] for row in rows], dtype=torch.int64),
+        labels=torch.tensor([_label(row, class_of) for row in rows], dtype=torch.int64),
         ids=tuple(row["image"] for row in rows),
         texts=dict(_texts(folder / "descriptions.jsonl")),
     )
+
+
+def _label(row: Mapping[str, str], class_of: Mapping[str, int]) -> int:
+    """Return the adapted class of an image, or -1 if its label is "none of these"."""
+    return class_of.get(row["adapted"], -1) if "match" in row else class_of[row["adapted"]]
 
 
 def _classifiers(path: Path) -> dict[str, Classifier]:

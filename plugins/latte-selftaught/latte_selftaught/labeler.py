@@ -83,13 +83,12 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         # The classifier gives similarities: latte multiplies them by the logit scale.
         scale = float(self.context.frozen_clip().logit_scale)
         rows, *encoder_rows = (part / scale for part in taught.rows)
-        owners = torch.arange(len(rows), device=rows.device)
         self._encoder_rows.append(dict(zip(self.encoders, encoder_rows, strict=True)))
         posterior = taught.posterior
         return JointLabels(
             posterior.labels[:, 0],
             torch.ones_like(posterior.probabilities[:, 0]),
-            Classifier(rows, owners, taught.bias / scale),
+            classifier_of(rows, taught.bias / scale, len(self.training.class_names)),
             posterior,
         )
 
@@ -127,27 +126,31 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         return facts
 
 
+def classifier_of(rows: Tensor, bias: Tensor | None, classes: int) -> Classifier:
+    """Return a classifier of `classes` rows (C, D); one more row is that of "none of these"."""
+    none = None
+    if len(rows) > classes:
+        last_bias = rows.new_zeros(1) if bias is None else bias[classes:]
+        none = torch.cat([rows[classes], last_bias])
+    owners = torch.arange(classes, device=rows.device)
+    return Classifier(rows[:classes], owners, None if bias is None else bias[:classes], none)
+
+
 def members(
     learners: Mapping[str, Classifier], encoder_rows: list[dict[str, Tensor]]
 ) -> dict[str, Classifier]:
     """Return the classifiers of learners and encoders whose mean similarities are the model's.
 
     The similarities of a learner are those of its classifier, plus the products of an encoder's
-    features and its rows (C, E) in `encoder_rows`. latte averages the similarities of learners and
-    encoders, so all rows and biases are multiplied to give the mean over learners.
+    features and its rows (C, E) in `encoder_rows`, with one more row for none. latte averages the
+    similarities of learners and encoders, so all rows and biases are multiplied to give the mean
+    over learners.
     """
     encoders = encoder_rows[0] if encoder_rows else {}
     factor = (len(learners) + len(encoders)) / max(1, len(learners))
-    classifiers = {
-        name: Classifier(
-            factor * classifier.weights,
-            classifier.owners,
-            None if classifier.bias is None else factor * classifier.bias,
-        )
-        for name, classifier in learners.items()
-    }
-    owners = [classifier.owners for classifier in learners.values()]
+    classifiers = {name: classifier.scaled(factor) for name, classifier in learners.items()}
+    classes = [classifier.classes for classifier in learners.values()]
     for name in encoders:
         total = torch.stack([rows[name] for rows in encoder_rows]).sum(dim=0)
-        classifiers[name] = Classifier(factor * total, owners[0])
+        classifiers[name] = classifier_of(factor * total, None, classes[0])
     return classifiers

@@ -89,7 +89,7 @@ class Taught:
 
     posterior: Posterior
     rows: tuple[Tensor, ...]
-    """(C, D) for the CLIP, and (C, E) for each encoder."""
+    """(C, D) for the CLIP and (C, E) for each encoder; one more row if "none of these" teaches."""
     bias: Tensor
 
 
@@ -150,10 +150,8 @@ def self_taught(
         scores = _scores(features, rows, bias, image_answers, graph, min(best, classes), advance)
         if round_ < ROUNDS:
             examples = [examples[0], _own_examples(scores, image_answers, classes)]
-    model_rows = torch.split(rows[:names], [space.width for space in spaces], dim=1)
-    return Taught(
-        _posterior(scores, names, classes), *_of_new_images(model_rows, spaces, bias[:names])
-    )
+    model_rows = torch.split(rows, [space.width for space in spaces], dim=1)
+    return Taught(_posterior(scores, names, classes), *_of_new_images(model_rows, spaces, bias))
 
 
 def centred(models: Sequence[Tensor]) -> tuple[Tensor, list[FeatureMoments]]:

@@ -120,6 +120,32 @@ def test_answers_of_none_give_a_probability_of_none() -> None:
     assert labeler.extras()["Images of no class"] == int((posterior.none > 0.5).sum())
 
 
+@pytest.mark.parametrize("encoders", [{}, CLEAR])
+def test_answers_of_none_teach_the_classifier_of_new_images(encoders: dict[str, Tensor]) -> None:
+    """The class "c" has no name: its images show none of the two other classes."""
+    corrections = torch.where(torch.arange(IMAGES) < 6, TRUE, -1)
+    shows_none = corrections == 2
+    corrections = corrections.masked_fill(shows_none, -1)
+    _, info = labelled(encoders, corrections, shows_none)
+    assert {*info.classifiers} == {"main", *encoders}
+    parts = [
+        classifier.none_similarities(encoders.get(name, FEATURES))
+        for name, classifier in info.classifiers.items()
+    ]
+    none = torch.stack([part for part in parts if part is not None])
+    assert len(none) == len(info.classifiers)
+    names = torch.stack(
+        [
+            classifier.similarities(encoders.get(name, FEATURES))
+            for name, classifier in info.classifiers.items()
+        ]
+    )
+    is_none = none.mean(dim=0) > names.mean(dim=0)[:, :2].amax(dim=1)
+    assert float((is_none == (TRUE == 2)).double().mean()) > 0.9
+    _, untaught = labelled(encoders, corrections)
+    assert all(classifier.none is None for classifier in untaught.classifiers.values())
+
+
 def test_answers_are_labels_of_their_images() -> None:
     corrections = torch.full((IMAGES,), -1)
     corrections[:3] = torch.tensor([2, 0, 1])
