@@ -121,6 +121,11 @@ class JointLabeler(PseudoLabeler[OptionsT]):
         self.training = start
         self._joint: dict[str, JointLabels] = {}
 
+    @property
+    def scale(self) -> float:
+        """Factor by which the stream's loss is multiplied; with 0 there is no stream."""
+        return 1.0
+
     @abstractmethod
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -162,6 +167,8 @@ class JointLabeler(PseudoLabeler[OptionsT]):
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         """Return one label stream, `stream`, with labels and posterior of the epoch's start."""
+        if self.scale == 0:
+            return []
         joint_labels = self._joint[batch.learner]
         labels = joint_labels.labels[batch.indices].to(image_features.device, non_blocking=True)
         weights = joint_labels.weights[batch.indices].to(image_features, non_blocking=True)
@@ -170,7 +177,7 @@ class JointLabeler(PseudoLabeler[OptionsT]):
             rows = (posterior.labels[batch.indices], posterior.probabilities[batch.indices])
             device = image_features.device
             posterior = Posterior(*(part.to(device, non_blocking=True) for part in rows))
-        return [LabelStream(self.stream, labels, weights, posterior=posterior)]
+        return [LabelStream(self.stream, labels, weights, self.scale, posterior)]
 
     def posterior(self, learner: str) -> Posterior | None:
         """Return the learner's posterior of all images, of the epoch's start; None without one."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from latte_author.testing import PseudoLabelerContract
 from latte_author.testing.doubles import FixedPrototypes
@@ -102,3 +103,18 @@ def test_restored_labeler_has_the_posterior_of_each_learner() -> None:
     assert torch.equal(posterior.labels, expected.labels)
     assert torch.equal(posterior.probabilities, expected.probabilities)
     assert restored.posterior("b") is None
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_scale_multiplies_the_loss_of_the_stream_and_zero_leaves_it_out(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labeler, _ = begun()
+    rows = torch.tensor([4, 1])
+    batch = Batch("a", rows, 0, 0)
+    (stream,) = labeler.assign(batch, IMAGES["a"][rows], aggregator())
+    assert stream.scale == 1
+    monkeypatch.setattr(Nearest, "scale", scale)
+    streams = labeler.assign(batch, IMAGES["a"][rows], aggregator())
+    assert [other.scale for other in streams] == ([scale] if scale else [])
+    assert all(torch.equal(other.labels, stream.labels) for other in streams)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from latte.api import (
-    Batch,
     Classifier,
     JointLabeler,
     JointLabels,
-    LabelStream,
     LatteError,
     PrototypeAggregator,
     Questions,
@@ -108,14 +105,10 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
         scale, corrections = float(self._scale(images)), self.training.corrections
         return fit_mixture(images, texts, scale, self.options, corrections, evidence)
 
-    def assign(
-        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> list[LabelStream]:
-        """Return one label stream, `choices`, with the labels of the epoch's start."""
-        if self.options.weight == 0:
-            return []
-        streams = super().assign(batch, image_features, aggregator)
-        return [replace(stream, scale=self.options.weight) for stream in streams]
+    @property
+    def scale(self) -> float:
+        """Factor of the stream's loss: the option `weight`."""
+        return self.options.weight
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).

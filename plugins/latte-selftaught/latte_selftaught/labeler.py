@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,13 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from latte.api import (
-    Batch,
     Classifier,
     EpochInfo,
     FeatureBank,
     JointLabeler,
     JointLabels,
-    LabelStream,
     Options,
     PrototypeAggregator,
     TrainingStart,
@@ -102,14 +99,10 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         is_none = self.training.shows_none.to(features.device)
         return answers.masked_fill(is_none, len(self.training.class_names))
 
-    def assign(
-        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
-    ) -> list[LabelStream]:
-        """Return one label stream, `self-taught`, with the labels of the epoch's start."""
-        if self.options.weight == 0:
-            return []
-        streams = super().assign(batch, image_features, aggregator)
-        return [replace(stream, scale=self.options.weight) for stream in streams]
+    @property
+    def scale(self) -> float:
+        """Factor of the stream's loss: the option `weight`."""
+        return self.options.weight
 
     def extras(self) -> dict[str, str | int | float]:
         """Return the numbers of images in doubt and of no class, and the encoders that are used."""
