@@ -3,7 +3,7 @@
 With answers, each set's training images are a folder, and a simulated person gives classes by nine
 plans (see `answers`); two further plans answer about three of ten classes, and about a folder in
 which a fifth of the names occurs. Without answers, five kinds of folder are drawn from each set
-(see `folders`), and the lead keeps zero-shot CLIP as the guard does. Differences are in points of
+(see `folders`), and the guard `evidence` keeps zero-shot CLIP or not. Differences are in points of
 accuracy, with the standard error over sets.
 
 Sets are split into two halves by their order: the first, third and so on, and the others. With
@@ -17,6 +17,8 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
 from statistics import mean, stdev
 from unittest.mock import patch
 from zlib import crc32
@@ -25,16 +27,16 @@ import torch
 from latte_benchmarks.folder_cells import CELL, NO_CLASS, LabelledSet, can_draw, draw, subset
 from latte_questions.mixture import fit_mixture
 from latte_questions.options import MixtureOptions
+from latte_selftaught import guard
 from latte_selftaught import self_taught as method
-from latte_selftaught.guard import MIN_LEAD
-from latte_selftaught.margin import relative_margin
 from torch import Tensor
 
 from benchmarks.answer_plans import answers
 from benchmarks.answer_rivals import AnsweredSet, RivalLabels, latte
 from benchmarks.folder_sets import load_sets, positive, set_parser
-from benchmarks.measuring import say, table
+from benchmarks.measuring import no_clip, say, table
 from benchmarks.ridge_rivals import RIVALS
+from latte.interfaces import Context, Evidence, NoOptions
 
 PLANS = (
     *("1 per class", "2 per class", "5 per class", "10 per class", "10 random", "30 random"),
@@ -57,6 +59,11 @@ CONSTANTS: Mapping[str, tuple[float, ...]] = {
 """Other values of the constants; `TAUGHT` 0 and `SMOOTHINGS` 0 leave a part of the method out."""
 
 
+LEADS = (1.0, guard.MIN_LEAD, 1.1)
+LIMITS = (-math.inf, 0.1, 0.15, 0.2, guard.LEAST_REMOVED, 0.3, 0.35, 0.4)
+"""Values of the guard's two limits."""
+
+
 @dataclass(frozen=True)
 class TeachingProblem:
     """A folder, unseen images, and answers about the folder."""
@@ -65,8 +72,6 @@ class TeachingProblem:
     """Name of the set, plan or kind of folder, and number of the draw."""
     answered: AnsweredSet
     answers: Tensor
-    lead: float = math.inf
-    """Without answers: how well the names fit the images."""
 
 
 TeachingMethod = Callable[[TeachingProblem], RivalLabels]
@@ -89,18 +94,19 @@ def main(arguments: Sequence[str]) -> None:
     with_answers = {name: measured(taught, one) for name, one in taught_rivals.items()}
     untaught_rivals = {ZERO_SHOT: zero_shot, OURS: self_taught, ALONE: mixture_alone}
     without = {name: measured(untaught, one) for name, one in untaught_rivals.items()}
-    guarded = {
-        f"{name} with the guard": guarded_by_lead(untaught, results, without[ZERO_SHOT])
-        for name, results in without.items()
+    with_guard = {
+        f"{name} with the guard": measured(untaught, guarded(one))
+        for name, one in untaught_rivals.items()
         if name != ZERO_SHOT
     }
     say_means("with answers", with_answers, (*PLANS, THREE, FIFTH))
     say_differences(with_answers, halves, PLANS)
-    say_means("without answers", without | guarded, KINDS)
-    say_losses(without[ZERO_SHOT], guarded)
-    say_differences(guarded, halves, KINDS)
+    say_means("without answers", without | with_guard, KINDS)
+    say_losses(without[ZERO_SHOT], with_guard)
+    say_differences(with_guard, halves, KINDS)
     if options.constants:
-        say_constants(taught, untaught, halves, without[ZERO_SHOT])
+        say_limits(untaught, without[ZERO_SHOT], halves)
+        say_constants(taught, untaught, halves)
 
 
 def problems_with_answers(sets: Sequence[LabelledSet], draws: int) -> Iterator[TeachingProblem]:
@@ -135,9 +141,8 @@ def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterato
             for number in range(draws if can_draw(labelled, CELL[kind], sets) else 0):
                 folder = draw(labelled, CELL[kind], number, sets)
                 answered = AnsweredSet(replace(labelled, train=folder.own, test=folder.test))
-                lead = relative_margin(folder.own.features, folder.texts)
                 nothing = torch.full_like(folder.own.labels, -1)
-                yield TeachingProblem((labelled.name, kind, number), answered, nothing, lead)
+                yield TeachingProblem((labelled.name, kind, number), answered, nothing)
 
 
 def self_taught(problem: TeachingProblem) -> RivalLabels:
@@ -193,14 +198,25 @@ def _percent(is_right: Tensor) -> float:
     return 100 * float(is_right.double().mean())
 
 
-def guarded_by_lead(
-    problems: Sequence[TeachingProblem], results: TeachingResults, kept: TeachingResults
-) -> TeachingResults:
-    """Return `results`, and those of zero-shot CLIP where the lead is too low."""
-    return {
-        problem.place: (results if problem.lead >= MIN_LEAD else kept)[problem.place]
-        for problem in problems
-    }
+def guarded(one: TeachingMethod) -> TeachingMethod:
+    """Return the method that keeps zero-shot CLIP where the guard rejects the labels of `one`."""
+    context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
+    judge = guard.EvidenceGuard(NoOptions(), context).judge
+
+    def labels(problem: TeachingProblem) -> RivalLabels:
+        adapted, labelled = one(problem), problem.answered.labelled
+        evidence = Evidence(
+            labelled.names,
+            labelled.texts,
+            problem.answered.own,
+            labelled.logit_scale,
+            {},
+            adapted.own,
+            trained=False,
+        )
+        return adapted if judge(evidence).strength else zero_shot(problem)
+
+    return labels
 
 
 def say_means(title: str, methods: Mapping[str, TeachingResults], columns: Sequence[str]) -> None:
@@ -261,11 +277,25 @@ def _by_half(difference: Mapping[str, float], halves: Sequence[set[str]]) -> str
     )
 
 
+def say_limits(
+    problems: Sequence[TeachingProblem], kept: TeachingResults, halves: Sequence[set[str]]
+) -> None:
+    """Print gains and losses by half with other limits of the guard; -inf leaves the limit out."""
+    labels = {problem.place: self_taught(problem) for problem in problems}
+    for lead, removed in product(LEADS, LIMITS):
+        with patch.dict(vars(guard), {"MIN_LEAD": lead, "LEAST_REMOVED": removed}):
+            results = measured(problems, guarded(lambda problem: labels[problem.place]))
+        texts = []
+        for half in halves:
+            gains = [results[place][0] - kept[place][0] for place in kept if place[0] in half]
+            texts.append(f"{mean(gains):+.2f}, {sum(gain < -1 for gain in gains)} lose")
+        say(f"lead {lead:g}, removed {removed:g}: first half {'; second half '.join(texts)}")
+
+
 def say_constants(
     taught: Sequence[TeachingProblem],
     untaught: Sequence[TeachingProblem],
     halves: Sequence[set[str]],
-    kept: TeachingResults,
 ) -> None:
     """Print the difference that each other value makes, and what each half would choose."""
     values: dict[str, dict[str, float]] = {"as shipped": {}} | {
@@ -274,7 +304,7 @@ def say_constants(
     results: dict[str, tuple[TeachingResults, TeachingResults]] = {}
     for title, changes in values.items():
         with patch.dict(vars(method), changes):
-            without = guarded_by_lead(untaught, measured(untaught, self_taught), kept)
+            without = measured(untaught, guarded(self_taught))
             results[title] = measured(taught, self_taught), without
         for place, (kind, columns) in enumerate((("with", PLANS), ("without", KINDS))):
             ours, other = results["as shipped"][place], results[title][place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -101,17 +102,17 @@ def test_accuracy_on_own_images_leaves_answers_and_foreign_images_out() -> None:
     assert measurement.measured([problem], right_elsewhere) == {problem.place: (100.0, 100.0)}
 
 
-def test_guard_keeps_zero_shot_below_the_lead() -> None:
-    answered = AnsweredSet(toy("first", 1))
-    nothing = torch.full((60,), -1)
-    problems = [
-        measurement.TeachingProblem(("first", "kind", number), answered, nothing, lead)
-        for number, lead in enumerate((1.0, 1.2))
-    ]
-    adapted = {problem.place: (80.0, 81.0) for problem in problems}
-    kept = {problem.place: (70.0, 71.0) for problem in problems}
-    guarded = measurement.guarded_by_lead(problems, adapted, kept)
-    assert [*guarded.values()] == [(70.0, 71.0), (80.0, 81.0)]
+@pytest.mark.parametrize("limit", [-math.inf, math.inf])
+def test_guard_decides_which_labels_count(limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled = toy("first", 1)
+    place, nothing = ("first", "kind", 0), torch.full((60,), -1)
+    problem = measurement.TeachingProblem(place, AnsweredSet(labelled), nothing)
+    adapted = RivalLabels((labelled.train.labels + 1) % 3, labelled.test.labels)
+    monkeypatch.setattr(measurement.guard, "LEAST_REMOVED", limit)
+    labels = measurement.guarded(lambda problem: adapted)(problem)
+    expected = adapted if limit < 0 else measurement.zero_shot(problem)
+    assert torch.equal(labels.own, expected.own)
+    assert torch.equal(labels.unseen, expected.unseen)
 
 
 def test_tables_name_every_method_and_constants_stay_as_shipped(
@@ -128,3 +129,4 @@ def test_tables_name_every_method_and_constants_stay_as_shipped(
         assert f"self-taught minus {name}, own: all" in said or f"{name} with the guard" in said
     assert "TEXT 0.5, without answers, unseen: all" in said
     assert said.count("TEXT: one half chooses") == 2
+    assert said.count("removed -inf: first half ") == len(measurement.LEADS)

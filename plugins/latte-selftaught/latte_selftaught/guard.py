@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latte.api import Evidence, Guard, NoOptions, Verdict
+from latte_selftaught.agreement import LEAST_REMOVED, removed_disagreement
 from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
 from latte_selftaught.margin import relative_margin
 from latte_selftaught.self_taught import self_taught
@@ -27,11 +28,12 @@ class EvidenceGuard(Guard[NoOptions]):
 
     The *lead* decides, which says how well the class names fit the images. It is the mean
     difference between an image's two highest similarities, divided by the expected difference for
-    unrelated names. Below `MIN_LEAD`, the guard keeps zero-shot CLIP; otherwise it accepts the
-    adapted model. That says nothing about the gain, which only answers measure (README, "The
-    verdict").
+    unrelated names. Below `MIN_LEAD`, the guard keeps zero-shot CLIP. Otherwise it accepts the
+    adapted model if its labels remove at least `LEAST_REMOVED` of the disagreement between similar
+    images (`removed_disagreement`). That says nothing about the gain, which only answers measure
+    (README, "The verdict").
 
-    If the recipe has training steps, the guard also labels the frozen features of all images by
+    If the recipe has training steps, the guard instead labels the frozen features of all images by
     self-taught ridge regression. The adapted labels must agree more with these labels than the
     zero-shot labels do, so that they fit the groups of similar images.
 
@@ -68,22 +70,43 @@ class EvidenceGuard(Guard[NoOptions]):
         if lead < MIN_LEAD and answer_count < MIN_GIVEN:
             reason = "the class names separate these images no more than unrelated names would"
             return Verdict(0.0, reason, signals)
-        if evidence.trained or answer_count >= MIN_GIVEN:
-            nobody = torch.full((len(images),), -1)
-            taught = self_taught(images, texts, nobody if corrections is None else corrections)
-            reference = taught.posterior.labels[:, 0]
-            signals |= {
-                "agreement": kappa(evidence.labels, reference, len(texts)),
-                "agreement of zero-shot": kappa(zero_shot, reference, len(texts)),
-            }
-            if signals["agreement"] <= signals["agreement of zero-shot"]:
-                reason = (
-                    "the adapted labels fit groups of similar images no more than zero-shot CLIP's"
-                )
-                return Verdict(0.0, reason, signals)
+        judged = evidence.trained or answer_count >= MIN_GIVEN
+        doubt = (_doubt_by_regression if judged else _doubt_by_neighbours)(
+            evidence, zero_shot, signals
+        )
+        if doubt:
+            return Verdict(0.0, doubt, signals)
         if answer_count >= MIN_GIVEN:
             return Verdict(1.0, f"a person named the class of {answer_count} images", signals)
         return Verdict(1.0, _reason(lead), signals)
+
+
+def _doubt_by_regression(
+    evidence: Evidence, zero_shot: Tensor, signals: dict[str, float]
+) -> str | None:
+    """Return why zero-shot CLIP fits regression at least as well, or None; add to `signals`."""
+    images, texts = evidence.image_features, evidence.class_features
+    nobody = torch.full((len(images),), -1)
+    answers = nobody if evidence.corrections is None else evidence.corrections
+    reference = self_taught(images, texts, answers).posterior.labels[:, 0]
+    adapted, kept = (
+        kappa(labels, reference, len(texts)) for labels in (evidence.labels, zero_shot)
+    )
+    signals |= {"agreement": adapted, "agreement of zero-shot": kept}
+    if adapted > kept:
+        return None
+    return "the adapted labels fit groups of similar images no more than zero-shot CLIP's"
+
+
+def _doubt_by_neighbours(
+    evidence: Evidence, zero_shot: Tensor, signals: dict[str, float]
+) -> str | None:
+    """Return why zero-shot CLIP fits neighbours about as well, or None; add to `signals`."""
+    removed = removed_disagreement(evidence.image_features, zero_shot, evidence.labels)
+    signals["removed disagreement"] = removed
+    if removed >= LEAST_REMOVED:
+        return None
+    return "similar images agree hardly more on the adapted labels than on those of zero-shot CLIP"
 
 
 def _reason(lead: float) -> str:

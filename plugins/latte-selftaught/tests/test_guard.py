@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from latte_author.testing import GuardContract, StubClip
+from latte_selftaught.agreement import LEAST_REMOVED, removed_disagreement
 from latte_selftaught.guard import MIN_LEAD, EvidenceGuard, kappa
 from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
 from latte_selftaught.margin import expected_margin, relative_margin
@@ -127,6 +128,27 @@ def test_candidate_that_fits_the_images_worse_than_zero_shot_is_rejected() -> No
     assert "no more than zero-shot CLIP's" in verdict.reason
 
 
+def test_labels_on_which_similar_images_do_not_agree_more_keep_zero_shot() -> None:
+    """The lead is high, but every tenth label is any class."""
+    texts, images = problem(gap=1.0, noise=0.9)
+    labels = (images @ texts.T).argmax(dim=1)
+    labels[::10] = (labels[::10] + 1) % 6
+    verdict = guard().judge(evidence(texts, images, labels))
+    assert verdict.signals["lead"] > MIN_LEAD
+    assert verdict.signals["removed disagreement"] < 0
+    assert verdict.strength == 0
+    assert "similar images agree hardly more" in verdict.reason
+
+
+@pytest.mark.parametrize(("removed", "strength"), [(LEAST_REMOVED, 1), (LEAST_REMOVED - 0.01, 0)])
+def test_least_removed_disagreement_is_accepted(
+    removed: float, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte_selftaught.guard.removed_disagreement", lambda *labels: removed)
+    verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
+    assert (verdict.signals["removed disagreement"], verdict.strength) == (removed, strength)
+
+
 def test_candidate_that_changes_no_label_says_so() -> None:
     texts, images = problem(gap=1.0, noise=0.9)
     zero_shot = (images @ texts.T).argmax(dim=1)
@@ -179,6 +201,29 @@ def test_too_few_images_keep_zero_shot(images: int) -> None:
     verdict = guard().judge(evidence(*problem(gap=0.8, noise=0.6, images=images)))
     assert verdict.strength == 0
     assert "too few" in verdict.reason
+
+
+def test_removed_disagreement_is_a_share_of_what_zero_shot_leaves() -> None:
+    twins = torch.eye(4, 8).repeat_interleave(20, dim=0)
+    right = torch.arange(4).repeat_interleave(20)
+    half_wrong = right.clone()
+    half_wrong[::2] = (right[::2] + torch.arange(40) % 3 + 1) % 4
+    assert removed_disagreement(twins, half_wrong, right) == pytest.approx(1)
+    assert removed_disagreement(twins, half_wrong, half_wrong) == 0
+    assert removed_disagreement(twins, right, right) == 0
+    assert removed_disagreement(twins, half_wrong, half_wrong.where(right > 0, right)) < 1
+    assert removed_disagreement(twins, torch.arange(80) % 4, half_wrong) > 0
+
+
+def test_many_images_are_judged_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, images = problem(gap=1.0, noise=0.9)
+    before = (images @ texts.T).argmax(dim=1)
+    after = taught_by(images, texts).posterior.labels[:, 0]
+    whole = removed_disagreement(images, before, after)
+    monkeypatch.setattr("latte_selftaught.agreement.MOST_IMAGES", 120)
+    part = removed_disagreement(images, before, after)
+    assert part == removed_disagreement(images, before, after) != whole
+    assert part == pytest.approx(whole, abs=0.3)
 
 
 def test_kappa_is_one_for_equal_and_zero_for_unrelated_labels() -> None:
