@@ -93,7 +93,9 @@ def ecalp(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> 
     return scores / sums
 
 
-def inmap(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> Numbers:
+def inmap(
+    images: Numbers, texts: Numbers, scale: float, answers: list[int], steps: int = 2000
+) -> Numbers:
     count, classes = len(images), len(texts)
     targets = zero_shot(images, texts, scale)
     for _ in range(20):
@@ -104,7 +106,7 @@ def inmap(images: Numbers, texts: Numbers, scale: float, answers: list[int]) -> 
             row[:] = [float(label == numpy.argmax(row)) for label in range(classes)]
     rows, rate, previous = texts.copy(), 10.0, math.inf
     temperature = 4 / scale
-    for _ in range(1000):
+    for _ in range(steps):
         predicted = numpy.array([softmax(rows @ image / temperature) for image in images])
         gradient = (predicted - targets).T @ images
         norm = math.sqrt((gradient**2).sum())

@@ -80,6 +80,14 @@ def test_probabilities_are_those_of_the_formulas(name: str) -> None:
     )
 
 
+def test_inmap_takes_the_published_steps_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = problem(15)
+    monkeypatch.setattr("latte_field.inmap._STEPS", 7)
+    expected = slow_methods.inmap(*arrays(case), steps=7)
+    assert_same(fit("inmap", case).probabilities, expected)
+    assert numpy.abs(expected - slow_methods.inmap(*arrays(case))).max() > 0.01
+
+
 @pytest.mark.parametrize("name", slow_methods.TAKES_ANSWERS)
 def test_answers_enter_as_in_the_formulas(name: str) -> None:
     case = problem(21, answered=(0, 1, 2, 9, 13))
