@@ -138,7 +138,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> TaughtModel:
     given_classes = answers(answered, plan, torch.Generator().manual_seed(seed))
     fitted, is_asked = answered.taught(given_classes), given_classes >= 0
     posterior = _posterior(fitted, ~is_asked)
-    own_logits = _logits(fitted, answered.own[~is_asked])
+    own_logits = logits_of(fitted, answered.own[~is_asked])
     zero_shot = (labelled.logit_scale * answered.own[~is_asked] @ labelled.texts.T).softmax(dim=1)
     label_free = (
         matching_exponent(
@@ -149,7 +149,7 @@ def taught(labelled: LabelledSet, plan: str, draw: int) -> TaughtModel:
     return TaughtModel(
         posterior,
         labelled.train.labels[~is_asked],
-        _logits(fitted, answered.unseen),
+        logits_of(fitted, answered.unseen),
         labelled.test.labels,
         label_free,
         left_out(answered, given_classes),
@@ -167,7 +167,7 @@ def left_out(answered: AnsweredSet, given_classes: Tensor) -> LeftOutScores | No
     for fold in range(FOLDS):
         hidden = torch.tensor([row for row in rows if fold_of[str(row)] == fold])
         fitted = answered.taught(given_classes.index_fill(0, hidden, -1))
-        logits = _logits(fitted, answered.own[hidden])
+        logits = logits_of(fitted, answered.own[hidden])
         folds_left_out.append(
             LeftOutScores(given_classes[hidden], logits, _posterior(fitted, hidden))
         )
@@ -179,7 +179,8 @@ def _posterior(taught: Taught, rows: Tensor) -> Posterior:
     return Posterior(posterior.labels[rows], posterior.probabilities[rows])
 
 
-def _logits(taught: Taught, features: Tensor) -> Tensor:
+def logits_of(taught: Taught, features: Tensor) -> Tensor:
+    """Return the logits (B, C) of features (B, D) by the classifier of new images."""
     return torch.addmm(taught.bias, features, taught.rows[0].T)
 
 

@@ -1,4 +1,4 @@
-"""How well answers "none of these" tell images of no class, among own and among new images.
+"""Share of images of no class that answers "none of these" find, among own and new images.
 
 Folders have images of other sets, which show none of the names. A simulated person answers about
 random images: some show none of the names, and the others a class. New images are a set's test

@@ -29,6 +29,7 @@ from latte_questions.mixture import fit_mixture
 from latte_questions.options import MixtureOptions
 from latte_selftaught import guard
 from latte_selftaught import self_taught as method
+from latte_selftaught.agreement import LEAST_REMOVED
 from torch import Tensor
 
 from benchmarks.answer_plans import answers
@@ -60,7 +61,7 @@ CONSTANTS: Mapping[str, tuple[float, ...]] = {
 
 
 LEADS = (1.0, guard.MIN_LEAD, 1.1)
-LIMITS = (-math.inf, 0.1, 0.15, 0.2, guard.LEAST_REMOVED, 0.3, 0.35, 0.4)
+LIMITS = (-math.inf, 0.1, 0.15, 0.2, LEAST_REMOVED, 0.3, 0.35, 0.4)
 """Values of the guard's two limits."""
 
 

@@ -11,7 +11,7 @@ from latte.api import nearest_neighbours, neighbour_agreement
 LEAST_REMOVED = 0.25
 """Least removed disagreement with which labels are accepted; `benchmarks self_taught` chose it."""
 MOST_IMAGES = 2_000
-"""Of more images, as many are drawn at random."""
+"""Number of images that are drawn at random if there are more."""
 _NEIGHBOURS = 5
 
 
