@@ -150,7 +150,7 @@ def test_unsure_images_and_images_of_no_class_get_no_keyword(image: Path, read: 
     write_keyword(image, "cat")
     sidecars = Sidecars(min_confidence=0.6)
     for label, score in ((0, 0.7), (0, 0.5), (1, 0.9), (-1, 0.9)):
-        name = ("cat", "dog", "none of them")[label]
+        name = ("cat", "dog", "none of these")[label]
         row = Prediction(str(image), (ClassScore(name, score, label),))
         assert list(sidecars.write([row])) == [row]
     assert read(sidecar_of(image)) == {}
