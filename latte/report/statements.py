@@ -201,10 +201,11 @@ def _measure(run: str) -> Statement:
 
 def _changes(results: RunResults) -> list[Statement]:
     """Return the number of training images with another label; nothing if zero-shot was kept."""
-    total, verdict = sum(flow.images for flow in results.label_flows), results.record.judge.verdict
+    none, verdict = results.none_images, results.record.judge.verdict
+    total = none + sum(flow.images for flow in results.label_flows)
     if not total or (verdict is not None and not verdict.adapt):
         return []
-    changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
+    changed = none + sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
     text = (
         f"The adapted model gives {count(changed)} of {plural(total, 'training image')} "
         f"({percent(changed / total, total)}) another label than zero-shot CLIP did."

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from latte.interfaces import Interval, LabelFlow, RunResults, Verdict
 from latte.interfaces.answer_facts import AnswerFacts, LeftOutAnswers
+from latte.report.outcome import outcome_of
 from latte.report.run_screen import DOUBTFUL, run_screen
 from latte.report.screen import (
     LINES,
@@ -230,3 +231,14 @@ def test_no_colour_and_dumb_terminals_are_not_drawn(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not can_draw()
+
+
+def test_images_of_no_class_have_the_last_bar_and_count_as_changed(tmp_path: Path) -> None:
+    lines = lines_of(unlabelled(tmp_path, none_images=4))
+    (bar,) = (line for line in lines if "none of these" in line)
+    assert " 4" in bar
+    outcome = outcome_of(unlabelled(tmp_path, none_images=4), None, "run")
+    plain = outcome_of(unlabelled(tmp_path), None, "run")
+    assert outcome.headline == plain.headline.replace("classes.", "classes, 4 in none.")
+    changed = int(plain.result.split()[1].replace(",", ""))
+    assert f"{changed + 4:,} labels changed" in outcome.result

@@ -189,6 +189,8 @@ class TestChanges:
         assert "gives 9 of 19 training images (47\u202f%) another label" in text
         (text,) = self.stated(tmp_path, label_flows=flows[:1])
         assert "gives 0 of 9 training images" in text
+        (text,) = self.stated(tmp_path, label_flows=flows, none_images=2)
+        assert "gives 11 of 21 training images" in text, "none of these is another label"
 
     def test_nothing_is_stated_without_labels_or_with_those_of_zero_shot(
         self, tmp_path: Path
