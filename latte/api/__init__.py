@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from latte.backbone.hub import fetch_repository as fetch_repository
     from latte.data.images import open_image as open_image
     from latte.report.card import model_card as model_card
-    from latte.report.page.mistakes import mistakes_page as mistakes_page
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.asking import AskingOrder as AskingOrder
     from latte.toolkit.asking import asking_order as asking_order
@@ -72,7 +71,6 @@ _AT_FIRST_USE = {
     "fetch_repository": "latte.backbone.hub",
     "is_useful_encoder": "latte.toolkit.encoder_agreement",
     "joined_features": "latte.toolkit.encoder_agreement",
-    "mistakes_page": "latte.report.page.mistakes",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
     "nearest_rows": "latte.toolkit.neighbours",

@@ -11,7 +11,6 @@ from latte.api import (
     Options,
     Reporter,
     RunResults,
-    mistakes_page,
     model_card,
     run_page,
     write_text,
@@ -28,19 +27,14 @@ class HtmlOptions(Options):
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
-    """Writes `report/index.html` with a gallery of training images, and `report/mistakes.html`."""
+    """Writes `report/index.html`, one file that shows a run and needs no other file."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the pages and return their paths."""
-        folder, size = results.folder / "report", self.options.thumbnail
-        index, mistakes = folder / "index.html", folder / "mistakes.html"
-        gallery = self.options.gallery
-        page = run_page(
-            results, gallery_images=gallery, thumbnail_size=size, mistakes=mistakes.name
-        )
-        write_text(mistakes, mistakes_page(results, thumbnail_size=size))
-        write_text(index, page)
-        return [index, mistakes]
+        """Write the page and return its path."""
+        path = results.folder / "report" / "index.html"
+        gallery, size = self.options.gallery, self.options.thumbnail
+        write_text(path, run_page(results, gallery_images=gallery, thumbnail_size=size))
+        return [path]
 
 
 class ModelCardReporter(Reporter[NoOptions]):

@@ -25,7 +25,6 @@ from latte.interfaces import (
     RunResults,
     Verdict,
 )
-from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from tests.helpers.chromium import NEEDS_BROWSER, Page, chromium
 from tests.helpers.made_up_runs import run_folder, write
@@ -150,7 +149,7 @@ def comparison(folder: Path) -> Path:
 
 
 def mistakes(folder: Path) -> Path:
-    """Write a page of mistakes and uncertain images with hostile file and class names."""
+    """Write a page with mistakes and uncertain images whose file and class names are hostile."""
     results = run_results(folder)
     images = [
         ClassifiedImage(
@@ -164,10 +163,17 @@ def mistakes(folder: Path) -> Path:
     ]
     unknown = tuple(replace(image, true_label=None) for image in images)
     unlabelled = changed(
-        results, name=HOSTILE[1], class_names=HOSTILE, mistakes=tuple(images), uncertain=unknown
+        results,
+        name=HOSTILE[1],
+        class_names=HOSTILE,
+        models=(),
+        label_flows=(),
+        pseudo_label_counts=((5, 6),) * len(HOSTILE),
+        mistakes=tuple(images),
+        uncertain=unknown,
     )
-    path = folder / "mistakes.html"
-    path.write_text(mistakes_page(unlabelled), encoding="utf-8")
+    path = folder / "index.html"
+    path.write_text(report_page(unlabelled), encoding="utf-8")
     return path
 
 

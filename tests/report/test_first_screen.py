@@ -77,7 +77,7 @@ def test_doubtful_photos_name_their_two_likeliest_classes(tmp_path: Path) -> Non
         ClassifiedImage(photo, (0,), (0.004,), 0, None),
     )
     section = document(unlabelled(tmp_path, uncertain=uncertain)).by_id("doubtful")
-    assert [item.one("p").words for item in section.all("li")] == [
+    assert [item.one("p").words for item in section.one("ul", "doubt").all("li")] == [
         "red fox 34 %, or tabby cat",
         "tabby cat below 1 %",
     ]

@@ -20,7 +20,6 @@ from latte.interfaces import (
     Interval,
     RunResults,
 )
-from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page
 from latte.report.page.sheets import copies_sentence
 from tests.helpers.describe_doubles import context
@@ -68,18 +67,14 @@ def rows(table: Element) -> list[list[str]]:
     return [cells(row) for row in table.one("tbody").all("tr")]
 
 
-def test_two_pages_are_written_below_the_run_folder(tmp_path: Path) -> None:
+def test_one_page_is_written_below_the_run_folder(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = HtmlReporter(HtmlOptions(), context(tmp_path)).report(results)
 
-    names = ["index.html", "mistakes.html"]
-    assert files == [results.folder / "report" / name for name in names]
-    assert sorted(path.name for path in results.folder.rglob("*") if path.is_file()) == names
-    index, mistakes = (file.read_text(encoding="utf-8") for file in files)
-    assert index == run_page(results, mistakes="mistakes.html")
-    assert mistakes == mistakes_page(results)
-    for page, linked_page in ((index, "mistakes.html"), (mistakes, "index.html")):
-        assert linked_page in [link.attributes["href"] for link in parse(page).all("a")]
+    page = results.folder / "report" / "index.html"
+    assert files == [page]
+    assert [path for path in results.folder.rglob("*") if path.is_file()] == [page]
+    assert page.read_text(encoding="utf-8") == run_page(results)
 
 
 def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of wrongly classified and least certain images."""
+"""The lists of wrongly classified and least certain images on the page of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import ClassifiedImage, ImageReference, RunResults
-from latte.report.page.mistakes import mistakes_page
+from latte.report.page.page import run_page
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import HOSTILE, changed, picture, run_results
 
@@ -31,7 +31,7 @@ def facts(card: Element) -> dict[str, str]:
 
 
 def test_cards_name_the_true_predicted_and_zero_shot_class(tmp_path: Path) -> None:
-    page = parse(mistakes_page(results(tmp_path)))
+    page = parse(run_page(results(tmp_path)))
 
     (wrong,) = page.by_id("mistakes").all("li", "card")
     assert facts(wrong) == {
@@ -50,15 +50,18 @@ def test_cards_name_the_true_predicted_and_zero_shot_class(tmp_path: Path) -> No
 
 
 def test_a_command_opens_the_review_on_the_most_doubtful_class(tmp_path: Path) -> None:
-    uncertain = parse(mistakes_page(results(tmp_path))).by_id("uncertain")
-    name = results(tmp_path).folder.name
-    assert uncertain.one("code").words == f"latte review {name} --class 'barn owl'"
+    doubtful = parse(run_page(results(tmp_path))).by_id("doubtful")
+    run = "/".join(results(tmp_path).folder.parts[-2:])
+    assert doubtful.one("code").words == f"latte review {run} --class 'barn owl'"
 
 
-def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
+def test_number_of_images_is_bounded_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.report.page.mistakes.MOST_CARDS", 2)
     run = results(tmp_path)
     many = replace(run, mistakes=run.mistakes * 5, uncertain=run.uncertain * 5)
-    page = parse(mistakes_page(many, images=2))
+    page = parse(run_page(many))
 
     for section in ("mistakes", "uncertain"):
         assert len(list(page.by_id(section).all("li", "card"))) == 2
@@ -67,26 +70,18 @@ def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
     assert "The 2 of 12,345 training images" in page.by_id("uncertain").words
 
 
-def test_without_labels_and_without_mistakes(tmp_path: Path) -> None:
-    unknown = parse(mistakes_page(results(tmp_path, models=(), mistakes=())))
-    assert [section.attributes["id"] for section in unknown.all("section")] == ["uncertain"]
-    assert unknown.one("h1").words == "Doubtful images of animals"
-    perfect = parse(mistakes_page(results(tmp_path, mistakes=())))
-    assert "Every evaluation image is classified correctly" in perfect.by_id("mistakes").words
+def test_lists_are_folded_and_empty_ones_left_out(tmp_path: Path) -> None:
+    page = parse(run_page(results(tmp_path)))
+    folds = list(page.by_id("doubtful").all("details", "fold"))
+    assert [fold.one("section").attributes["id"] for fold in folds] == ["mistakes", "uncertain"]
+    assert not any("open" in fold.attributes for fold in folds)
 
-
-def test_page_loads_nothing_and_runs_no_script(tmp_path: Path) -> None:
-    page = parse(mistakes_page(results(tmp_path)))
-
-    assert not list(page.all("script"))
-    policy = next(
-        meta.attributes["content"] for meta in page.all("meta") if len(meta.attributes) == 2
-    )
-    assert policy.startswith("default-src 'none'")
-    assert "script-src" not in policy
-    assert all(image.attributes["src"].startswith("data:image/jpeg") for image in page.all("img"))
-    links = [link.attributes["href"] for link in page.all("a")]
-    assert {link for link in links if not link.startswith("#")} == {"index.html"}
+    unlabelled = parse(run_page(results(tmp_path, models=(), mistakes=()))).by_id("doubtful")
+    assert [section.attributes["id"] for section in unlabelled.all("section")] == ["uncertain"]
+    certain = parse(run_page(results(tmp_path, uncertain=()))).by_id("doubtful")
+    assert [section.attributes["id"] for section in certain.all("section")] == ["mistakes"]
+    ids = parse(run_page(results(tmp_path, mistakes=(), uncertain=()))).all("section")
+    assert "doubtful" not in [section.attributes["id"] for section in ids]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -103,11 +98,11 @@ def test_hostile_file_and_class_names_stay_text(text: str, tmp_path: Path) -> No
         mistakes=(wrong,),
         uncertain=(unsure,),
     )
-    html = mistakes_page(hostile)
+    html = run_page(hostile)
     page = parse(html)
 
     assert [element.tag for element in page.all()] == [
-        element.tag for element in parse(mistakes_page(calm)).all()
+        element.tag for element in parse(run_page(calm)).all()
     ]
     assert html.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", html)

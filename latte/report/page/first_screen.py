@@ -111,7 +111,7 @@ def _card(
         _change(results, row),
         _right(row),
         tuple(
-            thumbnail(example.image, _SMALL if rank else _LARGE, square=True, quality=72)
+            thumbnail(example.image, _SMALL if rank else _LARGE, square=True)
             for rank, example in enumerate(shown)
         ),
         row.is_doubtful,
@@ -151,7 +151,7 @@ def _strip(
         if not shown:
             continue
         image = shown[min(1, len(shown) - 1)].image
-        picture = thumbnail(image, _STRIP, square=True, quality=72)
+        picture = thumbnail(image, _STRIP, square=True)
         hue = hue_of[row.label]
         strip.append({"row": row, "name": one_line(row.name), "hue": hue, "picture": picture})
     return strip
@@ -164,7 +164,7 @@ def _doubtful(
     share = photo.confidences[0]
     confidence = percent(share, _DIGITS_OF) if share >= 0.01 else f"below {percent(0.01, 100)}"
     second = f"{confidence}, or {names[1]}" if len(names) > 1 else confidence
-    picture = thumbnail(photo.image, _STRIP, square=True, quality=72)
+    picture = thumbnail(photo.image, _STRIP, square=True)
     return DoubtfulPhoto(picture, photo.image.id, hue_of[photo.labels[0]], names[0], second)
 
 

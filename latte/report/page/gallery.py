@@ -17,7 +17,7 @@ from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.results.oracle import use_of_true_labels
 
-_JPEG_QUALITY = 85
+_JPEG_QUALITY = 72
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,10 @@ MakeThumbnail = Callable[[ImageReference, int, bool], Thumbnail | None]
 """Function of an image, a size and `square` that returns a thumbnail; see `thumbnail`."""
 
 
-def thumbnail(
-    image: ImageReference, size: int, square: bool, quality: int = _JPEG_QUALITY
-) -> Thumbnail | None:
+def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
     """Return the image, or its central square if `square`, with a longer side of `size` pixels.
 
-    `quality` is that of the JPEG. The result is None if the image cannot be read, or has changed
-    during the run.
+    The result is None if the image cannot be read, or has changed during the run.
     """
     try:
         picture = open_image(image, at_least=2 * size)
@@ -50,7 +47,7 @@ def thumbnail(
     else:
         picture = fitted(picture, size)
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)
 

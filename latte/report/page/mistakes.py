@@ -1,20 +1,18 @@
-"""Show wrongly classified and least certain images of a run as one HTML page."""
+"""Make the lists of wrongly classified and least certain images of a run, as cards."""
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
-from latte.report.accuracy import measured_models
-from latte.report.html import html_page
 from latte.report.numbers import count, percent, plural
 from latte.report.page.gallery import thumbnail
 
-_TEMPLATES = Path(__file__).parent / "templates"
+MOST_CARDS = 60
+"""Largest number of images in each of the two lists."""
+_SIZE = 160
 _DIGITS_OF = 100
 """Assumed sample size of a confidence, so that it is shown without a decimal."""
 
@@ -23,49 +21,50 @@ CardClass = tuple[str, str, str, bool]
 """A class on a card: title, name, confidence in the class (or `""`), and True if it is wrong."""
 
 
-def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int = 160) -> str:
-    """Return wrongly classified and least certain images of a run as an HTML page.
+@dataclass(frozen=True)
+class ImageList:
+    """Images on cards, under one fold.
 
-    Args:
-        results: the results of a run, which reporters receive.
-        images: largest number of images in each of the two lists.
-        thumbnail_size: length of the longer side of a thumbnail in pixels.
-
-    Example:
-        from latte.api import mistakes_page, write_text
-
-        def report(self, results):
-            path = results.folder / "report" / "mistakes.html"
-            write_text(path, mistakes_page(results, images=20))
-            return [path]
+    Attributes:
+        id: Name of the section, for links.
+        kind: What an image of the list is, for texts that name it.
+        note: What the fold shows beside its title.
     """
-    content = {
-        "name": results.record.name,
-        "title": "Mistakes" if measured_models(results.record).models else "Doubtful images",
-        "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
-        "mistakes_sentence": _mistakes_sentence(results, images),
-        "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
-        "uncertain_sentence": _uncertain_sentence(results, images),
-        "review": _review_command(results, results.uncertain[:images]),
-    }
-    return html_page(_TEMPLATES, None, content, "mistakes.html")
+
+    id: str
+    title: str
+    note: str
+    kind: str
+    sentence: str
+    cards: list[dict[str, Any]]
 
 
-def _review_command(results: RunResults, entries: Sequence[ClassifiedImage]) -> str:
-    """Return the command that looks through the images of the class that most entries have."""
-    common = Counter(entry.labels[0] for entry in entries).most_common(1)
-    names = [results.record.data.class_names[label] for label, _ in common]
-    options = [word for name in names for word in ("--class", name)]
-    return shlex.join(["latte", "review", results.folder.name, *options])
+def image_lists(results: RunResults) -> list[ImageList]:
+    """Return the wrongly classified and the least certain images; lists are never empty."""
+    wrong = ImageList(
+        "mistakes",
+        "Wrong labels",
+        "evaluation images that are classified wrongly",
+        "Evaluation image",
+        _wrong_sentence(len(results.mistakes)),
+        _cards(results, results.mistakes[:MOST_CARDS]),
+    )
+    uncertain = ImageList(
+        "uncertain",
+        "More doubtful photos",
+        "with their files and zero-shot labels",
+        "Training image",
+        _uncertain_sentence(results),
+        _cards(results, results.uncertain[:MOST_CARDS]),
+    )
+    return [shown for shown in (wrong, uncertain) if shown.cards]
 
 
-def _cards(
-    results: RunResults, entries: Sequence[ClassifiedImage], size: int
-) -> list[dict[str, Any]]:
+def _cards(results: RunResults, entries: Sequence[ClassifiedImage]) -> list[dict[str, Any]]:
     return [
         {
             "id": entry.image.id,
-            "picture": thumbnail(entry.image, size, square=False),
+            "picture": thumbnail(entry.image, _SIZE, square=False),
             "facts": _facts(entry, results.record.data.class_names),
         }
         for entry in entries
@@ -84,23 +83,17 @@ def _facts(entry: ClassifiedImage, names: Sequence[str]) -> list[CardClass]:
     return [*facts, ("Zero-shot", names[entry.zero_shot_label], "", wrong)]
 
 
-def _mistakes_sentence(results: RunResults, images: int) -> str | None:
-    """Return a sentence on the wrongly classified images; None without labelled images."""
-    if not measured_models(results.record).models:
-        return None
-    if not results.mistakes:
-        return "Every evaluation image is classified correctly."
-    number = len(results.mistakes)
+def _wrong_sentence(number: int) -> str:
     verb = "is" if number == 1 else "are"
-    shown = "" if number <= images else f" The {count(images)} most confident are shown."
+    shown = "" if number <= MOST_CARDS else f" The {count(MOST_CARDS)} most confident are shown."
     return (
         f"{plural(number, 'evaluation image')} {verb} classified wrongly, the most confident "
         f"first.{shown} predictions.csv has all of them."
     )
 
 
-def _uncertain_sentence(results: RunResults, images: int) -> str:
-    number = min(images, len(results.uncertain))
+def _uncertain_sentence(results: RunResults) -> str:
+    number = min(MOST_CARDS, len(results.uncertain))
     return (
         f"The {count(number)} of "
         f"{plural(results.record.data.training_images, 'training image')} with the "

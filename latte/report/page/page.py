@@ -21,6 +21,7 @@ from latte.report.page.curves import curves
 from latte.report.page.first_screen import doubtful_command, first_screen
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
+from latte.report.page.mistakes import image_lists
 from latte.report.page.photo_map import map_content
 from latte.report.page.sheets import copies_sentence, sheets
 from latte.report.page.skipped import skipped_files
@@ -29,20 +30,13 @@ from latte.report.statements import details, folder_name, outcome
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def run_page(
-    results: RunResults,
-    *,
-    gallery_images: int = 60,
-    thumbnail_size: int = 160,
-    mistakes: str | None = None,
-) -> str:
+def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
     """Return the report of a run as an HTML page.
 
     Args:
         results: the results of a run, which reporters receive.
         gallery_images: largest number of training images in the gallery.
         thumbnail_size: length of the longer side of a thumbnail in pixels.
-        mistakes: relative address of the page that `mistakes_page` makes, for a link.
 
     Example:
         from latte.api import run_page, write_text
@@ -92,7 +86,7 @@ def run_page(
         else None,
         "recipe": as_yaml(recipe),
         "environment": as_yaml(results.record.environment),
-        "mistakes": mistakes,
+        "image_lists": image_lists(results),
     }
     return html_page(_TEMPLATES, "filter.js", content)
 

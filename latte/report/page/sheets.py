@@ -20,7 +20,6 @@ _MOST_SERIES = 50
 _SUREST = 8
 """Number of images of a class that come before its doubtful ones."""
 _SIZE = 84
-_QUALITY = 70
 _DIGITS_OF = 100
 """Assumed sample size of a confidence, so that it is shown without a decimal."""
 
@@ -78,7 +77,7 @@ def copies_sentence(results: RunResults) -> str | None:
 def _sheet_image(example: ClassifiedImage, position: int) -> SheetImage:
     confidence = percent(example.confidences[0], _DIGITS_OF)
     return SheetImage(
-        thumbnail(example.image, _SIZE, square=True, quality=_QUALITY),
+        thumbnail(example.image, _SIZE, square=True),
         f"{example.image.id}, {confidence}",
         position >= _SUREST,
     )
