@@ -17,7 +17,7 @@ import typer
 
 from latte.cli.run import print_results
 from latte.cli.shared import ClassesOption, JsonOption, ModelOption, RunsOption, complete_run
-from latte.interfaces import LatteError, Progress
+from latte.interfaces import ImageReference, LatteError, Progress
 from latte.io.paths import relative
 from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
@@ -161,11 +161,9 @@ def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:
         echo(step)
 
 
-def _picture(opened: Review) -> Callable[[int, int], bytes]:
+def _picture(opened: Review, images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
     from latte.review.pictures import picture_of
-    from latte.run.reopen import training_images
 
-    images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
     return picture_of(opened.run.rows.training_ids, opened.run.rows.training_keys, images)
 
 
@@ -185,6 +183,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     require_page()
     import webbrowser
 
+    from latte.cli.finishing import beside
     from latte.data.sources.class_lookup import ClassLookup
     from latte.models.similar_images import likeliest_images, training_features
     from latte.review.asking import Asking, order_of_asking
@@ -199,6 +198,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.run.live import LiveMethod
+    from latte.run.reopen import training_images
 
     def order() -> Asking | None:
         return order_of_asking(opened.run, opened.images, opened.answers(), training_features)
@@ -209,7 +209,8 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     opened.stored()  # a damaged file of answers is an error before the page opens
     opened.asking = order()
     registry = load_registry()
-    pictures = Pictures(_picture(opened), len(opened.run.rows.training_keys))
+    images = training_images(opened.run.folder.path, registry, make_progress(True))
+    pictures = Pictures(_picture(opened, images), len(opened.run.rows.training_keys))
     endpoints = Endpoints(
         opened,
         pictures,
@@ -219,6 +220,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         training_features,
         likeliest_images(opened.run),
         lambda line: echo(line, err=True),
+        beside(images),
     )
     with listening(host, port) as listener, ExitStack() as files:
         hosts = addresses(host, listener.getsockname())

@@ -18,10 +18,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.results.answers import TaskName
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Order, Teach
+from latte.review.outputs import OutputName, Outputs
 from latte.review.photo_map import PhotoMap, map_bytes
 from latte.review.pictures import Pictures
 from latte.review.question_data import question_data
@@ -67,6 +69,14 @@ class _Answered(BaseModel):
     skip: int = Field(0, ge=0)
 
 
+class _Written(BaseModel):
+    """Body of a request that writes labels beside the photos."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    output: OutputName
+
+
 class Endpoints:
     """Endpoints that work in threads; only answers wait for each other."""
 
@@ -80,15 +90,17 @@ class Endpoints:
         features: Features,
         likeliest: Likeliest,
         report: Callable[[str], None],
+        outputs: Outputs,
     ) -> None:
         self._review, self._pictures = review, pictures
         self._map = PhotoMap(review.run, features)
         self._report = OncePerLine(report)
+        self._outputs = outputs
         self.learning: Learning = Learning(review, open_method, teach, order, self._announce)
         self._views = Views(review, likeliest)
         self.events: Events = Events(self.write_if_new)
         keys = review.run.rows.training_keys
-        self._state = PageState(review, self.learning, len(keys))
+        self._state = PageState(review, self.learning, outputs, len(keys))
         self._lock = threading.Lock()
         self._asked: dict[str, Question] = {}
         self._saved: dict[str, tuple[Sequence[Mark], str]] = {}
@@ -109,6 +121,7 @@ class Endpoints:
             Route("/map", self.map),
             Route("/teach", self.teach, methods=["POST"]),
             Route("/finish", self.finish, methods=["POST"]),
+            Route("/write", self.write, methods=["POST"]),
         ]
 
     def close(self) -> None:
@@ -176,6 +189,10 @@ class Endpoints:
     async def finish(self, request: Request) -> Response:
         """Write the run that all answers teach, and return its results."""
         return await self._posted(request, lambda body: self._finish(), is_locked=False)
+
+    async def write(self, request: Request) -> Response:
+        """Write the newest labels to a place beside the photos, and return the place."""
+        return await self._posted(request, self._write, is_locked=False)
 
     def _replied(self, reply: Callable[[], Mapping[str, Any]]) -> Response:
         try:
@@ -331,6 +348,12 @@ class Endpoints:
         state = self._page_state()
         self.events.send("finished", {"state": state})
         return {"state": state, "results": self._state.finished()}
+
+    def _write(self, body: bytes) -> Mapping[str, Any]:
+        output = _Written.model_validate_json(body).output
+        learning = self.learning
+        run = learning.write().folder if learning.has_unwritten else self._state.newest_run
+        return {"path": relative(self._outputs.write(run, output)), "state": self._page_state()}
 
     def _changed(self, revision: int) -> Mapping[str, Any]:
         change = self.learning.change

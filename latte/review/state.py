@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from latte.evaluate.confidence_sequence import confidence_sequence
@@ -15,6 +16,7 @@ from latte.results.measured_labels import LEAST_RANDOM, MeasuredLabels, measured
 from latte.results.run_answers import Stored
 from latte.review.guarded import error_data
 from latte.review.live import Learning
+from latte.review.outputs import Outputs
 from latte.review.photo_map import DOUBTFUL
 from latte.review.session import Review
 
@@ -38,7 +40,12 @@ class PageEstimate:
 
     def data(self) -> dict[str, Any]:
         """Return the estimate as JSON data."""
-        data = {"source": self.source, "answers": self.answers, "needed": self.needed}
+        data = {
+            "source": self.source,
+            "answers": self.answers,
+            "needed": self.needed,
+            "isNear": self.answers >= LEAST_LEFT_OUT,
+        }
         return data | ({} if self.accuracy is None else percentages(self.accuracy))
 
 
@@ -88,8 +95,9 @@ def _measured(score: MeasuredLabels) -> Mapping[str, int]:
 class PageState:
     """The state of the page as JSON data, and the history of its estimate."""
 
-    def __init__(self, review: Review, learning: Learning, photos: int) -> None:
+    def __init__(self, review: Review, learning: Learning, outputs: Outputs, photos: int) -> None:
         self._review, self._learning, self._photos = review, learning, photos
+        self._outputs = outputs
         self._history: list[dict[str, float]] = []
         self._earlier = len(review.stored().answers)
 
@@ -129,6 +137,7 @@ class PageState:
             else {"count": change.count, "revision": change.revision},
             "canUndo": can_undo,
             "commands": self.commands(),
+            "outputs": {name: relative(path) for name, path in self._outputs.paths().items()},
         }
 
     def finished(self) -> Mapping[str, Any] | None:
@@ -136,15 +145,23 @@ class PageState:
         written = self._learning.written
         if written is None:
             return None
-        return {"lines": written.lines, "commands": self.commands()}
+        folder = relative(written.folder)
+        return {"folder": folder, "lines": written.lines, "commands": self.commands()}
+
+    @property
+    def newest_run(self) -> Path:
+        """Folder of the run that all answers taught, or else of the reviewed run."""
+        written = self._learning.written
+        return written.folder if written else self._review.run.folder.path
 
     def commands(self) -> Mapping[str, str]:
         """Return the commands of the newest run: sort into folders, export, predict, report."""
-        written = self._learning.written
-        folder = relative(written.folder if written else self._review.run.folder.path)
+        folder = relative(self.newest_run)
         run = shlex.quote(folder)
+        photos = self._outputs.photos
+        images = "IMAGES" if photos is None else shlex.quote(relative(photos))
         return {
-            "sort": f"latte predict {run} IMAGES --sort-into sorted",
+            "sort": f"latte predict {run} {images} --sort-into sorted",
             "export": f"latte export {run} --format csv",
             "predict": f"latte predict {run} NEW_IMAGES",
             "report": shlex.quote(f"{folder}/report/index.html"),

@@ -97,6 +97,7 @@ class FakeReview:
     picture: Callable[[int, int, int], bytes] = stone
     saved: list[dict[str, Any]] = field(default_factory=list)
     finished: dict[str, Any] | None = None
+    written: list[str] = field(default_factory=list)
     revision: int = 0
     asked: int = 0
     before: list[tuple[int, int, int]] = field(default_factory=list)
@@ -153,7 +154,7 @@ class FakeReview:
             "zeroShotKnowsNames": False,
             "estimate": {"source": "left-out", **history[-1], "needed": 0}
             if known and self.is_estimated
-            else {"source": "unknown", "answers": 0, "needed": 6},
+            else {"source": "unknown", "answers": 0, "needed": 6, "isNear": False},
             "zeroShot": 5 if known else None,
             "history": history if known else [],
             "tenMore": {"points": TEN_MORE[step], "atLeast": step == 1} if known else None,
@@ -174,6 +175,7 @@ class FakeReview:
                 "predict": "latte predict adapted/mineralien-6f9a new-photos --output labels.csv",
                 "report": "adapted/mineralien-6f9a/report/index.html",
             },
+            "outputs": {"sorted": "photos-sorted", "labels": "photos-labels.csv"},
             "doubtful": sum(map(self.doubtful, self.all())),
         }
 
@@ -292,10 +294,17 @@ class FakeReview:
         return JSONResponse({"state": self.state()})
 
     async def finish(self, request: Request) -> Response:
-        lines = ["All labels were written to adapted/mineralien-6f9a."]
-        self.finished = {"lines": lines, "commands": []}
-        results = {"lines": lines, "commands": self.state()["commands"]}
+        self.finished = {"folder": "adapted/mineralien-6f9a", "lines": [], "commands": []}
+        results = {**self.finished, "commands": self.state()["commands"]}
         return JSONResponse({"state": self.state(), "results": results})
+
+    async def write(self, request: Request) -> Response:
+        output = (await request.json())["output"]
+        if output in self.written:
+            error = {"what": "something is here already", "where": f"photos-{output}"}
+            return JSONResponse({"error": {**error, "hint": "remove or rename it"}}, 409)
+        self.written.append(output)
+        return JSONResponse({"path": self.state()["outputs"][output], "state": self.state()})
 
     async def changed(self, request: Request) -> Response:
         flows: dict[tuple[int, int], list[int]] = {}
@@ -359,7 +368,7 @@ class FakeReview:
 
     def app(self) -> Starlette:
         """Return the web application, at the path `/token/`."""
-        posts = ("answer", "withdraw", "leave", "teach", "finish")
+        posts = ("answer", "withdraw", "leave", "teach", "finish", "write")
         gets = {
             "state": self.get_state,
             "question": self.get_question,

@@ -146,7 +146,7 @@ def test_finish_writes_the_run_and_shows_the_next_commands(page: Page) -> None:
         open_page(page, url, ["x"])
         assert text(page, "headline") == "Done. About 74 % of the labels are right."
         assert "a good place to stop" in text(page, "trust")
-        assert text(page, "written") == "All labels were written to adapted/mineralien-6f9a."
+        assert text(page, "written") == "All labels are saved in adapted/mineralien-6f9a."
         assert "latte predict adapted/mineralien-6f9a photos --sort-into sorted" in text(
             page, "ways"
         )
@@ -154,6 +154,29 @@ def test_finish_writes_the_run_and_shows_the_next_commands(page: Page) -> None:
         press(page, ["n"])
         assert page.evaluate("document.body.dataset.view") == "groups"
         assert is_shown(page, "estimate")
+
+
+BUTTON = "document.querySelector('[data-output=sorted]')"
+
+
+def test_finish_names_a_place_writes_there_and_refuses_what_is_there(page: Page) -> None:
+    review = FakeReview(step=7)
+    with serving(review) as url:
+        open_page(page, url, ["x"])
+        assert page.evaluate(f"{BUTTON}.innerText") == "Write to photos-sorted"
+        assert review.written == []
+        page.evaluate(f"{BUTTON}.click()")
+        settle(page)
+        assert review.written == ["sorted"]
+        assert page.evaluate(f"{BUTTON}.innerText") == "Written to photos-sorted"
+        assert page.evaluate(f"{BUTTON}.disabled")
+        open_page(page, url, ["x"])  # this page has not written it
+        page.evaluate(f"{BUTTON}.click()")
+        settle(page)
+        assert text(page, "error") == (
+            "photos-sorted: something is here already; remove or rename it"
+        )
+        assert not page.evaluate(f"{BUTTON}.disabled")
 
 
 # Faults

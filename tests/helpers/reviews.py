@@ -32,6 +32,7 @@ from latte.results.run import Run
 from latte.results.stages import STAGES
 from latte.review.asking import order_of_asking
 from latte.review.live import LiveMethod
+from latte.review.outputs import OutputName, Outputs
 from latte.review.pictures import Pictures
 from latte.review.session import Mark, Review
 from tests.helpers.records import RECORD, record
@@ -183,11 +184,12 @@ def served(
     report: Callable[[str], None] = lambda line: None,
     teach: Callable[[Progress], tuple[Path, Sequence[str]]] | None = None,
     method: Callable[[], LiveMethod] | None = None,
+    outputs: Outputs | None = None,
 ) -> Iterator[str]:
     """Serve a review in a thread; the block gets the page's address.
 
     `teach` teaches a model; it returns its run folder and sentences on it. `method` opens the
-    method that learns while a person answers.
+    method that learns while a person answers. `outputs` writes beside the photos.
     """
     from latte.review.endpoints import Endpoints
     from latte.review.server import make_app
@@ -195,6 +197,9 @@ def served(
 
     def no_model(progress: Progress) -> tuple[Path, Sequence[str]]:
         raise LatteError("this test teaches no model")
+
+    def no_output(run: Path, name: OutputName, path: Path) -> None:
+        raise AssertionError("there is no folder of photos")
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -208,6 +213,7 @@ def served(
         training_features,
         lambda label, count: range(count),
         report,
+        outputs or Outputs(None, no_output),
     )
     app = make_app(endpoints, pictures, TOKEN, frozenset({host}))
     server = server_of(app, endpoints.events.close)

@@ -7,6 +7,7 @@ import { accept, asked, guarded, onState, state } from "./server.js";
 
 const SHOWN = 7; // classes with a pile of photos
 const ways = [...document.querySelectorAll("[data-way]")];
+const writers = [...document.querySelectorAll("[data-output]")];
 let photos = []; // label of each photo
 
 /** Show the view, and write the run if answers have come since the last one. */
@@ -42,8 +43,19 @@ function show() {
   const labels = bySize().filter((label) => state.counts[label]);
   const rest = labels.length > SHOWN ? [made("li", { className: "rest" }, `and ${counted(labels.length - SHOWN, "more class").replace("classs", "classes")}`)] : [];
   find("piles").replaceChildren(...labels.slice(0, SHOWN).map(pile), ...rest);
-  find("written").replaceChildren(...(state.finished?.lines ?? []).map((line) => made("p", {}, line)));
+  const folder = state.finished && made("p", {}, "All labels are saved in ", made("code", {}, state.finished.folder), ".");
+  find("written").replaceChildren(...(folder ? [folder] : []));
   for (const way of ways) way.querySelector("code").textContent = state.commands[way.dataset.way];
+  writers.forEach(name);
+}
+
+/** Name the place of a button before it writes there, and after. */
+function name(button) {
+  const place = state.outputs[button.dataset.output];
+  const isWritten = button.dataset.written === `${place} ${state.revision}`;
+  button.hidden = !place;
+  button.disabled = isWritten;
+  button.textContent = `${isWritten ? "Written to" : "Write to"} ${place}`;
 }
 
 function pile(label) {
@@ -52,10 +64,19 @@ function pile(label) {
 }
 
 for (const way of ways) {
-  way.querySelector("button").onclick = async ({ target }) => {
+  way.querySelector(".command button").onclick = async ({ target }) => {
     await navigator.clipboard.writeText(way.querySelector("code").textContent);
     target.textContent = "Copied";
   };
+}
+
+for (const button of writers) {
+  button.onclick = () => guarded(async () => {
+    button.disabled = true;
+    const reply = await asked("write", { output: button.dataset.output }).finally(() => name(button));
+    button.dataset.written = `${reply.path} ${reply.state.revision}`;
+    accept(reply.state);
+  });
 }
 
 onState(() => { if (document.body.dataset.view === "finish") show(); });

@@ -33,11 +33,9 @@ function known({ estimate, zeroShot }) {
   return [curve(state, 208, 52), number, made("span", { className: "aside" }, aside)];
 }
 
-const ENOUGH = 6; // usable answers from which there is an estimate
-
-const needed = ({ answers, needed: number }) => (answers < ENOUGH
-  ? `${counted(number, "random photo")} in Measure give${number === 1 ? "s" : ""} a first estimate`
-  : "It is estimated while you pause");
+const needed = ({ isNear, needed: number }) => (isNear
+  ? "It is estimated while you pause"
+  : `${counted(number, "random photo")} in Measure give${number === 1 ? "s" : ""} a first estimate`);
 
 function unknown({ estimate }) {
   return [made("span", { className: "unknown" }, made("b", {}, "Accuracy not known yet"), made("br"), needed(estimate))];
