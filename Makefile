@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What recipes/demo.yaml needs beside the core.
 DEMO := plugins/latte-tiny
 
-.PHONY: demo test thorough lint check slow pages browser dist release release-check versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages pictures browser dist release release-check versions faults docs plugins processes install format clean
 
 demo: .venv/demo
 	$(BIN)/latte run recipes/demo.yaml
@@ -44,6 +44,9 @@ slow: install
 
 pages: install
 	$(PYTEST) --dist loadgroup -m slow tests/docs
+
+pictures: install
+	$(BIN)/python -m scripts.pictures
 
 browser: install
 	$(PYTEST) -m slow tests/browser

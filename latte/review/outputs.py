@@ -22,7 +22,7 @@ class Outputs:
     """What a person can write at the end; a folder of photos is never changed.
 
     Attributes:
-        photos: The folder of the photos, as an absolute path; None if they are not files below one folder.
+        photos: Absolute path of the folder of the photos; None if they are not below one folder.
     """
 
     photos: Path | None
