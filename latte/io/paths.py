@@ -293,6 +293,13 @@ def _holds(test: Callable[[Path], bool], path: Path) -> bool:
 LONGEST_NAME = 200
 """Largest length of a name in bytes; file systems accept 255."""
 _FORBIDDEN = frozenset('<>:"/\\|?*')
+_SPELLED_OUT = str.maketrans(
+    {
+        **{"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"},
+        **{"æ": "ae", "œ": "oe", "ø": "oe", "å": "aa", "Æ": "Ae", "Œ": "Oe", "Ø": "Oe", "Å": "Aa"},
+    }
+)
+"""Letters that have a usual spelling in ASCII; of others, only the accent is dropped."""
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
@@ -312,6 +319,24 @@ def safe_name(text: str) -> str:
     name = shortened(name.strip(" "), LONGEST_NAME).rstrip(". ")
     device = name.partition(".")[0].rstrip().lower() in _DEVICES
     return f"_{name}" if device or not name or name.startswith(".") else name
+
+
+def ascii_name(text: str) -> str:
+    """Turn `text` into a name of ASCII letters, digits and `._-`, which any shell takes as it is.
+
+    It is empty if nothing of `text` can be written so.
+
+    Example:
+        >>> ascii_name("Größe à 2 €")
+        'Groesse-a-2'
+    """
+    spelled = unicodedata.normalize("NFC", text).translate(_SPELLED_OUT)
+    letters = (
+        character
+        for character in unicodedata.normalize("NFKD", spelled)
+        if not unicodedata.combining(character)
+    )
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "".join(letters)).strip("-.")
 
 
 def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:

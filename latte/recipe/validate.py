@@ -5,7 +5,6 @@ Comes in: the merged documents of a recipe and its controls. Goes out: their key
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from latte.interfaces import LatteError
 from latte.interfaces.settings import EvaluateSettings, TrainSettings
+from latte.io.paths import ascii_name
 from latte.recipe.errors import Check, Mistakes
 from latte.recipe.fields import model_of, models_in
 from latte.recipe.merge import Merged
@@ -50,7 +50,7 @@ def validated(
 
 def _default_name(path: Path) -> str:
     """Return the name of a run of the recipe `path`; it is part of the name of the run's folder."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
+    return ascii_name(path.stem) or "recipe"
 
 
 def _homes(check: Check) -> Mapping[str, Sequence[str]]:

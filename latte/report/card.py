@@ -65,7 +65,7 @@ def model_card(results: RunResults) -> str:
     used = results.record.used_model
     sections = (
         _header(results),
-        f"# {escaped(results.record.name)}",
+        f"# {escaped(facts.run_title(results.record))}",
         *(_statement(stated) for stated in details(results)),
         "## Model",
         _summary(results),

@@ -7,8 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import HeldBack, RunResults, Verdict
+from latte.interfaces import HeldBack, RunRecord, RunResults, Verdict
 from latte.interfaces.record import EncoderFacts
+from latte.io.paths import ascii_name
 from latte.io.redaction import one_line
 from latte.registry.spec import DEFAULT_BACKBONE, USE
 from latte.report.numbers import count, duration, mebibytes, plural, size
@@ -146,6 +147,15 @@ def _signals(verdict: Verdict | None) -> list[Fact]:
     return [("Signals of the guard", ", ".join(signals))]
 
 
+def run_title(record: RunRecord) -> str:
+    """Return a run's name for people: that of its recipe's file, as in `Größe`, if it is the same.
+
+    A run folder has the name in ASCII, as in `Groesse`.
+    """
+    file_name = Path(record.source.recipe).stem
+    return file_name if ascii_name(file_name) == record.name else record.name
+
+
 def page_title(results: RunResults) -> str:
     """Return a run's name with its model and data, as in `birds: ViT-B-32 on folder photos`."""
     dataset, backbone = (
@@ -155,7 +165,8 @@ def page_title(results: RunResults) -> str:
     data = component if root in ("", component) else f"{component} {root}"
     model = str(backbone.get("model") or backbone.get(USE) or "")
     about = " on ".join(text for text in (model, data) if text)
-    return f"{results.record.name}: {about}" if about else results.record.name
+    title = run_title(results.record)
+    return f"{title}: {about}" if about else title
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latte.io.paths import LONGEST_NAME, distinct_names, safe_name
+from latte.io.paths import LONGEST_NAME, ascii_name, distinct_names, safe_name
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,21 @@ def test_names_that_differ_only_in_case_or_forbidden_characters_stay_apart() -> 
     names = distinct_names(texts, reserved=["unknown"])
     assert names == ["a_b", "a_b-2", "A_B-3", "unknown-2", "Ü", "ü-2", "a_b-2-2"]
     assert distinct_names(texts, reserved=["unknown"]) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Größe", "Groesse"),
+        ("Gro\u0308\u00dfe", "Groesse"),
+        ("Ærøskøbing", "Aeroeskoebing"),
+        ("café à Łódź", "cafe-a-odz"),
+        ("my run", "my-run"),
+        ("a.b_c-d", "a.b_c-d"),
+        ("../x", "x"),
+        ("石", ""),
+        ("a\ud800b", "a-b"),
+    ],
+)
+def test_ascii_names_keep_the_word_readable(text: str, name: str) -> None:
+    assert ascii_name(text) == name

@@ -50,7 +50,13 @@ def test_the_environment_of_the_process_is_the_default(
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("my run.yaml", "my-run"), ("a.b.yaml", "a.b"), ("é.yaml", "recipe")]
+    ("file", "name"),
+    [
+        ("my run.yaml", "my-run"),
+        ("a.b.yaml", "a.b"),
+        ("Größe.yaml", "Groesse"),
+        ("石.yaml", "recipe"),
+    ],
 )
 def test_the_default_name_is_that_of_the_file(
     tmp_path: Path, registry: Registry, file: str, name: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from latte.interfaces import Verdict
-from latte.report.facts import method_facts, run_facts
+from latte.report.facts import method_facts, page_title, run_facts, run_title
 from tests.helpers.report_examples import changed, run_results
 
 LEARNER = {
@@ -61,3 +62,21 @@ def test_signals_of_the_guard_are_facts_of_the_run(tmp_path: Path) -> None:
     verdict = Verdict(0.5, "halves agree", {"stability": 0.8612, "lead": 1.0})
     facts = run_facts(changed(results, verdict=verdict))
     assert dict(facts)["Signals of the guard"] == "stability 0.861, lead 1"
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "title"),
+    [
+        ("Größe.yaml", "Groesse", "Größe"),
+        ("my run.yaml", "my-run", "my run"),
+        ("adapt.yaml", "birds", "birds"),
+    ],
+)
+def test_titles_have_the_letters_that_names_of_folders_lack(
+    tmp_path: Path, file: str, name: str, title: str
+) -> None:
+    results = changed(run_results(tmp_path), name=name)
+    source = results.record.source.model_copy(update={"recipe": f"/recipes/{file}"})
+    results = replace(results, record=results.record.model_copy(update={"source": source}))
+    assert run_title(results.record) == title
+    assert page_title(results).startswith(f"{title}: ")

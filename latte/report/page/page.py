@@ -57,6 +57,7 @@ def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: i
     content = {
         "results": results,
         "title": facts.page_title(results),
+        "name": facts.run_title(results.record),
         "statements": details(results, run),
         "first": first,
         "photos": photos(results),
