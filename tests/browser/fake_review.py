@@ -97,6 +97,7 @@ class FakeReview:
     picture: Callable[[int, int, int], bytes] = stone
     saved: list[dict[str, Any]] = field(default_factory=list)
     finished: dict[str, Any] | None = None
+    earlier: int = 0
     written: list[str] = field(default_factory=list)
     revision: int = 0
     asked: int = 0
@@ -175,6 +176,7 @@ class FakeReview:
                 "predict": "latte predict adapted/mineralien-6f9a new-photos --output labels.csv",
                 "report": "adapted/mineralien-6f9a/report/index.html",
             },
+            "earlier": self.earlier,
             "outputs": {"sorted": "photos-sorted", "labels": "photos-labels.csv"},
             "doubtful": sum(map(self.doubtful, self.all())),
         }

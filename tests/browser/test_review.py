@@ -179,6 +179,14 @@ def test_finish_names_a_place_writes_there_and_refuses_what_is_there(page: Page)
         assert not page.evaluate(f"{BUTTON}.disabled")
 
 
+def test_answers_that_were_there_before_are_counted_once_at_the_start(page: Page) -> None:
+    with serving(FakeReview(earlier=43)) as url:
+        open_page(page, url)
+        assert text(page, "line").startswith("43 earlier answers used.")
+        press(page, ["3"])
+        assert "earlier" not in text(page, "line")
+
+
 # Faults
 
 

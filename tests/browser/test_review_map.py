@@ -122,3 +122,36 @@ def test_learning_colours_the_dots_and_moves_none(page: Page) -> None:
         page.wait_for("document.getElementById('estimate').innerText.startsWith('68')")
         page.wait_for(f"{pixels} !== {before!r}")
         assert review.place == places
+
+
+COUNTED = """
+(() => {
+  window.drawn = 0;
+  const { putImageData, drawImage } = CanvasRenderingContext2D.prototype;
+  for (const draw of [putImageData, drawImage]) {
+    CanvasRenderingContext2D.prototype[draw.name] = function (...all) {
+      window.drawn += 1;
+      return draw.apply(this, all);
+    };
+  }
+})()
+"""
+
+
+def test_ten_thousand_dots_are_one_picture_which_a_lasso_does_not_draw_again(page: Page) -> None:
+    with serving(FakeReview(photos=10_000)) as url:
+        open_page(page, url, ["v"])
+        page.evaluate(COUNTED)
+        places = circle((400, 400), 60)
+        middle, shift = [(400.0, 400.0)], 8
+        page.drag([*middle, *places], modifiers=shift)
+        page.wait_for("window.drawn > 0")
+        assert page.evaluate("window.drawn") <= len(places) + 3, "one picture per frame"
+        page.evaluate("window.drawn = 0")
+        for kind, (x, y) in zip(
+            ["mousePressed", *["mouseMoved"] * 24], middle + places, strict=True
+        ):
+            button = {"button": "left", "buttons": 1, "clickCount": 1}
+            page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+        page.evaluate("new Promise(requestAnimationFrame)")
+        assert page.evaluate("window.drawn") == 0

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from latte.interfaces import ClassifiedImage, RunResults, Verdict
+from latte.models.photo_places import principal_places
 from latte.report.class_rows import class_rows
 from latte.report.page.hues import hues
 from latte.report.page.page import run_page
-from latte.report.page.photo_map import principal_places
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import picture, run_results
 

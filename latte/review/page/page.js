@@ -1,9 +1,9 @@
 // Start of the review page: views and keys.
 
-import { find, showFor } from "./dom.js";
+import { counted, find, showFor } from "./dom.js";
 import { chosen, pressClass, typedKey } from "./classes.js";
 import * as finish from "./finish.js";
-import { explain, see } from "./head.js";
+import { explain, say, see } from "./head.js";
 import * as map from "./map.js";
 import * as questions from "./questions.js";
 import { accept, again, asked, guarded, listen, state, whenSaved } from "./server.js";
@@ -93,6 +93,7 @@ showFor("");
 guarded(async () => {
   accept(await asked("state"));
   listen();
+  if (state.earlier) say(`${counted(state.earlier, "earlier answer")} used.`);
   const only = state.classes.indexOf(decodeURIComponent(location.hash.slice(1)));
   if (only < 0) open("groups");
   else open("doubtful", only);
