@@ -30,5 +30,5 @@ def _write(images: Sequence[ImageReference], run: Path, name: OutputName, path: 
     model = open_predictor(Predictor, run, "auto", progress)
     with whole_folder(path, replace=False) as folder:
         rows = model.predict_iter([image.path for image in images])
-        for _ in Sorter(folder, model.classes).sort(with_unknown(rows, None)):
+        for _ in Sorter(folder, model.classes).write(with_unknown(rows, None)):
             pass  # each image is copied before its row is given

@@ -25,6 +25,7 @@ from latte.report.page.mistakes import image_lists
 from latte.report.page.photo_map import map_content
 from latte.report.page.sheets import copies_sentence, sheets
 from latte.report.page.skipped import skipped_files
+from latte.report.page.teaching import teaching_steps
 from latte.report.statements import details, folder_name, outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -80,6 +81,7 @@ def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: i
         "flows": flows(results),
         "prototypes": moved_prototypes(results) if is_measured else [],
         "gates": results.record.describe.held_back,
+        "teaching": teaching_steps(results),
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": facts.method_facts(recipe),
         "loading": facts.loading_code(results.folder, recipe)
