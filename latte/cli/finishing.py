@@ -1,4 +1,4 @@
-"""What the review page writes beside the photos, by the code of `latte predict` and `export`."""
+"""Write beside the photos for the review page, by the code of `latte predict` and `export`."""
 
 from __future__ import annotations
 

@@ -161,6 +161,12 @@ def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:
         echo(step)
 
 
+def _images(opened: Review) -> Sequence[ImageReference]:
+    from latte.run.reopen import training_images
+
+    return training_images(opened.run.folder.path, load_registry(), make_progress(True))
+
+
 def _picture(opened: Review, images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
     from latte.review.pictures import picture_of
 
@@ -198,7 +204,6 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.server import make_app
     from latte.review.serving import server_of
     from latte.run.live import LiveMethod
-    from latte.run.reopen import training_images
 
     def order() -> Asking | None:
         return order_of_asking(opened.run, opened.images, opened.answers(), training_features)
@@ -209,7 +214,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     opened.stored()  # a damaged file of answers is an error before the page opens
     opened.asking = order()
     registry = load_registry()
-    images = training_images(opened.run.folder.path, registry, make_progress(True))
+    images = _images(opened)
     pictures = Pictures(_picture(opened, images), len(opened.run.rows.training_keys))
     endpoints = Endpoints(
         opened,

@@ -19,7 +19,7 @@ _ENDINGS: Mapping[OutputName, str] = {"sorted": "-sorted", "labels": "-labels.cs
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a person can write at the end; a folder of photos is never changed.
+    """Things that a person can write at the end; a folder of photos is never changed.
 
     Attributes:
         photos: Absolute path of the folder of the photos; None if they are not below one folder.

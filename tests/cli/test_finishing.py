@@ -1,4 +1,4 @@
-"""What the review page writes beside the photos equals what the commands write."""
+"""Files that the review page writes beside the photos equal those of the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What taught what, as a row of steps above the texts of a run."""
+"""The row of steps above the texts of a run: what taught what."""
 
 from __future__ import annotations
 

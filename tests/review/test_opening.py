@@ -20,7 +20,7 @@ from latte.review.opening import (
     redirecting_file,
     remove_files_of_dead_servers,
 )
-from tests.helpers.reviews import made_up_review, square
+from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
 
@@ -77,7 +77,7 @@ def test_a_browser_gets_a_private_file_and_no_token(
 
     monkeypatch.setattr(webbrowser, "open", open_)
     monkeypatch.setattr("uvicorn.Server.run", run)
-    monkeypatch.setattr("latte.cli.review._picture", lambda opened: square)
+    monkeypatch.setattr("latte.cli.review._images", lambda opened: [])
     folder = made_up_review(tmp_path / "run", NAMES).run.folder.path
     files_before = {*folder.iterdir()}
     assert run_command_line(["review", str(folder)]) == 0

@@ -1,4 +1,4 @@
-"""What *Finish* writes beside the photos: the places, the refusals, the requests."""
+"""Places beside the photos to which *Finish* writes: refusals and requests."""
 
 from __future__ import annotations
 
