@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,10 +20,11 @@ from starlette.routing import Route
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.results.answers import TaskName
+from latte.review.bodies import Answered, PhotoMark, WantedOutput
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Order, Teach
-from latte.review.outputs import OutputName, Outputs
+from latte.review.outputs import Outputs
 from latte.review.photo_map import PhotoMap, map_bytes
 from latte.review.pictures import Pictures
 from latte.review.question_data import question_data
@@ -44,37 +45,6 @@ _MARK_BYTES = 100
 """Largest number of bytes of a photo in a request: a person may name all photos together."""
 _NOTHING: Mapping[str, Any] = {"question": None, "left": 0, "ahead": []}
 _GROUPS = Place("groups")
-
-
-class _PhotoMark(BaseModel):
-    """A person's answer about the photo with this index."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    photo: int
-    kind: Literal["class", "none", "unsure"]
-    class_: int | None = Field(None, alias="class")
-
-
-class _Answered(BaseModel):
-    """Body of a request that saves the answers to one question."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    question: str = ""
-    view: View
-    marks: list[_PhotoMark]
-    seen: list[int]
-    label: int | None = None
-    skip: int = Field(0, ge=0)
-
-
-class _Written(BaseModel):
-    """Body of a request that writes labels beside the photos."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    output: OutputName
 
 
 class Endpoints:
@@ -273,7 +243,7 @@ class Endpoints:
         return LatteError("the images have changed since this run", hint=hint)
 
     def _save(self, body: bytes) -> Mapping[str, Any]:
-        answered = _Answered.model_validate_json(body)
+        answered = Answered.model_validate_json(body)
         question = self._asked.get(answered.question)
         marks = [self._mark(mark) for mark in answered.marks]
         is_skipped = not marks and not answered.seen
@@ -286,7 +256,7 @@ class Endpoints:
         self.events.send("state", {"state": state})
         return {"time": time, "next": following, "state": state}
 
-    def _once(self, answered: _Answered, question: Question | None, marks: Sequence[Mark]) -> str:
+    def _once(self, answered: Answered, question: Question | None, marks: Sequence[Mark]) -> str:
         """Save the answers, unless the same ones to the same question are saved; return the time.
 
         A page that lost the reply sends its answers again.
@@ -310,7 +280,7 @@ class Endpoints:
         self.learning.answers_changed()
         return time
 
-    def _mark(self, mark: _PhotoMark) -> Mark:
+    def _mark(self, mark: PhotoMark) -> Mark:
         keys, names = self._review.run.rows.training_keys, self._review.run.class_names
         is_class = mark.kind == "class"
         if mark.photo not in range(len(keys)) or is_class != (mark.class_ is not None):
@@ -350,7 +320,7 @@ class Endpoints:
         return {"state": state, "results": self._state.finished()}
 
     def _write(self, body: bytes) -> Mapping[str, Any]:
-        output = _Written.model_validate_json(body).output
+        output = WantedOutput.model_validate_json(body).output
         learning = self.learning
         run = learning.write().folder if learning.has_unwritten else self._state.newest_run
         return {"path": relative(self._outputs.write(run, output)), "state": self._page_state()}
