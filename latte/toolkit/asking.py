@@ -4,11 +4,13 @@ An answer about an image also says something about similar images, the more so t
 It is worth most where labels are doubtful, and where no similar image has an answer yet. The next
 image is the one whose answer covers most doubt that earlier answers leave uncovered. This greedily
 maximises a weighted coverage, as in Yehuda, Dekel, Hacohen, Weinshall: Active Learning Through a
-Covering Lens (NeurIPS 2022). So the first images are the centres of the largest groups of similar
-images with doubtful labels. Images are compared by their directions from the mean of all images: an
-image near that mean is similar to images of many classes, and would come first. The constants were
-chosen on eight labelled sets, and the comparison on these and six more; both were judged on eight
-others (`python -m benchmarks answers`, docs/results.md).
+Covering Lens (NeurIPS 2022). Its nearest kin is Uncertainty Herding (Bae, Oliveira, Sutherland,
+ICLR 2025), which covers uncertainty by a Gaussian kernel whose width falls as answers grow. So the
+first images are the centres of the largest groups of similar images with doubtful labels. Images
+are compared by their directions from the mean of all images: an image near that mean is similar to
+images of many classes, and would come first. The constants of the order were chosen on eight
+labelled sets; `python -m benchmarks orders` compares it with others, and chose those of the gain
+(docs/field.md).
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ _LEAST_DOUBT, _DIFFERENCE = 0.1, 0.5
 further doubt only changes the order."""
 _ANSWERS, _LEAST_GAIN = 10, 0.01
 """The next ten answers are worth asking for if they change a hundredth of the labels, or more."""
-_OVERCONFIDENCE = 1.4
-"""Number of labels that became right per expected one, after the first thirty answers."""
+_RIGHT_AT_FIRST, _FALL, _RIGHT_AT_LAST = 1.75, 0.015, 0.75
+"""Number of labels that became right per wrong one that an answer covers: at the first answer, how
+much less with each answer, and in the end."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class AskingOrder:
     rows: Tensor
     """(Q,) int64: indices of the images, in the order of asking."""
     gains: Tensor
-    """(Q,): expected share of all labels that each answer puts right: 1.4 times the probabilities
-    of wrong labels that the answer covers, divided by the number of images."""
+    """(Q,): expected share of all labels that each answer puts right: the probabilities of wrong
+    labels that the answer covers, times 1.75 at the first answer and 0.015 less with each further
+    one, but at least 0.75, divided by the number of images."""
 
     @property
     def is_worth_asking(self) -> bool:
@@ -90,11 +94,12 @@ def asking_order(
         added = doubt * (1 - covered)
         added += (doubt[near] * (reach - covered[near]).clamp_min(0)).sum(dim=1)
         row = int(added.masked_fill(~is_open, -1).argmax())
+        righted = max(_RIGHT_AT_LAST, _RIGHT_AT_FIRST - _FALL * int((~is_open).sum()))
         rows.append(row)
         is_open[row] = False
         covered_before = float(wrong @ covered)
         _cover(covered, row, near, reach)
-        gains.append(_OVERCONFIDENCE * (float(wrong @ covered) - covered_before) / len(wrong))
+        gains.append(righted * (float(wrong @ covered) - covered_before) / len(wrong))
     device = features.device
     return AskingOrder(
         torch.tensor(rows, dtype=torch.int64, device=device), doubt.new_tensor(gains)

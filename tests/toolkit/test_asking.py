@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from latte_author.testing.fixtures import unit_rows
 from torch import Tensor
@@ -55,19 +56,37 @@ def test_gains_equal_a_slow_sum_over_all_images() -> None:
     doubt = [wrong[i] + 0.5 * float(differs[i]) for i in range(11)]
     covered = [0.0] * 11
     expected = []
-    for _ in range(4):
+    for place in range(4):
         added = [
             sum(doubt[j] * max(0.0, float(reach[i, j]) - covered[j]) for j in range(11))
             for i in range(11)
         ]
         best = max(range(11), key=lambda row: added[row])
         covered_after = [max(covered[j], float(reach[best, j])) for j in range(11)]
-        gain = 1.4 * sum(wrong[j] * (covered_after[j] - covered[j]) for j in range(11)) / 11
+        gain = (
+            (1.75 - 0.015 * place)
+            * sum(wrong[j] * (covered_after[j] - covered[j]) for j in range(11))
+            / 11
+        )
         expected.append((best, gain))
         covered = covered_after
     order = asking_order(features, confidence, differs, none(11), 4)
     assert order.rows.tolist() == [row for row, _ in expected]
     assert torch.allclose(order.gains, torch.tensor([gain for _, gain in expected]), atol=1e-5)
+
+
+def test_an_answer_puts_fewer_labels_right_than_the_answers_before_it() -> None:
+    # Images whose groups are alike: only the number of earlier answers differs.
+    features, confidence = torch.eye(200), torch.full((200,), 0.5)
+
+    def gain_after(number: int) -> float:
+        answered = torch.arange(200) < number
+        return float(asking_order(features, confidence, none(200), answered, 1).gains)
+
+    gains = [gain_after(number) for number in (0, 20, 60, 100, 150)]
+    assert [gain / gains[0] for gain in gains] == pytest.approx(
+        [1, 1.45 / 1.75, 0.85 / 1.75, 0.75 / 1.75, 0.75 / 1.75], rel=1e-3
+    )
 
 
 def test_an_image_between_all_groups_does_not_come_first() -> None:
