@@ -12,11 +12,11 @@ from functools import cached_property
 
 import torch
 from latte_benchmarks.folder_cells import LabelledSet
-from latte_selftaught.self_taught import Taught, self_taught
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from latte.api import Posterior, nearest_neighbours, symmetric_graph
+from latte.toolkit.self_taught import Taught, self_taught
 
 _SURE, _ANSWER = 0.9, 200.0
 _NEAR_TEXTS, _NEAR_TEXTS_WITH_SURE_LABELS = 0.0005, 0.02

@@ -23,7 +23,6 @@ from zlib import crc32
 
 import torch
 from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
-from latte_selftaught.self_taught import Taught
 from torch import Tensor
 
 from benchmarks.answer_plans import PLANS, answers
@@ -41,6 +40,7 @@ from latte.evaluate.left_out import answered_exponent, answered_scale
 from latte.models.left_out import LeftOutScores, joined
 from latte.models.posterior import OwnImages
 from latte.run.cross_fit import FOLDS, LEAST_SERIES, folds
+from latte.toolkit.self_taught import Taught
 
 GROWTHS, SPREADS = (0.0, 0.2, 0.4, 0.6), (0.4, 0.7, 1.0)
 FLAT = 1e3

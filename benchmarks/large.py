@@ -14,16 +14,16 @@ from typing import TypeVar
 
 import torch
 from latte_selftaught.margin import relative_margin
-from latte_selftaught.self_taught import NEIGHBOURS, ROUNDS, self_taught
 from torch import Tensor
 
 from benchmarks.measuring import say
 from benchmarks.scale_features import DrawnFeatures, drawn_features, random_features
-from latte.interfaces.progress import Progress, long_task
+from latte.interfaces.progress import Progress
 from latte.io.memory import keep_freed_memory
 from latte.report.progress import make_progress
 from latte.run.process import peak_memory_mb, start_measuring
 from latte.toolkit import neighbours as search
+from latte.toolkit.self_taught import NEIGHBOURS, self_taught
 
 ResultT = TypeVar("ResultT")
 _SAMPLE = 1000
@@ -82,9 +82,7 @@ def measure(drawn: DrawnFeatures, answers: int, *, exact: bool) -> None:
 
 def _labels(drawn: DrawnFeatures, answers: int, progress: Progress) -> Tensor:
     given = drawn.labels.masked_fill(torch.arange(len(drawn.labels)) >= answers, -1)
-    work = len(drawn.images) * (ROUNDS + 2)
-    with long_task(progress, "label images", work, "images") as task:
-        taught = self_taught(drawn.images, drawn.texts, given, advance=task.advance)
+    taught = self_taught(drawn.images, drawn.texts, given, progress=progress)
     return taught.posterior.labels[:, 0]
 
 

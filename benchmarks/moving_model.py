@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from latte_benchmarks.folder_cells import LabelledSet
-from latte_selftaught.self_taught import self_taught
 from numpy.typing import NDArray
 from torch import Tensor
 
 from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import LatteError
+from latte.toolkit.self_taught import self_taught
 
 LEAST = 20
 """Number of random answers from which the page shows an interval."""

@@ -23,7 +23,7 @@ import torch
 from latte_benchmarks.folder_cells import LabelledSet
 from torch import Tensor
 
-from benchmarks.answer_rivals import AnsweredSet, latte
+from benchmarks.answer_rivals import AnsweredSet
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
 from benchmarks.order_badge import badge_order
@@ -34,6 +34,7 @@ from benchmarks.order_random import random_order
 from benchmarks.order_typiclust import typiclust_order
 from benchmarks.order_uherding import uherding_order
 from latte.api import AskingOrder, asking_order
+from latte.toolkit.self_taught import Taught
 
 OURS = "latte"
 NUMBERS = (10, 30, 50)
@@ -113,8 +114,9 @@ def steps(labelled: LabelledSet, order: Order, draw: int, most: int) -> list[Ste
     given = torch.full_like(truth, -1)
     found, expected = [], 0.0
     for _ in range(_ROUNDS + 1):
-        found.append(_step(answered, given, expected))
-        posterior = answered.taught(given).posterior
+        taught = answered.taught(given)
+        found.append(_step(answered, taught, given, expected))
+        posterior = taught.posterior
         problem = AskingProblem(
             answered.own[considered],
             replace(
@@ -144,10 +146,10 @@ def _part(labelled: LabelledSet, most: int, generator: torch.Generator) -> Answe
     return AnsweredSet(replace(labelled, train=train, test=test))
 
 
-def _step(answered: AnsweredSet, given: Tensor, expected: float) -> Step:
-    labels = latte(answered, given)
-    right = labels.own == answered.labelled.train.labels
-    unseen = labels.unseen == answered.labelled.test.labels
+def _step(answered: AnsweredSet, taught: Taught, given: Tensor, expected: float) -> Step:
+    right = taught.posterior.labels[:, 0] == answered.labelled.train.labels
+    unseen_labels = (answered.unseen @ taught.rows[0].T + taught.bias).argmax(dim=1)
+    unseen = unseen_labels == answered.labelled.test.labels
     shares = [
         100 * float(part.double().mean())
         for part in (right[given < 0], unseen, right | (given >= 0))

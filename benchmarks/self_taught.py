@@ -28,7 +28,6 @@ from latte_benchmarks.folder_cells import CELL, NO_CLASS, LabelledSet, can_draw,
 from latte_questions.mixture import fit_mixture
 from latte_questions.options import MixtureOptions
 from latte_selftaught import guard
-from latte_selftaught import self_taught as method
 from latte_selftaught.agreement import LEAST_REMOVED
 from torch import Tensor
 
@@ -38,6 +37,7 @@ from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import no_clip, say, table
 from benchmarks.ridge_rivals import RIVALS
 from latte.interfaces import Context, Evidence, NoOptions
+from latte.toolkit import self_taught as method
 
 PLANS = (
     *("1 per class", "2 per class", "5 per class", "10 per class", "10 random", "30 random"),

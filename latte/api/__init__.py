@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from latte.toolkit.prototypes import EstimatedPrototypes as EstimatedPrototypes
     from latte.toolkit.prototypes import LabelerPrototypes as LabelerPrototypes
     from latte.toolkit.prototypes import shift_to_texts as shift_to_texts
+    from latte.toolkit.self_taught import Taught as Taught
+    from latte.toolkit.self_taught import self_taught as self_taught
     from latte.toolkit.threads import parallel_map as parallel_map
 
 _AT_FIRST_USE = {
@@ -67,6 +69,7 @@ _AT_FIRST_USE = {
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
     "ModuleEncoder": "latte.toolkit.module_encoder",
+    "Taught": "latte.toolkit.self_taught",
     "asking_order": "latte.toolkit.asking",
     "fetch_repository": "latte.backbone.hub",
     "is_useful_encoder": "latte.toolkit.encoder_agreement",
@@ -80,6 +83,7 @@ _AT_FIRST_USE = {
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
+    "self_taught": "latte.toolkit.self_taught",
     "shift_to_texts": "latte.toolkit.prototypes",
     "symmetric_graph": "latte.toolkit.neighbours",
 }

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
-from latte_selftaught import self_taught as method
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks import self_taught as measurement
 from benchmarks.answer_rivals import AnsweredSet, RivalLabels
 from benchmarks.ridge_rivals import RIVALS
+from latte.toolkit import self_taught as method
 
 WIDTH = 12
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from latte.api import Evidence, Guard, NoOptions, Verdict
+from latte.api import Evidence, Guard, NoOptions, Verdict, self_taught
 from latte_selftaught.agreement import LEAST_REMOVED, removed_disagreement
 from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
 from latte_selftaught.margin import relative_margin
-from latte_selftaught.self_taught import self_taught
 
 _BLOCK_NUMBERS = 2**24
 MIN_IMAGES = 8

@@ -19,9 +19,8 @@ from latte.api import (
     PrototypeAggregator,
     TrainingStart,
     is_useful_encoder,
-    long_task,
+    self_taught,
 )
-from latte_selftaught.self_taught import ROUNDS, self_taught
 
 _HALF = 0.5
 
@@ -68,15 +67,13 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> JointLabels:
         """Label the images, and return the regression as classifier."""
-        work = len(features) * (ROUNDS + 2)
-        with long_task(self.context.progress, "label images", work, "images") as task:
-            taught = self_taught(
-                features,
-                self.training.class_features.to(features),
-                self._answers(features),
-                encoders=[*self.encoders.values()],
-                advance=task.advance,
-            )
+        taught = self_taught(
+            features,
+            self.training.class_features.to(features),
+            self._answers(features),
+            encoders=[*self.encoders.values()],
+            progress=self.context.progress,
+        )
         # The classifier gives similarities: latte multiplies them by the logit scale.
         scale = float(self.context.frozen_clip().logit_scale)
         rows, *encoder_rows = (part / scale for part in taught.rows)

@@ -13,11 +13,18 @@ from latte_selftaught.agreement import LEAST_REMOVED, removed_disagreement
 from latte_selftaught.guard import MIN_LEAD, EvidenceGuard, kappa
 from latte_selftaught.known_names import LEAST_AGREEMENT, name_agreement
 from latte_selftaught.margin import expected_margin, relative_margin
-from latte_selftaught.self_taught import Taught, self_taught
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import Candidate, Classifier, Context, Evidence, NoOptions
+from latte.api import (
+    Candidate,
+    Classifier,
+    Context,
+    Evidence,
+    NoOptions,
+    Taught,
+    self_taught,
+)
 
 pytestmark = pytest.mark.thorough
 

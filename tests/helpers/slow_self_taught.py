@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from latte_selftaught import self_taught as method
 from torch import Tensor
+
+from latte.toolkit import self_taught as method
 
 
 def slow_scores(

@@ -42,7 +42,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from latte.api import Posterior, nearest_neighbours, parallel_map, row_blocks, symmetric_graph
+from latte.interfaces import Posterior, Progress, long_task
+from latte.toolkit.blocks import row_blocks
+from latte.toolkit.neighbours import nearest_neighbours, symmetric_graph
+from latte.toolkit.threads import parallel_map
 
 TEXT, RIDGE, TAUGHT, SURE, KEEP = 0.75, 0.5, 0.25, 0.8, 0.25
 NEIGHBOURS, SMOOTH, SMOOTHINGS, ROUNDS = 8, 0.5, 6, 2
@@ -85,7 +88,15 @@ class FeatureMoments:
 
 @dataclass(frozen=True)
 class Taught:
-    """Labels of all images; softmax(features @ rows.T + ... + bias) classifies new images."""
+    """Labels of all images; softmax(features @ rows.T + ... + bias) classifies new images.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import self_taught
+        >>> taught = self_taught(torch.eye(8), torch.eye(8)[:2], torch.full((8,), -1))
+        >>> [part.shape for part in taught.rows]
+        [torch.Size([2, 8])]
+    """
 
     posterior: Posterior
     rows: tuple[Tensor, ...]
@@ -121,9 +132,9 @@ def self_taught(
     *,
     reliabilities: Tensor | None = None,
     encoders: Sequence[Tensor] = (),
-    advance: Callable[[int], object] = lambda images: None,
+    progress: Progress | None = None,
 ) -> Taught:
-    """Label all images; see the equations of this module.
+    """Label all images by self-taught ridge regression; see the equations of this module.
 
     Args:
         images: (N, D): unit features of N > 0 images.
@@ -131,8 +142,29 @@ def self_taught(
         answers: (N,) int64: given classes, C for "none of these", and -1 for no answer.
         reliabilities: (N,) in [0, 1]: probability that each answer is right; None: 1.
         encoders: (N, E): unit features of the images by each encoder; see `is_useful_encoder`.
-        advance: called with numbers of images: N in all for the neighbours and each regression.
+        progress: shows how far long work is; None: nothing is shown.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import self_taught
+        >>> images = torch.eye(8)[[0, 0, 0, 1, 1, 1]]
+        >>> nobody = torch.full((6,), -1)
+        >>> self_taught(images, torch.eye(8)[:2], nobody).posterior.labels[:, 0].tolist()
+        [0, 0, 0, 1, 1, 1]
     """
+    work = len(images) * (ROUNDS + 2)
+    with long_task(progress, "label images", work, "images") as task:
+        return _taught(images, texts, answers, reliabilities, encoders, task.advance)
+
+
+def _taught(
+    images: Tensor,
+    texts: Tensor,
+    answers: Tensor,
+    reliabilities: Tensor | None,
+    encoders: Sequence[Tensor],
+    advance: Callable[[int], object],
+) -> Taught:
     image_answers = ImageAnswers.of(answers, reliabilities, texts)
     features, spaces = centred([images, *encoders])
     names, has_none = len(texts), bool((image_answers.classes == len(texts)).any())

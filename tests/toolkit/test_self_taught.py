@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
-from latte_selftaught import self_taught as method
-from latte_selftaught.self_taught import Taught, self_taught
-from slow_self_taught import slow_scores
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from latte.interfaces.progress import Progress, SilentProgress
+from latte.toolkit import self_taught as method
+from latte.toolkit.self_taught import Taught, self_taught
+from tests.helpers.slow_self_taught import slow_scores
 
 CLASSES, IMAGES, WIDTH = 5, 60, 16
 NONE = CLASSES
@@ -190,7 +194,14 @@ def test_equal_images_have_finite_labels() -> None:
     assert bool(taught.rows[0].isfinite().all())
 
 
-def test_progress_ends_at_the_work_that_was_announced() -> None:
-    steps: list[int] = []
-    self_taught(FEATURES, TEXTS, NOBODY, advance=steps.append)
-    assert sum(steps) == IMAGES * (method.ROUNDS + 2)
+def test_progress_ends_at_the_work_that_was_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    announced, steps = list[int](), list[int]()
+
+    @contextmanager
+    def counted(progress: Progress, name: str, total: int, unit: str) -> Iterator[SimpleNamespace]:
+        announced.append(total)
+        yield SimpleNamespace(advance=steps.append)
+
+    monkeypatch.setattr(method, "long_task", counted)
+    self_taught(FEATURES, TEXTS, NOBODY, progress=SilentProgress())
+    assert announced == [sum(steps)] == [IMAGES * (method.ROUNDS + 2)]
