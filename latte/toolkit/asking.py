@@ -5,12 +5,13 @@ It is worth most where labels are doubtful, and where no similar image has an an
 image is the one whose answer covers most doubt that earlier answers leave uncovered. This greedily
 maximises a weighted coverage, as in Yehuda, Dekel, Hacohen, Weinshall: Active Learning Through a
 Covering Lens (NeurIPS 2022). Its nearest kin is Uncertainty Herding (Bae, Oliveira, Sutherland,
-ICLR 2025), which covers uncertainty by a Gaussian kernel whose width falls as answers grow. So the
-first images are the centres of the largest groups of similar images with doubtful labels. Images
-are compared by their directions from the mean of all images: an image near that mean is similar to
-images of many classes, and would come first. The constants of the order were chosen on eight
-labelled sets; `python -m benchmarks orders` compares it with others, and chose those of the gain
-(docs/field.md).
+ICLR 2025), which covers uncertainty by a Gaussian kernel whose width falls as answers grow. Before
+the first answer, nobody knows what confidence is worth, and all labels are equally doubtful. So the
+first images are the centres of the largest groups of similar images, and the next ones those of
+groups with doubtful labels. Images are compared by their directions from the mean of all images: an
+image near that mean is similar to images of many classes, and would come first. The constants of
+the order were chosen on eight labelled sets; `python -m benchmarks orders` compares it with others,
+and chose those of the gain (docs/field.md).
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def asking_order(
 ) -> AskingOrder:
     """Return the next images to ask about: those whose answers cover most doubt come first.
 
+    Without an answer so far, all labels are equally doubtful.
+
     Args:
         features: unit features (N, D) of all images.
         confidence: (N,) probability of each image's label.
@@ -81,6 +84,8 @@ def asking_order(
     """
     wrong = 1 + _LEAST_DOUBT - confidence
     doubt = wrong + _DIFFERENCE * differs.to(wrong)
+    if not bool(answered.any()):
+        doubt = torch.ones_like(wrong)
     cosines, near = nearest_neighbours(centred_directions(features), _REACH)
     # The part of an answer that holds for each neighbour (N, k).
     reach = cosines.clamp_min(0).square().to(doubt)

@@ -30,11 +30,19 @@ def test_the_first_answer_of_each_group_comes_before_the_second_of_any() -> None
 
 
 def test_doubtful_images_and_those_that_adapting_changed_come_first() -> None:
-    features, owner = groups((20, 20, 20))
-    confidence = torch.where(owner == 1, 0.3, 0.9)
-    assert owner[asking_order(features, confidence, none(60), none(60), 1).rows].tolist() == [1]
-    changed = asking_order(features, torch.full((60,), 0.9), owner == 2, none(60), 1)
+    features, owner = groups((20, 20, 20, 1))
+    answered, confidence = owner == 3, torch.where(owner == 1, 0.3, 0.9)
+    assert owner[asking_order(features, confidence, none(61), answered, 1).rows].tolist() == [1]
+    changed = asking_order(features, torch.full((61,), 0.9), owner == 2, answered, 1)
     assert owner[changed.rows].tolist() == [2]
+
+
+def test_before_the_first_answer_the_largest_group_comes_first_whatever_its_confidence() -> None:
+    features, owner = groups((30, 20, 12))
+    confidence = torch.where(owner == 0, 0.95, 0.3)
+    order = asking_order(features, confidence, owner == 2, none(62), 3)
+    assert owner[order.rows].tolist() == [0, 1, 2]
+    assert order.gains[0] < order.gains[1], "the gain is that of the wrong labels"
 
 
 def test_answered_images_are_not_asked_about_and_cover_their_group() -> None:
@@ -54,23 +62,26 @@ def test_gains_equal_a_slow_sum_over_all_images() -> None:
     reach = (centred @ centred.T).clamp_min(0).square().fill_diagonal_(1)
     wrong = [1.1 - float(value) for value in confidence]
     doubt = [wrong[i] + 0.5 * float(differs[i]) for i in range(11)]
-    covered = [0.0] * 11
+    answered = none(11)
+    answered[2] = True
+    covered = [float(reach[2, i]) for i in range(11)]
     expected = []
     for place in range(4):
         added = [
             sum(doubt[j] * max(0.0, float(reach[i, j]) - covered[j]) for j in range(11))
             for i in range(11)
         ]
-        best = max(range(11), key=lambda row: added[row])
+        asked = {2, *(row for row, _ in expected)}
+        best = max({*range(11)} - asked, key=lambda row: added[row])
         covered_after = [max(covered[j], float(reach[best, j])) for j in range(11)]
         gain = (
-            (1.75 - 0.015 * place)
+            (1.75 - 0.015 * (place + 1))
             * sum(wrong[j] * (covered_after[j] - covered[j]) for j in range(11))
             / 11
         )
         expected.append((best, gain))
         covered = covered_after
-    order = asking_order(features, confidence, differs, none(11), 4)
+    order = asking_order(features, confidence, differs, answered, 4)
     assert order.rows.tolist() == [row for row, _ in expected]
     assert torch.allclose(order.gains, torch.tensor([gain for _, gain in expected]), atol=1e-5)
 
