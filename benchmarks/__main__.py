@@ -14,7 +14,7 @@ from latte.interfaces import LatteError
 MEASUREMENTS = (
     *("step", "epoch", "loader", "describe", "predict", "gpu", "reclip", "scale", "large"),
     *("folders", "names", "review", "questions", "answers", "calibration", "encoders", "encoding"),
-    *("series", "gains", "self_taught", "no_class", "confidence", "orders"),
+    *("series", "gains", "self_taught", "no_class", "confidence", "orders", "question_runs"),
 )
 
 

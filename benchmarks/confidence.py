@@ -17,7 +17,6 @@ from functools import cached_property
 from statistics import mean
 
 from latte_benchmarks.folder_cells import NO_CLASS
-from latte_selftaught.self_taught import Taught
 from torch import Tensor
 
 from benchmarks.answer_rivals import RivalLabels
@@ -37,6 +36,7 @@ from latte.evaluate.calibration import (
     matching_scale,
 )
 from latte.models.posterior import OwnImages
+from latte.toolkit.self_taught import Taught
 
 FACTORS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)
 ConfidenceErrors = tuple[float, float]

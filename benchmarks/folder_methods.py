@@ -115,7 +115,6 @@ def accuracy(
 KNOWN: Mapping[str, Callable[[], FolderMethod]] = {
     "zero-shot": lambda: zero_shot,
     "re-estimated": lambda: _method({}, "re-estimated", image_weight=1.0),
-    "mixture alone": lambda: _method({"choices": {"ask": False}}),
     "self-taught": lambda: _method({"self-taught": {}}),
     "self-taught+evidence": lambda: _method({"self-taught": {}}, guard="evidence"),
     "inmap": lambda: _method({"inmap": {"sure": 1.0}}),

@@ -23,12 +23,12 @@ from latte_benchmarks.folder_cells import (
     drawn_folders,
     lent_images,
 )
-from latte_selftaught.self_taught import self_taught
 from torch import Tensor
 
 from benchmarks.auroc import separation
 from benchmarks.folder_sets import load_sets, positive, set_parser
 from benchmarks.measuring import say, table
+from latte.toolkit.self_taught import self_taught
 
 CELLS = ("10 % of no class", "30 % of no class")
 ANSWERS, NONE_ANSWERS = 30, (3, 5, 10)

@@ -1,4 +1,4 @@
-"""Simulated answerers by kind of mistake: for `python -m benchmarks answerers`.
+"""Simulated answerers by kind of mistake, for `python -m benchmarks questions`.
 
 Each knows the true class and is right with probability p, if the options contain this class. A
 mistake about an image is the same in most further questions about it (see `SimulatedDescriber`).

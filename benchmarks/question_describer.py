@@ -7,8 +7,7 @@ with the images.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import cast
 
 import numpy
 from latte_benchmarks.folder_cells import NO_CLASS, Folder
-from latte_questions.interview import MIXED
 from PIL import Image
 from torch import Tensor
 
@@ -34,23 +32,16 @@ from latte.interfaces import (
 from latte.io.files import digest
 
 CORRELATION, FIRST = 0.8, 0.3
-CHANCE = "chance"
-"""Value of p with which the right answer is as probable as each other option."""
-
-
-def right_of(name: str) -> float | None:
-    """Return p as a number; None is chance."""
-    return None if name == CHANCE else float(name)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Images that a question is about, and the right answer."""
+    """Image that a question is about, and the right answer."""
 
     key: str
     """Errors about equal keys are correlated."""
     label: int
-    """Commonest class of the images."""
+    """Class of the image."""
     names: tuple[str, ...]
     """Class names and other names among the options."""
     right_name: str | None
@@ -60,8 +51,7 @@ class Subject:
 class SimulatedDescriber(Describer[NoOptions]):
     """Describer that knows the classes of a folder's images, and is right with probability `right`.
 
-    It recognises an image by its colour, also on a sheet. The right answer about a sheet is the
-    class of at least half of its images.
+    It recognises an image by its colour.
     """
 
     batch_size = 4096
@@ -92,16 +82,11 @@ class SimulatedDescriber(Describer[NoOptions]):
 
     def _answer(self, request: ChoiceRequest) -> int:
         (image,) = request.images
-        rows = shown_rows(image.open())
-        label, count = Counter(self.folder.own.labels[rows].tolist()).most_common(1)[0]
-        names = [name for name in request.options if name != MIXED]
+        label = int(self.folder.own.labels[shown_row(image.open())])
         name = None
-        if label != NO_CLASS and self.folder.names[label] in names and 2 * count >= len(rows):
+        if label != NO_CLASS and self.folder.names[label] in request.options:
             name = self.folder.names[label]
-        elif MIXED in request.options:
-            name = MIXED
-        key = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
-        return self.answer_about(request, Subject(key, label, tuple(names), name))
+        return self.answer_about(request, Subject(image.key, label, request.options, name))
 
     def answer_about(self, request: ChoiceRequest, subject: Subject) -> int:
         """Return the index of the chosen option; the last one is "none of these"."""
@@ -135,21 +120,16 @@ class SimulatedDescriber(Describer[NoOptions]):
         return numbers
 
 
-MakeDescriber = Callable[[Folder, float | None, int], SimulatedDescriber]
-"""Function from folder, p and seed to a describer."""
-
-
 def picture(row: int) -> Image.Image:
     """Return a picture whose colour stands for image `row`."""
     number = row + 1
     return Image.new("RGB", (8, 8), (number % 256, number // 256 % 256, 255))
 
 
-def shown_rows(shown: Image.Image) -> list[int]:
-    """Return the images of a picture or sheet."""
-    colours = shown.getcolors(shown.width * shown.height) or []
-    pixels = [cast(tuple[int, int, int], colour) for _, colour in colours]
-    return [red + 256 * green - 1 for red, green, blue in pixels if blue == 255]
+def shown_row(shown: Image.Image) -> int:
+    """Return the image that a picture stands for."""
+    red, green, _ = cast(tuple[int, int, int], shown.getpixel((0, 0)))
+    return red + 256 * green - 1
 
 
 def training_set(folder: Folder) -> TrainingSet:

@@ -1,5 +1,7 @@
 """Whole runs with a simulated describer: LatteCLIP with its captions, and choices with training.
 
+`python -m benchmarks question_runs` prints accuracies of own and of unseen images in percent.
+
 The images are real files, and the runs train. Captions of all images and groups are written by the
 describer `simulated`; the labeler `simulated-choices` asks `SimulatedDescriber`. Their options name
 a file with the classes of the images.
@@ -7,6 +9,7 @@ a file with the classes of the images.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
@@ -16,15 +19,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
-from latte_benchmarks.folder_cells import NO_CLASS, Folder, LabelledImages
-from latte_questions.labeler import ChoicesLabeler
-from latte_questions.options import MixtureOptions
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, Folder, LabelledImages
+from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.options import ChoicesOptions
 
-from benchmarks.folder_files import Drawn
-from benchmarks.measuring import evaluated_run
+from benchmarks.folder_files import Drawn, draw_files, number
+from benchmarks.folder_methods import FolderAccuracy
+from benchmarks.folder_sets import positive, set_parser, sets_of
+from benchmarks.measuring import evaluated_run, say, table, table_row
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.data.sources.listed import image_reference
 from latte.interfaces import Context, Describer, DescribeRequest, Options, TrainingStart
@@ -42,18 +47,52 @@ _BATCHES = 4
 """Batches per epoch of LatteCLIP, as in the demo with its 1,000 images."""
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Run the recipes, and print. Raises `LatteError` for a mistake in the arguments."""
+    parser = set_parser("question_runs", __doc__)
+    parser.add_argument("--draws", type=positive, default=3)
+    parser.add_argument("--right", type=float, default=0.8, help="share of right answers")
+    parser.add_argument("--share", type=float, default=0.05, help="of images asked about")
+    options = parser.parse_args(arguments)
+    numbered, head = number(sets_of(options)), False
+    for name in numbered.sets:
+        draws = [
+            _accuracies(draw_files(numbered, name, CELL["all names"], draw), options, draw)
+            for draw in range(options.draws)
+        ]
+        if not head:
+            say(table(["set", *draws[0]]))
+            head = True
+        means = [FolderAccuracy.mean([draw[arm] for draw in draws]) for arm in draws[0]]
+        say(table_row([name, *map(str, means)]))
+
+
+def _accuracies(drawn: Drawn, options: argparse.Namespace, draw: int) -> dict[str, FolderAccuracy]:
+    """Return the accuracies of whole runs on one folder: with captions, and with choices."""
+    budget = max(FEWEST_QUESTIONS, int(options.share * len(drawn.own)))
+    recipes = {
+        "captions": captions_recipe(len(drawn.own)),
+        "choices": {**choices_recipe(budget), "train": {"max_steps": 0}},
+        "choices, trained": choices_recipe(budget),
+    }
+    arms = {}
+    for arm, recipe in recipes.items():
+        with TemporaryDirectory() as path:
+            found = run_accuracy(Path(path), drawn, recipe, options.right, draw)
+            arms[arm] = FolderAccuracy(*found)
+    return arms
+
+
 class CaptionOptions(Options):
     """Options of the describer `simulated`."""
 
     truth: str
 
 
-class SimulatedChoicesOptions(MixtureOptions):
-    """Options of the labeler `simulated-choices`."""
+class SimulatedChoicesOptions(ChoicesOptions):
+    """Options of the labeler `simulated-choices`, which needs no describer of the recipe."""
 
-    names: ClassVar[bool] = False
-    differences: ClassVar[bool] = False
-    weight: float = 1.0
+    ask: bool = False
     truth: str
     budget: int
 

@@ -25,8 +25,6 @@ from zlib import crc32
 
 import torch
 from latte_benchmarks.folder_cells import CELL, NO_CLASS, LabelledSet, can_draw, draw, subset
-from latte_questions.mixture import fit_mixture
-from latte_questions.options import MixtureOptions
 from latte_selftaught import guard
 from latte_selftaught.agreement import LEAST_REMOVED
 from torch import Tensor
@@ -45,7 +43,7 @@ PLANS = (
 )
 THREE, FIFTH = "3 of 10 classes", "a fifth, 10 random"
 KINDS = ("all names", "a fifth of the set's names", "50 images", "long tail", "30 % of no class")
-OURS, ALONE, ZERO_SHOT = "self-taught", "mixture alone", "zero-shot"
+OURS, ZERO_SHOT = "self-taught", "zero-shot"
 CONSTANTS: Mapping[str, tuple[float, ...]] = {
     "TEXT": (0.5, 1.0),
     "RIDGE": (0.25, 1.0),
@@ -93,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     untaught = [*problems_without_answers(sets, options.draws)]
     taught_rivals = {OURS: self_taught, **few_answer_rivals()}
     with_answers = {name: measured(taught, one) for name, one in taught_rivals.items()}
-    untaught_rivals = {ZERO_SHOT: zero_shot, OURS: self_taught, ALONE: mixture_alone}
+    untaught_rivals = {ZERO_SHOT: zero_shot, OURS: self_taught}
     without = {name: measured(untaught, one) for name, one in untaught_rivals.items()}
     with_guard = {
         f"{name} with the guard": measured(untaught, guarded(one))
@@ -149,17 +147,6 @@ def problems_without_answers(sets: Sequence[LabelledSet], draws: int) -> Iterato
 def self_taught(problem: TeachingProblem) -> RivalLabels:
     """Label by self-taught ridge regression."""
     return latte(problem.answered, problem.answers)
-
-
-def mixture_alone(problem: TeachingProblem) -> RivalLabels:
-    """Label by the Gaussian mixture of latte-questions, without answers."""
-    labelled = problem.answered.labelled
-    fitted = fit_mixture(
-        labelled.train.features, labelled.texts, labelled.logit_scale, MixtureOptions()
-    )
-    rows = labelled.logit_scale * labelled.texts + fitted.rows
-    unseen = (labelled.test.features @ rows.T + fitted.bias).argmax(dim=1)
-    return RivalLabels(fitted.posteriors.argmax(dim=1), unseen)
 
 
 def zero_shot(problem: TeachingProblem) -> RivalLabels:

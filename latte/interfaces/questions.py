@@ -217,8 +217,9 @@ class QuestionCounts:
         stored: Number of questions whose answers were already in the store; they were not asked
             again.
         unanswered: Number of questions that the describer refused or could not answer.
-        kept: Number of images or clusters, each asked about twice, whose two answers agree.
-        contradictory: Number of images or clusters whose two answers contradict each other.
+        kept: Number of images or groups of images whose answers the labeler uses.
+        contradictory: Number of those whose answers it does not use, for example because two
+            answers about an image contradict each other.
         input_tokens: Number of tokens of prompts and images, as counted by the describer; stored
             answers count too.
         output_tokens: Number of tokens of answers, as counted by the describer; stored answers
@@ -336,7 +337,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Report how many images or clusters got two equal (`kept`) or contradictory answers."""
+        """Report of how many images or groups the answers are used (`kept`), or are not."""
 
     def note_reliability(self, sentence: str) -> None:
         """Report in one sentence how reliable the describer is, or why its answers are ignored."""

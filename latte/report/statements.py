@@ -127,14 +127,13 @@ def label_use(recipe: Mapping[str, Any]) -> list[Statement]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the number of questions with results, as `40 (17 answered alike, 3 contradictory)`.
+    """Return the number of questions with results, as `40 (17 used, 3 not used)`.
 
-    The numbers of alike and contradictory answers count images or clusters, because each of them is
-    asked about twice.
+    If a labeler asks twice about an image, the numbers of answers count images.
     """
     numbers = [
-        f"{count(counts.kept)} answered alike",
-        f"{count(counts.contradictory)} contradictory",
+        f"{count(counts.kept)} used",
+        f"{count(counts.contradictory)} not used",
     ]
     if counts.unanswered:
         numbers.append(f"{plural(counts.unanswered, 'question')} without an answer")

@@ -112,7 +112,7 @@ class StoredQuestions:
         return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters with two equal answers (`kept`) or two `contradictory` ones."""
+        """Count images or groups whose answers are used (`kept`), and others."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def note_reliability(self, sentence: str) -> None:

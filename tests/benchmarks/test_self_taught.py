@@ -125,7 +125,7 @@ def test_tables_name_every_method_and_constants_stay_as_shipped(
     measurement.main(["--draws", "1", "--constants"])
     assert before == method.TEXT
     said = capsys.readouterr().out
-    for name in (*RIVALS, measurement.ALONE):
+    for name in RIVALS:
         assert f"self-taught minus {name}, own: all" in said or f"{name} with the guard" in said
     assert "TEXT 0.5, without answers, unseen: all" in said
     assert said.count("TEXT: one half chooses") == 2

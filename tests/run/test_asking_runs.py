@@ -102,7 +102,7 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
     )
     assert results.record.train.questions == expected
     printed = " ".join(summary_table(results).split())
-    assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in printed
+    assert "Questions about sheets 1 (0 used, 0 not used), images 2" in printed
     page = (results.folder / "report" / "index.html").read_text()
     assert "Questions about sheets 1" in page
     repeated_results = run_recipe(

@@ -120,9 +120,7 @@ def test_tokens_of_questions_are_counted(tmp_path: Path) -> None:
     door.choose("images", [about(door, row, "secret?") for row in range(3)])
     (counts,) = door.counts
     assert counts == QuestionCounts("images", 4, 0, 1, 0, 0, 1800, 6)
-    assert asked(counts) == (
-        "4 (0 answered alike, 0 contradictory, 1 question without an answer, 1,806 tokens)"
-    )
+    assert asked(counts) == ("4 (0 used, 0 not used, 1 question without an answer, 1,806 tokens)")
 
 
 def test_counts_are_written_by_purpose(tmp_path: Path) -> None:

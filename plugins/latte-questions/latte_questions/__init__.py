@@ -15,7 +15,7 @@ def latte_components() -> Iterable[ComponentSpec]:
             kind="labeler",
             name="choices",
             target="latte_questions.labeler:ChoicesLabeler",
-            summary="labels all images together, and asks a describer about clusters and images",
+            summary="labels all images together, and asks a describer about few images",
             api_version=2,
         ),
         ComponentSpec(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -15,22 +16,25 @@ from latte.api import (
     LatteError,
     PrototypeAggregator,
     Questions,
+    Taught,
     TrainingStart,
+    self_taught,
 )
-from latte_questions.interview import ChoicesOptions, Interview
-from latte_questions.mixture import Mixture, fit_mixture
+from latte_questions.interview import DescriberAnswers, Interview
+from latte_questions.options import ChoicesOptions
 
-_EVIDENCE, _TEXTS = "evidence", "texts"
+_ANSWERS, _TEXTS = "answers", "texts"
 FEWEST_QUESTIONS = 30
 """Smallest allowed budget, except 0: with fewer answers, a describer that guesses may seem
 reliable."""
 
 
 class ChoicesLabeler(JointLabeler[ChoicesOptions]):
-    """Labeler that fits a Gaussian mixture to all images, with a describer's answers.
+    """Labeler that labels all images together (`self_taught`), with a describer's answers.
 
     It asks the describer once, when the first epoch starts, using the first learner's features.
-    Encoders of the recipe are not used.
+    An answer counts as much as the describer is reliable; one of a person counts fully. Encoders
+    of the recipe are not used.
     """
 
     stream = "choices"
@@ -39,9 +43,11 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the questions."""
         super().start(start)
-        self._evidence: Tensor | None = None
+        self._answers: DescriberAnswers | None = None
+        self._is_done = False
         self._reworded: Tensor | None = None
         budget = 0 if start.questions is None else start.questions.budget
+        _refuse_equal_names(start.class_names if budget else ())
         if 0 < budget < FEWEST_QUESTIONS:
             raise LatteError(
                 f"the budget is {budget} questions; fewer than {FEWEST_QUESTIONS} do not show "
@@ -53,57 +59,65 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> JointLabels:
-        """Label the images by a mixture; before that, ask the questions unless they were asked."""
+        """Label the images; before that, ask the questions unless they were asked."""
         questions = self.training.questions
-        if self._evidence is None and questions is not None and len(self.training.class_names) > 1:
+        if not self._is_done and questions is not None and len(self.training.class_names) > 1:
             self._ask(questions, features)
-        counts = self._evidence is not None and bool(self._evidence.any())
-        texts = self._texts(features)
-        mixture = self._fit(features, texts, self._evidence if counts else None)
+        taught = self._fit(features, self._texts(features), self._answers)
         # The classifier gives similarities: latte multiplies them by the logit scale.
-        scale = self._scale(features)
-        owners = torch.arange(len(texts), device=texts.device)
-        classifier = Classifier(texts + mixture.rows / scale, owners, mixture.bias / scale)
-        return JointLabels.from_probabilities(mixture.posteriors, classifier)
+        scale = float(self.context.frozen_clip().logit_scale)
+        rows, posterior = taught.rows[0] / scale, taught.posterior
+        owners = torch.arange(len(rows), device=rows.device)
+        return JointLabels(
+            posterior.labels[:, 0],
+            torch.ones_like(posterior.probabilities[:, 0]),
+            Classifier(rows, owners, taught.bias / scale),
+            posterior,
+        )
 
     def _ask(self, questions: Questions, images: Tensor) -> None:
         start, texts = self.training, self._texts(images)
 
-        def fit(class_texts: Tensor, evidence: Tensor | None) -> Mixture:
-            return self._fit(images, class_texts, evidence)
+        def fit(class_texts: Tensor, answers: DescriberAnswers | None) -> Taught:
+            return self._fit(images, class_texts, answers)
 
         interview = self.interview(
             questions,
             start.class_names,
             images,
-            start.zero_shot_labels,
             texts,
+            self._given(images),
             start.encode_names,
             self.options,
             fit,
         )
-        heard = interview.evidence()
+        self._answers, self._is_done = interview.answers(), True
         if questions.asked:
             questions.note_reliability(str(interview.record))
-        # Zeros mean that no answer counts; without them later epochs would ask again.
-        self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
         if interview.texts is not texts:
-            # The expected gain was not calibrated for runs whose class texts change.
             self._reworded = interview.texts
-        elif (gain := interview.expected_gain(heard)) is not None:
-            questions.note_gain(gain)
         questions.close()
 
     def _texts(self, images: Tensor) -> Tensor:
         texts = self.training.class_features if self._reworded is None else self._reworded
         return texts.to(images)
 
-    def _scale(self, images: Tensor) -> Tensor:
-        return self.context.frozen_clip().logit_scale.to(images)
+    def _given(self, images: Tensor) -> Tensor:
+        """Return the classes (N,) that a person gave, and -1 elsewhere."""
+        given = self.training.corrections
+        nobody = torch.full((len(images),), -1, device=images.device)
+        return nobody if given is None else given.to(images.device)
 
-    def _fit(self, images: Tensor, texts: Tensor, evidence: Tensor | None) -> Mixture:
-        scale, corrections = float(self._scale(images)), self.training.corrections
-        return fit_mixture(images, texts, scale, self.options, corrections, evidence)
+    def _fit(self, images: Tensor, texts: Tensor, answers: DescriberAnswers | None) -> Taught:
+        given = self._given(images)
+        reliabilities = (given >= 0).to(images)
+        if answers is not None:
+            is_new = given[answers.rows] < 0
+            rows = answers.rows[is_new]
+            given = given.index_copy(0, rows, answers.classes[is_new])
+            reliabilities[rows] = answers.reliabilities[is_new].to(images)
+        progress = self.context.progress
+        return self_taught(images, texts, given, reliabilities=reliabilities, progress=progress)
 
     @property
     def scale(self) -> float:
@@ -111,29 +125,39 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
         return self.options.weight
 
     def state(self) -> dict[str, Tensor]:
-        """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).
+        """Return the posteriors, the reworded class texts, and the answers (3, K).
 
-        The first column of the evidence has N and C. Each of the K other columns has the index of
-        an image, a class and a logit.
+        Each column of the answers has the index of an image, a class and a reliability.
         """
-        if self._evidence is None:
+        if not self._is_done:
             return super().state()
         texts = {} if self._reworded is None else {_TEXTS: self._reworded.cpu()}
-        rows, classes = self._evidence.nonzero(as_tuple=True)
-        values = self._evidence[rows, classes].double()
-        shape = values.new_tensor([[len(self._evidence)], [self._evidence.shape[1]], [0]])
-        packed = torch.cat([shape, torch.stack([rows.double(), classes.double(), values])], dim=1)
-        return {**super().state(), **texts, _EVIDENCE: packed.cpu()}
+        answers, packed = self._answers, torch.zeros(3, 0, dtype=torch.float64)
+        if answers is not None:
+            columns = (answers.rows, answers.classes, answers.reliabilities)
+            packed = torch.stack([column.double().cpu() for column in columns])
+        return {**super().state(), **texts, _ANSWERS: packed}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""
         super().load_state(state)
-        if (packed := state.get(_EVIDENCE)) is None:
-            self._evidence = None
+        self._answers, packed = None, state.get(_ANSWERS)
+        self._is_done = packed is not None
+        if packed is None:
             return
         images = self.training.image_features
         texts = state.get(_TEXTS)
         self._reworded = None if texts is None else texts.to(images)
-        rows, classes, values = packed[:, 1:]
-        self._evidence = images.new_zeros(int(packed[0, 0]), int(packed[1, 0]))
-        self._evidence[rows.long(), classes.long()] = values.to(images)
+        if packed.shape[1]:
+            rows, classes, reliabilities = packed.to(images.device)
+            self._answers = DescriberAnswers(rows.long(), classes.long(), reliabilities.to(images))
+
+
+def _refuse_equal_names(names: Sequence[str]) -> None:
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise LatteError(
+            f'{count} classes are called "{name}"; the options of a question must differ',
+            where="dataset",
+            hint="give each class a name of its own",
+        )

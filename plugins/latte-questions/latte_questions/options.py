@@ -1,4 +1,4 @@
-"""Options of the Gaussian mixture."""
+"""Options of the labeler `choices`."""
 
 from __future__ import annotations
 
@@ -8,37 +8,27 @@ from pydantic import Field
 
 from latte.api import Options
 
-Images = Annotated[float, Field(ge=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class MixtureOptions(Options):
-    """Options of the Gaussian mixture, such as the weights of images and class texts."""
+class ChoicesOptions(Options):
+    """Options of `choices`: the describer to ask, and what to ask it."""
 
-    image_weight: float = Field(
-        default=1.5,
-        gt=0.0,
-        description="spread of the Gaussians' logits among classes, relative to the text logits",
+    ask: bool = Field(
+        default=True, description="ask questions; false: the labels of the images alone"
     )
-    anchor_images: tuple[Images, Images] = Field(
-        default=(1.0, 5.0),
-        description="images that a class's text counts as in the mean of its class: if all "
-        "classes have equally many images, and if few classes have images",
+    describer: str = Field(
+        default="", description="name of the describer to ask; default: the recipe's first"
     )
-    debias: Share = Field(
-        default=1.0,
-        description="share of each class's mean similarity over the images that is subtracted if "
-        "all classes have equally many images; less otherwise",
+    names: bool = Field(default=False, description="ask for other names of the classes first")
+    differences: bool = Field(
+        default=False, description="ask first what distinguishes confused classes"
     )
-    neighbours: int = Field(
-        default=10, ge=0, description="nearest images whose classes count for an image; 0: none"
+    weight: float = Field(
+        default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
     )
-    neighbour_weight: float = Field(
-        default=20.0,
-        ge=0.0,
-        description="weight of the neighbours' mean posterior if all neighbours have the same "
-        "zero-shot label; it falls with the square of their agreement beyond chance",
-    )
-    iterations: int = Field(
-        default=10, ge=1, description="updates of the classes' means and variances"
-    )
+
+    @property
+    def questions_to(self) -> str | None:
+        """Name of the describer to ask; empty for the recipe's first describer; None for none."""
+        return self.describer if self.ask else None

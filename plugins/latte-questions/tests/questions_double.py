@@ -1,4 +1,4 @@
-"""Questions that two functions answer, about clusters with exchanged names."""
+"""Questions that two functions answer, about groups of images with exchanged names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from latte_author.testing import StubClip
-from latte_questions.interview import MIXED, ChoicesOptions
 from latte_questions.labeler import ChoicesLabeler
+from latte_questions.options import ChoicesOptions
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -49,7 +49,6 @@ class Asked:
         self.texts: list[tuple[str, DescribeRequest]] = []
         self.notes: dict[str, tuple[int, int]] = {}
         self.order: list[str] = []
-        self.gains: list[ExpectedGain] = []
         self.reliability = ""
         self.is_forecast = False
         self.closed = False
@@ -62,8 +61,7 @@ class Asked:
         return DescribedImage(str(index), torch.ones(1), lambda: Image.new("RGB", (1, 1)))
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
-        key = " ".join(map(str, indices))
-        return DescribedImage(key, torch.ones(1), lambda: Image.new("RGB", (1, 1)))
+        raise AssertionError("no sheet is shown")
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         self.requests += [(purpose, request) for request in requests]
@@ -84,14 +82,13 @@ class Asked:
         self.reliability = sentence
 
     def note_gain(self, gain: ExpectedGain) -> None:
-        self.gains.append(gain)
+        raise AssertionError("no gain is expected")
 
     def close(self) -> None:
         self.closed = True
 
     def _choice(self, request: ChoiceRequest) -> Choice | None:
-        rows = [int(row) for row in request.images[0].key.split()]
-        chosen_label = self.answer(request, int(TRUTH[rows].mode().values))
+        chosen_label = self.answer(request, int(TRUTH[int(request.images[0].key)]))
         if chosen_label is None:
             return None
         shown = (*request.options, "none")
@@ -111,13 +108,10 @@ def lowest(request: ChoiceRequest, truth: int) -> str:
     return min(request.options)
 
 
-def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
-    return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
-
-
-def contradictory_about_one_class(request: ChoiceRequest, truth: int) -> str:
-    is_image = MIXED not in request.options and set(request.options) <= set(NAMES)
-    return first(request, truth) if is_image and truth == CLASSES - 1 else right(request, truth)
+def mostly_right(request: ChoiceRequest, truth: int) -> str:
+    """Choose a wrong class for one image in five."""
+    others = [name for name in request.options if name in NAMES and name != NAMES[truth]]
+    return others[0] if others and int(request.images[0].key) % 5 == 0 else right(request, truth)
 
 
 def refusal(request: ChoiceRequest, truth: int) -> None:
@@ -129,7 +123,7 @@ def none(request: ChoiceRequest, truth: int) -> str:
 
 
 def misnamed(noise: float = 0.12) -> TrainingStart:
-    """Clusters, clear at little noise, of which three have the name of another."""
+    """Groups, clear at little noise, of which three have the name of another."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.eye(CLASSES, 16)
     images = centres[TRUTH] + noise * torch.randn(len(TRUTH), 16, generator=generator)
