@@ -1,4 +1,4 @@
-"""What an order of asking knows: features, the posterior after the last fit, and the answers."""
+"""Features, posterior and answers that an order of asking knows."""
 
 from __future__ import annotations
 
