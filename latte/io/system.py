@@ -1,4 +1,4 @@
-"""What differs between Linux, macOS and Windows: locks of files, and writing to the disk.
+"""Differences between Linux, macOS and Windows: locks of files, and writing to the disk.
 
 On Linux and macOS, locks are advisory and belong to the open file (`flock`). On Windows, a byte far
 behind the end of the file is locked, so that everybody can still read the file. Both end with the
