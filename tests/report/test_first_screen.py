@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+import latte.review
 from latte.interfaces import ClassifiedImage, RunResults, Verdict
 from latte.models.photo_places import principal_places
 from latte.report.class_rows import class_rows
@@ -84,9 +86,17 @@ def test_doubtful_photos_name_their_two_likeliest_classes(tmp_path: Path) -> Non
     assert section.one("code").words == "latte review animals-1a2b3c4d --class 'red fox'"
 
 
+def page_hues() -> list[str]:
+    """Return the colours of classes in the order in which the page of the review gives them."""
+    folder = Path(latte.review.__file__).parent
+    script = (folder / "page" / "classes.js").read_text(encoding="utf-8")
+    order = script.partition("HUES = [")[2].partition("]")[0]
+    return [f"k{number}" for number in re.findall(r'"(\d)"', order)]
+
+
 def test_seven_of_many_classes_have_a_colour_and_all_of_few(tmp_path: Path) -> None:
     few = hues(class_rows(run_results(tmp_path)))
-    assert sorted(few.values()) == ["k0", "k1", "k2"]
+    assert [few[label] for label in range(3)] == page_hues()[:3]
     many = run_results(
         tmp_path,
         class_names=tuple(map(str, range(40))),
@@ -95,6 +105,7 @@ def test_seven_of_many_classes_have_a_colour_and_all_of_few(tmp_path: Path) -> N
     )
     colours = hues(class_rows(many))
     assert [label for label, hue in colours.items() if hue != "kx"] == [*range(7)]
+    assert [colours[label] for label in range(7)] == page_hues()[:7]
 
 
 def test_similar_features_are_close_on_the_map_and_equal_runs_have_equal_maps() -> None:
