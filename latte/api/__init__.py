@@ -17,7 +17,7 @@ from latte.interfaces import __all__ as _interfaces
 from latte.interfaces.descriptions import BUGS
 from latte.interfaces.errors import error_line
 from latte.interfaces.guard import check_verdict
-from latte.io.files import digest, write_text
+from latte.io.files import digest, write_atomically, write_text
 from latte.io.model_files import (
     check_model_file,
     check_weight_shards,
@@ -25,7 +25,14 @@ from latte.io.model_files import (
     read_model_json,
 )
 from latte.io.redaction import without_secrets
-from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
+from latte.registry.spec import (
+    API_VERSION,
+    ClassifierSpec,
+    CommandSpec,
+    ComponentSpec,
+    Kind,
+    hookimpl,
+)
 from latte.toolkit.descriptions import (
     ClassDescription,
     ClassOptions,
@@ -38,6 +45,7 @@ from latte.toolkit.descriptions import (
 if TYPE_CHECKING:
     from latte.backbone.hub import fetch_repository as fetch_repository
     from latte.data.images import open_image as open_image
+    from latte.evaluate.metrics import accuracy_interval as accuracy_interval
     from latte.report.card import model_card as model_card
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.asking import AskingOrder as AskingOrder
@@ -70,6 +78,7 @@ _AT_FIRST_USE = {
     "ModuleBackbone": "latte.toolkit.module_backbone",
     "ModuleEncoder": "latte.toolkit.module_encoder",
     "Taught": "latte.toolkit.self_taught",
+    "accuracy_interval": "latte.evaluate.metrics",
     "asking_order": "latte.toolkit.asking",
     "fetch_repository": "latte.backbone.hub",
     "is_useful_encoder": "latte.toolkit.encoder_agreement",
@@ -95,6 +104,7 @@ __all__ = [
     "ClassDescription",
     "ClassLookup",
     "ClassOptions",
+    "ClassifierSpec",
     "CommandSpec",
     "ComponentSpec",
     "GroupDescription",
@@ -113,6 +123,7 @@ __all__ = [
     "read_class_names",
     "read_model_json",
     "without_secrets",
+    "write_atomically",
     "write_text",
     *_AT_FIRST_USE,
 ]

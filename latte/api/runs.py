@@ -1,5 +1,10 @@
 """Read finished runs, make runs, and label frozen features; importing this loads no torch."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from latte.models.run_posterior import read_posterior
 from latte.recipe.settings import read_settings
 from latte.recipe.shipped import find_table
@@ -10,6 +15,18 @@ from latte.run.frozen import FrozenLabels, FrozenMethod, frozen_method, frozen_m
 from latte.run.frozen_features import LabelledFeatures, labelled_features, load_clip
 from latte.run.identity import NOT_IDENTITY
 from latte.run.prepared import PreparedRun, prepare_run
+from latte.run.run_images import RunImages, run_images, training_view
+
+if TYPE_CHECKING:
+    from latte.predict.image_predictor import ClassifierPredictor as ClassifierPredictor
+    from latte.predict.image_predictor import ImagePredictor as ImagePredictor
+    from latte.predict.opened import open_model as open_model
+
+_AT_FIRST_USE = {
+    "ClassifierPredictor": "latte.predict.image_predictor",
+    "ImagePredictor": "latte.predict.image_predictor",
+    "open_model": "latte.predict.opened",
+}
 
 __all__ = [
     "NOT_IDENTITY",
@@ -19,6 +36,7 @@ __all__ = [
     "LabelledFeatures",
     "PreparedRun",
     "Run",
+    "RunImages",
     "find_runs",
     "find_table",
     "frozen_method",
@@ -31,4 +49,14 @@ __all__ = [
     "read_evidence",
     "read_posterior",
     "read_settings",
+    "run_images",
+    "training_view",
+    *_AT_FIRST_USE,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name that needs torch when it is first used."""
+    if name in _AT_FIRST_USE:
+        return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

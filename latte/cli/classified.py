@@ -64,7 +64,7 @@ class Classified:
     """Result of a call of `classify`.
 
     Attributes:
-        run: The run folder whose model classified the images.
+        run: The run folder whose model answers teach; None if the model is no run's.
         classes: Class names in label order.
         output: File of the rows; None if they were printed.
         places: A sentence about each place to which classes were written beside the rows.
@@ -73,7 +73,7 @@ class Classified:
         warnings: Sentences on files that are no images, or not read.
     """
 
-    run: Path
+    run: Path | None
     classes: Sequence[str]
     output: Path | None
     tally: Tally
@@ -132,8 +132,10 @@ class Classified:
         return f"{doubtful} {verb} a confidence below {percent(LOW, 100)}: look at {these} first."
 
     def _steps(self) -> list[Step]:
-        review = shlex.join(["latte", "review", relative(self.run)])
-        steps = [Step("next", review, ("answers improve the labels",))]
+        steps = []
+        if self.run is not None:
+            review = shlex.join(["latte", "review", relative(self.run)])
+            steps.append(Step("next", review, ("answers improve the labels",)))
         if self.output is not None:
             steps.append(Step("labels", str(self.output)))
         if self.skipped_list is not None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from latte.data.images import SkippedImage
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
-    from latte.predict.predictor import Predictor
+    from latte.predict.image_predictor import ImagePredictor
     from latte.predict.rows_file import RowsFile, WrittenRows
     from latte.predict.sidecars import Sidecars
     from latte.predict.sorting import Sorter
@@ -96,7 +96,7 @@ NOWHERE = Target(None, "csv")
 
 
 def classify(
-    model: Predictor,
+    model: ImagePredictor,
     images: Sequence[str],
     target: Target,
     progress: Progress,
@@ -111,7 +111,6 @@ def classify(
     """
     from latte.evaluate.predictions import with_unknown
     from latte.predict.rows_file import RowsFile, continued
-    from latte.results.record import RECORD
 
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
@@ -120,12 +119,12 @@ def classify(
         rows = model.predict_iter(
             paths, top_k=settings.top_k, batch_size=settings.batch_size, on_unreadable=skipped
         )
-        return with_unknown(rows, settings.unknown_below, knows_none=model.adapted.knows_none)
+        return with_unknown(rows, settings.unknown_below, knows_none=model.knows_none)
 
     paths = _image_paths(images, target.sort_into, skipped)
     columns, file, written = model.columns(settings.top_k), None, None
     if target.output is not None:
-        key = digest((model.folder / RECORD).read_bytes(), settings.key)
+        key = digest(model.key, settings.key)
         file = RowsFile(target.output, target.format, columns, key)
         written = file.written(model.classes, settings.batch_size)
         _print_written(written, file.unfinished, progress)
@@ -143,7 +142,7 @@ def classify(
         progress.say(f"{images} changed since the earlier call, and got new rows")
     warnings = skipped.left_out.warnings()
     return Classified(
-        model.folder,
+        model.reviewed,
         model.classes,
         target.output,
         tally,

@@ -19,10 +19,10 @@ from latte.cli.classifying import (
 from latte.cli.shared import (
     ForceOption,
     QuietOption,
-    RunArgument,
     UseOption,
     VerboseOption,
-    require_run,
+    complete_model,
+    require_model,
 )
 from latte.interfaces import LatteError
 from latte.io.paths import exists
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""
 
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, as `latte run` named it, or a folder that a plugin wrote.",
+        autocompletion=complete_model,
+    ),
+]
 ImagesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -103,7 +111,7 @@ WriteOption = Annotated[
 
 
 def predict(
-    run: RunArgument,
+    run: ModelArgument,
     images: ImagesArgument,
     format_: FormatOption = None,
     output: OutputOption = None,
@@ -120,7 +128,7 @@ def predict(
     verbose: VerboseOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Classify images with a run's model, and sort them into folders.
+    """Classify images with a run's model or a plugin's, and sort them into folders.
 
     The exit code is 3 if some images could not be read and were left out. In folders, images in an
     unsupported format and images without an image suffix are left out too.
@@ -142,17 +150,18 @@ def predict(
         raise LatteError("--min-confidence needs --sort-into DIR or --write xmp")
     target = Target(output, format_ or format_of(output), sort_into, link, write, min_confidence)
     target.check(images, force=force)
-    require_run(run)
+    require_model(run)
     for path in images:
         if path != STDIN and not exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
-    from latte.predict.predictor import Predictor, open_predictor
+    from latte.predict.opened import open_model
+    from latte.predict.predictor import Predictor
 
     total = count_images(images)
     # Without a list of skipped images, the lines on them stay on the screen.
     with shown_progress(quiet, verbose=verbose or output is None) as progress:
-        model = open_predictor(Predictor, run, device, progress, use=use)
-        if model.adapted.encoder_names and not quiet:
+        model = open_model(run, device, progress, use=use)
+        if isinstance(model, Predictor) and model.adapted.encoder_names and not quiet:
             progress.say(_cost(model.adapted, total))
         if unknown_below is not None and not model.columns(top_k).match and not quiet:
             progress.say(_NO_MATCH)

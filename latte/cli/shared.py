@@ -95,6 +95,14 @@ def require_run(path: Path) -> None:
         open_run(path)
 
 
+def require_model(path: Path) -> None:
+    """Raise `LatteError` if `path` is neither a run folder nor a folder with a classifier."""
+    from latte.models.classifier_folder import is_classifier_folder
+
+    if not is_classifier_folder(path):
+        require_run(path)
+
+
 _MOST_ENTRIES = 1000
 """Largest number of files and folders that shell completion reads in one folder."""
 
@@ -141,6 +149,12 @@ def complete_shipped_recipe(incomplete: str) -> list[str]:
 def complete_run(incomplete: str) -> list[str]:
     """Complete the path of a run folder, such as `runs/demo-bd63cee5`."""
     return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Complete the path of a run folder, or of a folder with a classifier."""
+    names = ("recipe.yaml", "classifier.json")
+    return _below(incomplete, lambda path: any((path / name).is_file() for name in names))
 
 
 def _below(incomplete: str, is_match: Callable[[Path], bool]) -> list[str]:

@@ -80,10 +80,18 @@ def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
     return ((similarities > label_similarity) | is_earlier_tie).sum(dim=1)
 
 
-def accuracy_interval(correct: int, images: int) -> Interval:
+def accuracy_interval(correct: float, images: int) -> Interval:
     """Return the accuracy `correct / images` with its Wilson score interval.
 
+    Images that belong together, such as those of a burst, count as one image: `correct` is then the
+    sum, over these sets, of the share that is right.
+
     Wilson (1927), Journal of the American Statistical Association 22:209-212.
+
+    Example:
+        >>> from latte.api import accuracy_interval
+        >>> f"{accuracy_interval(90, 100).low:.2f}"
+        '0.83'
     """
     share = correct / images
     scale = 1 + _Z**2 / images

@@ -28,6 +28,7 @@ from latte.interfaces.encoder_loader import EncoderLoader
 from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
+from latte.interfaces.image_classifier import ImageClassifier
 from latte.interfaces.labels import PseudoLabeler, Refresh
 from latte.interfaces.measurements import (
     Calibration,
@@ -116,6 +117,7 @@ __all__ = [
     "Guard",
     "HeldBack",
     "ImageAugmentation",
+    "ImageClassifier",
     "ImageReference",
     "Interval",
     "IsPath",

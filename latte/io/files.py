@@ -123,6 +123,14 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     renamed to `unfinished`, or removed if this is None. `rescue_leftover` restores the temporary
     file of a killed process.
     Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import write_atomically
+        >>> with write_atomically(Path("weights.bin")) as temporary:
+        ...     _ = temporary.write_bytes(b"1234")
+        >>> Path("weights.bin").read_bytes()
+        b'1234'
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(

@@ -12,11 +12,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from latte.data.images import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, class_probabilities, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
+from latte.io.files import digest
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path
 from latte.models.adapted import Adapted
@@ -31,7 +31,9 @@ from latte.predict.stream import (
     encode_stream,
     named_images,
     number_of_images,
+    unlisted,
 )
+from latte.results.record import RECORD
 from latte.results.run import Run
 
 BATCH_SIZE = 64
@@ -83,6 +85,21 @@ class Predictor:
         class_list = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
         classes = f"{len(self.classes)} classes: {class_list}"
         return f"{type(self).__name__}({classes}; device={self.device!r})"
+
+    @property
+    def key(self) -> str:
+        """Digest of the run's record: an equal key means the same model."""
+        return digest((self.folder / RECORD).read_bytes())
+
+    @property
+    def knows_none(self) -> bool:
+        """True if answers "none of these" taught the model to name new images none."""
+        return self.adapted.knows_none
+
+    @property
+    def reviewed(self) -> Path | None:
+        """The run folder whose model answers teach."""
+        return self.folder
 
     @property
     def scale(self) -> float:
@@ -165,7 +182,7 @@ class Predictor:
         self, images: GivenImages, top_k: int, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[list[Prediction]]:
         """Yield the predictions of each batch."""
-        _check_positive("top_k", top_k)
+        check_positive("top_k", top_k)
         for batch in self._encode(images, batch_size, on_unreadable):
             similarities = self.adapted.similarities(batch.features)
             rows = predict_rows(
@@ -226,7 +243,7 @@ class Predictor:
     def _encode(
         self, images: GivenImages, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[EncodedBatch]:
-        _check_positive("batch_size", batch_size)
+        check_positive("batch_size", batch_size)
         if len(_FORKS) > self._forks and self.device == "cpu" and torch.get_num_threads() > 1:
             raise LatteError(
                 "the model was loaded before this process was forked, so PyTorch would hang",
@@ -235,11 +252,7 @@ class Predictor:
                 'multiprocessing.get_context("spawn"); or call torch.set_num_threads(1) first',
             )
 
-        def skip(error: LatteError) -> None:
-            if on_unreadable is not None:
-                on_unreadable(SkippedImage(error.where or "", error.what))
-
-        image_stream = named_images(images, None if on_unreadable is None else skip)
+        image_stream = named_images(images, unlisted(on_unreadable))
         return encode_stream(
             self.adapted,
             image_stream,
@@ -249,7 +262,8 @@ class Predictor:
         )
 
 
-def _check_positive(name: str, value: int) -> None:
+def check_positive(name: str, value: int) -> None:
+    """Raise `LatteError` if the argument `name` is less than 1."""
     if value < 1:
         raise LatteError(f"{value} is less than 1", where=name, hint="give 1 or more")
 

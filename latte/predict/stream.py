@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -65,6 +65,14 @@ def named_images(
         yield NamedImage(name, content)
 
 
+def unlisted(on_unreadable: Unreadable | None) -> Callable[[LatteError], None] | None:
+    """Return what `named_images` calls for a folder that cannot be listed: a skipped image."""
+    if on_unreadable is None:
+        return None
+    skip = on_unreadable
+    return lambda error: skip(SkippedImage(error.where or "", error.what))
+
+
 def number_of_images(images: GivenImages) -> int | None:
     """Return the number of `images`; None if they would have to be read to be counted."""
     if isinstance(images, Image.Image):
@@ -118,7 +126,9 @@ class EncodedBatch:
 
 
 @dataclass(frozen=True)
-class _Views:
+class ImageViews:
+    """An image that was read, for the models that it is encoded or classified by."""
+
     name: str
     key: str | None
     pixels: tuple[Tensor, ...]
@@ -145,15 +155,41 @@ def encode_stream(
         LatteError: if a feature is not finite, as after training that diverged.
     """
     formats = list(dict.fromkeys(member.encoder.pixel_format for member in adapted.members))
+    batches = view_batches(
+        images,
+        formats,
+        batch_size=batch_size,
+        on_unreadable=on_unreadable,
+        stored=stored,
+        alone=adapted.members[0].encoder.device.type == "cuda",
+    )
+    with closing(batches):
+        for views in batches:
+            yield _encode(adapted, formats, views)
+
+
+def view_batches(
+    images: Iterable[NamedImage],
+    formats: list[PixelFormat],
+    *,
+    batch_size: int,
+    on_unreadable: Unreadable | None = None,
+    stored: StoredFeatures | None = None,
+    alone: bool = False,
+) -> Generator[list[ImageViews]]:
+    """Yield batches of readable images, in order, while the next images are read in threads.
+
+    `alone` is true if the threads need not leave cores to the model. The other arguments and errors
+    are those of `encode_stream`.
+    """
     read_image = partial(_read, formats=formats, stored=stored)
-    device = adapted.members[0].encoder.device
-    threads = image_threads(alone=device.type == "cuda")
+    threads = image_threads(alone=alone)
     images_ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
 
-    def read_views() -> Iterator[_Views]:
+    def read_views() -> Iterator[ImageViews]:
         for outcome in results:
-            if isinstance(outcome, _Views):
+            if isinstance(outcome, ImageViews):
                 yield outcome
             elif on_unreadable is None:
                 raise UnreadableImageError(outcome.reason, where=outcome.id)
@@ -163,22 +199,22 @@ def encode_stream(
     readable_views = read_views()
     try:
         for first_views in readable_views:
-            yield _encode(adapted, formats, [first_views, *islice(readable_views, batch_size - 1)])
+            yield [first_views, *islice(readable_views, batch_size - 1)]
     finally:
         results.close()
 
 
 def _read(
     image: NamedImage, formats: list[PixelFormat], stored: StoredFeatures | None
-) -> _Views | SkippedImage:
+) -> ImageViews | SkippedImage:
     try:
         if isinstance(image.content, Image.Image):
-            return _Views(image.name, None, _views(_upright(image.content), formats))
+            return ImageViews(image.name, None, _views(_upright(image.content), formats))
         data = read_image(ImageReference(str(image.content), image.content))
         key = digest(data)
         features = None if stored is None else stored.features(key)
         pixels = _views(decode_image(data), formats) if features is None else ()
-        return _Views(image.name, key, pixels, features)
+        return ImageViews(image.name, key, pixels, features)
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
@@ -194,7 +230,7 @@ def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor
     return tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats)
 
 
-def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> EncodedBatch:
+def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[ImageViews]) -> EncodedBatch:
     stored = [view.features for view in views if view.features is not None]
     missing = [view for view in views if view.features is None]
     features = _encode_pixels(adapted, formats, missing) if missing else None
@@ -219,7 +255,7 @@ def _joined(is_stored: Tensor, stored: Tensor, encoded: Tensor | None) -> Tensor
 
 
 def _encode_pixels(
-    adapted: Adapted, formats: list[PixelFormat], views: list[_Views]
+    adapted: Adapted, formats: list[PixelFormat], views: list[ImageViews]
 ) -> tuple[Tensor, ...]:
     """Return the features (B, D) of B images by each member, on the CPU."""
     with torch.inference_mode():

@@ -36,6 +36,7 @@ from latte.registry.spec import (
     FILE_ENDING,
     KINDS,
     OPEN_GROUPS,
+    ClassifierSpec,
     CommandSpec,
     ComponentSpec,
     Hooks,
@@ -151,7 +152,7 @@ def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool)
         _check_entry_point(package, installed)
         with contextlib.redirect_stdout(sys.stderr):
             declarations = declared_by(package.entry_point.load())
-        specs, commands = check_declarations(declarations)
+        declared = check_declarations(declarations)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -169,7 +170,7 @@ def _load(package: _Installed, installed: Sequence[_Installed], *, strict: bool)
                 "if the plugin was written for another version, upgrade the plugin or latte-clip"
             )
         return package.plugin("broken", error=what, detail=detail, specs=components)
-    return package.plugin("ok", specs=specs, commands=commands)
+    return package.plugin("ok", **vars(declared))
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
@@ -239,27 +240,40 @@ class IncompatiblePluginError(LatteError):
     """Error for a plugin that is made for another version of the plugin interface."""
 
 
-def check_declarations(
-    declarations: Sequence[object],
-) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
-    """Return the declared components and commands. Raises `LatteError` at the first mistake."""
+@dataclass(frozen=True)
+class Declared:
+    """What the hooks of a plugin declare."""
+
+    specs: tuple[ComponentSpec, ...]
+    commands: tuple[CommandSpec, ...]
+    classifiers: tuple[ClassifierSpec, ...]
+
+
+def check_declarations(declarations: Sequence[object]) -> Declared:
+    """Return what is declared, by kind. Raises `LatteError` at the first mistake."""
     commands = [spec for spec in declarations if isinstance(spec, CommandSpec)]
-    specs = [_component(spec) for spec in declarations if not isinstance(spec, CommandSpec)]
+    classifiers = [spec for spec in declarations if isinstance(spec, ClassifierSpec)]
+    others = [spec for spec in declarations if not isinstance(spec, CommandSpec | ClassifierSpec)]
+    specs = [_component(spec) for spec in others]
     for command in commands:
         _check_version(command)
         _check_words("command", _in_group(command), command.target, command.summary)
+    for classifier in classifiers:
+        _check_version(classifier)
+        _check_words("classifier", classifier.name, classifier.target, classifier.summary)
     descriptions = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
     descriptions += [f'commands named "{command.name}"' for command in commands]
+    descriptions += [f'classifiers named "{classifier.name}"' for classifier in classifiers]
     for name, count in Counter(descriptions).items():
         if count > 1:
             raise LatteError(f"it declares {count} {name}")
-    return tuple(specs), tuple(commands)
+    return Declared(tuple(specs), tuple(commands), tuple(classifiers))
 
 
 def _component(spec: object) -> ComponentSpec:
     if not isinstance(spec, ComponentSpec):
         raise LatteError(
-            "a hook must return ComponentSpecs or CommandSpecs, "
+            "a hook must return ComponentSpecs, CommandSpecs or ClassifierSpecs, "
             f"but one gave a {type(spec).__name__}"
         )
     _check_version(spec)
@@ -290,7 +304,7 @@ def _check_words(noun: str, name: str, target: str, summary: str) -> None:
         raise LatteError(f'the summary of {noun} "{name}" must be one line of text')
 
 
-def _check_version(spec: ComponentSpec | CommandSpec) -> None:
+def _check_version(spec: ComponentSpec | CommandSpec | ClassifierSpec) -> None:
     if spec.api_version == API_VERSION:
         return
     newer = spec.api_version > API_VERSION

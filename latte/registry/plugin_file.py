@@ -46,7 +46,7 @@ def load_plugin_file(path: Path) -> Plugin:
     _refuse_taken_module(path)
     module = _imported(path, source)
     try:
-        specs, _ = check_declarations(_declared(module))
+        specs = check_declarations(_declared(module)).specs
         _refuse_no_component(specs)
         _refuse_taken_names(specs, installed)
     except LatteError as error:

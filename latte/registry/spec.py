@@ -96,6 +96,29 @@ class CommandSpec:
     """Version of the plugin interface that the command was written for; see `ComponentSpec`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClassifierSpec:
+    """Declaration of what opens folders with classifiers; reading it imports no classifier.
+
+    `target` has the form `"package.module:function"`. The function gets the `Path` of the folder
+    and the name of a torch device, and returns an `ImageClassifier`. A folder is opened by it if
+    its file `classifier.json` has `"opened_by": "DISTRIBUTION/NAME"`, with the name of the pip
+    package; other keys of the file are the plugin's.
+
+    Example:
+        >>> from latte.api import ClassifierSpec, hookimpl
+        >>> @hookimpl
+        ... def latte_classifiers():
+        ...     return [ClassifierSpec("echo", "latte_echo.opened:open_echo", "small networks")]
+    """
+
+    name: str
+    target: str
+    summary: str
+    api_version: int = API_VERSION
+    """Version of the plugin interface that the function was written for; see `ComponentSpec`."""
+
+
 OPEN_GROUPS = ("plugins",)
 """Groups of commands, such as `latte plugins`, to which plugins can add commands."""
 
@@ -111,6 +134,11 @@ class Hooks:
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
         """Return the commands that this package adds; they cannot replace commands of latte."""
+        raise NotImplementedError
+
+    @hookspec
+    def latte_classifiers(self) -> Iterable[ClassifierSpec]:
+        """Return what opens the folders with classifiers that this package writes."""
         raise NotImplementedError
 
 
@@ -163,6 +191,7 @@ class Plugin:
     specs: tuple[ComponentSpec, ...] = ()
     """Declared components, including those that the plugin declared before it failed."""
     commands: tuple[CommandSpec, ...] = ()
+    classifiers: tuple[ClassifierSpec, ...] = ()
     file: str | None = None
     """Absolute path of a plugin that is one file, which `--plugin` named. Its `distribution` is the
     name of the file, and its `version` a digest of the content."""

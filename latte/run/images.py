@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from latte.results.oracle import oracle_labels
 from latte.results.rows import Rows
 from latte.run.corrections import Corrections, read_corrections, save_corrected
 from latte.run.result import StageResult
+from latte.run.sampling import sampled
 from latte.run.workspace import Workspace
 
 ItemT = TypeVar("ItemT")
@@ -165,8 +165,8 @@ class Images:
 def find_images(workspace: Workspace) -> Images:
     """List and check the dataset's images. Raises `LatteError` if no training image is readable."""
     dataset, progress = workspace.dataset, workspace.progress
-    training = _sample(dataset.training_images(), workspace, "training")
-    labelled_samples = _sample(dataset.evaluation_images(), workspace, "evaluation")
+    training = sampled(dataset.training_images(), workspace.limit, "training")
+    labelled_samples = sampled(dataset.evaluation_images(), workspace.limit, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
     scan = partial(scan_images, verified=decoded.keys, disk=store)
     scanned = scan(training, progress, "check images")
@@ -253,15 +253,6 @@ def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]
         yield f"  {number}, such as {example.id}: {example.reason}"
     if unlisted_images := sum(map(len, reasons[shown:])):
         yield f"  {counted(unlisted_images, 'image')} for other reasons"
-
-
-def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """Return `workspace.limit` of the items in order; they are the same for every seed."""
-    limit = workspace.limit
-    if limit is None or limit >= len(items):
-        return items
-    drawn = random.Random(f"0 {split}").sample(range(len(items)), limit)
-    return [items[index] for index in sorted(drawn)]
 
 
 def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,17 +15,16 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import (
     CutTexts,
-    ImageAugmentation,
     LatteError,
     Posterior,
     PrototypeAggregator,
     Trainable,
 )
 from latte.interfaces.record import EncoderFacts
-from latte.interfaces.settings import AugmentSettings
 from latte.io.memory import return_freed_memory
 from latte.models.adapted import Adapted
 from latte.models.zero_shot import ZeroShot
+from latte.run.augmenting import augmentation
 from latte.run.fitting import (
     build_method,
     build_questions,
@@ -87,7 +86,8 @@ def train_learners(
         seed=workspace.seed,
     )
     questions = build_questions(workspace, images, zero_shot)
-    view = TrainingView(workspace.frozen_clip.pixel_format, _augment(workspace), workspace.seed)
+    augment = augmentation(recipe, workspace.build)
+    view = TrainingView(workspace.frozen_clip.pixel_format, augment, workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,
@@ -136,16 +136,6 @@ def encoder_facts(workspace: Workspace, adapted: Adapted) -> tuple[EncoderFacts,
                 "load it"
             )
     return tuple(facts)
-
-
-def _augment(workspace: Workspace) -> AugmentSettings | ImageAugmentation[Any] | None:
-    """Return what makes training views: settings of the built-in views, or a component."""
-    choice = workspace.recipe.augmentation
-    if choice is None:
-        return None
-    if isinstance(choice.options, AugmentSettings):
-        return choice.options
-    return cast("ImageAugmentation[Any]", workspace.build(choice))
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> tuple[CutTexts, ...]:

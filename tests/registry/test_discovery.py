@@ -38,7 +38,7 @@ def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: 
         (
             "latte-strings",
             "broken",
-            "must return ComponentSpecs or CommandSpecs, but one gave a str",
+            "must return ComponentSpecs, CommandSpecs or ClassifierSpecs, but one gave a str",
         ),
         ("latte-future", "incompatible", "version 99 of the plugin interface"),
         ("latte-doubled", "broken", 'declares 2 components of kind loss named "double"'),
