@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What recipes/demo.yaml needs beside the core.
 DEMO := plugins/latte-tiny
 
-.PHONY: demo test thorough lint check slow pages pictures browser dist release release-check versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages pictures browser dist release release-check versions faults docs plugins processes student install format clean
 
 demo: .venv/demo
 	$(BIN)/latte run recipes/demo.yaml
@@ -35,6 +35,9 @@ docs: install
 
 processes: install
 	$(BIN)/python -m pytest -m processes tests/run tests/train
+
+student: install
+	$(PYTEST) -m slow plugins/latte-student
 
 plugins: install
 	$(PYTEST) -m slow tests/author/kit

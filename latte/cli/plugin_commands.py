@@ -16,6 +16,7 @@ from latte.registry.spec import CommandSpec, Plugin
 
 COMMANDS_OF_PLUGINS = {
     **dict.fromkeys(("compare", "datasets", "field", "reproduce", "sweep"), "latte-benchmarks"),
+    "distil": "latte-student",
     **dict.fromkeys(("plugins check", "plugins new"), "latte-author"),
 }
 """Packages of commands that latte's own plugins add, for the error without the plugin."""

@@ -242,7 +242,7 @@ class IncompatiblePluginError(LatteError):
 
 @dataclass(frozen=True)
 class Declared:
-    """What the hooks of a plugin declare."""
+    """Declarations of a plugin, by kind."""
 
     specs: tuple[ComponentSpec, ...]
     commands: tuple[CommandSpec, ...]

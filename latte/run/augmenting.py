@@ -1,4 +1,4 @@
-"""What makes the training views of a recipe."""
+"""Component or settings that make the training views of a recipe."""
 
 from __future__ import annotations
 

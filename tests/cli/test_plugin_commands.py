@@ -88,6 +88,7 @@ def called(
 
 COMMANDS = {
     **dict.fromkeys(("compare", "datasets", "field", "reproduce", "sweep"), "latte-benchmarks"),
+    "distil": "latte-student",
     **dict.fromkeys(("plugins new", "plugins check"), "latte-author"),
 }
 
