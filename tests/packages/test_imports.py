@@ -104,7 +104,7 @@ def test_plugin_bounds_of_shared_dependencies_equal_the_core(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != CORE])
 def test_each_component_of_a_plugin_names_the_version_of_the_interface(name: str) -> None:
     text = (SOURCES[name] / name.replace("-", "_") / "__init__.py").read_text(encoding="utf-8")
-    specs = len(re.findall(r"\b(?:Component|Command)Spec\(", text))
+    specs = len(re.findall(r"\b(?:Component|Command|Classifier)Spec\(", text))
     assert text.count("api_version=2") == specs
 
 

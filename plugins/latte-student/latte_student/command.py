@@ -48,7 +48,12 @@ def distil(
         int, typer.Option(min=1, help="Epochs without gain on left-out images before the end.")
     ] = 5,
     batch_size: Annotated[int, typer.Option(min=2, help="Images per step.")] = 32,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, max=1.0)] = 1e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6, max=1.0, help="Default: 0.001, or 0.0002 with --weights.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31)] = 0,
     plugin: PluginOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -134,7 +139,7 @@ def _print(student: Student, examples: Examples, rows: list[Measured]) -> None:
         echo(examples.title)
         echo("\n".join(table_lines(rows)))
     echo(
-        f"int8 gives the label of the student to {student.agreement:.0%} of left-out images, so "
-        f"latte predict uses {student.model}"
+        f"on left-out images, int8 keeps {student.kept:.0%} of the student's agreement with the "
+        f"run, so latte predict uses {student.model}"
     )
     echo(f"next\tlatte predict {student.folder} IMAGES")

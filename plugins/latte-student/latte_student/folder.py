@@ -34,8 +34,8 @@ CLASSIFIER = "classifier.json"
 _OPENED_BY = "latte-student/student"
 _CALIBRATED = 64
 """Images from whose activations the ranges of int8 are found."""
-LEAST_AGREEMENT = 0.95
-"""Share of equal labels from which the folder uses int8."""
+LEAST_KEPT = 0.95
+"""Share of the student's agreement with the run that int8 keeps, from which the folder uses it."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Student:
     epochs: int
     best_epoch: int
     seconds: float
-    agreement: float
-    """Share of images to which int8 gives the label of the network in fp32."""
+    kept: float
+    """Agreement of int8 with the run's labels of left-out images, divided by that of fp32."""
 
 
 def distilled(
@@ -111,15 +111,14 @@ def _calibration(run: Run, lesson: Lesson, network: Network) -> Iterator[Tensor]
 
 def _finish(lesson: Lesson, settings: DistilSettings, folder: Path, position: Position) -> Student:
     """Choose the file that the folder uses, and mark the folder as complete."""
-    rows = lesson.left_out if len(lesson.left_out) else lesson.training[:_CALIBRATED]
-    agreement = _agreement(folder, lesson, rows)
+    kept = _kept_by_int8(folder, lesson)
     student = Student(
         folder,
-        INT8 if agreement >= LEAST_AGREEMENT else MODEL,
+        INT8 if kept >= LEAST_KEPT else MODEL,
         len(position.losses),
         position.best_epoch + 1,
         position.seconds,
-        agreement,
+        kept,
     )
     about = {
         "opened_by": _OPENED_BY,
@@ -132,15 +131,27 @@ def _finish(lesson: Lesson, settings: DistilSettings, folder: Path, position: Po
     return student
 
 
-def _agreement(folder: Path, lesson: Lesson, rows: Tensor) -> float:
-    """Return the share of images `rows` to which int8 and fp32 give the same label."""
-    images = [lesson.images[row] for row in rows.tolist()]
-    labels = []
-    for name in (MODEL, INT8):
-        model = ClassifierPredictor(OnnxStudent(folder / name))
-        decoded = (open_image(image) for image in images)
-        labels.append([prediction.label for prediction in model.predict_iter(decoded, top_k=1)])
-    return fmean(first == second for first, second in zip(*labels, strict=True))
+def _kept_by_int8(folder: Path, lesson: Lesson) -> float:
+    """Return the agreement of int8 with the run on left-out images, divided by that of fp32.
+
+    Without left-out images, some training images are used.
+    """
+    rows = lesson.left_out if len(lesson.left_out) else lesson.training[:_CALIBRATED]
+    labels = lesson.targets[rows].argmax(dim=1).tolist()
+    network, int8 = (
+        fmean(
+            first == second
+            for first, second in zip(labels, _labels(path, lesson, rows), strict=True)
+        )
+        for path in (folder / MODEL, folder / INT8)
+    )
+    return int8 / network if network else 1.0
+
+
+def _labels(path: Path, lesson: Lesson, rows: Tensor) -> list[int]:
+    model = ClassifierPredictor(OnnxStudent(path))
+    decoded = (open_image(lesson.images[row]) for row in rows.tolist())
+    return [prediction.label for prediction in model.predict_iter(decoded, top_k=1)]
 
 
 def read_student(folder: Path, fingerprint: str) -> Student | None:
@@ -158,5 +169,5 @@ def read_student(folder: Path, fingerprint: str) -> Student | None:
             where=str(folder),
             hint="name another folder with --output, or remove this one",
         )
-    names = ("model", "epochs", "best_epoch", "seconds", "agreement")
+    names = ("model", "epochs", "best_epoch", "seconds", "kept")
     return Student(folder, *(about[name] for name in names))

@@ -23,8 +23,16 @@ class DistilSettings:
     patience: int = 5
     """Epochs without a smaller loss on the left-out images after which training stops."""
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
+    """Largest learning rate; None chooses one for random or given weights."""
     seed: int = 0
+
+    @property
+    def rate(self) -> float:
+        """The largest learning rate."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1e-3 if self.weights is None else 2e-4
 
     def fingerprint(self, lesson: str) -> str:
         """Return a digest of the settings and of the `lesson` with this fingerprint."""

@@ -21,6 +21,7 @@ from latte_student.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from latte_student.head import fit_head
 from latte_student.lesson import Lesson
 from latte_student.network import Network
 from latte_student.settings import DistilSettings
@@ -28,8 +29,8 @@ from latte_student.settings import DistilSettings
 _SECONDS = 120.0
 """Seconds between two checkpoints of an epoch."""
 _WEIGHT_DECAY = 0.05
-_WARM_UP = 1
-"""Epochs in which the learning rate grows linearly."""
+_WARM_UP = 0.1
+"""Share of all steps, at most one epoch, in which the learning rate grows linearly."""
 
 
 def channels_last(module: nn.Module) -> nn.Module:
@@ -69,6 +70,7 @@ class Training:
         if load_checkpoint(self.folder, state, fingerprint):
             progress.say(f"going on after {state.position.step:,} steps")
         else:
+            self._start(state, progress)
             save_checkpoint(self.folder, state, fingerprint)  # a full disk shows at once
         images, epochs = len(self.lesson.training), self.settings.epochs
         done = state.position.step * images // self.steps
@@ -80,6 +82,16 @@ class Training:
             module.load_state_dict(state.best)
         return state.position
 
+    def _start(self, state: TrainingState, progress: Progress) -> None:
+        """Fit the classifier to the features of given weights; the result is the first best."""
+        if self.settings.weights is None:
+            return
+        size = self.network.pixel_format.size
+        fit_head(state.module, self.lesson, self.plain_view, size, self.device, progress)
+        if len(self.lesson.left_out):
+            state.position.best_loss = self._left_out_loss(state.module)
+            state.keep_best()
+
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         decayed = [weight for weight in module.parameters() if weight.ndim > 1]
         others = [weight for weight in module.parameters() if weight.ndim <= 1]
@@ -87,7 +99,7 @@ class Training:
             {"params": decayed, "weight_decay": _WEIGHT_DECAY},
             {"params": others, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.settings.learning_rate)
+        return torch.optim.AdamW(groups, lr=self.settings.rate)
 
     def _is_finished(self, position: Position) -> bool:
         epoch = len(position.losses)
@@ -130,17 +142,29 @@ class Training:
         """Take an optimiser step on the images `rows`; return the loss."""
         torch.manual_seed(self.settings.seed * 1_000_003 + state.position.step)  # for dropout
         for group in state.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self._factor(state.position.step)
-        state.module.train()
+            group["lr"] = self.settings.rate * self._factor(state.position.step)
+        self._set_training(state.module)
         loss = self._loss(state.module, rows, self.view, epoch)
         state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
         return float(loss.detach())
 
+    def _set_training(self, module: nn.Module) -> None:
+        """Set the module to training; given weights keep their statistics of batch normalisation.
+
+        Batches of few images would replace them by worse ones.
+        """
+        module.train()
+        if self.settings.weights is not None:
+            for layer in module.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
     def _factor(self, step: int) -> float:
         """Return the factor of the learning rate: a linear warm-up, then a half cosine."""
-        warm_up, total = _WARM_UP * self.steps, self.settings.epochs * self.steps
+        total = self.settings.epochs * self.steps
+        warm_up = max(1, min(self.steps, round(_WARM_UP * total)))
         if step < warm_up:
             return (step + 1) / warm_up
         return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))

@@ -24,7 +24,10 @@ def weights() -> dict[str, torch.Tensor]:
 
 def first_weight(path: Path | None) -> torch.Tensor:
     torch.manual_seed(0)
-    return build_network(STUDENT, 3, 32, path).module.state_dict()["conv_stem.weight"]
+    weight: torch.Tensor = build_network(STUDENT, 3, 32, path).module.state_dict()[
+        "conv_stem.weight"
+    ]
+    return weight
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_code_in_a_file_of_weights_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "w.pth").write_bytes(pickle.dumps({"conv_stem.weight": _Code()}))
+    (tmp_path / "w.pth").write_bytes(pickle.dumps({"conv_stem.weight": _Code()}, protocol=2))
     with pytest.raises(LatteError, match="no weights can be read"):
         first_weight(tmp_path / "w.pth")
     assert not (tmp_path / "was-run").exists()
