@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latte.models.run_posterior import read_posterior
 from latte.recipe.settings import read_settings
@@ -55,8 +55,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name that needs torch when it is first used."""
-    if name in _AT_FIRST_USE:
-        return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers then report a name that is not there
+
+    def __getattr__(name: str) -> object:
+        """Import a name that needs torch when it is first used."""
+        if name in _AT_FIRST_USE:
+            return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
