@@ -30,6 +30,8 @@ NOT_HERE = {
     "latte adapt photos --classes classes.txt --encoder": "downloads; tests/new has encoders",
     "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
     ".venv/bin/latte components": "tests/author/testing/test_writing_plugins.py runs it",
+    "latte distil": "trains for minutes; plugins/latte-student/tests distils",
+    "latte predict birds": "needs a student; plugins/latte-student/tests predicts",
     "latte plugins check": "tests/author/kit/test_published.py runs it",
     "latte field photos --recipe": "tests/docs/test_pages.py writes and tests this method",
     "latte review": "asks a person; tests/review and tests/browser answer",

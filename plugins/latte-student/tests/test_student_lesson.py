@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import torch
-from latte_student.lesson import certainty, left_out_images, soft_labels, with_answers
+from latte_student.lesson import (
+    certainty,
+    left_out_images,
+    soft_labels,
+    used_labels,
+    with_answers,
+)
 
 from latte.api import Posterior
+from latte.api.runs import Run
 
 
 def test_soft_labels_spread_what_the_likeliest_classes_leave() -> None:
@@ -52,3 +62,10 @@ def test_a_series_with_an_answer_always_trains() -> None:
 
 def test_nothing_is_left_out_of_one_series() -> None:
     assert not left_out_images([0, 0, 0], [False] * 3, seed=0).any()
+
+
+def test_a_run_that_kept_zero_shot_teaches_its_labels_and_confidences() -> None:
+    labels = SimpleNamespace(adapted=(2, 0), confidence=(0.7, 1.00001))
+    run = cast("Run", SimpleNamespace(rows=SimpleNamespace(pseudo_labels=labels)))
+    expected = torch.tensor([[0.1, 0.1, 0.8], [1.0, 0.0, 0.0]])
+    torch.testing.assert_close(soft_labels(used_labels(run), 3), expected)
