@@ -139,7 +139,7 @@ def _print(student: Student, examples: Examples, rows: list[Measured]) -> None:
         echo(examples.title)
         echo("\n".join(table_lines(rows)))
     echo(
-        f"on left-out images, int8 keeps {student.kept:.0%} of the student's agreement with the "
-        f"run, so latte predict uses {student.model}"
+        f"int8 keeps {student.kept:.0%} of the student's agreement with the run, so latte predict "
+        f"uses {student.model}"
     )
     echo(f"next\tlatte predict {student.folder} IMAGES")

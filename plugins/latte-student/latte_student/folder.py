@@ -34,6 +34,8 @@ CLASSIFIER = "classifier.json"
 _OPENED_BY = "latte-student/student"
 _CALIBRATED = 64
 """Images from whose activations the ranges of int8 are found."""
+_COMPARED = 256
+"""Images by whose labels int8 is compared with fp32, those that were left out first."""
 LEAST_KEPT = 0.95
 """Share of the student's agreement with the run that int8 keeps, from which the folder uses it."""
 
@@ -49,7 +51,7 @@ class Student:
     best_epoch: int
     seconds: float
     kept: float
-    """Agreement of int8 with the run's labels of left-out images, divided by that of fp32."""
+    """Agreement of int8 with the run's labels of its images, divided by that of fp32."""
 
 
 def distilled(
@@ -132,11 +134,8 @@ def _finish(lesson: Lesson, settings: DistilSettings, folder: Path, position: Po
 
 
 def _kept_by_int8(folder: Path, lesson: Lesson) -> float:
-    """Return the agreement of int8 with the run on left-out images, divided by that of fp32.
-
-    Without left-out images, some training images are used.
-    """
-    rows = lesson.left_out if len(lesson.left_out) else lesson.training[:_CALIBRATED]
+    """Return the agreement of int8 with the run's labels, divided by that of fp32."""
+    rows = torch.cat([lesson.left_out, lesson.training])[:_COMPARED]
     labels = lesson.targets[rows].argmax(dim=1).tolist()
     network, int8 = (
         fmean(

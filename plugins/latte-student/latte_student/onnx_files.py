@@ -29,8 +29,12 @@ MODEL = "student.onnx"
 INT8 = "student.int8.onnx"
 INPUT, OUTPUT = "pixels", "probabilities"
 _OPSET = 18
-_QUANTIZED = ["Conv", "Gemm", "MatMul", "Add", "Mul", "GlobalAveragePool", "ReduceMean"]
+_PRODUCTS = ("Gemm", "MatMul")
+_QUANTIZED = ["Conv", "Add", *_PRODUCTS]
 """Operations that are computed in int8."""
+_FIRST_CONVOLUTIONS = 3
+"""Convolutions that stay in fp32. They have few weights, and in networks for devices, whose second
+convolution is depthwise, int8 changed most labels there."""
 
 
 class PixelsToProbabilities(nn.Module):
@@ -112,6 +116,14 @@ class _Pixels(CalibrationDataReader):  # type: ignore[misc]
         return None if batch is None else {INPUT: batch.numpy()}
 
 
+def _in_fp32(content: onnx.ModelProto) -> list[str]:
+    """Return the names of the operations that stay in fp32: first convolutions, and classifier."""
+    nodes = content.graph.node
+    convolutions = [node.name for node in nodes if node.op_type == "Conv"]
+    products = [node.name for node in nodes if node.op_type in _PRODUCTS]
+    return [*convolutions[:_FIRST_CONVOLUTIONS], *products[-1:]]
+
+
 def write_int8(path: Path, model: Path, batches: Iterable[Tensor]) -> None:
     """Write the ONNX file `model` in int8 to `path`.
 
@@ -132,6 +144,7 @@ def write_int8(path: Path, model: Path, batches: Iterable[Tensor]) -> None:
                 _Pixels(batches),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=_QUANTIZED,
+                nodes_to_exclude=_in_fp32(onnx.load(prepared)),
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy
@@ -94,6 +95,21 @@ def test_onnx_computes_what_the_network_computes(tmp_path: Path) -> None:
         expected = network.module.eval()(normalised).softmax(dim=1)
     torch.testing.assert_close(opened.probabilities(pixels), expected, atol=1e-5, rtol=1e-4)
     assert opened.class_names == ("a", "b", "ü")
+
+
+def test_int8_keeps_first_convolutions_and_classifier_in_fp32(student: Path) -> None:
+    kinds = [
+        Counter(
+            initializer.data_type
+            for initializer in onnx.load(student / name).graph.initializer
+            if len(initializer.dims) in (2, 4) and initializer.dims[-1:] != [1]
+        )
+        for name in ("student.onnx", "student.int8.onnx")
+    ]
+    network, int8 = kinds
+    assert network[onnx.TensorProto.INT8] == 0
+    assert int8[onnx.TensorProto.INT8] > 0
+    assert 0 < int8[onnx.TensorProto.FLOAT] < network[onnx.TensorProto.FLOAT]
 
 
 def test_the_script_of_the_readme_gives_the_labels_of_predict(
