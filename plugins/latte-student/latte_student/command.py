@@ -133,7 +133,7 @@ def _opened(file: Path) -> ImagePredictor:
 def _print(student: Student, examples: Examples, rows: list[Measured]) -> None:
     from latte_student.measuring import table_lines
 
-    epochs = f"best epoch {student.best_epoch} of {student.epochs}"
+    epochs = f"best after {student.best_epoch} of {student.epochs} epochs"
     echo(f"trained in {student.seconds / 60:.1f} min; {epochs}")
     if rows:
         echo(examples.title)
