@@ -165,7 +165,7 @@ def predict(
             progress.say(_cost(model.adapted, total))
         if unknown_below is not None and not model.columns(top_k).match and not quiet:
             progress.say(_NO_MATCH)
-        if model.names_every_new_image and not quiet:
+        if isinstance(model, Predictor) and model.names_every_new_image and not quiet:
             progress.say(_NO_NONE)
         done = classify(
             model,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latte.api import ImageReference, LatteError, Posterior, Progress, digest, long_task
-from latte.api.runs import Run, read_corrected, read_posterior, run_images
+from latte.api.runs import Run, read_posterior, run_images
 
 LEFT_OUT = 0.1
 """Share of the images that are left out of training, to stop it early."""
@@ -53,7 +53,7 @@ def read_lesson(run: Run) -> Lesson:
     keys, posterior = own_labels
     if run.record.judge.used == "zero-shot":
         posterior = used_labels(run)
-    answers = read_corrected(run)
+    answers = run.rows.corrected
     targets = soft_labels(posterior, len(run.class_names))
     weights = certainty(targets)
     if posterior.none is not None:
