@@ -5,7 +5,9 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # One process per core, each with one thread: more threads than cores only wait for each other.
 # Each gets neighbouring tests, which share the runs that they read.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Modules are compiled when they are first imported: most never are, and compiling all takes a minute.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+export PYTHONDONTWRITEBYTECODE :=
 # What recipes/demo.yaml needs beside the core.
 DEMO := plugins/latte-tiny
 
