@@ -59,7 +59,9 @@ def test_a_new_package_is_published_and_used(kind: Kind, python: Path, tmp_path:
         if kind == "dataset":
             write_photos(tmp_path / name / "photos")
         recipe = tmp_path / name / "recipe.yaml"
-        ran = run(latte, "run", recipe, "--limit", "30", cwd=tmp_path, **settings)
+        shown = ("--limit", "30", "--verbose")
+        ran = run(latte, "run", recipe, *shown, cwd=tmp_path, **settings)
+        assert re.search(r"^adapted ", ran, flags=re.MULTILINE)
         assert "report\t" in ran
         if kind in SEEN:
             assert not re.search(r"^adapted .* 0 \(0 to 0\)$", ran, flags=re.MULTILINE), ran
