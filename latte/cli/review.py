@@ -209,7 +209,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         return order_of_asking(opened.run, opened.images, opened.answers(), training_features)
 
     remove_files_of_dead_servers(opened.run.folder.path)
-    names = opened.run.class_names
+    names = opened.class_names
     start = "" if class_ is None else names[ClassLookup(names).label(class_, where="--class")]
     opened.stored()  # a damaged file of answers is an error before the page opens
     opened.asking = order()

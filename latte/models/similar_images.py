@@ -23,7 +23,7 @@ def likeliest_images(run: Run) -> Callable[[int, int], Sequence[int]]:
 
     It is called with c and K. Images and class texts are compared by their directions from their
     means, so that an image that is similar to all texts does not come first. The result is empty if
-    the run stored no features.
+    the run stored no features, and for a class that it did not know.
     """
 
     @cache
@@ -37,6 +37,8 @@ def likeliest_images(run: Run) -> Callable[[int, int], Sequence[int]]:
         if not run.folder.zero_shot.exists():
             return ()
         images, texts = directions()
+        if label >= len(texts):  # a person added the class after the run
+            return ()
         scores = images @ texts[label]
         rows: list[int] = scores.topk(min(count, len(scores))).indices.tolist()
         return rows

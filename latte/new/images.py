@@ -159,6 +159,12 @@ def look_at(
     label_counts = None
     if labels is not None:
         label_counts = checked_labels(labels, dataset, arguments.labels, progress)
+    is_named_once = classes is not None and evaluation is None and labels is None
+    found = earlier_answers(answers, dataset, are_alone=labels is None, follows=is_named_once)
+    entries = tuple(map(ALIAS_SEPARATOR.join, dataset.class_aliases))
+    if found is not None and found.classes:
+        classes = entries = found.classes
+    names = tuple(entry.split(ALIAS_SEPARATOR)[0] for entry in entries)
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
     for image in opened:
@@ -176,14 +182,14 @@ def look_at(
         opened=len(opened),
         broken=tuple(broken),
         size=(round(median(widths)), round(median(heights))) if sizes else None,
-        class_names=dataset.class_names,
-        class_entries=tuple(map(ALIAS_SEPARATOR.join, dataset.class_aliases)),
+        class_names=names,
+        class_entries=entries,
         named_by=named_by,
-        in_class_folders=_in_class_folders(images, dataset.class_names),
+        in_class_folders=_in_class_folders(images, names),
         labelled=labelled,
         labels=labels,
         label_counts=label_counts,
-        answers=earlier_answers(answers, dataset, are_alone=labels is None),
+        answers=found,
         left_out=tuple(dataset.warnings()),
     )
 

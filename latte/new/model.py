@@ -22,7 +22,8 @@ from latte.io.paths import given_path, path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
 from latte.registry.registry import load_registry
 from latte.report.progress import LONG, make_progress
-from latte.results.answers import Answer, AnswerKind, append_answers, digest_of_classes, now
+from latte.results.answers import Answer, AnswerKind, append_answers, now
+from latte.results.class_lists import digest_of_classes
 from latte.results.given_labels import NONE, UNSURE, given_label
 from latte.results.named_images import NamedImages
 from latte.results.one_per_series import one_per_series, shared_answers

@@ -1,5 +1,7 @@
 """The file `review.jsonl`: a person's answers about what images show, one per line.
 
+A line may also be a change of the class names, see `ClassChange`.
+
 It is beside the run folders, and all reviews of these runs share it. An image is identified by its
 content key, a hash of its file's bytes: an image that is encoded again is another image. Each
 answer is flushed to the disk before the next question. A later answer about an image replaces the
@@ -9,12 +11,14 @@ earlier one; an image whose answer was undone has no answer.
 from __future__ import annotations
 
 import os
+import re
 from codecs import BOM_UTF8
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from io import FileIO
 from json import dumps
 from pathlib import Path
@@ -24,8 +28,9 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from latte.interfaces import LatteError
-from latte.io.files import digest, sync_folder
+from latte.io.files import sync_folder
 from latte.io.system import lock
+from latte.results.class_lists import ClassChange, ClassChanges
 from latte.results.folder import open_no_link
 from latte.results.stored import explained, read_bounded
 
@@ -79,13 +84,10 @@ class Answer:
 
 
 _ADAPTER = TypeAdapter(Answer)
+_OF_CHANGES = TypeAdapter(ClassChange)
+_IS_CHANGE = re.compile(rb'"kind":\s*"classes"')
 _LINE_HINT = "correct or remove this line"
 _HINT = "free some space, or give this user the permission to write there, and answer again"
-
-
-def digest_of_classes(class_names: Iterable[str]) -> str:
-    """Return the digest of a list of class names, in any order."""
-    return digest(*sorted(class_names))[:16]
 
 
 def is_about(answer: Answer, classes: str) -> bool:
@@ -93,13 +95,25 @@ def is_about(answer: Answer, classes: str) -> bool:
     return answer.kind != "none" or answer.classes in ("", classes)
 
 
+def with_current_classes(answers: list[Answer], changes: ClassChanges) -> list[Answer]:
+    """Return the answers with the names that their classes have after the changes."""
+    if not changes.changes:
+        return answers
+    current = cache(changes.current_answer)
+    newest_classes = (current(answer.label, answer.classes) for answer in answers)
+    return [
+        replace(answer, label=label, classes=classes)
+        for answer, (label, classes) in zip(answers, newest_classes, strict=True)
+    ]
+
+
 def now() -> str:
     """Return the current time for an answer: UTC, to the microsecond."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; several processes can append at the same time.
+def append_answers(path: Path, answers: Sequence[Answer | ClassChange]) -> None:
+    """Append lines and flush them to the disk; several processes can append at the same time.
 
     Raises `LatteError`, and appends nothing, if they cannot be written, as on a full disk.
     """
@@ -125,14 +139,23 @@ def read_answers(path: Path) -> list[Answer]:
     A byte order mark, which some editors write, is ignored. Only lines that were appended since the
     last call for this file are parsed. Raises `LatteError` for a line that is no answer.
     """
+    return _parsed(path)[0]
+
+
+def read_class_changes(paths: Iterable[Path]) -> ClassChanges:
+    """Return the changes of class names in files of answers. Raises `LatteError` as for answers."""
+    return ClassChanges(tuple(change for path in paths for change in _parsed(path)[1]))
+
+
+def _parsed(path: Path) -> tuple[list[Answer], list[ClassChange]]:
     if not path.exists():
-        return []
+        return [], []
     with _PARSED_LOCK:
         parsed = _PARSED.setdefault(path.absolute(), ParsedAnswers(path))
         _PARSED.move_to_end(path.absolute())
         while len(_PARSED) > _MOST_PARSED:
             _PARSED.popitem(last=False)
-        return parsed.read()
+        return parsed.read(), parsed.changes
 
 
 class ParsedAnswers:
@@ -142,27 +165,36 @@ class ParsedAnswers:
         self._path = path
         self._content = b""
         self._answers: list[Answer] = []
+        self._changes: list[ClassChange] = []
+        self.changes: list[ClassChange] = []
+        """The changes of class names that the last `read` found."""
 
     def read(self) -> list[Answer]:
         """Return the answers that the file has now; a file that changed otherwise is read again."""
         with explained(self._path, _LINE_HINT):
             content = read_bounded(self._path)
         if not content.startswith(self._content):
-            self._content, self._answers = b"", []
+            self._content, self._answers, self._changes = b"", [], []
         complete = content[: content.rfind(b"\n") + 1]
         if len(complete) > len(self._content):
-            self._answers = [*self._answers, *self._parsed(complete)]
+            answers, changes = self._parsed(complete)
+            self._answers = [*self._answers, *answers]
+            self._changes = [*self._changes, *changes]
             self._content = complete
-        return [*self._answers, *self._parsed(content)]
+        answers, changes = self._parsed(content)
+        self.changes = [*self._changes, *changes]
+        return [*self._answers, *answers]
 
-    def _parsed(self, content: bytes) -> list[Answer]:
-        """Return the answers in the lines of `content` that are not in memory."""
+    def _parsed(self, content: bytes) -> tuple[list[Answer], list[ClassChange]]:
+        """Return answers and changes in the lines of `content` that are not in memory."""
         first = self._content.count(b"\n") + 1
         lines = content[len(self._content) :].split(b"\n")
         if first == 1:
             lines[0] = lines[0].removeprefix(BOM_UTF8)
-        answers = (_answer_in(line, self._path, number) for number, line in enumerate(lines, first))
-        return [answer for answer in answers if answer is not None]
+        numbered = enumerate(lines, first)
+        parsed = [_answer_in(line, self._path, number) for number, line in numbered]
+        answers = [line for line in parsed if isinstance(line, Answer)]
+        return answers, [line for line in parsed if isinstance(line, ClassChange)]
 
 
 _PARSED: OrderedDict[Path, ParsedAnswers] = OrderedDict()
@@ -171,12 +203,14 @@ _MOST_PARSED = 4
 """Number of files whose answers stay in memory."""
 
 
-def _answer_in(line: bytes, path: Path, number: int) -> Answer | None:
-    """Return the answer in a line of a file; None if the line is empty or incomplete."""
+def _answer_in(line: bytes, path: Path, number: int) -> Answer | ClassChange | None:
+    """Return what a line of a file says; None if the line is empty or incomplete."""
     is_incomplete = line.startswith(b"{") and not line.rstrip().endswith(b"}")
     if not line.strip() or is_incomplete:
         return None
     with explained(path, _LINE_HINT, number):
+        if _IS_CHANGE.search(line):
+            return _OF_CHANGES.validate_json(line, strict=True)
         answer = _ADAPTER.validate_json(line, strict=True)
         if (answer.kind == "class") != (answer.label is not None):
             raise ValueError("an answer has a label if and only if its kind is class")

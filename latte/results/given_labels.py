@@ -24,7 +24,14 @@ from latte.interfaces.errors import did_you_mean
 from latte.interfaces.questions import NONE_OF_THESE
 from latte.io.json_text import parse_json
 from latte.io.paths import distinct_names, is_folder, read_text
-from latte.results.answers import digest_of_classes, is_about, latest, read_answers
+from latte.results.answers import (
+    is_about,
+    latest,
+    read_answers,
+    read_class_changes,
+    with_current_classes,
+)
+from latte.results.class_lists import digest_of_classes
 from latte.results.folder import REVIEW
 from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
@@ -190,11 +197,15 @@ def _answers(
     """Yield the answers of a review.
 
     Answers about images that the run lacks are left out, as are those which say that none of other
-    classes fits.
+    classes fits. A class has its name in `class_names`, even if a person changed the name since.
     """
-    classes = digest_of_classes(class_names)
-    for key, answer in latest(read_answers(path)).items():
+    changes = read_class_changes([path])
+    names = changes.current(class_names)
+    classes, listed = digest_of_classes(names), dict(zip(names, class_names, strict=False))
+    answers = with_current_classes(read_answers(path), changes)
+    for key, answer in latest(answers).items():
         label = NONE if answer.kind == "none" else answer.label
+        label = label and listed.get(label, label)
         if label is not None and key in images and is_about(answer, classes):
             yield str(path), key, label
 

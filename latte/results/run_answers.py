@@ -18,12 +18,14 @@ from latte.data.sources.class_lookup import ClassLookup
 from latte.interfaces import LatteError
 from latte.results.answers import (
     Answer,
-    digest_of_classes,
     is_about,
     latest,
     measuring,
     read_answers,
+    read_class_changes,
+    with_current_classes,
 )
+from latte.results.class_lists import digest_of_classes
 from latte.results.estimate import estimate
 from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain, unknown_classes
@@ -60,6 +62,7 @@ class Stored:
     lines: tuple[Answer, ...]
     """The answers in the order of the files, undone ones included."""
     class_names: tuple[str, ...]
+    """The class names of the run, with the changes that a person made since."""
     given: Mapping[str, str]
     """The class, or the kind `none`, that a person gave to each image before the run."""
 
@@ -139,12 +142,8 @@ class RunAnswers:
         self.run = run
         self.file: Path = run.folder.review
         self._newest: tuple[Sequence[_FileState], Stored] | None = None
-        corrected = run.rows.corrected
-        self.labelled: frozenset[str] = frozenset(corrected)
+        self.labelled: frozenset[str] = frozenset(run.rows.corrected)
         """The content keys of the images whose class a person gave before the run."""
-        self._given = {
-            key: "none" if label < 0 else run.class_names[label] for key, label in corrected.items()
-        }
 
     @cached_property
     def population(self) -> Population:
@@ -155,33 +154,33 @@ class RunAnswers:
         """Read the answers, with class names as the run spells them; again if a file changed."""
         states = [_state_of(file) for file in self.run.folder.answer_files]
         if self._newest is None or None in states or self._newest[0] != states:
-            keys = frozenset(self.run.rows.training_keys)
-            lines = (answer for answer in self.lines() if answer.key in keys)
-            answers = tuple(map(self._with_spelling, lines))
-            self._newest = states, Stored(answers, self.run.class_names, self._given)
+            self._newest = states, self._read()
         return self._newest[1]
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names of the run, with the changes that a person made since."""
+        return self.stored().class_names
+
+    def _read(self) -> Stored:
+        keys, names = frozenset(self.run.rows.training_keys), current_names(self.run)
+        spelt = _speller(names)
+        answers = (answer for answer in self.lines() if answer.key in keys)
+        lines = tuple(_with_label(answer, spelt) for answer in answers)
+        given = {
+            key: "none" if label < 0 else names[label]
+            for key, label in self.run.rows.corrected.items()
+        }
+        return Stored(lines, names, given)
+
     def lines(self) -> list[Answer]:
-        """Read the files of answers, which may be untrusted; raise `LatteError` for a link."""
-        return [answer for file in self.run.folder.answer_files for answer in _read(file)]
+        """Read the files of answers, with the names that their classes have now.
 
-    def _with_spelling(self, answer: Answer) -> Answer:
-        label = answer.label and self._spelt(answer.label)
-        return answer if label == answer.label else replace(answer, label=label)
-
-    @cached_property
-    def _spelt(self) -> Callable[[str], str]:
-        """Function that spells a class name as the run does; other names stay as they are."""
-        names = self.run.class_names
-        lookup = ClassLookup(names)
-
-        @cache
-        def spelt(name: str) -> str:
-            with suppress(LatteError):  # an unknown or ambiguous name
-                return names[lookup.label(name, where="review.jsonl")]
-            return name
-
-        return spelt
+        The files may be untrusted; a link raises a `LatteError`.
+        """
+        files = self.run.folder.answer_files
+        answers = [answer for file in files for answer in _read(file)]
+        return with_current_classes(answers, read_class_changes(files))
 
     def answers(self) -> dict[str, Answer]:
         """Return the newest answer about each image, by content key, without undone answers."""
@@ -190,12 +189,35 @@ class RunAnswers:
     def evidence(self, stored: Stored | None = None) -> MeasuredGain:
         """Return the estimated gain of the adapted model."""
         stored = self.stored() if stored is None else stored
-        names = self.run.class_names
+        names = stored.class_names
         return MeasuredGain(
             estimate(self.population, stored.measuring, names),
             len(stored.answers.keys() - stored.measuring.keys()),
             unknown_classes(stored.unknown, names, self.file),
         )
+
+
+def current_names(run: Run) -> tuple[str, ...]:
+    """Return the class names of a run, with the changes that a person made while answering."""
+    return read_class_changes(run.folder.answer_files).current(run.class_names)
+
+
+def _speller(names: Sequence[str]) -> Callable[[str], str]:
+    """Return a function that spells a class name as in `names`; other names stay as they are."""
+    lookup = ClassLookup(names)
+
+    @cache
+    def spelt(name: str) -> str:
+        with suppress(LatteError):  # an unknown or ambiguous name
+            return names[lookup.label(name, where="review.jsonl")]
+        return name
+
+    return spelt
+
+
+def _with_label(answer: Answer, spelt: Callable[[str], str]) -> Answer:
+    label = answer.label and spelt(answer.label)
+    return answer if label == answer.label else replace(answer, label=label)
 
 
 def has_answers(run: Run) -> bool:

@@ -14,6 +14,7 @@ from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.run import Run
+from latte.results.run_answers import current_names
 
 
 def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
@@ -52,10 +53,17 @@ def learned_runs(reviewed: Run) -> list[Path]:
 def _has_learned(run: Run, reviewed: Run) -> bool:
     with suppress(LatteError):
         files = {file.resolve() for file in reviewed.folder.answer_files}
-        has_same_images = run.recipe.get("dataset") == reviewed.recipe.get("dataset")
+        has_same_images = _dataset(run) == _dataset(reviewed)
+        has_same_images = has_same_images and run.class_names == current_names(reviewed)
         is_taught = has_same_images and not files.isdisjoint(_resolved_files(run))
         return is_taught and run.folder.results.recorded("evaluate") is not None
     return False
+
+
+def _dataset(run: Run) -> Any:
+    """Return the dataset of a run without its list of classes, which a person may change."""
+    dataset = run.recipe.get("dataset")
+    return dataset | {"classes": None} if isinstance(dataset, dict) else dataset
 
 
 def _resolved_files(run: Run) -> list[Path]:

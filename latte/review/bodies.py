@@ -33,6 +33,15 @@ class Answered(BaseModel):
     skip: int = Field(0, ge=0)
 
 
+class WantedName(BaseModel):
+    """Body of a request that names the class `label`, or a new class without one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    label: int | None
+    name: str
+
+
 class WantedOutput(BaseModel):
     """Body of a request that writes labels beside the photos."""
 

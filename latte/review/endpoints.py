@@ -20,7 +20,7 @@ from starlette.routing import Route
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.results.answers import TaskName
-from latte.review.bodies import Answered, PhotoMark, WantedOutput
+from latte.review.bodies import Answered, PhotoMark, WantedName, WantedOutput
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Order, Teach
@@ -85,6 +85,7 @@ class Endpoints:
             Route("/question", self.question, methods=["GET"]),
             Route("/answer", self.answer, methods=["POST"]),
             Route("/withdraw", self.withdraw, methods=["POST"]),
+            Route("/classes", self.name_class, methods=["POST"]),
             Route("/leave", self.leave, methods=["POST"]),
             Route("/changed", self.changed),
             Route("/events", self.stream),
@@ -125,6 +126,10 @@ class Endpoints:
     async def withdraw(self, request: Request) -> Response:
         """Undo the newest answers, and return their view's next question."""
         return await self._posted(request, lambda body: self._undo())
+
+    async def name_class(self, request: Request) -> Response:
+        """Change the name of a class, or add one; return the state."""
+        return await self._posted(request, self._name_class)
 
     async def leave(self, request: Request) -> Response:
         """End the view *Measure*: its answers teach from now on."""
@@ -281,7 +286,7 @@ class Endpoints:
         return time
 
     def _mark(self, mark: PhotoMark) -> Mark:
-        keys, names = self._review.run.rows.training_keys, self._review.run.class_names
+        keys, names = self._review.run.rows.training_keys, self._review.class_names
         is_class = mark.kind == "class"
         if mark.photo not in range(len(keys)) or is_class != (mark.class_ is not None):
             raise LatteError("there is no such photo or class")
@@ -304,6 +309,14 @@ class Endpoints:
         self.events.send("state", {"state": state})
         following = _NOTHING if view == "map" else self._next(Place(view))
         return {"view": view, **following, "state": state}
+
+    def _name_class(self, body: bytes) -> Mapping[str, Any]:
+        wanted = WantedName.model_validate_json(body)
+        self._review.name_class(wanted.label, wanted.name)
+        self.learning.answers_changed()
+        state = self._page_state()
+        self.events.send("state", {"state": state})
+        return {"state": state}
 
     def _leave(self) -> Mapping[str, Any]:
         self.learning.hold(False)

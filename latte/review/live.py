@@ -41,8 +41,8 @@ Order = Callable[[], "Asking | None"]
 Announce = Callable[[str], None]
 """Function that tells the open pages an event by its name."""
 
-Signature = frozenset[tuple[str, str]]
-"""The answers that teach, by content key."""
+Signature = tuple[tuple[str, ...], frozenset[tuple[str, str]]]
+"""The class names, and the answers that teach, by content key."""
 
 _FAILED = "your answers are saved, but latte failed while it used them"
 _KEPT = 8
@@ -145,7 +145,8 @@ class Learning:
         """True if there are answers that a run could learn in seconds, and has not."""
         stored = self._review.stored()
         taught = taught_by(stored.answers)
-        is_new = self.written is None and taught != stored.taught
+        is_known = taught == stored.taught and stored.class_names == self._review.run.class_names
+        is_new = self.written is None and not is_known
         return is_new and self.state != "at-finish" and self._can_teach(taught)
 
     def write(self) -> WrittenRun:
@@ -171,7 +172,9 @@ class Learning:
             run = WrittenRun(*self._teach(SilentProgress()))
         self._written = signature, run
         if not (signature in self._kept and self._kept[signature].is_settled):
-            self._keep(signature, of_run(open_finished(run.folder), self._review, dict(signature)))
+            self._keep(
+                signature, of_run(open_finished(run.folder), self._review, dict(signature[1]))
+            )
         return run
 
     def close(self) -> None:
@@ -228,10 +231,11 @@ class Learning:
             self.state, self.note = "at-finish", self._method.why_not
             self._order(is_stale)
             return
-        taught = taught_by(self._review.answers())
-        signature = frozenset(taught.items())
+        stored = self._review.stored()
+        taught = taught_by(stored.answers)
+        signature = stored.class_names, frozenset(taught.items())
         if not self._can_teach(taught):
-            self._adopt(self._base.with_given(taught, self._review.run.class_names))
+            self._adopt(self._base.with_given(taught, stored.class_names))
         elif not (signature in self._kept and self._kept[signature].is_settled):
             self.state = "learning"
             self._announce("learning")
@@ -259,7 +263,8 @@ class Learning:
         return len(names) > 1 or bool(names and other_label_files(self._review.run))
 
     def _signature(self) -> Signature:
-        return frozenset(taught_by(self._review.answers()).items())
+        stored = self._review.stored()
+        return stored.class_names, frozenset(taught_by(stored.answers).items())
 
     def _keep(self, signature: Signature, revision: Revision) -> None:
         self._kept.pop(signature, None)

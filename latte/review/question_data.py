@@ -18,7 +18,7 @@ _TYPICAL = 9
 
 def question_data(question: Question, review: Review, revision: Revision) -> Mapping[str, Any]:
     """Return a question as JSON data; only sheets show labels, because they check them."""
-    ids, names = review.run.rows.training_ids, review.run.class_names
+    ids, names = review.run.rows.training_ids, review.class_names
     photos = [
         {
             "index": image.row,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -45,14 +46,14 @@ class Revision:
     number: int = 0
 
     @cached_property
-    def counts(self) -> list[int]:
+    def counts(self) -> Counter[int]:
         """The number of images per class."""
-        return _counted(self.labels, self.classes)
+        return Counter(self.labels)
 
     @cached_property
-    def zero_shot_counts(self) -> list[int]:
+    def zero_shot_counts(self) -> Counter[int]:
         """The number of images per class by zero-shot CLIP."""
-        return _counted(self.zero_shot, self.classes)
+        return Counter(self.zero_shot)
 
     @cached_property
     def likely(self) -> Likely:
@@ -82,13 +83,6 @@ class Revision:
         )
 
 
-def _counted(labels: Sequence[int], classes: int) -> list[int]:
-    counts = [0] * classes
-    for label in labels:
-        counts[label] += 1
-    return counts
-
-
 def of_run(run: Run, review: RunAnswers, taught: Taught) -> Revision:
     """Return the labels that a finished run wrote; `review` says which images are asked about."""
     used, answers = run.rows.pseudo_labels, run.record.train.answers
@@ -98,7 +92,7 @@ def of_run(run: Run, review: RunAnswers, taught: Taught) -> Revision:
         used.adapted,
         used.confidence,
         used.frozen,
-        len(run.class_names),
+        len(review.class_names),
         measured=None if answers is None else answers.measured,
         is_settled=True,
     )
@@ -125,7 +119,7 @@ def of_fit(live: LiveLabels, review: RunAnswers, taught: Taught) -> Revision:
         used.adapted,
         used.confidence,
         zero_shot,
-        len(review.run.class_names),
+        len(review.class_names),
         runners_up,
         measured,
         live.left_out_right,

@@ -19,16 +19,17 @@ from latte.results.answers import (
     AnswerKind,
     TaskName,
     append_answers,
-    digest_of_classes,
     latest,
     newest,
     now,
 )
+from latte.results.class_lists import ClassChange, digest_of_classes
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.population import ReviewImage
 from latte.results.run import Run
 from latte.results.run_answers import RunAnswers, Stored
 from latte.results.taught_runs import next_step
+from latte.review.class_names import changed_names
 from latte.review.tasks import TASKS, TaskPlace, groups, is_open, measurements, sheets
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ class Review(RunAnswers):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         keys = run.rows.training_keys
-        self.classes = digest_of_classes(run.class_names)
         self._rows = {key: row for row, key in reversed([*enumerate(keys)])}
         self._show(self.population.images)
         self.since = ""
@@ -134,15 +134,16 @@ class Review(RunAnswers):
         """
         if task not in TASKS:
             raise LatteError(f'there is no task "{task}"', hint=f"one of: {', '.join(TASKS)}")
+        names = self.class_names
         for mark in marks:
             if mark.key not in self._rows:
                 raise LatteError("no image of this run has this content key", where=mark.key)
-            is_class = mark.label in self.run.class_names
+            is_class = mark.label in names
             if is_class != (mark.kind == "class") or (not is_class and mark.label is not None):
                 raise LatteError(f'"{mark.label}" is none of the class names', where=mark.key)
         self.stored()  # raises an error if the file is damaged
         time = now()
-        answers = [self._answer(mark, task, time) for mark in marks]
+        answers = [self._answer(mark, task, time, names) for mark in marks]
         append_answers(
             self.file,
             [
@@ -152,17 +153,27 @@ class Review(RunAnswers):
         )
         return time
 
-    def _answer(self, mark: Mark, task: str, time: str) -> Answer:
+    def name_class(self, label: int | None, name: str) -> None:
+        """Change the name of class `label`, or add a class if that is None; save the new list.
+
+        Raises `LatteError`, and changes nothing, for a name that the list cannot have.
+        """
+        names = self.class_names
+        new_names = changed_names(self.run, names, label, name)
+        if new_names != names:
+            append_answers(self.file, [ClassChange(names, new_names, now())])
+
+    def _answer(self, mark: Mark, task: str, time: str, names: Sequence[str]) -> Answer:
         """Return a line of the file, with the label that stands now."""
         name = self.run.rows.training_ids[self._rows[mark.key]]
+        classes = digest_of_classes(names)
         answer = Answer(
-            mark.key, mark.kind, mark.label, task, self.name, time, name, classes=self.classes
+            mark.key, mark.kind, mark.label, task, self.name, time, name, classes=classes
         )
         image = self._by_key.get(mark.key)
         if image is None:  # its class taught the reviewed run, so it measures nothing
             return answer
-        before = self.run.class_names[image.used_label]
-        return replace(answer, before=before, model=self.model)
+        return replace(answer, before=names[image.used_label], model=self.model)
 
     def undo(self, time: str) -> None:
         """Undo the answers that were saved at `time`.

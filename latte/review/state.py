@@ -14,6 +14,7 @@ from latte.io.paths import relative
 from latte.results.answers import MEASURING
 from latte.results.measured_labels import LEAST_RANDOM, MeasuredLabels, measured_labels
 from latte.results.run_answers import Stored
+from latte.review.class_names import why_fixed
 from latte.review.guarded import error_data
 from latte.review.live import Learning
 from latte.review.outputs import Outputs
@@ -64,7 +65,7 @@ def page_estimate(
     Only answers about random photos are left out: those in groups are about typical photos, whose
     neighbours have answers, so that they would be guessed far too well.
     """
-    images, names = learning.revision.images, review.run.class_names
+    images, names = learning.revision.images, stored.class_names
     missing = max(0, LEAST_RANDOM - score.answers)
     if score.is_enough:
         return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
@@ -100,27 +101,27 @@ class PageState:
         self._outputs = outputs
         self._history: list[dict[str, float]] = []
         self._earlier = len(review.stored().answers)
+        self._why_fixed = why_fixed(review.run)
 
     def data(self, stored: Stored, groups_left: int, can_undo: bool) -> dict[str, Any]:
         """Return the whole state."""
         review, learning = self._review, self._learning
         revision, change = learning.revision, learning.change
-        score = measured_labels(
-            revision.images, stored.answers, review.run.class_names, review.model
-        )
+        score = measured_labels(revision.images, stored.answers, stored.class_names, review.model)
         estimate = page_estimate(learning, review, stored, score)
-        verdict = review.run.record.judge.verdict
+        verdict, labels = review.run.record.judge.verdict, range(len(stored.class_names))
         return {
             "name": review.name,
             "photos": self._photos,
-            "classes": review.run.class_names,
+            "classes": stored.class_names,
+            "canNameClasses": not self._why_fixed,
             "revision": revision.number,
             "answered": len(stored.answers),
             "earlier": self._earlier,
             "settled": learning.is_settled,
             "groupsLeft": groups_left,
-            "counts": revision.counts,
-            "zeroShotCounts": revision.zero_shot_counts,
+            "counts": [revision.counts[label] for label in labels],
+            "zeroShotCounts": [revision.zero_shot_counts[label] for label in labels],
             "zeroShotKnowsNames": None if verdict is None else verdict.names_known,
             "estimate": estimate.data(),
             "zeroShot": None if estimate.zero_shot is None else round(100 * estimate.zero_shot, 1),

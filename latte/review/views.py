@@ -183,7 +183,7 @@ class Views:
 
     def _absent(self, stored: Stored) -> Iterator[Question]:
         """Yield a question about each class that no photo shows and no answer names."""
-        names = self._review.run.class_names
+        names = stored.class_names
         shown = {image.used_label for image in self._review.images}
         named = {answer.label for answer in stored.answers.values()}
         by_row = {image.row: image for image in self._review.images}

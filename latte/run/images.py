@@ -21,7 +21,7 @@ from latte.data.cache import DecodedImages
 from latte.data.few_images import counted
 from latte.data.images import SkippedImage
 from latte.data.scan import Scan, scan_images, write_skipped
-from latte.interfaces import LatteError, PseudoLabeler
+from latte.interfaces import Dataset, LatteError, PseudoLabeler
 from latte.interfaces.record import DataFacts
 from latte.io.files import digest_json, write_lines
 from latte.results.folder import RunFolder
@@ -181,12 +181,19 @@ def find_images(workspace: Workspace) -> Images:
         )
     label_of = {sample.image.id: sample.label for sample in labelled_samples}
     labels = tuple(label_of[image.id] for image in evaluated.images)
+    return images_of(dataset, scanned, evaluated, labels)
+
+
+def images_of(
+    dataset: Dataset[Any], training: Scan, evaluation: Scan, labels: tuple[int, ...]
+) -> Images:
+    """Return images of the dataset with its classes."""
     templates, aliases = tuple(dataset.templates), tuple(map(tuple, dataset.class_aliases))
     return Images(
-        dataset.class_names,
+        tuple(dataset.class_names),
         dataset.template,
-        scanned,
-        evaluated,
+        training,
+        evaluation,
         labels,
         templates if len(templates) > 1 else (),
         aliases if any(len(names) > 1 for names in aliases) else (),

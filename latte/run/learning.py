@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Sequence
 
+from latte.data.sources.classes import ALIAS_SEPARATOR
 from latte.interfaces import LatteError, Progress, RunResults
+from latte.interfaces.progress import SilentProgress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.measured_gain import uses
 from latte.results.run import Run
-from latte.results.run_answers import RunAnswers
+from latte.results.run_answers import RunAnswers, current_names
 from latte.results.taught_runs import answers_setting, label_files
 from latte.run.again import run_again
+from latte.run.workspace import Workspace
 
 
 def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
@@ -37,8 +42,28 @@ def learn(run: Run, registry: Registry, progress: Progress) -> RunResults:
 
 
 def taught_recipe(run: Run, registry: Registry) -> Recipe:
-    """Return the recipe of a reviewed run whose `corrections` also name the run's answers."""
-    path = run.recipe_path
-    setting = answers_setting(label_files(run.recipe), run.folder, path.parent)
-    recipe = load_recipe(run.folder.recipe, registry, [setting])
-    return recipe.model_copy(update={"path": path, "saved_in": run.folder.recipe})
+    """Return the recipe of a reviewed run whose `corrections` also name the run's answers.
+
+    If a person changed class names while answering, the recipe has the new list.
+    """
+    base = run.recipe_path.parent
+    settings = [answers_setting(label_files(run.recipe), run.folder, base)]
+    names = current_names(run)
+    if names != run.class_names:
+        settings.append(f"dataset.classes={json.dumps(_entries(run, registry, names))}")
+    return _recipe(run, registry, settings)
+
+
+def _recipe(run: Run, registry: Registry, settings: Sequence[str] = ()) -> Recipe:
+    recipe = load_recipe(run.folder.recipe, registry, settings)
+    return recipe.model_copy(update={"path": run.recipe_path, "saved_in": run.folder.recipe})
+
+
+def _entries(run: Run, registry: Registry, names: Sequence[str]) -> list[str]:
+    """Return the classes as a recipe lists them; those with the old name keep their aliases."""
+    workspace = Workspace(_recipe(run, registry), registry, SilentProgress(), run.folder)
+    aliases = dict(zip(run.class_names, workspace.dataset.class_aliases, strict=True))
+    kept = dict(zip(run.class_names, names, strict=False))
+    return [
+        ALIAS_SEPARATOR.join(aliases[name]) if kept.get(name) == name else name for name in names
+    ]

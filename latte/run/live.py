@@ -31,16 +31,18 @@ from latte.models.zero_shot import ZeroShot, load_zero_shot
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.run import Run
+from latte.results.run_answers import current_names
 from latte.run.corrections import read_corrections
 from latte.run.cross_fit import LEAST_SERIES, answer_facts, distinct_rows, left_out_order
 from latte.run.describing import load_bank
 from latte.run.evaluating import calibrated_labels, classified_by
 from latte.run.fitting import adapted_of, build_method, frozen_start, training_start
 from latte.run.frozen_texts import FrozenTexts
-from latte.run.images import Images
+from latte.run.images import Images, images_of
 from latte.run.judging import answered_verdict, outcome_of, zero_shot_model
 from latte.run.learning import taught_recipe
 from latte.run.workspace import Workspace
+from latte.run.zero_shot import with_classes_of
 from latte.train.fit import Fit, fit, judge
 
 _MADE_AGAIN = "make the run again: the labels or images beside it have changed"
@@ -96,10 +98,11 @@ class LiveMethod:
     """
 
     def __init__(self, run: Run, registry: Registry) -> None:
-        self._run, self._progress = run, _Stopping()
+        self._run, self._registry, self._progress = run, registry, _Stopping()
         limit, recipe = run.record.source.limit, taught_recipe(run, registry)
         progress = self._progress
-        self._workspace = Workspace(recipe, registry, progress, run.folder, limit, quiet=progress)
+        self._opened = Workspace(recipe, registry, progress, run.folder, limit, quiet=progress)
+        self._workspace, self._class_names = self._opened, current_names(run)
         self.why_not: str = why_not_live(recipe)
         self._fitted: _Fitted | None = None
         self._verdict = run.record.judge.verdict
@@ -113,6 +116,7 @@ class LiveMethod:
         after `is_stale` returns True, and `LatteError` if the answers cannot teach.
         """
         self._progress.is_stale = is_stale
+        self._follow_classes()
         images = self._images()
         joined, zero_shot = images.joined, self._zero_shot.joined
         texts = FrozenTexts(self._workspace, self._bank)
@@ -147,6 +151,16 @@ class LiveMethod:
         is_right = self._left_out.own.labels[:, 0] == self._left_out.answers
         return dict(zip(keys, is_right.tolist(), strict=True))
 
+    def _follow_classes(self) -> None:
+        """Take over the class names if a person has changed them; the loaded CLIP stays."""
+        if (names := current_names(self._run)) == self._class_names:
+            return
+        recipe = taught_recipe(self._run, self._registry)
+        self._workspace = self._opened.control(recipe, self._run.folder)
+        self._class_names, self._is_measured = names, False
+        for name in ("_zero_shot", "_bank", "_recorded"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def _zero_shot(self) -> ZeroShot:
         names = self._workspace.recipe.encoder_names
@@ -155,7 +169,10 @@ class LiveMethod:
             name: replace(features, evaluation=features.evaluation[:0])
             for name, features in zero_shot.table.items()
         }
-        return replace(zero_shot, clip=table.pop(""), encoders=table)
+        zero_shot = replace(zero_shot, clip=table.pop(""), encoders=table)
+        if self._class_names == self._run.class_names:
+            return zero_shot
+        return with_classes_of(self._workspace, self._recorded, zero_shot)
 
     @cached_property
     def _bank(self) -> DescriptionBank:
@@ -165,13 +182,13 @@ class LiveMethod:
     def _recorded(self) -> Images:
         """The images of the run, without evaluation images; none is read."""
         rows, dataset = self._run.rows, self._workspace.dataset
-        if tuple(dataset.class_names) != self._run.class_names:
+        if tuple(dataset.class_names) != self._class_names:
             raise LatteError("the class names have changed since this run", hint=_MADE_AGAIN)
         references = tuple(ImageReference(name, Path(name)) for name in rows.training_ids)
         cache = ImageCache(references, keys=rows.training_keys)
         training = Scan(references, rows.training_keys, (), cache)
         nothing = Scan((), (), (), ImageCache(()))
-        return Images(self._run.class_names, dataset.template, training, nothing, ())
+        return images_of(dataset, training, nothing, ())
 
     def _images(self) -> Images:
         """Return the images with the classes that a person has given by now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,13 +37,24 @@ def compute_zero_shot(
 ) -> ZeroShot:
     """Encode all images with the frozen CLIP and the encoders, and all classes with the CLIP."""
     clip = _features(workspace, images)
-    with workspace.encoding():
-        class_features = encode_class_texts(workspace.frozen_clip, images.class_texts)
-    _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
-    labels = zero_shot_labels(clip.training, class_features, workspace.progress)
+    class_features, labels = _classes(workspace, images, clip)
     names = workspace.recipe.encoder_names if with_encoders else ()
     encoders = {name: _features(workspace, images, name) for name in names}
     return ZeroShot(clip, class_features, labels, encoders)
+
+
+def with_classes_of(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> ZeroShot:
+    """Return the features of the images in `zero_shot` with the class texts of `images`."""
+    class_features, labels = _classes(workspace, images, zero_shot.clip)
+    return replace(zero_shot, class_features=class_features, zero_shot_labels=labels)
+
+
+def _classes(workspace: Workspace, images: Images, clip: ImageFeatures) -> tuple[Tensor, Tensor]:
+    """Return the features (C, D) of the class texts, and the labels (N,) of the images by them."""
+    with workspace.encoding():
+        class_features = encode_class_texts(workspace.frozen_clip, images.class_texts)
+    _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
+    return class_features, zero_shot_labels(clip.training, class_features, workspace.progress)
 
 
 def _features(workspace: Workspace, images: Images, encoder: str | None = None) -> ImageFeatures:

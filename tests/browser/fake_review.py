@@ -85,6 +85,7 @@ class FakeReview:
     """Photos whose picture is gone."""
     asks_for: int | None = None
     """Class that the next question of groups asks for by its name."""
+    can_name_classes: bool = True
     frozen: bool = False
     is_estimated: bool = True
     """False while the newest labels are not estimated yet."""
@@ -147,6 +148,7 @@ class FakeReview:
             "name": "Mineralien",
             "photos": self.photos,
             "classes": self.names,
+            "canNameClasses": self.can_name_classes,
             "revision": self.revision,
             "answered": self.answered,
             "groupsLeft": max(0, self.groups - self.named),
@@ -287,6 +289,17 @@ class FakeReview:
         shown = self.question(body["view"]) if body["view"] != "map" else {}
         return JSONResponse({"view": body["view"], **shown, "state": self.state()})
 
+    async def classes(self, request: Request) -> Response:
+        body = await request.json()
+        if body["name"] in self.names:
+            error = {"what": f'there is a class "{body["name"]}" already', "where": None}
+            return JSONResponse({"error": {**error, "hint": "type another name"}}, 409)
+        if body["label"] is None:
+            self.names.append(body["name"])
+        else:
+            self.names[body["label"]] = body["name"]
+        return JSONResponse({"state": self.state()})
+
     async def leave(self, request: Request) -> Response:
         self.frozen = False
         return JSONResponse({"state": self.state()})
@@ -370,7 +383,7 @@ class FakeReview:
 
     def app(self) -> Starlette:
         """Return the web application, at the path `/token/`."""
-        posts = ("answer", "withdraw", "leave", "teach", "finish", "write")
+        posts = ("answer", "classes", "withdraw", "leave", "teach", "finish", "write")
         gets = {
             "state": self.get_state,
             "question": self.get_question,

@@ -360,6 +360,7 @@ STATES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "not saved": ({"error": FULL}, ["2"]),
     "photos gone": ({"gone": {*range(0, 423, 3)}}, []),
     "keys": ({}, ["?"]),
+    "class names": ({}, ["t"]),
     "full size": ({}, ["z"]),
 }
 

@@ -303,3 +303,56 @@ def test_a_photo_is_enlarged_with_its_name(page: Page, width: int) -> None:
         assert review.saved == []
         assert focused(page) == str(photos(page)[0])
     page.show(1280)
+
+
+# Class names
+
+
+def type_name(page: Page, field: str, name: str) -> None:
+    """Type a name into a field, and leave the field."""
+    page.evaluate(f"{field}.focus(), {field}.select()")
+    page.call("Input.insertText", text=name)
+    page.evaluate(f"{field}.blur()")
+    settle(page)
+
+
+@WIDTHS
+def test_a_class_is_renamed_and_added_and_both_can_be_chosen_at_once(
+    page: Page, width: int
+) -> None:
+    review = FakeReview()
+    page.show(width)
+    with serving(review) as url:
+        open_page(page, url, ["t"])
+        assert focused(page) == "added"
+        type_name(page, "document.querySelector('#named li:nth-child(2) input')", "peacock ore")
+        assert review.names[1] == "peacock ore"
+        assert text(page, "line").startswith("bornite is now peacock ore.") or width == 390
+        type_name(page, "document.getElementById('added')", "opal")
+        assert page.evaluate("document.querySelectorAll('#named li').length") == 8
+        page.evaluate("document.getElementById('names').close()")
+        names = "[...document.querySelectorAll('.class .name')].map((one) => one.textContent)"
+        assert page.evaluate(names) == review.names
+        press(page, ["8"])
+        assert {*marks(review).values()} == {7}
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.show(1280)
+
+
+def test_a_name_that_is_taken_is_refused_at_its_field(page: Page) -> None:
+    review = FakeReview()
+    with serving(review) as url:
+        open_page(page, url, ["t"])
+        type_name(page, "document.getElementById('added')", "quartz")
+        message = str(page.evaluate("document.getElementById('added').validationMessage"))
+        assert message == 'there is a class "quartz" already; type another name'
+        assert len(review.names) == 7
+        type_name(page, "document.getElementById('added')", "opal")
+        assert review.names[-1] == "opal"
+
+
+def test_class_names_that_cannot_change_are_not_offered(page: Page) -> None:
+    with serving(FakeReview(can_name_classes=False)) as url:
+        open_page(page, url, ["t"])
+        assert not is_shown(page, "rename")
+        assert not page.evaluate("document.getElementById('names').open")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -48,7 +48,8 @@ def made_up_review(
     corrections: str | None = None,
 ) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
-    recipe = {"name": "animals", **({} if corrections is None else {"corrections": corrections})}
+    recipe: dict[str, Any] = {"name": "animals", "dataset": {"classes": [*names]}}
+    recipe |= {} if corrections is None else {"corrections": corrections}
     write_text(folder / "recipe.yaml", dump_yaml(recipe))
     record(folder, ["source"], {"recipe": str(folder / "recipe.yaml"), "values": recipe})
     finished = {"fingerprint": "", "seconds": 1.0}
@@ -158,7 +159,8 @@ class ConfusedMethod:
 
     def _labels(self) -> LiveLabels:
         run = self.review.run
-        names, keys, rows = run.class_names, run.rows.training_keys, run.rows.adapted_labels
+        names, rows = self.review.class_names, run.rows.adapted_labels
+        keys = run.rows.training_keys
         given = {key: answer.label for key, answer in self.review.answers().items()}
         votes: dict[int, Counter[int]] = {}
         for key, label in zip(keys, rows.adapted, strict=True):

@@ -14,7 +14,8 @@ from latte.cli.main import run_command_line
 from latte.io.files import digest
 from latte.new.earlier_answers import files_of_answers
 from latte.new.images import Findings, look_at
-from latte.results.answers import Answer, append_answers, digest_of_classes
+from latte.results.answers import Answer, append_answers
+from latte.results.class_lists import ClassChange, digest_of_classes
 from latte.results.run import open_run
 
 NAMES = ("red", "green", "blue")
@@ -87,6 +88,41 @@ def test_answers_for_other_class_names_are_left_out(photos: Path) -> None:
     answer(photos, shared, "red", "blue", "grey", None, classes=digest_of_classes(["red", "blue"]))
     found = looked_at(photos).answers
     assert found is not None and found.count == 2
+
+
+def test_class_names_that_were_changed_while_answering_are_those_of_the_next_recipe(
+    photos: Path,
+) -> None:
+    shared = photos.parent / "adapted" / "review.jsonl"
+    shared.parent.mkdir()
+    given = ("red", "green", "blue | navy")
+    new = ("red", "leaf", "blue", "purple")
+    append_answers(shared, [ClassChange(NAMES, new, "")])
+    assert looked_at(photos, given).class_names == NAMES
+    answer(photos, shared, "red", "green", "purple", classes=digest_of_classes(NAMES))
+    found = looked_at(photos, given)
+    assert found.class_entries == ("red", "leaf", "blue | navy", "purple")
+    assert found.class_names == new
+    assert found.answers is not None and found.answers.count == 3
+    assert str(found.answers).endswith(
+        "teach; as in your review, green is now leaf, purple is a class, too"
+    )
+    others = looked_at(photos, ("red", "green"))
+    assert others.class_names == ("red", "green")
+
+
+def test_true_labels_keep_the_class_names_and_their_answers_teach(photos: Path) -> None:
+    shared = photos.parent / "adapted" / "review.jsonl"
+    shared.parent.mkdir()
+    append_answers(shared, [ClassChange(NAMES, ("red", "leaf", "blue"), "")])
+    answer(photos, shared, "red", "leaf", classes=digest_of_classes(("red", "leaf", "blue")))
+    labels = photos.parent / "labels.csv"
+    *_, first, second = sorted(photos.rglob("*.jpg"))
+    labels.write_text(f"image,label\n{first},green\n{second},blue\n")
+    files = files_of_answers(shared.parent, "photos")
+    found = look_at(photos, NAMES, None, labels, answers=files)
+    assert found.class_names == NAMES
+    assert found.answers is not None and found.answers.count == 2
 
 
 def test_answers_in_a_run_folder_of_an_earlier_version_are_read_first(photos: Path) -> None:
@@ -172,3 +208,18 @@ def test_a_review_of_photos_opens_the_run_that_adapt_makes(
         ["adapt", "images", "--ask", "--no-answers"],
     ):
         assert run_command_line(arguments) == 2
+
+
+@pytest.mark.thorough
+def test_adapting_again_has_the_class_names_that_were_changed_while_answering(
+    photos: Path, adapt: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, new = adapt(), ("red", "leaf", "blue")
+    shared = Path("adapted", "review.jsonl")
+    append_answers(shared, [ClassChange(NAMES, new, "")])
+    answer(photos, shared, "red", "leaf", "blue", classes=digest_of_classes(new))
+    taught = open_run(adapt())
+    assert "as in your review, green is now leaf" in capsys.readouterr().err
+    assert taught.class_names == new
+    assert taught.rows.pseudo_labels.adapted[:3] == (0, 1, 2)
+    assert adapt("--no-answers") == plain

@@ -12,7 +12,8 @@ import pytest
 from latte.interfaces import ImageReference, LatteError
 from latte.io.files import digest
 from latte.io.workbooks import write_workbook
-from latte.results.answers import Answer, append_answers, digest_of_classes
+from latte.results.answers import Answer, append_answers
+from latte.results.class_lists import digest_of_classes
 from latte.results.given_labels import read_labels, refuse_useless, unknown_answers
 from latte.results.named_images import NamedImages
 

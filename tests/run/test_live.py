@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from latte.models.left_out import read_left_out
 from latte.models.live_labels import LiveLabels, SupersededError
 from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers, now
+from latte.results.class_lists import ClassChange
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run, open_run
+from latte.results.taught_runs import learned_runs
 from latte.run.learning import learn
 from latte.run.live import LiveMethod
 from tests.helpers.command_line import Latte
@@ -101,6 +104,52 @@ def test_labels_of_images_outside_the_folder_teach_live_fits_too(
     live.fit(never)
     labels = live.measure(never)
     assert_same(labels, open_run(learn(run, load_registry(), SilentProgress()).folder))
+
+
+def change_classes(run: Run, *lists: tuple[str, ...]) -> None:
+    changes = [ClassChange(was, names, now()) for was, names in pairwise(lists)]
+    append_answers(run.folder.review, changes)
+
+
+RENAMED = ("red", "leaf", "blue")
+ADDED = (*RENAMED, "purple")
+
+
+@pytest.mark.parametrize("changed", [RENAMED, ADDED])
+@pytest.mark.parametrize("guard", ["null", "evidence"])
+def test_other_class_names_label_live_as_the_run_does_and_are_in_its_recipe(
+    recipe: Path, latte: Latte, guard: str, changed: tuple[str, ...]
+) -> None:
+    run = run_with(recipe, latte, f"guard={guard}", "labels=[self-taught]", *WITHOUT_STEPS)
+    answer(run, {row: NAMES[row % 3] for row in range(6)})
+    live = LiveMethod(run, load_registry())
+    live.fit(never)
+    live.measure(never)
+    change_classes(run, NAMES, RENAMED, *((changed,) if changed != RENAMED else ()))
+    answer(run, {6: changed[-1], 7: "leaf"})
+    live.fit(never)
+    labels = live.measure(never)
+    taught = open_run(learn(run, load_registry(), SilentProgress()).folder)
+    assert_same(labels, taught)
+    assert taught.class_names == changed
+    assert learned_runs(run) == [taught.folder.path]
+    assert taught.recipe["dataset"]["classes"] == list(changed)
+    assert taught.rows.pseudo_labels.adapted[:8] == (0, 1, 2, 0, 1, 2, len(changed) - 1, 1)
+    reopened = LiveMethod(taught, load_registry())
+    reopened.fit(never)
+    assert_same(reopened.measure(never), taught)
+
+
+def test_a_recipe_with_the_old_names_still_learns_the_answers(recipe: Path, latte: Latte) -> None:
+    run = run_with(recipe, latte, "labels=[self-taught]", *WITHOUT_STEPS)
+    change_classes(run, NAMES, RENAMED)
+    answer(run, {0: "red", 1: "leaf", 2: "blue"})
+    corrections = ("--set", "corrections=runs/review.jsonl", "--set", "output=old")
+    settings = (word for setting in WITHOUT_STEPS for word in ("--set", setting))
+    latte("run", recipe, *settings, "--set", "labels=[self-taught]", *corrections, "--quiet")
+    (folder,) = (path for path in Path("old").iterdir() if path.is_dir())
+    assert open_run(folder).class_names == NAMES
+    assert open_run(folder).rows.pseudo_labels.adapted[:3] == (0, 1, 2)
 
 
 def test_a_newer_answer_ends_a_fit_and_the_next_fit_is_right(recipe: Path, latte: Latte) -> None:

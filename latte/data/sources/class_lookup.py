@@ -34,14 +34,14 @@ class ClassLookup:
         self._loose: defaultdict[str, list[str]] = defaultdict(list)
         self._folders: defaultdict[str, list[str]] = defaultdict(list)
         for name in self._exact:
-            self._loose[_loosely(name)].append(name)
-            self._folders[_loosely(safe_name(name))].append(name)
+            self._loose[loosely(name)].append(name)
+            self._folders[loosely(safe_name(name))].append(name)
 
     def label(self, name: str, where: str) -> int:
         """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
-        loose_name = _loosely(name)
+        loose_name = loosely(name)
         candidates = self._loose.get(loose_name) or self._folders.get(loose_name, [])
         if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
@@ -57,5 +57,6 @@ class ClassLookup:
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
-def _loosely(name: str) -> str:
+def loosely(name: str) -> str:
+    """Return a name without the differences in spelling that a lookup ignores."""
     return unicodedata.normalize("NFC", " ".join(name.replace("_", " ").casefold().split()))

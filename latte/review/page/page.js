@@ -5,6 +5,7 @@ import { chosen, pressClass, typedKey } from "./classes.js";
 import * as finish from "./finish.js";
 import { explain, say, see } from "./head.js";
 import * as map from "./map.js";
+import * as names from "./names.js";
 import * as questions from "./questions.js";
 import { accept, again, asked, guarded, listen, state, whenSaved } from "./server.js";
 
@@ -37,6 +38,7 @@ const COMMANDS = {
   "-": () => answer("unsure"),
   y: questions.confirm,
   s: questions.skip,
+  t: names.open,
   z: () => questions.enlarge(),
   "?": () => find("keys").showModal(),
   u: () => questions.undo((name) => {
