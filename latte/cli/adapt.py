@@ -9,6 +9,7 @@ import typer
 
 from latte.cli.adapting import adapted_run
 from latte.cli.classifying import Target, format_of
+from latte.cli.confirming import confirm_sending
 from latte.cli.shared import (
     ClassesOption,
     EncoderOption,
@@ -20,6 +21,7 @@ from latte.cli.shared import (
 )
 from latte.interfaces import LatteError, Progress
 from latte.new.arguments import file_or_names
+from latte.new.asked_model import QUESTIONS, asked_model
 from latte.registry.registry import load_registry
 
 if TYPE_CHECKING:
@@ -78,6 +80,34 @@ def adapt(
         bool,
         typer.Option("--ask", help="Then open a page that asks what images show, and teaches."),
     ] = False,
+    ask_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Ask this multimodal model on a server about some images, and use its answers. "
+            "Needs latte-openai and latte-questions; the key is in OPENAI_API_KEY.",
+        ),
+    ] = None,
+    ask_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of the model's server, such as http://localhost:8000/v1, which gets the "
+            "images.",
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help=f"Largest number of questions to the model, each about one image "
+            f"(default: {QUESTIONS}).",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send images to the model without asking you first.")
+    ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -104,6 +134,9 @@ def adapt(
         hint = f"for the folder of recipe and results: --runs {output}"
         raise LatteError("is no .csv, .xlsx or .jsonl file", where=f"--output {output}", hint=hint)
     registry, names = load_registry(), file_or_names(classes)
+    asked = asked_model(ask_model, ask_url, questions, registry)
+    if asked is not None:
+        confirm_sending(asked, yes=yes)
 
     def proposing(progress: Progress) -> Proposal:
         return propose(
@@ -116,6 +149,7 @@ def adapt(
             encoders=encoder or (),
             labels=labels,
             answers=answers,
+            asked=asked,
             registry=registry,
             progress=progress,
         )

@@ -207,6 +207,9 @@ class TrainFacts(Facts):
         questions: Counts of a labeler's questions to a describer, per purpose.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: Sentence on the reliability of the describer that a labeler asked, or None.
+        sent_images: Number of distinct images that a labeler's questions showed, those with stored
+            answers included; a grid of images counts once.
+        sent_to: Address of the other machine that got them; None if they stayed on this machine.
         extras: Facts of components, by package and name; see `Component.extras`.
     """
 
@@ -217,6 +220,8 @@ class TrainFacts(Facts):
     questions: tuple[QuestionCounts, ...] = ()
     expected_gain: ExpectedGain | None = None
     reliability: str | None = None
+    sent_images: Count = 0
+    sent_to: str | None = None
     extras: Mapping[str, Mapping[str, str | int | float]] = {}
 
 

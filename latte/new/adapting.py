@@ -25,6 +25,7 @@ from latte.new.arguments import (
     given_text,
     naming_argument,
 )
+from latte.new.asked_model import AskedModel
 from latte.new.choices import Choices, choose
 from latte.new.earlier_answers import files_of_answers
 from latte.new.encoders import encoder_keys
@@ -159,6 +160,7 @@ def propose(
     listed: Path | None = None,
     labels: Path | None = None,
     answers: bool = True,
+    asked: AskedModel | None = None,
     registry: Registry,
     arguments: Arguments = ADAPT,
     progress: Progress | None = None,
@@ -166,9 +168,9 @@ def propose(
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
     `listed` is a CSV file that names the images in the folder `images`; None means all. Unless
-    `answers` is False, earlier answers about the images teach. Error
-    messages use the argument names in `arguments`. Raises `LatteError` if the recipe file exists
-    and has been edited.
+    `answers` is False, earlier answers about the images teach. The run asks the model `asked`, if
+    there is one. Error messages use the argument names in `arguments`. Raises `LatteError` if the
+    recipe file exists and has been edited.
     """
     from latte.backbone.source import check_model
 
@@ -192,7 +194,7 @@ def propose(
         arguments=arguments,
         progress=progress,
     )
-    choices = choose(findings, this_machine(), registry, method, model, keys)
+    choices = choose(findings, this_machine(), registry, method, model, keys, asked)
     if not path.exists():  # else the run may have all features already
         with naming_argument(arguments.model):
             refuse_unreachable(choices.model, arguments.tiny_model)

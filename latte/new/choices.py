@@ -13,10 +13,12 @@ from typing import Literal
 from packaging.version import Version
 
 from latte.data.few_images import warn_of_few
+from latte.interfaces import LatteError
 from latte.io.paths import some
+from latte.new.asked_model import DESCRIBER, AskedModel
 from latte.new.encoders import Keys, encoder_reason, proposed_encoder, refuse_other_method
 from latte.new.images import Findings
-from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, ProposedMethod
+from latte.new.methods import AUTO, CHOICES, CONTROL, METHODS, NAMES, ProposedMethod
 from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import USE, Kind
@@ -50,6 +52,8 @@ class Choices:
     encoders: tuple[Mapping[str, str], ...] = ()
     """Recipe keys of image-only encoders beside the CLIP."""
     describer: Literal["phrases", "llava"] | None = None
+    asked: AskedModel | None = None
+    """Model that is asked about images; None if no model is asked."""
     load_in_4bit: bool = False
     batch_size: int = 64
     micro_batch_size: int | None = None
@@ -69,9 +73,13 @@ def choose(
     method: str,
     model: str | None = None,
     encoders: Sequence[Keys] = (),
+    asked: AskedModel | None = None,
 ) -> Choices:
-    """Choose settings that suit the images and the machine; `method` is one of `NAMES`."""
-    choices = _method(method, findings, registry)
+    """Choose settings that suit the images and the machine; `method` is one of `NAMES`.
+
+    If a model is `asked`, this decides the method.
+    """
+    choices = _asking(asked, method, registry) if asked else _method(method, findings, registry)
     if model is None:
         model, reason = propose_model(findings.images, machine, trains=choices.method.trains)
         choices.reasons.append(reason)
@@ -88,7 +96,7 @@ def choose(
     if choices.method.trains:
         _choose_describer(choices, machine, registry)
         _choose_training(choices, findings, machine)
-    if choices.method.adapts:
+    if choices.method.is_guarded:
         _choose_guard(choices, registry)
     if findings.named_by:
         names = f"sub-folders of {findings.named_by} ({some(findings.class_names)})"
@@ -168,6 +176,16 @@ def _method(method: str, findings: Findings, registry: Registry) -> Choices:
             "to get it, pip install latte-selftaught, and run this again"
         )
     return Choices(_TRAINING_FREE, reasons=reasons)
+
+
+def _asking(asked: AskedModel, method: str, registry: Registry) -> Choices:
+    """Return the method that asks a model. Raises `LatteError` if the user named another one."""
+    if method != AUTO:
+        what = f"the method {method} asks no model about images"
+        raise LatteError(what, where="--ask-model", hint="leave out --method, or --ask-model")
+    reason = f"method: {CHOICES.name}; {asked.name} gets {asked.sent}"
+    requires = [_requirement(registry, *DESCRIBER)]
+    return Choices(CHOICES, asked=asked, requires=requires, reasons=[reason])
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:

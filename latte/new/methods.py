@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from latte.new.asked_model import LABELER
 from latte.registry.spec import Kind
 
 AUTO = "auto"
@@ -27,8 +28,8 @@ class ProposedMethod:
     trains: bool = False
     takes_encoders: bool = False
     """True if the method uses features of image-only encoders beside the CLIP's."""
-    adapts: bool = True
-    """True if the result differs from zero-shot CLIP, so that a guard could reject it."""
+    is_guarded: bool = True
+    """True if a guard decides between zero-shot CLIP and the result. Guards know no answers."""
 
 
 _NO_STEPS = "train: {max_steps: 0}\n"
@@ -38,7 +39,7 @@ _METHODS = (
         "zero-shot",
         before="# Zero-shot CLIP as it is\nlabels: [frozen]\nprototypes: templates\n",
         after=_NO_STEPS,
-        adapts=False,
+        is_guarded=False,
     ),
     ProposedMethod(
         "self-taught",
@@ -82,5 +83,25 @@ controls:
         trains=True,
     ),
 )
+CHOICES = ProposedMethod(
+    "choices",
+    before="""\
+# All images are labelled together, with answers of a model; nothing is trained
+labels: [choices]
+prototypes: from-labeler
+{{ yaml(describer=choices.asked.describer) }}
+# Largest number of questions
+{{ yaml(budget=choices.asked.questions) }}
+{% if findings.evaluation %}
+# For comparison: the same method without answers of the model
+controls:
+  no-questions: {labels: [{use: choices, ask: false}]}
+{% endif %}
+""",
+    after=_NO_STEPS,
+    component=LABELER,
+    is_guarded=False,
+)
+"""Method that asks a model, which the user must name."""
 METHODS = {method.name: method for method in _METHODS}
 NAMES = (AUTO, *METHODS)

@@ -253,6 +253,7 @@ def _questions(results: RunResults) -> list[Statement]:
     purposes = [f"{counts.purpose} {asked(counts)}" for counts in facts.questions]
     texts: Sequence[str | None] = (
         f"Questions about {', '.join(purposes)}." if purposes else None,
+        f"{plural(facts.sent_images, 'image')} went to {facts.sent_to}." if facts.sent_to else None,
         facts.reliability,
         gain_sentence(results),
     )

@@ -40,6 +40,10 @@ class AskedQuestions:
     expected_gain: ExpectedGain | None = None
     reliability: str | None = None
     """Sentence on the reliability of the describer; None if there is none."""
+    sent_images: int = 0
+    """Number of distinct images that the questions show; a grid of images counts once."""
+    sent_to: str | None = None
+    """Address of the other machine that got the images; None if they stayed on this machine."""
 
 
 class StoredQuestions:
@@ -70,10 +74,12 @@ class StoredQuestions:
         self._ask = ask
         self._describer: Describer[Any] | None = None
         self._keys: set[str] = set()
+        self._shown: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
         self.expected_gain: ExpectedGain | None = None
         self.reliability: str | None = None
         self.fingerprint: str = ""
+        self._address: str | None = None
 
     @property
     def budget(self) -> int:
@@ -135,7 +141,9 @@ class StoredQuestions:
         A run that resumes from a checkpoint does not ask again, and reads them there.
         """
         if self._path is not None and distributed.is_main_process():
-            asked_questions = AskedQuestions(self.counts, self.expected_gain, self.reliability)
+            asked_questions = AskedQuestions(
+                self.counts, self.expected_gain, self.reliability, len(self._shown), self._address
+            )
             write_json(self._path, asdict(asked_questions))
 
     def close(self) -> None:
@@ -153,6 +161,7 @@ class StoredQuestions:
         if self._describer is None:
             self._describer = self._build()
             self.fingerprint = self._describer.fingerprint
+            self._address = self._describer.options.sends_to
         plan = kind(self._describer, requests)
         requests_by_key = dict(zip(plan.keys, requests, strict=True))
         new_keys = [key for key in requests_by_key if key not in self._keys][
@@ -161,7 +170,11 @@ class StoredQuestions:
         with DescriptionStore(self._folder) as store:
             if new_keys:
                 self._keys.update(new_keys)
-                sent = kind(self._describer, [requests_by_key[key] for key in new_keys])
+                new_requests = [requests_by_key[key] for key in new_keys]
+                self._shown.update(
+                    image.key for request in new_requests for image in request.images
+                )
+                sent = kind(self._describer, new_requests)
                 self._send(purpose, sent, store)
             answers = plan.answers(store, self._progress, ask=False)
         return [

@@ -28,6 +28,7 @@ NOT_HERE = {
     "latte run sun397": "asks a large LMM about 19,850 images",
     "latte datasets get dtd": "downloads; plugins/latte-benchmarks/tests has a server",
     "latte adapt photos --classes classes.txt --encoder": "downloads; tests/new has encoders",
+    "latte adapt photos --classes classes.txt --ask-model": "asks a server; latte-openai tests it",
     "LATTE_DATA=/data latte reproduce": "needs the datasets; latte-benchmarks tests others",
     ".venv/bin/latte components": "tests/author/testing/test_writing_plugins.py runs it",
     "latte distil": "trains for minutes; plugins/latte-student/tests distils",

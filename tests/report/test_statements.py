@@ -63,6 +63,8 @@ CASES = {
         "questions": (ASKED,),
         "expected_gain": ExpectedGain(0.22, -0.03, 0.384),
         "reliability": "It is <right>.",
+        "sent_images": 60,
+        "sent_to": "https://example.org/v1",
         "failed": FailedRequests(3, 40, "there was no answer within 60 s"),
     },
 }

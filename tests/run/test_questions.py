@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import (
+    Context,
     DescribeRequest,
     ExpectedGain,
+    NoOptions,
     QuestionCounts,
 )
 from latte.report.statements import asked
@@ -187,3 +189,29 @@ def test_closing_frees_the_describer_once(tmp_path: Path) -> None:
     door.close()
     door.close()
     assert First.closed == [True]
+
+
+class Elsewhere(NoOptions):
+    """Options of a describer on another machine."""
+
+    @property
+    def sends_to(self) -> str:
+        return "https://example.org/v1"
+
+
+class Remote(First):
+    """Describer on another machine."""
+
+    def __init__(self, _: NoOptions, context: Context) -> None:
+        super().__init__(Elsewhere(), context)
+
+
+def test_number_of_sent_images_and_their_address_are_saved(tmp_path: Path) -> None:
+    path = tmp_path / "asked.json"
+    for describer, address in ((First, None), (Remote, "https://example.org/v1")):
+        door = questions(tmp_path, 5, describer, path=path)
+        door.choose("images", [about(door, row) for row in (0, 1)])
+        door.choose("again", [about(door, row, "and now?") for row in (1, 2, 3, 4)])
+        door.save()
+        saved = json.loads(path.read_text())
+        assert (saved["sent_images"], saved["sent_to"]) == (4, address)
