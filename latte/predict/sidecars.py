@@ -56,7 +56,7 @@ class Sidecars:
 
     def __init__(self, min_confidence: float = 0.0) -> None:
         """Prepare to write; an image below `min_confidence` gets no keyword."""
-        self.written = 0
+        self.written: int = 0
         """Number of sidecars that were created or changed."""
         self._min_confidence = min_confidence
 

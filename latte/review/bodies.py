@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,20 +10,22 @@ from latte.review.outputs import OutputName
 from latte.review.views import View
 
 
-class PhotoMark(BaseModel):
-    """A person's answer about the photo with this index."""
+class _Body(BaseModel):
+    """Base class of bodies: types are exact, and no key is unknown."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+
+class PhotoMark(_Body):
+    """A person's answer about the photo with this index."""
 
     photo: int
     kind: Literal["class", "none", "unsure"]
     class_: int | None = Field(None, alias="class")
 
 
-class Answered(BaseModel):
+class Answered(_Body):
     """Body of a request that saves the answers to one question."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     question: str = ""
     view: View
@@ -33,18 +35,14 @@ class Answered(BaseModel):
     skip: int = Field(0, ge=0)
 
 
-class WantedName(BaseModel):
+class WantedName(_Body):
     """Body of a request that names the class `label`, or a new class without one."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     label: int | None
     name: str
 
 
-class WantedOutput(BaseModel):
+class WantedOutput(_Body):
     """Body of a request that writes labels beside the photos."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     output: OutputName
