@@ -149,7 +149,8 @@ def test_images_are_a_list_a_column_or_an_array_of_paths(
         )
         folders.add(model.folder)
         assert recorded(model.folder, "data", "training_images") == len(paths)
-        predictions = model.predict(paths)
+        adapted = latte.load(model.folder, use="adapted", progress=False)
+        predictions = adapted.predict(paths)
         assert [prediction.image for prediction in predictions] == [*paths]
         assert {prediction.source for prediction in predictions} == {"own"}
         frame = predictions.to_frame()

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from latte.cli.review import _picture
+from latte.interfaces.progress import SilentProgress
+from latte.registry.registry import load_registry
 from latte.results.answers import Answer, append_answers
 from latte.results.run import open_run
 from latte.review.session import Review
+from latte.run.reopen import training_images
 from tests.helpers.command_line import Latte
 from tests.helpers.html_document import parse
 from tests.helpers.whole_runs import environment
@@ -44,7 +47,8 @@ def test_answers_meet_the_verdict_in_every_report(
         assert f"latte review {folder}" in text
 
     opened = open_run(folder)
-    assert _picture(Review(opened))(0, 64).startswith(b"\xff\xd8")
+    images = training_images(folder, load_registry(), SilentProgress())
+    assert _picture(Review(opened), images)(0, 64).startswith(b"\xff\xd8")
     labels = (folder / "models/adapted" if strength == 0 else folder) / "pseudo_labels.csv"
     keys = dict(zip(opened.rows.training_ids, opened.rows.training_keys, strict=True))
     with labels.open(newline="") as file:
