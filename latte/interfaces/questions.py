@@ -342,6 +342,15 @@ class Questions(Protocol):
     def note_reliability(self, sentence: str) -> None:
         """Report in one sentence how reliable the describer is, or why its answers are ignored."""
 
+    def note_answers(
+        self, rows: Sequence[int], labels: Sequence[int], reliabilities: Sequence[float]
+    ) -> None:
+        """Save the classes that the labeler takes from the answers, for later runs.
+
+        `rows` are images, `labels` their classes, and `reliabilities` the probabilities, from 0 to
+        1, that these are right. A later call replaces the classes of an earlier one.
+        """
+
     def note_gain(self, gain: ExpectedGain) -> None:
         """Report the gain expected from the answers; a later call replaces an earlier report."""
 

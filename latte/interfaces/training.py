@@ -43,6 +43,27 @@ def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
 
 
 @dataclass(frozen=True)
+class ModelAnswers:
+    """Classes that a large multimodal model gave to training images in an earlier run.
+
+    Attributes:
+        classes: (N,) int64, on the run's device: the class of each image, or -1 for no answer.
+            Images whose class a person gave have none.
+        reliabilities: (N,) in [0, 1), on the run's device: probability that the answer is right; 0
+            for no answer.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import ModelAnswers
+        >>> ModelAnswers(torch.tensor([2, -1]), torch.tensor([0.8, 0.0])).classes
+        tensor([ 2, -1])
+    """
+
+    classes: Tensor
+    reliabilities: Tensor
+
+
+@dataclass(frozen=True)
 class TrainingStart:
     """Input of labelers and aggregators before the first step, computed by the frozen CLIP.
 
@@ -68,6 +89,8 @@ class TrainingStart:
             streams; a labeler may use them to label other images.
         shows_none: (N,) bool, on the run's device: True if a person said that the image shows none
             of the classes; None if nobody said so of any image.
+        model_answers: Uncertain answers of a model; None if the recipe's `corrections` have none. A
+            labeler that knows no reliability ignores them.
         questions: Lets a labeler ask a describer, a model that looks at images, in
             `on_epoch_start`; None unless the options of a labeler name a describer
             (`Options.questions_to`).
@@ -102,6 +125,7 @@ class TrainingStart:
     description_weights: Mapping[str, float] = field(default_factory=dict)
     corrections: Tensor | None = None
     shows_none: Tensor | None = None
+    model_answers: ModelAnswers | None = None
     questions: Questions | None = None
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
     encoder_features: Mapping[str, Tensor] = field(default_factory=dict)

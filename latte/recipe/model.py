@@ -97,7 +97,8 @@ class SharedKeys(Options):
         default=None,
         description="classes that a person gave to images, used as labels: the review.jsonl of "
         "reviews, a table with the columns path and class, a folder per class, an export of Label "
-        "Studio or FiftyOne, or a list of these, of which a later one corrects an earlier one",
+        "Studio or FiftyOne, or a list of these, of which a later one corrects an earlier one; "
+        "answers of a model, too: the model_answers.jsonl of a run",
     )
     series: SeriesSettings = Field(
         default=SeriesSettings(), description="sets of images that count once, such as bursts"

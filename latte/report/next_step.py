@@ -16,7 +16,7 @@ from latte.report.statement import Command
 from latte.results.folder import RunFolder
 from latte.results.run import Run
 from latte.results.run_answers import waiting_answers
-from latte.results.taught_runs import label_files, learned_runs
+from latte.results.taught_runs import learned_runs, person_files
 
 SECONDS_PER_GROUP = 15
 """Estimated time in which a person looks at the images of a group and names their class."""
@@ -88,7 +88,7 @@ def _of_gain(results: RunResults, run: str, *, is_measured: bool) -> NextStep:
         if is_better or results.record.train.trains_clip:
             return _sorting(results, run, uses_adapted=bool(is_kept and is_better))
     review = shlex.join(["latte", "review", run])
-    if label_files(results.record.recipe):
+    if person_files(results.record.recipe):
         title = "Answer ten more questions, about 2 minutes"
         return NextStep(title, _TEACHES, review, "Answer ten more questions")
     groups = label_groups(results)

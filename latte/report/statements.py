@@ -26,7 +26,7 @@ from latte.results.measured_gain import MeasuredGain
 from latte.results.oracle import oracle_mark
 from latte.results.run import Run
 from latte.results.run_answers import has_answers, read_evidence
-from latte.results.taught_runs import label_files
+from latte.results.taught_runs import has_model_answers, label_files, person_files
 
 MIN_IMAGES = 25
 """With fewer training images, no sentence says which classes occur: most names have no image."""
@@ -111,7 +111,7 @@ def _answers_measure(results: RunResults, evidence: MeasuredGain | None) -> bool
 def _goal_of_answers(results: RunResults) -> Literal["names", "gain"]:
     """Return what a person's first or next answers bring to a run whose gain is not measured."""
     run = Run(RunFolder(results.folder))
-    is_answered = label_files(results.record.recipe) or has_answers(run)
+    is_answered = person_files(results.record.recipe) or has_answers(run)
     return "gain" if is_answered else "names"
 
 
@@ -148,11 +148,13 @@ def _oracle(recipe: Mapping[str, Any]) -> list[Statement]:
 
 
 def _corrected(recipe: Mapping[str, Any]) -> list[Statement]:
-    files = label_files(recipe)
-    if not files:
-        return []
-    text = f"Corrected: labels that a person gave were used, from {', '.join(files)}."
-    return [Statement("note", text)]
+    files = person_files(recipe)
+    model_files = [*filter(has_model_answers, label_files(recipe))]
+    texts = {
+        f"Corrected: labels that a person gave were used, from {', '.join(files)}.": files,
+        f"Answers of a model were used, from {', '.join(model_files)}.": model_files,
+    }
+    return [Statement("note", text) for text, used in texts.items() if used]
 
 
 def _encoders(results: RunResults) -> list[Statement]:

@@ -17,6 +17,7 @@ from latte.results.folder import RunFolder
 from latte.results.measured_gain import MeasuredGain
 from latte.results.run import Run
 from latte.results.run_answers import waiting_answers
+from latte.results.taught_runs import person_files
 
 NO_GUARD = "No verdict: this recipe has no guard that could keep zero-shot CLIP."
 
@@ -79,7 +80,7 @@ def verdict_statements(
         not_counted = [Statement("note", taught_sentence(answers)), *not_counted]
     if verdict is None:
         return not_counted
-    is_known = is_measured or is_doubted or bool(results.record.recipe.get("corrections"))
+    is_known = is_measured or is_doubted or bool(person_files(results.record.recipe))
     doubt = "" if is_known else f" {_NOT_KNOWN}"
     return [
         Statement("verdict", f"{_used_model(verdict)}{doubt}"),

@@ -23,12 +23,12 @@ from io import FileIO
 from json import dumps
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from latte.interfaces import LatteError
-from latte.io.files import sync_folder
+from latte.io.files import sync_folder, write_text
 from latte.io.system import lock
 from latte.results.class_lists import ClassChange, ClassChanges
 from latte.results.folder import open_no_link
@@ -81,6 +81,10 @@ class Answer:
     classes: str = ""
     """Digest of the class names that the person could choose from; empty if it is unknown. With
     other classes, an answer `none` says nothing."""
+    by: str = ""
+    """Identifier of the model that answered; empty for a person."""
+    reliability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Probability that the answer is right; 1 for a person's."""
 
 
 _ADAPTER = TypeAdapter(Answer)
@@ -112,12 +116,24 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+def write_answers(path: Path, answers: Sequence[Answer]) -> None:
+    """Replace the answers in a file, atomically; remove the file if there are none."""
+    if answers:
+        write_text(path, _lines(answers))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lines(answers: Sequence[Answer | ClassChange]) -> str:
+    return "".join(f"{dumps(asdict(answer), ensure_ascii=False)}\n" for answer in answers)
+
+
 def append_answers(path: Path, answers: Sequence[Answer | ClassChange]) -> None:
     """Append lines and flush them to the disk; several processes can append at the same time.
 
     Raises `LatteError`, and appends nothing, if they cannot be written, as on a full disk.
     """
-    lines = "".join(f"{dumps(asdict(answer), ensure_ascii=False)}\n" for answer in answers).encode()
+    lines = _lines(answers).encode()
     with _locked(path) as file:
         size = file.seek(0, os.SEEK_END)
         if not size:

@@ -23,6 +23,8 @@ PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
 REVIEW = "review.jsonl"
 """Name of the file of a person's answers, beside the run folders."""
+MODEL_ANSWERS = "model_answers.jsonl"
+"""Name of the file of a model's answers in the run folder."""
 _LOCK = ".lock"
 _KEPT = (_LOCK, REVIEW, "controls", "checkpoints", "shards")
 """Entries that stay: a person's answers, and files that are checked before they are used."""
@@ -96,6 +98,9 @@ class RunFolder:
     """Folders of the zero-shot model and of the adapted model."""
     corrected: ClassVar[_Below] = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
+    model_answers: ClassVar[_Below] = _Below(MODEL_ANSWERS)
+    """Classes that a describer gave to training images, with the reliability of each answer; in
+    the format of `review.jsonl`. A recipe may name it in `corrections`."""
     predictions: ClassVar[_Below] = _Below("predictions.csv")
     pseudo_labels: ClassVar[_Below] = _Below("pseudo_labels.csv")
     earlier_review: ClassVar[_Below] = _Below(REVIEW)

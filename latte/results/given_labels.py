@@ -32,7 +32,7 @@ from latte.results.answers import (
     with_current_classes,
 )
 from latte.results.class_lists import digest_of_classes
-from latte.results.folder import REVIEW
+from latte.results.folder import MODEL_ANSWERS, REVIEW
 from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
 from latte.results.stored import explained
@@ -42,13 +42,15 @@ NONE, UNSURE = NONE_OF_THESE, "cannot tell"
 
 _FIFTYONE = "labels.json"
 
+_ANSWERS = (REVIEW, MODEL_ANSWERS)
+"""Names of files of answers that latte stored."""
 _LocatedLabel: TypeAlias = tuple[str, str, str]
 """Place in the file, content key of an image, and text of its label."""
 
 
 @dataclass(frozen=True)
 class GivenLabel:
-    """One label that a person gave to an image."""
+    """One label that a person or a model gave to an image."""
 
     label: int | None
     """The class; None for "none of these" and "cannot tell"."""
@@ -56,6 +58,8 @@ class GivenLabel:
     """Place of the label, for error messages."""
     is_none: bool = False
     """True for "none of these"."""
+    reliability: float = 1.0
+    """Probability that the label is right; 1 for a person's."""
 
 
 def read_labels(
@@ -72,12 +76,14 @@ def read_labels(
     names the line or the place. `aliases` has all names of each class, if some have several.
     """
     lookup, labels = ClassLookup(class_names, aliases), dict[str, GivenLabel]()
-    is_stored = path.name == REVIEW
+    is_stored = path.name in _ANSWERS
+    reliabilities = _reliabilities(path) if is_stored else {}
     for where, key, text in _entries(path, images, class_names):
         if is_stored and not _is_known(text, lookup):
             continue
         label = given_label(text, where, lookup, class_names)
-        entry = GivenLabel(label, where, is_none=label is None and text == NONE)
+        is_none = label is None and text == NONE
+        entry = GivenLabel(label, where, is_none, reliabilities.get(key, 1.0))
         earlier = labels.setdefault(key, entry)
         if (earlier.label, earlier.is_none) != (entry.label, entry.is_none):
             raise LatteError(
@@ -88,6 +94,11 @@ def read_labels(
     return labels
 
 
+def _reliabilities(path: Path) -> dict[str, float]:
+    """Return the reliability of each stored answer, by content key of the image."""
+    return {key: answer.reliability for key, answer in latest(read_answers(path)).items()}
+
+
 def unknown_answers(
     path: Path,
     images: NamedImages,
@@ -95,7 +106,7 @@ def unknown_answers(
     aliases: Sequence[Sequence[str]] = (),
 ) -> Counter[str | None]:
     """Return the number of answers in the file of a review by class name, of classes not listed."""
-    if path.name != REVIEW:
+    if path.name not in _ANSWERS:
         return Counter()
     lookup = ClassLookup(class_names, aliases)
     names = (name for _, _, name in _answers(path, images, class_names))
@@ -114,7 +125,7 @@ def read_series(path: Path, images: NamedImages) -> dict[str, str]:
 
     Files and folders without this column give none. A series is one of its file.
     """
-    if is_folder(path) or path.name == REVIEW:
+    if is_folder(path) or path.name in _ANSWERS:
         return {}
     return {
         images.key(row.text("image"), row.where, row.file.parent): f"{path}: {row.series}"
@@ -180,7 +191,7 @@ def _entries(
             copies = {copy.stem: copy for copy in iterate_images(path)}
             return _fiftyone(file, read_text(file), images, copies)
         return _folder(path, images, class_names)
-    if path.name == REVIEW:
+    if path.name in _ANSWERS:
         return _answers(path, images, class_names)
     rows = table_rows(path)
     if rows is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from latte.interfaces import LatteError
 from latte.io.paths import relative
-from latte.results.folder import PREVIOUS, RunFolder
+from latte.results.folder import MODEL_ANSWERS, PREVIOUS, RunFolder
 from latte.results.run import Run
 from latte.results.run_answers import current_names
 
@@ -21,6 +21,16 @@ def label_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the paths in the key `corrections` of a resolved recipe, which is a path or a list."""
     files = recipe.get("corrections") or ()
     return (files,) if isinstance(files, str) else tuple(map(str, files))
+
+
+def person_files(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths in `corrections` whose classes a person gave, not a model."""
+    return tuple(file for file in label_files(recipe) if not has_model_answers(file))
+
+
+def has_model_answers(file: str) -> bool:
+    """Return True for the path of a file of a model's answers."""
+    return Path(file).name == MODEL_ANSWERS
 
 
 def answers_setting(labels: Sequence[str], folder: RunFolder, base: Path) -> str:

@@ -1,5 +1,8 @@
 """Classes that a person gave to images (`corrections` of a recipe), and their effect on a run.
 
+Files of a model's answers may be among them. Answers with a reliability below 1 replace no label:
+labelers that count reliabilities get them (`TrainingStart.model_answers`), all others do not.
+
 The images may be training images, or other images, which join the training images as *examples*.
 Stages that train see both; all other stages see the dataset's images alone. In training, a given
 class replaces each pseudo-label of its image, with weight 1; labelers also get the given classes
@@ -29,6 +32,7 @@ from latte.interfaces import (
     ImageReference,
     LabelStream,
     LatteError,
+    ModelAnswers,
     Posterior,
     PrototypeAggregator,
     PseudoLabeler,
@@ -71,6 +75,17 @@ class Corrections:
     """(E,): the classes of the examples."""
     series: Mapping[str, str] = field(default_factory=dict)
     """Series of images in the files, by content key."""
+    uncertain: tuple[tuple[int, float], ...] = ()
+    """(N,): class that a model gave to the training image, or -1, and the reliability of this
+    answer; empty if there is no such answer."""
+
+    @property
+    def model_answers(self) -> ModelAnswers | None:
+        """The answers `uncertain`, on the CPU; None if there are none."""
+        if not self.uncertain:
+            return None
+        classes, reliabilities = zip(*self.uncertain, strict=True)
+        return ModelAnswers(torch.tensor(classes), torch.tensor(reliabilities))
 
     @property
     def given(self) -> Tensor:
@@ -115,7 +130,7 @@ def read_corrections(
     """
     if not label_files(workspace.recipe.resolved):
         return None
-    labels, none, entries, series = distributed.broadcast(
+    labels, none, entries, series, uncertain = distributed.broadcast(
         lambda: _read(workspace, training, class_names, aliases)
     )
     images = [
@@ -127,7 +142,8 @@ def read_corrections(
         workspace.progress.say(f"warning: {_where(image)} cannot be read ({image.reason})")
     label_of = {image.id: label for image, (*_, label) in zip(images, entries, strict=True)}
     example_labels = tuple(label_of[image.id] for image in examples.images)
-    return Corrections(tuple(labels), tuple(none), examples, example_labels, series)
+    answers = (tuple(labels), tuple(none), examples, example_labels)
+    return Corrections(*answers, series, tuple(uncertain))
 
 
 def _read(
@@ -136,12 +152,16 @@ def _read(
     class_names: Sequence[str],
     aliases: Sequence[Sequence[str]],
 ) -> tuple[
-    list[int], list[bool], list[tuple[str, str, tuple[int, int] | None, int]], dict[str, str]
+    list[int],
+    list[bool],
+    list[tuple[str, str, tuple[int, int] | None, int]],
+    dict[str, str],
+    list[tuple[int, float]],
 ]:
     """Return answers about the training images, and examples: id, path, span and class of each.
 
     The answers are the class of each image, or -1, and whether it shows none of the classes. The
-    series that the files give are returned, too, by content key.
+    series that the files give are returned, too, by content key, and uncertain answers.
     """
     recipe = workspace.recipe
     ids = [image.id for image in training.images]
@@ -149,17 +169,21 @@ def _read(
         dict(zip(ids, training.keys, strict=True)), workspace.dataset.training_images
     )
     labels_by_key: dict[str, GivenLabel] = {}
+    uncertain_by_key: dict[str, GivenLabel] = {}
     series: dict[str, str] = {}
     paths = [correction_path(recipe, file) for file in label_files(recipe.resolved)]
     for path in paths:
         if note := sheet_note(path):
             workspace.progress.say(note)
-        labels_by_key |= read_labels(path, images, class_names, aliases)
+        for key, entry in read_labels(path, images, class_names, aliases).items():
+            (labels_by_key if entry.reliability == 1 else uncertain_by_key)[key] = entry
         if unknown := unknown_answers(path, images, class_names, aliases):
             workspace.progress.say(f"warning: {unknown_classes(unknown, class_names, path)}")
         series |= read_series(path, images)
     labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
-    refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
+    uncertain = _uncertain(training.keys, uncertain_by_key, labels_by_key)
+    if not uncertain:
+        refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
     _check_sending(recipe, images.examples.values(), paths)
     examples = [
         (image.id, str(image.path), image.span, labels[key])
@@ -168,7 +192,22 @@ def _read(
     ]
     none = {key for key, entry in labels_by_key.items() if entry.is_none}
     given = [labels.get(key, -1) for key in training.keys]
-    return given, [key in none for key in training.keys], examples, series
+    return given, [key in none for key in training.keys], examples, series, uncertain
+
+
+def _uncertain(
+    keys: Sequence[str], answers: Mapping[str, GivenLabel], certain: Mapping[str, GivenLabel]
+) -> list[tuple[int, float]]:
+    """Return class, or -1, and reliability for each image; empty if no answer counts.
+
+    An answer of a person about the image replaces that of a model.
+    """
+    counted = {
+        key: (answer.label, answer.reliability)
+        for key, answer in answers.items()
+        if key not in certain and answer.label is not None
+    }
+    return [counted.get(key, (-1, 0.0)) for key in keys] if counted else []
 
 
 def correction_path(recipe: Recipe, file: str) -> Path:

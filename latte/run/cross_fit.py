@@ -73,6 +73,8 @@ def answer_facts(
     if images.corrections is None:
         return None, None
     rows = distinct_rows(images.training.keys, images.corrections)
+    if not rows:  # a model answered, and no person
+        return None, None
     labels = {key: images.corrections.labels[row] for key, row in rows.items()}
     numbers = find_series().numbers
     series = {key: int(numbers[row]) for key, row in rows.items()}

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Describer, Posterior, TrainingStart
+from latte.interfaces import Describer, ModelAnswers, Posterior, TrainingStart
 from latte.models.adapted import Adapted, Member
 from latte.models.zero_shot import ZeroShot
 from latte.results.metrics_log import MetricsLog
@@ -109,11 +109,19 @@ def frozen_start(images: Images, zero_shot: ZeroShot, device: str) -> TrainingSt
         description_features=lambda name: classes[labels].to(device),
         corrections=None if answers is None else answers.given.to(device),
         shows_none=None if none is None else none.to(device),
+        model_answers=_model_answers(images, device),
         encoder_features={
             name: features.training.to(device) for name, features in zero_shot.encoders.items()
         },
         image_keys=tuple(images.training.keys),
     )
+
+
+def _model_answers(images: Images, device: str) -> ModelAnswers | None:
+    answers = None if images.corrections is None else images.corrections.model_answers
+    if answers is None:
+        return None
+    return ModelAnswers(answers.classes.to(device), answers.reliabilities.to(device))
 
 
 def training_start(
@@ -160,6 +168,7 @@ def build_questions(
         description_folder(),
         workspace.progress,
         workspace.folder.asked_questions if ask else None,
+        workspace.folder.model_answers if ask else None,
         ask=ask,
     )
 

@@ -32,8 +32,9 @@ class RunInputs:
     """Identity of each of the recipe's encoders."""
     true_labels: Sequence[int] | None = None
     """True classes of the training images; None if the run uses none."""
-    given_labels: Sequence[int] | None = None
-    """Classes that a person gave to the training images and examples; None if the run has none."""
+    given_labels: Sequence[int | float] | None = None
+    """Classes that a person gave to the training images and examples, and answers of a model; None
+    if the run has none."""
     series: Sequence[str | None] = ()
     """Name of the series of each image, where a table or the dataset gives it. Series decide which
     answers are left out together, and never what a model learns."""

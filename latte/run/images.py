@@ -101,10 +101,11 @@ class Images:
         ]
 
     @property
-    def given_labels(self) -> tuple[int, ...] | None:
+    def given_labels(self) -> tuple[int | float, ...] | None:
         """Answers about the training images and examples; None if there are none.
 
-        -1 stands for an image without an answer, -2 for one that shows none of the classes.
+        -1 stands for an image without an answer, -2 for one that shows none of the classes. Classes
+        and reliabilities of a model's answers follow, if there are any.
         """
         if self.corrections is None:
             return None
@@ -112,6 +113,7 @@ class Images:
         return (
             *(-2 if is_none else label for label, is_none in zip(labels, none, strict=False)),
             *labels[len(none) :],
+            *(value for answer in self.corrections.uncertain for value in answer),
         )
 
     @property
@@ -157,9 +159,16 @@ class Images:
             none=(*self.corrections.none, *(False for _ in self.corrections.example_labels)),
             examples=nothing,
             example_labels=(),
+            uncertain=self._joined_uncertain,
         )
         training = self.corrections.joined(self.training)
         return replace(self, training=training, corrections=corrections)
+
+    @property
+    def _joined_uncertain(self) -> tuple[tuple[int, float], ...]:
+        assert self.corrections is not None
+        uncertain, examples = self.corrections.uncertain, self.corrections.example_labels
+        return (*uncertain, *((-1, 0.0) for _ in examples)) if uncertain else ()
 
 
 def find_images(workspace: Workspace) -> Images:

@@ -110,6 +110,7 @@ def _train(job: Job) -> StageResult:
         written += job.images.save_given_labels(folder)
         if workspace.recipe.questioned:
             asked_questions = read_stored(folder.asked_questions, AskedQuestions)
+            written += [folder.model_answers] if folder.model_answers.exists() else []
     facts = TrainFacts(
         trains_clip=trains_clip(workspace),
         encoders=encoder_facts(workspace, adapted),

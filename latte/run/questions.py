@@ -30,6 +30,10 @@ from latte.interfaces import (
 )
 from latte.io.files import write_json
 from latte.io.redaction import redact
+from latte.results.answers import Answer, digest_of_classes, now, write_answers
+
+_QUEUE = "model"
+"""Queue of a model's answers."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class StoredQuestions:
 
     `build` is called at the first question, and returns the describer. `budget` is the largest
     number of distinct questions. `store` is the folder of the description store. Counts are
-    written to `path`, if given. If `ask` is false, only stored answers are returned.
+    written to `path`, and the labeler's classes of images to `answers`, if given. If `ask` is
+    false, only stored answers are returned.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class StoredQuestions:
         store: Path,
         progress: Progress,
         path: Path | None = None,
+        answers: Path | None = None,
         *,
         ask: bool = True,
     ) -> None:
@@ -71,6 +77,7 @@ class StoredQuestions:
         self._folder = store
         self._progress = progress
         self._path = path
+        self._answers_path = answers
         self._ask = ask
         self._describer: Describer[Any] | None = None
         self._keys: set[str] = set()
@@ -134,6 +141,31 @@ class StoredQuestions:
         self.save()
         if self._ask:
             self._progress.say(f"train: expected gain of the answers: {gain}")
+
+    def note_answers(
+        self, rows: Sequence[int], labels: Sequence[int], reliabilities: Sequence[float]
+    ) -> None:
+        """Write the classes that the describer gave to images, for later runs."""
+        if self._answers_path is None or not distributed.is_main_process():
+            return
+        names, time = self._training.class_names, now()
+        classes, run = digest_of_classes(names), self._answers_path.parent.name
+        answers = [
+            Answer(
+                key=self._training.keys[row],
+                kind="class",
+                label=names[label],
+                queue=_QUEUE,
+                run=run,
+                time=time,
+                image=self._training.images[row].id,
+                classes=classes,
+                by=self.fingerprint,
+                reliability=reliability,
+            )
+            for row, label, reliability in zip(rows, labels, reliabilities, strict=True)
+        ]
+        write_answers(self._answers_path, answers)
 
     def save(self) -> None:
         """Write counts, expected gain and reliability beside the checkpoints of the run.

@@ -23,6 +23,7 @@ from latte.results.answers import (
     latest,
     measuring,
     read_answers,
+    write_answers,
 )
 from tests.helpers.property_inputs import QUICKLY
 
@@ -158,3 +159,34 @@ def test_only_appended_lines_are_parsed(tmp_path: Path, monkeypatch: pytest.Monk
     append_answers(path, [replace(ONE, key="k2")])
     assert len(read_answers(path)) == 4
     assert min(numbers) == 4
+
+
+def test_answers_of_a_model_replace_those_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "model_answers.jsonl"
+    answers = [
+        Answer(f"key {number}", "class", "red", "model", "run", "", by="lmm-1", reliability=0.8)
+        for number in range(3)
+    ]
+    for written in (answers, answers[1:]):
+        write_answers(path, written)
+        assert read_answers(path) == written
+    write_answers(path, [])
+    assert not path.exists()
+
+
+def test_an_answer_without_a_reliability_is_certain_and_of_a_person(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    line = {"key": "k", "kind": "class", "label": "red", "queue": "q", "run": "r", "time": ""}
+    path.write_text(f"{json.dumps(line)}\n")
+    (answer,) = read_answers(path)
+    assert (answer.reliability, answer.by) == (1, "")
+
+
+@pytest.mark.parametrize("reliability", ["NaN", "1.01", "-0.1", "1e999", '"0.5"', "null"])
+def test_a_reliability_that_is_no_probability_is_refused(tmp_path: Path, reliability: str) -> None:
+    path = tmp_path / "model_answers.jsonl"
+    line = '{"key": "k", "kind": "class", "label": "red", "queue": "q", "run": "r", "time": "t", '
+    path.write_text(f'{line}"reliability": {reliability}}}\n')
+    with pytest.raises(LatteError) as caught:
+        read_answers(path)
+    assert str(path) in str(caught.value.where)

@@ -16,6 +16,7 @@ from latte.interfaces import (
     QuestionCounts,
 )
 from latte.report.statements import asked
+from latte.results.answers import read_answers
 from tests.helpers.asking import (
     Counting,
     First,
@@ -215,3 +216,17 @@ def test_number_of_sent_images_and_their_address_are_saved(tmp_path: Path) -> No
         door.save()
         saved = json.loads(path.read_text())
         assert (saved["sent_images"], saved["sent_to"]) == (4, address)
+
+
+def test_classes_that_a_labeler_takes_from_answers_are_saved(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "model_answers.jsonl"
+    path.parent.mkdir()
+    door = questions(tmp_path, 5, answers=path)
+    door.choose("images", [about(door, row) for row in (0, 1)])
+    door.note_answers([0, 1], [2, 0], [0.7, 0.9])
+    first, second = read_answers(path)
+    assert (first.key, first.label, first.reliability) == ("key 0", "blue", 0.7)
+    assert (second.key, second.label, second.by, second.run) == ("key 1", "red", "first-1", "run")
+    assert second.time
+    door.note_answers([], [], [])
+    assert not path.exists()

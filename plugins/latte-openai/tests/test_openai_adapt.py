@@ -99,6 +99,28 @@ def test_answers_of_a_server_label_the_images_and_are_in_the_record(runs: TinyRu
     assert not [p for p in runs.folder.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()]
 
 
+def test_stored_answers_teach_another_method(runs: TinyRuns) -> None:
+    with chat_server(chosen) as server:
+        assert adapt(runs, server.url, "--yes")[0] == 0
+    (path,) = (runs.folder / "adapted").glob("*/model_answers.jsonl")
+    answers = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(answers) > 10
+    assert all("chooser" in answer["by"] and answer["time"] for answer in answers)
+    assert all(0 < answer["reliability"] < 1 for answer in answers)
+    recipe = """\
+dataset: {use: folder, root: photos, classes: [red, green, blue]}
+backbone: {model: "local-dir:clip"}
+labels: [self-taught]
+prototypes: from-labeler
+train: {max_steps: 0}
+"""
+    plain, taught = runs.run(recipe), runs.run(recipe, f"corrections={path}")
+    files = [
+        (run / "models/adapted/prototypes.safetensors").read_bytes() for run in (plain, taught)
+    ]
+    assert files[0] != files[1]
+
+
 def test_without_consent_nothing_is_sent_or_written(runs: TinyRuns) -> None:
     with chat_server(chosen) as server:
         code, printed = adapt(runs, server.url)

@@ -94,9 +94,19 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
         self._answers, self._is_done = interview.answers(), True
         if questions.asked:
             questions.note_reliability(str(interview.record))
+            self._note_answers(questions)
         if interview.texts is not texts:
             self._reworded = interview.texts
         questions.close()
+
+    def _note_answers(self, questions: Questions) -> None:
+        """Save the answers that count, for later runs."""
+        answers = self._answers
+        if answers is None:
+            questions.note_answers([], [], [])
+            return
+        rows, classes = answers.rows.tolist(), answers.classes.tolist()
+        questions.note_answers(rows, classes, answers.reliabilities.tolist())
 
     def _texts(self, images: Tensor) -> Tensor:
         texts = self.training.class_features if self._reworded is None else self._reworded
@@ -110,14 +120,24 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
 
     def _fit(self, images: Tensor, texts: Tensor, answers: DescriberAnswers | None) -> Taught:
         given = self._given(images)
-        reliabilities = (given >= 0).to(images)
+        is_given = given >= 0
+        given, reliabilities = self._with_earlier(given, images)
         if answers is not None:
-            is_new = given[answers.rows] < 0
+            is_new = ~is_given[answers.rows]
             rows = answers.rows[is_new]
             given = given.index_copy(0, rows, answers.classes[is_new])
             reliabilities[rows] = answers.reliabilities[is_new].to(images)
         progress = self.context.progress
         return self_taught(images, texts, given, reliabilities=reliabilities, progress=progress)
+
+    def _with_earlier(self, given: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return classes (N,) with those of a model in an earlier run, and reliabilities (N,)."""
+        certain, earlier = (given >= 0).to(images), self.training.model_answers
+        if earlier is None:
+            return given, certain
+        is_given = given >= 0
+        classes, reliabilities = earlier.classes.to(given), earlier.reliabilities.to(images)
+        return given.where(is_given, classes), certain.where(is_given, reliabilities)
 
     @property
     def scale(self) -> float:

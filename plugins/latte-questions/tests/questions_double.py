@@ -52,6 +52,7 @@ class Asked:
         self.reliability = ""
         self.is_forecast = False
         self.closed = False
+        self.saved: list[tuple[int, int, float]] | None = None
 
     @property
     def asked(self) -> int:
@@ -80,6 +81,11 @@ class Asked:
 
     def note_reliability(self, sentence: str) -> None:
         self.reliability = sentence
+
+    def note_answers(
+        self, rows: Sequence[int], labels: Sequence[int], reliabilities: Sequence[float]
+    ) -> None:
+        self.saved = [*zip(rows, labels, reliabilities, strict=True)]
 
     def note_gain(self, gain: ExpectedGain) -> None:
         raise AssertionError("no gain is expected")

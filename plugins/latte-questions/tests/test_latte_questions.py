@@ -30,6 +30,7 @@ from latte.api import (
     FeatureBank,
     LabelerPrototypes,
     LatteError,
+    ModelAnswers,
     NoOptions,
     TrainingStart,
     asking_order,
@@ -195,3 +196,29 @@ def test_streams_have_the_most_probable_classes_of_each_image() -> None:
     assert torch.equal(posterior.labels[:, 0], stream.labels)
     assert posterior.labels.shape == posterior.probabilities.shape == (3, 5)
     assert bool((posterior.probabilities.diff(dim=1) <= 0).all())
+
+
+def test_answers_that_count_are_saved_with_their_reliabilities() -> None:
+    questions, doubted = Asked(60, right), Asked(60, first)
+    labels(choices(), misnamed(), questions)
+    assert questions.saved is not None
+    assert len(questions.saved) > 30
+    assert {row for row, _, _ in questions.saved} <= set(shown(questions))
+    assert all(label == int(TRUTH[row]) for row, label, _ in questions.saved)
+    assert all(0 < reliability < 1 for _, _, reliability in questions.saved)
+    labels(choices(), misnamed(), doubted)
+    assert doubted.saved == []
+
+
+def test_answers_of_an_earlier_run_count_without_a_question() -> None:
+    asked = torch.arange(len(TRUTH)) % 2 == 0
+    earlier = ModelAnswers(TRUTH.where(asked, -1), asked * 0.9)
+    start = start_with(model_answers=earlier)
+    taught = self_taught(
+        start.image_features,
+        start.class_features,
+        earlier.classes,
+        reliabilities=earlier.reliabilities,
+    )
+    assert torch.equal(labels(choices(), start), taught.posterior.labels[:, 0])
+    assert not torch.equal(labels(choices(), start), without_questions())

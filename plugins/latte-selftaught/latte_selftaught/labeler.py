@@ -67,10 +67,12 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> JointLabels:
         """Label the images, and return the regression as classifier."""
+        answers, reliabilities = self._answers(features)
         taught = self_taught(
             features,
             self.training.class_features.to(features),
-            self._answers(features),
+            answers,
+            reliabilities=reliabilities,
             encoders=[*self.encoders.values()],
             progress=self.context.progress,
         )
@@ -86,8 +88,22 @@ class SelfTaughtLabeler(JointLabeler[SelfTaughtOptions]):
             posterior,
         )
 
-    def _answers(self, features: Tensor) -> Tensor:
-        """Return the answers (N,) that `self_taught` takes: class C is "none of these"."""
+    def _answers(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the answers (N,) that `self_taught` takes, and their reliabilities (N,).
+
+        Class C is "none of these". Without answers of a model, all answers are certain, and there
+        are no reliabilities.
+        """
+        answers, model = self._certain(features), self.training.model_answers
+        if model is None:
+            return answers, None
+        is_certain = answers >= 0
+        answers = answers.where(is_certain, model.classes.to(features.device))
+        reliabilities = model.reliabilities.to(features)
+        return answers, reliabilities.masked_fill(is_certain, 1.0)
+
+    def _certain(self, features: Tensor) -> Tensor:
+        """Return the answers (N,) of a person."""
         answers = torch.full((len(features),), -1, device=features.device)
         if self.training.corrections is not None:
             answers = self.training.corrections.to(features.device)

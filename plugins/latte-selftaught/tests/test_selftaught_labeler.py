@@ -19,8 +19,10 @@ from latte.api import (
     EpochInfo,
     FeatureBank,
     LabelerPrototypes,
+    ModelAnswers,
     NoOptions,
     TrainingStart,
+    self_taught,
 )
 
 IMAGES = 90
@@ -45,6 +47,7 @@ def labelled(
     features: Mapping[str, Tensor],
     corrections: Tensor | None = None,
     shows_none: Tensor | None = None,
+    model_answers: ModelAnswers | None = None,
     **options: float,
 ) -> tuple[SelfTaughtLabeler, EpochInfo]:
     """Return a labeler after one epoch with these features of encoders, and its classifiers."""
@@ -59,6 +62,7 @@ def labelled(
         lambda name: FEATURES,
         corrections=corrections,
         shows_none=shows_none,
+        model_answers=model_answers,
         encoder_features=features,
     )
     labeler.start(start)
@@ -160,3 +164,23 @@ def test_weight_scales_the_stream(weight: float) -> None:
     batch = Batch("main", torch.tensor([4, 0]), 0, 0)
     streams = labeler.assign(batch, FEATURES[[4, 0]], prototypes)
     assert [stream.scale for stream in streams] == ([weight] if weight else [])
+
+
+def test_answers_of_a_model_count_by_reliability() -> None:
+    """Beside those of a person, which are certain and come first."""
+    some = torch.arange(IMAGES) < 9
+    person = TRUE.where(some, -1)
+    wrong, sure = (TRUE + 1) % 3, torch.full((IMAGES,), 0.9)
+    model = ModelAnswers(wrong.where(torch.arange(IMAGES) < 18, -1), sure)
+    labeler, info = labelled({}, person, model_answers=model)
+    given = person.where(some, model.classes)
+    taught = self_taught(FEATURES, TEXTS, given, reliabilities=sure.masked_fill(some, 1.0))
+    posterior = labeler.posterior("main")
+    assert posterior is not None
+    assert torch.equal(posterior.labels, taught.posterior.labels)
+    assert torch.equal(posterior.probabilities, taught.posterior.probabilities)
+    nothing = ModelAnswers(torch.full((IMAGES,), -1), torch.zeros(IMAGES))
+    certain = [labelled({}, person, model_answers=answers)[1] for answers in (None, nothing)]
+    first, second = (part.classifiers["main"].weights for part in certain)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, info.classifiers["main"].weights)
