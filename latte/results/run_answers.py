@@ -55,6 +55,10 @@ def read_evidence(folder: Path) -> MeasuredGain | None:
     return evidence if evidence.estimate.answered or evidence.unknown else None
 
 
+Signature = tuple[tuple[str, ...], frozenset[tuple[str, str]]]
+"""Class names, and answers by content key."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """The answers about the images of a run, read once."""
@@ -83,6 +87,20 @@ class Stored:
     def measuring(self) -> dict[str, Answer]:
         """The answers about images that were drawn at random, by content key."""
         return self._known(measuring(self.lines))
+
+    @cached_property
+    def teaching(self) -> dict[str, str]:
+        """The answers that teach: those that name a class, or the kind `none`, by content key."""
+        return {
+            key: answer.label or answer.kind
+            for key, answer in self.answers.items()
+            if answer.kind in ("class", "none")
+        }
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The class names, and the answers that teach: a model that learnt them has one value."""
+        return self.class_names, frozenset(self.teaching.items())
 
     @cached_property
     def taught(self) -> dict[str, str]:

@@ -1,17 +1,20 @@
 """Endpoints of the page that learns while a person answers: state, questions, answers, events.
 
 A photo is named by its index, never by a path. An answer is on the disk before its reply; the reply
-has the next question, which was prepared before.
+has the next question, which was prepared before. The state of the page follows as an event: it
+counts all answers, and no key waits for it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +23,14 @@ from starlette.routing import Route
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.results.answers import TaskName
-from latte.review.bodies import Answered, PhotoMark, WantedName, WantedOutput
+from latte.review.bodies import (
+    Answered,
+    PhotoMark,
+    WantedName,
+    WantedOutput,
+    number_in,
+    place_in,
+)
 from latte.review.events import Events
 from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
 from latte.review.live import Learning, LiveMethod, Order, Teach
@@ -38,7 +48,6 @@ if TYPE_CHECKING:
 
 _SHOWN_CHANGES = 24
 """Largest number of photos of a group of changed labels that the page shows."""
-_ASKING: Sequence[View] = ("groups", "measure", "doubtful")
 _MOST_GONE = 10
 """*Measure* ends at this number of photos in a row that cannot be shown."""
 _MARK_BYTES = 100
@@ -71,7 +80,7 @@ class Endpoints:
         self.events: Events = Events(self.write_if_new)
         keys = review.run.rows.training_keys
         self._state = PageState(review, self.learning, outputs, len(keys))
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._asked: dict[str, Question] = {}
         self._saved: dict[str, tuple[Sequence[Mark], str]] = {}
         self._times: list[tuple[View, str]] = []
@@ -117,11 +126,11 @@ class Endpoints:
 
     def question(self, request: Request) -> Response:
         """Return the next question of a view."""
-        return self._replied(lambda: self._next(_place(request)))
+        return self._replied(lambda: self._next(place_in(request)))
 
     async def answer(self, request: Request) -> Response:
-        """Save the answers to a question; return the next question and the state."""
-        return await self._posted(request, self._save)
+        """Save the answers to a question; return the next question."""
+        return await self._posted(request, self._save, after=self._after_answer)
 
     async def withdraw(self, request: Request) -> Response:
         """Undo the newest answers, and return their view's next question."""
@@ -141,7 +150,7 @@ class Endpoints:
 
     def changed(self, request: Request) -> Response:
         """Return the photos whose label changed in a revision, by old and new label."""
-        return self._replied(lambda: self._changed(_number(request, "revision")))
+        return self._replied(lambda: self._changed(number_in(request, "revision")))
 
     async def stream(self, request: Request) -> Response:
         """Return the events of the page."""
@@ -181,14 +190,19 @@ class Endpoints:
         reply: Callable[[bytes], Mapping[str, Any]],
         *,
         is_locked: bool = True,
+        after: Callable[[], None] | None = None,
     ) -> Response:
-        """Return the reply to a request's body, which is made in a thread."""
+        """Return the reply to a request's body, which is made in a thread.
+
+        `after` is called when the reply is sent.
+        """
         body = await body_of(request, LARGEST_BODY + len(self._rows) * _MARK_BYTES)
         if isinstance(body, Response):
             return body
         make = self._locked if is_locked else _unlocked
         try:
-            return JSONResponse(await run_in_threadpool(make, reply, body))
+            content = await run_in_threadpool(make, reply, body)
+            return JSONResponse(content, background=after and BackgroundTask(after))
         except ValidationError as error:
             what = f"this is no answer: {error.errors()[0]['msg']}"
             return failed(LatteError(what), 422)
@@ -214,13 +228,17 @@ class Endpoints:
     def _next(self, place: Place) -> Mapping[str, Any]:
         self.learning.start()
         prepared = self._views.next(place)
-        if place.view == "measure" and prepared.question:
+        question = prepared.question
+        if place.view == "measure" and question and not self._can_show(question):
             prepared = self._without_gone(prepared)
         return {
             "question": prepared.question and self._described(prepared.question),
             "left": prepared.left,
             "ahead": prepared.ahead,
         }
+
+    def _can_show(self, question: Question) -> bool:
+        return all(self._pictures.can_show(image.row) for image in question.images)
 
     def _without_gone(self, prepared: Prepared) -> Prepared:
         """Return the next photos that can be shown; those before them get the answer `unsure`.
@@ -250,16 +268,19 @@ class Endpoints:
     def _save(self, body: bytes) -> Mapping[str, Any]:
         answered = Answered.model_validate_json(body)
         question = self._asked.get(answered.question)
-        marks = [self._mark(mark) for mark in answered.marks]
+        names = self._review.class_names
+        marks = [self._mark(mark, names) for mark in answered.marks]
         is_skipped = not marks and not answered.seen
         if is_skipped and question is not None:
             self._views.skip(question)
         time = "" if is_skipped else self._once(answered, question, marks)
         place = Place(answered.view, answered.label, answered.skip)
         following = _NOTHING if place.view == "map" else self._next(place)
-        state = self._page_state()
-        self.events.send("state", {"state": state})
-        return {"time": time, "next": following, "state": state}
+        return {"time": time, "next": following}
+
+    def _after_answer(self) -> None:
+        self._views.refresh()
+        self._tell_if_known()
 
     def _once(self, answered: Answered, question: Question | None, marks: Sequence[Mark]) -> str:
         """Save the answers, unless the same ones to the same question are saved; return the time.
@@ -285,8 +306,8 @@ class Endpoints:
         self.learning.answers_changed()
         return time
 
-    def _mark(self, mark: PhotoMark) -> Mark:
-        keys, names = self._review.run.rows.training_keys, self._review.class_names
+    def _mark(self, mark: PhotoMark, names: Sequence[str]) -> Mark:
+        keys = self._review.run.rows.training_keys
         is_class = mark.kind == "class"
         if mark.photo not in range(len(keys)) or is_class != (mark.class_ is not None):
             raise LatteError("there is no such photo or class")
@@ -303,10 +324,9 @@ class Endpoints:
         self._times.pop()
         self._saved.clear()
         self.learning.hold(view == "measure" and self.learning.is_held)
-        self.learning.answers_changed()
+        self.learning.answers_undone()
         self._views.forget()
-        state = self._page_state()
-        self.events.send("state", {"state": state})
+        state = self._tell()
         following = _NOTHING if view == "map" else self._next(Place(view))
         return {"view": view, **following, "state": state}
 
@@ -314,9 +334,7 @@ class Endpoints:
         wanted = WantedName.model_validate_json(body)
         self._review.name_class(wanted.label, wanted.name)
         self.learning.answers_changed()
-        state = self._page_state()
-        self.events.send("state", {"state": state})
-        return {"state": state}
+        return {"state": self._tell()}
 
     def _leave(self) -> Mapping[str, Any]:
         self.learning.hold(False)
@@ -328,9 +346,7 @@ class Endpoints:
 
     def _finish(self) -> Mapping[str, Any]:
         self.learning.write()
-        state = self._page_state()
-        self.events.send("finished", {"state": state})
-        return {"state": state, "results": self._state.finished()}
+        return {"state": self._tell("finished"), "results": self._state.finished()}
 
     def _write(self, body: bytes) -> Mapping[str, Any]:
         output = WantedOutput.model_validate_json(body).output
@@ -364,31 +380,19 @@ class Endpoints:
                 self.events.send(name, error_data(error))
             return
         self._views.changed()
-        try:
+        self._tell_if_known(name)
+
+    def _tell(self, name: str = "state") -> Mapping[str, Any]:
+        """Send the state to all pages, and return it; a page gets the newest state last."""
+        with self._telling:
             state = self._page_state()
-        except LatteError:  # a damaged file of answers; the next request reports it
-            return
-        self.events.send(name, {"state": state})
+            self.events.send(name, {"state": state})
+            return state
+
+    def _tell_if_known(self, name: str = "state") -> None:
+        with suppress(LatteError):  # a damaged file of answers; the next request reports it
+            self._tell(name)
 
 
 def _unlocked(reply: Callable[[bytes], Mapping[str, Any]], body: bytes) -> Mapping[str, Any]:
     return reply(body)
-
-
-def _place(request: Request) -> Place:
-    """Return the place that a request's query names. Raises `LatteError` for another one."""
-    name = request.query_params.get("view", "groups")
-    view = next((view for view in _ASKING if view == name), None)
-    if view is None:
-        raise LatteError("there is no such view", hint=f"one of: {', '.join(_ASKING)}")
-    if view != "doubtful":
-        return Place(view)
-    label = None if "label" not in request.query_params else _number(request, "label")
-    return Place(view, label, _number(request, "skip", 0))
-
-
-def _number(request: Request, name: str, default: int | None = None) -> int:
-    text = request.query_params.get(name, "" if default is None else str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise LatteError(f"{name} is no number")
-    return int(text)

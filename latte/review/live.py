@@ -20,6 +20,7 @@ from latte.interfaces.progress import SilentProgress
 from latte.io.machine import machine_errors
 from latte.models.live_labels import LiveLabels, SupersededError
 from latte.results.run import open_finished
+from latte.results.run_answers import Signature
 from latte.results.taught_runs import other_label_files
 from latte.review.revisions import (
     LabelChange,
@@ -27,7 +28,6 @@ from latte.review.revisions import (
     label_change,
     of_fit,
     of_run,
-    taught_by,
 )
 from latte.review.session import Review
 
@@ -40,9 +40,6 @@ Order = Callable[[], "Asking | None"]
 """Function that orders a review's images by the expected gain of an answer, if it is known."""
 Announce = Callable[[str], None]
 """Function that tells the open pages an event by its name."""
-
-Signature = tuple[tuple[str, ...], frozenset[tuple[str, str]]]
-"""The class names, and the answers that teach, by content key."""
 
 _FAILED = "your answers are saved, but latte failed while it used them"
 _KEPT = 8
@@ -115,12 +112,16 @@ class Learning:
                 self._wanted += 1
 
     def answers_changed(self) -> None:
-        """Learn from the answers in the file; known labels for them are taken at once."""
-        if not self.is_held and (known := self._kept.get(self._signature())):
-            self._adopt(known)
+        """Learn from the answers in the file."""
         with self._condition:
             self._wanted += 1
             self._condition.notify_all()
+
+    def answers_undone(self) -> None:
+        """Take the labels by the answers that are left at once if they are known, and learn."""
+        if not self.is_held and (known := self._kept.get(self._signature())):
+            self._adopt(known)
+        self.answers_changed()
 
     def hold(self, is_held: bool) -> None:
         """Stop learning from new answers, so that the labels can be measured, or go on."""
@@ -144,7 +145,7 @@ class Learning:
     def has_unwritten(self) -> bool:
         """True if there are answers that a run could learn in seconds, and has not."""
         stored = self._review.stored()
-        taught = taught_by(stored.answers)
+        taught = stored.teaching
         is_known = taught == stored.taught and stored.class_names == self._review.run.class_names
         is_new = self.written is None and not is_known
         return is_new and self.state != "at-finish" and self._can_teach(taught)
@@ -232,8 +233,7 @@ class Learning:
             self._order(is_stale)
             return
         stored = self._review.stored()
-        taught = taught_by(stored.answers)
-        signature = stored.class_names, frozenset(taught.items())
+        taught, signature = stored.teaching, stored.signature
         if not self._can_teach(taught):
             self._adopt(self._base.with_given(taught, stored.class_names))
         elif not (signature in self._kept and self._kept[signature].is_settled):
@@ -242,6 +242,8 @@ class Learning:
             is_urgent = self._restarts > 0  # after a restart, a fit runs to its end
             live = self._method.fit(lambda: is_stale() and not (is_urgent and not self._closed))
             self._keep(signature, of_fit(live, self._review, taught))
+        else:
+            self._adopt(self._kept[signature])
         self.state, self.error = "idle", None
         self._announce("learned")
         if self._can_teach(taught) and not self._kept[signature].is_settled:
@@ -263,8 +265,7 @@ class Learning:
         return len(names) > 1 or bool(names and other_label_files(self._review.run))
 
     def _signature(self) -> Signature:
-        stored = self._review.stored()
-        return stored.class_names, frozenset(taught_by(stored.answers).items())
+        return self._review.stored().signature
 
     def _keep(self, signature: Signature, revision: Revision) -> None:
         self._kept.pop(signature, None)

@@ -18,7 +18,7 @@ _TYPICAL = 9
 
 def question_data(question: Question, review: Review, revision: Revision) -> Mapping[str, Any]:
     """Return a question as JSON data; only sheets show labels, because they check them."""
-    ids, names = review.run.rows.training_ids, review.class_names
+    ids = review.run.rows.training_ids
     photos = [
         {
             "index": image.row,
@@ -34,7 +34,7 @@ def question_data(question: Question, review: Review, revision: Revision) -> Map
         "id": question.id,
         "view": question.view,
         "kind": question.kind,
-        **({} if named is None else {"class": named, "text": _text(names[named])}),
+        **({} if named is None else {"class": named, "text": _text(review.class_names[named])}),
         "photos": photos,
         "likely": revision.likely.labels(question.images),
     }

@@ -9,7 +9,6 @@ from functools import cached_property
 
 from latte.interfaces.answer_facts import LeftOutAnswers
 from latte.models.live_labels import LiveLabels
-from latte.results.answers import Answer
 from latte.results.population import ReviewImage, population
 from latte.results.rows import PseudoLabels
 from latte.results.run import Run
@@ -124,15 +123,6 @@ def of_fit(live: LiveLabels, review: RunAnswers, taught: Taught) -> Revision:
         measured,
         live.left_out_right,
     )
-
-
-def taught_by(answers: Mapping[str, Answer]) -> dict[str, str]:
-    """Return the answers that teach: those that name a class, or say that no class fits."""
-    return {
-        key: answer.label or answer.kind
-        for key, answer in answers.items()
-        if answer.kind in ("class", "none")
-    }
 
 
 @dataclass(frozen=True)

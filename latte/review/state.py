@@ -65,14 +65,15 @@ def page_estimate(
     Only answers about random photos are left out: those in groups are about typical photos, whose
     neighbours have answers, so that they would be guessed far too well.
     """
-    images, names = learning.revision.images, stored.class_names
+    images = learning.revision.images
+    label_of = {name: label for label, name in enumerate(stored.class_names)}
     missing = max(0, LEAST_RANDOM - score.answers)
     if score.is_enough:
         return PageEstimate("random", score.answers, 0, score.accuracy, score.zero_shot)
     drawn = {answer.key for answer in stored.lines if answer.queue == MEASURING}
     right = learning.revision.left_out_right
     taught = learning.revision.taught.items()
-    labels = {key: names.index(label) for key, label in taught if label in names}
+    labels = {key: label_of[name] for key, name in taught if name in label_of}
     measuring = right.keys() & drawn & labels.keys()
     sample = [image for image in images if image.key in measuring]
     if len(sample) < LEAST_LEFT_OUT:

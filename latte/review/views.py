@@ -99,7 +99,7 @@ class Views:
         self.forget()
 
     def answered(self, question: Question | None, keys: Collection[str]) -> None:
-        """Leave out the answered question, and prepare further ones.
+        """Leave out the answered question; `refresh` prepares further ones.
 
         `keys` are the content keys of the photos that were answered.
         """
@@ -111,7 +111,6 @@ class Views:
                 place: _without(prepared, question, keys)
                 for place, prepared in self._prepared.items()
             }
-        self.refresh()
 
     def changed(self) -> None:
         """Prepare questions by the newest labels in place of those that are prepared."""

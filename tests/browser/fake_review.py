@@ -264,9 +264,8 @@ class FakeReview:
         following = {"question": None, "left": 0, "ahead": []}
         if body["view"] != "map":
             following = self.question(body["view"], body["label"])
-        return JSONResponse(
-            {"time": str(len(self.saved)), "next": following, "state": self.state()}
-        )
+        self._send("state", {"state": self.state()})
+        return JSONResponse({"time": str(len(self.saved)), "next": following})
 
     def _learn(self) -> None:
         self.learning = False

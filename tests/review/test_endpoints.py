@@ -17,6 +17,7 @@ from latte.interfaces import LatteError
 from latte.models.live_labels import LiveLabels
 from latte.results.answers import read_answers
 from latte.review.session import Review
+from latte.review.state import PageState
 from tests.helpers.limits import LIMITS, largest_file
 from tests.helpers.page_client import Page
 from tests.helpers.reviews import ConfusedMethod, made_up_review, served
@@ -70,7 +71,27 @@ def test_an_answer_is_saved_before_the_reply_with_the_next_question(
     shown = {photo["index"] for photo in question["photos"]}
     following = {photo["index"] for photo in reply["next"]["question"]["photos"]}
     assert following and not following & shown
-    assert reply["state"]["answered"] == 12
+    assert page.get("state")["answered"] == 12
+
+
+def test_no_answer_waits_for_the_state_which_follows_as_an_event(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = page.events()
+    assert next(events)[0] == "state"
+    question, is_answered = page.question(), threading.Event()
+    page.question("measure")
+    data = PageState.data
+
+    def slow(*arguments: Any) -> dict[str, Any]:
+        assert is_answered.wait(10)
+        return data(*arguments)
+
+    monkeypatch.setattr(PageState, "data", slow)
+    status, reply = page.answer(question, 1)
+    assert (status, reply["next"]["question"]["view"]) == (200, "groups")
+    is_answered.set()
+    assert any(data.get("state", {}).get("answered") == 12 for _, data in events)
 
 
 def test_answers_teach_at_once_and_the_page_hears_what_changed(page: Page, review: Review) -> None:
@@ -173,7 +194,8 @@ def test_measure_asks_in_random_order_about_labels_that_do_not_move(review: Revi
             assert question["kind"] == "photo" and len(question["photos"]) == 1
             asked.append(question["photos"][0]["index"])
             image = next(image for image in review.images if image.row == asked[-1])
-            state = page.answer(question, image.used_label if number % 5 else None)[1]["state"]
+            page.answer(question, image.used_label if number % 5 else None)
+            state = page.get("state")
             source = state["estimate"]["source"]
             assert source == ("random" if number >= 19 else "unknown")
         assert asked == [image.row for image in drawn[:25]]

@@ -15,6 +15,7 @@ export const load = () => guarded(async () => {
   showFor("finish");
   show();
   find("headline").focus();
+  accept(await asked("state"));
   if (!state.finished && state.answered) await write();
   photos = await readPoints();
   show();

@@ -3,7 +3,7 @@
 import { counted, find, made, picture, showFor } from "./dom.js";
 import { bySize, hue, showLikely } from "./classes.js";
 import { say } from "./head.js";
-import { accept, asked, call, guarded, onState, state } from "./server.js";
+import { asked, call, guarded, onState, state } from "./server.js";
 
 const BYTES = 8; // per photo: x, y and label of 16 bits, flags (1: doubtful), nothing
 const [NEAR, MARGIN, SPRITE] = [12, 28, 7]; // pixels: to the dot that the pointer means, around all dots, half a dot's picture
@@ -164,11 +164,11 @@ export function answer(kind, label = null) {
   if (!picked.size) return;
   const marks = [...picked].map((photo) => ({ photo, kind, ...(label === null ? {} : { class: label }) }));
   guarded(async () => {
-    const { state: next } = await asked("answer", { question: "", view: "map", marks, seen: [...looked] });
+    await asked("answer", { question: "", view: "map", marks, seen: [...looked] });
     if (label !== null) for (const photo of picked) Object.assign(points[photo], { label, doubtful: false });
     pick([]);
     say(`${counted(marks.length, "photo")} ${kind === "class" ? `named ${state.classes[label]}` : "noted"}.`);
-    accept(next);
+    find("undo").disabled = false;
     over.focus({ preventScroll: true });
   });
 }

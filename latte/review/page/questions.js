@@ -190,7 +190,7 @@ function save(marks, done, stays = () => false, seen = tiles.filter((tile) => ti
   const name = view;
   guarded(async () => {
     const reply = await asked("answer", { question: question.id, view: name, label, marks, seen });
-    accept(reply.state);
+    find("undo").disabled = false;
     say(done);
     if (!stays()) show(name, reply.next);
   });
@@ -198,7 +198,7 @@ function save(marks, done, stays = () => false, seen = tiles.filter((tile) => ti
 
 /** Undo the last answer, and show its question again; `enter` opens its view. */
 export function undo(enter) {
-  if (!state.canUndo) return;
+  if (find("undo").disabled) return;
   guarded(async () => {
     const reply = await asked("withdraw", {});
     accept(reply.state);
