@@ -199,9 +199,13 @@ def _answered_tone(estimate: Estimate) -> Tone:
 
 
 def _about(share: float, images: int) -> str:
-    """Return how many labels are right by an estimate; a count needs no `about`."""
-    labels = right_labels(share, images)
-    return labels if images < FEW else f"About {labels}"
+    """Return how many photos have the right label, of those without an answer.
+
+    A few answers are counted: `5 of 8 labels`.
+    """
+    if images < FEW:
+        return right_labels(share, images)
+    return f"About {rounded_share(share, images)} of unanswered photos"
 
 
 def _taught(
@@ -221,7 +225,7 @@ def _taught(
         return Outcome("taught", headline, f"Plain CLIP was kept. {trust}", result, trust, step)
     if tone == "unknown":
         headline = f"{adapted} are right, {before} before."
-        result = f"{adapted} are right, {before} with plain CLIP: not decided yet."
+        result = f"{adapted} are right, {before} with plain CLIP: undecided."
         return Outcome("taught", headline, trust, result, trust, step)
     way = "up" if tone == "better" else "down"
     headline = f"{adapted} are right, {way} from {before}."

@@ -171,7 +171,7 @@ def test_few_labelled_photos_of_a_class_are_counted_not_divided(tmp_path: Path) 
         ),
         (
             "taught",
-            "About 63 % of labels are right, up from 5 % with plain CLIP.",
+            "About 63 % of unanswered photos are right, up from 5 % with plain CLIP.",
             "The gain is probably 39 to 72 points; from your 43 answers, left out in turn.",
         ),
         (
