@@ -30,7 +30,8 @@ from latte.interfaces import (
 )
 from latte.io.files import write_json
 from latte.io.redaction import redact
-from latte.results.answers import Answer, digest_of_classes, now, write_answers
+from latte.results.answers import Answer, now, write_answers
+from latte.results.class_lists import digest_of_classes
 
 _QUEUE = "model"
 """Queue of a model's answers."""
