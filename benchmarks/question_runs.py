@@ -23,8 +23,8 @@ from typing import Any, cast
 
 import torch
 from latte_benchmarks.folder_cells import CELL, NO_CLASS, Folder, LabelledImages
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
-from latte_questions.options import ChoicesOptions
+from latte_questions.labeler import ChoicesLabeler
+from latte_questions.options import FEWEST_QUESTIONS, ChoicesOptions
 
 from benchmarks.folder_files import Drawn, draw_files, number
 from benchmarks.folder_methods import FolderAccuracy

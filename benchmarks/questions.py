@@ -18,7 +18,7 @@ from statistics import mean
 import torch
 from latte_benchmarks.folder_cells import Folder, LabelledSet
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS
+from latte_questions.options import FEWEST_QUESTIONS
 
 from benchmarks.folder_methods import FolderAccuracy, zero_shot
 from benchmarks.folder_methods import accuracy as accuracy_of

@@ -47,6 +47,11 @@ class Options(BaseModel):
         return None
 
     @property
+    def fewest_questions(self) -> int:
+        """Smallest `budget`, except 0, with which a labeler that asks questions can work."""
+        return 0
+
+    @property
     def sends_to(self) -> str | None:
         """Address of the other machine to which the component sends data; None if there is none.
 

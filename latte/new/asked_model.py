@@ -62,6 +62,7 @@ def asked_model(
     asked = AskedModel(name, url.strip(), QUESTIONS if questions is None else questions)
     _refuse_absent(registry)
     _check(asked.describer, registry)
+    _refuse_few(asked.questions, registry)
     return asked
 
 
@@ -76,6 +77,15 @@ def _refuse_absent(registry: Registry) -> None:
         what = f"needs {' and '.join(absent)}"
         hint = f"pip install {' '.join(absent)}"
         raise LatteError(what, where="--ask-model", hint=hint)
+
+
+def _refuse_few(questions: int, registry: Registry) -> None:
+    """Raise `LatteError` if there are too few questions for the labeler."""
+    fewest = registry.options_model(registry.get(*LABELER))().fewest_questions
+    if questions < fewest:
+        what = f"{plural(questions, 'question')} cannot show whether a model is right"
+        hint = f"allow {fewest} or more, as a wrong model costs accuracy"
+        raise LatteError(what, where="--questions", hint=hint)
 
 
 def _check(keys: Mapping[str, Any], registry: Registry) -> None:

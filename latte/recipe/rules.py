@@ -151,6 +151,13 @@ def _questions_have_a_describer_and_a_budget(keys: RecipeKeys, check: Check) -> 
     if keys.budget is None:
         what = f'"{choice.label}" asks questions, and the key "budget" is missing'
         check.add(path, what, "Add the largest number of questions, as in budget: 300.")
+    elif 0 < keys.budget < (fewest := choice.options.fewest_questions):
+        what = (
+            f"the budget is {keys.budget} questions; fewer than {fewest} do not show whether a "
+            "describer is right"
+        )
+        hint = f"Allow {fewest} questions or more, or write budget: 0 to ask none."
+        check.add(("budget",), what, hint)
 
 
 def _oracle_is_set_if_true_labels_are_used(keys: RecipeKeys, check: Check) -> None:

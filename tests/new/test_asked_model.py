@@ -73,6 +73,7 @@ def test_another_method_is_refused(images: Path) -> None:
         ((None, None, 60), "--questions", "is used with --ask-model only"),
         (("chooser", None, None), "--ask-model", "needs --ask-url"),
         (("chooser", "example.org", None), "--ask-url", "must be an address such as"),
+        (("chooser", URL, 29), "--questions", "29 questions cannot show whether a model is right"),
         (("chooser", "http://[", None), "--ask-url", "must be an address such as"),
         (("chooser", "https://a:secret@b.org/v1", None), "--ask-url", "user name or password"),
     ],

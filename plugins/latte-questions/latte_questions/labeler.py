@@ -24,9 +24,6 @@ from latte_questions.interview import DescriberAnswers, Interview
 from latte_questions.options import ChoicesOptions
 
 _ANSWERS, _TEXTS = "answers", "texts"
-FEWEST_QUESTIONS = 30
-"""Smallest allowed budget, except 0: with fewer answers, a describer that guesses may seem
-reliable."""
 
 
 class ChoicesLabeler(JointLabeler[ChoicesOptions]):
@@ -48,13 +45,6 @@ class ChoicesLabeler(JointLabeler[ChoicesOptions]):
         self._reworded: Tensor | None = None
         budget = 0 if start.questions is None else start.questions.budget
         _refuse_equal_names(start.class_names if budget else ())
-        if 0 < budget < FEWEST_QUESTIONS:
-            raise LatteError(
-                f"the budget is {budget} questions; fewer than {FEWEST_QUESTIONS} do not show "
-                "whether a describer is right",
-                where="budget",
-                hint=f"allow {FEWEST_QUESTIONS} questions or more, or write budget: 0 to ask none",
-            )
 
     def label(
         self, learner: str, features: Tensor, aggregator: PrototypeAggregator[Any]

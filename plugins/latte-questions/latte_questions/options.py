@@ -8,6 +8,7 @@ from pydantic import Field
 
 from latte.api import Options
 
+FEWEST_QUESTIONS = 30
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -27,6 +28,11 @@ class ChoicesOptions(Options):
     weight: float = Field(
         default=1.0, ge=0.0, description="multiplies this stream's loss; 0: there is no such stream"
     )
+
+    @property
+    def fewest_questions(self) -> int:
+        """Smallest budget: with fewer answers, a describer that guesses may seem reliable."""
+        return FEWEST_QUESTIONS
 
     @property
     def questions_to(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from latte_author.testing import PseudoLabelerContract
+from latte_author.testing import PseudoLabelerContract, TinyRuns
 from questions_double import (
     CLASSES,
     CONTEXT,
@@ -149,12 +149,25 @@ def test_no_more_is_asked_than_the_budget_and_the_images_allow(budget: int) -> N
         assert torch.equal(image_labels, without_questions())
 
 
-def test_a_budget_too_small_to_judge_the_describer_is_refused() -> None:
-    questions = Asked(29, right)
-    with pytest.raises(LatteError, match="budget is 29 questions; fewer than 30") as refused:
-        labels(choices(), misnamed(), questions)
-    assert refused.value.where == "budget"
-    assert questions.requests == []
+@pytest.mark.thorough
+@pytest.mark.parametrize(("budget", "code"), [(1, 2), (29, 2), (30, 0), (0, 0)])
+def test_a_budget_too_small_to_judge_the_describer_is_refused(
+    latte_runs: TinyRuns, budget: int, code: int
+) -> None:
+    recipe = f"""\
+dataset: {{use: folder, root: images, classes: [red, green]}}
+backbone: {{model: "local-dir:clip"}}
+describer: phrases
+labels: [choices]
+prototypes: from-labeler
+train: {{max_steps: 0}}
+budget: {budget}
+"""
+    (latte_runs.folder / "recipe.yaml").write_text(recipe)
+    outcome = latte_runs.latte("check", "recipe.yaml")
+    assert outcome.code == code
+    refused = f"recipe.yaml:7 budget: the budget is {budget} questions; fewer than 30"
+    assert (refused in " ".join(outcome.err.split())) == bool(code)
 
 
 def test_equal_class_names_are_refused_before_anything_is_asked() -> None:
