@@ -148,6 +148,34 @@ def test_finish_writes_the_labels_that_the_page_shows(recipe: Path, latte: Latte
     assert "8 answers taught the model" in finished["results"]["lines"][0]
 
 
+def test_class_names_that_were_changed_survive_a_kill_and_are_in_the_run(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", str(recipe), *TRAINING_FREE, "--set", "labels=[self-taught]", "--quiet")
+    (folder,) = Path("runs").iterdir()
+    with reviewing(folder) as (process, url):
+        page = ReviewClient(url)
+        page.content("GET", "state")
+        for row in range(6):
+            page.answer(row, row % 3)
+        page.content("POST", "classes", {"label": 1, "name": "leaf"})
+        page.content("POST", "classes", {"label": None, "name": "purple"})
+        page.answer(6, 3)
+        process.kill()
+    with reviewing(folder) as (process, url):
+        page = ReviewClient(url)
+        state = page.state_after_fits()
+        assert state["classes"] == ["red", "leaf", "blue", "purple"]
+        assert state["answered"] == 7
+        shown = page.labels()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    (learned,) = {*run_folders()} - {folder}
+    assert open_run(learned).class_names == ("red", "leaf", "blue", "purple")
+    assert shown == [*open_run(learned).rows.pseudo_labels.adapted]
+    assert shown[:7] == [0, 1, 2, 0, 1, 2, 3]
+
+
 KILLED = """
 import os, signal, sys
 from latte.cli.main import run_command_line
