@@ -45,7 +45,7 @@ const source = (photo) => `${view === "measure" ? "image" : "thumb"}/${photo}`;
 
 const imageOf = (src) => made("img", { src, draggable: false });
 
-export function focusFirst() {
+function focusFirst() {
   const first = tiles.find((tile) => !tile.disabled) ?? document.querySelector("main h1[tabindex]:not([hidden])");
   first?.focus({ preventScroll: true });
 }
