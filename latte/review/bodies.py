@@ -1,4 +1,4 @@
-"""What the requests of the review page ask for: their bodies and queries."""
+"""Bodies and queries of the requests that the review page sends."""
 
 from __future__ import annotations
 
