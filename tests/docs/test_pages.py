@@ -166,7 +166,8 @@ def test_method_of_the_page_keeps_its_contract_and_equals_zlap(tmp_path: Path) -
     folder = tmp_path / "latte-spread"
     write_plugin(plugin_names("latte-spread"), "labeler", folder, joint=True)
     python = blocks_after_the_first_plugin()
-    *blocks, test = python[1:-1]
+    start = next(i for i, text in enumerate(python) if "from __future__" in text)
+    *blocks, test = python[start:-1]
     component = "\n\n".join(block.rstrip() + "\n" for block in blocks)
     (folder / "latte_spread" / "component.py").write_text(component, encoding="utf-8")
     (folder / "tests" / "test_formula.py").write_text(test, encoding="utf-8")
