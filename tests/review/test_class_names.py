@@ -129,7 +129,7 @@ def test_the_page_names_a_class_and_both_tabs_hear_it(page: Page, review: Review
     status, reply = page.answer(page.question(), 3)
     assert status == 200
     assert read_answers(review.file)[-1].label == "wolf"
-    state = page.state_when(lambda state: bool(state["teaching"]["state"] == "idle"))
+    state = page.state_when(lambda state: bool(state["settled"]))
     assert state["counts"][3] >= 12
 
 

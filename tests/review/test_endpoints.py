@@ -53,7 +53,8 @@ def until_changed(events: Iterator[tuple[str, Any]]) -> Iterator[str]:
 
 
 def idle(state: Any) -> bool:
-    return bool(state["teaching"]["state"] == "idle")
+    """Return True if the labels follow all answers; learning begins a moment after a reply."""
+    return bool(state["teaching"]["state"] == "idle" and state["settled"])
 
 
 def test_an_answer_is_saved_before_the_reply_with_the_next_question(
@@ -185,7 +186,7 @@ def test_measure_asks_in_random_order_about_labels_that_do_not_move(review: Revi
         page.answer(group, label_of(review, group))
         second = page.question()
         page.answer(second, (label_of(review, second) + 1) % 3)
-        page.state_when(lambda state: idle(state) and state["settled"])
+        page.state_when(idle)
         answered, model = review.answers().keys(), review.model
         drawn = [image for image in review.images if image.key not in answered]
         asked = []
@@ -212,12 +213,12 @@ def test_measure_asks_in_random_order_about_labels_that_do_not_move(review: Revi
         assert state["history"][-1]["answers"] == 25
         fits = method.fits
         assert not page.post("leave")[1]["state"]["measureFrozen"]
-        state = page.state_when(lambda state: idle(state) and state["settled"])
+        state = page.state_when(idle)
         assert method.fits > fits
         assert state["estimate"]["source"] == "random"  # no label has changed
         third = page.question()
         page.answer(third, (label_of(review, third) + 1) % 3)
-        state = page.state_when(lambda state: idle(state) and state["settled"])
+        state = page.state_when(idle)
         # Of the left-out answers, only the 20 about random photos with a class measure.
         assert (state["estimate"]["source"], state["estimate"]["answers"]) == ("left-out", 20)
         assert state["estimate"]["low"] < state["estimate"]["value"] < state["estimate"]["high"]
