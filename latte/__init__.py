@@ -7,9 +7,9 @@ finished run. See docs/python.md.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from latte.io.first_use import at_first_use
 from latte.version import __version__ as __version__
 
 _AT_FIRST_USE = {
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     from latte.new.model import Model as Model
     from latte.new.model import load as load
 else:
-
-    def __getattr__(name: str) -> object:
-        """Import a public name at its first use, so that `import latte` does not import torch."""
-        if name in _AT_FIRST_USE:
-            return getattr(import_module(_AT_FIRST_USE[name]), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+    __getattr__ = at_first_use(__name__, _AT_FIRST_USE)
 
 __all__ = ["LatteError", "Model", "__version__", "adapt", "load"]
 

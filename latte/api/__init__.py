@@ -6,7 +6,6 @@ first use.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from latte.data.sources.class_lookup import ClassLookup
@@ -18,6 +17,7 @@ from latte.interfaces.descriptions import BUGS
 from latte.interfaces.errors import error_line
 from latte.interfaces.guard import check_verdict
 from latte.io.files import digest, write_atomically, write_text
+from latte.io.first_use import at_first_use
 from latte.io.model_files import (
     check_model_file,
     check_weight_shards,
@@ -128,14 +128,8 @@ __all__ = [
     *_AT_FIRST_USE,
 ]
 
-
-if not TYPE_CHECKING:  # type checkers then report a name that is not there
-
-    def __getattr__(name: str) -> object:
-        """Import a name that needs torch or Pillow when it is first used."""
-        if name in _AT_FIRST_USE:
-            return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = at_first_use(__name__, _AT_FIRST_USE)
 
 
 def __dir__() -> list[str]:

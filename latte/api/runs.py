@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from latte.io.first_use import at_first_use
 from latte.models.run_posterior import read_posterior
 from latte.recipe.settings import read_settings
 from latte.recipe.shipped import find_table
@@ -54,11 +54,5 @@ __all__ = [
     *_AT_FIRST_USE,
 ]
 
-
-if not TYPE_CHECKING:  # type checkers then report a name that is not there
-
-    def __getattr__(name: str) -> object:
-        """Import a name that needs torch when it is first used."""
-        if name in _AT_FIRST_USE:
-            return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = at_first_use(__name__, _AT_FIRST_USE)

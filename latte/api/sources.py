@@ -1,7 +1,7 @@
 """Building blocks for datasets that read files and folders; this module does not load torch."""
 
+from latte.data.sources.class_lookup import CLASS_FOLDERS
 from latte.data.sources.classes import (
-    CLASS_FOLDERS,
     ClassNames,
     class_notes,
     folder_class_name,

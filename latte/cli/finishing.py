@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -30,5 +31,5 @@ def _write(images: Sequence[ImageReference], run: Path, name: OutputName, path: 
     model = open_predictor(Predictor, run, "auto", progress)
     with whole_folder(path, replace=False) as folder:
         rows = model.predict_iter([image.path for image in images])
-        for _ in Sorter(folder, model.classes).write(with_unknown(rows, None)):
-            pass  # each image is copied before its row is given
+        copied = Sorter(folder, model.classes).write(with_unknown(rows, None))
+        deque(copied, maxlen=0)  # each image is copied before its row is given

@@ -84,8 +84,8 @@ class Classifier:
     def scaled(self, factor: float) -> Classifier:
         """Return the classifier whose scores are `factor` times those of this one."""
         optional = (self.bias, self.none)
-        others = (None if part is None else factor * part for part in optional)
-        return Classifier(factor * self.weights, self.owners, *others)
+        scaled_parts = (None if part is None else factor * part for part in optional)
+        return Classifier(factor * self.weights, self.owners, *scaled_parts)
 
 
 def cpu_copy(classifier: Classifier) -> Classifier:

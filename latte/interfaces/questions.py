@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-NONE_OF_THESE = "none of these"
+NONE_OF_THESE, CANNOT_TELL = "none of these", "cannot tell"
+"""Answers about an image in place of a class."""
 _LETTER = re.compile(r"\(?([A-Z])(?:[.:)]{0,2}|[.:)]{1,2} (.+))", re.ASCII)
 
 

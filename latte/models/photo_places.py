@@ -67,8 +67,8 @@ def neighbour_places(features: Tensor) -> Tensor:
     places = torch.empty(len(features), 2, dtype=torch.float64)
     places[is_landmark] = torch.tensor(landmarks, dtype=torch.float64)
     if not bool(is_landmark.all()):
-        others = landmarks.transform(centred[~is_landmark.numpy()])
-        places[~is_landmark] = torch.tensor(others, dtype=torch.float64)
+        added = landmarks.transform(centred[~is_landmark.numpy()])
+        places[~is_landmark] = torch.tensor(added, dtype=torch.float64)
     return _within(places)
 
 

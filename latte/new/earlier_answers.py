@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from latte.data.sources.classes import ALIAS_SEPARATOR
+from latte.data.sources.class_lookup import ALIAS_SEPARATOR
 from latte.interfaces import Dataset, ImageReference
 from latte.io.files import digest
 from latte.io.paths import relative, some
@@ -80,17 +80,20 @@ def earlier_answers(
         return None
     labels = {key: entry.label for key, entry in answers.items() if entry.label is not None}
     useless = why_useless(labels, [*keys.values()], new_names, "") if are_alone else None
-    found = EarlierAnswers((*files,), len(answers), "" if useless is None else useless.what)
+    earlier = EarlierAnswers((*files,), len(answers), "" if useless is None else useless.what)
     if new_names == names:
-        return found
+        return earlier
     entries = tuple(map(ALIAS_SEPARATOR.join, aliases))
-    return replace(found, classes=entries, changes=_in_words(names, new_names))
+    return replace(earlier, classes=entries, changes=_in_words(names, new_names))
 
 
 def _followed(aliases: Sequence[Sequence[str]], names: Sequence[str]) -> list[tuple[str, ...]]:
     """Return all names of each class; a class with another name has that alone."""
-    known = zip_longest(aliases, names, fillvalue=())
-    return [tuple(entry) if entry and entry[0] == name else (str(name),) for entry, name in known]
+    named_entries = zip_longest(aliases, names, fillvalue=())
+    return [
+        tuple(entry) if entry and entry[0] == name else (str(name),)
+        for entry, name in named_entries
+    ]
 
 
 def _in_words(names: Sequence[str], new_names: Sequence[str]) -> str:

@@ -13,13 +13,8 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.class_lookup import ClassLookup
-from latte.data.sources.classes import (
-    ALIAS_SEPARATOR,
-    CLASS_FOLDERS,
-    folder_class_name,
-    read_classes,
-)
+from latte.data.sources.class_lookup import ALIAS_SEPARATOR, CLASS_FOLDERS, ClassLookup
+from latte.data.sources.classes import folder_class_name, read_classes
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError, Progress
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
@@ -160,10 +155,10 @@ def look_at(
     if labels is not None:
         label_counts = checked_labels(labels, dataset, arguments.labels, progress)
     is_named_once = classes is not None and evaluation is None and labels is None
-    found = earlier_answers(answers, dataset, are_alone=labels is None, follows=is_named_once)
+    earlier = earlier_answers(answers, dataset, are_alone=labels is None, follows=is_named_once)
     entries = tuple(map(ALIAS_SEPARATOR.join, dataset.class_aliases))
-    if found is not None and found.classes:
-        classes = entries = found.classes
+    if earlier is not None and earlier.classes:
+        classes = entries = earlier.classes
     names = tuple(entry.split(ALIAS_SEPARATOR)[0] for entry in entries)
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
@@ -189,7 +184,7 @@ def look_at(
         labelled=labelled,
         labels=labels,
         label_counts=label_counts,
-        answers=found,
+        answers=earlier,
         left_out=tuple(dataset.warnings()),
     )
 

@@ -17,6 +17,7 @@ from latte.data.sources.class_lookup import ClassLookup
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.questions import CANNOT_TELL, NONE_OF_THESE
 from latte.io.machine import machine_errors
 from latte.io.paths import given_path, path_as_text, relative
 from latte.predict.predictor import Predictor, open_predictor
@@ -24,7 +25,7 @@ from latte.registry.registry import load_registry
 from latte.report.progress import LONG, make_progress
 from latte.results.answers import Answer, AnswerKind, append_answers, now
 from latte.results.class_lists import digest_of_classes
-from latte.results.given_labels import NONE, UNSURE, given_label
+from latte.results.given_labels import given_label
 from latte.results.named_images import NamedImages
 from latte.results.one_per_series import one_per_series, shared_answers
 from latte.results.run import open_finished
@@ -41,7 +42,7 @@ _GROUP = 12
 _LARGE, _SMALL = 240, 72
 _ENOUGH = "The next ten answers are expected to change less than a point of accuracy."
 _QUEUE = "python"
-_ANSWERS = f'give {{path: class}}, or "{NONE}" or "{UNSURE}" for the class'
+_ANSWERS = f'give {{path: class}}, or "{NONE_OF_THESE}" or "{CANNOT_TELL}" for the class'
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class Model(Predictor):
                 raise LatteError("this is no image of the run", where=where, hint=hint)
             label = given_label(name, where, lookup, run.class_names)
             kind: AnswerKind = (
-                "class" if label is not None else "none" if name == NONE else "unsure"
+                "class" if label is not None else "none" if name == NONE_OF_THESE else "unsure"
             )
             class_name = None if label is None else run.class_names[label]
             about = (_QUEUE, self.folder.name, time, ids[key])

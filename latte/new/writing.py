@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from latte.data.few_images import quick_look
-from latte.data.sources.classes import CLASS_FOLDERS
+from latte.data.sources.class_lookup import CLASS_FOLDERS
 from latte.data.sources.listed import ListedPaths
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS

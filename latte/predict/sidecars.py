@@ -47,8 +47,8 @@ _END = '<?xpacket end="w"?>'
 
 def sidecar_of(image: Path) -> Path:
     """Return the sidecar of an image: `photo.jpg.xmp`, unless there is only a `photo.xmp`."""
-    own, shared = image.with_name(f"{image.name}.xmp"), image.with_suffix(".xmp")
-    return shared if is_file(shared) and not is_file(own) else own
+    with_suffix, without = image.with_name(f"{image.name}.xmp"), image.with_suffix(".xmp")
+    return without if is_file(without) and not is_file(with_suffix) else with_suffix
 
 
 class Sidecars:
@@ -114,7 +114,7 @@ def _parsed(path: Path, content: bytes | None) -> Element:
     try:
         for _, (prefix, name) in ElementTree.iterparse(io.BytesIO(content), ["start-ns"]):
             if prefix and prefix not in _NAMES and name not in _NAMES.values():
-                with suppress(ValueError):  # a prefix such as ns0, which is chosen anew
+                with suppress(ValueError):  # `ns0` and the like; ElementTree numbers them itself
                     ElementTree.register_namespace(prefix, name)
         builder = ElementTree.TreeBuilder(insert_comments=True)
         return ElementTree.fromstring(content, ElementTree.XMLParser(target=builder))
@@ -146,10 +146,10 @@ def _set_keyword(graph: Element, name: str | None) -> None:
 
 def _add(graph: Element, words: tuple[str, str], text: str) -> bool:
     """Add a text to a list of keywords; return False if it is there."""
-    found = graph.find(f"*/{_tag(*words)}")
-    if found is None:
-        found = SubElement(_with(graph, "rdf", "Description", {}), _tag(*words))
-    bag = _with(found, "rdf", "Bag", {})
+    keywords = graph.find(f"*/{_tag(*words)}")
+    if keywords is None:
+        keywords = SubElement(_with(graph, "rdf", "Description", {}), _tag(*words))
+    bag = _with(keywords, "rdf", "Bag", {})
     if any(item.text == text for item in bag):
         return False
     SubElement(bag, _tag("rdf", "li")).text = text
@@ -159,12 +159,12 @@ def _add(graph: Element, words: tuple[str, str], text: str) -> bool:
 def _remove(graph: Element, words: tuple[str, str], is_removed: Callable[[str], bool]) -> None:
     """Remove texts from a list of keywords, and the list if nothing is left."""
     for description in graph.iter(_tag("rdf", "Description")):
-        for found in description.findall(_tag(*words)):
-            for bag in found:
+        for keywords in description.findall(_tag(*words)):
+            for bag in keywords:
                 for item in [item for item in bag if is_removed(item.text or "")]:
                     bag.remove(item)
-            if not any(len(bag) for bag in found):
-                description.remove(found)
+            if not any(len(bag) for bag in keywords):
+                description.remove(keywords)
 
 
 def _with(parent: Element, prefix: str, name: str, attributes: dict[str, str]) -> Element:

@@ -84,7 +84,7 @@ class RunFolder:
     zero_shot: ClassVar[_Below] = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     places: ClassVar[_Below] = _Below("data/places.safetensors")
-    """Places of the training images on the map of the review, once somebody has looked at it."""
+    """Places of the training images on the map of the review, from the first review on."""
     descriptions: ClassVar[_Below] = _Below("descriptions.jsonl")
     profile: ClassVar[_Below] = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""

@@ -21,7 +21,7 @@ from latte.data.sources.tables import TableRow
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.interfaces.questions import NONE_OF_THESE
+from latte.interfaces.questions import CANNOT_TELL, NONE_OF_THESE
 from latte.io.json_text import parse_json
 from latte.io.paths import distinct_names, is_folder, read_text
 from latte.results.answers import (
@@ -36,9 +36,6 @@ from latte.results.folder import MODEL_ANSWERS, REVIEW
 from latte.results.label_tables import UNREADABLE, image_labels, table_rows
 from latte.results.named_images import NamedImages
 from latte.results.stored import explained
-
-NONE, UNSURE = NONE_OF_THESE, "cannot tell"
-"""Labels for "the image shows none of the classes" and "the person cannot tell"."""
 
 _FIFTYONE = "labels.json"
 
@@ -82,7 +79,7 @@ def read_labels(
         if is_stored and not _is_known(text, lookup):
             continue
         label = given_label(text, where, lookup, class_names)
-        is_none = label is None and text == NONE
+        is_none = label is None and text == NONE_OF_THESE
         entry = GivenLabel(label, where, is_none, reliabilities.get(key, 1.0))
         earlier = labels.setdefault(key, entry)
         if (earlier.label, earlier.is_none) != (entry.label, entry.is_none):
@@ -116,7 +113,7 @@ def unknown_answers(
 def _is_known(text: str, lookup: ClassLookup) -> bool:
     """Return True for the name of a class, and for "none of these"."""
     with suppress(LatteError):
-        return text == NONE or lookup.label(text, "") >= 0
+        return text == NONE_OF_THESE or lookup.label(text, "") >= 0
     return False
 
 
@@ -171,13 +168,13 @@ def given_label(
     text: str, where: str, lookup: ClassLookup, class_names: Sequence[str]
 ) -> int | None:
     """Return the class that a label names; None for "none of these" and "cannot tell"."""
-    if text in (NONE, UNSURE) and text not in class_names:
+    if text in (NONE_OF_THESE, CANNOT_TELL) and text not in class_names:
         return None
     try:
         return lookup.label(text, where)
     except LatteError as error:
-        near = did_you_mean(text, (NONE, UNSURE)) or error.hint
-        hint = f'{near} Other labels: "{NONE}" and "{UNSURE}".'
+        near = did_you_mean(text, (NONE_OF_THESE, CANNOT_TELL)) or error.hint
+        hint = f'{near} Other labels: "{NONE_OF_THESE}" and "{CANNOT_TELL}".'
         raise LatteError(error.what, where=where, hint=hint) from error
 
 
@@ -215,7 +212,7 @@ def _answers(
     classes, listed = digest_of_classes(names), dict(zip(names, class_names, strict=False))
     answers = with_current_classes(read_answers(path), changes)
     for key, answer in latest(answers).items():
-        label = NONE if answer.kind == "none" else answer.label
+        label = NONE_OF_THESE if answer.kind == "none" else answer.label
         label = label and listed.get(label, label)
         if label is not None and key in images and is_about(answer, classes):
             yield str(path), key, label

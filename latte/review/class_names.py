@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latte.data.sources.class_lookup import loosely
-from latte.data.sources.classes import ALIAS_SEPARATOR, CLASS_FOLDERS
+from latte.data.sources.class_lookup import ALIAS_SEPARATOR, CLASS_FOLDERS, loosely
 from latte.interfaces import LatteError
+from latte.interfaces.questions import CANNOT_TELL, NONE_OF_THESE
 from latte.io.redaction import one_line
-from latte.results.given_labels import NONE, UNSURE
 from latte.results.run import Run
 from latte.results.taught_runs import other_label_files
 
+_SIGNS = (";", ALIAS_SEPARATOR.strip(), "${")
+"""Signs with a meaning in a list of class names, or in a recipe."""
 _HINT = "to change it, edit the list, and make the run again"
 
 
@@ -61,11 +62,8 @@ def _checked(name: str, others: Sequence[str]) -> str:
     if not name.isprintable() or name.startswith("#") or any(sign in name for sign in _SIGNS):
         hint = "leave out signs for line ends, ; and | and a # at the beginning"
         raise LatteError(f'"{one_line(name)}" cannot be a class name', hint=hint)
-    if loosely(name) in (NONE, UNSURE):
+    if loosely(name) in (NONE_OF_THESE, CANNOT_TELL):
         raise LatteError(f'"{name}" is an answer, and no class', hint="type another name")
     if taken := next((other for other in others if loosely(other) == loosely(name)), None):
         raise LatteError(f'there is a class "{taken}" already', hint="type another name")
     return name
-
-
-_SIGNS = (";", ALIAS_SEPARATOR.strip(), "${")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,8 +31,6 @@ from latte.run.corrections import Corrections, read_corrections, save_corrected
 from latte.run.result import StageResult
 from latte.run.sampling import sampled
 from latte.run.workspace import Workspace
-
-ItemT = TypeVar("ItemT")
 
 _SHOWN_REASONS = 4
 _DETAILS = re.compile(r"\(starts with .*\)|\d[\d,]*")

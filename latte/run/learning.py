@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from latte.data.sources.classes import ALIAS_SEPARATOR
+from latte.data.sources.class_lookup import ALIAS_SEPARATOR
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.progress import SilentProgress
 from latte.recipe.load import load_recipe

@@ -93,13 +93,14 @@ def asking_order(
     covered = answered.to(doubt)
     for row in answered.nonzero().flatten().tolist():
         _cover(covered, row, near, reach)
+    answers = int(answered.sum())
     rows: list[int] = []
     gains: list[float] = []
     for _ in range(min(count, int(is_open.sum()))):
         added = doubt * (1 - covered)
         added += (doubt[near] * (reach - covered[near]).clamp_min(0)).sum(dim=1)
         row = int(added.masked_fill(~is_open, -1).argmax())
-        righted = max(_RIGHT_AT_LAST, _RIGHT_AT_FIRST - _FALL * int((~is_open).sum()))
+        righted = max(_RIGHT_AT_LAST, _RIGHT_AT_FIRST - _FALL * (answers + len(rows)))
         rows.append(row)
         is_open[row] = False
         covered_before = float(wrong @ covered)

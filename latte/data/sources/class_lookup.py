@@ -1,4 +1,4 @@
-"""Find classes by the names that people and tools write."""
+"""Spelling of class names in lists, and the class that a name means."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from latte.interfaces import LatteError
 from latte.interfaces.errors import nearest
 from latte.io.paths import safe_name, some
+
+ALIAS_SEPARATOR = " | "
+"""Separator between the names of a class that has several names."""
+CLASS_FOLDERS = "folders"
+"""Value of a dataset's `classes` for which the names of the sub-folders are the class names."""
 
 
 class ClassLookup:

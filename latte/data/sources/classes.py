@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from latte.data.sources.class_lookup import ALIAS_SEPARATOR, CLASS_FOLDERS
 from latte.data.sources.tables import csv_cells
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, IsPath, LatteError
@@ -25,12 +26,6 @@ _COLUMNS = ("class", "label", "name")
 _VAGUE = {"other", "others", "misc", "miscellaneous", "none", "unknown", "various"}
 _VAGUE |= {"sonstige", "sonstiges", "andere", "unbekannt"}
 """Class names for "all the rest", in lower case."""
-ALIAS_SEPARATOR = " | "
-"""Separator between the names of a class that has several names."""
-
-CLASS_FOLDERS = "folders"
-"""Value of `classes` for which the names of the sub-folders of `root` are the class names."""
-
 ClassNames: TypeAlias = Annotated[
     Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
     Field(
