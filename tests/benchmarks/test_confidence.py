@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import LabelledImages, LabelledSet
-from torch.nn.functional import normalize
 
 from benchmarks import confidence as measurement
 from benchmarks import self_taught
 from benchmarks.answer_rivals import AnsweredSet
 from latte.evaluate.calibration import calibration_error
+from tests.helpers.labelled_sets import labelled_set
 
-WIDTH, CLASSES, IMAGES = 24, 4, 120
-
-
-def toy(name: str, seed: int) -> LabelledSet:
-    generator = torch.Generator().manual_seed(seed)
-    texts = normalize(torch.randn(CLASSES, WIDTH, generator=generator), dim=1)
-    labels = torch.arange(IMAGES) % CLASSES
-    train, test = (
-        LabelledImages(
-            normalize(texts[labels] + 0.3 * torch.randn(IMAGES, WIDTH, generator=generator), dim=1),
-            labels,
-        )
-        for _ in range(2)
-    )
-    names = tuple(f"{name} {label}" for label in range(CLASSES))
-    return LabelledSet(name, name, names, texts, 25.0, train, test, lambda names: texts)
-
-
-SETS = [toy("first", 1), toy("second", 2)]
+CLASSES, IMAGES = 4, 120
+PER_CLASS = IMAGES // CLASSES
+SETS = [labelled_set(name, CLASSES, PER_CLASS, PER_CLASS) for name in ("first", "second")]
 
 
 def problem() -> self_taught.TeachingProblem:
@@ -41,7 +24,8 @@ def problem() -> self_taught.TeachingProblem:
 def test_errors_of_zero_shot_are_those_of_its_softmax() -> None:
     errors = measurement.errors_of(problem())
     for part, images in enumerate((SETS[0].train, SETS[0].test)):
-        confidences, labels = (25 * images.features @ SETS[0].texts.T).softmax(dim=1).max(dim=1)
+        logits = SETS[0].logit_scale * images.features @ SETS[0].texts.T
+        confidences, labels = logits.softmax(dim=1).max(dim=1)
         expected = calibration_error(confidences, labels == images.labels)
         assert errors[measurement.ZERO_SHOT][part] == pytest.approx(expected)
 

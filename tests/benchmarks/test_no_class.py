@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from latte_benchmarks.folder_cells import CELL, NO_CLASS, LabelledImages, LabelledSet, draw
+from latte_benchmarks.folder_cells import CELL, NO_CLASS, draw
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from benchmarks import no_class as measurement
+from tests.helpers.labelled_sets import labelled_set
 
-WIDTH = 24
 CLASSES = 4
 IMAGES = 160
-
-
-def _random(names: Sequence[str]) -> Tensor:
-    return normalize(torch.randn(len(names), WIDTH), dim=1)
-
-
-def toy(name: str, seed: int) -> LabelledSet:
-    generator = torch.Generator().manual_seed(seed)
-    texts = normalize(torch.randn(CLASSES, WIDTH, generator=generator), dim=1)
-    labels = torch.arange(IMAGES) % CLASSES
-    train, test = (
-        LabelledImages(
-            normalize(texts[labels] + 0.1 * torch.randn(IMAGES, WIDTH, generator=generator), dim=1),
-            labels,
-        )
-        for _ in range(2)
-    )
-    names = tuple(f"{name} {label}" for label in range(CLASSES))
-    return LabelledSet(name, name, names, texts, 25.0, train, test, _random)
-
-
-SETS = [toy("first", 1), toy("second", 2)]
+PER_CLASS = IMAGES // CLASSES
+SETS = [labelled_set(name, CLASSES, PER_CLASS, PER_CLASS) for name in ("first", "second")]
 
 
 def test_answers_are_true_and_about_both_kinds_of_images() -> None:
