@@ -90,7 +90,7 @@ class FakeReview:
     is_estimated: bool = True
     """False while the newest labels are not estimated yet."""
     fails: str | None = None
-    """Sentence on why the next fit fails."""
+    """Sentence on why the next fit fails, and *Finish*."""
     delay: float = 0.05
     """Seconds of a fit."""
     slow: float = 0.0
@@ -308,6 +308,8 @@ class FakeReview:
         return JSONResponse({"state": self.state()})
 
     async def finish(self, request: Request) -> Response:
+        if self.fails:
+            return JSONResponse({"error": {"what": self.fails, "where": None, "hint": None}}, 409)
         self.finished = {"folder": "adapted/mineralien-6f9a", "lines": [], "commands": []}
         results = {**self.finished, "commands": self.state()["commands"]}
         return JSONResponse({"state": self.state(), "results": results})

@@ -156,6 +156,13 @@ def test_finish_writes_the_run_and_shows_the_next_commands(page: Page) -> None:
         assert is_shown(page, "estimate")
 
 
+def test_photos_of_each_class_are_shown_also_if_no_run_can_be_written(page: Page) -> None:
+    with serving(FakeReview(step=7, fails="all labels are of one class")) as url:
+        open_page(page, url, ["x"])
+        assert text(page, "error").startswith("all labels are of one class")
+        assert page.evaluate("document.querySelectorAll('#piles li img').length") == 21
+
+
 BUTTON = "document.querySelector('[data-output=sorted]')"
 
 

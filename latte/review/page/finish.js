@@ -16,10 +16,16 @@ export const load = () => guarded(async () => {
   show();
   find("headline").focus();
   accept(await asked("state"));
-  if (!state.finished && state.answered) await write();
+  await showPhotos();
+  if (state.finished || !state.answered) return;
+  await write();
+  await showPhotos();
+});
+
+async function showPhotos() {
   photos = await readPoints();
   show();
-});
+}
 
 async function write() {
   find("written").replaceChildren("Writing…");
