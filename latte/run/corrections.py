@@ -41,7 +41,7 @@ from latte.interfaces import (
 )
 from latte.interfaces.provider import note_provider, provider_of
 from latte.io.files import write_json
-from latte.io.paths import existing_file, is_folder
+from latte.io.paths import existing_file, is_folder, relative
 from latte.models.posterior import with_given_labels
 from latte.recipe.model import Recipe
 from latte.results.folder import RunFolder
@@ -183,7 +183,7 @@ def _read(
     labels = {key: entry.label for key, entry in labels_by_key.items() if entry.label is not None}
     uncertain = _uncertain(training.keys, uncertain_by_key, labels_by_key)
     if not uncertain:
-        refuse_useless(labels, training.keys, class_names, ", ".join(map(str, paths)))
+        refuse_useless(labels, training.keys, class_names, ", ".join(map(relative, paths)))
     _check_sending(recipe, images.examples.values(), paths)
     examples = [
         (image.id, str(image.path), image.span, labels[key])
