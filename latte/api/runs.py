@@ -56,3 +56,7 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = at_first_use(__name__, _AT_FIRST_USE)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

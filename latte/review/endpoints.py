@@ -301,7 +301,8 @@ class Endpoints:
             self._saved[answered.question] = marks, time
         if marks:
             self._times.append((answered.view, time))
-        self._views.answered(question, {mark.key for mark in marks})
+        marked = {mark.key for mark in marks}
+        self._views.answered(question, marked, seen & marked)
         self.learning.hold(answered.view == "measure")
         self.learning.answers_changed()
         return time

@@ -98,17 +98,20 @@ class Views:
             self._asked_classes.add(question.class_)
         self.forget()
 
-    def answered(self, question: Question | None, keys: Collection[str]) -> None:
+    def answered(
+        self, question: Question | None, keys: Collection[str], seen: Collection[str]
+    ) -> None:
         """Leave out the answered question; `refresh` prepares further ones.
 
-        `keys` are the content keys of the photos that were answered.
+        `keys` are the content keys of the photos that were answered, and `seen` of those that the
+        person looked at: only these measure, so the others are still asked about at random.
         """
         if question is not None and question.class_ is not None:
             self._asked_classes.add(question.class_)
         with self._lock:
             self._generation += 1
             self._prepared = {
-                place: _without(prepared, question, keys)
+                place: _without(prepared, question, seen if place.view == "measure" else keys)
                 for place, prepared in self._prepared.items()
             }
 
