@@ -42,8 +42,8 @@ CLASSES = (
 )
 NAME = "animals"
 SIZE = (1280, 832)
-FILM_SIZE = (896, 582)
-STILL_QUALITY, FILM_QUALITY = 82, 55
+FILM_SIZE = (768, 499)
+STILL_QUALITY, FILM_QUALITY = 82, 36
 PRESSED, ANSWERED, MEASURED, END = 350, 900, 250, 4_000
 """Milliseconds of a frame after a key, after an answer, after a random photo, and of the last."""
 GROUPS, SHEETS, RANDOM_PHOTOS = 8, 2, 20
