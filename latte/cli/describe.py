@@ -26,6 +26,7 @@ from latte.report.terminal import fitted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from latte.interfaces.settings import SpendingSettings
     from latte.run.planned_questions import PlannedQuestions
 
 
@@ -101,7 +102,7 @@ def describe(
     if dry_run:
         from latte.run.planned_questions import plan_questions
 
-        _print_questions(plan_questions(loaded, registry, progress, limit))
+        _print_questions(plan_questions(loaded, registry, progress, limit), loaded.spending)
         return
     if share is not None:
         from latte.run.describing import describe_shard
@@ -125,7 +126,12 @@ def describe(
     print_screen(describe_screen(folder, facts, shown(recipe), waited()))
 
 
-def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
+def _print_questions(
+    planned: Sequence[PlannedQuestions], prices: SpendingSettings | None = None
+) -> None:
+    from latte.describe.spending import money
+    from latte.run.planned_questions import cost_of
+
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -143,6 +149,8 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
                 f"{count(round(tokens.output))} output tokens per question, the mean of "
                 f"{plural(tokens.answers, 'stored answer')}"
             )
+    if prices is not None and (cost := cost_of(planned, prices)) is not None:
+        echo(f"expected cost of the questions to ask: {money(cost)}")
 
 
 def _print_stored(archive: Archive) -> None:

@@ -81,11 +81,14 @@ def scan_images(
         all_outcomes[index % len(all_outcomes)][index // len(all_outcomes)]
         for index in range(len(images))
     ]
-    image_outcomes = list(zip(images, outcomes, strict=True))
-    readable_images = tuple(image for image, (key, _) in image_outcomes if key is not None)
     keys = tuple(key for key, _ in outcomes if key is not None)
+    readable_images = tuple(
+        image for image, (key, _) in zip(images, outcomes, strict=True) if key is not None
+    )
     skipped = tuple(
-        SkippedImage(image.id, reason) for image, (key, reason) in image_outcomes if key is None
+        SkippedImage(image.id, reason)
+        for image, (key, reason) in zip(images, outcomes, strict=True)
+        if key is None
     )
     return Scan(readable_images, keys, skipped, ImageCache(readable_images, store=store, keys=keys))
 

@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from latte.describe.generate import INPUT, OUTPUT, check_answers, generate
+from latte.describe.generate import check_answers, generate
 from latte.describe.plan import refuse_secrets
+from latte.describe.spending import INPUT, OUTPUT, Spending
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
     Choice,
@@ -113,6 +114,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         progress: Progress,
         *,
         ask: bool = True,
+        spending: Spending | None = None,
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
@@ -121,7 +123,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if all requests failed.
         """
         if ask and self._order:
-            generate(self._describer, self, store, progress)
+            generate(self._describer, self, store, progress, spending=spending)
         texts = map(store.get, self.keys)
         return [self._read(request, text) for request, text in zip(self._all, texts, strict=True)]
 

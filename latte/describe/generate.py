@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
+from latte.describe.spending import INPUT, OUTPUT, Spending
 from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import (
     Describer,
@@ -36,8 +37,6 @@ MOST_BUGS = 3
 """Number of requests that fail with a bug, before any answer, after which the bug is raised."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
-INPUT, OUTPUT = "prompt tokens", "tokens"
-"""Names of a describer's counters of input tokens and of output tokens."""
 REFUSAL = "the describer returned an empty text"
 RequestT = TypeVar("RequestT")
 
@@ -95,12 +94,14 @@ def generate(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
+    spending: Spending | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
     The answers of each batch are on disk before the next batch is sent. Refused requests are sent
     again only if `ask_again` is true. Requests that failed in an earlier run are sent last. The
     processes of one run divide the requests among themselves, and each returns all answers.
+    `spending` counts tokens, and limits the batches by their cost.
 
     Raises `LatteError` if the describer does, or if too many new requests fail in a row. Also
     raises `LatteError` if no request has a text. For a shard, or if `plan.needs_text` is False, a
@@ -117,7 +118,9 @@ def generate(
     counters_before = {**describer.counters}
     if processes > 1:
         process_rows = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
-    written_count = _AnsweringPass(describer, plan, store, progress, ask_again).answer(process_rows)
+    spending = spending or Spending(describer, progress=progress)
+    answering = _AnsweringPass(describer, plan, store, progress, ask_again, spending)
+    written_count = answering.answer(process_rows)
     total = describer.counters
     counter_increases = {
         name: value - counters_before.get(name, 0) for name, value in total.items()
@@ -187,6 +190,7 @@ class _AnsweringPass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
+    spending: Spending
     failures: _Failures = field(default_factory=lambda: _Failures())
 
     def answer(self, rows: Sequence[int]) -> int:
@@ -195,10 +199,13 @@ class _AnsweringPass:
         if not missing:
             return 0
         written = refused = failed = in_a_row = 0
-        done, size = len(rows) - len(missing), self.describer.batch_size
+        done, start = len(rows) - len(missing), 0
+        images = {image for row in missing for image in self.plan.record(row).images}
+        self.spending.plan(len(missing), len(images))
         with self.progress.task("describe", len(rows), "texts", done=done) as task:
-            for start in range(0, len(missing), size):
-                batch = missing[start : start + size]
+            while start < len(missing):
+                batch = missing[start : start + self.spending.batch_size()]
+                start += len(batch)
                 self.store.prepare()
                 self.store.refresh()
                 rows_to_ask = [row for row in batch if self._needs_asking(self.plan.key(row))]
@@ -211,6 +218,8 @@ class _AnsweringPass:
                         raise
                     self.progress.say(f"warning: {error}")
                     break
+                finally:
+                    self.spending.note(len(rows_to_ask))
                 for row, answer in zip(rows_to_ask, answers, strict=True):
                     has_failed = answer.text is None and not answer.refused
                     written += answer.text is not None

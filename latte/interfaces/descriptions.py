@@ -65,7 +65,8 @@ class Describer(Component[OptionsT]):
 
         A describer that counts both kinds of tokens returns two counters: `tokens` (output tokens)
         and `prompt tokens` (input tokens, including those of images). They are then stored with the
-        answers, and shown in reports.
+        answers, shown in reports, and have a price if the recipe has the key `spending`. A further
+        counter, `uncounted requests`, has the number of requests of unknown tokens.
         """
         return {}
 

@@ -147,6 +147,21 @@ class SeriesSettings(Options):
     )
 
 
+class SpendingSettings(Options):
+    """Prices of the tokens of describers, and the largest amount that one run may spend."""
+
+    input: float = Field(ge=0.0, allow_inf_nan=False, description="price of a million input tokens")
+    output: float = Field(
+        ge=0.0, allow_inf_nan=False, description="price of a million output tokens"
+    )
+    most: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="asking ends with an error before a run costs more; none: no limit",
+    )
+
+
 class EvaluateSettings(Options):
     """Settings for encoding and classifying images outside training."""
 

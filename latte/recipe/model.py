@@ -18,6 +18,7 @@ from latte.interfaces.settings import (
     EvaluateSettings,
     OptimizerSettings,
     SeriesSettings,
+    SpendingSettings,
     TrainSettings,
 )
 from latte.recipe.component import ChosenComponent, ComponentField, ItemLabel, mistake, written_name
@@ -92,6 +93,11 @@ class SharedKeys(Options):
         ge=0,
         description="largest number of questions that a labeler asks a describer; needed by "
         "labelers that ask",
+    )
+    spending: SpendingSettings | None = Field(
+        default=None,
+        description="prices of the tokens that describers read and write, so that the cost is "
+        "told after the first ten requests, and a limit",
     )
     corrections: str | tuple[str, ...] | None = Field(
         default=None,

@@ -94,6 +94,8 @@ class RunFolder:
     checkpoints: ClassVar[_Below] = _Below("checkpoints")
     asked_questions: ClassVar[_Below] = _Below("checkpoints/questions.json")
     """Questions that a labeler asked so far, for a run that resumes from a checkpoint."""
+    spent: ClassVar[_Below] = _Below("spent.json")
+    """Tokens that describers read and wrote for this run, for a process that resumes it."""
     models: ClassVar[_Below] = _Below("models")
     """Folders of the zero-shot model and of the adapted model."""
     corrected: ClassVar[_Below] = _Below("corrected.json")

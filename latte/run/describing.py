@@ -14,6 +14,7 @@ from latte.describe.gating import apply_gates
 from latte.describe.generate import GenerateResult, Results, generate, without_text
 from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_requests
 from latte.describe.shards import Shard
+from latte.describe.spending import Spending
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
     Describer,
@@ -129,9 +130,28 @@ def _ask_all(
                 workspace.progress,
                 shard=shard,
                 ask_again=ask_again,
+                spending=spending_of(workspace, waiting[name], shards=shard.count if shard else 1),
             )
             waiting.pop(name).close()
     return plans, results
+
+
+def spending_of(
+    workspace: Workspace, describer: Describer[Any], total: int | None = None, shards: int = 1
+) -> Spending:
+    """Return the count of a describer's tokens, kept in the run folder.
+
+    `total` is the number of planned requests, if it is known before the requests are.
+    """
+    file, rank = workspace.folder.spent, distributed.rank()
+    return Spending(
+        describer,
+        workspace.recipe.spending,
+        file if rank == 0 else file.with_stem(f"{file.stem}-{rank}"),
+        workspace.progress,
+        total,
+        shards * distributed.world_size(),
+    )
 
 
 @contextmanager

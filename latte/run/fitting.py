@@ -12,7 +12,7 @@ from latte.interfaces import Describer, ModelAnswers, Posterior, TrainingStart
 from latte.models.adapted import Adapted, Member
 from latte.models.zero_shot import ZeroShot
 from latte.results.metrics_log import MetricsLog
-from latte.run.describing import build_descriptions, training_set
+from latte.run.describing import build_descriptions, spending_of, training_set
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.questions import StoredQuestions
@@ -170,6 +170,7 @@ def build_questions(
         workspace.folder.asked_questions if ask else None,
         workspace.folder.model_answers if ask else None,
         ask=ask,
+        meter=lambda describer: spending_of(workspace, describer, workspace.recipe.budget or 0),
     )
 
 

@@ -12,8 +12,17 @@ from latte.recipe.model import BACKBONE, Recipe
 from latte.registry.discovery import plugin_code
 from latte.registry.spec import Kind
 
-NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate", "series")
-"""Recipe keys that change the place, speed or reports of a run, but not its models, except that
+NOT_IDENTITY = (
+    "output",
+    "device",
+    "reporters",
+    "controls",
+    "requires",
+    "evaluate",
+    "series",
+    "spending",
+)
+"""Recipe keys that change place, speed, cost or reports of a run, but not its models, except that
 `series` changes how answers are left out."""
 _NOT_HASHED = (*NOT_IDENTITY, "guard")
 """Keys that are not part of the run ID. The guard chooses among the models of one run folder."""

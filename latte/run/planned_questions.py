@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from latte.describe.choose import stored_tokens
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Progress
+from latte.interfaces.settings import SpendingSettings
 from latte.io.memory import keep_freed_memory
 from latte.models.zero_shot import ZeroShot
 from latte.recipe.model import Recipe
@@ -61,6 +62,20 @@ def plan_questions(
     images = find_all_images(workspace)
     inputs = workspace, images.joined, compute_zero_shot(workspace, images).joined
     return [*_of_descriptions(*inputs), *_of_labeler(*inputs)]
+
+
+def cost_of(planned: Sequence[PlannedQuestions], prices: SpendingSettings) -> float | None:
+    """Return the expected price of the questions to ask; None if a describer's tokens are unknown.
+
+    A describer without stored answers has unknown tokens; a run tells them after ten requests.
+    """
+    costs = [
+        questions.to_ask
+        * (questions.tokens.input * prices.input + questions.tokens.output * prices.output)
+        for questions in planned
+        if questions.tokens is not None
+    ]
+    return sum(costs) / 1e6 if costs and len(costs) == len(planned) else None
 
 
 def _of_descriptions(

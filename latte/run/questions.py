@@ -17,6 +17,7 @@ from latte.describe.choose import (
     stored_tokens,
 )
 from latte.describe.plan import TrainingSet, grid_image, shown_images
+from latte.describe.spending import Spending
 from latte.describe.store import DescriptionStore, clean
 from latte.interfaces import (
     Choice,
@@ -57,7 +58,7 @@ class StoredQuestions:
     `build` is called at the first question, and returns the describer. `budget` is the largest
     number of distinct questions. `store` is the folder of the description store. Counts are
     written to `path`, and the labeler's classes of images to `answers`, if given. If `ask` is
-    false, only stored answers are returned.
+    false, only stored answers are returned. `meter` returns the count of the describer's tokens.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class StoredQuestions:
         answers: Path | None = None,
         *,
         ask: bool = True,
+        meter: Callable[[Describer[Any]], Spending] = Spending,
     ) -> None:
         self._budget = budget
         self._build = build
@@ -80,6 +82,8 @@ class StoredQuestions:
         self._path = path
         self._answers_path = answers
         self._ask = ask
+        self._meter = meter
+        self._spending: Spending | None = None
         self._describer: Describer[Any] | None = None
         self._keys: set[str] = set()
         self._shown: set[str] = set()
@@ -195,6 +199,7 @@ class StoredQuestions:
             self._describer = self._build()
             self.fingerprint = self._describer.fingerprint
             self._address = self._describer.options.sends_to
+            self._spending = self._meter(self._describer)
         plan = kind(self._describer, requests)
         requests_by_key = dict(zip(plan.keys, requests, strict=True))
         new_keys = [key for key in requests_by_key if key not in self._keys][
@@ -220,7 +225,7 @@ class StoredQuestions:
     ) -> None:
         stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
-            plan.answers(store, self._progress)
+            plan.answers(store, self._progress, spending=self._spending)
             unanswered = sum(store.get(key) is None for key in plan.keys)
         texts = [text for text in map(store.get, plan.keys) if text is not None]
         tokens = [

@@ -100,5 +100,6 @@ def test_spent_counters_are_shown_during_the_run_and_at_the_end(tmp_path: Path) 
         {"tokens": 4800, "refused": 1},
     ]
     assert progress.lines == [
-        f"10 descriptions: 2 reused, 7 written, 1 refused; spent 4,800 tokens; see {tmp_path}"
+        "describe: 8 requests about 8 images",
+        f"10 descriptions: 2 reused, 7 written, 1 refused; spent 4,800 tokens; see {tmp_path}",
     ]

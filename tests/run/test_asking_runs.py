@@ -16,6 +16,7 @@ from latte.interfaces import (
     LatteError,
     QuestionCounts,
 )
+from latte.interfaces.settings import SpendingSettings
 from latte.recipe.load import load_recipe
 from latte.report.summary import summary_table
 from latte.run.identity import run_hash
@@ -174,11 +175,13 @@ def test_a_dry_run_reports_the_mean_tokens_of_stored_answers(
     planned = plan_questions(recipe, registry(), RecordedProgress(), None)
     assert [questions.purpose for questions in planned] == ["image", "sheets", "images"]
     assert {questions.tokens for questions in planned} == {MeanTokens(905.0, 6.5, answers=2)}
-    cli_describe._print_questions(planned)
-    lines = capsys.readouterr().out.splitlines()[-2:]
+    prices = SpendingSettings(input=10.0, output=100.0)
+    cli_describe._print_questions(planned, prices)
+    lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines == [
         "to ask in all: 13 questions",
         "first: 905 input and 6 output tokens per question, the mean of 2 stored answers",
+        "expected cost of the questions to ask: 0.1261",
     ]
 
 

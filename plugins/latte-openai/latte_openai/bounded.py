@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -60,9 +61,12 @@ class BoundedClient(httpx2.AsyncClient):
         self._deadline = deadline
         self.connect_retries = connect_retries
         self._max_bytes = max_bytes
+        self.uncounted = 0
+        """Number of requests that a server may have answered, and whose tokens nobody counted."""
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Return the complete reply, with the headers that tell when to retry."""
+        self.uncounted += 1
         try:
             async with asyncio.timeout(self._deadline):
                 sent = self._with_own_headers(request)
@@ -75,9 +79,12 @@ class BoundedClient(httpx2.AsyncClient):
             what = f"no complete reply within {self._deadline:g} s"
             raise httpx2.ReadTimeout(what, request=request) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            self.uncounted -= 1
             if int(request.headers.get(_RETRIES_TAKEN, 0)) < self.connect_retries:
                 raise
             raise UnreachableError(str(error) or type(error).__name__) from None
+        if reply.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.uncounted -= 1  # the reply counts its tokens, or refuses before there are any
         headers = {name: reply.headers[name] for name in _ABOUT_RETRIES if name in reply.headers}
         return httpx2.Response(reply.status_code, headers=headers, content=content, request=request)
 

@@ -56,6 +56,11 @@ class ChatClient:
             http_client=self._http,
         )
 
+    @property
+    def uncounted(self) -> int:
+        """Number of requests that may have cost tokens, of which no reply told the number."""
+        return self._http.uncounted
+
     async def close(self) -> None:
         """Close all connections."""
         await self._openai.close()
@@ -72,6 +77,7 @@ class ChatClient:
         if problem.is_content_filter:
             return ServerAnswer(Refusal(f"content filter: {problem.message}"))
         if status == HTTPStatus.OK:
+            self._http.uncounted += 1
             raise RequestError(f"the server sent no chat completion, but {excerpt(reply)}")
         if status == HTTPStatus.NOT_FOUND or problem.is_missing_model:
             served = await self._served()

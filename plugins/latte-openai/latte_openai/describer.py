@@ -45,6 +45,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
         super().__init__(options, context)
         self._tokens = {"tokens": 0, "prompt tokens": 0}
+        self._uncounted = 0
         self._rejected: set[str] = set()
         """Forms of choices that the server rejects, or answers like another form."""
         self._loop: LoopThread | None = None
@@ -66,8 +67,13 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Return the server's counts of generated tokens and of prompt tokens (images included)."""
-        return dict(self._tokens)
+        """Return the server's counts of generated tokens and of prompt tokens (images included).
+
+        Also the number of requests whose tokens are unknown, such as those that were cut off.
+        """
+        sent = self._client.uncounted if "_client" in vars(self) else 0
+        unknown = self._uncounted + sent
+        return {**self._tokens, **({"uncounted requests": unknown} if unknown else {})}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -112,6 +118,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         if loop is not None:
             loop.run(self._client.close())
             loop.close()
+            self._uncounted += self._client.uncounted
             del self._client
 
     def _run_loop(self) -> LoopThread:

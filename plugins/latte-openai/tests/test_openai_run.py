@@ -116,6 +116,32 @@ def test_answers_before_an_error_of_the_server_are_stored(place: Path, describe:
     assert not any(request.body in answered for request in later.asked)
 
 
+def test_a_limit_of_the_cost_ends_asking_and_a_higher_one_goes_on(
+    place: Path, describe: Describe
+) -> None:
+    """A request of 100 input and 7 output tokens costs 0.001; one in three is cut off first."""
+
+    def behaviour(request: ChatRequest) -> Reply:
+        is_cut = len(server.asked) % 3 == 1 and not request.time
+        return Reply(cut=True) if is_cut else echo(request)
+
+    options = "concurrency: 2, max_side: 16}\nspending: {input: 3, output: 100, most: MOST"
+    with chat_server(behaviour) as server:
+        code, printed = describe(server.url, options.replace("MOST", "0.008"))
+        assert code == 2
+        assert "spending.most: further requests might pass 0.0080" in printed
+        assert 0.004 < 0.001 * len(server.asked) <= 0.008
+        assert describe(server.url, options.replace("MOST", "1"))[0] == 0
+        answered = [record["prompt"] for record in stored(place) if record["text"]]
+        assert len(server.asked) - len(answered) == sum(
+            request.time > 0 for request in server.asked
+        )
+    (spent,) = (place / "runs").glob("*/spent.json")
+    counts = json.loads(spent.read_text())
+    assert counts["output"] == 7 * len(answered)
+    assert counts["uncounted"] == len(server.asked) - len(answered)
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
