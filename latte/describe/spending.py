@@ -1,4 +1,4 @@
-"""What a run spends on a describer: tokens, their price, and a limit at which asking ends."""
+"""Count of the tokens that a run spends on a describer, their price, and a limit of the cost."""
 
 from __future__ import annotations
 

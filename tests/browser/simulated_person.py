@@ -6,7 +6,7 @@ Run it by hand: `python -m tests.browser.simulated_person SET`. SET is a folder 
 
 The person misreads 5 % of the images, presses keys only, names groups and looks through the most
 doubtful images, while the page learns, until the labels of the folder gain 20 points over zero-shot
-CLIP. The script prints the numbers of keys, questions and images, the page's estimate, seconds of
+CLIP. Then the person names random photos in Measure. The script prints the numbers of keys, questions and images, the page's estimate, seconds of
 the machine, and an estimate of the person's minutes: 1.35 s to think per question, 0.4 s to look
 at an image, and 0.28 s per key (after the keystroke-level model of Card, Moran and Newell).
 """
@@ -17,6 +17,7 @@ import argparse
 import csv
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -130,6 +131,11 @@ class Person:
         if sum(map(len, corrections.values())) < len(self.shown("name")):
             self.press(["y"])
 
+    def measure(self) -> None:
+        """Name the random photo."""
+        ((name,),) = [self.look()]
+        self.press(self.choose(name))
+
     def answered(self, script: str) -> Any:
         """Return what a promise in the page gives."""
         options = {"awaitPromise": True, "returnByValue": True}
@@ -152,6 +158,12 @@ class Person:
         """Return the number in the page's head."""
         text = str(self.page.evaluate("document.getElementById('estimate').innerText"))
         return " ".join(text.split("\n")[:2])
+
+
+def holds(estimate: str, share: float) -> bool:
+    """Return whether the interval of the page's estimate holds the percentage `share`."""
+    low, high = re.search(r"(\d+) to (\d+)", estimate).groups()  # type: ignore[union-attr]
+    return int(low) - 0.5 <= share <= int(high) + 0.5
 
 
 def shares_right(run: Path, truth: Mapping[str, str]) -> tuple[float, float]:
@@ -228,8 +240,15 @@ def teach(images: Path, truth: Mapping[str, str], place: Path, options: argparse
             )
             if share - zero_shot >= options.gain:
                 break
+        person.press(["m"])
+        for _ in range(options.measure):
+            person.measure()
         time.sleep(options.pause)
-        say(f"after a pause of {options.pause:.0f} s, the page says: {person.estimate()}")
+        share, estimate = person.share_right(), person.estimate()
+        say(
+            f"after {options.measure} random photos: {share:.1f} % right; the page says: {estimate} "
+            f"({'holds' if holds(estimate, share) else 'does not hold'} the truth)"
+        )
 
 
 def main() -> None:
@@ -238,6 +257,7 @@ def main() -> None:
     parser.add_argument("set", type=Path, help="folder with train/ and split.json")
     parser.add_argument("--gain", type=float, default=20.0, help="points at which to stop")
     parser.add_argument("--questions", type=int, default=60, help="largest number of questions")
+    parser.add_argument("--measure", type=int, default=20, help="random photos at the end")
     parser.add_argument("--pause", type=float, default=20, help="seconds of rest at the end")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

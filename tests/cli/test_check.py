@@ -52,6 +52,7 @@ def test_check_prints_every_value_with_its_origin(
         "deterministic: false                          # default",
         "requires: []                                  # default",
         "budget: null                                  # default",
+        "spending: null                                # default",
         "corrections: null                             # default",
         "series:",
         "  near_copies: true                           # default",
