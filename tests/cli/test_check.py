@@ -43,7 +43,7 @@ def test_check_prints_every_value_with_its_origin(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
-    assert lines[:23] == [
+    assert lines[:24] == [
         "# r.yaml is valid. With every default, and where each value comes from:",
         "name: r                                       # default",
         "seed: 3                                       # --set",
