@@ -22,6 +22,7 @@ from latte.results.answers import (
     latest,
     newest,
     now,
+    read_answers,
 )
 from latte.results.class_lists import ClassChange, digest_of_classes
 from latte.results.one_per_series import one_per_series, shared_answers
@@ -67,6 +68,7 @@ class Review(RunAnswers):
             None if answers is None else answers.measured
         )
         """Content keys of answered images whose answers contradict all others."""
+        self._model_answers = _model_answers(run)
         self.asking: Asking | None = None
         """Order of the images by the expected gain of an answer, if it is known."""
 
@@ -89,6 +91,19 @@ class Review(RunAnswers):
             return ()
         key_of = dict(zip(self.run.rows.training_ids, self.run.rows.training_keys, strict=True))
         return tuple(key_of[image] for image in measured.doubtful if image in key_of)
+
+    @property
+    def disputed(self) -> tuple[str, ...]:
+        """Content keys of the images that a describer named otherwise, its surest answers first."""
+        label_of = {name: label for label, name in enumerate(self.run.class_names)}
+        other_answers = [
+            answer
+            for answer in self._model_answers
+            if (image := self._by_key.get(answer.key))
+            and label_of.get(answer.label or "", image.used_label) != image.used_label
+        ]
+        ranked = sorted(other_answers, key=lambda answer: -answer.reliability)
+        return tuple(answer.key for answer in ranked)
 
     def _show(self, images: Sequence[ReviewImage]) -> None:
         self.images = images
@@ -114,9 +129,10 @@ class Review(RunAnswers):
             return groups(one_per_series(self.images), self.settled(stored), self.since)
         if place.task == "images":
             unchecked = stored.answered_by(self.since, self.doubtful)
-            first_keys = (*self.doubtful, *(self.asking.keys if self.asking else ()))
+            order = self.asking.keys if self.asking else ()
+            first_keys = dict.fromkeys((*self.doubtful, *self.disputed, *order))
             images = one_per_series(self.images, unchecked)
-            return sheets(images, self.settled(stored), place, first_keys, unchecked)
+            return sheets(images, self.settled(stored), place, (*first_keys,), unchecked)
         return ((image,) for image in measurements(self.images, stored.answers))
 
     def settled(self, stored: Stored) -> dict[str, Answer]:
@@ -190,3 +206,9 @@ class Review(RunAnswers):
         undone = [replace(answer, kind="undo", label=None, time=now()) for answer in current]
         restored = [earlier[answer.key] for answer in current if answer.key in earlier]
         append_answers(self.file, [*undone, *restored])
+
+
+def _model_answers(run: Run) -> Sequence[Answer]:
+    """Return the classes that a describer gave to images of the run; none if it was not asked."""
+    file = run.folder.model_answers
+    return [*latest(read_answers(file)).values()] if file.exists() else []

@@ -128,6 +128,7 @@ class PageState:
             "zeroShot": None if estimate.zero_shot is None else round(100 * estimate.zero_shot, 1),
             "history": self._with(estimate),
             "measured": _measured(score),
+            "first": "doubtful" if {*review.disputed} - stored.answers.keys() else "groups",
             "doubtful": sum(confidence < DOUBTFUL for confidence in revision.confidences),
             "tenMore": self._ten_more(stored),
             "teaching": self._teaching(),

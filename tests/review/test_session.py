@@ -13,7 +13,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, append_answers, now, read_answers
+from latte.results.answers import Answer, append_answers, now, read_answers, write_answers
 from latte.results.folder import RunFolder
 from latte.results.measured_labels import measured_labels
 from latte.results.population import ReviewImage
@@ -184,6 +184,22 @@ def test_doubtful_answers_are_shown_again_first_until_they_are_checked(review: R
     assert not {*images[:5], *images[6:]} & {*shown}
     review.save("images", marks(shown[:1], "cat"))
     assert images[5] not in question(review, "images")
+
+
+def test_photos_that_a_describer_names_otherwise_come_first(tmp_path: Path) -> None:
+    run = made_up_review(tmp_path / "run", NAMES).run
+    images = [*Review(run).images]
+    labels = [NAMES[(image.used_label + (row != 3)) % 3] for row, image in enumerate(images)]
+    answers = [
+        Answer(image.key, "class", label, "model", "run", now(), by="lmm", reliability=row / 10)
+        for row, (image, label) in enumerate(zip(images[:5], labels, strict=False))
+    ]
+    write_answers(run.folder.model_answers, answers)
+    review = Review(run)
+    assert review.disputed == tuple(images[row].key for row in (4, 2, 1, 0))
+    assert [*question(review, "images")[:4]] == [images[row] for row in (4, 2, 1, 0)]
+    review.save("images", marks(images[4:5], NAMES[images[4].used_label]))
+    assert [*question(review, "images")[:3]] == [images[row] for row in (2, 1, 0)]
 
 
 def test_answers_that_no_model_has_used_are_counted(review: Review) -> None:
