@@ -70,6 +70,16 @@ def describe_screen(folder: RunFolder, facts: DescribeFacts, recipe: str, second
         if failed
         else "No request failed."
     )
+    run = shlex.join(["latte", "run", recipe])
+    if not (described or failed or held_back):
+        return Screen(
+            status=f"no text to write, in {duration(seconds)}",
+            headings=("", "", ""),
+            bars=(),
+            result="This recipe asks no describer about photos.",
+            trust="Nothing was sent.",
+            steps=[Step("next", run)],
+        )
     if held_back:
         trust += f" Gates held {plural(held_back, 'text')} back."
     return Screen(
@@ -79,7 +89,7 @@ def describe_screen(folder: RunFolder, facts: DescribeFacts, recipe: str, second
         result=f"{plural(described.total(), 'text')} are stored, for all runs.",
         trust=trust,
         steps=[
-            Step("next", shlex.join(["latte", "run", recipe]), ("train with these texts",)),
+            Step("next", run, ("train with these texts",)),
             Step("texts", relative(folder.descriptions)),
         ],
     )

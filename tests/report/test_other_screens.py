@@ -70,6 +70,19 @@ def test_descriptions_show_photos_per_description_and_failed_requests(tmp_path: 
     ]
 
 
+def test_a_recipe_without_texts_about_photos_says_so(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "animals-1a2b3c4d")
+    folder.path.mkdir()
+    folder.descriptions.write_text('{"id": "0", "descriptions": {}}\n', encoding="utf-8")
+    screen = describe_screen(folder, DescribeFacts(), "mine.yaml", 3)
+    assert [line.plain for line in screen_lines(screen, WIDTH) if line.plain] == [
+        "✓ no text to write, in 3.0 s",
+        "  This recipe asks no describer about photos.",
+        "  Nothing was sent.",
+        "  next    latte run mine.yaml",
+    ]
+
+
 def test_the_live_display_is_erased_and_warnings_stay() -> None:
     file = io.StringIO()
     console = SafeConsole(file=file, force_terminal=True, width=WIDTH, color_system=None)
