@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from latte.interfaces.checked import CHECKED, Count
@@ -248,53 +248,6 @@ class QuestionCounts:
         return self
 
 
-@checked_dataclass(frozen=True, config=CHECKED)
-class ExpectedGain:
-    """Gain in accuracy that answers bring on the training images, estimated without labels.
-
-    Attributes:
-        value: Expected gain, as a fraction of 1.
-        low: Lower end of the interval that contained the measured gain in nine of ten simulated
-            runs.
-        used: False if the labeler used no answer, for example because it does not trust the
-            describer.
-
-    Example:
-        >>> from latte.api import ExpectedGain
-        >>> print(ExpectedGain(value=0.22, low=-0.001, high=0.38))
-        +22 points on the training images (between 0 and +38 in nine of ten simulated runs)
-        >>> print(ExpectedGain(value=0, low=0, high=0, used=False))
-        exactly 0 points, because no answer was used
-    """
-
-    value: float
-    low: Annotated[float, Field(ge=-1)]
-    high: Annotated[float, Field(le=1)]
-    used: bool = True
-
-    @model_validator(mode="after")
-    def _check(self) -> ExpectedGain:
-        if not self.low <= self.value <= self.high:
-            raise ValueError("the expected gain is not within its interval")
-        return self
-
-    def __str__(self) -> str:
-        if not self.used:
-            return "exactly 0 points, because no answer was used"
-        if self.low == self.high == 0:
-            return "exactly 0 points, because the answers changed no label"
-        value, low, high = map(_points, (self.value, self.low, self.high))
-        return (
-            f"{value} points on the training images "
-            f"(between {low} and {high} in nine of ten simulated runs)"
-        )
-
-
-def _points(fraction: float) -> str:
-    points = round(100 * fraction)
-    return f"{points:+d}" if points else "0"
-
-
 class Questions(Protocol):
     """Lets a labeler ask a describer about training images, within the run's budget.
 
@@ -351,9 +304,6 @@ class Questions(Protocol):
         `rows` are images, `labels` their classes, and `reliabilities` the probabilities, from 0 to
         1, that these are right. A later call replaces the classes of an earlier one.
         """
-
-    def note_gain(self, gain: ExpectedGain) -> None:
-        """Report the gain expected from the answers; a later call replaces an earlier report."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

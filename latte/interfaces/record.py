@@ -17,7 +17,7 @@ from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict, check_verdict
 from latte.interfaces.measurements import Role, RunModel
-from latte.interfaces.questions import ExpectedGain, QuestionCounts
+from latte.interfaces.questions import QuestionCounts
 
 _Amount = Annotated[float, Field(ge=0, lt=1e12)]
 """A number of seconds, or of MiB of memory."""
@@ -205,7 +205,6 @@ class TrainFacts(Facts):
         encoders: The recipe's encoders, in the recipe's order.
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, per purpose.
-        expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: Sentence on the reliability of the describer that a labeler asked, or None.
         sent_images: Number of distinct images that a labeler's questions showed, those with stored
             answers included; a grid of images counts once.
@@ -218,7 +217,6 @@ class TrainFacts(Facts):
     encoders: tuple[EncoderFacts, ...] = ()
     cut_texts: tuple[CutTexts, ...] = ()
     questions: tuple[QuestionCounts, ...] = ()
-    expected_gain: ExpectedGain | None = None
     reliability: str | None = None
     sent_images: Count = 0
     sent_to: str | None = None

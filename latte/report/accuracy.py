@@ -127,21 +127,17 @@ def accuracy_statements(
 
 
 def gain_sentence(results: RunResults) -> str | None:
-    """Return a sentence on the gain expected from a describer's answers; None if not estimated.
+    """Return a sentence on the gain that a describer's answers brought; None if not measured.
 
-    If the adapted model is used in full, the sentence is followed by the measured gain over the
-    control run `no-questions`.
+    It is measured by the control run `no-questions`, if the adapted model is used in full.
     """
-    if results.record.train.expected_gain is None:
-        return None
-    sentence = f"Expected gain of the answers: {results.record.train.expected_gain}."
     models = measured_models(results.record)
     with_answers, without = models.adapted, models.controls.get(NO_QUESTIONS)
     if with_answers is None or without is None or results.record.judge.strength < 1:
-        return sentence
+        return None
     gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
     return (
-        f"{sentence} Measured gain over the control “{NO_QUESTIONS}”: {gain} points on "
+        f"The answers brought {gain} points over the control “{NO_QUESTIONS}” on "
         f"{plural(with_answers.images, 'labelled image')}."
     )
 

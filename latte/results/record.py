@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ _HINT = (
 )
 _EARLIER_FILES = ("source.json", "state.json", "prototypes.safetensors")
 """Files of a run folder that was written with another layout."""
+
+_GONE = (("judge", "verdict", "forecast"), ("train", "expected_gain"))
+"""Paths of facts that earlier versions of latte wrote."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ class RecordFile:
 
 def _upgraded(content: Any) -> Any:
     """Return the content of a record that an earlier latte may have written, in today's form."""
-    return _without_forecast(_with_judge(content))
+    content = _with_judge(content)
+    for path in _GONE:
+        content = _without(content, path)
+    return content
 
 
 def _with_judge(content: Any) -> Any:
@@ -126,14 +132,15 @@ def _with_judge(content: Any) -> Any:
     return {**content, "stages": ordered, "train": train, "judge": judge}
 
 
-def _without_forecast(content: Any) -> Any:
-    """Return a record whose verdict has no `forecast`, an outcome that earlier guards gave."""
-    judge = content.get("judge", {}) if isinstance(content, dict) else {}
-    verdict = judge.get("verdict", {}) if isinstance(judge, dict) else {}
-    if not isinstance(verdict, dict) or "forecast" not in verdict:
+def _without(content: Any, path: Sequence[str]) -> Any:
+    """Return a record without the key at `path`; the same record if it has no such key."""
+    key, *below = path
+    if not isinstance(content, dict) or key not in content:
         return content
-    kept = {name: value for name, value in verdict.items() if name != "forecast"}
-    return {**content, "judge": {**judge, "verdict": kept}}
+    if not below:
+        return {name: value for name, value in content.items() if name != key}
+    changed = _without(content[key], below)
+    return content if changed is content[key] else {**content, key: changed}
 
 
 def _newer(error: LatteError, path: Path) -> LatteError | None:

@@ -25,7 +25,6 @@ from latte.interfaces import (
     DescribedImage,
     Describer,
     DescribeRequest,
-    ExpectedGain,
     Progress,
     QuestionCounts,
 )
@@ -40,10 +39,9 @@ _QUEUE = "model"
 
 @dataclass(frozen=True)
 class AskedQuestions:
-    """Counts of a labeler's questions, and the gain that it expects of the answers."""
+    """Counts of a labeler's questions, and what it says of the reliability of the answers."""
 
     questions: tuple[QuestionCounts, ...] = ()
-    expected_gain: ExpectedGain | None = None
     reliability: str | None = None
     """Sentence on the reliability of the describer; None if there is none."""
     sent_images: int = 0
@@ -88,7 +86,6 @@ class StoredQuestions:
         self._keys: set[str] = set()
         self._shown: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
-        self.expected_gain: ExpectedGain | None = None
         self.reliability: str | None = None
         self.fingerprint: str = ""
         self._address: str | None = None
@@ -140,13 +137,6 @@ class StoredQuestions:
         if self._ask:
             self._progress.say(f"train: {self.reliability}")
 
-    def note_gain(self, gain: ExpectedGain) -> None:
-        """Save and print the gain that the labeler expects from the answers."""
-        self.expected_gain = gain
-        self.save()
-        if self._ask:
-            self._progress.say(f"train: expected gain of the answers: {gain}")
-
     def note_answers(
         self, rows: Sequence[int], labels: Sequence[int], reliabilities: Sequence[float]
     ) -> None:
@@ -173,13 +163,13 @@ class StoredQuestions:
         write_answers(self._answers_path, answers)
 
     def save(self) -> None:
-        """Write counts, expected gain and reliability beside the checkpoints of the run.
+        """Write counts and reliability beside the checkpoints of the run.
 
         A run that resumes from a checkpoint does not ask again, and reads them there.
         """
         if self._path is not None and distributed.is_main_process():
             asked_questions = AskedQuestions(
-                self.counts, self.expected_gain, self.reliability, len(self._shown), self._address
+                self.counts, self.reliability, len(self._shown), self._address
             )
             write_json(self._path, asdict(asked_questions))
 

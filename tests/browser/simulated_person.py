@@ -6,9 +6,10 @@ Run it by hand: `python -m tests.browser.simulated_person SET`. SET is a folder 
 
 The person misreads 5 % of the images, presses keys only, names groups and looks through the most
 doubtful images, while the page learns, until the labels of the folder gain 20 points over zero-shot
-CLIP. Then the person names random photos in Measure. The script prints the numbers of keys, questions and images, the page's estimate, seconds of
-the machine, and an estimate of the person's minutes: 1.35 s to think per question, 0.4 s to look
-at an image, and 0.28 s per key (after the keystroke-level model of Card, Moran and Newell).
+CLIP. Then the person names random photos in Measure. The script prints the numbers of keys,
+questions and images, the page's estimate, seconds of the machine, and an estimate of the person's
+minutes: 1.35 s to think per question, 0.4 s to look at an image, and 0.28 s per key (after the
+keystroke-level model of Card, Moran and Newell).
 """
 
 from __future__ import annotations
@@ -246,8 +247,8 @@ def teach(images: Path, truth: Mapping[str, str], place: Path, options: argparse
         time.sleep(options.pause)
         share, estimate = person.share_right(), person.estimate()
         say(
-            f"after {options.measure} random photos: {share:.1f} % right; the page says: {estimate} "
-            f"({'holds' if holds(estimate, share) else 'does not hold'} the truth)"
+            f"after {options.measure} random photos: {share:.1f} % right; the page says: "
+            f"{estimate} ({'holds' if holds(estimate, share) else 'does not hold'} the truth)"
         )
 
 

@@ -20,7 +20,6 @@ from latte.interfaces import (
     Describer,
     DescribeRequest,
     EpochInfo,
-    ExpectedGain,
     LabelStream,
     NoOptions,
     Options,
@@ -98,7 +97,6 @@ class Counting(First):
 
 class AskingOptions(Options):
     describer: str = ""
-    gain: float | None = None
 
     @property
     def questions_to(self) -> str:
@@ -126,8 +124,6 @@ class Asking(PseudoLabeler[AskingOptions]):
         questions.note(
             "images", kept=sum(choice is not None for choice in choices), contradictory=1
         )
-        if (gain := self.options.gain) is not None:
-            questions.note_gain(ExpectedGain(gain, 0.0, 2 * gain))
         return EpochInfo()
 
     def assign(self, batch: Batch, image_features: Tensor, aggregator: Any) -> list[LabelStream]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import (
-    ExpectedGain,
     FailedRequests,
     LabelFlow,
     QuestionCounts,
@@ -61,7 +60,6 @@ CASES = {
     "corrected": {"recipe": {"corrections": "a/review.jsonl"}, "verdict": Verdict(1.0, REASON)},
     "asked": {
         "questions": (ASKED,),
-        "expected_gain": ExpectedGain(0.22, -0.03, 0.384),
         "reliability": "It is <right>.",
         "sent_images": 60,
         "sent_to": "https://example.org/v1",

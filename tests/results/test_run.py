@@ -93,14 +93,6 @@ def test_an_impossible_power_of_the_posterior_is_refused(tmp_path: Path, power: 
         _ = open_run(folder).record
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.21, 0.3), (0.0, 0.1), (-2.0, 0.3)])
-def test_an_impossible_expected_gain_is_refused(tmp_path: Path, low: float, high: float) -> None:
-    folder = run_folder(tmp_path / "run")
-    record(folder, ("train", "expected_gain"), {"value": 0.2, "low": low, "high": high})
-    with pytest.raises(LatteError, match=r"damaged \(train.expected_gain"):
-        _ = open_run(folder).record
-
-
 @pytest.mark.parametrize("name", ["source.json", "state.json", "prototypes.safetensors"])
 def test_a_folder_of_an_earlier_version_is_an_error_that_says_so(tmp_path: Path, name: str) -> None:
     folder = run_folder(tmp_path / "run")
@@ -174,6 +166,13 @@ def test_a_forecast_in_the_verdict_of_an_earlier_version_is_left_out(
     RunFolder(folder).results.forget("report")
     assert recorded(folder, "judge", "verdict", "reason") == "so"
     assert "forecast" not in recorded(folder, "judge", "verdict")
+
+
+@pytest.mark.parametrize("gain", [None, {"value": 0.2, "low": 0.0, "high": 0.3}])
+def test_a_gain_that_an_earlier_version_expected_is_left_out(tmp_path: Path, gain: object) -> None:
+    folder = run_folder(tmp_path / "run")
+    record(folder, ["train"], {"trains_clip": True, "expected_gain": gain})
+    assert open_finished(folder).record.train == TrainFacts(trains_clip=True)
 
 
 @pytest.mark.parametrize("damaged", ["verdict", ["verdict"], {"verdict": 1}])

@@ -11,7 +11,6 @@ import pytest
 from latte.interfaces import (
     Context,
     DescribeRequest,
-    ExpectedGain,
     NoOptions,
     QuestionCounts,
 )
@@ -132,27 +131,10 @@ def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
     door.note("clusters", kept=1, contradictory=2)
     door.choose("images", [about(door, 2)])
     written = json.loads((tmp_path / "questions.json").read_text())
-    assert written["expected_gain"] is None
     assert [QuestionCounts(**counts) for counts in written["questions"]] == [
         QuestionCounts("clusters", 2, stored=0, unanswered=1, kept=1, contradictory=2),
         QuestionCounts("images", 1, stored=0, unanswered=0),
     ]
-
-
-def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -> None:
-    path, gain = tmp_path / "questions.json", ExpectedGain(0.22, -0.001, 0.384)
-    progress = RecordedProgress()
-    door = questions(tmp_path, 9, path=path, progress=progress)
-    door.choose("images", [about(door, 2)])
-    door.note_gain(gain)
-    written = json.loads(path.read_text())
-    assert ExpectedGain(**written["expected_gain"]) == gain
-    assert [QuestionCounts(**counts) for counts in written["questions"]] == [*door.counts]
-    expected_line = (
-        "train: expected gain of the answers: +22 points on the training images "
-        "(between 0 and +38 in nine of ten simulated runs)"
-    )
-    assert progress.lines[-1] == expected_line
 
 
 def test_the_reliability_of_the_describer_is_written_and_said(tmp_path: Path) -> None:
@@ -162,18 +144,12 @@ def test_the_reliability_of_the_describer_is_written_and_said(tmp_path: Path) ->
     assert progress.lines == ["train: ignored: 0 of 8"]
 
 
-def test_a_dry_run_says_no_expected_gain_and_no_reliability(tmp_path: Path) -> None:
+def test_a_dry_run_says_no_reliability(tmp_path: Path) -> None:
     progress = RecordedProgress()
     door = questions(tmp_path, 9, ask=False, progress=progress)
-    door.note_gain(ExpectedGain(0.2, 0, 0.3))
     door.note_reliability("ignored")
     assert door.is_forecast
     assert progress.lines == []
-
-
-def test_a_gain_of_zero_has_a_reason() -> None:
-    assert "no answer was used" in str(ExpectedGain(0, 0, 0, used=False))
-    assert "changed no label" in str(ExpectedGain(0, 0, 0))
 
 
 def test_a_sheet_shows_its_images_in_one_picture(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from latte.api import (
     Context,
     DescribedImage,
     DescribeRequest,
-    ExpectedGain,
     FeatureBank,
     JointLabeler,
     LabelerPrototypes,
@@ -86,9 +85,6 @@ class Asked:
         self, rows: Sequence[int], labels: Sequence[int], reliabilities: Sequence[float]
     ) -> None:
         self.saved = [*zip(rows, labels, reliabilities, strict=True)]
-
-    def note_gain(self, gain: ExpectedGain) -> None:
-        raise AssertionError("no gain is expected")
 
     def close(self) -> None:
         self.closed = True
