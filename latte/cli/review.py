@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +27,7 @@ from latte.report.screen import can_draw, print_screen
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
+    from latte.interfaces import RunResults
     from latte.review.session import Review
 
 
@@ -135,8 +135,8 @@ def _run_of_photos(photos: Path, classes: str | None, model: str | None, runs: P
     )
 
 
-def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:
-    """Print what the answers measure, and the command that uses them if `has_step` is true."""
+def _print(opened: Review, as_json: bool) -> None:
+    """Print what the answers measure, and the command that uses them."""
     stored = opened.stored()
     evidence = opened.evidence(stored)
     if as_json:
@@ -157,7 +157,7 @@ def _print(opened: Review, as_json: bool, *, has_step: bool = True) -> None:
     if opened.run.record.judge.strength < 1 and evidence.estimate.better == "adapted":
         folder = shlex.quote(relative(opened.run.folder.path))
         echo(f"use the adapted model: latte predict {folder} IMAGES --use adapted")
-    if has_step and (step := opened.next_step(stored)):
+    if step := opened.next_step(stored):
         echo(step)
 
 
@@ -184,7 +184,7 @@ def require_page() -> None:
 def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None) -> None:
     """Serve the page of a review until Ctrl-C; `class_` is the class that it begins with.
 
-    Then print the result of the answers that measure, and the command that uses the taught model.
+    Then print the results of the run that the answers taught, or what they measure without one.
     """
     require_page()
     import webbrowser
@@ -203,7 +203,15 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
     from latte.review.pictures import Pictures
     from latte.review.server import make_app
     from latte.review.serving import server_of
+    from latte.run.learning import learn
     from latte.run.live import LiveMethod
+
+    taught: dict[Path, RunResults] = {}
+
+    def teach(progress: Progress) -> tuple[Path, Sequence[str]]:
+        results = learn(opened.run, registry, progress)
+        taught[results.folder] = results
+        return results.folder, _on_accuracy(results)
 
     def order() -> Asking | None:
         return order_of_asking(opened.run, opened.images, opened.answers(), training_features)
@@ -220,7 +228,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
         opened,
         pictures,
         lambda: LiveMethod(opened.run, registry),
-        partial(_teach, opened),
+        teach,
         order,
         training_features,
         likeliest_images(opened.run),
@@ -246,21 +254,17 @@ def _serve(opened: Review, host: str, port: int, open_: bool, class_: str | None
             echo("your answers are being used; this takes seconds", err=True)
         endpoints.close()
     written = endpoints.learning.written
-    is_replaced = written is not None and written.folder == opened.run.folder.path
-    if written is None or (not is_replaced and opened.evidence(opened.stored()).estimate.answered):
-        _print(opened, as_json=False, has_step=written is None)
-    if written is not None:
-        command = shlex.join(["latte", "predict", relative(written.folder), "IMAGES"])
-        echo(f"classify images with your answers: {command}")
+    if written is None:
+        _print(opened, as_json=False)
+    else:
+        print_results(taught[written.folder], written.folder)
 
 
-def _teach(opened: Review, progress: Progress) -> tuple[Path, Sequence[str]]:
-    """Teach a model with the answers; return its run folder and sentences on its accuracy."""
+def _on_accuracy(results: RunResults) -> Sequence[str]:
+    """Return sentences on the accuracy of a taught model."""
     from latte.report.taught import taught_sentence
-    from latte.run.learning import learn
 
-    results = learn(opened.run, load_registry(), progress)
     answers = results.record.train.answers
     command = shlex.join(["latte", "review", relative(results.folder)])
     measure = f"To measure the new model on other images: {command}"
-    return results.folder, (measure,) if answers is None else (taught_sentence(answers), measure)
+    return (measure,) if answers is None else (taught_sentence(answers), measure)
