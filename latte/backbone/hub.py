@@ -6,17 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
 
 from latte.backbone.names import HUB, pretrained, weight_tag
 from latte.interfaces.errors import error_line
+from latte.io.hub import first_answer
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Possible names of open_clip's weights file in a repository; the first name is preferred."""
-_PATIENCE_VARIABLE = "HF_HUB_ETAG_TIMEOUT"
-_PATIENCE = 3.0
-"""Seconds to wait for the hub's first answer, unless `HF_HUB_ETAG_TIMEOUT` is set."""
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
@@ -174,30 +171,5 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
     """Request a file's metadata from the hub, to check that the file exists."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
     url = hf_hub_url(repository, file, revision=revision)
-    _call_within(patience, lambda: get_hf_file_metadata(url, timeout=patience))
-
-
-def _call_within(seconds: float, call: Callable[[], object]) -> None:
-    """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
-
-    An HTTP timeout is not enough: it does not limit the DNS look-up, and it starts again for each
-    address of the host.
-    """
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            call()
-        except Exception as error:
-            errors.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        reason = f"no answer within {seconds:g} s"
-        raise TimeoutError(f"{reason} (the variable {_PATIENCE_VARIABLE} changes this time)")
-    if errors:
-        raise errors[0]
+    first_answer(lambda seconds: get_hf_file_metadata(url, timeout=seconds))

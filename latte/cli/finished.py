@@ -54,15 +54,17 @@ def export(
             "imagefolder",
             "label-studio",
             "fiftyone",
-        ],
+        ]
+        | None,
         typer.Option(
             "--format",
             help="The model: transformers, a folder for CLIPModel.from_pretrained; onnx, one file "
             "from pixels to class probabilities and features. Or the labels of the run's own "
             "images: csv, jsonl, xlsx (Excel), parquet; imagefolder and fiftyone, a folder with "
             "copies of the images; label-studio, tasks as JSON, and a labelling interface.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -72,20 +74,51 @@ def export(
             "folder by default.",
         ),
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push",
+            metavar="hf:OWNER/NAME",
+            help="In place of --format: push the model, its class names and a model card to a "
+            "private repository of the Hugging Face hub, for `latte predict hf:OWNER/NAME`. No "
+            "image and no text about an image is pushed.",
+            show_default=False,
+        ),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="With --push: everybody may read the repository.")
+    ] = False,
     use: shared.UseOption = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace a file of labels that exists; folders are kept."),
+        typer.Option(
+            "--force",
+            help="Replace a file of labels that exists; folders are kept. With --push: push to a "
+            "repository that exists.",
+        ),
     ] = False,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Write a run's model or labels for other programs.
+    """Write a run's model or labels for other programs, or push the model to the hub.
 
     The labels of the run's own images are the column `adapted` of pseudo_labels.csv, with their
     confidence: predictions of the run's final classifier, not true labels.
     """
     shared.require_run(run)
     progress = make_progress(quiet)
+    if push is not None:
+        _refuse_beside_push("--format", is_set=format_ is not None)
+        _refuse_beside_push("--output", is_set=output is not None)
+        from latte.export.hub import push_run
+
+        pushed = push_run(run, push, progress, use=use, public=public, force=force)
+        echo(f"pushed {pushed}\nlatte predict {pushed.name} PHOTOS")
+        return
+    if public:
+        raise LatteError("needs --push hf:OWNER/NAME", where="--public")
+    if format_ is None:
+        hint = "--format FORMAT writes files, and --push hf:OWNER/NAME pushes to the hub"
+        raise LatteError("names nothing to write", where="latte export", hint=hint)
     if format_ == "transformers" or format_ == "onnx":
         _refuse_option("--force", "labels", is_set=force)
         from latte.export.run import export_run
@@ -109,6 +142,11 @@ def _training_images(run: Path) -> Sequence[ImageReference]:
     from latte.run.ready import listed_images
 
     return listed_images(open_finished(run), load_registry())
+
+
+def _refuse_beside_push(option: str, *, is_set: bool) -> None:
+    if is_set:
+        raise LatteError("does not go with --push", where=option, hint="leave one of them out")
 
 
 def _refuse_option(option: str, what: str, *, is_set: bool) -> None:

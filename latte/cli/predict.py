@@ -39,7 +39,8 @@ ModelArgument = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
-        help="A run folder, as `latte run` named it, or a folder that a plugin wrote.",
+        help="A run folder, as `latte run` named it; a folder that a plugin wrote; or a model of "
+        "the Hugging Face hub: hf:OWNER/NAME or hf:OWNER/NAME@REVISION.",
         autocompletion=complete_model,
     ),
 ]

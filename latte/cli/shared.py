@@ -20,6 +20,7 @@ from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, suggestion
 from latte.interfaces.measurements import UsedModel
+from latte.io.hub import hub_name
 from latte.new.methods import NAMES
 from latte.recipe.shipped import (
     SUFFIXES,
@@ -96,10 +97,15 @@ def require_run(path: Path) -> None:
 
 
 def require_model(path: Path) -> None:
-    """Raise `LatteError` if `path` is neither a run folder nor a folder with a classifier."""
+    """Raise `LatteError` unless `path` is a run folder, a folder with a classifier, or of the hub.
+
+    Of a name of the hub, only its form is checked.
+    """
     from latte.models.classifier_folder import is_classifier_folder
 
-    if not is_classifier_folder(path):
+    with naming("RUN"):
+        is_on_hub = hub_name(path) is not None
+    if not is_on_hub and not is_classifier_folder(path):
         require_run(path)
 
 

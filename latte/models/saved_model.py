@@ -161,6 +161,9 @@ def _load_zero_shot(run: Run, device: str, progress: Progress) -> Adapted:
 
     Raises `LatteError` if these weights are missing, or have changed since the run.
     """
+    if not run.folder.wrote("zero-shot", run.folder.zero_shot_model.prototypes):
+        what = "zero-shot CLIP is not in this folder, which has one model alone"
+        raise LatteError(what, where=str(run.folder.path), hint="leave out `use`")
     (classifier,) = load_classifiers(run, run.folder.zero_shot_model).learners.values()
     if not run.record.train.trains_clip:
         member = _load_learners(run, load_classifiers(run, run.folder.adapted_model), device)[0]

@@ -155,7 +155,8 @@ class Model(Predictor):
         if isinstance(count, bool) or not isinstance(count, SupportsIndex) or index(count) < 1:
             what = f"{count!r} is no number of questions"
             raise LatteError(what, where="count", hint="give a whole number, 1 or more")
-        review, run = self._review, self._run
+        run = self._teachable
+        review = self._review
         images = one_per_series([image for image in review.images if self._path(run, image.row)])
         rows = [image.row for image in images]
         features = training_with_encoders(load_zero_shot(run.folder.zero_shot))[rows]
@@ -200,7 +201,7 @@ class Model(Predictor):
         """
         if not isinstance(answers, Mapping):
             raise LatteError(f"{answers!r} is no mapping", where="answers", hint=_ANSWERS)
-        run = self._run
+        run = self._teachable
         ids = dict(zip(run.rows.training_keys, run.rows.training_ids, strict=True))
         images = NamedImages({image: key for key, image in ids.items()}, lambda: self._references)
         lookup, time = ClassLookup(run.class_names), now()
@@ -242,12 +243,23 @@ class Model(Predictor):
         if progress is None:
             progress = not isinstance(self.progress, SilentProgress)
         with machine_errors():
-            results = learn(self._run, load_registry(), display(progress))
+            results = learn(self._teachable, load_registry(), display(progress))
         return load(results.folder, self.device, progress)
 
     @property
     def _run(self) -> Run:
         return open_finished(self.folder)
+
+    @property
+    def _teachable(self) -> Run:
+        """The run. Raises `LatteError` if it came without its images, as from the hub."""
+        if self.reviewed is None:
+            raise LatteError(
+                "this model came without the images of its run, so that no answer can teach it",
+                where=str(self.folder),
+                hint="load the run folder that was pushed",
+            )
+        return self._run
 
     @property
     def _review(self) -> Review:
@@ -291,20 +303,21 @@ def load(
     *,
     use: UsedModel | None = None,
 ) -> Model:
-    """Open the model of a run folder; this needs neither the recipe's images nor its plugins.
+    """Open the model of a run folder or of the hub; needs neither images nor the recipe's plugins.
 
     If CLIP was trained, zero-shot CLIP needs the original weights and the plugin that loads them.
 
     Args:
-        run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
+        run: the path of a run folder, such as `runs/birds-1a2b3c4d`; or a model of the Hugging Face
+            hub, `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`, which is downloaded once.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: how the model shows work that takes more than two seconds, on standard error by
             default. False shows nothing, True also shows the loading, and an object shows both.
         use: `adapted` or `zero-shot`, to open this model even if the run's guard chose another one.
 
     Raises:
-        LatteError: if there is no trained model or no such device, or for a fault of the machine,
-            such as too little memory.
+        LatteError: if there is no trained model or no such device, if the hub does not give the
+            model, or for a fault of the machine, such as too little memory.
 
     Example:
         >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP

@@ -18,10 +18,10 @@ from latte.interfaces.measurements import UsedModel
 from latte.interfaces.progress import SilentProgress
 from latte.io.files import digest
 from latte.io.machine import machine_errors
-from latte.io.paths import given_path
 from latte.models.adapted import Adapted
 from latte.models.loaded import load_run_model
 from latte.models.posterior import OwnImages, read_predicted
+from latte.predict.hub import local_folder
 from latte.predict.predictions import Predictions
 from latte.predict.stored_features import StoredFeatures, stored_features
 from latte.predict.stream import (
@@ -33,6 +33,7 @@ from latte.predict.stream import (
     number_of_images,
     unlisted,
 )
+from latte.results.folder import RunFolder
 from latte.results.record import RECORD
 from latte.results.run import Run
 
@@ -98,8 +99,8 @@ class Predictor:
 
     @property
     def reviewed(self) -> Path | None:
-        """The run folder whose model answers teach."""
-        return self.folder
+        """The run folder whose model answers teach; None if it came without the run's images."""
+        return self.folder if RunFolder(self.folder).training_images.exists() else None
 
     @property
     def scale(self) -> float:
@@ -280,7 +281,7 @@ def open_predictor(
     use: UsedModel | None = None,
     work: Progress | None = None,
 ) -> PredictorT:
-    """Open a model of a run folder as `kind`, which is `Predictor` or a subclass.
+    """Open a model of a run folder, or of the hub, as `kind`: `Predictor` or a subclass.
 
     This needs neither the recipe's images nor its plugins; but if CLIP was trained, zero-shot CLIP
     needs the original weights and the plugin that loads them. `use` opens this model even if the
@@ -288,7 +289,7 @@ def open_predictor(
     `LatteError` as `latte.load` does.
     """
     with machine_errors():
-        folder = given_path(run, "run")
+        folder = local_folder(run, progress)
         loaded = load_run_model(folder, device, progress or SilentProgress(), use)
         own_images = read_predicted(loaded.run, loaded.role)
     return kind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from latte.backbone.names import licence_of, repository_of
@@ -29,12 +29,14 @@ for prediction in model.predict_iter("photos"):
 _STRONG = ("headline", "label-use", "ask", "verdict")
 """Kinds of statements in bold."""
 
-_INTENDED_USE = (
+INTENDED_USE = (
     "This model classifies images like those that it was adapted to into the classes below. It "
     "gives one of these classes to each image, even to an image that shows none. Do not use it "
     "for decisions about people or other important decisions, unless a person checks its answers "
     "on labelled images of exactly that kind."
 )
+
+DATA_TERMS = "The terms of the images and of the texts that it was adapted with apply too."
 
 _UNCALIBRATED = (
     "Scores are the softmax of the similarities, multiplied by the model's logit scale. "
@@ -64,13 +66,13 @@ def model_card(results: RunResults) -> str:
     """
     used = results.record.used_model
     sections = (
-        _header(results),
+        header(results.record, results.record.name),
         f"# {escaped(facts.run_title(results.record))}",
         *(_statement(stated) for stated in details(results)),
         "## Model",
         _summary(results),
         "## Intended use",
-        _INTENDED_USE,
+        INTENDED_USE,
         "## Data",
         _listed(facts.run_facts(results)),
         "## Method",
@@ -82,9 +84,9 @@ def model_card(results: RunResults) -> str:
         ),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Confidence",
-        _confidence(used.calibration if used else None, _left_out_answers(results.record)),
+        confidence(used.calibration if used else None, _left_out_answers(results.record)),
         "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(results)),
+        "\n".join(f"- {limit}" for limit in limits(results)),
         "## Licence",
         _licence(results),
         "## Use",
@@ -98,7 +100,7 @@ def model_card(results: RunResults) -> str:
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return Hugging Face repository and licence of the starting CLIP, each None if unknown."""
     backbone = recipe.get("backbone") if facts.backbone_use(recipe) is None else None
     backbone = backbone if isinstance(backbone, Mapping) else {}
@@ -108,10 +110,13 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return repository, licence_of(repository)
 
 
-def _header(results: RunResults) -> str:
-    """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
-    repository, licence = _starting_model(results.record.recipe)
-    backbone = facts.backbone_use(results.record.recipe)
+def header(record: RunRecord, name: str, loaded_by: str | None = None) -> str:
+    """Return the YAML header that model hubs read; an unknown licence is written as `other`.
+
+    `loaded_by` is the library that opens the model; by default, it is that of the backbone.
+    """
+    repository, licence = starting_model(record.recipe)
+    backbone = facts.backbone_use(record.recipe)
     library, tag = (
         ("open_clip", "open_clip") if backbone is None else ("latte", quoted(_short(backbone)))
     )
@@ -119,14 +124,14 @@ def _header(results: RunResults) -> str:
         "---",
         f"license: {licence or 'other'}",
         *([] if licence else ["license_name: terms-of-the-starting-model"]),
-        f"library_name: {library}",
+        f"library_name: {loaded_by or library}",
         "pipeline_tag: zero-shot-image-classification",
         f"tags: [clip, {tag}, latte]",
     ]
     if repository:
         lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
-    return "\n".join([*lines, f"model_name: {quoted(results.record.name)}", "---"])
+    return "\n".join([*lines, f"model_name: {quoted(name)}", "---"])
 
 
 def _statement(statement: Statement) -> str:
@@ -135,16 +140,15 @@ def _statement(statement: Statement) -> str:
     texts = [f"{mark}{escaped(statement.text)}{mark}"] if statement.text else []
     texts += [f"{escaped(purpose)}: {escaped(line)}" for purpose, line in statement.commands]
     lines = "  \n".join(texts)
-    return f"{_scores(statement)}\n\n{lines}" if statement.scores else lines
+    return f"{scores_table(statement.scores)}\n\n{lines}" if statement.scores else lines
 
 
-def _scores(statement: Statement) -> str:
-    header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
+def scores_table(scores: Iterable[Mapping[str, str]]) -> str:
+    """Return the accuracies of models, as `score_rows` gives them, as a table."""
+    titles = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
     columns = ("top1", "interval", "images", "gain", "gain_interval")
-    rows = [
-        [escaped(row["name"]), *(row[column] for column in columns)] for row in statement.scores
-    ]
-    return table(header, rows)
+    rows = [[escaped(row["name"]), *(row[column] for column in columns)] for row in scores]
+    return table(titles, rows)
 
 
 def _summary(results: RunResults) -> str:
@@ -168,7 +172,7 @@ def _listed(pairs: list[facts.Fact]) -> str:
     return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in pairs)
 
 
-def _confidence(calibration: Calibration | None, answers: int) -> str:
+def confidence(calibration: Calibration | None, answers: int) -> str:
     """Return how confidence was calibrated; `answers` is the number of answers that did it."""
     if calibration is None:
         return _UNCALIBRATED
@@ -215,41 +219,47 @@ def _left_out_answers(record: RunRecord) -> int:
     return answers.left_out if answers is not None and record.judge.used == "adapted" else 0
 
 
-def _limits(results: RunResults) -> list[str]:
-    limits = [
+def limits(results: RunResults) -> list[str]:
+    """Return what the numbers of a run do not say."""
+    sentences = [
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
     if evaluation := measured_models(results.record).used:
-        limits.append(
+        sentences.append(
             "The numbers hold for one evaluation split of "
             f"{plural(evaluation.images, 'image')} and one run with one seed; the intervals cover "
             "the choice of images, not that of the seed."
         )
         if absent := sum(counts.images == 0 for counts in evaluation.classes):
-            limits.append(f"Classes without a single evaluation image: {count(absent)}.")
+            sentences.append(f"Classes without a single evaluation image: {count(absent)}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
-        limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
+        sentences.append(f"Classes that it gives to no training image: {count(unseen)}.")
     return [
-        *limits,
+        *sentences,
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
         "the model may have become worse at them.",
     ]
 
 
-def _licence(results: RunResults) -> str:
-    repository, licence = _starting_model(results.record.recipe)
-    terms = (
-        f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
-        if repository and licence
-        else "latte does not know the licence of the starting weights, which applies to this model "
-        "too."
+def starting_terms(record: RunRecord) -> str:
+    """Return a sentence on the licence of the weights with which the run began."""
+    repository, licence = starting_model(record.recipe)
+    if repository and licence:
+        weights = f"The starting weights, {escaped(repository)},"
+        return f"{weights} are published under the licence `{licence}`."
+    return (
+        "latte does not know the licence of the starting weights, which applies to this model too."
     )
+
+
+def _licence(results: RunResults) -> str:
+    terms = starting_terms(results.record)
     for encoder in _used_encoders(results):
         licence = f"licence `{one_line(encoder.licence)}`" if encoder.licence else "unknown licence"
         model = escaped(one_line(encoder.model))
         terms += f" This model also needs the weights of {model} ({licence})."
-    return f"{terms} The terms of the images and of the texts that it was adapted with apply too."
+    return f"{terms} {DATA_TERMS}"
 
 
 def _used_encoders(results: RunResults) -> list[EncoderFacts]:
