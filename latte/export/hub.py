@@ -151,16 +151,16 @@ def _upload(pushed: Pushed, folder: Path, progress: Progress, existing: ModelInf
         if existing is None:
             call_within(SILENCE, lambda: _create(api, pushed))
     earlier = existing.siblings if existing is not None else None
-    stale = {file.rfilename for file in earlier or () if file.rfilename.startswith(_MODELS)}
-    operations = [
-        *(CommitOperationAdd(file, folder / file) for file in pushed.files),
-        *(CommitOperationDelete(file) for file in sorted(stale - {*pushed.files})),
-    ]
+    old = {file.rfilename for file in earlier or () if file.rfilename.startswith(_MODELS)}
+    added = [CommitOperationAdd(file, folder / file) for file in pushed.files]
+    deleted = [CommitOperationDelete(file) for file in sorted(old - {*pushed.files})]
     try:
         with hub_errors(name, _DOING), hub_session(shows_bars=shows_bars):
             commit = call_within(
                 transfer_time(pushed.bytes),
-                lambda: api.create_commit(name.repository, operations, commit_message=_MESSAGE),
+                lambda: api.create_commit(
+                    name.repository, [*added, *deleted], commit_message=_MESSAGE
+                ),
             )
     except LatteError as error:
         hint = f"{error.hint or 'start again'}; the repository exists now: add --force"

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from os import PathLike
 from pathlib import PurePath
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
@@ -131,8 +132,7 @@ def hub_session(*, shows_bars: bool) -> Iterator[None]:
 
     It shows no warnings about retries, and bars only if `shows_bars`, on a terminal.
     """
-    from huggingface_hub import utils
-
+    utils: Any = import_module("huggingface_hub.utils")  # its types hide what it exports
     had_bars, verbosity = not utils.are_progress_bars_disabled(), utils.logging.get_verbosity()
     session = utils.get_session()
     timeout, session.timeout = session.timeout, SILENCE

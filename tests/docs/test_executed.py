@@ -33,6 +33,8 @@ NOT_HERE = {
     ".venv/bin/latte components": "tests/author/testing/test_writing_plugins.py runs it",
     "latte distil": "trains for minutes; plugins/latte-student/tests distils",
     "latte predict birds": "needs a student; plugins/latte-student/tests predicts",
+    "latte export runs/animals-1a2b3c4d --push": "needs a hub; tests/export has a server",
+    "latte predict hf:": "needs a hub; tests/predict has a server",
     "latte plugins check": "tests/author/kit/test_published.py runs it",
     "latte field photos --recipe": "tests/docs/test_pages.py writes and tests this method",
     "latte review": "asks a person; tests/review and tests/browser answer",

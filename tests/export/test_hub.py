@@ -143,10 +143,10 @@ def test_kept_zero_shot_and_mixed_models_are_pushed_as_one_model(
 RECIPE = """\
 dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
 backbone: {model: "local-dir:clip"}
-labels: [zero-shot]
+labels: [frozen]
 corrections: answers.csv
-prototypes: {use: from-labeler}
-loss: {use: contrastive}
+prototypes: momentum
+loss: contrastive
 train: {batch_size: 4, max_epochs: 1}
 """
 
