@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 import numpy
 import PIL
@@ -41,6 +41,11 @@ _SUFFIX = ".pixels"
 _FILE_BYTES = 256 * 1024**2
 _UNUSED_SECONDS = 3600
 _TOUCH_SECONDS = 600
+_MAPPED_BYTES = 64 * 1024**2
+"""Bytes after which the pages that were read are unmapped, as they count as the process's memory.
+
+A later access maps them again, which takes microseconds while the system still caches the file.
+"""
 _TRAILER = struct.Struct("<8sQI")
 _TRAILER_BYTES = 64  # reserved for the trailer
 _MAGIC = b"latte\x00\x01\n"
@@ -74,6 +79,7 @@ class DiskStore:
         self._writer: _PixelFileWriter | None = None
         self._file_of: dict[str, _PixelFile] = {}
         self._touched: dict[Path, float] = {}
+        self._mapped = _MappedPages()
         self._writable = max_bytes > 0
         self.refresh()
 
@@ -100,6 +106,8 @@ class DiskStore:
         if pixels is None:
             with self._lock:
                 self._file_of.pop(name, None)
+        else:
+            self._mapped.note(file, pixels.nbytes)
         return pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
@@ -268,6 +276,27 @@ class _PixelFile:
         """Unmap the pages that were read; the next access maps them again."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class _MappedPages:
+    """Files whose pages were read since they were last unmapped; several threads may use it."""
+
+    def __init__(self) -> None:
+        self._files: set[_PixelFile] = set()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def note(self, file: _PixelFile, count: int) -> None:
+        """Note that `count` bytes of `file` were read; unmap all noted pages if they are many."""
+        with self._lock:
+            self._files.add(file)
+            self._bytes += count
+            if self._bytes < _MAPPED_BYTES:
+                return
+            for read_file in self._files:
+                read_file.release()
+            self._files.clear()
+            self._bytes = 0
 
 
 class _PixelFileWriter:

@@ -162,22 +162,42 @@ def test_files_removed_by_another_process_are_missing_without_error(tmp_path: Pa
     assert numpy.array_equal(late.get("a"), full_of(7))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_flush_frees_the_memory_of_pixels_that_were_read(tmp_path: Path) -> None:
-    def mapped() -> int:
-        match = re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        assert match
-        return int(match[1]) * 1024
+def mapped_bytes() -> int:
+    match = re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match
+    return int(match[1]) * 1024
 
-    store, images = opened(tmp_path), {f"image {i}": full_of(i, MEGABYTE) for i in range(20)}
+
+def stored_megabytes(folder: Path, count: int) -> tuple[DiskStore, dict[str, numpy.ndarray]]:
+    store, images = opened(folder), {f"image {i}": full_of(i, MEGABYTE) for i in range(count)}
     for key, array in images.items():
         store.put(key, array)
     store.flush()
-    start = mapped()
+    return store, images
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_flush_frees_the_memory_of_pixels_that_were_read(tmp_path: Path) -> None:
+    store, images = stored_megabytes(tmp_path, 20)
+    start = mapped_bytes()
     read = {key: store.get(key) for key in images}
-    assert mapped() - start > 15 * MEGABYTE
+    assert mapped_bytes() - start > 15 * MEGABYTE
     store.flush()
-    assert mapped() - start < 5 * MEGABYTE
+    assert mapped_bytes() - start < 5 * MEGABYTE
+    assert all(numpy.array_equal(read[key], array) for key, array in images.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_pixels_that_were_read_is_bounded_without_flush(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "_MAPPED_BYTES", 4 * MEGABYTE)
+    store, images = stored_megabytes(tmp_path, 20)
+    start = mapped_bytes()
+    read = {}
+    for key in images:
+        read[key] = store.get(key)
+        assert mapped_bytes() - start < 6 * MEGABYTE
     assert all(numpy.array_equal(read[key], array) for key, array in images.items())
 
 
