@@ -58,6 +58,17 @@ def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContext
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
 
+def arithmetic_identity(arithmetic: Arithmetic, device: torch.device) -> tuple[str, ...]:
+    """Return what features depend on beside model and images: GPU and arithmetic; on a CPU nothing.
+
+    A CPU encodes in fp32 with every setting.
+    """
+    if device.type == "cpu":
+        return ()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return (name, arithmetic)
+
+
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return a context manager in which the backward pass uses `arithmetic`.
 

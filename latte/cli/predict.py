@@ -30,7 +30,10 @@ from latte.report.numbers import duration, plural
 from latte.report.progress import shown_progress
 
 if TYPE_CHECKING:
+    from latte.interfaces import Progress
     from latte.models.adapted import Adapted
+    from latte.predict.feature_cache import FeatureCache
+    from latte.predict.image_predictor import ImagePredictor
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""
@@ -109,6 +112,14 @@ WriteOption = Annotated[
         show_default=False,
     ),
 ]
+NoCacheOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Encode all images, and store no features. Default: features of new images are stored "
+        "for later calls, up to LATTE_PREDICT_CACHE GiB (1).",
+    ),
+]
 
 
 def predict(
@@ -125,6 +136,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     use: UseOption = None,
+    no_cache: NoCacheOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     force: ForceOption = False,
@@ -168,6 +180,7 @@ def predict(
             progress.say(_NO_MATCH)
         if isinstance(model, Predictor) and model.names_every_new_image and not quiet:
             progress.say(_NO_NONE)
+        cache = None if no_cache else _use_cache(model, progress)
         done = classify(
             model,
             images,
@@ -177,9 +190,22 @@ def predict(
             total=total,
             settings=Settings(top_k, unknown_below, use, batch_size),
         )
+        if cache is not None and cache.reused:
+            progress.say(f"{cache.reused:,} features reused from the cache")
     done.print(quiet=quiet)
     if done.left_out:
         raise typer.Exit(SOME_SKIPPED)
+
+
+def _use_cache(model: ImagePredictor, progress: Progress) -> FeatureCache | None:
+    """Make the model of a run take features of new images from the cache, and return the cache."""
+    from latte.predict.feature_cache import open_feature_cache
+    from latte.predict.predictor import Predictor
+
+    if not isinstance(model, Predictor):
+        return None
+    model.cache = open_feature_cache(progress.say)
+    return model.cache
 
 
 _NO_MATCH = (

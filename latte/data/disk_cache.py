@@ -50,8 +50,8 @@ _TRAILER = struct.Struct("<8sQI")
 _TRAILER_BYTES = 64  # reserved for the trailer
 _MAGIC = b"latte\x00\x01\n"
 
-# Part of each name, because other versions may decode and resize to other pixels.
-_DECODER = f"{PIL.__version__}-{features.version('jpg')}"
+DECODER = f"{PIL.__version__}-{features.version('jpg')}"
+"""Versions of the decoders, as others may decode and resize an image to other pixels."""
 
 
 def bound_from_environment() -> int:
@@ -219,7 +219,7 @@ class DiskStore:
 
 
 def _versioned(name: str) -> str:
-    return f"{name}@{_DECODER}"
+    return f"{name}@{DECODER}"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Member:
     """Number format, such as bf16, in which a GPU encodes images; see `encoding_in`."""
     component: str | None = None
     """Full name of the component that loads an encoder; None for a learner."""
+    code: str | None = None
+    """Digest of the plugin's code, if it may change without a new version; see `plugin_code`."""
 
     def encoding(self) -> AbstractContextManager[Any]:
         """Return a context manager for encoding without gradient, in the precision `arithmetic`."""

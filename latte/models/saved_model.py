@@ -30,8 +30,9 @@ from latte.io.files import make_folder, sync_files, write_atomically
 from latte.io.paths import is_label
 from latte.models.adapted import Adapted, Member, mixed_classifiers
 from latte.models.original import load_original
+from latte.registry.discovery import plugin_code
 from latte.registry.registry import load_registry
-from latte.registry.spec import DEFAULT_BACKBONE, USE
+from latte.registry.spec import DEFAULT_BACKBONE, USE, Registered
 from latte.results.folder import ModelFolder
 from latte.results.run import Run
 from latte.results.stored import (
@@ -169,7 +170,9 @@ def _load_zero_shot(run: Run, device: str, progress: Progress) -> Adapted:
         member = _load_learners(run, load_classifiers(run, run.folder.adapted_model), device)[0]
         return Adapted(run.class_names, (replace(member, name=ZERO_SHOT, classifier=classifier),))
     backbone = load_original(run, device, progress)
-    member = Member(ZERO_SHOT, backbone, classifier, _arithmetic(run, torch.device(device)))
+    code = plugin_code(_backbone_component(run))
+    arithmetic = _arithmetic(run, torch.device(device))
+    member = Member(ZERO_SHOT, backbone, classifier, arithmetic, code=code)
     return Adapted(run.class_names, (member,))
 
 
@@ -184,20 +187,24 @@ def _load_adapted(run: Run, device: str) -> Adapted:
 
 def _load_learners(run: Run, stored: StoredClassifiers, device: str) -> list[Member]:
     folder, classifiers = run.folder.adapted_model, stored.learners
-    registry, section = load_registry(), run.recipe.get("backbone")
-    component_name = section.get(USE) if isinstance(section, dict) else None
-    registered = registry.get(
-        "backbone", str(component_name or DEFAULT_BACKBONE), where=str(run.folder.recipe)
-    )
-    loader = cast("type[BackboneLoader[Any]]", registry.load(registered))
-    arithmetic = _arithmetic(run, torch.device(device))
+    registered = _backbone_component(run)
+    loader = cast("type[BackboneLoader[Any]]", load_registry().load(registered))
+    arithmetic, code = _arithmetic(run, torch.device(device)), plugin_code(registered)
     members = []
     for name, classifier in classifiers.items():
         backbone = _load_backbone(loader, _backbone_folder(folder, name, len(classifiers)), device)
         note_provider(backbone, registered.provider)
-        members.append(Member(name, backbone, classifier, arithmetic))
+        members.append(Member(name, backbone, classifier, arithmetic, code=code))
         refuse_other_width(folder.prototypes, [*classifiers.values()], backbone.embedding_width)
     return members
+
+
+def _backbone_component(run: Run) -> Registered:
+    """Return the component that loads the run's CLIP. Raises `LatteError` if it is missing."""
+    section = run.recipe.get("backbone")
+    component_name = section.get(USE) if isinstance(section, dict) else None
+    name = str(component_name or DEFAULT_BACKBONE)
+    return load_registry().get("backbone", name, where=str(run.folder.recipe))
 
 
 def _load_encoder(run: Run, name: str, stored: StoredEncoder, device: str) -> Member:
@@ -215,8 +222,8 @@ def _load_encoder(run: Run, name: str, stored: StoredEncoder, device: str) -> Me
             hint=f"put its files back, or make the run again: {run.repeat_command()}",
         )
     refuse_other_width(folder.prototypes, [stored.classifier], encoder.embedding_width)
-    arithmetic = _arithmetic(run, torch.device(device))
-    return Member(name, encoder, stored.classifier, arithmetic, registered.full_name)
+    arithmetic, code = _arithmetic(run, torch.device(device)), plugin_code(registered)
+    return Member(name, encoder, stored.classifier, arithmetic, registered.full_name, code)
 
 
 def _arithmetic(run: Run, device: torch.device) -> Arithmetic:

@@ -21,14 +21,14 @@ from latte.io.machine import machine_errors
 from latte.models.adapted import Adapted
 from latte.models.loaded import load_run_model
 from latte.models.posterior import OwnImages, read_predicted
+from latte.predict.encoding import EncodedBatch, encode_stream
+from latte.predict.feature_cache import FeatureCache
 from latte.predict.hub import local_folder
 from latte.predict.predictions import Predictions
 from latte.predict.stored_features import StoredFeatures, stored_features
 from latte.predict.stream import (
-    EncodedBatch,
     GivenImages,
     Unreadable,
-    encode_stream,
     named_images,
     number_of_images,
     unlisted,
@@ -78,6 +78,8 @@ class Predictor:
         has no guard."""
         self.progress: Progress = progress or SilentProgress()
         """The display of long work."""
+        self.cache: FeatureCache | None = None
+        """The cache of features of new images; None, the default, if all are encoded."""
         self._stored = stored
         self._forks = len(_FORKS)
 
@@ -260,6 +262,7 @@ class Predictor:
             batch_size=batch_size,
             on_unreadable=on_unreadable,
             stored=self._stored,
+            cache=self.cache,
         )
 
 

@@ -1,22 +1,20 @@
-"""Prediction for any number of images: find the images, and encode them in batches."""
+"""Read any number of images for a prediction: find them, and make their views in batches."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, Union
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.backbone.features import check_features, check_rows
 from latte.data.images import (
     SkippedImage,
     UnreadableImageError,
@@ -24,13 +22,12 @@ from latte.data.images import (
     read_image,
     upright_rgb,
 )
-from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
+from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
 from latte.data.sources.walk import LeftOut, iterate_images
-from latte.data.views import evaluation_pixels, normalise
+from latte.data.views import evaluation_pixels
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest
 from latte.io.paths import is_folder, path_as_text
-from latte.models.adapted import Adapted
 from latte.predict.stored_features import StoredFeatures
 
 Unreadable = Callable[[SkippedImage], None]
@@ -115,17 +112,6 @@ def _contents(
 
 
 @dataclass(frozen=True)
-class EncodedBatch:
-    """A batch of B > 0 encoded images."""
-
-    names: tuple[str, ...]
-    keys: tuple[str | None, ...]
-    """Content keys, computed as for a run's training images; None for Pillow images."""
-    features: tuple[Tensor, ...]
-    """Unit features (B, D) of each member of the model, on the CPU."""
-
-
-@dataclass(frozen=True)
 class ImageViews:
     """An image that was read, for the models that it is encoded or classified by."""
 
@@ -135,37 +121,8 @@ class ImageViews:
     """One view (3, S, S) uint8 of the image for each pixel format that the members need."""
     features: tuple[Tensor, ...] | None = None
     """The stored feature (D,) of the image for each member; there are then no `pixels`."""
-
-
-def encode_stream(
-    adapted: Adapted,
-    images: Iterable[NamedImage],
-    *,
-    batch_size: int,
-    on_unreadable: Unreadable | None = None,
-    stored: StoredFeatures | None = None,
-) -> Iterator[EncodedBatch]:
-    """Yield batches of readable images, in order, each as soon as it is encoded.
-
-    `stored` has features of files that need not be encoded again. `on_unreadable` is called with
-    each image that cannot be read; these images are left out.
-
-    Raises:
-        UnreadableImageError: for the first unreadable image, without `on_unreadable`.
-        LatteError: if a feature is not finite, as after training that diverged.
-    """
-    formats = list(dict.fromkeys(member.encoder.pixel_format for member in adapted.members))
-    batches = view_batches(
-        images,
-        formats,
-        batch_size=batch_size,
-        on_unreadable=on_unreadable,
-        stored=stored,
-        alone=adapted.members[0].encoder.device.type == "cuda",
-    )
-    with closing(batches):
-        for views in batches:
-            yield _encode(adapted, formats, views)
+    unread: NamedImage | None = None
+    """The image, if it was not decoded because its features may be in a cache."""
 
 
 def view_batches(
@@ -175,28 +132,20 @@ def view_batches(
     batch_size: int,
     on_unreadable: Unreadable | None = None,
     stored: StoredFeatures | None = None,
+    decoded: Collection[str] = (),
     alone: bool = False,
 ) -> Generator[list[ImageViews]]:
     """Yield batches of readable images, in order, while the next images are read in threads.
 
-    `alone` is true if the threads need not leave cores to the model. The other arguments and errors
-    are those of `encode_stream`.
+    Files whose content key is in `decoded` are not decoded; `decoded_views` decodes them. `alone`
+    is true if the threads need not leave cores to the model. The other arguments and errors are
+    those of `encode_stream`.
     """
-    read_image = partial(_read, formats=formats, stored=stored)
+    read_image = partial(_read, formats=formats, stored=stored, decoded=decoded)
     threads = image_threads(alone=alone)
     images_ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read_image, images, threads=threads, ahead=images_ahead)
-
-    def read_views() -> Iterator[ImageViews]:
-        for outcome in results:
-            if isinstance(outcome, ImageViews):
-                yield outcome
-            elif on_unreadable is None:
-                raise UnreadableImageError(outcome.reason, where=outcome.id)
-            else:
-                on_unreadable(outcome)
-
-    readable_views = read_views()
+    readable_views = _readable(results, on_unreadable)
     try:
         for first_views in readable_views:
             yield [first_views, *islice(readable_views, batch_size - 1)]
@@ -204,8 +153,41 @@ def view_batches(
         results.close()
 
 
+def decoded_views(
+    views: Sequence[ImageViews], formats: list[PixelFormat], on_unreadable: Unreadable | None
+) -> list[ImageViews]:
+    """Return the views with pixels, also of images that `view_batches` did not decode.
+
+    Images that cannot be read any more are left out, as by `view_batches`.
+    """
+    threads = image_threads()
+    decode = partial(_decoded, formats=formats)
+    outcomes = ordered_map(decode, views, threads=threads, ahead=threads)
+    return [*_readable(outcomes, on_unreadable)]
+
+
+def _decoded(views: ImageViews, formats: list[PixelFormat]) -> ImageViews | SkippedImage:
+    return views if views.unread is None else _read(views.unread, formats)
+
+
+def _readable(
+    outcomes: Iterable[ImageViews | SkippedImage], on_unreadable: Unreadable | None
+) -> Iterator[ImageViews]:
+    """Yield the images that could be read; see `view_batches` for the others."""
+    for outcome in outcomes:
+        if isinstance(outcome, ImageViews):
+            yield outcome
+        elif on_unreadable is None:
+            raise UnreadableImageError(outcome.reason, where=outcome.id)
+        else:
+            on_unreadable(outcome)
+
+
 def _read(
-    image: NamedImage, formats: list[PixelFormat], stored: StoredFeatures | None
+    image: NamedImage,
+    formats: list[PixelFormat],
+    stored: StoredFeatures | None = None,
+    decoded: Collection[str] = (),
 ) -> ImageViews | SkippedImage:
     try:
         if isinstance(image.content, Image.Image):
@@ -213,6 +195,8 @@ def _read(
         data = read_image(ImageReference(str(image.content), image.content))
         key = digest(data)
         features = None if stored is None else stored.features(key)
+        if features is None and key in decoded:
+            return ImageViews(image.name, key, (), unread=image)
         pixels = _views(decode_image(data), formats) if features is None else ()
         return ImageViews(image.name, key, pixels, features)
     except UnreadableImageError as error:
@@ -228,47 +212,3 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def _views(picture: Image.Image, formats: Iterable[PixelFormat]) -> tuple[Tensor, ...]:
     return tuple(evaluation_pixels(picture, pixel_format) for pixel_format in formats)
-
-
-def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[ImageViews]) -> EncodedBatch:
-    stored = [view.features for view in views if view.features is not None]
-    missing = [view for view in views if view.features is None]
-    features = _encode_pixels(adapted, formats, missing) if missing else None
-    if stored:
-        is_stored = torch.tensor([view.features is not None for view in views])
-        features = tuple(
-            _joined(is_stored, torch.stack(rows), None if features is None else features[number])
-            for number, rows in enumerate(zip(*stored, strict=True))
-        )
-    assert features is not None, "a batch has an image"
-    names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
-    return EncodedBatch(names, keys, features)
-
-
-def _joined(is_stored: Tensor, stored: Tensor, encoded: Tensor | None) -> Tensor:
-    """Return rows of `stored` where `is_stored` (B,) is true, and rows of `encoded` elsewhere."""
-    if encoded is None:
-        return stored
-    features = torch.empty(len(is_stored), stored.shape[1])
-    features[is_stored], features[~is_stored] = stored, encoded
-    return features
-
-
-def _encode_pixels(
-    adapted: Adapted, formats: list[PixelFormat], views: list[ImageViews]
-) -> tuple[Tensor, ...]:
-    """Return the features (B, D) of B images by each member, on the CPU."""
-    with torch.inference_mode():
-        device, pixels = adapted.members[0].encoder.device, {}
-        for pixel_format, *images in zip(formats, *(view.pixels for view in views), strict=True):
-            pixels[pixel_format] = normalise(to_device(torch.stack(images), device), pixel_format)
-        features = []
-        for member in adapted.members:
-            with member.encoding():
-                member_pixels = pixels[member.encoder.pixel_format]
-                rows = member.encoder.encode_images(member_pixels)
-                check_rows(member.encoder, rows, len(views), member.encoder.embedding_width)
-                features.append(rows.float().cpu())
-    for matrix in features:
-        check_features(matrix, "image", where=views[0].name)
-    return tuple(features)

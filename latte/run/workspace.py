@@ -149,15 +149,13 @@ class Workspace:
         """Return model, plugin code, GPU and number format, on which frozen features depend."""
         import torch
 
+        from latte.backbone.precision import arithmetic_identity
+
         choices = {choice.label: choice for choice in self.recipe.encoders}
         choice = self.recipe.backbone if encoder is None else choices[encoder]
-        code, name = plugin_code(choice), self.device
+        code = plugin_code(choice)
         identity = (self.frozen_model(encoder).fingerprint, *([code] if code else []))
-        if name == "cpu":
-            return identity
-        if name.startswith("cuda"):
-            name = torch.cuda.get_device_name(name)
-        return (*identity, name, self.arithmetic)
+        return (*identity, *arithmetic_identity(self.arithmetic, torch.device(self.device)))
 
     def shares_clip(self, parent: Workspace) -> bool:
         """Return True if both workspaces use the same frozen CLIP, on the same device."""

@@ -216,7 +216,7 @@ def test_pixels_of_another_decoder_version_are_not_served(
     store = opened(tmp_path)
     store.put("a", full_of(7))
     store.flush()
-    monkeypatch.setattr(disk_module, "_DECODER", "another")
+    monkeypatch.setattr(disk_module, "DECODER", "another")
     assert opened(tmp_path).get("a") is None
 
 

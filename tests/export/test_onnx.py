@@ -22,7 +22,8 @@ from latte.export.onnx import export_onnx
 from latte.export.run import export_run
 from latte.interfaces import Classifier, LatteError
 from latte.models.adapted import Member
-from latte.predict.stream import encode_stream, named_images
+from latte.predict.encoding import encode_stream
+from latte.predict.stream import named_images
 from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
 from tests.helpers.exported_runs import (
     NAMES,
