@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,15 @@ from torch import Tensor
 
 import latte
 from latte.data.cache import DecodedImages
-from latte.data.images import SkippedImage
+from latte.data.images import SkippedImage, decode_image
 from latte.evaluate.predictions import Prediction
 from latte.interfaces import LatteError
 from latte.io.files import digest
 from latte.models.adapted import Member
-from latte.predict import stream
+from latte.predict import encoding, stream
 from latte.predict.feature_cache import FeatureCache, open_feature_cache
 from latte.predict.predictor import Predictor
+from latte.predict.stream import decoded_views
 from tests.helpers.clip_models import QUICK_GELU, TINY_CLIP
 from tests.helpers.command_line import latte_in_process
 from tests.helpers.exported_runs import adapted, photos, write_run
@@ -65,7 +66,7 @@ def cached_in(
     place: Path, model: Predictor, said: list[str] | None = None, max_bytes: int = MEGABYTE
 ) -> FeatureCache:
     """Make `model` use a cache in `place` as another process would, and return the cache."""
-    say = [].append if said is None else said.append
+    say = print if said is None else said.append
     model.cache = FeatureCache(place / "predict", max_bytes, DecodedImages(place / "decoded"), say)
     return model.cache
 
@@ -82,11 +83,10 @@ def predicted(model: Predictor, paths: list[Path], **options: Any) -> list[Predi
 def counted(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[int]]]:
     """Yield the sizes of encoded batches by member; and, as `decoded`, a number per decoding."""
     calls: dict[str, list[int]] = {"decoded": []}
-    decode = stream.decode_image
 
     def decoding(data: bytes) -> Any:
         calls["decoded"].append(len(data))
-        return decode(data)
+        return decode_image(data)
 
     with monkeypatch.context() as patch:
         patch.setattr(stream, "decode_image", decoding)
@@ -122,18 +122,33 @@ def test_predictions_without_cached_and_half_cached_are_equal_to_the_bit(
     assert (cached["main"], cached["decoded"], cache.reused) == ([], [], len(SIZES))
 
 
-def test_features_of_an_image_are_not_taken_from_another_batch(
-    model: Predictor, paths: list[Path], place: Path, monkeypatch: pytest.MonkeyPatch
+def shifted(paths: list[Path]) -> list[Path]:
+    return [*paths[1:], paths[0]]
+
+
+def turned(paths: list[Path]) -> list[Path]:
+    """Return the same batches, each in another order."""
+    return [paths[number] for number in (2, 1, 0, 5, 4, 3)]
+
+
+@pytest.mark.parametrize("in_order", [shifted, turned])
+def test_features_of_an_image_are_not_taken_from_another_batch_or_order(
+    model: Predictor,
+    paths: list[Path],
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_order: Callable[[list[Path]], list[Path]],
 ) -> None:
     cached_in(place, model)
     predicted(model, paths)
-    moved = [*paths[1:], paths[0]]
+    moved = in_order(paths)
     cache = cached_in(place, model)
     with counted(model, monkeypatch) as calls:
         rows = predicted(model, moved)
     model.cache = None
     assert rows == predicted(model, moved)
-    assert (calls["main"], len(calls["decoded"]), cache.reused) == ([3, 3, 1], len(SIZES), 0)
+    assert (sum(calls["main"]), len(calls["decoded"])) == (len(moved), len(moved))
+    assert cache.reused == 0
 
 
 def test_models_with_the_same_clip_share_features_and_a_trained_one_does_not(
@@ -171,6 +186,26 @@ def test_only_the_members_whose_features_are_missing_encode(
     assert (calls["main"], calls["other"]) == ([], [3, 3, 1])
 
 
+def test_image_that_changes_while_a_batch_is_read_gets_the_class_of_its_new_content(
+    model: Predictor, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = photos(tmp_path / "changing", SIZES[:BATCH])
+    cached_in(place, model)
+    predicted(model, paths)
+    pair = adapted({"main": TINY_CLIP, "other": QUICK_GELU})
+    loaded = latte.load(write_run(tmp_path / "pair", pair, scale=7.5), device="cpu")
+
+    def changed_before(*arguments: Any) -> Any:
+        paths[0].write_bytes(paths[2].read_bytes())
+        return decoded_views(*arguments)
+
+    monkeypatch.setattr(encoding, "decoded_views", changed_before)
+    cached_in(place, loaded)
+    rows = predicted(loaded, paths)
+    loaded.cache = None
+    assert rows == predicted(loaded, paths)
+
+
 def test_number_of_threads_is_part_of_the_key(
     model: Predictor, paths: list[Path], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +241,7 @@ def test_damaged_files_are_encoded_again(
         if damage == "other width":
             from latte.io.tensor_files import save_tensors
 
-            save_tensors(path, {"features": torch.ones(BATCH, 3)})
+            save_tensors(path, {"features": torch.eye(BATCH)})
         elif damage == "bit":
             path.write_bytes(data[:-1] + bytes([data[-1] ^ 64]))
         else:
@@ -339,12 +374,12 @@ def test_limit_is_read_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path))
-    assert open_feature_cache([].append) is not None
+    assert open_feature_cache(print) is not None
     monkeypatch.setenv("LATTE_PREDICT_CACHE", "0")
-    assert open_feature_cache([].append) is None
+    assert open_feature_cache(print) is None
     monkeypatch.setenv("LATTE_PREDICT_CACHE", "much")
     with pytest.raises(LatteError, match="LATTE_PREDICT_CACHE") as raised:
-        open_feature_cache([].append)
+        open_feature_cache(print)
     assert "export LATTE_PREDICT_CACHE=1" in str(raised.value.hint)
 
 
