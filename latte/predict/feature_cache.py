@@ -50,7 +50,7 @@ class FeatureCache:
 
         Processes that write at the same time may together exceed the limit by an eighth each.
         """
-        self.reused = 0
+        self.reused: int = 0
         """Number of features that were found."""
         self._folder = folder
         self._max_bytes = max_bytes
