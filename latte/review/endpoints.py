@@ -32,7 +32,7 @@ from latte.review.bodies import (
     place_in,
 )
 from latte.review.events import Events
-from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_data, error_line, failed
+from latte.review.guarded import LARGEST_BODY, OncePerLine, body_of, error_line, failed
 from latte.review.live import Learning, LiveMethod, Order, Teach
 from latte.review.outputs import Outputs
 from latte.review.photo_map import PhotoMap, map_bytes
@@ -371,14 +371,10 @@ class Endpoints:
 
     def _announce(self, name: str) -> None:
         """Tell the pages what the learning thread did."""
-        if name == "learning":
-            self.events.send(name, {})
-            return
-        if name == "failed":
-            error = self.learning.error
-            if error is not None:
-                self._report(error_line(error))
-                self.events.send(name, error_data(error))
+        if name == "failed" and self.learning.error is not None:
+            self._report(error_line(self.learning.error))
+        if name in ("learning", "failed"):
+            self.events.send(name, {"teaching": self._state.teaching()})
             return
         self._views.changed()
         self._tell_if_known(name)

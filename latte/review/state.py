@@ -18,6 +18,7 @@ from latte.review.class_names import why_fixed
 from latte.review.guarded import error_data
 from latte.review.live import Learning
 from latte.review.outputs import Outputs
+from latte.review.page_texts import estimate_facts, page_texts
 from latte.review.photo_map import DOUBTFUL
 from latte.review.session import Review
 
@@ -111,7 +112,7 @@ class PageState:
         score = measured_labels(revision.images, stored.answers, stored.class_names, review.model)
         estimate = page_estimate(learning, review, stored, score)
         verdict, labels = review.run.record.judge.verdict, range(len(stored.class_names))
-        return {
+        state: dict[str, Any] = {
             "name": review.name,
             "photos": self._photos,
             "classes": stored.class_names,
@@ -131,7 +132,7 @@ class PageState:
             "first": "doubtful" if {*review.disputed} - stored.answers.keys() else "groups",
             "doubtful": sum(confidence < DOUBTFUL for confidence in revision.confidences),
             "tenMore": self._ten_more(stored),
-            "teaching": self._teaching(),
+            "teaching": self.teaching(),
             "measureFrozen": learning.is_held,
             "finishing": learning.is_writing,
             "finished": self.finished(),
@@ -142,6 +143,7 @@ class PageState:
             "commands": self.commands(),
             "outputs": {name: relative(path) for name, path in self._outputs.paths().items()},
         }
+        return state | {"texts": page_texts(state), "facts": estimate_facts(state)}
 
     def finished(self) -> Mapping[str, Any] | None:
         """Return the run that all answers taught; None if there is none."""
@@ -188,7 +190,8 @@ class PageState:
         points = 100 * asking.expected_gain(self._review.settled(stored), _TEN)
         return {"points": round(points, 1), "atLeast": len(stored.answers) < _FEW}
 
-    def _teaching(self) -> Mapping[str, Any]:
+    def teaching(self) -> Mapping[str, Any]:
+        """Return what the learning thread does, and its error."""
         learning = self._learning
         state: dict[str, Any] = {"state": learning.state}
         if learning.state == "failed" and learning.error is not None:

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from latte.review.page_texts import estimate_facts, page_texts
 from latte.review.serving import server_of
 
 GROUP = 12
@@ -144,7 +145,7 @@ class FakeReview:
         ]
         known = step > 0
         changed = sum(self.label(photo) != self.label(photo, step - 1) for photo in self.all())
-        return {
+        state: dict[str, Any] = {
             "name": "Mineralien",
             "photos": self.photos,
             "classes": self.names,
@@ -182,6 +183,7 @@ class FakeReview:
             "outputs": {"sorted": "photos-sorted", "labels": "photos-labels.csv"},
             "doubtful": sum(map(self.doubtful, self.all())),
         }
+        return state | {"texts": page_texts(state), "facts": estimate_facts(state)}
 
     def all(self) -> range:
         return range(self.photos)
@@ -259,7 +261,7 @@ class FakeReview:
             self.named += taught
         if taught:
             self.learning = True
-            self._send("learning", {})
+            self._send("learning", {"teaching": {"state": "learning"}})
             asyncio.get_running_loop().call_later(self.delay, self._learn)
         following = {"question": None, "left": 0, "ahead": []}
         if body["view"] != "map":
@@ -270,9 +272,8 @@ class FakeReview:
     def _learn(self) -> None:
         self.learning = False
         if self.fails:
-            self._send(
-                "failed", {"what": self.fails, "where": None, "hint": "close other programs"}
-            )
+            error = {"what": self.fails, "where": None, "hint": "close other programs"}
+            self._send("failed", {"teaching": {"state": "failed", "error": error}})
             self.fails = None
             return
         self.step = min(self.step + 1, len(PATH) - 1)

@@ -9,7 +9,7 @@ const BYTES = 8; // per photo: x, y and label of 16 bits, flags (1: doubtful), n
 const [NEAR, MARGIN, SPRITE] = [12, 28, 7]; // pixels: to the dot that the pointer means, around all dots, half a dot's picture
 const COLOURS = ["surface", "ink", "focus", ..."01234567x"].map((name) => (name.length > 1 ? name : `k${name}`));
 
-let points = []; // {x, y, label, doubtful} per photo, x and y from 0 to 1
+export let points = []; // {x, y, label, doubtful} per photo, x and y from 0 to 1
 let picked = new Set();
 let looked = new Set(); // photos of the selection whose picture was on the screen
 let lasso = [];
@@ -40,7 +40,6 @@ export async function readPoints() {
   drawnRevision = state.revision;
   sprites = []; // classes may have other colours now
   findMiddles();
-  return points;
 }
 
 export const load = () => guarded(async () => {

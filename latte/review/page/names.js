@@ -2,14 +2,14 @@
 
 import { find, made } from "./dom.js";
 import { say } from "./head.js";
-import { accept, asked, guarded, onState, state } from "./server.js";
+import { asked, guarded, onState, state } from "./server.js";
 
 /** Save the name of a class, or of a new one if `label` is null; say at the field what is wrong with it. */
 const save = (label, field) => guarded(async () => {
   const [before, name] = [state.classes[label] ?? "", field.value.trim()];
   if (name === before) return;
   try {
-    accept((await asked("classes", { label, name })).state);
+    await asked("classes", { label, name });
   } catch (error) {
     field.setCustomValidity(error.message);
     field.reportValidity();

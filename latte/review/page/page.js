@@ -3,11 +3,11 @@
 import { counted, find, showFor } from "./dom.js";
 import { chosen, pressClass, typedKey } from "./classes.js";
 import * as finish from "./finish.js";
-import { explain, say, see } from "./head.js";
+import { say } from "./head.js";
 import * as map from "./map.js";
 import * as names from "./names.js";
 import * as questions from "./questions.js";
-import { accept, again, asked, guarded, listen, state, whenSaved } from "./server.js";
+import { accept, asked, guarded, listen, state, whenSaved } from "./server.js";
 
 const VIEWS = { n: "groups", m: "measure", o: "doubtful", v: "map", x: "finish" };
 
@@ -20,7 +20,7 @@ function enter(name) {
   view = document.body.dataset.view = name;
   for (const tab of find("views").children) tab.ariaCurrent = tab.dataset.view === name ? "page" : null;
   if (left === "measure" && name !== left && state.measureFrozen) {
-    guarded(async () => accept((await asked("leave", { view: left })).state));
+    guarded(() => asked("leave", {}));
   }
 }
 
@@ -85,9 +85,6 @@ document.addEventListener("click", ({ target }) => {
   button.closest("dialog")?.close();
   whenSaved(() => act(button.dataset.key));
 });
-find("estimate").onclick = explain;
-find("see").onclick = see;
-find("again").onclick = again;
 chosen.name = (label) => whenSaved(() => answer("class", label));
 chosen.point = map.point;
 

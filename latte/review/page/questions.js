@@ -3,7 +3,7 @@
 import { counted, find, made, showFor } from "./dom.js";
 import { hue, isTyping, showLikely } from "./classes.js";
 import { say } from "./head.js";
-import { accept, asked, guarded, onState, state } from "./server.js";
+import { asked, guarded, onState, state } from "./server.js";
 
 const KEYS = "abcdefghijkl";
 
@@ -52,14 +52,11 @@ function focusFirst() {
 
 /** Show what depends on the state and on the marks. */
 function showState() {
-  const { measured, measureFrozen, doubtful, photos } = state;
+  const { measured, doubtful, photos } = state;
   find("doubtful").textContent = label === null ? `${doubtful} doubtful of ${photos}` : `Labelled ${state.classes[label]} only`;
   if (measured) {
     const pips = Array.from({ length: Math.min(measured.answers, 60) }, (_, at) => made("i", { className: at < measured.right ? "" : "wrong" }));
     find("pips").replaceChildren(...pips);
-    find("right").textContent = measured.answers ? `${measured.right} of ${measured.answers} random photos had the right label.` : "";
-    const then = measured.needed ? `${measured.needed} more, and the number above rests on these alone.` : "The number above rests on these alone.";
-    find("then").textContent = then + (measureFrozen ? " They teach once you leave this view." : "");
   }
   const some = marked("chosen").length;
   const shows = some ? `${counted(some, "photo")} show${some === 1 ? "s" : ""} it` : "None of them";
@@ -201,7 +198,6 @@ export function undo(enter) {
   if (find("undo").disabled) return;
   guarded(async () => {
     const reply = await asked("withdraw", {});
-    accept(reply.state);
     say("Undone.");
     enter(reply.view);
     if (reply.view !== "map") show(reply.view, reply);

@@ -6,18 +6,14 @@ import { find } from "./dom.js";
 export let state = null;
 
 const GONE = "latte does not answer. All answers are saved.";
+const KEPT = "Not saved: latte does not answer. Your answer is kept here.";
 const listeners = [];
 const waiting = []; // key presses and clicks, until the answer before them is saved
 let running = 0; // requests that are not answered yet
 let repeated = null; // what "Try again" does
 
-/** A request that failed for a reason that the person can read; `gone` if no server answered. */
-class Refused extends Error {
-  constructor(message, gone = false) {
-    super(message);
-    this.gone = gone;
-  }
-}
+/** A request that failed for a reason that the person can read; its cause is "gone" without a reply. */
+class Refused extends Error {}
 
 /** Call `listener` after each new state. */
 export const onState = (listener) => listeners.push(listener);
@@ -26,41 +22,39 @@ export const onState = (listener) => listeners.push(listener);
 export function accept(next) {
   if (state && next.revision < state.revision) return;
   state = next;
-  // The newest labels are estimated in a pause; until then, the number before stands, with its answers.
-  const last = next.history[next.history.length - 1];
-  if (last && next.estimate.source === "unknown") next.estimate = { ...last, source: "left-out" };
   const { state: teaching, error } = state.teaching;
-  document.body.classList.toggle("learning", teaching === "learning");
   find("learning").hidden = teaching !== "learning";
-  if (teaching === "failed") complainOfTeaching(error);
+  if (teaching === "failed") {
+    const line = `Your answers are saved, but not learnt: ${sentence(error)}`;
+    complain(line, () => guarded(() => asked("teach", {})));
+  }
   for (const listener of listeners) listener();
 }
 
-function sentence({ what, where, hint }) {
-  return `${where ? `${where}: ` : ""}${what}${hint ? `; ${hint}` : ""}`;
-}
-
-async function problem(reply) {
-  const { error } = await reply.json().catch(() => ({}));
-  return error ? sentence(error) : `latte answered with status ${reply.status}`;
-}
+const sentence = ({ what, where, hint }) =>
+  `${where ? `${where}: ` : ""}${what}${hint ? `; ${hint}` : ""}`;
 
 /** Return the reply to a request. Raises `Refused` with one line for the person. */
 export async function call(path, body) {
-  const headers = { "content-type": "application/json" };
-  const failed = path === "answer" ? "Not saved: " : "";
-  const reply = await fetch(path, body && { method: "POST", headers, body: JSON.stringify(body) }).catch(() => {
-    throw new Refused(failed ? `${failed}latte does not answer. Your answer is kept here.` : GONE, true);
-  });
-  if (!reply.ok) throw new Refused(failed + await problem(reply));
+  const isAnswer = path === "answer";
+  const reply = await fetch(path, body && { method: "POST", body: JSON.stringify(body) })
+    .catch(() => { throw new Refused(isAnswer ? KEPT : GONE, { cause: "gone" }); });
+  if (reply.ok) return reply;
+  const { error } = await reply.json().catch(() => ({}));
+  const why = error ? sentence(error) : `latte answered with status ${reply.status}`;
+  throw new Refused(isAnswer ? `Not saved: ${why}` : why);
+}
+
+/** Return the data of a reply; take over the state that comes with it. */
+export async function asked(path, body) {
+  const reply = await (await call(path, body)).json();
+  if (reply.state) accept(reply.state);
   return reply;
 }
 
-export const asked = async (path, body) => (await call(path, body)).json();
-
-function complain(message, repeat, kind) {
+function complain(message, repeat, cause = "") {
   repeated = repeat;
-  find("failure").dataset.kind = kind;
+  find("failure").dataset.cause = cause;
   find("error").textContent = message;
   find("failure").hidden = false;
 }
@@ -74,7 +68,7 @@ export async function guarded(work) {
   } catch (error) {
     waiting.length = 0; // they were meant for the questions after this one
     if (!(error instanceof Refused)) throw error;
-    complain(error.message, () => guarded(work), error.gone ? "gone" : "refused");
+    complain(error.message, () => guarded(work), error.cause);
   } finally {
     count(-1);
   }
@@ -92,24 +86,22 @@ export function whenSaved(action) {
   else action();
 }
 
-export const again = () => { if (!running) repeated(); };
+const again = () => { if (!running) repeated(); };
 
 const reload = () => guarded(async () => accept(await asked("state")));
 
-function complainOfTeaching(error) {
-  const teach = () => guarded(async () => accept((await asked("teach", {})).state));
-  complain(`Your answers are saved, but not learnt: ${sentence(error)}`, teach, "teaching");
-}
+find("again").onclick = again;
 
 /** Listen to what the server learns. The browser connects again by itself. */
 export function listen() {
   const events = new EventSource("events");
-  const teaching = (next) => accept({ ...state, teaching: next });
-  events.addEventListener("learning", () => teaching({ state: "learning" }));
-  events.addEventListener("failed", (event) => teaching({ state: "failed", error: JSON.parse(event.data) }));
-  for (const name of ["learned", "finished", "state"]) {
-    events.addEventListener(name, (event) => accept(JSON.parse(event.data).state));
+  for (const name of ["state", "learning", "learned", "failed", "finished"]) {
+    events.addEventListener(name, ({ data }) => {
+      const news = JSON.parse(data);
+      accept({ ...state, ...(news.state ?? news) });
+    });
   }
-  events.addEventListener("open", () => { if (!find("failure").hidden && find("failure").dataset.kind === "gone") again(); });
-  events.addEventListener("error", () => { if (find("failure").hidden) complain(GONE, reload, "gone"); });
+  const failure = find("failure");
+  events.onopen = () => { if (!failure.hidden && failure.dataset.cause === "gone") again(); };
+  events.onerror = () => { if (failure.hidden) complain(GONE, reload, "gone"); };
 }
