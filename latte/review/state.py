@@ -12,6 +12,7 @@ from latte.evaluate.confidence_sequence import confidence_sequence
 from latte.interfaces import Interval
 from latte.io.paths import relative
 from latte.results.answers import MEASURING
+from latte.results.class_hues import class_hues
 from latte.results.measured_labels import LEAST_RANDOM, MeasuredLabels, measured_labels
 from latte.results.run_answers import Stored
 from latte.review.class_names import why_fixed
@@ -102,6 +103,7 @@ class PageState:
         self._review, self._learning, self._photos = review, learning, photos
         self._outputs = outputs
         self._history: list[dict[str, float]] = []
+        self._hues: Mapping[int, str] = {}
         self._earlier = len(review.stored().answers)
         self._why_fixed = why_fixed(review.run)
 
@@ -112,6 +114,9 @@ class PageState:
         score = measured_labels(revision.images, stored.answers, stored.class_names, review.model)
         estimate = page_estimate(learning, review, stored, score)
         verdict, labels = review.run.record.judge.verdict, range(len(stored.class_names))
+        counts = [revision.counts[label] for label in labels]
+        by_size = sorted(labels, key=lambda label: -counts[label])
+        self._hues = class_hues(by_size, self._hues)
         state: dict[str, Any] = {
             "name": review.name,
             "photos": self._photos,
@@ -122,7 +127,9 @@ class PageState:
             "earlier": self._earlier,
             "settled": learning.is_settled,
             "groupsLeft": groups_left,
-            "counts": [revision.counts[label] for label in labels],
+            "counts": counts,
+            "bySize": by_size,
+            "hues": [self._hues[label] for label in labels],
             "zeroShotCounts": [revision.zero_shot_counts[label] for label in labels],
             "zeroShotKnowsNames": None if verdict is None else verdict.names_known,
             "estimate": estimate.data(),

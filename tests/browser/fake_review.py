@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from latte.results.class_hues import class_hues
 from latte.review.page_texts import estimate_facts, page_texts
 from latte.review.serving import server_of
 
@@ -144,6 +145,10 @@ class FakeReview:
             for answers, value in PATH[: step + 1]
         ]
         known = step > 0
+        labels = range(len(self.names))
+        counts = self._counts([self.label(photo) for photo in self.all()])
+        by_size = sorted(labels, key=lambda label: -counts[label])
+        hues = class_hues(by_size)
         changed = sum(self.label(photo) != self.label(photo, step - 1) for photo in self.all())
         state: dict[str, Any] = {
             "name": "Mineralien",
@@ -153,7 +158,9 @@ class FakeReview:
             "revision": self.revision,
             "answered": self.answered,
             "groupsLeft": max(0, self.groups - self.named),
-            "counts": self._counts([self.label(photo) for photo in self.all()]),
+            "counts": counts,
+            "bySize": by_size,
+            "hues": [hues[label] for label in labels],
             "zeroShotCounts": self._counts(self.zero_shot),
             "zeroShotKnowsNames": False,
             "estimate": {"source": "left-out", **history[-1], "needed": 0}

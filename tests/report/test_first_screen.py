@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
-import latte.review
 from latte.interfaces import ClassifiedImage, RunResults, Verdict
 from latte.models.photo_places import principal_places
-from latte.report.class_rows import class_rows
-from latte.report.page.hues import hues
+from latte.report.page.first_screen import first_screen
 from latte.report.page.page import run_page
+from latte.report.statements import outcome
+from latte.results.class_hues import HUES
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import picture, run_results
 
@@ -86,26 +87,22 @@ def test_doubtful_photos_name_their_two_likeliest_classes(tmp_path: Path) -> Non
     assert section.one("code").words == "latte review animals-1a2b3c4d --class 'red fox'"
 
 
-def page_hues() -> list[str]:
-    """Return the colours of classes in the order in which the page of the review gives them."""
-    folder = Path(latte.review.__file__).parent
-    script = (folder / "page" / "classes.js").read_text(encoding="utf-8")
-    order = script.partition("HUES = [")[2].partition("]")[0]
-    return [f"k{number}" for number in re.findall(r'"(\d)"', order)]
+def hues(results: RunResults) -> Mapping[int, str]:
+    return cast("Mapping[int, str]", first_screen(results, outcome(results, "run"))["hues"])
 
 
 def test_seven_of_many_classes_have_a_colour_and_all_of_few(tmp_path: Path) -> None:
-    few = hues(class_rows(run_results(tmp_path)))
-    assert [few[label] for label in range(3)] == page_hues()[:3]
+    few = hues(run_results(tmp_path))
+    assert [few[label] for label in range(3)] == [*HUES[:3]]
     many = run_results(
         tmp_path,
         class_names=tuple(map(str, range(40))),
         pseudo_label_counts=tuple((1, 40 - number) for number in range(40)),
         models=(),
     )
-    colours = hues(class_rows(many))
+    colours = hues(many)
     assert [label for label, hue in colours.items() if hue != "kx"] == [*range(7)]
-    assert [colours[label] for label in range(7)] == page_hues()[:7]
+    assert [colours[label] for label in range(7)] == [*HUES[:7]]
 
 
 def test_similar_features_are_close_on_the_map_and_equal_runs_have_equal_maps() -> None:

@@ -17,8 +17,8 @@ from latte.report.class_rows import ClassRow, class_rows
 from latte.report.numbers import count, percent, rounded_points, rounded_points_range, rounded_share
 from latte.report.outcome import Outcome
 from latte.report.page.gallery import Thumbnail, thumbnail
-from latte.report.page.hues import hues
 from latte.report.svg import AxisScale, Drawing
+from latte.results.class_hues import class_hues
 from latte.results.run_answers import read_evidence
 
 CARDS = 12
@@ -69,7 +69,7 @@ class DoubtfulPhoto:
 def first_screen(results: RunResults, outcome: Outcome) -> dict[str, Any]:
     """Return headline, chart, next step, cards and doubtful photos of a run."""
     rows = class_rows(results)
-    hue_of = hues(rows)
+    hue_of = class_hues([row.label for row in rows])
     examples = _examples(results.examples)
     cards = [_card(results, row, rows, hue_of[row.label], examples) for row in rows[:CARDS]]
     return {

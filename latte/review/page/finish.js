@@ -1,7 +1,6 @@
 // The last view: the result, how far to trust it, what to do next.
 
 import { all, copied, counted, find, picture, showFor } from "./dom.js";
-import { bySize } from "./classes.js";
 import { points, readPoints } from "./map.js";
 import { accept, asked, guarded, onState, state } from "./server.js";
 
@@ -23,7 +22,7 @@ export const load = () => guarded(async () => {
 });
 
 function show() {
-  const labels = bySize().filter((label) => state.counts[label]);
+  const labels = state.bySize.filter((label) => state.counts[label]);
   find("piles").replaceChildren(...labels.slice(0, SHOWN).map(pile), find("more-classes"));
   const { finished } = state;
   find("written").replaceChildren(...(finished ? [copied("saved", { code: finished.folder })] : []));

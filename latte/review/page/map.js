@@ -1,7 +1,7 @@
 // The map: photos that look alike lie close together. Draw around some, and name them.
 
 import { counted, find, made, picture, showFor } from "./dom.js";
-import { bySize, hue, showLikely } from "./classes.js";
+import { showLikely } from "./classes.js";
 import { say } from "./head.js";
 import { asked, call, guarded, onState, state } from "./server.js";
 
@@ -128,7 +128,7 @@ function peek(photo) {
   const { label, doubtful } = points[photo];
   if (image.dataset.photo !== `${photo}`) image.src = `thumb/${photo}`;
   image.dataset.photo = photo;
-  text.firstElementChild.className = `dot ${hue(label)} ${doubtful ? "hollow" : ""}`;
+  text.firstElementChild.className = `dot ${state.hues[label]} ${doubtful ? "hollow" : ""}`;
   text.lastElementChild.textContent = state.classes[label];
   const [x, y] = onScreen(points[photo]);
   find("peek").style.left = `${Math.min(x + 14, size[0] - 150)}px`;
@@ -172,11 +172,18 @@ export function answer(kind, label = null) {
   });
 }
 
-/** Light the dots of a class that the pointer is on. */
-export function point(label) {
+// The pointer on a class lights its dots.
+function point(label) {
+  if (label === hot) return;
   hot = label;
   paint();
 }
+
+find("classes").onpointerover = ({ target }) => {
+  const row = target.closest(".class");
+  point(row && Number(row.dataset.label));
+};
+find("classes").onpointerleave = () => point(null);
 
 // Keys
 
@@ -253,7 +260,7 @@ const reach = () => Math.ceil(SPRITE * devicePixelRatio); // half a dot's pictur
 function sprite({ label, doubtful }, isPicked, isDim) {
   const at = 8 * label + 4 * isDim + 2 * doubtful + isPicked;
   const radius = isPicked ? 5 : points.length > 3000 ? 2.5 : 4;
-  return sprites[at] ??= drawSprite(colours[hue(label)], doubtful, radius, isDim ? 0.28 : 1);
+  return sprites[at] ??= drawSprite(colours[state.hues[label]], doubtful, radius, isDim ? 0.28 : 1);
 }
 
 /** Return the pixels of a dot on the map's ground, as pairs: place in the layer from the dot's middle, and colour. */
@@ -294,7 +301,7 @@ function paintDots(pen) {
 
 /** Find where most photos of the seven largest classes are: there the class's name stands. */
 function findMiddles() {
-  const largest = bySize().slice(0, 7).map((label) => [label, points.filter((dot) => dot.label === label && !dot.doubtful)]);
+  const largest = state.bySize.slice(0, 7).map((label) => [label, points.filter((dot) => dot.label === label && !dot.doubtful)]);
   const middle = (dots_, axis) => dots_.map((dot) => dot[axis]).sort((a, b) => a - b)[dots_.length >> 1];
   middles = largest.filter(([, own]) => own.length).map(([label, own]) => [label, { x: middle(own, "x"), y: middle(own, "y") }]);
 }

@@ -1,7 +1,7 @@
 // Start of the review page: views and keys.
 
 import { counted, find, showFor } from "./dom.js";
-import { chosen, pressClass, typedKey } from "./classes.js";
+import { pressClass, typedKey } from "./classes.js";
 import * as finish from "./finish.js";
 import { say } from "./head.js";
 import * as map from "./map.js";
@@ -80,13 +80,13 @@ function pressed(event) {
 
 document.addEventListener("keydown", pressed);
 document.addEventListener("click", ({ target }) => {
+  const row = target.closest(".class");
+  if (row) whenSaved(() => answer("class", Number(row.dataset.label)));
   const button = target.closest("[data-key]");
   if (!button) return;
   button.closest("dialog")?.close();
   whenSaved(() => act(button.dataset.key));
 });
-chosen.name = (label) => whenSaved(() => answer("class", label));
-chosen.point = map.point;
 
 showFor("");
 guarded(async () => {

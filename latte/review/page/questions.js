@@ -1,7 +1,7 @@
 // The views that ask: Name groups, Measure, Doubtful. They show one question, and save its answer.
 
 import { counted, find, made, showFor } from "./dom.js";
-import { hue, isTyping, showLikely } from "./classes.js";
+import { isTyping, showLikely } from "./classes.js";
 import { say } from "./head.js";
 import { asked, guarded, onState, state } from "./server.js";
 
@@ -102,7 +102,7 @@ function figure(photo, at) {
 function caption({ label: shown, confidence }) {
   const sure = confidence === undefined ? "" : made("span", { className: "sure" }, `${Math.round(100 * confidence)} % sure`);
   const name = state.classes[shown];
-  return made("figcaption", {}, made("i", { className: `dot hollow ${hue(shown)}` }), made("span", { className: "label", title: name }, name), sure);
+  return made("figcaption", {}, made("i", { className: `dot hollow ${state.hues[shown]}` }), made("span", { className: "label", title: name }, name), sure);
 }
 
 const marked = (...marks) => tiles.filter((tile) => marks.includes(tile.dataset.mark));
