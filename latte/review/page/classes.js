@@ -65,8 +65,8 @@ function arrange() {
   if (order.join() !== shown) find("classes").replaceChildren(...order.map((label) => rows[label]));
   shown = order.join();
   find("side").classList.toggle("many", isMany);
-  const nearest = first.length ? `Enter names ${state.classes[first[0]]}` : "No class has such a name";
-  find("found").textContent = typed ? nearest : "";
+  const found = first.length ? `Enter names ${state.classes[first[0]]}` : "No class has such a name";
+  find("found").textContent = typed ? found : "";
 }
 
 /** Choose the class with this key, if one has it. */
@@ -75,13 +75,13 @@ export function pressClass(key) {
 }
 
 /** Handle a key in the search field: Enter takes the nearest class, Escape leaves the field. */
-export function typedKey(event) {
-  if (event.key !== "Enter" && event.key !== "Escape") return;
-  event.preventDefault();
-  if (event.key === "Enter") pressClass(ENTER);
+export function typedKey(key) {
+  if (key !== "Enter" && key !== "Escape") return false;
+  if (key === "Enter") pressClass(ENTER);
   find("search").value = "";
   find("search").blur();
   arrange();
+  return true;
 }
 
 find("search").addEventListener("input", arrange);

@@ -24,8 +24,8 @@ export const load = () => guarded(async () => {
 function show() {
   const labels = state.bySize.filter((label) => state.counts[label]);
   find("piles").replaceChildren(...labels.slice(0, SHOWN).map(pile), find("more-classes"));
-  const { finished } = state;
-  find("written").replaceChildren(...(finished ? [copied("saved", { code: finished.folder })] : []));
+  const saved = state.finished && copied("saved", { code: state.finished.folder });
+  find("written").replaceChildren(...(saved ? [saved] : []));
   writers.forEach(name);
 }
 

@@ -25,8 +25,8 @@ onState(() => {
 find("estimate").onclick = () => find("how").showModal();
 
 function flow({ old, new: now, photos }) {
-  const [before, after] = [state.classes[old], state.classes[now]];
-  const section = copied("flow", { ".old": before, b: after, small: counted(photos.length, "photo") });
+  const small = counted(photos.length, "photo");
+  const section = copied("flow", { ".old": state.classes[old], b: state.classes[now], small });
   section.querySelector(".strip").append(...photos.slice(0, STRIP).map(picture));
   return section;
 }

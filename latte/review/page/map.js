@@ -1,6 +1,6 @@
 // The map: photos that look alike lie close together. Draw around some, and name them.
 
-import { counted, find, made, picture, showFor } from "./dom.js";
+import { counted, find, picture, showFor } from "./dom.js";
 import { showLikely } from "./classes.js";
 import { say } from "./head.js";
 import { asked, call, guarded, onState, state } from "./server.js";

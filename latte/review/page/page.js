@@ -15,12 +15,13 @@ let view = "";
 
 /** Make a view the shown one, before its content is there. */
 function enter(name) {
-  const left = view;
+  if (view === "measure" && name !== view && state.measureFrozen) {
+    guarded(() => asked("leave", {}));
+  }
   questions.leave();
   view = document.body.dataset.view = name;
-  for (const tab of find("views").children) tab.ariaCurrent = tab.dataset.view === name ? "page" : null;
-  if (left === "measure" && name !== left && state.measureFrozen) {
-    guarded(() => asked("leave", {}));
+  for (const tab of find("views").children) {
+    tab.ariaCurrent = tab.dataset.view === name ? "page" : null;
   }
 }
 
@@ -33,18 +34,27 @@ function open(name, only = null) {
 
 const answer = (kind, label) => (view === "map" ? map : questions).answer(kind, label);
 
+/** Undo the last answer, and show its question again. */
+function undo() {
+  if (find("undo").disabled) return;
+  guarded(async () => {
+    const shown = await asked("withdraw", {});
+    say("Undone.");
+    enter(shown.view);
+    if (shown.view === "map") map.load();
+    else questions.show(shown.view, shown);
+  });
+}
+
 const COMMANDS = {
   0: () => answer("none"),
   "-": () => answer("unsure"),
   y: questions.confirm,
   s: questions.skip,
   t: names.open,
+  u: undo,
   z: () => questions.enlarge(),
   "?": () => find("keys").showModal(),
-  u: () => questions.undo((name) => {
-    enter(name);
-    if (name === "map") map.load();
-  }),
 };
 
 function act(key) {
@@ -55,30 +65,24 @@ function act(key) {
   else questions.pressTile(key);
 }
 
-function pressedInZoom(event) {
-  if (event.key === "z") find("zoom").close();
-  else if (event.key === "ArrowLeft") questions.step(-1);
-  else if (event.key === "ArrowRight") questions.step(1);
-  else return;
-  event.preventDefault();
-}
-
-function pressed(event) {
-  const { key, target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (find("zoom").open) return pressedInZoom(event);
-  if (document.querySelector("dialog[open]")) return;
-  if (target === find("search")) return typedKey(event);
-  if (target.id === "over" && map.pressed(key)) return event.preventDefault();
+/** Do what a key means; return true if it has a meaning here. */
+function pressed({ key, target, repeat }) {
+  if (find("zoom").open) return questions.pressedInZoom(key);
+  if (document.querySelector("dialog[open]")) return false;
+  if (target === find("search")) return typedKey(key);
+  if (target.id === "over" && map.pressed(key)) return true;
   if (key === "/" && find("search").offsetParent) find("search").focus();
+  else if (!/^[0-9a-zA-L?-]$/.test(key)) return false;
   // Holding a key down is one answer. What a key means depends on the question shown by then.
-  else if (/^[0-9a-zA-L?-]$/.test(key)) {
-    if (!event.repeat) whenSaved(() => act(key));
-  } else return;
-  event.preventDefault();
+  else if (!repeat) whenSaved(() => act(key));
+  return true;
 }
 
-document.addEventListener("keydown", pressed);
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (pressed(event)) event.preventDefault();
+});
+
 document.addEventListener("click", ({ target }) => {
   const row = target.closest(".class");
   if (row) whenSaved(() => answer("class", Number(row.dataset.label)));

@@ -12,7 +12,7 @@ const waiting = []; // key presses and clicks, until the answer before them is s
 let running = 0; // requests that are not answered yet
 let repeated = null; // what "Try again" does
 
-/** A request that failed for a reason that the person can read; its cause is "gone" without a reply. */
+/** A failed request, with a reason for the person; the cause "gone" means that nobody replied. */
 class Refused extends Error {}
 
 /** Call `listener` after each new state. */
