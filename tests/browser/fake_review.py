@@ -87,6 +87,8 @@ class FakeReview:
     """Photos whose picture is gone."""
     asks_for: int | None = None
     """Class that the next question of groups asks for by its name."""
+    first: str = "groups"
+    """View that the page begins with."""
     can_name_classes: bool = True
     frozen: bool = False
     is_estimated: bool = True
@@ -157,6 +159,7 @@ class FakeReview:
             "canNameClasses": self.can_name_classes,
             "revision": self.revision,
             "answered": self.answered,
+            "first": self.first,
             "groupsLeft": max(0, self.groups - self.named),
             "counts": counts,
             "bySize": by_size,

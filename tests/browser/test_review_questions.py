@@ -356,3 +356,9 @@ def test_class_names_that_cannot_change_are_not_offered(page: Page) -> None:
         open_page(page, url, ["t"])
         assert not is_shown(page, "rename")
         assert not page.evaluate("document.getElementById('names').open")
+
+
+def test_the_page_begins_where_the_server_says(page: Page) -> None:
+    with serving(FakeReview(first="doubtful")) as url:
+        open_page(page, url)
+        assert page.evaluate("document.body.dataset.view") == "doubtful"

@@ -309,7 +309,7 @@ def test_hub_without_an_answer_is_given_up_soon(
     began = time.monotonic()
     said = run_latte("export", run, "--push", NAME, code=2)
     assert "cannot be reached" in said.err and said.out == ""
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_calls_return_raise_or_are_given_up() -> None:
     with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
         call_within(0.05, forever.wait)
     forever.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_commands_start_without_the_library_of_the_hub() -> None:

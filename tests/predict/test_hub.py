@@ -211,7 +211,7 @@ def test_absent_or_silent_hub_is_given_up_soon(
     assert "http://127.0.0.1:9 cannot be reached" in error(run_latte, NAME, photo)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "cannot be reached" in error(run_latte, NAME, photo)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("start", ["HEAD", "GET /someone"])
@@ -228,7 +228,7 @@ def test_hub_that_falls_silent_during_a_download_is_given_up(
     hub.add("someone/animals", files)
     hub.silent_at = start
     assert "cannot load this model" in error(run_latte, NAME, photo)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_repository_without_a_model_is_refused(hub: Hub, run_latte: Latte, photo: Path) -> None:

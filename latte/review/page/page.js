@@ -98,6 +98,6 @@ guarded(async () => {
   listen();
   if (state.earlier) say(`${counted(state.earlier, "earlier answer")} used.`);
   const only = state.classes.indexOf(decodeURIComponent(location.hash.slice(1)));
-  if (only < 0) open("groups");
+  if (only < 0) open(state.first);
   else open("doubtful", only);
 });
