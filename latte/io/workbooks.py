@@ -2,6 +2,8 @@
 
 An `.xlsx` file is a zip archive of XML parts (ECMA-376, part 1, SpreadsheetML). Excel reads names
 and numbers in it the same way in every country; a CSV file it reads by the country's separators.
+XlsxWriter 3.3 copies a text from `<r>` to `</r>` unescaped, so that a file name could damage a
+workbook; openpyxl refuses control characters, which file names may have.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def cells(path: Path) -> Iterator[list[tuple[str | None, str]]]:
 
 def test_formulas_and_umlauts_are_texts_and_scores_are_numbers(tmp_path: Path) -> None:
     path = tmp_path / "labels.xlsx"
-    texts = ["=1+1", "+1", "-1", "@a", "gr\u00fcn.jpg", " <b>&amp;", "\U0001f600"]
+    texts = ["=1+1", "+1", "-1", "@a", "gr\u00fcn.jpg", " <b>&amp;", "<r>&<b></r>", "\U0001f600"]
     write_workbook(path, [["image", "score"], *([text, 0.25] for text in texts), ["a", None]])
     header, *rows, last_row = cells(path)
     assert header == [("inlineStr", "image"), ("inlineStr", "score")]

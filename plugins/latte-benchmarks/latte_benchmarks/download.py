@@ -1,4 +1,7 @@
-"""Downloads of a dataset's archives by torchvision, which knows addresses and checksums."""
+"""Downloads of a dataset's archives by torchvision, which knows addresses and checksums.
+
+Another library for downloads, such as pooch, would have to be told both.
+"""
 
 from __future__ import annotations
 
