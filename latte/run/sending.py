@@ -47,7 +47,7 @@ def sent_files(recipe: Recipe, dataset: Dataset[Any] | None) -> Iterator[str]:
     for describer in recipe.describers:
         if address := describer.options.sends_to:
             yield f"the describer {describer.label} sends to {address}:"
-            yield f"  {_training_images(dataset)}"
+            yield f"  {_shown_images(recipe, describer.label, dataset)}"
             file = _class_file(recipe)
             yield f"  the class names in {file}" if file else "  the class names"
             for labels in label_files(recipe.resolved):
@@ -56,6 +56,15 @@ def sent_files(recipe: Recipe, dataset: Dataset[Any] | None) -> Iterator[str]:
         if address := reporter.options.sends_to:
             yield f"the reporter {reporter.label} sends to {address}:"
             yield f"  the recipe {recipe.path}, with every default, and the metrics of the run"
+
+
+def _shown_images(recipe: Recipe, describer: str, dataset: Dataset[Any] | None) -> str:
+    """Return which images a describer gets: all, or those of a labeler's questions alone."""
+    images, asked = _training_images(dataset), recipe.asked
+    about_images = (choice for choice in recipe.descriptions if choice.scope != "class")
+    if describer in {asked.get(choice.label) for choice in about_images}:
+        return images
+    return f"at most {counted(recipe.budget or 0, 'question')} about {images}"
 
 
 def _training_images(dataset: Dataset[Any] | None) -> str:

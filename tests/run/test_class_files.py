@@ -116,3 +116,24 @@ def test_check_lists_what_is_sent_and_where(
         "the reporter wandb sends to https://api.wandb.ai:",
         f"  the recipe {recipe}, with every default, and the metrics of the run",
     ]
+
+
+def test_check_tells_the_most_questions_about_images(recipe: Path, latte: Latte) -> None:
+    pytest.importorskip("latte_questions")
+    settings = (
+        "describer={use: openai, base_url: 'https://192.0.2.1/v1', model: m}",
+        "labels=[{use: choices}]",
+        "budget=40",
+    )
+    for descriptions, begin in (
+        ("[class]", "  at most 40 questions about 12"),
+        ("[image]", "  12"),
+    ):
+        options = [
+            part
+            for setting in (*settings, f"descriptions={descriptions}")
+            for part in ("--set", setting)
+        ]
+        lines = latte("check", recipe, *options).err.splitlines()
+        start = lines.index("the describer openai sends to https://192.0.2.1/v1:")
+        assert lines[start + 1].startswith(f"{begin} training images in ")
