@@ -48,7 +48,7 @@ class Tokens:
 
 @dataclass
 class Spending:
-    """Tokens of the requests to one describer; `path` keeps them for a run that is resumed.
+    """Tokens of the requests to one describer; `path` keeps them for a resumed run.
 
     If `prices` has a limit, requests are sent in batches so small that the limit is not passed
     unless one batch costs twice as much per request as every earlier one. `total` is the number of
@@ -63,7 +63,7 @@ class Spending:
     shares: int = 1
 
     def __post_init__(self) -> None:
-        self._before = _read(self.path)
+        self._before = _read(self.path if self.prices is not None else None)
         self._first = self._seen = self._counted(0)
         self._dearest = 0.0
         self._is_told = False
@@ -122,7 +122,7 @@ class Spending:
         batch = self._seen - earlier
         if self.prices is not None and batch.answers:
             self._dearest = max(self._dearest, self._cost(batch) / batch.answers)
-        if self.path is not None:
+        if self.path is not None and self.prices is not None:
             write_json(self.path, vars(self.spent))
         answered = self._seen.answers - self._first.answers
         left = (self.total or 0) - answered

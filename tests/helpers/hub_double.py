@@ -297,6 +297,7 @@ def variables(hub: Hub, place: Path, token: str | None = TOKEN) -> dict[str, str
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(place),
         "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         **({} if token is None else {"HF_TOKEN": token}),
     }
@@ -313,6 +314,7 @@ def use_hub(patch: pytest.MonkeyPatch, hub: Hub, place: Path, token: str | None 
     for name, value in variables(hub, place, token).items():
         patch.setenv(name, value)
     patch.setattr(constants, "ENDPOINT", hub.url)
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
     url = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
     patch.setattr(constants, "HF_HUB_CACHE", str(place / "hub"))

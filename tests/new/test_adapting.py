@@ -177,7 +177,7 @@ def test_one_command_also_sorts_the_images_and_writes_a_file(
     def encode(*arguments: object) -> None:
         raise AssertionError("an image of the run is encoded again")
 
-    monkeypatch.setattr("latte.predict.stream._encode_pixels", encode)
+    monkeypatch.setattr("latte.predict.encoding._encode_pixels", encode)
     capsys.readouterr()
     assert run_command_line([*command, "--output", "a.csv", "--sort-into", "sorted"]) == 0
     images = len([*photos.rglob("*.jpg")])
