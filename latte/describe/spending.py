@@ -42,8 +42,8 @@ class Tokens:
 
     def cost(self, prices: SpendingSettings) -> float:
         """Return the price of the tokens; an uncounted request costs as much as a mean answer."""
-        known = (self.input * prices.input + self.output * prices.output) / 1e6
-        return known * (1 + self.uncounted / self.answers) if self.answers else known
+        counted_cost = (self.input * prices.input + self.output * prices.output) / 1e6
+        return counted_cost * (1 + self.uncounted / max(1, self.answers))
 
 
 @dataclass
@@ -96,8 +96,8 @@ class Spending:
         if self.prices.most is None:
             return size
         limit, spent = self.prices.most / self.shares, self.spent
-        if not answered and not spent.answers:
-            return 1
+        if not spent.output and spent.answers < FIRST:
+            return 1  # refused and failed requests say nothing of the cost
         if not spent.output:
             raise LatteError(
                 "the describer does not count tokens, so that no cost is known",
@@ -112,7 +112,7 @@ class Spending:
                 f"{counted(spent.answers, 'answer')} cost {money(self._cost(spent))}",
                 where="spending.most",
                 hint="every answer is stored; to go on, run again with a higher limit: "
-                f"--set spending.most={money(2 * self.prices.most)}",
+                f"--set spending.most={2 * self.prices.most:g}",
             )
         return min(size, affordable)
 

@@ -150,9 +150,9 @@ class SeriesSettings(Options):
 class SpendingSettings(Options):
     """Prices of the tokens of describers, and the largest amount that one run may spend."""
 
-    input: float = Field(ge=0.0, allow_inf_nan=False, description="price of a million input tokens")
+    input: float = Field(gt=0.0, allow_inf_nan=False, description="price of a million input tokens")
     output: float = Field(
-        ge=0.0, allow_inf_nan=False, description="price of a million output tokens"
+        gt=0.0, allow_inf_nan=False, description="price of a million output tokens"
     )
     most: float | None = Field(
         default=None,

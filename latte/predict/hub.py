@@ -86,10 +86,10 @@ def _cached(name: HubName) -> Path | None:
     """Return the folder with all files of a revision; None if the cache lacks some."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name.repository, RECORD, revision=name.revision)
-    if not isinstance(found, str):
+    record = try_to_load_from_cache(name.repository, RECORD, revision=name.revision)
+    if not isinstance(record, str):
         return None
-    folder = RunFolder(Path(found).parent)
+    folder = RunFolder(Path(record).parent)
     return folder.path if folder.results.finished(LAST_STAGE) else None
 
 

@@ -96,8 +96,8 @@ class SharedKeys(Options):
     )
     spending: SpendingSettings | None = Field(
         default=None,
-        description="prices of the tokens that describers read and write, so that the cost is "
-        "told after the first ten requests, and a limit",
+        description="prices of describers' tokens, and a limit of the cost, which a run tells "
+        "after ten requests",
     )
     corrections: str | tuple[str, ...] | None = Field(
         default=None,

@@ -97,8 +97,8 @@ def _known(state: Mapping[str, Any], estimate: Mapping[str, Any]) -> dict[str, s
 
 
 def _unknown(state: Mapping[str, Any]) -> dict[str, str]:
-    known = ("value", "interval", "after", "was", "ten-more")
-    return dict.fromkeys(known, "") | {
+    of_known_numbers = ("value", "interval", "after", "was", "ten-more")
+    return dict.fromkeys(of_known_numbers, "") | {
         "needed": _needed(state["estimate"]),
         "how-number": "Without answers nobody knows how many labels are right.",
         "headline": "Finish here, or go on.",

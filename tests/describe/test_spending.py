@@ -1,4 +1,4 @@
-"""Tokens and cost of describers: told after ten requests, kept for a resumed run, and limited."""
+"""Cost of describers: a run tells it after ten requests, resumes the count, and keeps a limit."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_without_prices_batches_are_whole_and_no_money_is_told() -> None:
     st.integers(1, 4),
 )
 def test_no_run_costs_more_than_its_limit(written: list[int], most: float, shares: int) -> None:
-    """The dearest request costs less than twice the cheapest."""
+    """The dearest request costs less than twice the cheapest; the first is sent in any case."""
     describer = Paid(written)
     limited = PRICES.model_copy(update={"most": most})
     spending = Spending(describer, limited, shares=shares)
@@ -87,7 +87,7 @@ def test_no_run_costs_more_than_its_limit(written: list[int], most: float, share
     assert caught.value.where == "spending.most"
     cost = spending.spent.cost(PRICES)
     dearest = (1000 * PRICES.input + 100 * PRICES.output) / 1e6
-    assert most / shares - 4 * dearest < cost <= most / shares
+    assert most / shares - 4 * dearest < cost <= max(most / shares, dearest)
 
 
 def test_a_resumed_run_counts_what_it_spent_before(tmp_path: Path) -> None:
@@ -114,7 +114,21 @@ def test_a_limit_needs_a_describer_that_counts_tokens() -> None:
     spending = Spending(describer, PRICES.model_copy(update={"most": 1.0}))
     with pytest.raises(LatteError, match="does not count tokens"):
         send(spending, describer, 100)
-    assert describer.sent == 1
+    assert describer.sent == FIRST
+
+
+def test_a_refused_first_request_says_nothing_of_the_cost() -> None:
+    describer = Paid((0, 0, 100, 100, 100, 100, 100, 100, 100, 100))
+    spending = Spending(describer, PRICES.model_copy(update={"most": 1.0}))
+    assert send(spending, describer, 20) == 20
+
+
+def test_the_hint_is_a_setting_that_a_recipe_takes() -> None:
+    describer = Paid((10**6,))
+    spending = Spending(describer, PRICES.model_copy(update={"most": 2_000.0}))
+    with pytest.raises(LatteError, match="might pass") as caught:
+        send(spending, describer, 100)
+    assert str(caught.value.hint).endswith("--set spending.most=4000")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"input": "x"}', "[" * 100_000])

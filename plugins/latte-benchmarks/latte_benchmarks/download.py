@@ -1,6 +1,6 @@
 """Downloads of a dataset's archives by torchvision, which knows addresses and checksums.
 
-Another library for downloads, such as pooch, would have to be told both.
+Another library for downloads, such as pooch, knows neither.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class ChatClient:
 
     @property
     def uncounted(self) -> int:
-        """Number of requests that may have cost tokens, of which no reply told the number."""
+        """Number of requests that may have cost tokens, and whose tokens no reply counts."""
         return self._http.uncounted
 
     async def close(self) -> None:
